@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make install`: program, libraries, headers, pkg-config file, CMake package.

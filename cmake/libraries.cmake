@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+# Archives by layer, and the two shared libraries made of them. A new .c file in a layer's folder is found by itself.
+function(sqz_archive name)
+  set(files)
+  foreach(folder ${ARGN})
+    file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*.c)
+    list(APPEND files ${found})
+  endforeach()
+  sqz_select_isa(files)
+  add_library(${name} STATIC ${files})
+  target_link_libraries(${name} PRIVATE sqz_flags)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+endfunction()
+
+# What a phone or a browser links: no gradient, no JSON, no HTTP.
+sqz_archive(squeezebert_static base kernel text io nn model task)
+set_target_properties(squeezebert_static PROPERTIES OUTPUT_NAME squeezebert)
+target_link_libraries(squeezebert_static PUBLIC Threads::Threads m)
+
+add_library(squeezebert SHARED ${PROJECT_SOURCE_DIR}/cmake/empty.c)
+target_link_libraries(squeezebert PRIVATE sqz_flags -Wl,--whole-archive squeezebert_static -Wl,--no-whole-archive -Wl,--gc-sections PUBLIC Threads::Threads m)
+set_target_properties(squeezebert PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+
+if(SQZ_FULL)
+  find_package(PkgConfig REQUIRED)
+  pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+  find_package(ZLIB REQUIRED)
+  sqz_archive(squeezebert_import_static import)
+  set_target_properties(squeezebert_import_static PROPERTIES OUTPUT_NAME squeezebert-import)
+  target_link_libraries(squeezebert_import_static PUBLIC squeezebert_static PkgConfig::JANSSON ZLIB::ZLIB)
+  sqz_archive(squeezebert_train_static eval)
+  set_target_properties(squeezebert_train_static PROPERTIES OUTPUT_NAME squeezebert-train)
+  target_link_libraries(squeezebert_train_static PUBLIC squeezebert_static PkgConfig::JANSSON)
+
+  add_library(squeezebert_full SHARED ${PROJECT_SOURCE_DIR}/cmake/empty.c)
+  set_target_properties(squeezebert_full PROPERTIES OUTPUT_NAME squeezebert-full VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+  target_link_libraries(squeezebert_full PRIVATE sqz_flags -Wl,--whole-archive squeezebert_static squeezebert_import_static squeezebert_train_static -Wl,--no-whole-archive
+    -Wl,--gc-sections PUBLIC Threads::Threads m PRIVATE PkgConfig::JANSSON ZLIB::ZLIB)
+endif()

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The session: the working memory of one thread of calls. A run allocates nothing. */
+#ifndef SQUEEZEBERT_SESSION_H
+#define SQUEEZEBERT_SESSION_H
+
+#include <squeezebert/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct sqz_session sqz_session;
+
+/* A batch of token sequences, packed without padding.
+ *
+ *   n_sequences  B >= 1
+ *   first        [B+1], first[0] = 0, rising by 1..max_positions; N = first[B]
+ *   ids          [N], each < vocabulary
+ *   types        [N], each < n_token_types, or NULL for all 0
+ */
+typedef struct sqz_batch {
+    uint32_t n_sequences;
+    const uint32_t *first;
+    const uint32_t *ids;
+    const uint8_t *types;
+} sqz_batch;
+
+/* What a session must hold: tokens and sequences of one batch, and the longest sequence (0 = the model's max_positions). */
+typedef struct sqz_session_options {
+    uint32_t max_tokens;
+    uint32_t max_sequences;
+    uint32_t max_length;
+} sqz_session_options;
+
+/* Bytes that sqz_session_open will ask the allocator for, from the same layout code. 0 for options that are out of range. */
+SQZ_API size_t sqz_session_plan(const sqz_model *model, const sqz_session_options *options);
+
+/* The model outlives the session. SQZ_EINVAL: max_tokens or max_sequences 0, or more than 2^28 tokens. SQZ_ENOMEM. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_session_open(const sqz_model *model, const sqz_session_options *options, sqz_session **session, sqz_error *error);
+SQZ_API void sqz_session_close(sqz_session *session);
+
+/* Encode a batch of token sequences; one row of hidden state a token.
+ *
+ *   for b in 0..B-1, t in first[b]..first[b+1]-1:
+ *       hidden[t][:] = encoder(ids[first[b] .. first[b+1]-1])[t - first[b]][:]
+ *
+ *   hidden    [N, C] f32, row stride ldh >= C elements; unspecified after an error
+ *
+ * The bits of a row depend on its own sequence alone: not on B, on neighbours or on the number of threads.
+ * Uses the context's threads; if another session is using them, runs in this thread alone with the same bits.
+ * Cost: 2·P·N multiply-adds for P encoder parameters, plus attention's 2·C·Σ T². Allocates nothing.
+ * SQZ_EINVAL: first is not rising, a length exceeds the maximum, the batch exceeds the session. SQZ_ETOKEN: an id or type is out of range
+ * (error.offset is its index). SQZ_ENUMERIC: a NaN or infinity met by an int8 layer.
+ * Maths: doc/model.md.
+ */
+SQZ_API SQZ_NODISCARD sqz_status sqz_encode(sqz_session *session, const sqz_batch *batch, float *hidden, size_t ldh, sqz_error *error);
+
+/* The model's head over a batch.
+ *
+ *   SQZ_HEAD_SEQUENCE, SQZ_HEAD_MULTIPLE_CHOICE   logits [B, K]
+ *   SQZ_HEAD_TOKEN, SQZ_HEAD_QUESTION             logits [N, K]
+ *   SQZ_HEAD_MASKED_LM                            logits [n_rows, V] for the tokens rows[i] (rows NULL: all N)
+ *
+ *   rows      [n_rows] token indices < N; only SQZ_HEAD_MASKED_LM reads it
+ *   ldl       row stride of logits, >= K
+ *
+ * Otherwise as sqz_encode. SQZ_EINVAL also: the model has no head.
+ */
+SQZ_API SQZ_NODISCARD sqz_status sqz_logits(sqz_session *session, const sqz_batch *batch, const uint32_t *rows, uint32_t n_rows, float *logits, size_t ldl, sqz_error *error);
+
+/* One vector a sequence (or a token, with SQZ_POOL_NONE).
+ *
+ *   pool        SQZ_POOL_DEFAULT: what the model file says
+ *   normalize   1: divide by the Euclidean length (a zero vector stays zero), 0: do not, -1: what the model file says
+ *   dimensions  keep the first so many numbers and drop the rest, before normalising (Matryoshka); 0 = all C
+ *   out         [B, dimensions] ([N, dimensions] with SQZ_POOL_NONE), row stride ldo
+ *
+ * SQZ_EINVAL also: SQZ_POOL_POOLER without a pooler, dimensions > C.
+ */
+typedef struct sqz_embed_options {
+    sqz_pool pool;
+    int normalize;
+    uint32_t dimensions;
+} sqz_embed_options;
+SQZ_API SQZ_NODISCARD sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch, const sqz_embed_options *options, float *out, size_t ldo, sqz_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Everything of the runtime library in one include. Import and evaluation have headers of their own: import.h, eval.h. */
+#ifndef SQUEEZEBERT_SQUEEZEBERT_H
+#define SQUEEZEBERT_SQUEEZEBERT_H
+
+#include <squeezebert/context.h>
+#include <squeezebert/model.h>
+#include <squeezebert/session.h>
+#include <squeezebert/status.h>
+#include <squeezebert/task.h>
+#include <squeezebert/tokenizer.h>
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Status codes and error reports: what every function that meets the world returns. */
+#ifndef SQUEEZEBERT_STATUS_H
+#define SQUEEZEBERT_STATUS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define SQZ_API __attribute__((visibility("default")))
+#define SQZ_NODISCARD __attribute__((warn_unused_result))
+#else
+#define SQZ_API
+#define SQZ_NODISCARD
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* X(name, number, text). Numbers are part of the ABI: new codes are added at the end. */
+#define SQZ_STATUS_LIST(X)                                                     \
+    X(SQZ_OK, 0, "done")                                                       \
+    X(SQZ_EINVAL, 1, "the caller passed an invalid argument")                  \
+    X(SQZ_ENOMEM, 2, "out of memory")                                          \
+    X(SQZ_EIO, 3, "reading or writing a file failed")                          \
+    X(SQZ_EFORMAT, 4, "a file's content is not what its format demands")       \
+    X(SQZ_EUNSUPPORTED, 5, "valid, but this version cannot do it")             \
+    X(SQZ_ELIMIT, 6, "a limit was exceeded")                                   \
+    X(SQZ_ETOKEN, 7, "a token id is not in the vocabulary")                    \
+    X(SQZ_ENUMERIC, 8, "a number is NaN or infinite")                          \
+    X(SQZ_ETOOLONG, 9, "a text has more pieces than allowed")                  \
+    X(SQZ_ECANCELLED, 10, "stopped on request")
+
+typedef enum sqz_status {
+#define SQZ_STATUS_ENUM(name, number, text) name = number,
+    SQZ_STATUS_LIST(SQZ_STATUS_ENUM)
+#undef SQZ_STATUS_ENUM
+} sqz_status;
+
+/* A report of what went wrong, owned by the caller. Functions that take one accept NULL and then only return the status.
+ *
+ *   code    the status that the function also returned
+ *   offset  where: a byte offset in a file, an index in an array; 0 where there is no place
+ *   text    what was found, what was expected, what to do; NUL-terminated UTF-8, cut at the end if too long
+ *
+ * Written only when the function fails.
+ */
+typedef struct sqz_error {
+    sqz_status code;
+    uint64_t offset;
+    char text[496];
+} sqz_error;
+
+/* "SQZ_EFORMAT" for SQZ_EFORMAT; "SQZ_?" for a number that is no status. Static storage. */
+SQZ_API const char *sqz_status_name(sqz_status status);
+
+/* One sentence that says what the status means. Static storage. */
+SQZ_API const char *sqz_status_text(sqz_status status);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names and texts of the status codes, and the one function that writes an sqz_error. */
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *sqz_status_name(sqz_status status)
+{
+    switch (status) {
+#define NAME(name, number, text) \
+    case name: return #name;
+        SQZ_STATUS_LIST(NAME)
+#undef NAME
+    }
+    return "SQZ_?";
+}
+
+const char *sqz_status_text(sqz_status status)
+{
+    switch (status) {
+#define TEXT(name, number, text) \
+    case name: return text;
+        SQZ_STATUS_LIST(TEXT)
+#undef TEXT
+    }
+    return "no such status";
+}
+
+/* Cut an over-long text at the start of a code point and say so by three dots. */
+static void mark_cut(sqz_error *error)
+{
+    size_t end = sizeof error->text - 4;
+    while (end > 0 && ((unsigned char)error->text[end] & 0xC0) == 0x80) end--;
+    memcpy(error->text + end, "...", 4);
+}
+
+sqz_status sqzi_fail(sqz_error *error, sqz_status code, uint64_t offset, const char *format, ...)
+{
+    if (!error) return code;
+    error->code = code;
+    error->offset = offset;
+    va_list arguments;
+    va_start(arguments, format);
+    const int needed = vsnprintf(error->text, sizeof error->text, format, arguments);
+    va_end(arguments);
+    if (needed >= (int)sizeof error->text) mark_cut(error);
+    return code;
+}
+
+void sqzi_error_prefix(sqz_error *error, const char *prefix)
+{
+    if (!error) return;
+    char text[sizeof error->text];
+    const int needed = snprintf(text, sizeof text, "%s: %s", prefix, error->text);
+    memcpy(error->text, text, sizeof text);
+    if (needed >= (int)sizeof text) mark_cut(error);
+}

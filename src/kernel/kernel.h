@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel table: every compute kernel the encoder calls, chosen once for the CPU's features and const from then on.
+ *
+ * Portable C fills every slot first, then each instruction set of the machine overlays the slots it does better, in ascending order. A gemm is a
+ * descriptor: its packed layout, block sizes and the way it wants its rows prepared belong to it and go wherever it goes. doc/kernels.md has the
+ * duties of a kernel writer.
+ *
+ * The law all of them keep: the bits of an output row depend on that row's inputs and the weights alone, never on m, on the neighbouring rows, on
+ * how a caller cuts m or n, or on alignment. So every output element is one chain of multiply-adds over ascending k (for f32 and bf16 fused,
+ * in the order that K and the level fix), and there is no other code path for few rows.
+ */
+#ifndef SQZK_KERNEL_H
+#define SQZK_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/real.h"
+
+typedef enum sqzk_activation { SQZK_IDENTITY, SQZK_GELU /* erf */, SQZK_GELU_TANH, SQZK_RELU, SQZK_TANH } sqzk_activation;
+
+/* What happens to a finished tile while it is in registers:
+ *
+ *   y = activation(beta * c + product + bias) + residual
+ *
+ * The product of an s8 gemm is scale_row * scale_column * integer sum, computed as (float)sum * (scale_row * scale_column): multiply, then add, no fma.
+ */
+typedef struct sqzk_epilogue {
+    const sqzi_real *bias;     /* [n] or NULL */
+    const sqzi_real *residual; /* [m, n], row stride ldr, or NULL; may be c itself */
+    size_t ldr;
+    sqzk_activation activation;
+} sqzk_epilogue;
+
+/* C[m, n] = epilogue(beta * C + A[m, k] * B[k, n]).
+ *
+ *   a          prepared rows, row stride lda in BYTES (f32: the caller's own floats; lda a multiple of 4)
+ *   row_scale  [m] with stride row_scale_stride elements (s8); NULL otherwise
+ *   b          panels as packed by the same descriptor, beginning at the panel that holds column 0
+ *   c          f32, row stride ldc elements
+ *   beta       0 or 1; with 0 c is not read
+ *   epilogue   NULL for none
+ *
+ * m >= 1, n >= 1, k >= 1, any size. Writes exactly m x n numbers; reads of a nothing past each row's prepared bytes.
+ */
+typedef struct sqzk_gemm_args {
+    size_t m, n, k;
+    const void *a;
+    size_t lda;
+    const float *row_scale;
+    size_t row_scale_stride;
+    const void *b;
+    sqzi_real *c;
+    size_t ldc;
+    uint32_t beta;
+    const sqzk_epilogue *epilogue;
+} sqzk_gemm_args;
+
+/* Where pack reads B[k, n] from: element (i of k, j of n) is source[i * k_stride + j * n_stride]. A weight W [out, in] is n = out, k = in,
+ * n_stride = in, k_stride = 1; a matrix of activations [k, n] is k_stride = ld, n_stride = 1.
+ *
+ *   type    SQZI_F32, SQZI_F16, SQZI_BF16 for the float gemms; SQZI_S8 for s8
+ *   scale   [n] column scales, with SQZI_S8 only
+ */
+typedef struct sqzk_pack_args {
+    size_t n, k;
+    const void *source;
+    size_t n_stride, k_stride; /* elements */
+    sqzi_type type;
+    const float *scale;
+} sqzk_pack_args;
+
+/* Rows of floats to rows the gemm takes.
+ *
+ *   x       [m, k] f32, row stride ldx; element i of a row is x[gather ? gather[i] : i]
+ *   out     row stride ldo bytes >= prepared_bytes(k); padding up to prepared_bytes is written
+ *   scale   [m] with stride scale_stride (s8); otherwise not touched
+ *
+ * Returns false when an s8 row holds a NaN or an infinity (its output is then unspecified), else true.
+ */
+typedef struct sqzk_prepare_args {
+    size_t m, k;
+    const sqzi_real *x;
+    size_t ldx;
+    const uint32_t *gather;
+    void *out;
+    size_t ldo;
+    float *scale;
+    size_t scale_stride;
+} sqzk_prepare_args;
+
+typedef struct sqzk_gemm {
+    const char *name;      /* "gemm_f32_6x64_avx512": type, tile, level */
+    const char *level;     /* "portable", "avx2", ... */
+    uint32_t feature;      /* the SQZI_CPU_ bit it needs, 0 for portable */
+    sqzi_type type;        /* of both inputs */
+    uint32_t mr, nr, kr;   /* rows of a tile, columns of a panel, k is padded to a multiple of kr in prepared rows and panels */
+    void (*run)(const sqzk_gemm_args *args);
+    void (*pack)(const sqzk_pack_args *args, void *packed);
+    bool (*prepare)(const sqzk_prepare_args *args); /* NULL for f32 without gather: rows are used as they are */
+} sqzk_gemm;
+
+/* Bytes of one panel of nr columns and depth k (a multiple of 64); panel p begins at p * panel_bytes. For s8 the panel ends with its column
+ * scales and compensation. */
+size_t sqzk_gemm_panel_bytes(const sqzk_gemm *gemm, size_t k);
+/* Bytes of all panels of n columns. */
+size_t sqzk_gemm_packed_bytes(const sqzk_gemm *gemm, size_t k, size_t n);
+/* Bytes of a prepared row (a multiple of 64). */
+size_t sqzk_gemm_prepared_bytes(const sqzk_gemm *gemm, size_t k);
+
+/* out[r][:] = (x[r] - mean) / sqrt(variance + epsilon) * weight + bias over n columns; variance is the population's. out may be x.
+ * Mean and variance are accumulated in two passes. */
+typedef struct sqzk_layer_norm_args {
+    size_t m, n;
+    const sqzi_real *x;
+    size_t ldx;
+    const sqzi_real *weight, *bias;
+    sqzi_real epsilon;
+    sqzi_real *out;
+    size_t ldo;
+} sqzk_layer_norm_args;
+
+/* x[r][j] = exp(scale * x[r][j] - max_j) / sum, in place, over n columns. */
+typedef struct sqzk_softmax_args {
+    size_t m, n;
+    sqzi_real *x;
+    size_t ldx;
+    sqzi_real scale;
+} sqzk_softmax_args;
+
+typedef struct sqzk_table {
+    uint32_t features;                /* what the table was made for */
+    const sqzk_gemm *gemm_f32;        /* never NULL */
+    const sqzk_gemm *gemm_bf16;
+    const sqzk_gemm *gemm_s8;
+    void (*layer_norm)(const sqzk_layer_norm_args *args);
+    void (*softmax)(const sqzk_softmax_args *args);
+    void (*activate)(sqzk_activation activation, sqzi_real *x, size_t n);           /* in place */
+    void (*widen)(const void *source, sqzi_type type, size_t n, sqzi_real *out);    /* f16, bf16 or f32 to real, exact */
+} sqzk_table;
+
+/* Fill the table for a set of features (sqzi_cpu_detect, masked). */
+void sqzk_table_init(sqzk_table *table, uint32_t features);
+
+/* Every gemm compiled in, for the checks and the bench: the i-th, NULL from the end on. */
+const sqzk_gemm *sqzk_gemm_list(uint32_t i);
+
+#endif
