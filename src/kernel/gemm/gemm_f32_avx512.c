@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* f32 gemm, AVX-512: tiles of 6 x 64, 24 of the 32 registers accumulate. */
+#include "kernel/vector_avx512.h"
+
+#define TILE_VECTORS 4
+#define GEMM_NAME sqzk_gemm_f32_avx512
+#define GEMM_TEXT "gemm_f32_6x64_avx512"
+#define GEMM_LEVEL "avx512"
+#define GEMM_FEATURE SQZI_CPU_AVX512
+
+#include "kernel/gemm/gemm_f32_template.h"

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Row kernels, AVX512. */
+#include "kernel/vector_avx512.h"
+
+#define LEVEL(name) name##_avx512
+#include "kernel/norm/row_kernels_template.h"

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Row kernels in plain C and with the C library's exp, erf and tanh: the reference of the others. */
+#include "base/half.h"
+#include "kernel/activation/scalar_math.h"
+#include "kernel/row_kernels.h"
+
+void sqzk_layer_norm_portable(const sqzk_layer_norm_args *args)
+{
+    for (size_t r = 0; r < args->m; r++) {
+        const sqzi_real *x = args->x + r * args->ldx;
+        sqzi_real *out = args->out + r * args->ldo;
+        sqzi_real sum = 0, squares = 0;
+        for (size_t j = 0; j < args->n; j++) sum += x[j];
+        const sqzi_real mean = sum / (sqzi_real)args->n;
+        for (size_t j = 0; j < args->n; j++) squares += (x[j] - mean) * (x[j] - mean);
+        const sqzi_real scale = 1 / REAL(sqrt)(squares / (sqzi_real)args->n + args->epsilon);
+        for (size_t j = 0; j < args->n; j++) out[j] = (x[j] - mean) * scale * args->weight[j] + args->bias[j];
+    }
+}
+
+void sqzk_softmax_portable(const sqzk_softmax_args *args)
+{
+    for (size_t r = 0; r < args->m; r++) {
+        sqzi_real *x = args->x + r * args->ldx;
+        sqzi_real largest = x[0] * args->scale, sum = 0;
+        for (size_t j = 0; j < args->n; j++) {
+            x[j] *= args->scale;
+            if (x[j] > largest) largest = x[j];
+        }
+        for (size_t j = 0; j < args->n; j++) sum += x[j] = REAL(exp)(x[j] - largest);
+        for (size_t j = 0; j < args->n; j++) x[j] /= sum;
+    }
+}
+
+void sqzk_activate_portable(sqzk_activation activation, sqzi_real *x, size_t n)
+{
+    for (size_t j = 0; j < n; j++) x[j] = sqzk_scalar_activate(activation, x[j]);
+}
+
+void sqzk_widen_portable(const void *source, sqzi_type type, size_t n, sqzi_real *out)
+{
+    for (size_t j = 0; j < n; j++) out[j] = sqzi_load_real(source, j, type);
+}

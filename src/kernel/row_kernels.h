@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Kernels that see whole rows (norm, softmax, activation, widening), by instruction set, and the function that picks them. */
+#ifndef SQZK_ROW_KERNELS_H
+#define SQZK_ROW_KERNELS_H
+
+#include "kernel/kernel.h"
+
+void sqzk_row_kernels_init(sqzk_table *table, uint32_t features);
+
+#define SQZK_ROW_KERNELS(level)                                               \
+    void sqzk_layer_norm_##level(const sqzk_layer_norm_args *args);           \
+    void sqzk_softmax_##level(const sqzk_softmax_args *args);                 \
+    void sqzk_activate_##level(sqzk_activation activation, sqzi_real *x, size_t n); \
+    void sqzk_widen_##level(const void *source, sqzi_type type, size_t n, sqzi_real *out);
+
+SQZK_ROW_KERNELS(portable)
+SQZK_ROW_KERNELS(avx2)
+SQZK_ROW_KERNELS(avx512)
+SQZK_ROW_KERNELS(neon)
+#undef SQZK_ROW_KERNELS
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Filling the kernel table: portable C first, then each instruction set over it, ascending. */
+#include "kernel/kernel.h"
+
+#include <string.h>
+
+#include "kernel/gemm/gemm_list.h"
+#include "kernel/row_kernels.h"
+
+#define ROUND_UP(n, multiple) (((n) + (multiple) - 1) / (multiple) * (multiple))
+
+static size_t type_bytes(sqzi_type type)
+{
+    switch (type) {
+    case SQZI_F64: return 8;
+    case SQZI_F32: return sizeof(sqzi_real);
+    case SQZI_I32: return 4;
+    case SQZI_F16:
+    case SQZI_BF16: return 2;
+    case SQZI_S8: return 1;
+    }
+    return 0;
+}
+
+size_t sqzk_gemm_panel_bytes(const sqzk_gemm *gemm, size_t k)
+{
+    const size_t weights = ROUND_UP(k, gemm->kr) * gemm->nr * type_bytes(gemm->type);
+    const size_t behind = gemm->type == SQZI_S8 ? gemm->nr * (sizeof(float) + sizeof(int32_t)) : 0;
+    return ROUND_UP(weights + behind, 64);
+}
+
+size_t sqzk_gemm_packed_bytes(const sqzk_gemm *gemm, size_t k, size_t n)
+{
+    return (n + gemm->nr - 1) / gemm->nr * sqzk_gemm_panel_bytes(gemm, k);
+}
+
+size_t sqzk_gemm_prepared_bytes(const sqzk_gemm *gemm, size_t k)
+{
+    return ROUND_UP(ROUND_UP(k, gemm->kr) * type_bytes(gemm->type), 64);
+}
+
+/* The last of a list that the features allow: lists are ordered from portable to best. */
+static const sqzk_gemm *best(const sqzk_gemm *const *list, uint32_t features)
+{
+    const sqzk_gemm *found = NULL;
+    for (; *list; list++)
+        if (((*list)->feature & ~features) == 0) found = *list;
+    return found;
+}
+
+void sqzk_table_init(sqzk_table *table, uint32_t features)
+{
+    memset(table, 0, sizeof *table);
+    table->features = features;
+    table->gemm_f32 = best(sqzk_gemm_f32_list, features);
+    table->gemm_bf16 = best(sqzk_gemm_bf16_list, features);
+    table->gemm_s8 = best(sqzk_gemm_s8_list, features);
+    sqzk_row_kernels_init(table, features);
+}
+
+const sqzk_gemm *sqzk_gemm_list(uint32_t i)
+{
+    const sqzk_gemm *const *const lists[] = {sqzk_gemm_f32_list, sqzk_gemm_bf16_list, sqzk_gemm_s8_list};
+    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++)
+        for (const sqzk_gemm *const *gemm = lists[l]; *gemm; gemm++)
+            if (i-- == 0) return *gemm;
+    return NULL;
+}
