@@ -25,6 +25,11 @@ typedef struct signal_counter {
     pthread_cond_t condition;
 } signal_counter;
 
+struct meeting {
+    signal_counter passed;
+    _Atomic uint32_t arrived;
+};
+
 struct sqzi_pool {
     sqz_allocator allocator;
     uint32_t n_threads;
@@ -37,8 +42,8 @@ struct sqzi_pool {
     void *argument;
     uint32_t members;
     signal_counter jobs;         /* jobs given out */
-    signal_counter meetings;     /* barriers passed */
-    _Atomic uint32_t arrived;
+    struct meeting stage;        /* where a team meets between stages */
+    struct meeting end;          /* where every worker meets the caller after a job, members of the team or not */
 };
 
 struct worker {
@@ -87,17 +92,20 @@ static void counter_wait(signal_counter *counter, uint32_t seen)
     pthread_mutex_unlock(&counter->mutex);
 }
 
+static void meet(struct meeting *meeting, uint32_t members)
+{
+    const uint32_t seen = atomic_load(&meeting->passed.value);
+    if (atomic_fetch_add(&meeting->arrived, 1) + 1 == members) {
+        atomic_store(&meeting->arrived, 0);
+        counter_raise(&meeting->passed);
+    } else {
+        counter_wait(&meeting->passed, seen);
+    }
+}
+
 void sqzi_team_barrier(const sqzi_team *team)
 {
-    if (team->members == 1) return;
-    sqzi_pool *pool = team->pool;
-    const uint32_t seen = atomic_load(&pool->meetings.value);
-    if (atomic_fetch_add(&pool->arrived, 1) + 1 == team->members) {
-        atomic_store(&pool->arrived, 0);
-        counter_raise(&pool->meetings);
-    } else {
-        counter_wait(&pool->meetings, seen);
-    }
+    if (team->members > 1) meet(&team->pool->stage, team->members);
 }
 
 static void *work(void *argument)
@@ -108,12 +116,8 @@ static void *work(void *argument)
         counter_wait(&pool->jobs, seen);
         if (atomic_load(&pool->stop)) return NULL;
         const sqzi_team team = {me->member, pool->members, pool};
-        if (me->member < pool->members) {
-            pool->job(pool->argument, &team);
-        }
-        /* Every worker meets the caller here, so that the next job cannot begin while one still reads this one. */
-        const sqzi_team all = {me->member, pool->n_threads, pool};
-        sqzi_team_barrier(&all);
+        if (me->member < pool->members) pool->job(pool->argument, &team);
+        meet(&pool->end, pool->n_threads); /* the next job cannot begin while a worker still reads this one */
     }
 }
 
@@ -131,8 +135,7 @@ void sqzi_pool_run(sqzi_pool *pool, uint32_t max_members, sqzi_job *job, void *a
     counter_raise(&pool->jobs);
     const sqzi_team team = {0, members, pool};
     job(argument, &team);
-    const sqzi_team all = {0, pool->n_threads, pool};
-    sqzi_team_barrier(&all);
+    meet(&pool->end, pool->n_threads);
     atomic_flag_clear(&pool->busy);
 }
 
@@ -160,6 +163,17 @@ static void counter_free(signal_counter *counter)
     pthread_mutex_destroy(&counter->mutex);
 }
 
+static int counters_init(sqzi_pool *pool)
+{
+    if (counter_init(&pool->jobs) != 0) return -1;
+    if (counter_init(&pool->stage.passed) == 0) {
+        if (counter_init(&pool->end.passed) == 0) return 0;
+        counter_free(&pool->stage.passed);
+    }
+    counter_free(&pool->jobs);
+    return -1;
+}
+
 sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sqzi_pool **out, sqz_error *error)
 {
     sqzi_pool *pool = sqzi_allocate_zeroed(allocator, 1, sizeof *pool);
@@ -167,12 +181,7 @@ sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sq
     pool->allocator = *allocator;
     pool->n_threads = n_threads;
     atomic_flag_clear(&pool->busy);
-    if (counter_init(&pool->jobs) != 0) {
-        sqzi_release(allocator, pool, sizeof *pool);
-        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the thread pool");
-    }
-    if (counter_init(&pool->meetings) != 0) {
-        counter_free(&pool->jobs);
+    if (counters_init(pool) != 0) {
         sqzi_release(allocator, pool, sizeof *pool);
         return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the thread pool");
     }
@@ -199,7 +208,8 @@ void sqzi_pool_close(sqzi_pool *pool)
     counter_raise(&pool->jobs);
     for (uint32_t i = 1; i <= pool->n_started; i++) pthread_join(pool->threads[i], NULL);
     counter_free(&pool->jobs);
-    counter_free(&pool->meetings);
+    counter_free(&pool->stage.passed);
+    counter_free(&pool->end.passed);
     const sqz_allocator allocator = pool->allocator;
     const uint32_t n = pool->n_threads;
     sqzi_release(&allocator, pool->threads, n * sizeof *pool->threads);
