@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making a context: allocator, CPU features and their mask, kernel table, pool, and the facts that `doctor` prints. */
+#include "model/context.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cpu.h"
+#include "base/error.h"
+
+enum { MAX_THREADS = 256 };
+
+static SQZI_PRINTF(2, 3) void add_fact(sqz_context *context, const char *format, ...)
+{
+    if (context->n_facts == SQZI_MAX_FACTS) return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(context->facts[context->n_facts++], SQZI_FACT_BYTES, format, arguments);
+    va_end(arguments);
+}
+
+static void list_features(uint32_t features, char *text, size_t bytes)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (uint32_t i = 0; i < SQZI_CPU_COUNT && used < bytes; i++)
+        if (features >> i & 1) {
+            const int n = snprintf(text + used, bytes - used, "%s%s", used ? " " : "", sqzi_cpu_feature_name(1u << i));
+            if (n > 0) used += (size_t)n;
+        }
+    if (!features) snprintf(text, bytes, "none beyond portable C");
+}
+
+static void add_gemm(sqz_context *context, const char *type, const sqzk_gemm *gemm, const char *instead)
+{
+    if (gemm)
+        add_fact(context, "kernel %s: %s (tile %ux%u, needs %s)", type, gemm->name, gemm->mr, gemm->nr, gemm->feature ? sqzi_cpu_feature_name(gemm->feature) : "nothing");
+    else
+        add_fact(context, "kernel %s: %s", type, instead);
+}
+
+static void collect_facts(sqz_context *context, uint32_t found, const char *mask)
+{
+    char text[120];
+    add_fact(context, "cpu: %s", sqzi_cpu_brand());
+    list_features(found, text, sizeof text);
+    add_fact(context, "features found: %s", text);
+    list_features(context->kernels.features, text, sizeof text);
+    add_fact(context, "features used: %s%s%s", text, mask && *mask ? "; masked by " : "", mask ? mask : "");
+    add_gemm(context, "f32", context->kernels.gemm_f32, "");
+    add_gemm(context, "bf16", context->kernels.gemm_bf16, "widened to f32 when a model is opened");
+    add_gemm(context, "s8", context->kernels.gemm_s8, "none");
+    add_fact(context, "threads: %u of %u that this process may use", sqzi_pool_threads(context->pool), sqz_cpu_count());
+}
+
+sqz_status sqz_context_open(const sqz_context_options *options, sqz_context **out, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_context_options chosen = options ? *options : (sqz_context_options){0};
+    const sqz_allocator allocator = chosen.allocator ? *chosen.allocator : sqzi_default_allocator;
+    const char *mask = chosen.cpu ? chosen.cpu : getenv("SQZ_CPU");
+    const uint32_t n_threads = chosen.n_threads ? chosen.n_threads : sqz_cpu_count(), found = sqzi_cpu_detect();
+    uint32_t features = found;
+    sqz_context *context = NULL;
+    FAIL_IF(!out, SQZ_EINVAL, 0, "sqz_context_open: context is NULL");
+    FAIL_IF(chosen.n_threads > MAX_THREADS, SQZ_EINVAL, 0, "%u threads asked for, at most %d are possible", chosen.n_threads, MAX_THREADS);
+    TRY(sqzi_cpu_mask(found, mask, &features, error));
+    context = sqzi_allocate_zeroed(&allocator, 1, sizeof *context);
+    FAIL_IF(!context, SQZ_ENOMEM, 0, "no memory for a context");
+    context->allocator = allocator;
+    sqzk_table_init(&context->kernels, features);
+    TRY(sqzi_pool_open(&context->allocator, n_threads > MAX_THREADS ? MAX_THREADS : n_threads, &context->pool, error));
+    collect_facts(context, found, mask);
+    *out = context;
+    return SQZ_OK;
+fail:
+    sqz_context_close(context);
+    return status;
+}
+
+void sqz_context_close(sqz_context *context)
+{
+    if (!context) return;
+    const sqz_allocator allocator = context->allocator;
+    sqzi_pool_close(context->pool);
+    sqzi_release(&allocator, context, sizeof *context);
+}
+
+uint32_t sqz_context_threads(const sqz_context *context)
+{
+    return sqzi_pool_threads(context->pool);
+}
+
+const char *sqz_context_fact(const sqz_context *context, uint32_t i)
+{
+    return i < context->n_facts ? context->facts[i] : NULL;
+}

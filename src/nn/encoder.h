@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The canonical encoder: embedding, blocks, and what runs them over a packed batch. Import maps every architecture to this; nothing here asks
+ * which one it was, and nothing is derived from C/H or from a global F.
+ *
+ *   e  = norm(word[id] (projected, where reduced) + position[t] + type[y]),  x = W e + b where E differs from C
+ *   block:  q, k, v = linears(x);  s = q k^T / sqrt(D) per head;  c = softmax(s) v
+ *           a  = norm(x + attn_output(c))
+ *           x' = norm(a + ffn_down(activation(ffn_up(a))))
+ *
+ * Work is split in one of two ways, with equal bits: by rows, each member of the team taking its rows through everything but attention; or, for few
+ * rows, by columns, with a barrier after each linear.
+ */
+#ifndef SQZI_ENCODER_H
+#define SQZI_ENCODER_H
+
+#include "nn/linear.h"
+
+typedef struct sqzi_norm {
+    const sqzi_real *weight, *bias; /* [n] */
+    sqzi_real epsilon;
+    uint32_t n;
+} sqzi_norm;
+
+/* A table of embeddings as it lies in the file; int8 rows have a scale each. */
+typedef struct sqzi_table {
+    const void *rows;
+    sqzi_type type;
+    const float *scale;
+    uint32_t n_rows, width;
+} sqzi_table;
+
+typedef struct sqzi_embedding {
+    sqzi_table word, position, type; /* type.n_rows 0: none */
+    bool reduced;
+    sqzi_linear projection;          /* of the word row alone, where reduced */
+    sqzi_norm norm;
+    bool resized;
+    sqzi_linear output;              /* E to C, where they differ */
+    uint32_t width;                  /* E */
+} sqzi_embedding;
+
+typedef struct sqzi_block {
+    uint32_t heads, head_width, ffn_width;
+    sqzk_activation activation;
+    sqzi_linear attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down;
+    sqzi_norm attn_norm, ffn_norm;
+} sqzi_block;
+
+typedef struct sqzi_encoder {
+    const sqzk_table *kernels;
+    sqzi_embedding embedding;
+    sqzi_block *blocks;
+    uint32_t n_blocks, width, max_positions;
+} sqzi_encoder;
+
+/* What a run stores besides its result; NULL members are not stored. All [n_blocks] arrays of pointers but hidden, which has n_blocks + 1: hidden[0]
+ * is the output of the embedding. Scores are those of sequence b and head h at scores[i] + H·(sum of earlier T²) + h·T². */
+typedef struct sqzi_keep {
+    sqzi_real *const *hidden;           /* [N, C] */
+    sqzi_real *const *q, *const *k, *const *v; /* [N, H·D] */
+    sqzi_real *const *scores;           /* before the softmax, after the scale */
+} sqzi_keep;
+
+typedef struct sqzi_batch {
+    uint32_t n_sequences, n_tokens, longest;
+    const uint32_t *first; /* [n_sequences + 1] */
+    const uint32_t *ids;
+    const uint8_t *types;  /* or NULL */
+} sqzi_batch;
+
+/* Working memory of one member. */
+typedef struct sqzi_member_scratch {
+    sqzi_linear_scratch linear;
+    unsigned char *packed_k, *packed_v;
+    sqzi_real *strip;      /* scores of some queries */
+    size_t strip_ld;
+    sqzi_real *row;        /* a widened row of a table */
+} sqzi_member_scratch;
+
+typedef struct sqzi_workspace {
+    uint32_t members, max_tokens, max_length;
+    sqzi_real *q, *k, *v;  /* [N, max H·D]; the context takes q's place */
+    sqzi_real *attended;   /* [N, C] */
+    sqzi_real *embedded;   /* [N, E] where E differs from C or the table is reduced */
+    sqzi_real *ffn;        /* [members, strip rows, max F] */
+    size_t qkv_width, ffn_width, strip_rows;
+    sqzi_member_scratch *scratch; /* [members] */
+    _Atomic bool numeric_error;
+} sqzi_workspace;
+
+/* Lay a workspace out in the arena (NULL base: counts). */
+void sqzi_workspace_layout(sqzi_workspace *workspace, const sqzi_encoder *encoder, uint32_t max_tokens, uint32_t max_length, uint32_t members, sqzi_arena *arena);
+
+/* The team's part of hidden = encoder(batch); hidden [N, C] with row stride ldh. Every member must call it; returns after a barrier. */
+void sqzi_encoder_run(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh, const sqzi_team *team);
+
+/* x = embedding of tokens [begin, end) (embedding.c). */
+bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kernels, const sqzi_batch *batch, size_t begin, size_t end, sqzi_real *embedded, sqzi_real *x, size_t ldx,
+                        sqzi_member_scratch *scratch);
+
+/* Attention of one head over one sequence of a workspace's q, k, v (attention.c). scores NULL, or [T, T] to be kept. */
+void sqzi_attention_run(const sqzk_table *kernels, sqzi_workspace *workspace, sqzi_member_scratch *scratch, uint32_t head, uint32_t head_width, uint32_t begin, uint32_t end, sqzi_real *scores);
+void sqzi_attention_layout(sqzi_member_scratch *scratch, const sqzk_table *kernels, uint32_t head_width, uint32_t max_length, sqzi_arena *arena);
+
+/* One row of a table as reals, added to or put into out[0..width). */
+void sqzi_table_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row, sqzi_real *out);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A linear layer y = W x + b, where W is a sum of terms, each block diagonal and whole or of low rank; inputs and outputs may be permuted.
+ *
+ *   term, whole:      group g:  y_g = W_g x_g                    W_g [out/G, in/G]
+ *   term, low rank:   group g:  y_g = B_g (A_g x_g)              A_g [R, in/G], B_g [out/G, R]
+ *   y[out[j]] = activation(sum of terms + b)[j] + residual[out[j]],   x_j read as x[in[j]]
+ *
+ * Each matrix carries its gemm, so types may differ between layers and terms. Where the gemm's rows are not plain floats (or are permuted), they are
+ * prepared once and may serve several linears (Q, K and V). The middle of a low-rank pair is prepared again, row by row.
+ */
+#ifndef SQZI_LINEAR_H
+#define SQZI_LINEAR_H
+
+#include "base/memory.h"
+#include "base/threads.h"
+#include "kernel/kernel.h"
+
+/* A block-diagonal matrix in packed form: group g is [n_out/groups, n_in/groups]. */
+typedef struct sqzi_matrix {
+    uint32_t n_in, n_out, groups;
+    const sqzk_gemm *gemm;
+    const unsigned char *packed; /* group g at g * group_bytes */
+    size_t group_bytes;
+} sqzi_matrix;
+
+typedef struct sqzi_term {
+    sqzi_matrix a; /* first factor; a.packed NULL: the term is whole and b alone */
+    sqzi_matrix b;
+} sqzi_term;
+
+enum { SQZI_MAX_TERMS = 2 };
+
+typedef struct sqzi_linear {
+    uint32_t n_in, n_out, n_terms;
+    sqzi_term terms[SQZI_MAX_TERMS];
+    const sqzi_real *bias;   /* [n_out] or NULL */
+    const uint32_t *in;      /* [n_in] or NULL */
+    const uint32_t *out;     /* [n_out] or NULL */
+} sqzi_linear;
+
+/* Working memory of one team member for linears of at most `rows` rows, laid out by sqzi_linear_scratch for the largest of them. */
+typedef struct sqzi_linear_scratch {
+    unsigned char *prepared;     /* rows for the gemm */
+    float *scale;
+    sqzi_real *middle;           /* output of the first factor */
+    unsigned char *prepared_middle;
+    float *middle_scale;
+    sqzi_real *permuted;         /* outputs before they go to their places */
+    size_t prepared_bytes, scale_n, middle_n, prepared_middle_bytes, middle_scale_n, permuted_n;
+} sqzi_linear_scratch;
+
+/* Raise the sizes in *scratch to what the linear needs for `rows` rows. */
+void sqzi_linear_need(const sqzi_linear *linear, size_t rows, sqzi_linear_scratch *scratch);
+void sqzi_linear_scratch_layout(sqzi_linear_scratch *scratch, sqzi_arena *arena);
+
+/* Where y goes and what is done on the way. */
+typedef struct sqzi_linear_args {
+    size_t m;
+    const sqzi_real *x;
+    size_t ldx;
+    sqzi_real *y;
+    size_t ldy;
+    sqzk_activation activation;
+    const sqzi_real *residual; /* [m, n_out], may be y, or NULL */
+    size_t ldr;
+    bool prepared;             /* the scratch holds these rows already, prepared by a linear with sqzi_linear_same_input */
+} sqzi_linear_args;
+
+/* All columns of m rows. False when an int8 layer met a NaN or an infinity. */
+bool sqzi_linear_run(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch);
+
+/* The member's part of the same: whole panels of columns where the linear has one term and no output permutation, else rows. */
+bool sqzi_linear_run_part(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, const sqzi_team *team);
+
+/* Both prepare their rows alike, so that `prepared` may be set for the second. */
+bool sqzi_linear_same_input(const sqzi_linear *first, const sqzi_linear *second);
+
+#endif
