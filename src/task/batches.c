@@ -132,7 +132,7 @@ fail:
 sqz_status sqzi_task_run(sqz_task *task, const sqzi_windows *windows, const sqz_embed_options *embed, sqz_outcome *outcomes, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    batch_plan plan;
+    batch_plan plan = {0};
     if (!windows->n) return SQZ_OK;
     TRY(make_plan(task, windows, embed, &plan, error));
     for (uint32_t begin = 0, end; begin < windows->n; begin = end) {

@@ -203,7 +203,7 @@ sqz_status sqz_find_entities(sqz_task *task, const sqz_input *inputs, uint32_t n
 {
     sqz_status status = SQZ_OK;
     sqzi_windows windows = {0};
-    entity_call call;
+    entity_call call = {0};
     sqz_outcome *outcomes;
     uint32_t *firsts;
     sqzi_task_begin(task);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Evaluation: metrics, the GLUE tasks' files, and a model's figures on them. In libsqueezebert-full. */
+#ifndef SQUEEZEBERT_EVAL_H
+#define SQUEEZEBERT_EVAL_H
+
+#include <squeezebert/task.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- metrics: equal to scikit-learn's and SciPy's to 1e-12 ---- */
+
+/* A figure, or why there is none (JSON has no NaN): value counts only where reason is NULL. */
+typedef struct sqz_metric {
+    double value;
+    const char *reason; /* static storage */
+} sqz_metric;
+
+/* Classes [n] of n examples; n = 0 has no figure. */
+SQZ_API sqz_metric sqz_accuracy(const uint32_t *predicted, const uint32_t *truth, size_t n);
+/* F1 of one class; 0 where nothing is predicted or nothing is true of it. */
+SQZ_API sqz_metric sqz_f1(const uint32_t *predicted, const uint32_t *truth, size_t n, uint32_t positive);
+/* Matthews' correlation, over more than two classes Gorodkin's R_K; 0 where its denominator is 0. Classes < n_classes. Cost: n · n_classes. */
+SQZ_API sqz_metric sqz_matthews(const uint32_t *predicted, const uint32_t *truth, size_t n, uint32_t n_classes);
+/* No figure for fewer than two numbers, a constant, or a NaN or infinity. */
+SQZ_API sqz_metric sqz_pearson(const double *x, const double *y, size_t n);
+/* Pearson's correlation of the ranks, equal numbers sharing the average of theirs. SQZ_ENOMEM: no memory for the ranks. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_spearman(const sqz_context *context, const double *x, const double *y, size_t n, sqz_metric *metric, sqz_error *error);
+
+/* ---- GLUE ---- */
+
+typedef enum sqz_glue_task {
+    SQZ_GLUE_COLA, SQZ_GLUE_SST2, SQZ_GLUE_MRPC, SQZ_GLUE_QQP, SQZ_GLUE_STSB, SQZ_GLUE_MNLI, SQZ_GLUE_QNLI, SQZ_GLUE_RTE, SQZ_GLUE_WNLI, SQZ_GLUE_AX
+} sqz_glue_task;
+
+/* "cola" .. "ax"; "stsb" and "sts-b" both, case does not matter. -1: no such task. Name NULL out of range. */
+SQZ_API int sqz_glue_find(const char *name);
+SQZ_API const char *sqz_glue_name(sqz_glue_task task);
+
+/* Rows of one file. Texts lie in the file's mapping, as they are: no quoting is undone.
+ *
+ *   label     class number in the order of sqz_glue_class (all tasks but STS-B)
+ *   score     STS-B's 0..5
+ *   labelled  0 in the test files
+ */
+typedef struct sqz_glue_row {
+    sqz_input input;
+    uint32_t label;
+    double score;
+} sqz_glue_row;
+typedef struct sqz_glue sqz_glue;
+
+/* Class k of a task as the files write it ("entailment", "0"); NULL from the last on, and for STS-B. */
+SQZ_API const char *sqz_glue_class(sqz_glue_task task, uint32_t k);
+
+/* Read folder/SPLIT.tsv ("dev", "train", "test"; MNLI's are dev_matched, dev_mismatched, test_matched, test_mismatched; AX has one file, AX.tsv, and
+ * no splits). A header `sentence1 sentence2 label` (and no index) is read as such for every pair task.
+ * SQZ_EIO: no such file. SQZ_EFORMAT: a row too short (QQP's are skipped and counted) or a label that the task does not have; error.offset is the byte. SQZ_ENOMEM. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_glue_open(const sqz_context *context, sqz_glue_task task, const char *folder, const char *split, sqz_glue **glue, sqz_error *error);
+SQZ_API void sqz_glue_close(sqz_glue *glue);
+SQZ_API const sqz_glue_row *sqz_glue_rows(const sqz_glue *glue, size_t *n);
+SQZ_API int sqz_glue_labelled(const sqz_glue *glue);
+SQZ_API size_t sqz_glue_skipped(const sqz_glue *glue);
+
+/* ---- a model on a task ---- */
+
+/*   split    NULL = "dev" ("dev_matched" for MNLI)
+ *   cosine   1: STS-B by the cosine of the two sentences' embeddings, no head needed
+ *   classes  [K] the task's class names in the order of the model's logits, for a model whose own names do not tell; NULL = from the model
+ *   task     how texts are read; NULL = defaults
+ *   progress called now and then with the rows done and in all; a return other than 0 stops with SQZ_ECANCELLED. May be NULL
+ */
+typedef struct sqz_eval_options {
+    const char *split;
+    int cosine;
+    const char *const *classes;
+    uint32_t n_classes;
+    const sqz_task_options *task;
+    int (*progress)(void *user, size_t done, size_t total);
+    void *user;
+} sqz_eval_options;
+
+typedef struct sqz_named_metric {
+    const char *name;
+    sqz_metric metric;
+} sqz_named_metric;
+
+enum { SQZ_MAX_METRICS = 4 };
+typedef struct sqz_eval_report {
+    const char *task;
+    size_t n;           /* examples that count */
+    size_t n_skipped;   /* rows of QQP that are too short */
+    size_t n_truncated; /* examples that were cut */
+    uint32_t n_metrics;
+    sqz_named_metric metrics[SQZ_MAX_METRICS];
+} sqz_eval_report;
+
+/* SQZ_EINVAL: the model's head or classes do not fit the task; the text says which classes it has and how to name them. Else as sqz_glue_open. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task, const char *folder, const sqz_eval_options *options,
+                                              sqz_eval_report *report, sqz_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

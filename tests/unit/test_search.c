@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The search index against sorting all cosines, and a slab's promises. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "model/context.h"
+#include "task/slab.h"
+
+#include <squeezebert/task.h>
+
+enum { ROWS = 300, DIMENSIONS = 37, K = 10 };
+
+static sqz_context context;
+static float vectors[ROWS][DIMENSIONS];
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+static int make_vectors(void **state)
+{
+    (void)state;
+    uint32_t seed = 11;
+    print_message("seed 11\n");
+    context.allocator = sqzi_default_allocator;
+    for (int r = 0; r < ROWS; r++)
+        for (int d = 0; d < DIMENSIONS; d++) vectors[r][d] = (float)next_random(&seed) / 8388608.0f - 1.0f;
+    memset(vectors[7], 0, sizeof vectors[7]);               /* a vector without a direction */
+    memcpy(vectors[250], vectors[20], sizeof vectors[20]);  /* a tie */
+    return 0;
+}
+
+static double cosine(const float *a, const float *b)
+{
+    double ab = 0, aa = 0, bb = 0;
+    for (int d = 0; d < DIMENSIONS; d++) {
+        ab += (double)a[d] * b[d];
+        aa += (double)a[d] * a[d];
+        bb += (double)b[d] * b[d];
+    }
+    return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
+}
+
+static void hits_are_the_largest_cosines_in_order(void **state)
+{
+    (void)state;
+    sqz_index *index;
+    sqz_hit hits[K];
+    assert_int_equal(sqz_index_open(&context, DIMENSIONS, &index, NULL), SQZ_OK);
+    assert_int_equal(sqz_index_add(index, vectors[0], 100, NULL), SQZ_OK);
+    assert_int_equal(sqz_index_add(index, vectors[100], ROWS - 100, NULL), SQZ_OK);
+    assert_int_equal(sqz_index_rows(index), ROWS);
+    assert_int_equal(sqz_index_search(index, vectors[20], K, hits), K);
+    assert_int_equal(hits[0].row, 20);
+    assert_int_equal(hits[1].row, 250);
+    assert_true(hits[0].score == hits[1].score);
+    for (int h = 0; h < K; h++) {
+        assert_true(fabs(hits[h].score - cosine(vectors[hits[h].row], vectors[20])) < 1e-6);
+        if (h) assert_true(hits[h].score <= hits[h - 1].score);
+    }
+    for (uint64_t r = 0; r < ROWS; r++) {
+        int found = 0;
+        for (int h = 0; h < K; h++) found |= hits[h].row == r;
+        if (!found) assert_true(cosine(vectors[r], vectors[20]) <= (double)hits[K - 1].score + 1e-6);
+    }
+    sqz_index_close(index);
+}
+
+static void an_index_of_fewer_rows_than_asked_gives_all(void **state)
+{
+    (void)state;
+    sqz_index *index;
+    sqz_hit hits[K];
+    assert_int_equal(sqz_index_open(&context, DIMENSIONS, &index, NULL), SQZ_OK);
+    assert_int_equal(sqz_index_search(index, vectors[1], K, hits), 0);
+    assert_int_equal(sqz_index_add(index, vectors[0], 3, NULL), SQZ_OK);
+    assert_int_equal(sqz_index_search(index, vectors[1], K, hits), 3);
+    assert_int_equal(hits[0].row, 1);
+    sqz_index_close(index);
+}
+
+static void a_slab_never_moves_what_it_gave(void **state)
+{
+    (void)state;
+    sqzi_slab slab = {.allocator = &context.allocator};
+    unsigned char *pieces[64];
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 64; i++) {
+            pieces[i] = sqzi_slab_take(&slab, 1 + i * 997, 1);
+            assert_non_null(pieces[i]);
+            assert_int_equal((uintptr_t)pieces[i] % SQZI_ALIGNMENT, 0);
+            memset(pieces[i], (int)i, 1 + i * 997);
+        }
+        for (unsigned i = 0; i < 64; i++) assert_true(pieces[i][0] == i && pieces[i][i * 997] == i);
+        sqzi_slab_reset(&slab, 1 << 20);
+    }
+    assert_null(sqzi_slab_take(&slab, SIZE_MAX / 2, 4));
+    sqzi_slab_free(&slab);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hits_are_the_largest_cosines_in_order),
+        cmocka_unit_test(an_index_of_fewer_rows_than_asked_gives_all),
+        cmocka_unit_test(a_slab_never_moves_what_it_gave),
+    };
+    return cmocka_run_group_tests(tests, make_vectors, NULL);
+}
