@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loading tensors: shapes against the description, vectors and tables where they lie, linears packed. */
+#include "model/loader.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/error.h"
+
+sqz_status sqzi_load_tensor(sqzi_loader *loader, const char *name, bool required, uint64_t rows, uint64_t columns, const sqzi_gguf_tensor **out)
+{
+    const sqzi_gguf_tensor *tensor = sqzi_gguf_find_tensor(loader->gguf, name);
+    const uint32_t n_dims = columns ? 2 : 1;
+    *out = tensor;
+    if (!tensor) return required ? sqzi_fail(loader->error, SQZ_EFORMAT, 0, "tensor '%s' is missing", name) : SQZ_OK;
+    if (tensor->n_dims != n_dims || tensor->shape[0] != rows || (columns && tensor->shape[1] != columns))
+        return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset, "tensor '%s' is [%" PRIu64 "%s%.0" PRIu64 "] in %u dimensions, [%" PRIu64 "%s%.0" PRIu64 "] expected", name, tensor->shape[0],
+                         tensor->n_dims > 1 ? ", " : "", tensor->n_dims > 1 ? tensor->shape[1] : 0, (unsigned)tensor->n_dims, rows, columns ? ", " : "", columns);
+    *loader->n_parameters += tensor->n;
+    return SQZ_OK;
+}
+
+/* True when an exponent of 16- or 32-bit floats is all ones: a NaN or an infinity. Fixed inner loops, so that they become vector code. */
+static bool has_nonfinite(const void *data, size_t n, sqzi_type type)
+{
+    enum { LANES = 32 };
+    if (type == SQZI_F32) {
+        const uint32_t *bits = data;
+        uint32_t seen[LANES] = {0};
+        size_t i = 0;
+        for (; i + LANES <= n; i += LANES)
+            for (size_t j = 0; j < LANES; j++) seen[j] |= ((bits[i + j] & 0x7F800000u) + 0x00800000u) & 0x80000000u;
+        for (; i < n; i++) seen[0] |= ((bits[i] & 0x7F800000u) + 0x00800000u) & 0x80000000u;
+        for (size_t j = 1; j < LANES; j++) seen[0] |= seen[j];
+        return seen[0] != 0;
+    }
+    const uint16_t mask = type == SQZI_F16 ? 0x7C00 : 0x7F80;
+    const uint16_t *bits = data;
+    for (size_t i = 0; i < n; i++)
+        if ((bits[i] & mask) == mask) return true;
+    return false;
+}
+
+sqz_status sqzi_load_vector(sqzi_loader *loader, const char *name, bool required, uint32_t n, const float **vector)
+{
+    const sqzi_gguf_tensor *tensor;
+    const sqz_status status = sqzi_load_tensor(loader, name, required, n, 0, &tensor);
+    *vector = NULL;
+    if (status != SQZ_OK || !tensor) return status;
+    if (tensor->type != SQZI_F32) return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset, "tensor '%s' must be F32", name);
+    if (has_nonfinite(tensor->data, n, SQZI_F32)) return sqzi_fail(loader->error, SQZ_ENUMERIC, tensor->offset, "tensor '%s' holds a NaN or an infinity", name);
+    *vector = tensor->data;
+    return SQZ_OK;
+}
+
+sqz_status sqzi_load_norm(sqzi_loader *loader, const char *name, uint32_t n, double epsilon, sqzi_norm *norm)
+{
+    char full[96];
+    snprintf(full, sizeof full, "%s.weight", name);
+    sqz_status status = sqzi_load_vector(loader, full, true, n, &norm->weight);
+    snprintf(full, sizeof full, "%s.bias", name);
+    if (status == SQZ_OK) status = sqzi_load_vector(loader, full, true, n, &norm->bias);
+    norm->epsilon = (sqzi_real)epsilon;
+    norm->n = n;
+    return status;
+}
+
+/* Bytes of one number in the file. */
+static size_t type_bytes(sqzi_type type)
+{
+    return type == SQZI_F32 || type == SQZI_I32 ? 4 : type == SQZI_S8 ? 1 : 2;
+}
+
+static sqz_status choose_gemm(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const sqzk_gemm **gemm)
+{
+    const sqzk_table *kernels = &loader->model->context->kernels;
+    *gemm = tensor->type == SQZI_S8 ? kernels->gemm_s8 : tensor->type == SQZI_BF16 && kernels->gemm_bf16 ? kernels->gemm_bf16 : kernels->gemm_f32;
+    if (tensor->type == SQZI_I32 || !*gemm)
+        return sqzi_fail(loader->error, SQZ_EUNSUPPORTED, tensor->offset, "tensor '%.*s' has a type that this version cannot multiply with", (int)tensor->name.n, tensor->name.bytes);
+    return SQZ_OK;
+}
+
+static sqz_status find_scale(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const float **scale)
+{
+    char name[96];
+    *scale = NULL;
+    if (tensor->type != SQZI_S8) return SQZ_OK;
+    snprintf(name, sizeof name, "%.*s.scale", (int)tensor->name.n, tensor->name.bytes);
+    return sqzi_load_vector(loader, name, true, (uint32_t)tensor->shape[0], scale);
+}
+
+sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, uint32_t n_in, uint32_t n_out, uint32_t groups, bool transposed, sqzi_matrix *matrix)
+{
+    const size_t k = n_in / groups, n = n_out / groups;
+    const float *scale;
+    *matrix = (sqzi_matrix){.n_in = n_in, .n_out = n_out, .groups = groups};
+    sqz_status status = choose_gemm(loader, tensor, &matrix->gemm);
+    if (status == SQZ_OK) status = find_scale(loader, tensor, &scale);
+    if (status != SQZ_OK) return status;
+    if (transposed && scale) return sqzi_fail(loader->error, SQZ_EUNSUPPORTED, tensor->offset, "tensor '%.*s': int8 cannot be read transposed", (int)tensor->name.n, tensor->name.bytes);
+    matrix->group_bytes = sqzk_gemm_packed_bytes(matrix->gemm, k, n);
+    unsigned char *packed = sqzi_arena_take(&loader->arena, groups, matrix->group_bytes);
+    static const unsigned char counted;
+    matrix->packed = packed ? packed : &counted; /* in the counting pass it only says that there is one */
+    if (!packed) return SQZ_OK;
+    if (!scale && has_nonfinite(tensor->data, (size_t)tensor->n, tensor->type))
+        return sqzi_fail(loader->error, SQZ_ENUMERIC, tensor->offset, "tensor '%.*s' holds a NaN or an infinity", (int)tensor->name.n, tensor->name.bytes);
+    for (uint32_t g = 0; g < groups; g++) {
+        const unsigned char *source = (const unsigned char *)tensor->data + g * n * k * type_bytes(tensor->type);
+        const sqzk_pack_args args = {.n = n, .k = k, .source = source, .n_stride = transposed ? 1 : k, .k_stride = transposed ? n : 1, .type = tensor->type, .scale = scale ? scale + g * n : NULL};
+        matrix->gemm->pack(&args, packed + g * matrix->group_bytes);
+    }
+    sqzi_file_map_drop(&loader->model->map, (size_t)tensor->offset, (size_t)tensor->bytes);
+    return SQZ_OK;
+}
+
+/* groups must divide both sides of a matrix. */
+static sqz_status check_groups(sqzi_loader *loader, const char *name, uint32_t n_in, uint32_t n_out, uint32_t groups)
+{
+    if (groups && n_in && n_out && n_in % groups == 0 && n_out % groups == 0) return SQZ_OK;
+    return sqzi_fail(loader->error, SQZ_EFORMAT, 0, "linear '%s': %u groups do not divide its %u inputs and %u outputs", name, groups, n_in, n_out);
+}
+
+static sqz_status load_low_rank(sqzi_loader *loader, const char *name, sqzi_linear_shape shape, const sqzi_gguf_tensor *a, sqzi_term *term)
+{
+    char full[96];
+    const sqzi_gguf_tensor *b;
+    const uint32_t groups = shape.factor_groups;
+    sqz_status status = check_groups(loader, name, shape.n_in, shape.n_out, groups);
+    if (status != SQZ_OK) return status;
+    if (a->n_dims != 2 || a->shape[0] % groups || a->shape[0] > UINT32_MAX || a->shape[1] != shape.n_in / groups)
+        return sqzi_fail(loader->error, SQZ_EFORMAT, a->offset, "tensor '%s.a' must be [rank * %u, %u]", name, groups, shape.n_in / groups);
+    const uint32_t rank = (uint32_t)a->shape[0] / groups;
+    snprintf(full, sizeof full, "%s.b", name);
+    status = sqzi_load_tensor(loader, full, true, shape.n_out, rank, &b);
+    *loader->n_parameters += a->n;
+    if (status == SQZ_OK) status = sqzi_load_matrix(loader, a, shape.n_in, rank * groups, groups, false, &term->a);
+    if (status == SQZ_OK) status = sqzi_load_matrix(loader, b, rank * groups, shape.n_out, groups, false, &term->b);
+    return status;
+}
+
+/* A permutation from the metadata, checked and copied to where it is aligned. */
+static sqz_status load_permutation(sqzi_loader *loader, const char *name, const char *side, uint32_t n, const uint32_t **out)
+{
+    char key[128];
+    const sqzi_gguf_value *value;
+    snprintf(key, sizeof key, "sqz.permutation.%s.%s", name, side);
+    const sqz_status status = sqzi_gguf_get_array(loader->gguf, key, SQZI_GGUF_U32, n, false, &value, loader->error);
+    *out = NULL;
+    if (status != SQZ_OK || !value) return status;
+    uint32_t *to = sqzi_arena_take(&loader->arena, n, sizeof *to);
+    unsigned char *seen = sqzi_arena_take(&loader->arena, n, 1);
+    if (!to) {
+        static const uint32_t counted;
+        *out = &counted;
+        return SQZ_OK;
+    }
+    memset(seen, 0, n);
+    for (uint32_t i = 0; i < n; i++) {
+        to[i] = (uint32_t)sqzi_gguf_uint(value, i);
+        if (to[i] >= n || seen[to[i]]) return sqzi_fail(loader->error, SQZ_EFORMAT, value->offset, "metadata '%s' is no permutation of 0..%u: item %u is %u", key, n - 1, i, to[i]);
+        seen[to[i]] = 1;
+    }
+    *out = to;
+    return SQZ_OK;
+}
+
+sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_shape shape, bool required, bool *found, sqzi_linear *linear)
+{
+    sqz_status status = SQZ_OK;
+    char full[96];
+    const sqzi_gguf_tensor *weight;
+    *linear = (sqzi_linear){.n_in = shape.n_in, .n_out = shape.n_out};
+    snprintf(full, sizeof full, "%s.a", name);
+    const sqzi_gguf_tensor *a = sqzi_gguf_find_tensor(loader->gguf, full);
+    TRY(check_groups(loader, name, shape.n_in, shape.n_out, shape.groups));
+    snprintf(full, sizeof full, "%s.weight", name);
+    TRY(sqzi_load_tensor(loader, full, required && !a, shape.n_out, shape.n_in / shape.groups, &weight));
+    if (found) *found = weight || a;
+    if (weight) TRY(sqzi_load_matrix(loader, weight, shape.n_in, shape.n_out, shape.groups, false, &linear->terms[linear->n_terms++].b));
+    if (a) TRY(load_low_rank(loader, name, shape, a, &linear->terms[linear->n_terms++]));
+    if (linear->n_terms == 0) return SQZ_OK;
+    snprintf(full, sizeof full, "%s.bias", name);
+    TRY(sqzi_load_vector(loader, full, false, shape.n_out, &linear->bias));
+    TRY(load_permutation(loader, name, "in", shape.n_in, &linear->in));
+    TRY(load_permutation(loader, name, "out", shape.n_out, &linear->out));
+fail:
+    return status;
+}
+
+sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, const char *scale_name, uint32_t rows, uint32_t width, sqzi_table *table)
+{
+    const sqzi_gguf_tensor *tensor;
+    sqz_status status = sqzi_load_tensor(loader, name, true, rows, width, &tensor);
+    *table = (sqzi_table){.n_rows = rows, .width = width};
+    if (status != SQZ_OK) return status;
+    if (tensor->type == SQZI_I32 || (tensor->type == SQZI_S8 && !scale_name)) return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset, "tensor '%s' has a type that a table cannot have", name);
+    table->rows = tensor->data;
+    table->type = tensor->type;
+    if (tensor->type == SQZI_S8) status = sqzi_load_vector(loader, scale_name, true, rows, &table->scale); /* the scales are few: they are read whole */
+    return status;
+}

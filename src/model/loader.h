@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loading: the parts of a model file into the canonical encoder, in two passes over the same code. The first counts the bytes of packed weights, the
+ * second packs them into one block. */
+#ifndef SQZI_LOADER_H
+#define SQZI_LOADER_H
+
+#include "io/gguf.h"
+#include "model/context.h"
+#include "nn/head.h"
+
+struct sqz_model {
+    sqz_context *context;
+    sqzi_file_map map;
+    sqzi_gguf *gguf;
+    sqz_model_info info;
+    sqzi_encoder encoder;
+    sqzi_head head;
+    const char **labels;       /* [n_labels] for a head with classes, else NULL */
+    const char **tensor_names;
+    sqzi_arena weights;        /* packed linears */
+    sqzi_arena strings;        /* names and labels, each with a NUL */
+};
+
+typedef struct sqzi_loader {
+    sqz_model *model;
+    const sqzi_gguf *gguf;
+    sqzi_arena arena;      /* base NULL: the counting pass */
+    uint64_t *n_parameters; /* counted as they are loaded */
+    sqz_error *error;
+} sqzi_loader;
+
+/* A tensor of this name with this shape (n_dims 1 or 2), or NULL and SQZ_OK where it is absent and not required. */
+SQZ_NODISCARD sqz_status sqzi_load_tensor(sqzi_loader *loader, const char *name, bool required, uint64_t rows, uint64_t columns, const sqzi_gguf_tensor **tensor);
+/* An F32 vector, used from the mapping, checked to be finite. */
+SQZ_NODISCARD sqz_status sqzi_load_vector(sqzi_loader *loader, const char *name, bool required, uint32_t n, const float **vector);
+SQZ_NODISCARD sqz_status sqzi_load_norm(sqzi_loader *loader, const char *name, uint32_t n, double epsilon, sqzi_norm *norm);
+/* A linear of any form; found (may be NULL) tells whether an optional one is there. */
+typedef struct sqzi_linear_shape {
+    uint32_t n_in, n_out, groups, factor_groups;
+} sqzi_linear_shape;
+SQZ_NODISCARD sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_shape shape, bool required, bool *found, sqzi_linear *linear);
+/* One matrix [n_out, n_in/groups] of a tensor, packed; transposed: the tensor is [n_in, n_out] and groups 1. */
+SQZ_NODISCARD sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, uint32_t n_in, uint32_t n_out, uint32_t groups, bool transposed, sqzi_matrix *matrix);
+SQZ_NODISCARD sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, const char *scale_name, uint32_t rows, uint32_t width, sqzi_table *table);
+
+SQZ_NODISCARD sqz_status sqzi_load_encoder(sqzi_loader *loader);
+SQZ_NODISCARD sqz_status sqzi_load_head(sqzi_loader *loader);
+SQZ_NODISCARD sqz_status sqzi_load_texts(sqz_model *model, sqz_error *error);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening a model file: description, weights in two passes over the same loading code, texts. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "model/loader.h"
+
+static const char *const known_features[] = {"groups", "low_rank", "sum", "permutation", "reduced_embedding", "s8", "bf16"};
+
+static sqz_status check_requires(const sqzi_gguf *gguf, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_span architecture;
+    uint32_t version = 0;
+    const sqzi_gguf_value *features;
+    TRY(sqzi_gguf_get_string(gguf, "general.architecture", true, &architecture, error));
+    FAIL_IF(!sqzi_span_is(architecture, "sqz-encoder"), SQZ_EFORMAT, 0, "general.architecture is '%.*s', 'sqz-encoder' expected: not a model of this program",
+            (int)(architecture.n > 40 ? 40 : architecture.n), architecture.bytes);
+    TRY(sqzi_gguf_get_u32(gguf, "sqz.version", true, &version, error));
+    FAIL_IF(version > 1, SQZ_EUNSUPPORTED, 0, "sqz.version is %u, this reads 1: use a newer program", version);
+    TRY(sqzi_gguf_get_array(gguf, "sqz.requires", SQZI_GGUF_STRING, UINT64_MAX, false, &features, error));
+    const unsigned char *at = features ? features->data : NULL;
+    for (uint64_t i = 0; features && i < features->n; i++) {
+        const sqzi_span feature = sqzi_gguf_next_string(&at);
+        bool known = false;
+        for (size_t j = 0; j < sizeof known_features / sizeof *known_features; j++) known |= sqzi_span_is(feature, known_features[j]);
+        FAIL_IF(!known, SQZ_EUNSUPPORTED, 0, "the file requires the feature '%.*s', which this version does not know: use a newer program", (int)(feature.n > 40 ? 40 : feature.n), feature.bytes);
+    }
+fail:
+    return status;
+}
+
+/* One pass: counts where the arena has no base, packs where it has one. */
+static sqz_status load_weights(sqz_model *model, sqzi_arena *arena, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_loader loader = {.model = model, .gguf = model->gguf, .arena = *arena, .n_parameters = &model->info.n_parameters, .error = error};
+    model->info.n_parameters = 0;
+    model->head = (sqzi_head){0};
+    TRY(sqzi_load_encoder(&loader));
+    TRY(sqzi_load_head(&loader));
+    *arena = loader.arena;
+fail:
+    return status;
+}
+
+static sqz_status load_description(sqz_model *model, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    uint32_t n_blocks = 0, max_length = UINT32_MAX;
+    sqz_model_info *info = &model->info;
+    TRY(check_requires(model->gguf, error));
+    TRY(sqzi_gguf_get_u32(model->gguf, "sqz.blocks", true, &n_blocks, error));
+    FAIL_IF(n_blocks < 1 || n_blocks > 1024, SQZ_ELIMIT, 0, "metadata 'sqz.blocks' is %u, 1 to 1024 are allowed", n_blocks);
+    model->encoder.n_blocks = n_blocks;
+    model->encoder.blocks = sqzi_allocate_zeroed(&model->context->allocator, n_blocks, sizeof *model->encoder.blocks);
+    FAIL_IF(!model->encoder.blocks, SQZ_ENOMEM, 0, "no memory for %u blocks", n_blocks);
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    TRY(load_weights(model, &arena, error));
+    FAIL_IF(arena.used == SIZE_MAX, SQZ_ELIMIT, 0, "the weights do not fit this machine's address space");
+    void *block = sqzi_allocate(&model->context->allocator, arena.used);
+    FAIL_IF(!block, SQZ_ENOMEM, 0, "no memory for %zu bytes of packed weights", arena.used);
+    arena = model->weights = sqzi_arena_over(block, arena.used);
+    TRY(load_weights(model, &arena, error));
+    TRY(sqzi_gguf_get_u32(model->gguf, "sqz.max_length", false, &max_length, error));
+    info->max_length = max_length < info->max_positions ? max_length : info->max_positions;
+    bool normalize = false;
+    TRY(sqzi_gguf_get_bool(model->gguf, "sqz.normalize", false, &normalize, error));
+    info->normalize = normalize;
+    info->file_bytes = model->map.bytes;
+fail:
+    return status;
+}
+
+sqz_status sqz_model_open(sqz_context *context, const char *path, sqz_model **out, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqz_model *model = NULL;
+    FAIL_IF(!context || !path || !out, SQZ_EINVAL, 0, "sqz_model_open: an argument is NULL");
+    model = sqzi_allocate_zeroed(&context->allocator, 1, sizeof *model);
+    FAIL_IF(!model, SQZ_ENOMEM, 0, "no memory for a model");
+    model->context = context;
+    TRY(sqzi_file_map_open(path, &model->map, error));
+    TRY(sqzi_gguf_open(&context->allocator, path, model->map.data, model->map.bytes, &model->gguf, error));
+    status = load_description(model, error);
+    if (status == SQZ_OK) status = sqzi_load_texts(model, error);
+    if (status != SQZ_OK) {
+        sqzi_error_prefix(error, path);
+        goto fail;
+    }
+    *out = model;
+    return SQZ_OK;
+fail:
+    sqz_model_close(model);
+    return status;
+}
+
+void sqz_model_close(sqz_model *model)
+{
+    if (!model) return;
+    const sqz_allocator *allocator = &model->context->allocator;
+    sqzi_release(allocator, model->encoder.blocks, model->encoder.n_blocks * sizeof *model->encoder.blocks);
+    sqzi_release(allocator, model->weights.base, model->weights.capacity);
+    sqzi_release(allocator, model->strings.base, model->strings.capacity);
+    sqzi_gguf_close(model->gguf);
+    sqzi_file_map_close(&model->map);
+    sqzi_release(allocator, model, sizeof *model);
+}
+
+const sqz_model_info *sqz_model_get_info(const sqz_model *model)
+{
+    return &model->info;
+}
+
+sqz_context *sqz_model_context(const sqz_model *model)
+{
+    return model->context;
+}
+
+const char *sqz_model_label(const sqz_model *model, uint32_t k)
+{
+    return model->labels && k < model->info.n_labels ? model->labels[k] : NULL;
+}
+
+int sqz_model_tensor(const sqz_model *model, uint32_t i, sqz_tensor_info *tensor)
+{
+    static const char *const types[] = {[SQZI_F32] = "F32", [SQZI_F16] = "F16", [SQZI_BF16] = "BF16", [SQZI_S8] = "I8", [SQZI_I32] = "I32", [SQZI_F64] = "F64"};
+    const sqzi_gguf_tensor *from = sqzi_gguf_tensor_at(model->gguf, i);
+    if (!from) return 0;
+    *tensor = (sqz_tensor_info){.name = model->tensor_names[i], .type = types[from->type], .n_dims = from->n_dims, .bytes = from->bytes, .offset = from->offset};
+    for (uint32_t d = 0; d < from->n_dims; d++) tensor->shape[d] = from->shape[d];
+    return 1;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions: one block of working memory, and the three ways to run a batch. A run allocates nothing. */
+#include <math.h>
+#include <squeezebert/session.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "model/loader.h"
+
+enum { MAX_TOKENS = 1 << 28 };
+
+struct sqz_session {
+    const sqz_model *model;
+    sqz_session_options options;
+    sqzi_workspace workspace;
+    sqzi_head_scratch head;
+    sqzi_real *hidden; /* [max_tokens, C] for what pools or classifies */
+    size_t bytes;
+};
+
+static bool in_range(const sqz_model *model, const sqz_session_options *options)
+{
+    return options->max_tokens >= 1 && options->max_tokens <= MAX_TOKENS && options->max_sequences >= 1 && options->max_length <= model->info.max_positions;
+}
+
+/* The session itself and everything it points to. */
+static sqz_session *lay_out(const sqz_model *model, const sqz_session_options *options, sqzi_arena *arena)
+{
+    sqz_session counted, *session = sqzi_arena_take(arena, 1, sizeof *session);
+    sqz_session *s = session ? session : &counted;
+    memset(s, 0, sizeof *s);
+    s->model = model;
+    s->options = *options;
+    if (!s->options.max_length) s->options.max_length = model->info.max_positions;
+    if (s->options.max_length > options->max_tokens) s->options.max_length = options->max_tokens;
+    sqzi_workspace_layout(&s->workspace, &model->encoder, options->max_tokens, s->options.max_length, sqzi_pool_threads(model->context->pool), arena);
+    sqzi_head_layout(&s->head, &model->head, arena);
+    s->hidden = sqzi_arena_take(arena, (size_t)options->max_tokens * model->encoder.width, sizeof *s->hidden);
+    return session;
+}
+
+size_t sqz_session_plan(const sqz_model *model, const sqz_session_options *options)
+{
+    if (!in_range(model, options)) return 0;
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    (void)lay_out(model, options, &arena);
+    return arena.used == SIZE_MAX ? 0 : arena.used;
+}
+
+sqz_status sqz_session_open(const sqz_model *model, const sqz_session_options *options, sqz_session **out, sqz_error *error)
+{
+    if (!model || !options || !out) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_session_open: an argument is NULL");
+    const size_t bytes = sqz_session_plan(model, options);
+    if (bytes == 0)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "a session for %u tokens in %u sequences of at most %u: 1 to %d tokens, 1 sequence or more, at most %u pieces a sequence", options->max_tokens,
+                         options->max_sequences, options->max_length, MAX_TOKENS, model->info.max_positions);
+    void *block = sqzi_allocate(&model->context->allocator, bytes);
+    if (!block) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a session of %zu bytes", bytes);
+    sqzi_arena arena = sqzi_arena_over(block, bytes);
+    *out = lay_out(model, options, &arena);
+    (*out)->bytes = bytes;
+    return SQZ_OK;
+}
+
+void sqz_session_close(sqz_session *session)
+{
+    if (session) sqzi_release(&session->model->context->allocator, session, session->bytes);
+}
+
+static sqz_status check_batch(const sqz_session *session, const sqz_batch *batch, sqz_error *error)
+{
+    const sqz_model_info *info = &session->model->info;
+    const sqz_session_options *most = &session->options;
+    if (!batch || !batch->first || !batch->ids) return sqzi_fail(error, SQZ_EINVAL, 0, "the batch, its first or its ids is NULL");
+    if (batch->n_sequences < 1 || batch->n_sequences > most->max_sequences || batch->first[0] != 0)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "%u sequences that begin at %u: 1 to %u sequences from 0 on fit this session", batch->n_sequences, batch->first[0], most->max_sequences);
+    for (uint32_t b = 0; b < batch->n_sequences; b++) {
+        const uint32_t begin = batch->first[b], end = batch->first[b + 1];
+        if (end <= begin || end - begin > most->max_length || end > most->max_tokens)
+            return sqzi_fail(error, SQZ_EINVAL, b, "sequence %u holds tokens %u to %u: 1 to %u tokens a sequence and %u in all fit this session", b, begin, end, most->max_length, most->max_tokens);
+    }
+    for (uint32_t t = 0; t < batch->first[batch->n_sequences]; t++) {
+        if (batch->ids[t] >= info->vocabulary) return sqzi_fail(error, SQZ_ETOKEN, t, "token %u is %u, the vocabulary has %u", t, batch->ids[t], info->vocabulary);
+        if (batch->types && info->n_token_types && batch->types[t] >= info->n_token_types)
+            return sqzi_fail(error, SQZ_ETOKEN, t, "the type of token %u is %u, the model has %u", t, (unsigned)batch->types[t], info->n_token_types);
+    }
+    return SQZ_OK;
+}
+
+typedef struct job {
+    sqz_session *session;
+    sqzi_batch batch;
+    sqzi_real *hidden;
+    size_t ldh;
+} job;
+
+static void run_job(void *argument, const sqzi_team *team)
+{
+    job *j = argument;
+    sqzi_encoder_run(&j->session->model->encoder, &j->batch, NULL, &j->session->workspace, j->hidden, j->ldh, team);
+}
+
+static sqz_status numeric_error(sqz_error *error)
+{
+    return sqzi_fail(error, SQZ_ENUMERIC, 0, "a hidden state is NaN or infinite, which an int8 layer cannot take");
+}
+
+sqz_status sqz_encode(sqz_session *session, const sqz_batch *batch, float *hidden, size_t ldh, sqz_error *error)
+{
+    if (!session || !hidden || ldh < session->model->info.width) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_encode: session or hidden is NULL, or ldh is less than the width");
+    const sqz_status status = check_batch(session, batch, error);
+    if (status != SQZ_OK) return status;
+    job j = {session, {batch->n_sequences, batch->first[batch->n_sequences], 0, batch->first, batch->ids, batch->types}, hidden, ldh};
+    session->workspace.numeric_error = false;
+    sqzi_pool_run(session->model->context->pool, session->workspace.members, run_job, &j);
+    return session->workspace.numeric_error ? numeric_error(error) : SQZ_OK;
+}
+
+/* The head over `n` inputs, some rows at a time; row(i) is where input i lies. */
+static bool run_head(sqz_session *session, const sqz_batch *batch, const uint32_t *rows, uint32_t n, float *logits, size_t ldl)
+{
+    const sqzi_head *head = &session->model->head;
+    const size_t width = head->width;
+    for (uint32_t begin = 0; begin < n; begin += SQZI_HEAD_ROWS) {
+        const uint32_t part = n - begin < SQZI_HEAD_ROWS ? n - begin : SQZI_HEAD_ROWS;
+        for (uint32_t i = 0; i < part; i++) {
+            sqzi_real *to = session->head.pooled + i * width;
+            const uint32_t item = begin + i;
+            if (head->pool == SQZ_POOL_NONE || head->pool == SQZ_POOL_DEFAULT)
+                memcpy(to, session->hidden + (rows ? rows[item] : item) * width, width * sizeof *to);
+            else if (!sqzi_pool_sequence(head, head->pool, session->hidden, width, batch->first[item], batch->first[item + 1], &session->head, to))
+                return false;
+        }
+        if (!sqzi_head_run(head, &session->model->context->kernels, session->head.pooled, width, part, &session->head, logits + begin * ldl, ldl)) return false;
+    }
+    return true;
+}
+
+sqz_status sqz_logits(sqz_session *session, const sqz_batch *batch, const uint32_t *rows, uint32_t n_rows, float *logits, size_t ldl, sqz_error *error)
+{
+    if (!session || !logits) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_logits: session or logits is NULL");
+    const sqzi_head *head = &session->model->head;
+    if (head->kind == SQZ_HEAD_NONE) return sqzi_fail(error, SQZ_EINVAL, 0, "the model has no head: it gives hidden states and embeddings");
+    if (ldl < head->classes) return sqzi_fail(error, SQZ_EINVAL, 0, "ldl is %zu, the head has %u outputs", ldl, head->classes);
+    const sqz_status status = sqz_encode(session, batch, session->hidden, head->width, error);
+    if (status != SQZ_OK) return status;
+    const uint32_t n_tokens = batch->first[batch->n_sequences];
+    const bool whole = head->pool > SQZ_POOL_NONE, chosen = head->kind == SQZ_HEAD_MASKED_LM && rows;
+    for (uint32_t i = 0; chosen && i < n_rows; i++)
+        if (rows[i] >= n_tokens) return sqzi_fail(error, SQZ_EINVAL, i, "row %u is token %u, the batch has %u", i, rows[i], n_tokens);
+    const uint32_t n = whole ? batch->n_sequences : chosen ? n_rows : n_tokens;
+    return run_head(session, batch, chosen ? rows : NULL, n, logits, ldl) ? SQZ_OK : numeric_error(error);
+}
+
+static void normalize_row(float *x, uint32_t n)
+{
+    double squares = 0;
+    for (uint32_t j = 0; j < n; j++) squares += (double)x[j] * (double)x[j];
+    const double length = sqrt(squares);
+    for (uint32_t j = 0; j < n && length > 0; j++) x[j] = (float)((double)x[j] / length);
+}
+
+sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch, const sqz_embed_options *options, float *out, size_t ldo, sqz_error *error)
+{
+    if (!session || !options || !out) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_embed: an argument is NULL");
+    const sqz_model_info *info = &session->model->info;
+    const sqzi_head *head = &session->model->head;
+    const sqz_pool pool = options->pool == SQZ_POOL_DEFAULT ? info->pool : options->pool;
+    const uint32_t dimensions = options->dimensions ? options->dimensions : info->width;
+    if (dimensions > info->width || ldo < dimensions) return sqzi_fail(error, SQZ_EINVAL, 0, "%u dimensions in rows of %zu: the model has %u", dimensions, ldo, info->width);
+    if (pool > SQZ_POOL_POOLER || (pool == SQZ_POOL_POOLER && !head->has_pooler)) return sqzi_fail(error, SQZ_EINVAL, 0, "the model has no pooler; pool by mean or cls");
+    const sqz_status status = sqz_encode(session, batch, session->hidden, info->width, error);
+    if (status != SQZ_OK) return status;
+    const uint32_t n = pool == SQZ_POOL_NONE ? batch->first[batch->n_sequences] : batch->n_sequences;
+    const bool normalize = options->normalize < 0 ? info->normalize : options->normalize;
+    for (uint32_t i = 0; i < n; i++) {
+        const sqzi_real *row = session->hidden + (size_t)i * info->width;
+        if (pool != SQZ_POOL_NONE) {
+            row = session->head.pooled;
+            if (!sqzi_pool_sequence(head, pool, session->hidden, info->width, batch->first[i], batch->first[i + 1], &session->head, session->head.pooled)) return numeric_error(error);
+        }
+        memcpy(out + i * ldo, row, dimensions * sizeof *out);
+        if (normalize) normalize_row(out + i * ldo, dimensions);
+    }
+    return SQZ_OK;
+}
