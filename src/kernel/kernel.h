@@ -6,8 +6,8 @@
  * duties of a kernel writer.
  *
  * The law all of them keep: the bits of an output row depend on that row's inputs and the weights alone, never on m, on the neighbouring rows, on
- * how a caller cuts m or n, or on alignment. So every output element is one chain of multiply-adds over ascending k (for f32 and bf16 fused,
- * in the order that K and the level fix), and there is no other code path for few rows.
+ * how a caller cuts m or n, or on alignment. So every output element is a sum of chains of multiply-adds over ascending k (for f32 and bf16 fused),
+ * cut where K and the level fix it, and there is no other code path for few rows.
  */
 #ifndef SQZK_KERNEL_H
 #define SQZK_KERNEL_H

@@ -6,6 +6,7 @@
  */
 #include "base/half.h"
 #include "kernel/activation/scalar_math.h"
+#include "kernel/gemm/gemm_f32_block.h"
 
 #include <string.h>
 
@@ -31,8 +32,12 @@ static void run_row(const sqzk_gemm_args *args, size_t row, size_t column, size_
     sqzi_real *c = args->c + row * args->ldc + column;
     sqzi_real sum[NR] = {0};
     if (args->beta) memcpy(sum, c, n * sizeof *sum);
-    for (size_t p = 0; p < args->k; p++)
-        for (size_t j = 0; j < NR; j++) sum[j] += a[p] * b[p * NR + j];
+    for (size_t begin = 0; begin < args->k; begin += GEMM_F32_BLOCK) {
+        sqzi_real chain[NR] = {0};
+        for (size_t p = begin; p < args->k && p < begin + GEMM_F32_BLOCK; p++)
+            for (size_t j = 0; j < NR; j++) chain[j] += a[p] * b[p * NR + j];
+        for (size_t j = 0; j < NR; j++) sum[j] += chain[j];
+    }
     for (size_t j = 0; j < n; j++) c[j] = finish(sum[j], args->epilogue, row, column + j);
 }
 

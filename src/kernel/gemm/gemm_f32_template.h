@@ -2,12 +2,14 @@
 /* The f32 gemm on vectors: up to 6 rows times up to TILE_VECTORS vectors of columns held in registers over the whole of k.
  *
  * Include after a vector_<isa>.h with TILE_VECTORS (2 or 4), GEMM_NAME and GEMM_LEVEL, GEMM_FEATURE defined. Accumulators are variables with names:
- * gcc 12 keeps an array of them in memory. Each output is one chain of fused multiply-adds over ascending k, whatever the tile.
+ * gcc 12 keeps an array of them in memory. Each output is the sum of its blocks of k, in order, and each block one chain of fused multiply-adds over ascending k,
+ * whatever the tile: a chain over all of k would lose two bits at k = 3072.
  *
  * Packed: panel p holds columns p*NR .. p*NR + NR-1, k after k: float [k][NR], columns past n are 0.
  */
 #include "base/cpu.h"
 #include "base/half.h"
+#include "kernel/gemm/gemm_f32_block.h"
 #include "kernel/gemm/tile_epilogue.h"
 
 #include <string.h>
@@ -28,12 +30,6 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t vecto
 #define DECLARE(i, j) vec c##i##j = v_set(0.0f);
     ROWS(DECLARE)
 #undef DECLARE
-#define BEGIN(i, j) \
-    if (i < rows && j < vectors) c##i##j = v_load(c + i * ldc + j * V_WIDTH);
-    if (beta) {
-        ROWS(BEGIN)
-    }
-#undef BEGIN
     for (size_t p = 0; p < k; p++, b += NR) {
         const vec b0 = v_load(b);
         const vec b1 = vectors > 1 ? v_load(b + V_WIDTH) : b0;
@@ -52,6 +48,12 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t vecto
 #undef ROW
 #undef MULTIPLY
     }
+#define ADD(i, j) \
+    if (i < rows && j < vectors) c##i##j = v_add(v_load(c + i * ldc + j * V_WIDTH), c##i##j);
+    if (beta) {
+        ROWS(ADD)
+    }
+#undef ADD
 #define END(i, j) \
     if (i < rows && j < vectors) v_store(c + i * ldc + j * V_WIDTH, c##i##j);
     ROWS(END)
@@ -75,6 +77,15 @@ static void tile_of(size_t rows, size_t vectors, size_t k, const float *a, size_
     }
 }
 
+/* The tile over all of k, block by block. */
+static void tile_blocks(size_t rows, size_t vectors, size_t k, const float *a, size_t lda, const float *b, float *c, size_t ldc, uint32_t beta)
+{
+    for (size_t begin = 0; begin < k; begin += GEMM_F32_BLOCK, beta = 1) {
+        const size_t part = k - begin < GEMM_F32_BLOCK ? k - begin : GEMM_F32_BLOCK;
+        tile_of(rows, vectors, part, a + begin, lda, b + begin * NR, c, ldc, beta);
+    }
+}
+
 /* One tile of rows x n. A whole tile without epilogue goes straight to c; else it passes through a buffer that keeps residual and c apart. */
 static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t column, size_t n, const float *b)
 {
@@ -82,7 +93,7 @@ static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t
     float *c = args->c + row * args->ldc + column;
     const size_t lda = args->lda / sizeof(float), vectors = (n + V_WIDTH - 1) / V_WIDTH;
     if (!args->epilogue && n % V_WIDTH == 0) {
-        tile_of(rows, vectors, args->k, a, lda, b, c, args->ldc, args->beta);
+        tile_blocks(rows, vectors, args->k, a, lda, b, c, args->ldc, args->beta);
         return;
     }
     float buffer[MR * NR] __attribute__((aligned(64)));
@@ -91,7 +102,7 @@ static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t
             memset(buffer + i * NR, 0, NR * sizeof *buffer);
             memcpy(buffer + i * NR, c + i * args->ldc, n * sizeof *buffer);
         }
-    tile_of(rows, vectors, args->k, a, lda, b, buffer, NR, args->beta);
+    tile_blocks(rows, vectors, args->k, a, lda, b, buffer, NR, args->beta);
     finish_tile(buffer, NR, rows, n, args->epilogue, row, column, c, args->ldc);
 }
 
