@@ -59,7 +59,7 @@ typedef struct sqz_model_info {
  * embeddings are read where they lie.
  * Cost: one pass over the linear weights. SQZ_EIO, SQZ_ENOMEM.
  * SQZ_EFORMAT: not such a file, or damaged (error.offset: the byte). SQZ_EUNSUPPORTED: sqz.requires names a feature this version lacks.
- * SQZ_ELIMIT: a size over the limits of doc/format.md. SQZ_ENUMERIC: a weight is NaN or infinite.
+ * SQZ_ELIMIT: a size over the limits of doc/format.md. SQZ_ENUMERIC: a weight of a linear layer or norm is NaN or infinite.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_model_open(sqz_context *context, const char *path, sqz_model **model, sqz_error *error);
 SQZ_API void sqz_model_close(sqz_model *model);

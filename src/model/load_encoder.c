@@ -43,7 +43,7 @@ static sqz_status load_embedding(sqzi_loader *loader)
     const sqz_model_info *info = &loader->model->info;
     sqzi_embedding *embedding = &loader->model->encoder.embedding;
     double epsilon = 0;
-    const sqzi_gguf_tensor *projection = sqzi_gguf_find_tensor(loader->gguf, "token_embd.projection");
+    const sqzi_gguf_tensor *projection = sqzi_load_find(loader, "token_embd.projection");
     embedding->width = info->embedding_width;
     embedding->reduced = projection != NULL;
     uint32_t word_width = info->embedding_width;
@@ -54,9 +54,9 @@ static sqz_status load_embedding(sqzi_loader *loader)
         embedding->projection = (sqzi_linear){.n_in = word_width, .n_out = info->embedding_width, .n_terms = 1};
         TRY(sqzi_load_matrix(loader, projection, word_width, info->embedding_width, 1, false, &embedding->projection.terms[0].b));
     }
-    TRY(sqzi_load_table(loader, "token_embd.weight", "token_embd.scale", info->vocabulary, word_width, &embedding->word));
-    TRY(sqzi_load_table(loader, "position_embd.weight", "position_embd.scale", info->max_positions, info->embedding_width, &embedding->position));
-    if (info->n_token_types) TRY(sqzi_load_table(loader, "token_types.weight", "token_types.scale", info->n_token_types, info->embedding_width, &embedding->type));
+    TRY(sqzi_load_table(loader, "token_embd.weight", info->vocabulary, word_width, &embedding->word));
+    TRY(sqzi_load_table(loader, "position_embd.weight", info->max_positions, info->embedding_width, &embedding->position));
+    if (info->n_token_types) TRY(sqzi_load_table(loader, "token_types.weight", info->n_token_types, info->embedding_width, &embedding->type));
     TRY(sqzi_gguf_get_f64(loader->gguf, "sqz.embedding.norm_epsilon", true, &epsilon, error));
     TRY(sqzi_load_norm(loader, "token_embd_norm", info->embedding_width, epsilon, &embedding->norm));
     const sqzi_linear_shape shape = {info->embedding_width, info->width, 1, 1};
@@ -179,10 +179,10 @@ static sqz_status load_output(sqzi_loader *loader, uint32_t n_in, bool tied)
         return SQZ_OK;
     }
     FAIL_IF(n_in != info->embedding_width, SQZ_EFORMAT, 0, "the head hands %u numbers to a decoder tied to embeddings of width %u", n_in, info->embedding_width);
-    const sqzi_gguf_tensor *table = sqzi_gguf_find_tensor(loader->gguf, "token_embd.weight");
+    const sqzi_gguf_tensor *table = sqzi_load_find(loader, "token_embd.weight");
     head->reduced = embedding->reduced;
     if (head->reduced) {
-        const sqzi_gguf_tensor *projection = sqzi_gguf_find_tensor(loader->gguf, "token_embd.projection");
+        const sqzi_gguf_tensor *projection = sqzi_load_find(loader, "token_embd.projection");
         head->reduce = (sqzi_linear){.n_in = n_in, .n_out = embedding->word.width, .n_terms = 1};
         TRY(sqzi_load_matrix(loader, projection, n_in, embedding->word.width, 1, true, &head->reduce.terms[0].b));
     }
@@ -197,8 +197,8 @@ fail:
 static sqz_status count_classes(sqzi_loader *loader)
 {
     sqzi_head *head = &loader->model->head;
-    const sqzi_gguf_tensor *weight = sqzi_gguf_find_tensor(loader->gguf, "head.output.weight");
-    if (!weight) weight = sqzi_gguf_find_tensor(loader->gguf, "head.output.b");
+    const sqzi_gguf_tensor *weight = sqzi_load_find(loader, "head.output.weight");
+    if (!weight) weight = sqzi_load_find(loader, "head.output.b");
     if (head->kind == SQZ_HEAD_MASKED_LM) head->classes = loader->model->info.vocabulary;
     else if (!weight || weight->shape[0] > MAX_WIDTH) return sqzi_fail(loader->error, SQZ_EFORMAT, 0, "tensor 'head.output.weight' is missing, or has more than %d rows", MAX_WIDTH);
     else head->classes = (uint32_t)weight->shape[0];
@@ -214,7 +214,7 @@ static sqz_status load_head_parts(sqzi_loader *loader)
     static const char *const activations[] = {"identity", "gelu", "gelu_tanh", "relu", "tanh", NULL};
     sqzi_head *head = &loader->model->head;
     const uint32_t width = head->width;
-    const sqzi_gguf_tensor *dense = sqzi_gguf_find_tensor(loader->gguf, "head.dense.weight");
+    const sqzi_gguf_tensor *dense = sqzi_load_find(loader, "head.dense.weight");
     uint32_t n_in = width, activation;
     bool tied = false;
     double epsilon = 1e-12;
@@ -226,7 +226,7 @@ static sqz_status load_head_parts(sqzi_loader *loader)
         n_in = (uint32_t)dense->shape[0];
         TRY(sqzi_load_linear(loader, "head.dense", (sqzi_linear_shape){width, n_in, 1, 1}, true, &head->has_dense, &head->dense));
     }
-    head->has_norm = sqzi_gguf_find_tensor(loader->gguf, "head.norm.weight") != NULL;
+    head->has_norm = sqzi_load_find(loader, "head.norm.weight") != NULL;
     FAIL_IF(head->has_norm && !head->has_dense, SQZ_EFORMAT, 0, "'head.norm' stands without 'head.dense'");
     TRY(sqzi_gguf_get_f64(loader->gguf, "sqz.head.norm_epsilon", false, &epsilon, error));
     if (head->has_norm) TRY(sqzi_load_norm(loader, "head.norm", n_in, epsilon, &head->norm));

@@ -7,9 +7,16 @@
 
 #include "base/error.h"
 
-sqz_status sqzi_load_tensor(sqzi_loader *loader, const char *name, bool required, uint64_t rows, uint64_t columns, const sqzi_gguf_tensor **out)
+const sqzi_gguf_tensor *sqzi_load_find(sqzi_loader *loader, const char *name)
 {
     const sqzi_gguf_tensor *tensor = sqzi_gguf_find_tensor(loader->gguf, name);
+    if (tensor) loader->used[tensor - sqzi_gguf_tensor_at(loader->gguf, 0)] = true;
+    return tensor;
+}
+
+sqz_status sqzi_load_tensor(sqzi_loader *loader, const char *name, bool required, uint64_t rows, uint64_t columns, const sqzi_gguf_tensor **out)
+{
+    const sqzi_gguf_tensor *tensor = sqzi_load_find(loader, name);
     const uint32_t n_dims = columns ? 2 : 1;
     *out = tensor;
     if (!tensor) return required ? sqzi_fail(loader->error, SQZ_EFORMAT, 0, "tensor '%s' is missing", name) : SQZ_OK;
@@ -172,7 +179,7 @@ sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_s
     const sqzi_gguf_tensor *weight;
     *linear = (sqzi_linear){.n_in = shape.n_in, .n_out = shape.n_out};
     snprintf(full, sizeof full, "%s.a", name);
-    const sqzi_gguf_tensor *a = sqzi_gguf_find_tensor(loader->gguf, full);
+    const sqzi_gguf_tensor *a = sqzi_load_find(loader, full);
     TRY(check_groups(loader, name, shape.n_in, shape.n_out, shape.groups));
     snprintf(full, sizeof full, "%s.weight", name);
     TRY(sqzi_load_tensor(loader, full, required && !a, shape.n_out, shape.n_in / shape.groups, &weight));
@@ -188,15 +195,15 @@ fail:
     return status;
 }
 
-sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, const char *scale_name, uint32_t rows, uint32_t width, sqzi_table *table)
+sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, uint32_t rows, uint32_t width, sqzi_table *table)
 {
     const sqzi_gguf_tensor *tensor;
     sqz_status status = sqzi_load_tensor(loader, name, true, rows, width, &tensor);
     *table = (sqzi_table){.n_rows = rows, .width = width};
     if (status != SQZ_OK) return status;
-    if (tensor->type == SQZI_I32 || (tensor->type == SQZI_S8 && !scale_name)) return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset, "tensor '%s' has a type that a table cannot have", name);
+    if (tensor->type == SQZI_I32) return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset, "tensor '%s' has a type that a table cannot have", name);
     table->rows = tensor->data;
     table->type = tensor->type;
-    if (tensor->type == SQZI_S8) status = sqzi_load_vector(loader, scale_name, true, rows, &table->scale); /* the scales are few: they are read whole */
+    if (tensor->type == SQZI_S8) status = find_scale(loader, tensor, &table->scale);
     return status;
 }

@@ -7,6 +7,7 @@
 #include "io/gguf.h"
 #include "model/context.h"
 #include "nn/head.h"
+#include "text/tokenizer_spec.h"
 
 struct sqz_model {
     sqz_context *context;
@@ -15,8 +16,12 @@ struct sqz_model {
     sqz_model_info info;
     sqzi_encoder encoder;
     sqzi_head head;
+    sqz_tokenizer *tokenizer;  /* NULL until the texts are read */
     const char **labels;       /* [n_labels] for a head with classes, else NULL */
     const char **tensor_names;
+    const char **keys, **values; /* metadata, as shown */
+    const char **prompt_names, **prompts;
+    uint32_t n_prompts, default_prompt; /* default_prompt = n_prompts: none */
     sqzi_arena weights;        /* packed linears */
     sqzi_arena strings;        /* names and labels, each with a NUL */
 };
@@ -26,9 +31,12 @@ typedef struct sqzi_loader {
     const sqzi_gguf *gguf;
     sqzi_arena arena;      /* base NULL: the counting pass */
     uint64_t *n_parameters; /* counted as they are loaded */
+    bool *used;            /* [tensors] by the model; the rest is an error */
     sqz_error *error;
 } sqzi_loader;
 
+/* A tensor of this name, marked as used; NULL where there is none. */
+const sqzi_gguf_tensor *sqzi_load_find(sqzi_loader *loader, const char *name);
 /* A tensor of this name with this shape (n_dims 1 or 2), or NULL and SQZ_OK where it is absent and not required. */
 SQZ_NODISCARD sqz_status sqzi_load_tensor(sqzi_loader *loader, const char *name, bool required, uint64_t rows, uint64_t columns, const sqzi_gguf_tensor **tensor);
 /* An F32 vector, used from the mapping, checked to be finite. */
@@ -41,10 +49,11 @@ typedef struct sqzi_linear_shape {
 SQZ_NODISCARD sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_shape shape, bool required, bool *found, sqzi_linear *linear);
 /* One matrix [n_out, n_in/groups] of a tensor, packed; transposed: the tensor is [n_in, n_out] and groups 1. */
 SQZ_NODISCARD sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, uint32_t n_in, uint32_t n_out, uint32_t groups, bool transposed, sqzi_matrix *matrix);
-SQZ_NODISCARD sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, const char *scale_name, uint32_t rows, uint32_t width, sqzi_table *table);
+SQZ_NODISCARD sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, uint32_t rows, uint32_t width, sqzi_table *table);
 
 SQZ_NODISCARD sqz_status sqzi_load_encoder(sqzi_loader *loader);
 SQZ_NODISCARD sqz_status sqzi_load_head(sqzi_loader *loader);
 SQZ_NODISCARD sqz_status sqzi_load_texts(sqz_model *model, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_load_tokenizer(sqz_model *model, sqz_error *error);
 
 #endif

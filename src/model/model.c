@@ -31,17 +31,35 @@ fail:
     return status;
 }
 
+/* Every tensor must have been asked for: one that was not is a part of a model that this is not. Reference vectors are not weights. */
+static sqz_status check_used(const sqzi_loader *loader)
+{
+    static const char verify[] = "verify.";
+    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(loader->gguf); i++) {
+        const sqzi_gguf_tensor *tensor = sqzi_gguf_tensor_at(loader->gguf, i);
+        const bool reference = tensor->name.n >= sizeof verify - 1 && memcmp(tensor->name.bytes, verify, sizeof verify - 1) == 0;
+        if (!loader->used[i] && !reference)
+            return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset, "tensor '%.*s' belongs to no part of the model that the metadata describe", (int)tensor->name.n, tensor->name.bytes);
+    }
+    return SQZ_OK;
+}
+
 /* One pass: counts where the arena has no base, packs where it has one. */
 static sqz_status load_weights(sqz_model *model, sqzi_arena *arena, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
+    const uint32_t n_tensors = sqzi_gguf_n_tensors(model->gguf);
     sqzi_loader loader = {.model = model, .gguf = model->gguf, .arena = *arena, .n_parameters = &model->info.n_parameters, .error = error};
+    loader.used = sqzi_allocate_zeroed(&model->context->allocator, n_tensors, sizeof *loader.used);
+    FAIL_IF(!loader.used, SQZ_ENOMEM, 0, "no memory for %u tensors", n_tensors);
     model->info.n_parameters = 0;
     model->head = (sqzi_head){0};
     TRY(sqzi_load_encoder(&loader));
     TRY(sqzi_load_head(&loader));
+    TRY(check_used(&loader));
     *arena = loader.arena;
 fail:
+    sqzi_release(&model->context->allocator, loader.used, n_tensors * sizeof *loader.used);
     return status;
 }
 
@@ -118,9 +136,35 @@ sqz_context *sqz_model_context(const sqz_model *model)
     return model->context;
 }
 
+const sqz_tokenizer *sqz_model_tokenizer(const sqz_model *model)
+{
+    return model->tokenizer;
+}
+
 const char *sqz_model_label(const sqz_model *model, uint32_t k)
 {
     return model->labels && k < model->info.n_labels ? model->labels[k] : NULL;
+}
+
+const char *sqz_model_prompt_name(const sqz_model *model, uint32_t i)
+{
+    return i < model->n_prompts ? model->prompt_names[i] : NULL;
+}
+
+const char *sqz_model_prompt(const sqz_model *model, const char *name)
+{
+    if (!name) return model->default_prompt < model->n_prompts ? model->prompts[model->default_prompt] : NULL;
+    for (uint32_t i = 0; i < model->n_prompts; i++)
+        if (strcmp(model->prompt_names[i], name) == 0) return model->prompts[i];
+    return NULL;
+}
+
+int sqz_model_metadata(const sqz_model *model, uint32_t i, const char **key, const char **value)
+{
+    if (i >= sqzi_gguf_n_values(model->gguf)) return 0;
+    *key = model->keys[i];
+    *value = model->values[i];
+    return 1;
 }
 
 int sqz_model_tensor(const sqz_model *model, uint32_t i, sqz_tensor_info *tensor)
