@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tensors lie in memory until the file is written: tiny models only. */
+#define _POSIX_C_SOURCE 200809L
+#include "support/tiny_model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "io/gguf.h"
+#include "support/random.h"
+#include "support/test.h"
+
+const sqzt_named_tiny sqzt_tiny_forms[] = {
+    {"dense", {.width = 24, .blocks = 2, .heads = 3, .head_width = 8, .ffn_width = 40, .embedding_width = 24, .positions = 40, .token_types = 2, .head = "sequence", .classes = 3, .seed = 1}},
+    {"groups of squeezebert", {.width = 32, .blocks = 2, .heads = 2, .head_width = 16, .ffn_width = 64, .embedding_width = 32, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 1, 4, 4}, .head = "token", .classes = 5, .seed = 2}},
+    {"odd groups", {.width = 60, .blocks = 2, .heads = 4, .head_width = 15, .ffn_width = 90, .embedding_width = 60, .positions = 40, .token_types = 2, .groups = {3, 2, 6, 1, 10, 15}, .head = "question", .classes = 2, .seed = 3}},
+    {"projected embedding", {.width = 40, .blocks = 1, .heads = 5, .head_width = 8, .ffn_width = 64, .embedding_width = 16, .positions = 33, .token_types = 1, .head = "sequence", .classes = 1, .seed = 4}},
+    {"attention narrower than the width", {.width = 30, .blocks = 2, .heads = 2, .head_width = 9, .ffn_width = 17, .embedding_width = 30, .positions = 40, .token_types = 0, .seed = 5}},
+    {"low rank", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .rank = 7, .head = "sequence", .classes = 2, .seed = 6}},
+    {"sum of groups and low rank, permuted, reduced", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 2, 4, 4}, .rank = 5, .sum = true, .permuted = true, .reduced = 11, .head = "masked_lm", .seed = 7}},
+    {NULL, {0}},
+};
+
+/* What is being written. */
+typedef struct build {
+    const sqzt_tiny *tiny;
+    sqzi_gguf_writer *writer;
+    sqzt_random random;
+    float *kept[512];
+    size_t n_kept;
+} build;
+
+static void put(build *b, const char *name, uint32_t rows, uint32_t columns, double deviation, double offset)
+{
+    const uint64_t shape[] = {rows, columns};
+    const size_t n = (size_t)rows * (columns ? columns : 1);
+    if (b->tiny->drop && strcmp(name, b->tiny->drop) == 0) return;
+    float *data = malloc(n * sizeof *data);
+    assert_non_null(data);
+    assert_true(b->n_kept < sizeof b->kept / sizeof *b->kept);
+    b->kept[b->n_kept++] = data;
+    for (size_t i = 0; i < n; i++) data[i] = (float)(offset + deviation * sqzt_normal(&b->random));
+    if (b->tiny->poison && strcmp(name, b->tiny->poison) == 0) memset(data + n / 2, 0xFF, sizeof *data);
+    sqzi_gguf_put_tensor(b->writer, name, SQZI_F32, columns ? 2 : 1, shape, data);
+}
+
+static void put_norm(build *b, const char *name, uint32_t n)
+{
+    char full[96];
+    snprintf(full, sizeof full, "%s.weight", name);
+    put(b, full, n, 0, 0.1, 1);
+    snprintf(full, sizeof full, "%s.bias", name);
+    put(b, full, n, 0, 0.1, 0);
+}
+
+static void put_linear(build *b, const char *name, uint32_t n_in, uint32_t n_out, uint32_t groups, uint32_t rank)
+{
+    char full[96];
+    if (groups == 0) groups = 1;
+    if (!rank || b->tiny->sum) {
+        snprintf(full, sizeof full, "%s.weight", name);
+        put(b, full, n_out, n_in / groups, 0.3, 0);
+    }
+    if (rank) {
+        snprintf(full, sizeof full, "%s.a", name);
+        put(b, full, rank, n_in, 0.3, 0);
+        snprintf(full, sizeof full, "%s.b", name);
+        put(b, full, n_out, rank, 0.3, 0);
+    }
+    snprintf(full, sizeof full, "%s.bias", name);
+    put(b, full, n_out, 0, 0.1, 0);
+}
+
+static void put_permutation(build *b, const char *linear, const char *side, uint32_t n)
+{
+    char key[96];
+    uint32_t order[256];
+    assert_true(n <= 256);
+    for (uint32_t i = 0; i < n; i++) order[i] = i;
+    for (uint32_t i = n - 1; i > 0; i--) {
+        const uint32_t j = (uint32_t)sqzt_below(&b->random, i + 1), kept = order[i];
+        order[i] = order[j];
+        order[j] = kept;
+    }
+    snprintf(key, sizeof key, "sqz.permutation.%s.%s", linear, side);
+    sqzi_gguf_put_u32s(b->writer, key, order, n);
+}
+
+static const char *const linear_names[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"};
+
+static void put_block(build *b, uint32_t i)
+{
+    const sqzt_tiny *t = b->tiny;
+    const uint32_t attended = t->heads * t->head_width;
+    const uint32_t n_in[] = {t->width, t->width, t->width, attended, t->width, t->ffn_width};
+    const uint32_t n_out[] = {attended, attended, attended, t->width, t->ffn_width, t->width};
+    char name[64];
+    for (int j = 0; j < 6; j++) {
+        snprintf(name, sizeof name, "blk.%u.%s", (unsigned)i, linear_names[j]);
+        put_linear(b, name, n_in[j], n_out[j], t->groups[j], t->rank);
+        if (t->permuted && j == 4) put_permutation(b, name, "in", n_in[j]);
+        if (t->permuted && j == 5) put_permutation(b, name, "out", n_out[j]);
+    }
+    snprintf(name, sizeof name, "blk.%u.attn_output_norm", (unsigned)i);
+    put_norm(b, name, t->width);
+    snprintf(name, sizeof name, "blk.%u.layer_output_norm", (unsigned)i);
+    put_norm(b, name, t->width);
+}
+
+static void put_block_u32(build *b, const char *name, uint32_t value)
+{
+    char key[96];
+    uint32_t values[8];
+    assert_true(b->tiny->blocks <= 8);
+    for (uint32_t i = 0; i < b->tiny->blocks; i++) values[i] = value ? value : 1;
+    snprintf(key, sizeof key, "sqz.block.%s", name);
+    sqzi_gguf_put_u32s(b->writer, key, values, b->tiny->blocks);
+}
+
+static void describe(build *b)
+{
+    const sqzt_tiny *t = b->tiny;
+    sqzi_gguf_writer *w = b->writer;
+    double epsilon[8];
+    sqzi_span gelu[8];
+    for (int i = 0; i < 8; i++) {
+        epsilon[i] = 1e-12;
+        gelu[i] = sqzi_span_of("gelu");
+    }
+    sqzi_gguf_put_string(w, "general.architecture", "sqz-encoder");
+    sqzi_gguf_put_string(w, "general.name", "tiny");
+    sqzi_gguf_put_u32(w, "general.alignment", 64);
+    sqzi_gguf_put_u32(w, "sqz.version", 1);
+    sqzi_gguf_put_u32(w, "sqz.width", t->width);
+    sqzi_gguf_put_u32(w, "sqz.blocks", t->blocks);
+    sqzi_gguf_put_u32(w, "sqz.vocabulary", SQZT_TINY_VOCABULARY);
+    sqzi_gguf_put_u32(w, "sqz.max_positions", t->positions);
+    sqzi_gguf_put_u32(w, "sqz.token_types", t->token_types);
+    sqzi_gguf_put_u32(w, "sqz.embedding.width", t->embedding_width);
+    sqzi_gguf_put_f64(w, "sqz.embedding.norm_epsilon", 1e-12);
+    put_block_u32(b, "heads", t->heads);
+    put_block_u32(b, "head_width", t->head_width);
+    put_block_u32(b, "ffn_width", t->ffn_width);
+    sqzi_gguf_put_f64s(w, "sqz.block.attn_norm_epsilon", epsilon, t->blocks);
+    sqzi_gguf_put_f64s(w, "sqz.block.ffn_norm_epsilon", epsilon, t->blocks);
+    sqzi_gguf_put_strings(w, "sqz.block.activation", gelu, t->blocks);
+    for (int j = 0; j < 6; j++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s.groups", linear_names[j]);
+        put_block_u32(b, name, t->groups[j]);
+    }
+}
+
+static void put_head(build *b)
+{
+    const sqzt_tiny *t = b->tiny;
+    const bool whole = t->head && strcmp(t->head, "sequence") == 0, tied = t->head && strcmp(t->head, "masked_lm") == 0;
+    put(b, "pooler.weight", t->width, t->width, 0.3, 0);
+    put(b, "pooler.bias", t->width, 0, 0.1, 0);
+    if (!t->head) return;
+    sqzi_gguf_put_string(b->writer, "sqz.head.kind", t->head);
+    sqzi_gguf_put_string(b->writer, "sqz.head.pool", whole ? "pooler" : "none");
+    if (tied) {
+        put(b, "head.dense.weight", t->embedding_width, t->width, 0.3, 0);
+        put(b, "head.dense.bias", t->embedding_width, 0, 0.1, 0);
+        put_norm(b, "head.norm", t->embedding_width);
+        put(b, "head.output.bias", SQZT_TINY_VOCABULARY, 0, 0.1, 0);
+        sqzi_gguf_put_string(b->writer, "sqz.head.activation", "gelu");
+        sqzi_gguf_put_bool(b->writer, "sqz.head.tied", true);
+        return;
+    }
+    put(b, "head.output.weight", t->classes, t->width, 0.3, 0);
+    put(b, "head.output.bias", t->classes, 0, 0.1, 0);
+    if (strcmp(t->head, "question") == 0) return;
+    const sqzi_span labels[] = {sqzi_span_of("O"), sqzi_span_of("B-one"), sqzi_span_of("I-one"), sqzi_span_of("B-two"), sqzi_span_of("I-two")};
+    assert_true(t->classes <= 5);
+    sqzi_gguf_put_strings(b->writer, "sqz.head.labels", labels, t->classes);
+}
+
+static void put_tokenizer(sqzi_gguf_writer *w)
+{
+    static const char *const words[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "good", "bad", "film", "was", "##ing", "##ed", "un", ".", ",", "?", "!", "'", "0", "1"};
+    enum { WORDS = sizeof words / sizeof *words };
+    static char letters[26][2], continued[26][4];
+    sqzi_span pieces[SQZT_TINY_VOCABULARY], added[5];
+    for (size_t i = 0; i < 26; i++) {
+        snprintf(letters[i], sizeof letters[i], "%c", (char)('a' + i));
+        snprintf(continued[i], sizeof continued[i], "##%c", (char)('a' + i));
+        pieces[WORDS + i] = sqzi_span_of(letters[i]);
+        pieces[WORDS + 26 + i] = sqzi_span_of(continued[i]);
+    }
+    for (size_t i = 0; i < WORDS; i++) pieces[i] = sqzi_span_of(words[i]);
+    for (size_t i = 0; i < 5; i++) added[i] = pieces[i];
+    const uint32_t ids[] = {0, 1, 2, 3, 4}, flags[] = {1, 1, 1, 1, 1};
+    const sqzi_span single[] = {sqzi_span_of("[CLS]:0"), sqzi_span_of("$A:0"), sqzi_span_of("[SEP]:0")};
+    const sqzi_span pair[] = {single[0], single[1], single[2], sqzi_span_of("$B:1"), sqzi_span_of("[SEP]:1")};
+    sqzi_gguf_put_string(w, "tokenizer.ggml.model", "bert");
+    sqzi_gguf_put_strings(w, "tokenizer.ggml.tokens", pieces, SQZT_TINY_VOCABULARY);
+    sqzi_gguf_put_u32(w, "tokenizer.ggml.padding_token_id", 0);
+    sqzi_gguf_put_u32(w, "tokenizer.ggml.unknown_token_id", 1);
+    sqzi_gguf_put_u32(w, "tokenizer.ggml.cls_token_id", 2);
+    sqzi_gguf_put_u32(w, "tokenizer.ggml.seperator_token_id", 3);
+    sqzi_gguf_put_u32(w, "tokenizer.ggml.mask_token_id", 4);
+    static const char *const options[] = {"clean_text", "handle_chinese_chars", "strip_accents", "lowercase"};
+    for (size_t i = 0; i < 4; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "sqz.tokenizer.%s", options[i]);
+        sqzi_gguf_put_bool(w, key, true);
+    }
+    sqzi_gguf_put_string(w, "sqz.tokenizer.prefix", "##");
+    sqzi_gguf_put_u32(w, "sqz.tokenizer.max_word_chars", 100);
+    sqzi_gguf_put_u32s(w, "sqz.tokenizer.added.ids", ids, 5);
+    sqzi_gguf_put_strings(w, "sqz.tokenizer.added.texts", added, 5);
+    sqzi_gguf_put_u32s(w, "sqz.tokenizer.added.flags", flags, 5);
+    sqzi_gguf_put_strings(w, "sqz.tokenizer.template.single", single, 3);
+    sqzi_gguf_put_strings(w, "sqz.tokenizer.template.pair", pair, 5);
+}
+
+static void put_encoder(build *b)
+{
+    const sqzt_tiny *t = b->tiny;
+    put(b, "token_embd.weight", SQZT_TINY_VOCABULARY, t->reduced ? t->reduced : t->embedding_width, 0.5, 0);
+    if (t->reduced) put(b, "token_embd.projection", t->embedding_width, t->reduced, 0.5, 0);
+    put(b, "position_embd.weight", t->positions, t->embedding_width, 0.3, 0);
+    if (t->token_types) put(b, "token_types.weight", t->token_types, t->embedding_width, 0.3, 0);
+    put_norm(b, "token_embd_norm", t->embedding_width);
+    if (t->embedding_width != t->width) {
+        put(b, "embd_output.weight", t->width, t->embedding_width, 0.3, 0);
+        put(b, "embd_output.bias", t->width, 0, 0.1, 0);
+    }
+    for (uint32_t i = 0; i < t->blocks; i++) put_block(b, i);
+}
+
+void sqzt_tiny_write(const sqzt_tiny *tiny, const char *path)
+{
+    sqz_error error = {0};
+    build b = {.tiny = tiny, .random = sqzt_random_of(tiny->seed)};
+    sqzt_assert_ok(sqzi_gguf_writer_open(&sqzi_default_allocator, &b.writer, &error), &error);
+    describe(&b);
+    put_tokenizer(b.writer);
+    put_encoder(&b);
+    put_head(&b);
+    if (tiny->extra) put(&b, tiny->extra, 3, 0, 1, 0);
+    sqzt_assert_ok(sqzi_gguf_write(b.writer, path, &error), &error);
+    sqzi_gguf_writer_close(b.writer);
+    for (size_t i = 0; i < b.n_kept; i++) free(b.kept[i]);
+}
+
+static char folder[64];
+
+static void remove_folder(void)
+{
+    char command[96];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    if (folder[0] && system(command) != 0) fprintf(stderr, "cannot remove %s\n", folder);
+}
+
+const char *sqzt_temporary(const char *name)
+{
+    static char paths[2][256];
+    static int turn;
+    if (!folder[0]) {
+        snprintf(folder, sizeof folder, "/tmp/sqz-test-XXXXXX");
+        assert_non_null(mkdtemp(folder));
+        atexit(remove_folder);
+    }
+    turn = !turn;
+    snprintf(paths[turn], sizeof paths[turn], "%s/%s", folder, name);
+    return paths[turn];
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Small random models of every form the encoder knows, written as model files for tests. */
+#ifndef SQZT_TINY_MODEL_H
+#define SQZT_TINY_MODEL_H
+
+#include <squeezebert/model.h>
+#include <stdbool.h>
+
+typedef struct sqzt_tiny {
+    uint32_t width, blocks, heads, head_width, ffn_width; /* heads * head_width need not be width */
+    uint32_t embedding_width;                             /* differs from width: projected after the norm */
+    uint32_t positions, token_types;
+    uint32_t groups[6];   /* attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down; 0 counts as 1 */
+    uint32_t rank;        /* > 0: linears are a low-rank pair ... */
+    bool sum;             /* ... and a grouped one as well */
+    bool permuted;        /* inputs and outputs of the feed-forward */
+    uint32_t reduced;     /* > 0: the word table is [V, reduced] with a projection */
+    const char *head;     /* sqz.head.kind, NULL for none */
+    uint32_t classes;
+    uint64_t seed;
+    const char *drop;     /* leave this tensor out */
+    const char *extra;    /* add a tensor of this name */
+    const char *poison;   /* put a NaN into this tensor */
+} sqzt_tiny;
+
+/* Letters a..z alone and as continuations, some words, the special tokens: ids from 0 on. */
+enum { SQZT_TINY_VOCABULARY = 72 };
+
+/* The forms, by name; NULL at the end. */
+typedef struct sqzt_named_tiny {
+    const char *name;
+    sqzt_tiny tiny;
+} sqzt_named_tiny;
+extern const sqzt_named_tiny sqzt_tiny_forms[];
+
+/* Write the model file; fails the running test where it cannot. */
+void sqzt_tiny_write(const sqzt_tiny *tiny, const char *path);
+
+/* A path for a file of this name in a folder of the test's own, removed at exit. Static storage, two paths at a time. */
+const char *sqzt_temporary(const char *name);
+
+#endif
