@@ -129,7 +129,6 @@ static void describe(build *b)
     }
     sqzi_gguf_put_string(w, "general.architecture", "sqz-encoder");
     sqzi_gguf_put_string(w, "general.name", "tiny");
-    sqzi_gguf_put_u32(w, "general.alignment", 64);
     sqzi_gguf_put_u32(w, "sqz.version", 1);
     sqzi_gguf_put_u32(w, "sqz.width", t->width);
     sqzi_gguf_put_u32(w, "sqz.blocks", t->blocks);
