@@ -16,7 +16,7 @@ find_package(Threads REQUIRED)
 
 # One instruction set a file: the suffix of its name gives its flags.
 set(SQZ_ISA_avx2 "-mavx2 -mfma -mf16c")
-set(SQZ_ISA_avxvnni "-mavx2 -mfma -mavxvnni")
+set(SQZ_ISA_avxvnni "-mavx2 -mfma -mf16c -mavxvnni")
 set(SQZ_ISA_avx512 "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c")
 set(SQZ_ISA_avx512vnni "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c")
 set(SQZ_ISA_avx512bf16 "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 -mavx2 -mfma -mf16c")

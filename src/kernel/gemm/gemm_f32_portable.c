@@ -5,8 +5,8 @@
  * Packed: panel p holds columns 16p .. 16p+15, k after k: real [k][16], columns past n are 0.
  */
 #include "base/half.h"
-#include "kernel/activation/scalar_math.h"
 #include "kernel/gemm/gemm_f32_block.h"
+#include "kernel/gemm/scalar_epilogue.h"
 
 #include <string.h>
 
@@ -15,15 +15,6 @@ enum { NR = 16 };
 static size_t panel_numbers(size_t k)
 {
     return (k * NR * sizeof(sqzi_real) + 63) / 64 * 64 / sizeof(sqzi_real);
-}
-
-static sqzi_real finish(sqzi_real y, const sqzk_epilogue *epilogue, size_t row, size_t column)
-{
-    if (!epilogue) return y;
-    if (epilogue->bias) y += epilogue->bias[column];
-    y = sqzk_scalar_activate(epilogue->activation, y);
-    if (epilogue->residual) y += epilogue->residual[row * epilogue->ldr + column];
-    return y;
 }
 
 static void run_row(const sqzk_gemm_args *args, size_t row, size_t column, size_t n, const sqzi_real *b)
@@ -38,7 +29,7 @@ static void run_row(const sqzk_gemm_args *args, size_t row, size_t column, size_
             for (size_t j = 0; j < NR; j++) chain[j] += a[p] * b[p * NR + j];
         for (size_t j = 0; j < NR; j++) sum[j] += chain[j];
     }
-    for (size_t j = 0; j < n; j++) c[j] = finish(sum[j], args->epilogue, row, column + j);
+    for (size_t j = 0; j < n; j++) c[j] = finish_scalar(sum[j], args->epilogue, row, column + j);
 }
 
 static void run(const sqzk_gemm_args *args)

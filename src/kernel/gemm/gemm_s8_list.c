@@ -2,4 +2,15 @@
 /* The s8 gemms, from portable to best. */
 #include "kernel/gemm/gemm_list.h"
 
-const sqzk_gemm *const sqzk_gemm_s8_list[] = {NULL};
+extern const sqzk_gemm sqzk_gemm_s8_portable, sqzk_gemm_s8_avx2, sqzk_gemm_s8_avx512, sqzk_gemm_s8_avxvnni, sqzk_gemm_s8_avx512vnni;
+
+const sqzk_gemm *const sqzk_gemm_s8_list[] = {
+    &sqzk_gemm_s8_portable,
+#if !defined(SQZI_DOUBLE) && defined(__x86_64__)
+    &sqzk_gemm_s8_avx2,
+    &sqzk_gemm_s8_avx512,
+    &sqzk_gemm_s8_avxvnni,
+    &sqzk_gemm_s8_avx512vnni,
+#endif
+    NULL,
+};

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* s8 gemm, AVX-512 VNNI: tiles of 6 x 64; vpdpbusd multiplies unsigned rows (q + 128) by signed weights, four k at a time, without saturating. */
+#include "kernel/vector_avx512.h"
+#include "kernel/gemm/s8_vector_avx512.h"
+
+#ifndef __AVX512VNNI__
+#error "compile this file with AVX-512 VNNI"
+#endif
+
+enum { KR = 4, FLIP = 128 };
+
+static inline ivec load_weights(const signed char *p) { return _mm512_loadu_si512(p); }
+static inline ivec load_rows(const unsigned char *p)
+{
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+static inline ivec multiply_add(ivec sum, ivec rows, ivec weights) { return _mm512_dpbusd_epi32(sum, rows, weights); }
+
+#define TILE_VECTORS 4
+#define GEMM_NAME sqzk_gemm_s8_avx512vnni
+#define GEMM_TEXT "gemm_s8_6x64_avx512vnni"
+#define GEMM_LEVEL "avx512vnni"
+#define GEMM_FEATURE SQZI_CPU_AVX512VNNI
+
+#include "kernel/gemm/gemm_s8_template.h"

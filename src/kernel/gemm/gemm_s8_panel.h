@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The packed panels of every s8 gemm. Included after NR (columns of a panel), KR (consecutive k that lie together) and FLIP are defined.
+ *
+ *   s8     [k/KR][NR][KR]   k padded with zeros up to a multiple of KR, columns past n are 0
+ *   f32    [NR]             scale of each column
+ *   s32    [NR]             what the instruction adds too much: FLIP * sum of the column, where rows are unsigned (q + FLIP); 0 where they are signed
+ *
+ * padded to a multiple of 64 bytes. q and weights lie within +-127, so an s32 holds every sum up to k = 133,000; sums of unsigned rows may wrap and are right
+ * again once the compensation is subtracted.
+ */
+#ifndef SQZK_GEMM_S8_PANEL_H
+#define SQZK_GEMM_S8_PANEL_H
+
+#include <string.h>
+
+#include "kernel/kernel.h"
+
+static inline size_t panel_weight_bytes(size_t k)
+{
+    return (k + KR - 1) / KR * KR * NR;
+}
+
+static inline size_t panel_bytes(size_t k)
+{
+    return (panel_weight_bytes(k) + NR * (sizeof(float) + sizeof(int32_t)) + 63) / 64 * 64;
+}
+
+static inline const float *panel_scale(const signed char *panel, size_t k)
+{
+    return (const float *)(const void *)(panel + panel_weight_bytes(k));
+}
+
+static inline const int32_t *panel_compensation(const signed char *panel, size_t k)
+{
+    return (const int32_t *)(const void *)(panel + panel_weight_bytes(k) + NR * sizeof(float));
+}
+
+/* One column of k weights to its place; returns their sum. */
+static int32_t pack_column(const signed char *source, size_t k_stride, size_t k, signed char *out)
+{
+    int32_t sum = 0;
+    size_t p = 0;
+    if (k_stride == 1)
+        for (; p + KR <= k; p += KR) {
+            memcpy(out + p * NR, source + p, KR);
+            for (size_t i = 0; i < KR; i++) sum += source[p + i];
+        }
+    for (; p < k; p++) {
+        out[p / KR * KR * NR + p % KR] = source[p * k_stride];
+        sum += source[p * k_stride];
+    }
+    return sum;
+}
+
+static void pack(const sqzk_pack_args *args, void *packed)
+{
+    const signed char *source = args->source;
+    signed char *panel = packed;
+    for (size_t column = 0; column < args->n; column += NR, panel += panel_bytes(args->k)) {
+        const size_t n = args->n - column < NR ? args->n - column : NR;
+        float *scale = (float *)(void *)(panel + panel_weight_bytes(args->k));
+        int32_t *compensation = (int32_t *)(void *)(scale + NR);
+        memset(panel, 0, panel_bytes(args->k));
+        for (size_t j = 0; j < n; j++) {
+            const int32_t sum = pack_column(source + (column + j) * args->n_stride, args->k_stride, args->k, panel + j * KR);
+            scale[j] = args->scale[column + j];
+            compensation[j] = FLIP * sum;
+        }
+    }
+}
+
+#endif

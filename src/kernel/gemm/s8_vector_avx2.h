@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The integer operations of the s8 gemm's template, in AVX2: 8 s32. Included after vector_avx2.h. */
+#ifndef SQZK_S8_VECTOR_H
+#define SQZK_S8_VECTOR_H
+
+#include <string.h>
+
+typedef __m256i ivec;
+
+static inline ivec i_zero(void) { return _mm256_setzero_si256(); }
+static inline ivec i_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+static inline ivec i_sub(ivec a, ivec b) { return _mm256_sub_epi32(a, b); }
+static inline vec i_to_float(ivec a) { return _mm256_cvtepi32_ps(a); }
+static inline ivec i_max_magnitude(ivec largest, const float *x)
+{
+    return _mm256_max_epu32(largest, _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(const void *)x), _mm256_set1_epi32(0x7FFFFFFF)));
+}
+static inline uint32_t i_largest(ivec a, ivec b)
+{
+    const __m256i both = _mm256_max_epu32(a, b);
+    __m128i m = _mm_max_epu32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
+    m = _mm_max_epu32(m, _mm_shuffle_epi32(m, 0x4E));
+    return (uint32_t)_mm_cvtsi128_si32(_mm_max_epu32(m, _mm_shuffle_epi32(m, 0xB1)));
+}
+/* 8 floats to 8 bytes: round(x * inverse) + flip (0 or 128) */
+static inline void i_quantise(const float *x, vec inverse, int flip, unsigned char *out)
+{
+    const __m256i q = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inverse));
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+    _mm_storel_epi64((__m128i *)(void *)out, _mm_xor_si128(_mm_packs_epi16(words, words), _mm_set1_epi8((char)flip)));
+}
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The integer operations of the s8 gemm's template, in AVX-512: 16 s32. Included after vector_avx512.h. */
+#ifndef SQZK_S8_VECTOR_H
+#define SQZK_S8_VECTOR_H
+
+#include <string.h>
+
+typedef __m512i ivec;
+
+static inline ivec i_zero(void) { return _mm512_setzero_si512(); }
+static inline ivec i_load(const int32_t *p) { return _mm512_loadu_si512(p); }
+static inline ivec i_sub(ivec a, ivec b) { return _mm512_sub_epi32(a, b); }
+static inline vec i_to_float(ivec a) { return _mm512_cvtepi32_ps(a); }
+static inline ivec i_max_magnitude(ivec largest, const float *x)
+{
+    return _mm512_max_epu32(largest, _mm512_and_si512(_mm512_loadu_si512(x), _mm512_set1_epi32(0x7FFFFFFF)));
+}
+static inline uint32_t i_largest(ivec a, ivec b) { return _mm512_reduce_max_epu32(_mm512_max_epu32(a, b)); }
+/* 16 floats to 16 bytes: round(x * inverse) + flip (0 or 128) */
+static inline void i_quantise(const float *x, vec inverse, int flip, unsigned char *out)
+{
+    const __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), inverse));
+    _mm_storeu_si128((__m128i *)(void *)out, _mm_xor_si128(_mm512_cvtepi32_epi8(q), _mm_set1_epi8((char)flip)));
+}
+
+#endif

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every s8 gemm against integers summed here: exact bits of rows, scales and products on every level, awkward sizes and strides, rows that end at
+ * unreadable pages, canaries around C, ties, saturating patterns, rows that are zero, tiny or not finite. A level that this machine lacks is named. */
+#include "kernel/kernel.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cpu.h"
+#include "support/guarded.h"
+#include "support/random.h"
+#include "support/test.h"
+
+static const uint32_t seed = 20;
+
+typedef struct shape {
+    size_t m, n, k;
+} shape;
+
+static const shape shapes[] = {
+    {1, 1, 1},   {1, 2, 3},    {2, 15, 4},  {3, 16, 5},   {5, 17, 7},    {6, 31, 63},   {7, 64, 64},  {8, 65, 65},    {11, 63, 127},
+    {12, 48, 1}, {13, 80, 2},  {16, 192, 192}, {17, 129, 191}, {4, 100, 256}, {23, 7, 300}, {1, 192, 768}, {6, 64, 1537}, {9, 33, 3072},
+};
+
+/* One problem in memory: x [m, ldx], w [n, ldw], with bias and residual. */
+typedef struct problem {
+    shape s;
+    size_t ldx, ldw;
+    sqzt_guarded x, w;
+    float *scale, *bias, *residual;
+    signed char *q;     /* [m, k] as it should be */
+    float *row_scale;   /* [m] */
+} problem;
+
+static void *take(size_t n, size_t bytes)
+{
+    void *p = calloc(n ? n : 1, bytes);
+    assert_non_null(p);
+    return p;
+}
+
+/* Row kinds: plain numbers; all the largest, signs mixed; halves that tie; zeros; one number so small that its inverse overflows; subnormal. */
+static float entry(sqzt_random *random, size_t row, size_t i)
+{
+    switch (row % 6) {
+    case 1: return sqzt_below(random, 2) ? 3.7f : -3.7f;
+    case 2: return i == 0 ? 127.0f : (float)sqzt_below(random, 126) - 63.0f + 0.5f;
+    case 3: return row % 12 == 3 ? 0.0f : i % 7 == 0 ? -0.0f : (float)sqzt_normal(random) * 1e-30f;
+    case 4: return i == 0 ? 1e-37f : 1e-38f;
+    case 5: return (float)sqzt_normal(random) * 1e20f;
+    default: return (float)sqzt_normal(random);
+    }
+}
+
+/* What a row becomes, in the plainest words. */
+static void quantise_row(const float *x, size_t k, signed char *q, float *scale)
+{
+    float amax = 0;
+    for (size_t i = 0; i < k; i++) amax = fmaxf(amax, fabsf(x[i]));
+    const float inverse = amax > 0 ? 127.0f / amax : 0.0f;
+    const bool zero = amax <= 0 || isinf(inverse);
+    *scale = zero ? 0.0f : amax / 127.0f;
+    for (size_t i = 0; i < k; i++) q[i] = zero ? 0 : (signed char)nearbyintf(x[i] * inverse);
+}
+
+static problem make(shape s)
+{
+    sqzt_random random = sqzt_random_of(seed + s.m * 31 + s.n * 7 + s.k);
+    problem p = {.s = s, .ldx = s.k + 3, .ldw = s.k + 5};
+    p.x = sqzt_guarded_open(((s.m - 1) * p.ldx + s.k) * sizeof(float));
+    p.w = sqzt_guarded_open((s.n - 1) * p.ldw + s.k);
+    p.scale = take(s.n, sizeof *p.scale);
+    p.bias = take(s.n, sizeof *p.bias);
+    p.residual = take(s.m * s.n, sizeof *p.residual);
+    p.q = take(s.m * s.k, 1);
+    p.row_scale = take(s.m, sizeof *p.row_scale);
+    float *x = p.x.p;
+    signed char *w = p.w.p;
+    for (size_t i = 0; i < s.m; i++) {
+        for (size_t j = 0; j < s.k; j++) x[i * p.ldx + j] = entry(&random, i, j);
+        quantise_row(x + i * p.ldx, s.k, p.q + i * s.k, &p.row_scale[i]);
+    }
+    for (size_t j = 0; j < s.n; j++) {
+        for (size_t i = 0; i < s.k; i++) /* every third column saturates: +-127 alone */
+            w[j * p.ldw + i] = j % 3 == 0 ? (sqzt_below(&random, 2) ? 127 : -127) : (signed char)((int)sqzt_below(&random, 255) - 127);
+        p.scale[j] = 0.001f + (float)sqzt_uniform(&random);
+        p.bias[j] = (float)sqzt_normal(&random);
+    }
+    for (size_t i = 0; i < s.m * s.n; i++) p.residual[i] = (float)sqzt_normal(&random);
+    return p;
+}
+
+static void discard(problem *p)
+{
+    sqzt_guarded_close(&p->x);
+    sqzt_guarded_close(&p->w);
+    void *all[] = {p->scale, p->bias, p->residual, p->q, p->row_scale};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
+/* The gemms this machine runs; the others are named once a test. */
+static const sqzk_gemm *next_gemm(uint32_t *i)
+{
+    const uint32_t features = sqzi_cpu_detect();
+    for (const sqzk_gemm *gemm; (gemm = sqzk_gemm_list((*i)++));) {
+        if (gemm->type != SQZI_S8) continue;
+        if ((gemm->feature & ~features) == 0) return gemm;
+        printf("%s: not run here\n", gemm->name);
+    }
+    return NULL;
+}
+
+/* Prepared rows and packed panels of one gemm, each ending at an unreadable page. */
+typedef struct operands {
+    sqzt_guarded rows, panels;
+    size_t lda, stride;
+    float *row_scale; /* stride 3, so that a wrong stride shows */
+} operands;
+
+static operands prepare(const sqzk_gemm *gemm, const problem *p)
+{
+    operands o = {.lda = sqzk_gemm_prepared_bytes(gemm, p->s.k), .stride = 3};
+    o.rows = sqzt_guarded_open(p->s.m * o.lda);
+    o.panels = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, p->s.k, p->s.n));
+    o.row_scale = take(p->s.m * o.stride, sizeof *o.row_scale);
+    const sqzk_prepare_args rows = {.m = p->s.m, .k = p->s.k, .x = p->x.p, .ldx = p->ldx, .out = o.rows.p, .ldo = o.lda, .scale = o.row_scale, .scale_stride = o.stride};
+    assert_true(gemm->prepare(&rows));
+    gemm->pack(&(sqzk_pack_args){.n = p->s.n, .k = p->s.k, .source = p->w.p, .n_stride = p->ldw, .k_stride = 1, .type = SQZI_S8, .scale = p->scale}, o.panels.p);
+    return o;
+}
+
+static void release(operands *o)
+{
+    sqzt_guarded_close(&o->rows);
+    sqzt_guarded_close(&o->panels);
+    free(o->row_scale);
+}
+
+static float product(const problem *p, size_t i, size_t j)
+{
+    const signed char *w = (const signed char *)p->w.p + j * p->ldw, *q = p->q + i * p->s.k;
+    int64_t sum = 0;
+    for (size_t k = 0; k < p->s.k; k++) sum += (int64_t)q[k] * w[k];
+    assert_in_range((uint64_t)(sum + INT32_MAX), 0, 2 * (uint64_t)INT32_MAX);
+    const float factor = p->row_scale[i] * p->scale[j];
+    return (float)(int32_t)sum * factor;
+}
+
+static const float canary = -12345.5f;
+
+static sqzt_guarded blank(shape s, size_t ldc)
+{
+    sqzt_guarded c = sqzt_guarded_open(((s.m - 1) * ldc + s.n) * sizeof(float));
+    for (size_t i = 0; i < c.bytes / sizeof(float); i++) ((float *)c.p)[i] = canary;
+    return c;
+}
+
+static void compare(const sqzk_gemm *gemm, const problem *p, const float *c, size_t ldc, uint32_t beta, const sqzk_epilogue *epilogue)
+{
+    for (size_t i = 0; i < p->s.m; i++) {
+        for (size_t j = 0; j < p->s.n; j++) {
+            float wanted = product(p, i, j);
+            if (beta) wanted = canary + wanted;
+            if (epilogue) wanted += p->bias[j];
+            if (epilogue && epilogue->activation == SQZK_RELU) wanted = wanted < 0 ? 0 : wanted;
+            if (epilogue) wanted += p->residual[i * p->s.n + j];
+            if (memcmp(&wanted, &c[i * ldc + j], sizeof wanted) != 0)
+                fail_msg("%s, %zu x %zu x %zu: (%zu, %zu) is %.9g, exactly %.9g expected", gemm->name, p->s.m, p->s.n, p->s.k, i, j, (double)c[i * ldc + j], (double)wanted);
+        }
+        for (size_t j = p->s.n; j < ldc && i + 1 < p->s.m; j++) assert_memory_equal(&c[i * ldc + j], &canary, sizeof canary);
+    }
+}
+
+static sqzk_gemm_args args_of(const problem *p, const operands *o, float *c, size_t ldc)
+{
+    return (sqzk_gemm_args){.m = p->s.m, .n = p->s.n, .k = p->s.k, .a = o->rows.p, .lda = o->lda, .row_scale = o->row_scale, .row_scale_stride = o->stride, .b = o->panels.p, .c = c, .ldc = ldc};
+}
+
+static void products_are_exact(void **state)
+{
+    (void)state;
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+            problem p = make(shapes[s]);
+            operands o = prepare(gemm, &p);
+            const sqzk_epilogue plain = {p.bias, p.residual, p.s.n, SQZK_IDENTITY}, relu = {p.bias, p.residual, p.s.n, SQZK_RELU};
+            const sqzk_epilogue *const epilogues[] = {NULL, &plain, &relu};
+            for (uint32_t e = 0; e < 6; e++) {
+                const size_t ldc = p.s.n + 3;
+                sqzt_guarded c = blank(p.s, ldc);
+                sqzk_gemm_args args = args_of(&p, &o, c.p, ldc);
+                args.beta = e & 1;
+                args.epilogue = epilogues[e / 2];
+                gemm->run(&args);
+                compare(gemm, &p, c.p, ldc, args.beta, args.epilogue);
+                sqzt_guarded_close(&c);
+            }
+            release(&o);
+            discard(&p);
+        }
+}
+
+/* Rows as bytes: the same integers whether stored signed or with 128 added, the same bits of scales. */
+static void rows_are_exact(void **state)
+{
+    (void)state;
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+            problem p = make(shapes[s]);
+            operands o = prepare(gemm, &p);
+            const int flip = ((const unsigned char *)o.rows.p)[0] ^ (unsigned char)p.q[0];
+            assert_true(flip == 0 || flip == 128);
+            for (size_t r = 0; r < p.s.m; r++) {
+                assert_memory_equal(&o.row_scale[r * o.stride], &p.row_scale[r], sizeof(float));
+                for (size_t k = 0; k < p.s.k; k++) {
+                    const int q = ((const unsigned char *)o.rows.p)[r * o.lda + k] ^ flip;
+                    if ((signed char)q != p.q[r * p.s.k + k]) fail_msg("%s: row %zu, number %zu is %d, %d expected", gemm->name, r, k, (signed char)q, p.q[r * p.s.k + k]);
+                }
+            }
+            release(&o);
+            discard(&p);
+        }
+}
+
+static void gathered_rows_are_rows_in_another_order(void **state)
+{
+    (void)state;
+    const sqzk_gemm *gemm;
+    enum { K = 77 };
+    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+        float x[K], permuted[K], scale[2];
+        uint32_t gather[K];
+        sqzt_random random = sqzt_random_of(seed);
+        for (uint32_t j = 0; j < K; j++) {
+            x[j] = (float)sqzt_normal(&random);
+            gather[j] = (j * 30) % K;
+        }
+        for (uint32_t j = 0; j < K; j++) permuted[j] = x[gather[j]];
+        unsigned char rows[2][128];
+        assert_true(gemm->prepare(&(sqzk_prepare_args){.m = 1, .k = K, .x = x, .ldx = K, .gather = gather, .out = rows[0], .ldo = 128, .scale = &scale[0], .scale_stride = 1}));
+        assert_true(gemm->prepare(&(sqzk_prepare_args){.m = 1, .k = K, .x = permuted, .ldx = K, .out = rows[1], .ldo = 128, .scale = &scale[1], .scale_stride = 1}));
+        assert_memory_equal(rows[0], rows[1], 128);
+        assert_memory_equal(&scale[0], &scale[1], sizeof(float));
+    }
+}
+
+static void a_row_that_is_not_finite_is_refused(void **state)
+{
+    (void)state;
+    const sqzk_gemm *gemm;
+    const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+        for (size_t k = 1; k < 70; k += 17)
+            for (size_t at = 0; at < 2 * k; at++)
+                for (size_t b = 0; b < 4; b++) {
+                    float x[140], scale[2];
+                    unsigned char rows[2][128];
+                    for (size_t j = 0; j < 2 * k; j++) x[j] = 1.0f;
+                    const sqzk_prepare_args args = {.m = 2, .k = k, .x = x, .ldx = k, .out = rows, .ldo = 128, .scale = scale, .scale_stride = 1};
+                    assert_true(gemm->prepare(&args));
+                    x[at] = bad[b];
+                    if (gemm->prepare(&args)) fail_msg("%s: k = %zu: %g at %zu is accepted", gemm->name, k, (double)bad[b], at);
+                }
+}
+
+/* Any cut of m, and cuts of n at panels, give the bits of the whole. */
+static void bits_do_not_depend_on_cuts(void **state)
+{
+    (void)state;
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+        problem p = make((shape){29, 200, 130});
+        operands o = prepare(gemm, &p);
+        sqzk_epilogue epilogue = {p.bias, p.residual, p.s.n, SQZK_GELU};
+        float *whole = take(p.s.m * p.s.n, sizeof *whole), *parts = take(p.s.m * p.s.n, sizeof *parts);
+        sqzk_gemm_args args = args_of(&p, &o, whole, p.s.n);
+        args.epilogue = &epilogue;
+        gemm->run(&args);
+        sqzt_random random = sqzt_random_of(seed);
+        for (size_t row = 0, rows; row < p.s.m; row += rows) {
+            rows = 1 + sqzt_below(&random, 7);
+            if (rows > p.s.m - row) rows = p.s.m - row;
+            for (size_t column = 0; column < p.s.n; column += gemm->nr) {
+                const size_t n = p.s.n - column < gemm->nr ? p.s.n - column : gemm->nr;
+                sqzk_epilogue part = {p.bias + column, p.residual + row * p.s.n + column, p.s.n, SQZK_GELU};
+                sqzk_gemm_args cut = args;
+                cut.m = rows;
+                cut.n = n;
+                cut.a = (const unsigned char *)o.rows.p + row * o.lda;
+                cut.row_scale = o.row_scale + row * o.stride;
+                cut.b = (const unsigned char *)o.panels.p + column / gemm->nr * sqzk_gemm_panel_bytes(gemm, p.s.k);
+                cut.c = parts + row * p.s.n + column;
+                cut.epilogue = &part;
+                gemm->run(&cut);
+            }
+        }
+        assert_memory_equal(whole, parts, p.s.m * p.s.n * sizeof *whole);
+        free(whole);
+        free(parts);
+        release(&o);
+        discard(&p);
+    }
+}
+
+/* GELU in the tile: |error| <= 2^-22 max(1, |x|) against double, here with 2^-24 for the residual's sum besides. */
+static void gelu_is_applied_in_the_tile(void **state)
+{
+    (void)state;
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+        problem p = make((shape){13, 70, 96});
+        operands o = prepare(gemm, &p);
+        float *c = take(p.s.m * p.s.n, sizeof *c);
+        sqzk_gemm_args args = args_of(&p, &o, c, p.s.n);
+        args.epilogue = &(sqzk_epilogue){p.bias, NULL, 0, SQZK_GELU};
+        gemm->run(&args);
+        for (size_t r = 0; r < p.s.m; r++)
+            for (size_t j = 0; j < p.s.n; j++) {
+                const double x = (double)(product(&p, r, j) + p.bias[j]), wanted = 0.5 * x * (1 + erf(x * 0.70710678118654752440));
+                const double bound = 0x1p-22 * fmax(1, fabs(x));
+                if (!(fabs(wanted - (double)c[r * p.s.n + j]) <= bound)) fail_msg("%s: gelu(%.9g) is %.9g, %.9g expected", gemm->name, x, (double)c[r * p.s.n + j], wanted);
+            }
+        free(c);
+        release(&o);
+        discard(&p);
+    }
+}
+
+int main(void)
+{
+    printf("seed %u\n", seed);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_exact),
+        cmocka_unit_test(products_are_exact),
+        cmocka_unit_test(gathered_rows_are_rows_in_another_order),
+        cmocka_unit_test(a_row_that_is_not_finite_is_refused),
+        cmocka_unit_test(bits_do_not_depend_on_cuts),
+        cmocka_unit_test(gelu_is_applied_in_the_tile),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
