@@ -16,7 +16,12 @@ static inline ivec load_rows(const unsigned char *p)
     memcpy(&four, p, sizeof four);
     return _mm512_set1_epi32(four);
 }
-static inline ivec multiply_add(ivec sum, ivec rows, ivec weights) { return _mm512_dpbusd_epi32(sum, rows, weights); }
+/* In assembly: with the intrinsic gcc 12 spills half of the 24 sums (55 % of the peak instead of 95 %). */
+static inline ivec multiply_add(ivec sum, ivec rows, ivec weights)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(rows), "v"(weights));
+    return sum;
+}
 
 #define TILE_VECTORS 4
 #define GEMM_NAME sqzk_gemm_s8_avx512vnni

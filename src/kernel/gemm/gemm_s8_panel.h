@@ -3,10 +3,10 @@
  *
  *   s8     [k/KR][NR][KR]   k padded with zeros up to a multiple of KR, columns past n are 0
  *   f32    [NR]             scale of each column
- *   s32    [NR]             what the instruction adds too much: FLIP * sum of the column, where rows are unsigned (q + FLIP); 0 where they are signed
+ *   s32    [NR]             where a sum begins: -FLIP * sum of the column, where rows are unsigned (q + FLIP); 0 where they are signed
  *
- * padded to a multiple of 64 bytes. q and weights lie within +-127, so an s32 holds every sum up to k = 133,000; sums of unsigned rows may wrap and are right
- * again once the compensation is subtracted.
+ * padded to a multiple of 64 bytes. q and weights lie within +-127, so an s32 holds every sum up to k = 133,000; sums of unsigned rows may wrap on
+ * their way and are right at their end.
  */
 #ifndef SQZK_GEMM_S8_PANEL_H
 #define SQZK_GEMM_S8_PANEL_H
@@ -64,7 +64,7 @@ static void pack(const sqzk_pack_args *args, void *packed)
         for (size_t j = 0; j < n; j++) {
             const int32_t sum = pack_column(source + (column + j) * args->n_stride, args->k_stride, args->k, panel + j * KR);
             scale[j] = args->scale[column + j];
-            compensation[j] = FLIP * sum;
+            compensation[j] = -FLIP * sum;
         }
     }
 }

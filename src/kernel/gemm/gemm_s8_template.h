@@ -24,15 +24,31 @@ enum { MR = 6, NR = TILE_VECTORS * V_WIDTH };
 #define COLUMNS(X, i) X(i, 0) X(i, 1) COLUMNS_3_4(X, i)
 #define ROWS(X) COLUMNS(X, 0) COLUMNS(X, 1) COLUMNS(X, 2) COLUMNS(X, 3) COLUMNS(X, 4) COLUMNS(X, 5)
 
-/* The scaled products of a tile, row stride NR. rows and vectors are constants of each instantiation. */
-static inline __attribute__((always_inline)) void tile(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row, const signed char *b, float *out)
+/* Where the numbers of a tile go, and what is added to each on the way: -0.0, which changes nothing, where there is no bias or residual. */
+typedef struct target {
+    float *out;
+    const float *bias, *residual;
+    size_t ldo, ldr;
+} target;
+
+static const float nothing[NR] = {
+#define FOUR -0.0f, -0.0f, -0.0f, -0.0f
+    FOUR, FOUR, FOUR, FOUR,
+#if TILE_VECTORS * V_WIDTH == 64
+    FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR,
+#endif
+#undef FOUR
+};
+
+/* rows and vectors are constants of each instantiation: what they exclude is not compiled. Sums begin at the column's compensation. */
+static inline __attribute__((always_inline)) void tile(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row, const signed char *b, const target *to)
 {
     const float *row_scale = args->row_scale + row * args->row_scale_stride;
     const float *scale = panel_scale(b, args->k);
     const int32_t *compensation = panel_compensation(b, args->k);
     const size_t lda = args->lda, stride = args->row_scale_stride;
     const unsigned char *a = (const unsigned char *)args->a + row * lda, *const end = a + args->k;
-#define DECLARE(i, j) ivec c##i##j = i_zero();
+#define DECLARE(i, j) ivec c##i##j = i < rows && j < vectors ? i_load(compensation + j * V_WIDTH) : i_zero();
     ROWS(DECLARE)
 #undef DECLARE
     for (; a < end; a += KR, b += NR * KR) {
@@ -53,20 +69,24 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t vecto
 #undef ROW
 #undef MULTIPLY
     }
-#define END(i, j)                                                                                                   \
-    if (i < rows && j < vectors)                                                                                    \
-        v_store(out + i * NR + j * V_WIDTH, v_mul(i_to_float(i_sub(c##i##j, i_load(compensation + j * V_WIDTH))),   \
-                                                  v_mul(v_set(row_scale[i * stride]), v_load(scale + j * V_WIDTH))));
+    float *out = to->out;
+    const float *bias = to->bias, *residual = to->residual;
+    const size_t ldo = to->ldo, ldr = to->ldr;
+#define SCALED(i, j) v_mul(i_to_float(c##i##j), v_mul(v_set(row_scale[i * stride]), v_load(scale + j * V_WIDTH)))
+#define END(i, j)                                                                                                                        \
+    if (i < rows && j < vectors)                                                                                                         \
+        v_store(out + i * ldo + j * V_WIDTH, v_add(v_add(SCALED(i, j), v_load(bias + j * V_WIDTH)), v_load(residual + i * ldr + j * V_WIDTH)));
     ROWS(END)
 #undef END
+#undef SCALED
 }
 
 /* The same for numbers known at run time only. */
-static void tile_of(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row, const signed char *b, float *out)
+static void tile_of(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row, const signed char *b, const target *to)
 {
     switch (rows * 4 + vectors - 1) {
 #define CASE(r, v) \
-    case (r) * 4 + (v) - 1: tile(r, v, args, row, b, out); break;
+    case (r) * 4 + (v) - 1: tile(r, v, args, row, b, to); break;
 #if TILE_VECTORS == 4
 #define CASES(r) CASE(r, 1) CASE(r, 2) CASE(r, 3) CASE(r, 4)
 #else
@@ -78,14 +98,27 @@ static void tile_of(size_t rows, size_t vectors, const sqzk_gemm_args *args, siz
     }
 }
 
+/* A tile with an activation, a beta or a part of a vector passes through a buffer; the rest goes from registers to c. */
 static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t column, size_t n, const signed char *b)
 {
+    const sqzk_epilogue *epilogue = args->epilogue;
+    const size_t vectors = (n + V_WIDTH - 1) / V_WIDTH;
     float *c = args->c + row * args->ldc + column;
+    if (!args->beta && n % V_WIDTH == 0 && (!epilogue || epilogue->activation == SQZK_IDENTITY)) {
+        target to = {c, nothing, nothing, args->ldc, 0};
+        if (epilogue && epilogue->bias) to.bias = epilogue->bias + column;
+        if (epilogue && epilogue->residual) {
+            to.residual = epilogue->residual + row * epilogue->ldr + column;
+            to.ldr = epilogue->ldr;
+        }
+        tile_of(rows, vectors, args, row, b, &to);
+        return;
+    }
     float buffer[MR * NR] __attribute__((aligned(64)));
-    tile_of(rows, (n + V_WIDTH - 1) / V_WIDTH, args, row, b, buffer);
+    tile_of(rows, vectors, args, row, b, &(target){buffer, nothing, nothing, NR, 0});
     for (size_t i = 0; args->beta && i < rows; i++)
         for (size_t j = 0; j < n; j++) buffer[i * NR + j] += c[i * args->ldc + j];
-    finish_tile(buffer, NR, rows, n, args->epilogue, row, column, c, args->ldc);
+    finish_tile(buffer, NR, rows, n, epilogue, row, column, c, args->ldc);
 }
 
 static void run(const sqzk_gemm_args *args)

@@ -9,7 +9,6 @@ typedef __m256i ivec;
 
 static inline ivec i_zero(void) { return _mm256_setzero_si256(); }
 static inline ivec i_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
-static inline ivec i_sub(ivec a, ivec b) { return _mm256_sub_epi32(a, b); }
 static inline vec i_to_float(ivec a) { return _mm256_cvtepi32_ps(a); }
 static inline ivec i_max_magnitude(ivec largest, const float *x)
 {

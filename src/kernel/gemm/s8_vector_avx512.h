@@ -9,7 +9,6 @@ typedef __m512i ivec;
 
 static inline ivec i_zero(void) { return _mm512_setzero_si512(); }
 static inline ivec i_load(const int32_t *p) { return _mm512_loadu_si512(p); }
-static inline ivec i_sub(ivec a, ivec b) { return _mm512_sub_epi32(a, b); }
 static inline vec i_to_float(ivec a) { return _mm512_cvtepi32_ps(a); }
 static inline ivec i_max_magnitude(ivec largest, const float *x)
 {
