@@ -2,4 +2,14 @@
 /* The bf16 gemms, from portable to best. */
 #include "kernel/gemm/gemm_list.h"
 
-const sqzk_gemm *const sqzk_gemm_bf16_list[] = {NULL};
+extern const sqzk_gemm sqzk_gemm_bf16_portable, sqzk_gemm_bf16_avx2, sqzk_gemm_bf16_avx512, sqzk_gemm_bf16_avx512bf16;
+
+const sqzk_gemm *const sqzk_gemm_bf16_list[] = {
+    &sqzk_gemm_bf16_portable,
+#if !defined(SQZI_DOUBLE) && defined(__x86_64__)
+    &sqzk_gemm_bf16_avx2,
+    &sqzk_gemm_bf16_avx512,
+    &sqzk_gemm_bf16_avx512bf16,
+#endif
+    NULL,
+};

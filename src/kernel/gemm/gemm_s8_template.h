@@ -6,15 +6,12 @@
  * Accumulators are variables with names: gcc 12 keeps an array of them in memory.
  */
 #include "base/cpu.h"
-#include "base/half.h"
-#include "kernel/gemm/tile_epilogue.h"
-
-#include <math.h>
-#include <string.h>
 
 enum { MR = 6, NR = TILE_VECTORS * V_WIDTH };
 
 #include "kernel/gemm/gemm_s8_panel.h"
+#include "kernel/gemm/s8_rows.h"
+#include "kernel/gemm/tile_target.h"
 
 #if TILE_VECTORS == 4
 #define COLUMNS_3_4(X, i) X(i, 2) X(i, 3)
@@ -23,22 +20,6 @@ enum { MR = 6, NR = TILE_VECTORS * V_WIDTH };
 #endif
 #define COLUMNS(X, i) X(i, 0) X(i, 1) COLUMNS_3_4(X, i)
 #define ROWS(X) COLUMNS(X, 0) COLUMNS(X, 1) COLUMNS(X, 2) COLUMNS(X, 3) COLUMNS(X, 4) COLUMNS(X, 5)
-
-/* Where the numbers of a tile go, and what is added to each on the way: -0.0, which changes nothing, where there is no bias or residual. */
-typedef struct target {
-    float *out;
-    const float *bias, *residual;
-    size_t ldo, ldr;
-} target;
-
-static const float nothing[NR] = {
-#define FOUR -0.0f, -0.0f, -0.0f, -0.0f
-    FOUR, FOUR, FOUR, FOUR,
-#if TILE_VECTORS * V_WIDTH == 64
-    FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR,
-#endif
-#undef FOUR
-};
 
 /* rows and vectors are constants of each instantiation: what they exclude is not compiled. Sums begin at the column's compensation. */
 static inline __attribute__((always_inline)) void tile(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row, const signed char *b, const target *to)
@@ -98,27 +79,13 @@ static void tile_of(size_t rows, size_t vectors, const sqzk_gemm_args *args, siz
     }
 }
 
-/* A tile with an activation, a beta or a part of a vector passes through a buffer; the rest goes from registers to c. */
 static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t column, size_t n, const signed char *b)
 {
-    const sqzk_epilogue *epilogue = args->epilogue;
-    const size_t vectors = (n + V_WIDTH - 1) / V_WIDTH;
-    float *c = args->c + row * args->ldc + column;
-    if (!args->beta && n % V_WIDTH == 0 && (!epilogue || epilogue->activation == SQZK_IDENTITY)) {
-        target to = {c, nothing, nothing, args->ldc, 0};
-        if (epilogue && epilogue->bias) to.bias = epilogue->bias + column;
-        if (epilogue && epilogue->residual) {
-            to.residual = epilogue->residual + row * epilogue->ldr + column;
-            to.ldr = epilogue->ldr;
-        }
-        tile_of(rows, vectors, args, row, b, &to);
-        return;
-    }
     float buffer[MR * NR] __attribute__((aligned(64)));
-    tile_of(rows, vectors, args, row, b, &(target){buffer, nothing, nothing, NR, 0});
-    for (size_t i = 0; args->beta && i < rows; i++)
-        for (size_t j = 0; j < n; j++) buffer[i * NR + j] += c[i * args->ldc + j];
-    finish_tile(buffer, NR, rows, n, epilogue, row, column, c, args->ldc);
+    target to;
+    const bool direct = direct_target(args, row, column, n, buffer, &to);
+    tile_of(rows, (n + V_WIDTH - 1) / V_WIDTH, args, row, b, &to);
+    if (!direct) finish_buffer(args, buffer, row, rows, column, n);
 }
 
 static void run(const sqzk_gemm_args *args)
@@ -132,8 +99,6 @@ static void run(const sqzk_gemm_args *args)
         }
     }
 }
-
-#include "kernel/gemm/s8_rows.h"
 
 extern const sqzk_gemm GEMM_NAME;
 const sqzk_gemm GEMM_NAME = {

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows of floats to rows of bf16 on vectors, rounded to nearest even. Included after a vector_<isa>.h and its bf16_vector_<isa>.h. */
+#ifndef SQZK_BF16_ROWS_H
+#define SQZK_BF16_ROWS_H
+
+#include <string.h>
+
+#include "base/half.h"
+#include "kernel/kernel.h"
+
+static void prepare_row(const sqzk_prepare_args *args, const float *x, uint16_t *out)
+{
+    size_t j = 0;
+    if (!args->gather)
+        for (; j + V_WIDTH <= args->k; j += V_WIDTH) v_to_bf16(x + j, out + j);
+    for (; j < args->k; j++) out[j] = sqzi_to_bf16(x[args->gather ? args->gather[j] : j]);
+    memset(out + args->k, 0, (args->k + 31) / 32 * 64 - args->k * sizeof *out);
+}
+
+static bool prepare(const sqzk_prepare_args *args)
+{
+    for (size_t i = 0; i < args->m; i++) prepare_row(args, args->x + i * args->ldx, (uint16_t *)(void *)((unsigned char *)args->out + i * args->ldo));
+    return true;
+}
+
+#endif

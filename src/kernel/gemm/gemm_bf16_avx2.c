@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bf16 gemm, AVX2: pairs widened to floats in the tile; half the memory of f32, no more speed. */
+#include "kernel/vector_avx2.h"
+#include "kernel/gemm/bf16_vector_avx2.h"
+
+#define TILE_VECTORS 2
+#define GEMM_NAME sqzk_gemm_bf16_avx2
+#define GEMM_TEXT "gemm_bf16_6x16_avx2"
+#define GEMM_LEVEL "avx2"
+#define GEMM_FEATURE SQZI_CPU_AVX2
+
+#include "kernel/gemm/gemm_bf16_template.h"

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The packed panels and prepared rows of every bf16 gemm, and the order in which all of them add.
+ *
+ *   panel   bf16 [k/2][NR][2]   two consecutive k lie together; k padded with zeros to an even number, columns past n are 0; padded to 64 bytes
+ *   row     bf16 [k], zeros up to a multiple of 64 bytes
+ *
+ * Numbers are rounded to nearest even; a NaN stays one. A sum is one chain over all of k in f32: of each pair the odd k first, then the even one, as
+ * vdpbf16ps does it. The product of two bf16 is exact in f32, so a fused and an unfused multiply-add give the same bits, on every level - but for
+ * subnormal numbers, which vdpbf16ps takes for zero and the others do not.
+ */
+#ifndef SQZK_GEMM_BF16_PANEL_H
+#define SQZK_GEMM_BF16_PANEL_H
+
+#include <string.h>
+
+#include "base/half.h"
+#include "kernel/kernel.h"
+
+enum { KR = 2 };
+
+static inline size_t panel_numbers(size_t k)
+{
+    return ((k + 1) / 2 * 2 * NR * sizeof(uint16_t) + 63) / 64 * 64 / sizeof(uint16_t);
+}
+
+static void pack_column(const sqzk_pack_args *args, size_t column, uint16_t *out)
+{
+    const size_t first = column * args->n_stride;
+    size_t p = 0;
+    if (args->type == SQZI_BF16 && args->k_stride == 1)
+        for (; p + 2 <= args->k; p += 2) memcpy(out + p * NR, (const uint16_t *)args->source + first + p, 2 * sizeof *out);
+    if (args->type == SQZI_F32 && args->k_stride == 1)
+        for (const float *x = (const float *)args->source + first; p + 2 <= args->k; p += 2) {
+            out[p * NR] = sqzi_to_bf16(x[p]);
+            out[p * NR + 1] = sqzi_to_bf16(x[p + 1]);
+        }
+    for (; p < args->k; p++) out[p / 2 * 2 * NR + p % 2] = sqzi_to_bf16((float)sqzi_load_real(args->source, first + p * args->k_stride, args->type));
+}
+
+static void pack(const sqzk_pack_args *args, void *packed)
+{
+    uint16_t *panel = packed;
+    for (size_t column = 0; column < args->n; column += NR, panel += panel_numbers(args->k)) {
+        const size_t n = args->n - column < NR ? args->n - column : NR;
+        if (n < NR || args->k % 2) memset(panel, 0, panel_numbers(args->k) * sizeof *panel);
+        for (size_t j = 0; j < n; j++) pack_column(args, column + j, panel + 2 * j);
+    }
+}
+
+#endif

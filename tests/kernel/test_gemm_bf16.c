@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every bf16 gemm against a chain of floats summed here in the documented order: the same bits on every level, from f32, f16 and bf16 weights; against
+ * double within the bound of a chain; awkward sizes and strides, rows that end at unreadable pages, canaries, rows that are not finite. */
+#include "kernel/kernel.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cpu.h"
+#include "base/half.h"
+#include "support/guarded.h"
+#include "support/random.h"
+#include "support/test.h"
+
+static const uint32_t seed = 21;
+
+typedef struct shape {
+    size_t m, n, k;
+} shape;
+
+static const shape shapes[] = {
+    {1, 1, 1},  {1, 2, 3},  {2, 15, 4},    {3, 16, 5},    {5, 17, 7},   {6, 31, 63}, {7, 64, 64},   {8, 65, 65},   {11, 63, 127},
+    {12, 48, 1}, {13, 80, 2}, {16, 192, 192}, {17, 129, 191}, {4, 100, 256}, {23, 7, 300}, {1, 192, 768}, {6, 64, 1537}, {9, 33, 3072},
+};
+
+/* Weights of every type hold the numbers of w16, so that all of them pack to the same panels; f32 holds others besides, for rounding. */
+typedef struct problem {
+    shape s;
+    size_t ldx, ldw;
+    sqzt_guarded x, w;
+    sqzi_type type;
+    float *rounded_x, *rounded_w, *bias, *residual;
+} problem;
+
+static void *take(size_t n, size_t bytes)
+{
+    void *p = calloc(n ? n : 1, bytes);
+    assert_non_null(p);
+    return p;
+}
+
+/* To 8 significant bits, nearest, ties to even. */
+static float rounded(float x)
+{
+    int exponent;
+    const double fraction = frexp((double)x, &exponent);
+    return (float)ldexp(nearbyint(ldexp(fraction, 8)), exponent - 8);
+}
+
+static float entry(sqzt_random *random)
+{
+    /* every fourth number is a tie between two bf16 */
+    const float x = (float)sqzt_normal(random);
+    return sqzt_below(random, 4) ? x : sqzi_float_of_bits((sqzi_bits_of_float(x) & 0xFFFF0000u) | 0x8000u);
+}
+
+static void put_weight(problem *p, size_t at, float x)
+{
+    if (p->type == SQZI_F32) ((float *)p->w.p)[at] = x;
+    else ((uint16_t *)p->w.p)[at] = p->type == SQZI_F16 ? sqzi_to_f16(x) : (uint16_t)(sqzi_bits_of_float(rounded(x)) >> 16);
+}
+
+static problem make(shape s, sqzi_type type)
+{
+    sqzt_random random = sqzt_random_of(seed + s.m * 31 + s.n * 7 + s.k);
+    problem p = {.s = s, .ldx = s.k + 3, .ldw = s.k + 5, .type = type};
+    p.x = sqzt_guarded_open(((s.m - 1) * p.ldx + s.k) * sizeof(float));
+    p.w = sqzt_guarded_open(((s.n - 1) * p.ldw + s.k) * (type == SQZI_F32 ? 4 : 2));
+    p.rounded_x = take(s.m * s.k, sizeof(float));
+    p.rounded_w = take(s.n * s.k, sizeof(float));
+    p.bias = take(s.n, sizeof(float));
+    p.residual = take(s.m * s.n, sizeof(float));
+    for (size_t i = 0; i < s.m; i++)
+        for (size_t j = 0; j < s.k; j++) {
+            const float x = ((float *)p.x.p)[i * p.ldx + j] = entry(&random);
+            p.rounded_x[i * s.k + j] = rounded(x);
+        }
+    for (size_t i = 0; i < s.n; i++)
+        for (size_t j = 0; j < s.k; j++) {
+            const float x = entry(&random);
+            put_weight(&p, i * p.ldw + j, x);
+            p.rounded_w[i * s.k + j] = rounded((float)sqzi_load_real(p.w.p, i * p.ldw + j, type));
+        }
+    for (size_t j = 0; j < s.n; j++) p.bias[j] = (float)sqzt_normal(&random);
+    for (size_t i = 0; i < s.m * s.n; i++) p.residual[i] = (float)sqzt_normal(&random);
+    return p;
+}
+
+static void discard(problem *p)
+{
+    sqzt_guarded_close(&p->x);
+    sqzt_guarded_close(&p->w);
+    void *all[] = {p->rounded_x, p->rounded_w, p->bias, p->residual};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
+static const sqzk_gemm *next_gemm(uint32_t *i)
+{
+    const uint32_t features = sqzi_cpu_detect();
+    for (const sqzk_gemm *gemm; (gemm = sqzk_gemm_list((*i)++));) {
+        if (gemm->type != SQZI_BF16) continue;
+        if ((gemm->feature & ~features) == 0) return gemm;
+        printf("%s: not run here\n", gemm->name);
+    }
+    return NULL;
+}
+
+typedef struct operands {
+    sqzt_guarded rows, panels;
+    size_t lda;
+} operands;
+
+static operands prepare(const sqzk_gemm *gemm, const problem *p)
+{
+    operands o = {.lda = sqzk_gemm_prepared_bytes(gemm, p->s.k)};
+    o.rows = sqzt_guarded_open(p->s.m * o.lda);
+    o.panels = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, p->s.k, p->s.n));
+    assert_true(gemm->prepare(&(sqzk_prepare_args){.m = p->s.m, .k = p->s.k, .x = p->x.p, .ldx = p->ldx, .out = o.rows.p, .ldo = o.lda}));
+    gemm->pack(&(sqzk_pack_args){.n = p->s.n, .k = p->s.k, .source = p->w.p, .n_stride = p->ldw, .k_stride = 1, .type = p->type}, o.panels.p);
+    return o;
+}
+
+static void release(operands *o)
+{
+    sqzt_guarded_close(&o->rows);
+    sqzt_guarded_close(&o->panels);
+}
+
+/* The chain as documented: of each pair the odd k first. *exact is the sum in double, *size that of the magnitudes. */
+static float chain(const problem *p, size_t i, size_t j, double *exact, double *size)
+{
+    const float *x = p->rounded_x + i * p->s.k, *w = p->rounded_w + j * p->s.k;
+    float sum = 0;
+    *exact = *size = 0;
+    for (size_t k = 0; k < p->s.k; k += 2) {
+        if (k + 1 < p->s.k) sum += x[k + 1] * w[k + 1];
+        sum += x[k] * w[k];
+    }
+    for (size_t k = 0; k < p->s.k; k++) {
+        *exact += (double)x[k] * (double)w[k];
+        *size += fabs((double)x[k] * (double)w[k]);
+    }
+    return sum;
+}
+
+static const float canary = -12345.5f;
+
+static void check(const sqzk_gemm *gemm, const problem *p, const operands *o, uint32_t beta, const sqzk_epilogue *epilogue)
+{
+    const size_t ldc = p->s.n + 3;
+    sqzt_guarded memory = sqzt_guarded_open(((p->s.m - 1) * ldc + p->s.n) * sizeof(float));
+    float *c = memory.p;
+    for (size_t i = 0; i < memory.bytes / sizeof *c; i++) c[i] = canary;
+    gemm->run(&(sqzk_gemm_args){.m = p->s.m, .n = p->s.n, .k = p->s.k, .a = o->rows.p, .lda = o->lda, .b = o->panels.p, .c = c, .ldc = ldc, .beta = beta, .epilogue = epilogue});
+    for (size_t i = 0; i < p->s.m; i++) {
+        for (size_t j = 0; j < p->s.n; j++) {
+            double exact, size;
+            float wanted = chain(p, i, j, &exact, &size);
+            assert_true(fabs((double)wanted - exact) <= (double)p->s.k * 0x1p-24 * size);
+            if (beta) wanted = canary + wanted;
+            if (epilogue) wanted += p->bias[j];
+            if (epilogue && epilogue->activation == SQZK_RELU) wanted = wanted < 0 ? 0 : wanted;
+            if (epilogue) wanted += p->residual[i * p->s.n + j];
+            if (memcmp(&wanted, &c[i * ldc + j], sizeof wanted) != 0)
+                fail_msg("%s, %zu x %zu x %zu: (%zu, %zu) is %.9g, exactly %.9g expected", gemm->name, p->s.m, p->s.n, p->s.k, i, j, (double)c[i * ldc + j], (double)wanted);
+        }
+        for (size_t j = p->s.n; j < ldc && i + 1 < p->s.m; j++) assert_memory_equal(&c[i * ldc + j], &canary, sizeof canary);
+    }
+    sqzt_guarded_close(&memory);
+}
+
+static void sums_are_the_documented_chains(void **state)
+{
+    (void)state;
+    const sqzk_gemm *gemm;
+    static const sqzi_type types[] = {SQZI_F32, SQZI_F16, SQZI_BF16};
+    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+        for (size_t s = 0; s < 3 * sizeof shapes / sizeof *shapes; s++) {
+            problem p = make(shapes[s / 3], types[s % 3]);
+            operands o = prepare(gemm, &p);
+            check(gemm, &p, &o, 0, NULL);
+            check(gemm, &p, &o, 1, &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_IDENTITY});
+            check(gemm, &p, &o, 0, &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_RELU});
+            check(gemm, &p, &o, 0, &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_IDENTITY});
+            release(&o);
+            discard(&p);
+        }
+}
+
+/* A matrix stored [k, n], and rows read through a permutation. */
+static void strides_and_gathers_are_honoured(void **state)
+{
+    (void)state;
+    enum { N = 19, K = 45 };
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+        problem p = make((shape){3, N, K}, SQZI_F32);
+        float turned[K * N], permuted[3 * K], c[2][3 * N];
+        uint32_t gather[K];
+        for (uint32_t k = 0; k < K; k++) gather[k] = (k * 7) % K;
+        for (size_t k = 0; k < K; k++) {
+            for (size_t j = 0; j < N; j++) turned[k * N + j] = ((float *)p.w.p)[j * p.ldw + k];
+            for (size_t r = 0; r < 3; r++) permuted[r * K + gather[k]] = ((float *)p.x.p)[r * p.ldx + k];
+        }
+        operands o = prepare(gemm, &p);
+        sqzk_gemm_args args = {.m = 3, .n = N, .k = K, .a = o.rows.p, .lda = o.lda, .b = o.panels.p, .c = c[0], .ldc = N};
+        gemm->run(&args);
+        memset(o.rows.p, 0xA5, o.rows.bytes);
+        memset(o.panels.p, 0xA5, o.panels.bytes);
+        assert_true(gemm->prepare(&(sqzk_prepare_args){.m = 3, .k = K, .x = permuted, .ldx = K, .gather = gather, .out = o.rows.p, .ldo = o.lda}));
+        gemm->pack(&(sqzk_pack_args){.n = N, .k = K, .source = turned, .n_stride = 1, .k_stride = N, .type = SQZI_F32}, o.panels.p);
+        args.c = c[1];
+        gemm->run(&args);
+        assert_memory_equal(c[0], c[1], sizeof c[0]);
+        release(&o);
+        discard(&p);
+    }
+}
+
+/* NaN, infinity and subnormal numbers as they are rounded, one at a time, in whole vectors and in what is left of them. */
+static void odd_numbers_are_rounded_alike(void **state)
+{
+    (void)state;
+    static const uint32_t bits[] = {0x7FFFFFFFu, 0x7F800001u, 0xFFFFFFFFu, 0xFF800001u, 0x7F800000u, 0xFF800000u, 0x7F7FFFFFu, 0x00000001u, 0x00008000u,
+                                    0x00018000u, 0x807FFFFFu, 0x80000000u, 0x3F808000u, 0x3F818000u, 0x3F808001u};
+    enum { K = 67 };
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+        for (size_t b = 0; b < sizeof bits / sizeof *bits; b++) {
+            float x[K];
+            uint16_t out[96];
+            for (size_t k = 0; k < K; k++) x[k] = sqzi_float_of_bits(bits[b]);
+            assert_true(gemm->prepare(&(sqzk_prepare_args){.m = 1, .k = K, .x = x, .ldx = K, .out = out, .ldo = sizeof out}));
+            for (size_t k = 0; k < 96; k++) {
+                const uint16_t wanted = k >= K ? 0 : isnan(x[0]) ? (uint16_t)(bits[b] >> 16 | 0x40) : sqzi_to_bf16(x[0]);
+                if (out[k] != wanted) fail_msg("%s: %08x at %zu becomes %04x, %04x expected", gemm->name, (unsigned)bits[b], k, out[k], wanted);
+            }
+        }
+}
+
+/* A NaN in a row reaches that row's outputs and no other. */
+static void a_nan_stays_in_its_row(void **state)
+{
+    (void)state;
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+        problem p = make((shape){7, 40, 50}, SQZI_F32);
+        ((float *)p.x.p)[3 * p.ldx + 21] = NAN;
+        operands o = prepare(gemm, &p);
+        float c[7 * 40];
+        gemm->run(&(sqzk_gemm_args){.m = 7, .n = 40, .k = 50, .a = o.rows.p, .lda = o.lda, .b = o.panels.p, .c = c, .ldc = 40});
+        for (size_t r = 0; r < 7; r++)
+            for (size_t j = 0; j < 40; j++) assert_int_equal(isnan(c[r * 40 + j]) != 0, r == 3);
+        release(&o);
+        discard(&p);
+    }
+}
+
+static void bits_do_not_depend_on_cuts_of_m(void **state)
+{
+    (void)state;
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+        problem p = make((shape){29, 90, 130}, SQZI_F32);
+        operands o = prepare(gemm, &p);
+        float *whole = take(29 * 90, sizeof *whole), *parts = take(29 * 90, sizeof *parts);
+        sqzk_gemm_args args = {.m = 29, .n = 90, .k = 130, .a = o.rows.p, .lda = o.lda, .b = o.panels.p, .c = whole, .ldc = 90};
+        args.epilogue = &(sqzk_epilogue){p.bias, NULL, 0, SQZK_GELU};
+        gemm->run(&args);
+        for (size_t row = 0, rows = 1; row < 29; row += rows, rows = rows % 7 + 1) {
+            args.m = rows < 29 - row ? rows : 29 - row;
+            args.a = (const unsigned char *)o.rows.p + row * o.lda;
+            args.c = parts + row * 90;
+            gemm->run(&args);
+        }
+        assert_memory_equal(whole, parts, 29 * 90 * sizeof *whole);
+        free(whole);
+        free(parts);
+        release(&o);
+        discard(&p);
+    }
+}
+
+int main(void)
+{
+    printf("seed %u\n", seed);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_are_the_documented_chains),
+        cmocka_unit_test(strides_and_gathers_are_honoured),
+        cmocka_unit_test(odd_numbers_are_rounded_alike),
+        cmocka_unit_test(a_nan_stays_in_its_row),
+        cmocka_unit_test(bits_do_not_depend_on_cuts_of_m),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
