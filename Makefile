@@ -1,12 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front on CMake.
+#
+#   make                   build/squeezebert and the libraries
+#   make check             installs what is missing, builds with the tests, runs them
+#   make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer, and the threads under ThreadSanitizer
+#   make check-clang       the tests built by clang
+#   make install PREFIX=…  headers, libraries, pkg-config and CMake files, the program
 BUILD ?= build
 PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
 
 all: configure
-	@cmake --build $(BUILD) -j
+	@cmake --build $(BUILD) -j $(JOBS)
 
 configure:
 	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS)
 
-.PHONY: all configure
+dependencies:
+	@tools/install_dependencies.sh
+
+check: dependencies
+	@cmake -S . -B $(BUILD)/check -DSQZ_TESTS=ON -DSQZ_WERROR=ON $(CMAKE_FLAGS)
+	@cmake --build $(BUILD)/check -j $(JOBS)
+	@ctest --test-dir $(BUILD)/check --output-on-failure
+
+check-sanitize: dependencies
+	@cmake -S . -B $(BUILD)/asan -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSQZ_SANITIZE=address,undefined
+	@cmake --build $(BUILD)/asan -j $(JOBS)
+	@ctest --test-dir $(BUILD)/asan --output-on-failure
+	@cmake -S . -B $(BUILD)/tsan -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSQZ_SANITIZE=thread
+	@cmake --build $(BUILD)/tsan -j $(JOBS) --target test_threads test_invariance
+	@ctest --test-dir $(BUILD)/tsan --output-on-failure -R 'test_threads|test_invariance'
+
+check-clang: dependencies
+	@cmake -S . -B $(BUILD)/clang -DSQZ_TESTS=ON -DSQZ_WERROR=ON -DCMAKE_C_COMPILER=clang
+	@cmake --build $(BUILD)/clang -j $(JOBS)
+	@ctest --test-dir $(BUILD)/clang --output-on-failure
+
+install: all
+	@cmake --install $(BUILD)
+
+clean:
+	@rm -rf $(BUILD)
+
+.PHONY: all configure dependencies check check-sanitize check-clang install clean
