@@ -21,7 +21,7 @@ static inline sqzi_real sqzk_scalar_activate(sqzk_activation activation, sqzi_re
     case SQZK_GELU_TANH: /* sqrt(2/pi) */
         return x * (sqzi_real)0.5 * (1 + REAL(tanh)((sqzi_real)0.79788456080286535588 * (x + (sqzi_real)0.044715 * x * x * x)));
     case SQZK_RELU: return x < 0 ? 0 : x;
-    case SQZK_TANH: return REAL(tanh)(x);
+    case SQZK_TANH: return (sqzi_real)tanh((double)x); /* tanhf of glibc is off by more than 2 ulp */
     }
     return x;
 }

@@ -6,10 +6,10 @@
 
 #include "kernel/kernel.h"
 
-/* exp(x) for x <= 88.7; exactly 0 from about -103.98 down. x = n ln2 + r in two steps (Cody and Waite), 2^n is put on at the end. */
+/* exp(x) for x <= 88.7; exactly 0 from about -103.98 down. A NaN stays one. x = n ln2 + r in two steps (Cody and Waite), 2^n is put on at the end. */
 static inline vec v_exp(vec x)
 {
-    x = v_max(x, v_set(-104.0f));
+    x = v_max(v_set(-104.0f), x);
     const vec n = v_round(v_mul(x, v_set(1.44269504f)));
     vec r = v_fma(n, v_set(-0.693145752f), x); /* ln2's upper 16 bits: the product is exact */
     r = v_fma(n, v_set(-1.42860677e-6f), r);
@@ -37,7 +37,8 @@ static inline vec v_erf(vec x)
     return v_min(v_set(1.0f), v_max(v_set(-1.0f), v_mul(x, p)));
 }
 
-/* Odd polynomial below 0.625, else 1 - 2/(exp(2x) + 1); past 9.1 float32 has reached 1. */
+/* Odd polynomial below 0.625, else 1 - 2/(exp(2|x|) + 1) with x's sign (of a negative x itself the division would round at 2);
+ * past 9.1 float32 has reached 1. */
 static inline vec v_tanh(vec x)
 {
     const vec bounded = v_min(v_set(9.1f), v_max(v_set(-9.1f), x));
@@ -48,9 +49,10 @@ static inline vec v_tanh(vec x)
     p = v_fma(p, s, v_set(0.133327842f));
     p = v_fma(p, s, v_set(-0.333333284f));
     const vec small = v_fma(p, v_mul(bounded, s), bounded);
-    const vec e = v_exp(v_add(bounded, bounded));
-    const vec large = v_sub(v_set(1.0f), v_div(v_set(2.0f), v_add(e, v_set(1.0f))));
-    return v_where_less(v_abs(bounded), v_set(0.625f), small, large);
+    const vec size = v_abs(bounded), one = v_set(1.0f), two = v_set(2.0f);
+    const vec part = v_div(two, v_add(v_exp(v_add(size, size)), one));
+    const vec large = v_where_less(bounded, v_set(0.0f), v_sub(part, one), v_sub(one, part));
+    return v_where_less(size, v_set(0.625f), small, large);
 }
 
 static inline vec v_gelu(vec x)

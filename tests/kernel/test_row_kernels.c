@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Layer norm, softmax, activations and widening on every level of this machine against double: bounds from the roundings, odd lengths and strides,
+ * rows that end at unreadable pages, the same bits wherever a number stands. A level that this machine lacks is named. */
+#include "kernel/kernel.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/cpu.h"
+#include "base/half.h"
+#include "support/guarded.h"
+#include "support/random.h"
+#include "support/test.h"
+
+static const uint32_t seed = 22;
+static const double u = 0x1p-24;
+static const size_t lengths[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 127, 128, 192, 300, 384, 511, 512, 768, 1000};
+enum { N_LENGTHS = sizeof lengths / sizeof *lengths, ROWS = 3 };
+
+typedef struct level {
+    const char *name;
+    uint32_t features;
+    sqzk_table table;
+} level;
+
+/* The levels of this machine in turn; false at the end. */
+static bool next_level(uint32_t *i, level *l)
+{
+    static const level all[] = {
+        {.name = "portable", .features = 0},
+#if defined(__x86_64__)
+        {.name = "avx2", .features = SQZI_CPU_SSE2 | SQZI_CPU_AVX2},
+        {.name = "avx512", .features = SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512},
+#elif defined(__aarch64__)
+        {.name = "neon", .features = SQZI_CPU_NEON},
+#endif
+    };
+    while (*i < sizeof all / sizeof *all) {
+        *l = all[(*i)++];
+        sqzk_table_init(&l->table, l->features);
+        if ((l->features & ~sqzi_cpu_detect()) == 0) return true;
+        printf("row kernels, %s: not run here\n", l->name);
+    }
+    return false;
+}
+
+/* [ROWS, n] with stride ld; NaN between the rows. */
+static sqzt_guarded rows_of(sqzt_random *random, size_t n, size_t ld, double mean, double deviation)
+{
+    sqzt_guarded g = sqzt_guarded_open(((ROWS - 1) * ld + n) * sizeof(float));
+    float *x = g.p;
+    for (size_t i = 0; i < g.bytes / sizeof *x; i++) x[i] = i % ld < n ? (float)(mean + deviation * sqzt_normal(random)) : NAN;
+    return g;
+}
+
+/* Sums of n numbers carry at most n roundings each. */
+static void check_norm_row(const level *l, const sqzk_layer_norm_args *args, const float *x, const float *out)
+{
+    const double n = (double)args->n;
+    double mean = 0, size = 0, variance = 0;
+    for (size_t j = 0; j < args->n; j++) mean += (double)x[j] / n, size += fabs((double)x[j]) / n;
+    for (size_t j = 0; j < args->n; j++) variance += ((double)x[j] - mean) * ((double)x[j] - mean) / n;
+    const double scale = 1 / sqrt(variance + (double)args->epsilon), d_mean = (n + 1) * u * size;
+    /* d_mean moves the variance by d_mean^2 alone, and each difference by itself and a rounding */
+    const double d_scale = (n + 8) * u + scale * scale * d_mean * d_mean + 2 * u * scale * d_mean;
+    for (size_t j = 0; j < args->n; j++) {
+        const double y = ((double)x[j] - mean) * scale, w = (double)args->weight[j], b = (double)args->bias[j];
+        const double wanted = y * w + b, got = (double)out[j];
+        const double bound = 1.05 * (fabs(w) * (scale * d_mean + fabs(y) * (d_scale + 4 * u)) + 2 * u * (fabs(y * w) + fabs(b)));
+        if (!(fabs(got - wanted) <= bound)) fail_msg("layer_norm %s, n %zu: [%zu] is %.9g, %.9g +- %.3g expected", l->name, args->n, j, got, wanted, bound);
+    }
+}
+
+static void layer_norm_keeps_its_bound(void **state)
+{
+    (void)state;
+    level l;
+    for (uint32_t i = 0; next_level(&i, &l);)
+        for (size_t at = 0; at < N_LENGTHS; at++) {
+            const size_t n = lengths[at], ldx = n + 3, ldo = n + 1;
+            sqzt_random random = sqzt_random_of(seed + n);
+            sqzt_guarded x = rows_of(&random, n, ldx, at % 3 == 1 ? 100 : 0.5, 2), weight = rows_of(&random, n, n, 1, 0.2), bias = rows_of(&random, n, n, 0, 1);
+            sqzt_guarded out = rows_of(&random, n, ldo, 0, 0);
+            const sqzk_layer_norm_args args = {
+                .m = ROWS, .n = n, .x = x.p, .ldx = ldx, .weight = (float *)weight.p + (ROWS - 1) * n, .bias = (float *)bias.p + (ROWS - 1) * n, .epsilon = 1e-6f, .out = out.p, .ldo = ldo};
+            l.table.layer_norm(&args);
+            const float *y = out.p;
+            for (size_t r = 0; r < ROWS; r++) check_norm_row(&l, &args, (float *)x.p + r * ldx, y + r * ldo);
+            for (size_t r = 0; r + 1 < ROWS; r++) assert_true(isnan(y[r * ldo + n]));
+            sqzk_layer_norm_args in_place = args; /* and one row alone: the same bits */
+            in_place.m = 1;
+            in_place.x = in_place.out = (float *)x.p + ldx;
+            l.table.layer_norm(&in_place);
+            assert_memory_equal(in_place.out, y + ldo, n * sizeof *y);
+            sqzt_guarded *const all[] = {&x, &weight, &bias, &out};
+            for (size_t g = 0; g < 4; g++) sqzt_guarded_close(all[g]);
+        }
+}
+
+static void check_softmax_row(const level *l, const float *before, const float *after, size_t n, float scale)
+{
+    double largest = -INFINITY, sum = 0, total = 0, spread = 0;
+    for (size_t j = 0; j < n; j++) largest = fmax(largest, (double)before[j]);
+    for (size_t j = 0; j < n; j++) {
+        const double z = ((double)before[j] - largest) * (double)scale;
+        sum += exp(z);
+        spread += exp(z) * fabs(z); /* what the roundings of z do to the sum */
+    }
+    for (size_t j = 0; j < n; j++) {
+        const double z = ((double)before[j] - largest) * (double)scale, wanted = exp(z) / sum, got = (double)after[j];
+        const double bound = 1.05 * wanted * u * (2 * fabs(z) + 2 * spread / sum + 4 + 4 + (double)n + 3) + 0x1p-147;
+        if (!(fabs(got - wanted) <= bound)) fail_msg("softmax %s, n %zu: [%zu] is %.9g, %.9g +- %.3g expected", l->name, n, j, got, wanted, bound);
+        total += got;
+    }
+    assert_true(fabs(total - 1) <= ((double)n + 8) * u);
+}
+
+static void softmax_keeps_its_bound(void **state)
+{
+    (void)state;
+    static const double deviations[] = {1, 30, 400, 0};
+    level l;
+    for (uint32_t i = 0; next_level(&i, &l);)
+        for (size_t at = 0; at < N_LENGTHS * 4; at++) {
+            const size_t n = lengths[at / 4], ld = n + 5;
+            sqzt_random random = sqzt_random_of(seed + n);
+            sqzt_guarded x = rows_of(&random, n, ld, at % 3 ? -50 : 50, deviations[at % 4]), before = sqzt_guarded_open(x.bytes), alone = sqzt_guarded_open(n * sizeof(float));
+            memcpy(before.p, x.p, x.bytes);
+            float *y = x.p, *last = (float *)before.p + (ROWS - 1) * ld;
+            const float scale = 0.125f;
+            l.table.softmax(&(sqzk_softmax_args){.m = ROWS, .n = n, .x = y, .ldx = ld, .scale = scale});
+            for (size_t r = 0; r < ROWS; r++) check_softmax_row(&l, (float *)before.p + r * ld, y + r * ld, n, scale);
+            for (size_t r = 0; r + 1 < ROWS; r++) assert_true(isnan(y[r * ld + n]));
+            memcpy(alone.p, last, alone.bytes);
+            l.table.softmax(&(sqzk_softmax_args){.m = 1, .n = n, .x = alone.p, .ldx = n, .scale = scale});
+            assert_memory_equal(alone.p, y + (ROWS - 1) * ld, alone.bytes);
+            sqzt_guarded_close(&x);
+            sqzt_guarded_close(&before);
+            sqzt_guarded_close(&alone);
+        }
+}
+
+/* One unit in the last place of a float near y. */
+static double ulp(double y)
+{
+    int exponent;
+    frexp(y, &exponent);
+    return ldexp(1, exponent < -125 ? -149 : exponent - 24);
+}
+
+static double exact(sqzk_activation activation, double x)
+{
+    switch (activation) {
+    case SQZK_IDENTITY: return x;
+    case SQZK_GELU: return 0.5 * x * erfc(-x * 0.70710678118654752440);
+    case SQZK_GELU_TANH: return 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+    case SQZK_RELU: return x < 0 ? 0 : x;
+    case SQZK_TANH: return tanh(x);
+    }
+    return x;
+}
+
+static double allowed(sqzk_activation activation, double x)
+{
+    switch (activation) {
+    case SQZK_GELU: return 0x1p-22 * fmax(1, fabs(x));
+    case SQZK_GELU_TANH: return 0x1p-21 * fmax(1, fabs(x)); /* the cubic's own three roundings come on top */
+    case SQZK_TANH: return 2 * ulp(tanh(x));
+    default: return 0;
+    }
+}
+
+static void activations_keep_their_bound(void **state)
+{
+    (void)state;
+    enum { N = 200003 };
+    level l;
+    for (uint32_t i = 0; next_level(&i, &l);)
+        for (sqzk_activation activation = SQZK_IDENTITY; activation <= SQZK_TANH; activation++) {
+            sqzt_random random = sqzt_random_of(seed);
+            sqzt_guarded x = sqzt_guarded_open(N * sizeof(float)), before = sqzt_guarded_open(N * sizeof(float));
+            float *y = x.p, *from = before.p;
+            for (size_t j = 0; j < N; j++) /* evenly over [-12, 12], and every size down to 2^-40 and up to 2^20 */
+                from[j] = j % 2 ? (float)(24 * sqzt_uniform(&random) - 12) : (float)ldexp(sqzt_normal(&random), (int)sqzt_below(&random, 60) - 40);
+            memcpy(y, from, x.bytes);
+            l.table.activate(activation, y, N);
+            double worst = 0;
+            for (size_t j = 0; j < N; j++) {
+                const double wanted = exact(activation, (double)from[j]), error = fabs((double)y[j] - wanted), bound = allowed(activation, (double)from[j]);
+                if (!(error <= bound)) fail_msg("activation %d %s: f(%.9g) is %.9g, %.9g +- %.3g expected", (int)activation, l.name, (double)from[j], (double)y[j], wanted, bound);
+                if (bound > 0) worst = fmax(worst, error / bound);
+            }
+            printf("activation %d, %s: at worst %.2f of what is allowed\n", (int)activation, l.name, worst);
+            sqzt_guarded_close(&x);
+            sqzt_guarded_close(&before);
+        }
+}
+
+static void an_activation_does_not_see_its_neighbours(void **state)
+{
+    (void)state;
+    level l;
+    for (uint32_t i = 0; next_level(&i, &l);)
+        for (sqzk_activation activation = SQZK_IDENTITY; activation <= SQZK_TANH; activation++)
+            for (size_t n = 1; n <= 40; n++) {
+                sqzt_random random = sqzt_random_of(seed + n);
+                sqzt_guarded x = sqzt_guarded_open(n * sizeof(float));
+                float *y = x.p, alone[40];
+                for (size_t j = 0; j < n; j++) alone[j] = y[j] = (float)(3 * sqzt_normal(&random));
+                l.table.activate(activation, y, n);
+                for (size_t j = 0; j < n; j++) l.table.activate(activation, &alone[j], 1);
+                assert_memory_equal(alone, y, n * sizeof *y);
+                sqzt_guarded_close(&x);
+            }
+}
+
+static void a_nan_stays_one(void **state)
+{
+    (void)state;
+    level l;
+    for (uint32_t i = 0; next_level(&i, &l);)
+        for (sqzk_activation activation = SQZK_IDENTITY; activation <= SQZK_TANH; activation++) {
+            float x[33] = {[0] = NAN, [20] = NAN, [32] = -NAN};
+            l.table.activate(activation, x, 33);
+            for (size_t j = 0; j < 33; j++)
+                if (!isnan(x[j]) != !(j == 0 || j == 20 || j == 32)) fail_msg("activation %d %s: [%zu] is %.9g", (int)activation, l.name, j, (double)x[j]);
+        }
+}
+
+static void every_half_is_widened_exactly(void **state)
+{
+    (void)state;
+    level l;
+    sqzt_guarded source = sqzt_guarded_open(65536 * sizeof(uint16_t)), out = sqzt_guarded_open(65536 * sizeof(float));
+    uint16_t *x = source.p;
+    for (uint32_t j = 0; j < 65536; j++) x[j] = (uint16_t)j;
+    for (uint32_t i = 0; next_level(&i, &l);)
+        for (uint32_t t = 0; t < 2; t++) {
+            const sqzi_type type = t ? SQZI_F16 : SQZI_BF16;
+            for (size_t cut = 0; cut < 19; cut++) { /* from any place to the unreadable page */
+                float *y = (float *)out.p + cut;
+                l.table.widen(x + cut, type, 65536 - cut, y);
+                for (uint32_t j = (uint32_t)cut; j < 65536; j++) {
+                    const uint32_t sign = j >> 15, e = t ? j >> 10 & 31 : j >> 7 & 255, f = t ? j & 1023 : j & 127;
+                    const uint32_t bias = t ? 15 : 127, digits = t ? 10 : 7, top = t ? 31 : 255;
+                    const double size = e == top ? (f ? NAN : INFINITY) : ldexp(e ? f + (1u << digits) : f, (int)(e ? e : 1) - (int)(bias + digits));
+                    const double got = (double)y[j - cut], wanted = sign ? -size : size;
+                    if (isnan(wanted) ? !isnan(got) : memcmp(&wanted, &got, sizeof got) != 0) fail_msg("widen %s: %04x is %.9g, %.9g expected", l.name, j, got, wanted);
+                }
+            }
+        }
+    sqzt_guarded_close(&source);
+    sqzt_guarded_close(&out);
+}
+
+int main(void)
+{
+    printf("seed %u\n", seed);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(layer_norm_keeps_its_bound),
+        cmocka_unit_test(softmax_keeps_its_bound),
+        cmocka_unit_test(activations_keep_their_bound),
+        cmocka_unit_test(an_activation_does_not_see_its_neighbours),
+        cmocka_unit_test(a_nan_stays_one),
+        cmocka_unit_test(every_half_is_widened_exactly),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
