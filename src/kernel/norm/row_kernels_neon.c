@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Row kernels, NEON. */
+#include "kernel/vector_neon.h"
+
+#define LEVEL(name) name##_neon
+#include "kernel/norm/row_kernels_template.h"
