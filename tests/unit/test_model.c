@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "support/memory.h"
+#include "support/counting_memory.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
 

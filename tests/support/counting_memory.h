@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An allocator that counts, fails when told to, and knows what is still held. */
-#ifndef SQZT_MEMORY_H
-#define SQZT_MEMORY_H
+#ifndef SQZT_COUNTING_MEMORY_H
+#define SQZT_COUNTING_MEMORY_H
 
 #include <squeezebert/context.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "support/memory.h"
+#include "support/counting_memory.h"
 
 #include <stdlib.h>
 

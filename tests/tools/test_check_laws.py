@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The law checker's own test: a lawful tree passes; one breach of each law, put into that tree, is named at its line."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "..", "tools"))
+sys.dont_write_bytecode = True
+import check_laws  # noqa: E402
+
+LAWFUL = {
+    "include/squeezebert/model.h": "#include <squeezebert/status.h>\n",
+    "src/base/memory.c": '#include "base/memory.h"\nvoid sqzi_free(void *p)\n{\n    free(p);\n}\n',
+    "src/base/memory.h": "/* never calls printf() or exit() */\n",
+    "src/base/cpu.c": "#include <cpuid.h>\n",
+    "src/kernel/gemm/gemm_f32_avx2.c": '#include <immintrin.h>\n#include "base/memory.h"\n',
+    "src/nn/linear.c": '#include "base/memory.h"\n#include "kernel/kernel.h"\nconst char *sqzi_text = "abort() and stderr";\n',
+    "src/model/context.c": 'const char *mask(void) { return getenv("SQZ_CPU"); }\n',
+    "src/import/json.c": '#include <jansson.h>\n#include "model/context.h"\n',
+    "cli/main.c": '#include <squeezebert/model.h>\n#include "options.h"\n',
+    "tests/unit/test_linear.c": "int main(void) { return 0; }\n",
+}
+
+BREACHES = [  # path, text, the law and the line that must be named
+    ("src/base/a.c", '#include "nn/linear.h"\n', "src/base/a.c:1: include"),
+    ("src/text/a.c", '\n#include "io/gguf.h"\n', "src/text/a.c:2: include"),
+    ("src/task/a.c", '#include "import/json.h"\n', "src/task/a.c:1: include"),
+    ("src/nn/a.c", '#include "linear.h"\n', "src/nn/a.c:1: include"),
+    ("cli/a.c", '#include "../src/base/memory.h"\n', "cli/a.c:1: include"),
+    ("include/squeezebert/a.h", '#include "base/memory.h"\n', "include/squeezebert/a.h:1: include"),
+    ("src/nn/a.c", "#include <immintrin.h>\n", "src/nn/a.c:1: instructions"),
+    ("src/kernel/gemm/gemm_any.c", 'void f(void) { __asm__("nop"); }\n', "src/kernel/gemm/gemm_any.c:1: instructions"),
+    ("src/model/a.c", "#include <jansson.h>\n", "src/model/a.c:1: library"),
+    ("src/train/a.c", "#include <mpi.h>\n", "src/train/a.c:1: library"),
+    ("src/serve/api.c", "#include <microhttpd.h>\n", "src/serve/api.c:1: library"),
+    ("src/nn/a.c", 'void f(void) { fprintf(stderr, "x"); }\n', "src/nn/a.c:1: manners"),
+    ("src/nn/a.c", "void f(void) { exit(1); }\n", "src/nn/a.c:1: manners"),
+    ("src/nn/a.c", 'void f(void) { getenv("HOME"); }\n', "src/nn/a.c:1: manners"),
+    ("src/nn/a.c", "void f(void) { malloc(1); }\n", "src/nn/a.c:1: memory"),
+    ("src/io/linear.c", "int sqzi_x;\n", "src/nn/linear.c:1: unique name"),
+    ("tests/unit/linears.c", "int main(void) { return 0; }\n", "tests/unit/linears.c:1: unique name"),
+    ("src/nn/a.c", "void sqzi_f(void)\n{\n" + "    ;\n" * 60 + "}\n", "src/nn/a.c:63: length"),
+    ("src/nn/a.c", "void sqzi_f(void)\n{\n" + "    ;\n" * 120 + "}\n", "src/nn/a.c:123: length"),
+    ("src/nn/a.c", "int sqzi_x;\n" * 401, "src/nn/a.c:1: length"),
+    ("tools/long_files.txt", "src/nn/gone.c: no longer there\n", "tools/long_files.txt:0: length"),
+    ("README.md", "fine\nTO" "DO: write this\n", "README.md:2: unfinished"),
+    ("tools/a.py", "open('/ho" "me/someone/x')\n", "tools/a.py:1: machine path"),
+    ("tools/a.sh", "curl https://py" "pi.org/simple\n", "tools/a.sh:1: registry host"),
+]
+
+
+def write(root, path, text):
+    full = os.path.join(root, path)
+    os.makedirs(os.path.dirname(full), exist_ok=True)
+    with open(full, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def found_with(extra):
+    """What the checker says about the lawful tree with these files put in."""
+    root = tempfile.mkdtemp()
+    try:
+        for path, text in {**LAWFUL, **extra}.items():
+            write(root, path, text)
+        return check_laws.check_tree(root, [])
+    finally:
+        shutil.rmtree(root)
+
+
+def symbols_of(source):
+    """What the checker says about an archive of this source."""
+    root = tempfile.mkdtemp()
+    try:
+        write(root, "a.c", source)
+        subprocess.run(["cc", "-c", "a.c", "-o", "a.o"], cwd=root, check=True)
+        subprocess.run(["ar", "rc", "a.a", "a.o"], cwd=root, check=True)
+        found = []
+        check_laws.check_symbols(os.path.join(root, "a.a"), lambda *violation: found.append(violation))
+        return found
+    finally:
+        shutil.rmtree(root)
+
+
+def main():
+    failures = []
+    lawful = found_with({})
+    if lawful:
+        failures.append(f"the lawful tree: {lawful}")
+    for path, text, expected in BREACHES:
+        found = found_with({path: text})
+        if len(found) != 1 or not found[0].startswith(expected):
+            failures.append(f"expected '{expected}' alone, got {found}")
+    if symbols_of("int sqz_a, sqzi_b, sqzk_c; static int mine; int *sqzi_d = &mine;"):
+        failures.append("lawful symbols were refused")
+    if not symbols_of("int helper(void) { return 0; }"):
+        failures.append("a global symbol without prefix was not seen")
+    print("\n".join(failures) if failures else f"{len(BREACHES) + 1} breaches, each seen")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

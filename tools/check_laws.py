@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Checks the laws that ARCHITECTURE.md states about the tree.
+
+    check_laws.py ROOT [--archive FILE.a]...
+
+Reads the files that git tracks under ROOT (every file where ROOT is no repository), prints one line a violation,
+`path:line: law: what was found`, and exits 1 if there was one. Only text is read; nothing is compiled. Needs python3
+and, for --archive, nm. What it cannot see: includes made by macros, symbols of objects that are in no archive given.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+
+LEFT_OF = {  # what a folder of src/ may include; itself is always allowed
+    "base": "",
+    "kernel": "base",
+    "text": "base",
+    "io": "base",
+    "nn": "base kernel text io",
+    "model": "base kernel text io nn",
+    "import": "base kernel text io nn model",
+    "task": "base kernel text io nn model",
+    "eval": "base kernel text io nn model task",
+    "train": "base kernel text io nn model task eval",
+    "squeeze": "base kernel text io nn model task eval train",
+    "serve": "",
+}
+ISA = "avx2 avxvnni avx512 avx512vnni avx512bf16 amx neon dotprod i8mm armbf16 simd128".split()
+INTRINSICS = re.compile(r"#\s*include\s*<(\w*intrin|arm_neon|arm_acle|cpuid|wasm_simd128)\.h>|\b(__asm__|__asm|asm)\b|\b__builtin_ia32_")
+LIBRARY_HEADERS = {  # header -> path prefixes that may include it
+    "jansson.h": ("src/import/", "src/eval/", "src/train/", "src/squeeze/", "src/serve/", "cli/", "tests/"),
+    "mpi.h": ("src/train/comm_mpi.c",),
+    "microhttpd.h": ("src/serve/http.c",),
+    "zlib.h": ("src/import/", "cli/", "tests/"),
+}
+SPEAKS = re.compile(r"\b(v?printf|puts|putchar|perror|exit|_exit|quick_exit|abort|system|popen)\s*\(|\b(stdout|stderr|stdin)\b")
+ALLOCATES = re.compile(r"\b(malloc|calloc|realloc|aligned_alloc|posix_memalign|strdup|strndup|free)\s*\(")
+SYMBOL = re.compile(r"^(sqz_|sqzi_|sqzk_)")
+UNFINISHED = re.compile(r"\b(%s)\b" % "|".join(("TO" "DO", "FIX" "ME", "XX" "X", "HA" "CK")))
+FOREIGN_PATH = re.compile(r"(?<![\w.\-/$*})>~])/(work|root|home|opt|mnt|media|Users)/\w")
+REGISTRY = re.compile(r"\b(pypi\.%s|files\.pythonhosted\.%s|registry\.npmjs\.%s|proxy\.golang\.%s|crates\.%s)\b" % ("org", "org", "org", "org", "io"))
+LONGEST_FILE, LONG_FUNCTION, LONGEST_FUNCTION = 400, 60, 120
+
+
+def tracked(root):
+    """Paths under root, with '/', in order."""
+    top = subprocess.run(["git", "-C", root, "rev-parse", "--show-toplevel"], capture_output=True, text=True)
+    if top.returncode == 0 and os.path.realpath(top.stdout.strip()) == os.path.realpath(root):
+        listed = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, text=True, check=True)
+        return sorted(p for p in listed.stdout.split("\0") if p and os.path.isfile(os.path.join(root, p)))
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [f for f in folders if f != ".git" and not f.startswith("build")]
+        found += [os.path.relpath(os.path.join(folder, f), root).replace(os.sep, "/") for f in files]
+    return sorted(found)
+
+
+def read(root, path):
+    """The file's text, or None where it is not text."""
+    with open(os.path.join(root, path), "rb") as file:
+        data = file.read()
+    if b"\0" in data[:4096]:
+        return None
+    return data.decode("utf-8", "replace")
+
+
+NOT_CODE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+
+
+def code_only(text):
+    """The text with comments, strings and characters blanked; lines keep their numbers. Lines of #include stay."""
+    def blank(match):
+        start = text.rfind("\n", 0, match.start()) + 1
+        if match.group().startswith('"') and re.match(r"\s*#\s*include", text[start:match.start()]):
+            return match.group()
+        return re.sub(r"[^\n]", " ", match.group())
+    return NOT_CODE.sub(blank, text)
+
+
+def includes_of(code):
+    for number, line in enumerate(code.split("\n"), 1):
+        match = re.match(r'\s*#\s*include\s*([<"])([^>"]+)[>"]', line)
+        if match:
+            yield number, match.group(1) == '"', match.group(2)
+
+
+def check_includes(path, code, say):
+    parts = path.split("/")
+    for number, quoted, name in includes_of(code):
+        base = os.path.basename(name)
+        if base in LIBRARY_HEADERS and not path.startswith(LIBRARY_HEADERS[base]):
+            say(path, number, "library", f"includes {name}; only {', '.join(LIBRARY_HEADERS[base])} may")
+        if parts[0] == "src" and quoted:
+            folder, target = parts[1], name.split("/")[0]
+            if "/" not in name:
+                say(path, number, "include", f'"{name}" names no folder; write "{folder}/{name}"')
+            elif target != folder and target not in LEFT_OF.get(folder, "").split():
+                say(path, number, "include", f"{folder} includes {name}; it may include {LEFT_OF.get(folder, '') or 'nothing else of ours'}")
+        if parts[0] == "include" and quoted:
+            say(path, number, "include", f'a public header includes "{name}"; only <squeezebert/...> and the C library')
+        if parts[0] in ("cli", "bindings") and quoted and (".." in name or "/" in name):
+            say(path, number, "include", f'"{name}": cli and bindings see public headers only')
+
+
+def check_instructions(path, code, say):
+    stem = os.path.splitext(os.path.basename(path))[0]
+    kernel = path.startswith("src/kernel/") and (stem.rsplit("_", 1)[-1] in ISA or path.startswith("src/kernel/peak/"))
+    if kernel or path == "src/base/cpu.c":
+        return
+    if path == "src/base/threads.c":  # the hint of a spinning thread, no instruction set of its own
+        code = code.replace("__builtin_ia32_pause", "")
+    for number, line in enumerate(code.split("\n"), 1):
+        if INTRINSICS.search(line):
+            say(path, number, "instructions", f"'{line.strip()}' belongs into src/kernel/*/*_<isa>.c")
+
+
+def check_manners(path, code, text, say):
+    """Library code never prints, exits or reads the environment, and takes memory from the context's allocator."""
+    if not path.startswith("src/"):
+        return
+    raw = text.split("\n")
+    for number, line in enumerate(code.split("\n"), 1):
+        match = SPEAKS.search(line)
+        if match:
+            say(path, number, "manners", f"'{match.group().strip()}': the library never prints and never exits")
+        if re.search(r"\b(secure_)?getenv\b", line) and 'getenv("SQZ_CPU")' not in raw[number - 1]:
+            say(path, number, "manners", "reads the environment; SQZ_CPU is the one exception")
+        if path != "src/base/memory.c" and ALLOCATES.search(line):
+            say(path, number, "memory", f"'{line.strip()}': memory comes from the context's allocator")
+
+
+def check_lengths(path, text, code, reasons, say):
+    lines = code.split("\n")
+    generated = "generated by" in text[:600].lower()
+    if len(text.splitlines()) > LONGEST_FILE and not generated and path not in reasons:
+        say(path, 1, "length", f"{len(text.splitlines())} lines; a file has at most {LONGEST_FILE}: split it")
+    opened = None
+    for number, line in enumerate(lines, 1):
+        if line.rstrip() == "{":
+            opened = number
+        elif line.startswith("}") and opened:
+            length, opened = number - opened + 1, None
+            if length > LONGEST_FUNCTION and not generated and path not in reasons:
+                say(path, number, "length", f"a function of {length} lines; {LONGEST_FUNCTION} is the most: split it")
+            elif length > LONG_FUNCTION and not generated and path not in reasons:
+                say(path, number, "length", f"a function of {length} lines; over {LONG_FUNCTION} needs a line with its reason in tools/long_files.txt")
+
+
+def check_words(path, text, say):
+    if path == "tools/check_laws.py":
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        for law, pattern in (("unfinished", UNFINISHED), ("machine path", FOREIGN_PATH), ("registry host", REGISTRY)):
+            match = pattern.search(line)
+            if match:
+                say(path, number, law, f"'{match.group()}'")
+
+
+def check_names(paths, say):
+    seen = {}
+    for path in paths:
+        if path.endswith((".c", ".h")):
+            name = os.path.basename(path)
+            if name in seen and not path.startswith("include/") and not seen[name].startswith("include/"):
+                say(path, 1, "unique name", f"{seen[name]} has the same name")
+            seen.setdefault(name, path)
+        if path.startswith("tests/") and path.endswith(".c") and "/support/" not in path and not os.path.basename(path).startswith(("test_", "fuzz_")):
+            say(path, 1, "unique name", "a test is named test_x.c")
+
+
+def check_symbols(archive, say):
+    listed = subprocess.run(["nm", "-g", "--defined-only", archive], capture_output=True, text=True)
+    if listed.returncode != 0:
+        say(archive, 0, "symbol", f"nm cannot read it: {listed.stderr.strip()}")
+    for line in listed.stdout.split("\n"):
+        fields = line.split()
+        if len(fields) == 3 and not fields[2].startswith("__") and not SYMBOL.match(fields[2]):
+            say(archive, 0, "symbol", f"'{fields[2]}' begins with none of sqz_ sqzi_ sqzk_")
+
+
+def reasons_of(root):
+    """Files whose length has a reason: 'path: reason' lines of tools/long_files.txt."""
+    path = os.path.join(root, "tools/long_files.txt")
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        return dict(line.strip().split(": ", 1) for line in file if ": " in line and not line.startswith("#"))
+
+
+def check_tree(root, archives):
+    """Every violation as 'path:line: law: text'."""
+    found = []
+    def say(path, number, law, text):
+        found.append(f"{path}:{number}: {law}: {text}")
+    paths, reasons = tracked(root), reasons_of(root)
+    for path in paths:
+        text = read(root, path)
+        if text is None:
+            continue
+        check_words(path, text, say)
+        if path.endswith((".c", ".h", ".inc")):
+            code = code_only(text)
+            check_includes(path, code, say)
+            check_instructions(path, code, say)
+            check_manners(path, code, text, say)
+            check_lengths(path, text, code, reasons, say)
+    for path in reasons:
+        if path not in paths:
+            say("tools/long_files.txt", 0, "length", f"{path} is not in the tree")
+    check_names(paths, say)
+    for archive in archives:
+        check_symbols(archive, say)
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description="checks the laws of ARCHITECTURE.md")
+    parser.add_argument("root")
+    parser.add_argument("--archive", action="append", default=[], help="a static library whose symbols are checked")
+    chosen = parser.parse_args()
+    found = check_tree(chosen.root, chosen.archive)
+    print("\n".join(found) if found else "every law holds")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
