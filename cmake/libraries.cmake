@@ -8,7 +8,7 @@ function(sqz_archive name)
   endforeach()
   sqz_select_isa(files)
   add_library(${name} STATIC ${files} ${PROJECT_SOURCE_DIR}/cmake/empty.c) # a layer may be empty
-  target_link_libraries(${name} PRIVATE sqz_flags)
+  target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:sqz_flags>) # not part of the installed package
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
 endfunction()
 

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""An installed copy can be used: the C example of the README builds against it with pkg-config and with find_package, shared and
+static, starts, and reports a missing model; the example has at most 30 lines.
+
+    check_install.py SOURCE BUILD CMAKE CC
+
+Skipped (77), with the names, while the library still refers to functions of ours that it does not define: no program can link it then.
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+PROJECT = """cmake_minimum_required(VERSION 3.22)
+project(example LANGUAGES C)
+find_package(squeezebert REQUIRED)
+add_executable(shared alike.c)
+target_link_libraries(shared squeezebert::squeezebert)
+add_executable(static alike.c)
+target_link_libraries(static squeezebert::squeezebert_static)
+"""
+
+
+def run(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def example_of(readme):
+    """The README's one C program."""
+    with open(readme, encoding="utf-8") as file:
+        found = re.findall(r"```c\n(.*?)```", file.read(), re.S)
+    if len(found) != 1 or found[0].count("\n") >= 30:
+        sys.exit(f"{readme}: expected one C example of fewer than 30 lines, found {[f.count(chr(10)) for f in found]}")
+    return found[0]
+
+
+def reports_a_missing_model(program, library_folder):
+    environment = dict(os.environ, LD_LIBRARY_PATH=library_folder)
+    done = subprocess.run([program, "no-such.gguf", "a", "b"], capture_output=True, text=True, env=environment)
+    if done.returncode != 1 or "no-such.gguf" not in done.stderr:
+        sys.exit(f"{program}: exit {done.returncode}, '{done.stdout}', '{done.stderr}'")
+
+
+def undefined(library):
+    return sorted(set(re.findall(r"\b(sqz[ik]?_\w+)", run("nm", "-uD", library))))
+
+
+def main():
+    source, build, cmake, cc = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as folder:
+        prefix, project = os.path.join(folder, "prefix"), os.path.join(folder, "project")
+        run(cmake, "--install", build, "--prefix", prefix)
+        names = [os.path.join(top, f) for top, _, files in os.walk(prefix) for f in files]
+        libraries = next(os.path.dirname(n) for n in names if n.endswith("/libsqueezebert.so"))
+        missing = undefined(os.path.join(libraries, "libsqueezebert.so"))
+        if missing:
+            print(f"libsqueezebert.so does not define {' '.join(missing)}")
+            sys.exit(77)
+        os.mkdir(project)
+        for name, text in (("alike.c", example_of(os.path.join(source, "README.md"))), ("CMakeLists.txt", PROJECT)):
+            with open(os.path.join(project, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        environment = dict(os.environ, PKG_CONFIG_PATH=os.path.join(libraries, "pkgconfig"))
+        flags = run("pkg-config", "--cflags", "--libs", "squeezebert", env=environment).split()
+        program = os.path.join(project, "alike")
+        run(cc, "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", os.path.join(project, "alike.c"), *flags, "-o", program)
+        reports_a_missing_model(program, libraries)
+        run(cmake, "-S", project, "-B", os.path.join(project, "out"), f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_C_COMPILER={cc}")
+        run(cmake, "--build", os.path.join(project, "out"))
+        for name in ("shared", "static"):
+            reports_a_missing_model(os.path.join(project, "out", name), libraries)
+    print("installed, and the example built three ways")
+
+
+if __name__ == "__main__":
+    main()
