@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The peers. Each class makes what it needs once, in the cache folder, and then turns a padded batch (ids, mask, types) into logits, or into
+hidden states for a model without a head. `precision` is the class it is compared in: a peer of a higher precision counts too. An engine
+that cannot run a model raises NotRun with the reason, which becomes a row of the table.
+"""
+import importlib.util
+import shutil
+
+import numpy as np
+
+
+class NotRun(Exception):
+    """Why a peer has no figures."""
+
+
+def need(package):
+    if importlib.util.find_spec(package) is None:
+        raise NotRun(f"{package} is not installed")
+
+
+def onnx_file(job):
+    """The model as ONNX, exported once."""
+    import torch
+    path = job.cache / job.name / "model.onnx"
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    batch = tuple(torch.ones(2, 16, dtype=torch.long) for _ in range(3))
+    axes = {0: "batch", 1: "length"}
+    names = ["input_ids", "attention_mask", "token_type_ids"]
+    torch.onnx.export(job.wrapped(), batch, str(path), input_names=names, output_names=["out"], dynamic_axes={n: axes for n in names}, opset_version=17, dynamo=False)
+    return path
+
+
+class OnnxRuntime:
+    precision = "f32"
+
+    def __init__(self, job, path=None):
+        need("onnxruntime")
+        import onnxruntime as ort
+        options = ort.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = job.threads, 1, 3
+        self.session = ort.InferenceSession(str(path or onnx_file(job)), options, providers=["CPUExecutionProvider"])
+        self.names = [i.name for i in self.session.get_inputs()]
+
+    def __call__(self, batch):
+        given = dict(zip(("input_ids", "attention_mask", "token_type_ids"), batch))
+        return self.session.run(None, {n: given[n] for n in self.names})[0]
+
+
+def fused_file(job):
+    """What ONNX Runtime's transformers optimiser makes of a BERT; it does not know SqueezeBERT."""
+    need("onnxruntime")
+    if job.model_type != "bert":
+        raise NotRun("the optimiser refuses this architecture")
+    path = job.cache / job.name / "fused.onnx"
+    if not path.exists():
+        from onnxruntime.transformers import optimizer
+        config = job.config
+        optimised = optimizer.optimize_model(str(onnx_file(job)), model_type="bert", num_heads=config.num_attention_heads, hidden_size=config.hidden_size, opt_level=0)
+        optimised.save_model_to_file(str(path))
+    return path
+
+
+class OnnxRuntimeFused(OnnxRuntime):
+    def __init__(self, job):
+        super().__init__(job, fused_file(job))
+
+
+class OnnxRuntimeDynamic(OnnxRuntime):
+    precision = "s8"
+
+    def __init__(self, job, source=onnx_file, name="dynamic.onnx"):
+        need("onnxruntime")
+        path = job.cache / job.name / name
+        if not path.exists():
+            from onnxruntime.quantization import QuantType, quantize_dynamic
+            quantize_dynamic(str(source(job)), str(path), weight_type=QuantType.QInt8)
+        super().__init__(job, path)
+
+
+class OnnxRuntimeFusedDynamic(OnnxRuntimeDynamic):
+    def __init__(self, job):
+        super().__init__(job, fused_file, "fused_dynamic.onnx")
+
+
+class OpenVino:
+    precision, hint = "f32", "f32"
+
+    def __init__(self, job):
+        need("openvino")
+        import openvino
+        core = openvino.Core()
+        config = {"INFERENCE_NUM_THREADS": job.threads, "INFERENCE_PRECISION_HINT": self.hint, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
+        compiled = core.compile_model(str(self.file(job)), "CPU", config)
+        self.names = [i.any_name for i in compiled.inputs]
+        self.request = compiled.create_infer_request()
+
+    def file(self, job):
+        return onnx_file(job)
+
+    def __call__(self, batch):
+        given = dict(zip(("input_ids", "attention_mask", "token_type_ids"), batch))
+        self.request.infer({n: given[n] for n in self.names})
+        return self.request.get_output_tensor(0).data.copy()
+
+
+class OpenVinoBf16(OpenVino):
+    precision, hint = "bf16", "bf16"
+
+
+class OpenVinoInt8(OpenVino):
+    """NNCF, static, calibrated on sentences of SST-2's training split."""
+    precision = "s8"
+
+    def file(self, job):
+        need("nncf")
+        import nncf
+        import openvino
+        path = job.cache / job.name / "int8.xml"
+        if not path.exists():
+            samples = [dict(zip(("input_ids", "attention_mask", "token_type_ids"), batch)) for batch in job.calibration()]
+            model = openvino.Core().read_model(str(onnx_file(job)))
+            names = {i.any_name for i in model.inputs}
+            data = nncf.Dataset(samples, lambda sample: {n: sample[n] for n in names})
+            openvino.save_model(nncf.quantize(model, data, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(samples)), str(path), compress_to_fp16=False)
+        return path
+
+
+class OpenVinoInt8Bf16(OpenVinoInt8):
+    hint = "bf16"
+
+
+class Torch:
+    precision = "f32"
+
+    def __init__(self, job):
+        import torch
+        torch.set_num_threads(job.threads)
+        self.torch, self.model = torch, self.change(torch, job.wrapped())
+
+    def change(self, torch, model):
+        return model
+
+    def __call__(self, batch):
+        with self.torch.inference_mode():
+            return self.model(*(self.torch.from_numpy(np.ascontiguousarray(part)) for part in batch)).float().numpy()
+
+
+class TorchBf16(Torch):
+    precision = "bf16"
+
+    def change(self, torch, model):
+        return model.bfloat16()
+
+
+class TorchDynamic(Torch):
+    precision = "s8"
+
+    def change(self, torch, model):
+        linears = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
+        if len(linears) < 8:
+            raise NotRun("dynamic quantisation knows Linear alone, this model is made of convolutions")
+        return torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
+
+
+class CTranslate2:
+    """Only encoders of BERT; its answer is the hidden states of the encoder, without the head."""
+    precision, compute = "f32", "float32"
+
+    def __init__(self, job):
+        need("ctranslate2")
+        if job.model_type != "bert":
+            raise NotRun("no converter for this architecture")
+        import ctranslate2
+        path = job.cache / job.name / "ctranslate2"
+        if not path.exists():
+            source = job.cache / job.name / "hf_encoder"
+            job.save_encoder(source)
+            ctranslate2.converters.TransformersConverter(str(source)).convert(str(path))
+            shutil.rmtree(source)
+        self.library = ctranslate2
+        self.encoder = ctranslate2.Encoder(str(path), device="cpu", compute_type=self.compute, inter_threads=1, intra_threads=job.threads)
+        self.hidden = True
+
+    def __call__(self, batch):
+        ids, mask, _ = batch
+        lengths = mask.sum(1).astype(np.int32)
+        storage = self.library.StorageView.from_array
+        out = self.encoder.forward_batch(storage(ids.astype(np.int32)), storage(lengths))
+        return np.array(out.last_hidden_state)
+
+
+class CTranslate2Int8(CTranslate2):
+    precision, compute = "s8", "int8"
+
+
+class LlamaCpp:
+    precision = "s8"
+
+    def __init__(self, job):
+        need("llama_cpp")
+        raise NotRun("run llama-bench on a converted model by hand: its Python interface takes text, not ids")
+
+
+PEERS = {
+    "ONNX Runtime f32": OnnxRuntime, "ONNX Runtime f32, fused": OnnxRuntimeFused, "ONNX Runtime dynamic int8": OnnxRuntimeDynamic,
+    "ONNX Runtime dynamic int8, fused": OnnxRuntimeFusedDynamic, "OpenVINO f32": OpenVino, "OpenVINO bf16": OpenVinoBf16,
+    "OpenVINO int8, f32 hint": OpenVinoInt8, "OpenVINO int8, bf16 hint": OpenVinoInt8Bf16, "PyTorch f32": Torch, "PyTorch bf16": TorchBf16,
+    "PyTorch dynamic int8": TorchDynamic, "CTranslate2 f32": CTranslate2, "CTranslate2 int8": CTranslate2Int8, "llama.cpp": LlamaCpp,
+}
