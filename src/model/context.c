@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making a context: allocator, CPU features and their mask, kernel table, pool, and the facts that `doctor` prints. */
 #include "model/context.h"
+#include "text/tokenizer_spec.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -95,4 +96,10 @@ uint32_t sqz_context_threads(const sqz_context *context)
 const char *sqz_context_fact(const sqz_context *context, uint32_t i)
 {
     return i < context->n_facts ? context->facts[i] : NULL;
+}
+
+sqz_status sqz_encoding_open(const sqz_context *context, sqz_encoding **encoding, sqz_error *error)
+{
+    if (!context || !encoding) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_encoding_open: an argument is NULL");
+    return sqzi_encoding_open(&context->allocator, encoding, error);
 }

@@ -103,6 +103,7 @@ sqz_status sqz_model_open(sqz_context *context, const char *path, sqz_model **ou
     TRY(sqzi_gguf_open(&context->allocator, path, model->map.data, model->map.bytes, &model->gguf, error));
     status = load_description(model, error);
     if (status == SQZ_OK) status = sqzi_load_texts(model, error);
+    if (status == SQZ_OK) status = sqzi_load_tokenizer(model, error);
     if (status != SQZ_OK) {
         sqzi_error_prefix(error, path);
         goto fail;
@@ -121,6 +122,7 @@ void sqz_model_close(sqz_model *model)
     sqzi_release(allocator, model->encoder.blocks, model->encoder.n_blocks * sizeof *model->encoder.blocks);
     sqzi_release(allocator, model->weights.base, model->weights.capacity);
     sqzi_release(allocator, model->strings.base, model->strings.capacity);
+    sqzi_tokenizer_close(model->tokenizer);
     sqzi_gguf_close(model->gguf);
     sqzi_file_map_close(&model->map);
     sqzi_release(allocator, model, sizeof *model);

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Text to pieces: normalising, cutting into words and spelling the words from the vocabulary, in one walk over the bytes.
+ *
+ * Stretches of ASCII letters and digits go straight through; everything else goes code point by code point, each of its bytes with a note of where
+ * it came from. Offsets of a word that is all ASCII need no notes.
+ */
+#include "base/error.h"
+#include "text/tokenizer.h"
+#include "text/unicode.h"
+
+typedef struct scan {
+    const sqz_tokenizer *tokenizer;
+    sqz_encoding *encoding;
+    const unsigned char *text;
+    uint8_t sequence;
+    bool literal;            /* special tokens are text */
+    bool whole;              /* normalising a stretch whole: nothing is cut into words */
+    uint32_t code;           /* index of the code point at the place reached */
+    uint32_t words;          /* so far */
+    /* the word being read */
+    unsigned char *word;
+    sqzi_origin *origins;
+    uint64_t *hashes;        /* [n + 1] */
+    size_t n, capacity;
+    uint32_t n_codes;
+    bool plain;              /* ASCII alone: byte i is from first.begin + i */
+    sqzi_origin first, last; /* of the word's first and latest code point */
+    size_t run;              /* where the marks behind the last starter begin */
+    sqz_error *error;
+} scan;
+
+static sqz_status push_piece(scan *s, uint32_t id, sqzi_origin first, sqzi_origin last)
+{
+    sqzi_buffer *side = &s->encoding->side[s->sequence];
+    const sqz_status status = sqzi_buffer_reserve(side, sizeof(sqz_piece), s->error);
+    if (status != SQZ_OK) return status;
+    sqz_piece *piece = (sqz_piece *)(void *)(side->data + side->used);
+    *piece = (sqz_piece){.id = id, .begin_byte = first.begin, .end_byte = last.end, .begin = first.code, .end = last.code + 1, .word = s->words, .sequence = s->sequence};
+    side->used += sizeof *piece;
+    return SQZ_OK;
+}
+
+static sqzi_origin origin_of(const scan *s, size_t i)
+{
+    if (!s->plain) return s->origins[i];
+    const uint32_t offset = (uint32_t)i;
+    return (sqzi_origin){s->first.begin + offset, s->first.begin + offset + 1, s->first.code + offset};
+}
+
+/* Spell the word: longest piece first, from its beginning on. False when some part of it is no piece. */
+static bool spell(scan *s, sqz_status *status)
+{
+    const sqzi_vocabulary *vocabulary = &s->tokenizer->vocabulary;
+    for (size_t start = 0, end; start < s->n; start = end) {
+        const uint32_t continuation = start > 0;
+        uint32_t id = UINT32_MAX;
+        const size_t longest = vocabulary->longest[continuation] < s->tokenizer->max_piece ? vocabulary->longest[continuation] : s->tokenizer->max_piece;
+        end = s->n - start < longest ? s->n : start + longest;
+        for (; end > start; end--) {
+            if (end < s->n && (s->word[end] & 0xC0) == 0x80) continue; /* inside a code point */
+            const uint64_t hash = s->hashes[end] - s->hashes[start] * s->tokenizer->powers[end - start];
+            id = sqzi_vocabulary_find(vocabulary, s->word + start, end - start, hash, continuation);
+            if (id != UINT32_MAX) break;
+        }
+        if (id == UINT32_MAX) return false;
+        *status = push_piece(s, id, origin_of(s, start), origin_of(s, end - 1));
+        if (*status != SQZ_OK) return true;
+    }
+    return true;
+}
+
+static sqz_status end_word(scan *s)
+{
+    if (s->n_codes == 0) return SQZ_OK;
+    sqz_status status = SQZ_OK;
+    sqzi_buffer *side = &s->encoding->side[s->sequence];
+    const size_t before = side->used;
+    if (s->n_codes > s->tokenizer->max_word_chars || !spell(s, &status)) {
+        side->used = before;
+        status = push_piece(s, s->tokenizer->special.unk, s->first, s->last);
+    }
+    s->words++;
+    s->n = 0;
+    s->n_codes = 0;
+    return status;
+}
+
+static sqz_status grow_word(scan *s)
+{
+    sqz_encoding *e = s->encoding;
+    const size_t capacity = s->capacity ? 2 * s->capacity : 512;
+    e->word.used = e->origins.used = e->hashes.used = 0;
+    sqz_status status = SQZ_OK;
+    /* the buffers keep their bytes when they grow: used tells how many */
+    e->word.used = s->n;
+    e->origins.used = s->n * sizeof *s->origins;
+    e->hashes.used = s->n ? (s->n + 1) * sizeof *s->hashes : 0;
+    sqz_error *error = s->error;
+    TRY(sqzi_buffer_reserve(&e->word, capacity, error));
+    TRY(sqzi_buffer_reserve(&e->origins, capacity * sizeof *s->origins, error));
+    TRY(sqzi_buffer_reserve(&e->hashes, (capacity + 1) * sizeof *s->hashes, error));
+    s->word = e->word.data;
+    s->origins = (sqzi_origin *)(void *)e->origins.data;
+    s->hashes = (uint64_t *)(void *)e->hashes.data;
+    s->hashes[0] = 0;
+    s->capacity = capacity;
+fail:
+    return status;
+}
+
+/* The notes that a plain word did without. */
+static void note_origins(scan *s)
+{
+    if (!s->plain) return;
+    for (size_t i = 0; i < s->n; i++) s->origins[i] = origin_of(s, i);
+    s->plain = false;
+}
+
+static sqz_status append(scan *s, uint32_t code, sqzi_origin origin)
+{
+    if (s->n + 4 > s->capacity) {
+        const sqz_status status = grow_word(s);
+        if (status != SQZ_OK) return status;
+    }
+    if (s->n_codes++ == 0) {
+        s->first = origin;
+        s->plain = false;
+    }
+    s->last = origin;
+    if (s->n_codes > s->tokenizer->max_word_chars) return SQZ_OK; /* too long for a word: only its end is of interest */
+    note_origins(s);
+    const size_t length = sqzi_utf8_put(code, s->word + s->n);
+    for (size_t i = 0; i < length; i++, s->n++) {
+        s->origins[s->n] = origin;
+        s->hashes[s->n + 1] = s->hashes[s->n] * SQZI_HASH_P + s->word[s->n] + 1;
+    }
+    return SQZ_OK;
+}
+
+/* A normalised code point on its way into words. */
+static sqz_status emit(scan *s, uint32_t code, sqzi_origin origin)
+{
+    sqz_status status = SQZ_OK;
+    if (s->whole) {
+        unsigned char bytes[4];
+        const size_t n = sqzi_utf8_put(code, bytes);
+        status = sqzi_buffer_append(&s->encoding->normalised, bytes, n, s->error);
+        for (size_t i = 0; i < n && status == SQZ_OK; i++) status = sqzi_buffer_append(&s->encoding->sources, &origin, sizeof origin, s->error);
+        return status;
+    }
+    const uint8_t property = sqzi_unicode_property(code);
+    if (property & SQZI_UNICODE_SPACE) return end_word(s);
+    if (!(property & SQZI_UNICODE_PUNCTUATION)) return append(s, code, origin);
+    status = end_word(s);
+    if (status == SQZ_OK) status = append(s, code, origin);
+    return status == SQZ_OK ? end_word(s) : status;
+}
+
+static sqz_status emit_lower(scan *s, uint32_t code, sqzi_origin origin)
+{
+    if (!s->tokenizer->lowercase) return emit(s, code, origin);
+    const sqz_status status = emit(s, sqzi_unicode_lower(code), origin);
+    return status == SQZ_OK && code == 0x130 ? emit(s, 0x307, origin) : status;
+}
+
+typedef struct mark {
+    uint32_t code;
+    uint8_t class;
+    sqzi_origin origin;
+} mark;
+
+/* The marks of a run in canonical order; the k-th of them is said to come from where the k-th was read. */
+static sqz_status emit_ordered(scan *s, const mark *marks, size_t n)
+{
+    size_t k = 0;
+    for (uint32_t class = 1; class < 256 && k < n; class++)
+        for (size_t i = 0; i < n; i++) {
+            if (marks[i].class != class) continue;
+            const sqzi_origin origin = marks[k++].origin;
+            if ((sqzi_unicode_property(marks[i].code) & SQZI_UNICODE_REORDERS) != SQZI_UNICODE_REORDERS) continue; /* stripped */
+            const sqz_status status = emit_lower(s, marks[i].code, origin);
+            if (status != SQZ_OK) return status;
+        }
+    return SQZ_OK;
+}
+
+/* A mark that strip_accents keeps has been met at `at`: its run, read from behind the last starter to before the next. *next: where that is. */
+static sqz_status scan_run(scan *s, size_t at, size_t end, size_t *next)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_buffer *run = &s->encoding->run;
+    run->used = 0;
+    uint32_t code_index = s->code;
+    for (size_t i = s->run, length; i < at; i += length) {
+        (void)sqzi_utf8_next(s->text + i, at - i, &length);
+        code_index--;
+    }
+    size_t i = s->run;
+    for (size_t length; i < end; i += length, code_index++) {
+        const uint32_t code = sqzi_utf8_next(s->text + i, end - i, &length);
+        if (s->tokenizer->clean_text && sqzi_unicode_property(code) & SQZI_UNICODE_DROP) continue;
+        uint32_t parts[SQZI_MAX_DECOMPOSITION];
+        (void)sqzi_unicode_decompose(code, parts);
+        const mark m = {code, sqzi_unicode_combining(parts[0]), {(uint32_t)i, (uint32_t)(i + length), code_index}};
+        if (m.class == 0) break;
+        status = sqzi_buffer_append(run, &m, sizeof m, s->error);
+        if (status != SQZ_OK) return status;
+    }
+    s->code = code_index;
+    *next = i;
+    return emit_ordered(s, (const mark *)(void *)run->data, run->used / sizeof(mark));
+}
+
+static sqz_status strip(scan *s, uint32_t code, sqzi_origin origin)
+{
+    uint32_t parts[SQZI_MAX_DECOMPOSITION];
+    const size_t n = sqzi_unicode_decompose(code, parts);
+    for (size_t i = 0; i < n; i++) {
+        if ((sqzi_unicode_property(parts[i]) & SQZI_UNICODE_REORDERS) == SQZI_UNICODE_MARK) continue;
+        const sqz_status status = emit_lower(s, parts[i], origin);
+        if (status != SQZ_OK) return status;
+        s->run = origin.end;
+    }
+    return SQZ_OK;
+}
+
+/* The code point at `at`; *next: behind it. */
+static sqz_status scan_code(scan *s, size_t at, size_t end, size_t *next)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_tokenizer *t = s->tokenizer;
+    size_t length;
+    uint32_t code = sqzi_utf8_next(s->text + at, end - at, &length);
+    const uint8_t property = sqzi_unicode_property(code);
+    const sqzi_origin origin = {(uint32_t)at, (uint32_t)(at + length), s->code};
+    *next = at + length;
+    if (t->clean_text && property & SQZI_UNICODE_DROP) {
+        s->code++;
+        return SQZ_OK;
+    }
+    if (t->strip_accents && (property & SQZI_UNICODE_REORDERS) == SQZI_UNICODE_REORDERS) return scan_run(s, at, end, next);
+    s->code++;
+    if (t->clean_text && property & SQZI_UNICODE_SPACE) code = ' ';
+    const bool apart = t->handle_chinese_chars && property & SQZI_UNICODE_CJK;
+    if (apart) status = emit(s, ' ', origin);
+    if (status == SQZ_OK) status = t->strip_accents ? strip(s, code, origin) : emit_lower(s, code, origin);
+    return status == SQZ_OK && apart ? emit(s, ' ', origin) : status;
+}
+
+/* A stretch of ASCII letters and digits, into the word; *next: behind it. */
+static sqz_status scan_letters(scan *s, size_t at, size_t end, size_t *next)
+{
+    const sqz_tokenizer *t = s->tokenizer;
+    const bool fresh = s->n_codes == 0;
+    const size_t begin = at, room = t->max_word_chars > s->n_codes ? t->max_word_chars - s->n_codes : 0;
+    const size_t most = end - at < room ? end : at + room;
+    if (fresh) {
+        s->first = (sqzi_origin){(uint32_t)at, (uint32_t)at + 1, s->code};
+        s->plain = true;
+    }
+    while (at < most && t->kind[s->text[at]] == SQZI_BYTE_LETTER) {
+        if (s->n + 4 > s->capacity) {
+            const sqz_status status = grow_word(s);
+            if (status != SQZ_OK) return status;
+        }
+        const size_t room_left = s->capacity - s->n - 3, stop = most - at < room_left ? most : at + room_left;
+        uint64_t hash = s->hashes[s->n];
+        size_t n = s->n;
+        for (; at < stop && t->kind[s->text[at]] == SQZI_BYTE_LETTER; at++) {
+            const unsigned char b = t->lower[s->text[at]];
+            if (!s->plain) s->origins[n] = (sqzi_origin){(uint32_t)at, (uint32_t)at + 1, s->code + (uint32_t)(at - begin)};
+            s->word[n] = b;
+            hash = hash * SQZI_HASH_P + b + 1;
+            s->hashes[++n] = hash;
+        }
+        s->n = n;
+    }
+    s->n_codes += (uint32_t)(at - begin);
+    size_t over = at;
+    while (over < end && t->kind[s->text[over]] == SQZI_BYTE_LETTER) over++; /* only where the word is too long */
+    if (over > at) s->n_codes = t->max_word_chars + 1;
+    s->code += (uint32_t)(over - begin);
+    s->last = (sqzi_origin){(uint32_t)over - 1, (uint32_t)over, s->code - 1};
+    s->run = over;
+    *next = over;
+    return SQZ_OK;
+}
+
+static sqz_status scan_bytes(scan *s, size_t at, size_t end)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_tokenizer *t = s->tokenizer;
+    s->run = at;
+    while (at < end && status == SQZ_OK) {
+        const sqzi_byte_kind kind = s->whole ? SQZI_BYTE_OTHER : (sqzi_byte_kind)t->kind[s->text[at]];
+        if (kind == SQZI_BYTE_LETTER && (s->n_codes == 0 || !s->plain)) {
+            status = scan_letters(s, at, end, &at);
+        } else if (kind == SQZI_BYTE_SPACE) {
+            status = end_word(s);
+            s->run = ++at;
+            s->code++;
+        } else {
+            if (s->n_codes) note_origins(s);
+            status = scan_code(s, at, end, &at);
+        }
+    }
+    return status == SQZ_OK ? end_word(s) : status;
+}
+
+static sqz_status scan_segments(scan *s, sqzi_segmenter *segmenter, sqz_status (*stretch)(scan *, size_t, size_t), const sqzi_origin *sources)
+{
+    sqzi_segment segment;
+    while (sqzi_next_segment(segmenter, &segment)) {
+        sqz_status status;
+        if (!segment.token) {
+            status = stretch(s, segment.begin, segment.end);
+        } else {
+            sqzi_origin first, last;
+            if (sources) {
+                first = sources[segment.begin];
+                last = sources[segment.end - 1];
+            } else {
+                first = (sqzi_origin){(uint32_t)segment.begin, 0, s->code};
+                for (size_t i = segment.begin, length; i < segment.end; i += length, s->code++) (void)sqzi_utf8_next(s->text + i, segment.end - i, &length);
+                last = (sqzi_origin){0, (uint32_t)segment.end, s->code - 1};
+            }
+            status = push_piece(s, segment.token->id, first, last);
+            s->words++;
+        }
+        if (status != SQZ_OK) return status;
+    }
+    return SQZ_OK;
+}
+
+/* Words of a normalised stretch: what emit does, with the notes at hand. */
+static sqz_status scan_normalised(scan *s, size_t begin, size_t end)
+{
+    const unsigned char *text = s->encoding->normalised.data;
+    const sqzi_origin *sources = (const sqzi_origin *)(const void *)s->encoding->sources.data;
+    for (size_t at = begin, length; at < end; at += length) {
+        const sqz_status status = emit(s, sqzi_utf8_next(text + at, end - at, &length), sources[at]);
+        if (status != SQZ_OK) return status;
+    }
+    return end_word(s);
+}
+
+/* A stretch of text without tokens found before normalisation. */
+static sqz_status scan_stretch(scan *s, size_t begin, size_t end)
+{
+    const sqzi_added_list *list = &s->tokenizer->added[1];
+    if (list->n == 0) return scan_bytes(s, begin, end);
+    sqz_encoding *e = s->encoding;
+    e->normalised.used = e->sources.used = 0;
+    s->whole = true;
+    const sqz_status status = scan_bytes(s, begin, end);
+    s->whole = false;
+    if (status != SQZ_OK) return status;
+    sqzi_segmenter segmenter = {.list = list, .text = e->normalised.data, .n = e->normalised.used, .literal = s->literal};
+    return scan_segments(s, &segmenter, scan_normalised, (const sqzi_origin *)(const void *)e->sources.data);
+}
+
+sqz_status sqzi_tokenizer_scan(const sqz_tokenizer *tokenizer, sqz_text text, bool literal, uint8_t sequence, sqz_encoding *encoding, sqz_error *error)
+{
+    scan s = {.tokenizer = tokenizer, .encoding = encoding, .text = (const unsigned char *)text.bytes, .sequence = sequence, .literal = literal, .error = error};
+    const sqz_status status = grow_word(&s);
+    if (status != SQZ_OK) return status;
+    encoding->side[sequence].used = 0;
+    sqzi_segmenter segmenter = {.list = &tokenizer->added[0], .text = s.text, .n = text.n_bytes, .literal = literal};
+    return scan_segments(&s, &segmenter, scan_stretch, NULL);
+}
+
+sqz_status sqzi_tokenizer_normalise(const sqz_tokenizer *tokenizer, sqz_text text, sqz_encoding *encoding, sqz_error *error)
+{
+    scan s = {.tokenizer = tokenizer, .encoding = encoding, .text = (const unsigned char *)text.bytes, .whole = true, .error = error};
+    encoding->normalised.used = encoding->sources.used = 0;
+    return scan_bytes(&s, 0, text.n_bytes);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Building the vocabulary's table: open addressing, at most half full. */
+#include "text/vocabulary.h"
+
+#include "base/error.h"
+
+uint64_t sqzi_vocabulary_hash(const void *bytes, size_t n)
+{
+    const unsigned char *b = bytes;
+    uint64_t hash = 0;
+    for (size_t i = 0; i < n; i++) hash = hash * SQZI_HASH_P + b[i] + 1;
+    return hash;
+}
+
+static bool insert(sqzi_vocabulary *vocabulary, uint32_t id, uint32_t continuation)
+{
+    const sqzi_span piece = sqzi_vocabulary_piece(vocabulary, id);
+    const uint32_t skip = continuation ? vocabulary->prefix_bytes : 0;
+    const uint64_t hash = sqzi_vocabulary_hash(piece.bytes + skip, piece.n - skip), mixed = sqzi_vocabulary_mix(hash, continuation);
+    if (sqzi_vocabulary_find(vocabulary, piece.bytes + skip, piece.n - skip, hash, continuation) != UINT32_MAX) return false;
+    uint64_t i = mixed;
+    while (vocabulary->slots[i & vocabulary->mask].id != UINT32_MAX) i++;
+    vocabulary->slots[i & vocabulary->mask] = (sqzi_vocabulary_slot){(uint32_t)(mixed >> 32), id};
+    if (piece.n - skip > vocabulary->longest[continuation]) vocabulary->longest[continuation] = (uint32_t)(piece.n - skip);
+    return true;
+}
+
+static void copy_pieces(sqzi_vocabulary *vocabulary, const sqzi_span *pieces, sqzi_span prefix)
+{
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < vocabulary->n; i++) {
+        vocabulary->starts[i] = at;
+        if (pieces[i].n) memcpy(vocabulary->bytes + at, pieces[i].bytes, pieces[i].n);
+        at += (uint32_t)pieces[i].n;
+        vocabulary->bytes[at++] = '\0';
+    }
+    vocabulary->starts[vocabulary->n] = at;
+    vocabulary->prefix = vocabulary->bytes + at;
+    if (prefix.n) memcpy(vocabulary->bytes + at, prefix.bytes, prefix.n);
+}
+
+sqz_status sqzi_vocabulary_open(const sqz_allocator *allocator, const sqzi_span *pieces, uint32_t n, sqzi_span prefix, sqzi_vocabulary *vocabulary, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    uint64_t bytes = prefix.n, slots = 16;
+    for (uint32_t i = 0; i < n; i++) bytes += pieces[i].n + 1;
+    while (slots < 4 * (uint64_t)n) slots *= 2;
+    *vocabulary = (sqzi_vocabulary){.n = n, .mask = slots - 1, .prefix_bytes = (uint32_t)prefix.n, .n_bytes = (size_t)bytes};
+    FAIL_IF(bytes >= UINT32_C(1) << 31 || n > 1 << 24, SQZ_ELIMIT, 0, "a vocabulary of %u pieces in %llu bytes: at most 2^24 in 2^31 are allowed", n, (unsigned long long)bytes);
+    vocabulary->bytes = sqzi_allocate(allocator, vocabulary->n_bytes);
+    vocabulary->starts = sqzi_allocate(allocator, (n + (size_t)1) * sizeof *vocabulary->starts);
+    vocabulary->slots = sqzi_allocate(allocator, slots * sizeof *vocabulary->slots);
+    FAIL_IF(!vocabulary->bytes || !vocabulary->starts || !vocabulary->slots, SQZ_ENOMEM, 0, "no memory for a vocabulary of %u pieces", n);
+    memset(vocabulary->slots, 0xFF, slots * sizeof *vocabulary->slots);
+    copy_pieces(vocabulary, pieces, prefix);
+    for (uint32_t i = 0; i < n; i++) {
+        if (pieces[i].n == 0) continue;
+        const bool continuation = prefix.n && pieces[i].n > prefix.n && memcmp(pieces[i].bytes, prefix.bytes, prefix.n) == 0;
+        FAIL_IF(!insert(vocabulary, i, 0) || (continuation && !insert(vocabulary, i, 1)), SQZ_EFORMAT, i, "the piece '%.*s' comes twice in the vocabulary, the second time as number %u",
+                (int)(pieces[i].n > 60 ? 60 : pieces[i].n), pieces[i].bytes, i);
+    }
+    return SQZ_OK;
+fail:
+    sqzi_vocabulary_close(allocator, vocabulary);
+    return status;
+}
+
+void sqzi_vocabulary_close(const sqz_allocator *allocator, sqzi_vocabulary *vocabulary)
+{
+    sqzi_release(allocator, vocabulary->bytes, vocabulary->n_bytes);
+    sqzi_release(allocator, vocabulary->starts, (vocabulary->n + (size_t)1) * sizeof *vocabulary->starts);
+    sqzi_release(allocator, vocabulary->slots, (size_t)(vocabulary->mask + 1) * sizeof *vocabulary->slots);
+    *vocabulary = (sqzi_vocabulary){0};
+}
