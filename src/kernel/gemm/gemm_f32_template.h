@@ -141,7 +141,9 @@ static void pack_panel(const sqzk_pack_args *args, size_t column, size_t n, floa
     for (size_t j = 0; j < NR; j += V_WIDTH) {
         const size_t part = j >= n ? 0 : n - j < V_WIDTH ? n - j : V_WIDTH;
         const size_t first = (column + j) * args->n_stride;
-        if (part == V_WIDTH && args->k_stride == 1 && args->type == SQZI_F32) {
+        if (part == 0) { /* short sequences pack panels that are mostly this */
+            for (size_t p = 0; p < args->k; p++) v_store(out + p * NR + j, v_set(0.0f));
+        } else if (part == V_WIDTH && args->k_stride == 1 && args->type == SQZI_F32) {
             pack_transposed((const float *)args->source + first, args->n_stride, args->k, out + j);
         } else if (part == V_WIDTH && args->n_stride == 1) {
             for (size_t p = 0; p < args->k; p++) v_store(out + p * NR + j, load_typed(args->source, first + p * args->k_stride, args->type));
