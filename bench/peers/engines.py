@@ -74,8 +74,10 @@ class OnnxRuntimeDynamic(OnnxRuntime):
         need("onnxruntime")
         path = job.cache / job.name / name
         if not path.exists():
+            import onnx
             from onnxruntime.quantization import QuantType, quantize_dynamic
-            quantize_dynamic(str(source(job)), str(path), weight_type=QuantType.QInt8)
+            unknown_is_float = {"DefaultTensorType": onnx.TensorProto.FLOAT}  # the optimiser's own operators have no shape inference
+            quantize_dynamic(str(source(job)), str(path), weight_type=QuantType.QInt8, extra_options=unknown_is_float)
         super().__init__(job, path)
 
 

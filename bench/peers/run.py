@@ -56,7 +56,9 @@ class Job:
         return Wrapped().eval()
 
     def save_encoder(self, folder):
-        getattr(self.model, "bert", self.model).save_pretrained(folder)
+        encoder = getattr(self.model, "bert", self.model)
+        encoder.config.position_embedding_type = "absolute"  # Transformers 5 dropped it, CTranslate2's converter asks for it
+        encoder.save_pretrained(folder)
         self.tokenizer.save_model(str(folder))
         (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": true}')
 
