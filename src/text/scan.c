@@ -216,7 +216,10 @@ static sqz_status strip(scan *s, uint32_t code, sqzi_origin origin)
     uint32_t parts[SQZI_MAX_DECOMPOSITION];
     const size_t n = sqzi_unicode_decompose(code, parts);
     for (size_t i = 0; i < n; i++) {
-        if ((sqzi_unicode_property(parts[i]) & SQZI_UNICODE_REORDERS) == SQZI_UNICODE_MARK) continue;
+        if ((sqzi_unicode_property(parts[i]) & SQZI_UNICODE_REORDERS) == SQZI_UNICODE_MARK) {
+            if (sqzi_unicode_combining(parts[i]) == 0) s->run = origin.end; /* stripped, yet a starter: no run goes past it */
+            continue;
+        }
         const sqz_status status = emit_lower(s, parts[i], origin);
         if (status != SQZ_OK) return status;
         s->run = origin.end;
