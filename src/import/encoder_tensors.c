@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tensors by their names in Hugging Face's modules, into the canonical encoder's. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/half.h"
+#include "import/importer.h"
+
+void sqzi_import_note(const sqzi_importer *importer, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    if (!importer->options.note) return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    importer->options.note(importer->options.user, text);
+}
+
+static double load(const sqzi_source_tensor *t, uint64_t i)
+{
+    uint16_t half;
+    float single;
+    double number;
+    switch (t->type) {
+    case SQZI_F16: memcpy(&half, t->data + 2 * i, 2); return (double)sqzi_from_f16(half);
+    case SQZI_BF16: memcpy(&half, t->data + 2 * i, 2); return (double)sqzi_from_bf16(half);
+    case SQZI_F64: memcpy(&number, t->data + 8 * i, 8); return number;
+    default: memcpy(&single, t->data + 4 * i, 4); return (double)single;
+    }
+}
+
+/* Write a tensor in its target type, a block of numbers at a time. */
+static sqz_status emit(void *from, sqzi_file_writer *file, sqz_error *error)
+{
+    enum { BLOCK = 8192 };
+    const sqzi_source_tensor *t = from;
+    float block[BLOCK];
+    uint16_t halves[BLOCK];
+    for (uint64_t begin = 0; begin < t->n; begin += BLOCK) {
+        const size_t n = t->n - begin < BLOCK ? (size_t)(t->n - begin) : BLOCK;
+        for (size_t i = 0; i < n; i++) {
+            block[i] = (float)load(t, begin + i);
+            if (!isfinite(block[i])) return sqzi_fail(error, SQZ_ENUMERIC, begin + i, "%s: number %llu of tensor '%s' is a NaN or an infinity", t->file, (unsigned long long)(begin + i), t->name);
+            halves[i] = t->target == SQZI_F16 ? sqzi_to_f16(block[i]) : sqzi_to_bf16(block[i]);
+        }
+        const sqz_status status = t->target == SQZI_F32 ? sqzi_file_writer_put(file, block, n * sizeof *block, error) : sqzi_file_writer_put(file, halves, n * sizeof *halves, error);
+        if (status != SQZ_OK) return status;
+    }
+    return SQZ_OK;
+}
+
+/* The source's tensor, whatever old name it goes by: LayerNorm.gamma and .beta. */
+static sqzi_source_tensor *find(const sqzi_importer *m, const char *from)
+{
+    char name[256];
+    snprintf(name, sizeof name, "%s%s", m->prefix, from);
+    sqzi_source_tensor *tensor = sqzi_source_find(&m->source, name);
+    if (!tensor) tensor = sqzi_source_find(&m->source, from);
+    if (tensor) return tensor;
+    char *norm = strstr(name, "LayerNorm.");
+    if (!norm) return NULL;
+    norm += strlen("LayerNorm.");
+    const bool weight = strcmp(norm, "weight") == 0;
+    snprintf(norm, sizeof name - (size_t)(norm - name), "%s", weight ? "gamma" : "beta");
+    return sqzi_source_find(&m->source, name);
+}
+
+sqz_status sqzi_import_tensor(sqzi_importer *m, sqzi_wanted w, bool *found)
+{
+    sqzi_source_tensor *t = find(m, w.from);
+    if (found) *found = t != NULL;
+    if (!t) return w.required ? sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the tensor '%s%s' is missing", m->folder, m->prefix, w.from) : SQZ_OK;
+    const uint32_t n_dims = w.columns ? 2 : 1;
+    const bool convolution = t->n_dims == 3 && t->shape[2] == 1 && n_dims == 2;
+    if ((t->n_dims != n_dims && !convolution) || t->shape[0] != w.rows || (w.columns && t->shape[1] != w.columns))
+        return sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the tensor '%s' is [%llu%s%.0llu] in %u dimensions, [%u%s%.0u] expected", t->file, t->name, (unsigned long long)t->shape[0],
+                         t->n_dims > 1 ? ", " : "", t->n_dims > 1 ? (unsigned long long)t->shape[1] : 0, t->n_dims, w.rows, w.columns ? ", " : "", w.columns);
+    if (t->type == SQZI_I32) return sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the tensor '%s' holds integers, floats expected", t->file, t->name);
+    const uint64_t shape[] = {w.rows, w.columns};
+    t->used = true;
+    t->target = !w.weight || m->options.type == SQZ_IMPORT_F32 ? SQZI_F32 : m->options.type == SQZ_IMPORT_F16 ? SQZI_F16 : SQZI_BF16;
+    sqzi_gguf_put_tensor_by(m->writer, w.name, t->target, n_dims, shape, emit, t);
+    return SQZ_OK;
+}
+
+sqz_status sqzi_import_layer(sqzi_importer *m, const char *name, const char *from, uint32_t rows, uint32_t columns, bool required, bool *found)
+{
+    char ours[96], theirs[192];
+    bool weight = false;
+    snprintf(ours, sizeof ours, "%s.weight", name);
+    snprintf(theirs, sizeof theirs, "%s.weight", from);
+    sqz_status status = sqzi_import_tensor(m, (sqzi_wanted){ours, theirs, rows, columns, columns > 0, required}, &weight);
+    if (found) *found = weight;
+    if (status != SQZ_OK || !weight) return status;
+    snprintf(ours, sizeof ours, "%s.bias", name);
+    snprintf(theirs, sizeof theirs, "%s.bias", from);
+    return sqzi_import_tensor(m, (sqzi_wanted){ours, theirs, rows, 0, false, true}, NULL);
+}
+
+/* Names within a block: q, k, v, output, norm, up, down, norm. */
+static const char *const block_names[4][8] = {
+    [SQZI_BERT] = {"attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "intermediate.dense", "output.dense",
+                   "attention.output.LayerNorm", "output.LayerNorm"},
+    [SQZI_SQUEEZEBERT] = {"attention.query", "attention.key", "attention.value", "post_attention.conv1d", "intermediate.conv1d", "output.conv1d",
+                          "post_attention.layernorm", "output.layernorm"},
+    [SQZI_DISTILBERT] = {"attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "ffn.lin1", "ffn.lin2", "sa_layer_norm", "output_layer_norm"},
+    [SQZI_ELECTRA] = {"attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "intermediate.dense", "output.dense",
+                      "attention.output.LayerNorm", "output.LayerNorm"},
+};
+
+static sqz_status import_block(sqzi_importer *m, uint32_t i)
+{
+    static const char *const ours[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down", "attn_output_norm", "layer_output_norm"};
+    const char *const *names = block_names[m->architecture];
+    for (int j = 0; j < 8; j++) {
+        char name[64], from[160];
+        snprintf(name, sizeof name, "blk.%u.%s", (unsigned)i, ours[j]);
+        const int n = m->architecture == SQZI_DISTILBERT ? snprintf(from, sizeof from, "transformer.layer.%u.", (unsigned)i)
+                    : m->architecture == SQZI_SQUEEZEBERT ? snprintf(from, sizeof from, "encoder.layers.%u.", (unsigned)i) : snprintf(from, sizeof from, "encoder.layer.%u.", (unsigned)i);
+        snprintf(from + n, sizeof from - (size_t)n, "%s", names[j]);
+        const uint32_t rows = j == 4 ? m->ffn_width : m->width, columns = j > 5 ? 0 : (j == 5 ? m->ffn_width : m->width) / m->groups[j];
+        const sqz_status status = sqzi_import_layer(m, name, from, rows, columns, true, NULL);
+        if (status != SQZ_OK) return status;
+    }
+    return SQZ_OK;
+}
+
+/* The prefix that the file puts before the encoder's names: that of the task models, or none. */
+static void find_prefix(sqzi_importer *m)
+{
+    static const char *const prefixes[] = {[SQZI_BERT] = "bert.", [SQZI_SQUEEZEBERT] = "transformer.", [SQZI_DISTILBERT] = "distilbert.", [SQZI_ELECTRA] = "electra."};
+    char name[96];
+    snprintf(name, sizeof name, "%sembeddings.word_embeddings.weight", prefixes[m->architecture]);
+    m->prefix = sqzi_source_find(&m->source, name) ? prefixes[m->architecture] : "";
+}
+
+sqz_status sqzi_import_encoder(sqzi_importer *m)
+{
+    sqz_status status = SQZ_OK;
+    find_prefix(m);
+    TRY(sqzi_import_tensor(m, (sqzi_wanted){"token_embd.weight", "embeddings.word_embeddings.weight", m->vocabulary, m->embedding_width, true, true}, NULL));
+    TRY(sqzi_import_tensor(m, (sqzi_wanted){"position_embd.weight", "embeddings.position_embeddings.weight", m->positions, m->embedding_width, true, true}, NULL));
+    if (m->token_types) TRY(sqzi_import_tensor(m, (sqzi_wanted){"token_types.weight", "embeddings.token_type_embeddings.weight", m->token_types, m->embedding_width, true, true}, NULL));
+    TRY(sqzi_import_layer(m, "token_embd_norm", "embeddings.LayerNorm", m->embedding_width, 0, true, NULL));
+    if (m->embedding_width != m->width) TRY(sqzi_import_layer(m, "embd_output", "embeddings_project", m->width, m->embedding_width, true, NULL));
+    for (uint32_t i = 0; i < m->blocks; i++) TRY(import_block(m, i));
+fail:
+    return status;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The weights of a folder: named tensors in mapped safetensors files, and which of them have been used. */
+#ifndef SQZI_SOURCE_TENSORS_H
+#define SQZI_SOURCE_TENSORS_H
+
+#include <jansson.h>
+
+#include "base/file_map.h"
+#include "base/memory.h"
+#include "base/real.h"
+
+typedef struct sqzi_source_tensor {
+    const char *name;   /* owned by the header it was read from */
+    const char *file;
+    sqzi_type type;     /* SQZI_F32, F16, BF16, F64; SQZI_I32 stands for every integer type */
+    uint32_t n_dims;
+    uint64_t shape[4];
+    uint64_t n;
+    const unsigned char *data;
+    bool used;
+    sqzi_type target;   /* what it is written as */
+} sqzi_source_tensor;
+
+enum { SQZI_MAX_SHARDS = 1024 };
+
+typedef struct sqzi_source_shard {
+    char *path;
+    sqzi_file_map map;
+    json_t *header;
+} sqzi_source_shard;
+
+typedef struct sqzi_source {
+    const sqz_allocator *allocator;
+    sqzi_source_shard *shards;  /* [SQZI_MAX_SHARDS] */
+    uint32_t n_shards;
+    sqzi_buffer tensors;        /* sqzi_source_tensor */
+} sqzi_source;
+
+/* Map and read FOLDER's weights. Close in any case. SQZ_EIO, SQZ_EFORMAT with the file and tensor, SQZ_ELIMIT, SQZ_EUNSUPPORTED. */
+SQZ_NODISCARD sqz_status sqzi_source_open(const sqz_allocator *allocator, const char *folder, sqzi_source *source, sqz_error *error);
+void sqzi_source_close(sqzi_source *source);
+
+uint32_t sqzi_source_n(const sqzi_source *source);
+sqzi_source_tensor *sqzi_source_at(const sqzi_source *source, uint32_t i);
+/* By name; NULL when there is none. */
+sqzi_source_tensor *sqzi_source_find(const sqzi_source *source, const char *name);
+
+#endif
