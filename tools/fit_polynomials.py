@@ -7,7 +7,7 @@ Needs numpy and scipy: python3 tools/fit_polynomials.py
 """
 import numpy as np
 from numpy.polynomial import chebyshev as C
-from scipy.special import erf
+from scipy.special import erf, erfcx
 
 
 def fit(f, low, high, degree):
@@ -30,13 +30,18 @@ def horner(coefficients, t):
 
 def main():
     f32 = np.float32
-    # erf(x) = x * P(t), t = x^2/8 - 1, |x| <= 4 (erf(4) rounds to 1)
-    q = fit(lambda s: erf(np.sqrt(s)) / np.sqrt(s), 0, 16, 15)
+    # erf(x) = x + x * P(x^2), 0 <= x < 0.85; 1 - exp(Q(x)), 0.85 <= x <= 4 (erf(4) rounds to 1)
+    edge = 0.85
+    p = fit(lambda s: erf(np.sqrt(s)) / np.sqrt(s), 0, edge**2, 5)
+    near = np.poly1d(p[::-1])(np.poly1d([2 / edge**2, -1])).coef[::-1]
+    near[0] -= 1
+    q = fit(lambda x: np.log(erfcx(x)) - x * x, edge, 4, 8)
+    far = np.poly1d(q[::-1])(np.poly1d([2 / (4 - edge), -(4 + edge) / (4 - edge)])).coef[::-1]
     x = np.linspace(1e-4, 4, 2000001).astype(f32)
-    t = (x.astype(np.float64) * (x * f32(0.125)) - 1).astype(f32)
-    e = np.minimum(x * horner(q, t), f32(1))
+    below = (horner(near, x * x).astype(np.float64) * x + x).astype(f32)
+    e = np.where(x < f32(edge), below, f32(1) - np.exp(horner(far, x)))
     exact = erf(x.astype(np.float64))
-    show('ERF', q); print('// erf: largest relative error in units of 2^-24:', np.max(np.abs(e - exact) / exact) * 2**24)
+    show('ERF_NEAR', near); show('ERF_FAR', far); print('// erf: largest relative error in units of 2^-24:', np.max(np.abs(e - exact) / exact) * 2**24)
     # exp(r) = 1 + r + r^2 * P(r), |r| <= ln2/2
     h = np.log(2) / 2 * 1.0005
     p = fit(lambda r: np.where(np.abs(r) < 1e-4, 0.5 + r / 6, (np.expm1(r) - r) / np.where(r == 0, 1, r) ** 2), -h, h, 4)
