@@ -5,7 +5,7 @@
 Usage: tokenizer_strings.py DRIVER VOCABULARY_FOLDER [--text FILE.gz] [--megabytes N] [--random N] [--seed N]
 Beside tokenizer_compare.py, which takes a model file, this one builds its own descriptions: added tokens of every kind, cased and multilingual
 vocabularies, invalid UTF-8, pairs, truncation with windows, and every code point.
-DRIVER is tests/reference/tokenizer_driver.c, built: cc -std=c11 -O2 -Isrc -Iinclude tests/reference/tokenizer_driver.c build/libsqueezebert.a -lpthread -lm
+DRIVER is tests/reference/test_tokenizer_driver.c, built: cc -std=c11 -O2 -Isrc -Iinclude tests/reference/test_tokenizer_driver.c build/libsqueezebert.a -lpthread -lm
 """
 import argparse
 import codecs
