@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The record loop. Only records that could be read reach the task, so results are matched to records by counting. */
+#define _POSIX_C_SOURCE 200809L
+#include "stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "output.h"
+
+/* Progress is written at most so often. */
+enum { TERMINAL_MS = 250, LOG_MS = 5000 };
+
+typedef struct loop {
+    const cli_stream *stream;
+    sqz_input *inputs;
+    char *results;
+    uint64_t n, n_failed, n_cut;
+    int64_t shown_ms;
+} loop;
+
+uint32_t cli_offset(uint32_t code_points, uint32_t bytes)
+{
+    return cli.bytes ? bytes : code_points;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* A counter that overwrites itself on a terminal, a line now and then in a log; none where results go to the same terminal. */
+static void show_progress(loop *l, bool last)
+{
+    const bool terminal = isatty(STDERR_FILENO) != 0;
+    if (cli.progress == 1 || (terminal && isatty(STDOUT_FILENO))) return;
+    const int64_t now = now_ms();
+    if (!l->shown_ms) l->shown_ms = now - (terminal ? TERMINAL_MS : 0);
+    if (last && terminal) fputs("\r\033[K", stderr);
+    if (last || now - l->shown_ms < (terminal ? TERMINAL_MS : LOG_MS)) return;
+    fprintf(stderr, terminal ? "\r%llu records" : "%llu records\n", (unsigned long long)l->n);
+    l->shown_ms = now;
+}
+
+/* Passed fields; one that has the name of a result's key becomes input_NAME. */
+static void show_fields(const loop *l, const cli_record *record)
+{
+    for (uint32_t f = 0; f < record->n_fields; f++) {
+        const cli_field *field = &record->fields[f];
+        const size_t bytes = strlen(field->name) + 8;
+        char *name = cli_allocate(NULL, bytes), *word = cli_allocate(NULL, bytes);
+        snprintf(word, bytes, " %s ", field->name);
+        const bool taken = strstr(l->stream->keys, word) || strstr(" error code truncated ", word);
+        snprintf(name, bytes, "%s%s", taken ? "input_" : "", field->name);
+        cli_json_key(name);
+        if (field->json) cli_json_raw(field->json);
+        else cli_json_text(field->text.bytes, field->text.n_bytes);
+        free(name);
+        free(word);
+    }
+}
+
+static void show_fault(loop *l, const cli_record *record, sqz_status status, const char *text)
+{
+    l->n_failed++;
+    if (cli.strict) {
+        cli_flush_output();
+        cli_die(CLI_FAILED, "record %llu: %s", (unsigned long long)l->n, text);
+    }
+    if (!cli.json) {
+        fprintf(cli_out(), "error: ");
+        cli_print_text(text, strlen(text));
+        putc('\n', cli_out());
+        return;
+    }
+    cli_json_open('{');
+    show_fields(l, record);
+    cli_json_key("error");
+    cli_json_string(text);
+    cli_json_key("code");
+    cli_json_string(sqz_status_name(status));
+    cli_json_close('}');
+}
+
+static void show_result(loop *l, const cli_record *record, const void *result)
+{
+    const sqz_outcome *outcome = result;
+    l->n_cut += outcome->cut > 0;
+    if (!cli.json) {
+        l->stream->show_text(&record->input, result);
+        putc('\n', cli_out());
+        return;
+    }
+    cli_json_open('{');
+    show_fields(l, record);
+    l->stream->show_json(&record->input, result);
+    if (outcome->cut) {
+        cli_json_key("truncated");
+        cli_json_bool(true);
+    }
+    cli_json_close('}');
+}
+
+static void show_portion(loop *l, const cli_record *records, uint32_t n)
+{
+    const char *result = l->results;
+    for (uint32_t r = 0; r < n; r++) {
+        l->n++;
+        if (records[r].status != SQZ_OK) {
+            show_fault(l, &records[r], records[r].status, records[r].fault);
+            continue;
+        }
+        const sqz_outcome *outcome = (const void *)result;
+        if (outcome->status != SQZ_OK) show_fault(l, &records[r], outcome->status, outcome->text);
+        else show_result(l, &records[r], result);
+        result += l->stream->result_bytes;
+    }
+}
+
+static void run_portion(loop *l, const cli_record *records, uint32_t n)
+{
+    uint32_t good = 0;
+    sqz_error error = {0};
+    l->inputs = cli_allocate(l->inputs, n * sizeof *l->inputs);
+    l->results = cli_allocate(l->results, n * l->stream->result_bytes);
+    for (uint32_t r = 0; r < n; r++)
+        if (records[r].status == SQZ_OK) l->inputs[good++] = records[r].input;
+    if (good) cli_check(l->stream->run(l->inputs, good, l->results, &error), &error);
+    show_portion(l, records, n);
+    cli_flush_output();
+}
+
+int cli_run_stream(const cli_stream *stream)
+{
+    loop l = {.stream = stream};
+    cli_record *records;
+    cli_records_open(stream->reading);
+    for (uint32_t n; (n = cli_records_next(&records)) > 0;) {
+        run_portion(&l, records, n);
+        show_progress(&l, false);
+    }
+    show_progress(&l, true);
+    cli_records_close();
+    free(l.inputs);
+    free(l.results);
+    if (l.n_cut) cli_say("%llu of %llu texts were cut to the maximal length", (unsigned long long)l.n_cut, (unsigned long long)l.n);
+    if (l.n_failed) cli_say("%llu of %llu records failed", (unsigned long long)l.n_failed, (unsigned long long)l.n);
+    return l.n_failed ? CLI_FAILED : CLI_DONE;
+}

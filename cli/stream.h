@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop of every verb that reads records: portions in, results out in order, error records in their place, counts on stderr. */
+#ifndef CLI_STREAM_H
+#define CLI_STREAM_H
+
+#include "records.h"
+
+/* What a verb adds to the loop. Results are structs that begin with an sqz_outcome.
+ *
+ *   run        fill results [n] for inputs [n]
+ *   show_json  write the result's keys; the object is open, passed fields are written already
+ *   show_text  write the result as part of one line, without the newline
+ *   keys       the result's keys with a blank before and behind each, so that a passed field of the same name can be renamed
+ */
+typedef struct cli_stream {
+    cli_reading reading;
+    size_t result_bytes;
+    const char *keys;
+    sqz_status (*run)(const sqz_input *inputs, uint32_t n, void *results, sqz_error *error);
+    void (*show_json)(const sqz_input *input, const void *result);
+    void (*show_text)(const sqz_input *input, const void *result);
+} cli_stream;
+
+/* Returns the exit code. */
+int cli_run_stream(const cli_stream *stream);
+
+/* [begin, end) in code points, or in bytes with --bytes. */
+uint32_t cli_offset(uint32_t code_points, uint32_t bytes);
+
+#endif
