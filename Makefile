@@ -2,6 +2,7 @@
 # A thin front on CMake.
 #
 #   make                   build/squeezebert and the libraries
+#   make demo              installs what is missing, builds, gets a real model and searches a text file by meaning
 #   make check             installs what is missing, builds with the tests, runs them
 #   make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer, and the threads under ThreadSanitizer
 #   make check-clang       the tests built by clang
@@ -18,6 +19,11 @@ configure:
 
 dependencies:
 	@tools/install_dependencies.sh
+
+demo:
+	@tools/install_dependencies.sh python3-pip
+	@$(MAKE) --no-print-directory all
+	@tools/demo.sh $(BUILD)
 
 check: dependencies
 	@cmake -S . -B $(BUILD)/check -DSQZ_TESTS=ON -DSQZ_WERROR=ON $(CMAKE_FLAGS)
@@ -43,4 +49,4 @@ install: all
 clean:
 	@rm -rf $(BUILD)
 
-.PHONY: all configure dependencies check check-sanitize check-clang install clean
+.PHONY: all configure dependencies demo check check-sanitize check-clang install clean

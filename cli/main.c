@@ -29,8 +29,6 @@ static int run_help(int argc, char **argv)
 static int run_verb(const cli_verb *verb, int argc, char **argv)
 {
     const uint32_t n = cli_read_options(verb, argc, argv);
-    if (n < verb->least || n > verb->most)
-        cli_die(CLI_USAGE, "%u arguments; usage: squeezebert %s [OPTIONS] %s", n, verb->name, verb->arguments);
     const int code = verb->run(argv, n);
     cli_commit_output();
     cli_close();

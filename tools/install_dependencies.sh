@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian or Ubuntu packages that are missing, and says which; does nothing where all are there.
+# Installs the Debian or Ubuntu packages that are missing, and says which; does nothing where all are there. More packages may be named.
 set -euo pipefail
 
-packages=(gcc make cmake pkg-config libc6-dev libjansson-dev zlib1g-dev libcmocka-dev python3)
+packages=(gcc make cmake pkg-config libc6-dev libjansson-dev zlib1g-dev libcmocka-dev python3 "$@")
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

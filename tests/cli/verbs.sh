@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Every verb on tiny models made here: what it prints, how it ends, what it says of bad input. usage: verbs.sh PROGRAM
+set -u
+program=$1
+here=$(cd "$(dirname "$0")" && pwd)
+command -v python3 >/dev/null || { echo "skipped: python3 is needed to make the models"; exit 77; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+# expect CODE PATTERN ARGUMENTS...: stdin goes to the program; stdout and stderr together must hold the pattern (an extended regular expression)
+expect() {
+  local code=$1 pattern=$2
+  shift 2
+  local out
+  out=$("$program" "$@" 2>&1)
+  local got=$?
+  if [ "$got" -ne "$code" ] || ! grep -Eq -- "$pattern" <<<"$out"; then
+    echo "FAILED: squeezebert $*"
+    echo "  exit $got ($code expected), output without '$pattern':"
+    sed 's/^/    /' <<<"$out" | head -5
+    failed=1
+  fi
+}
+
+make() { python3 "$here/make_folder.py" "$work/folder-$2" "$1" ${3:+"$3"}; }
+
+for pair in BertModel:bare BertForSequenceClassification:nli SqueezeBertForSequenceClassification:squeeze BertForTokenClassification:ner BertForQuestionAnswering:qa BertForMaskedLM:mask; do
+  make "${pair%%:*}" "${pair##*:}"
+  expect 0 "wrote" import "$work/folder-${pair##*:}" -o "$work/${pair##*:}.gguf" </dev/null
+  expect 0 '"ok":true' verify "$work/${pair##*:}.gguf" --json </dev/null
+done
+expect 0 "wrote" import "$work/folder-nli" -o "$work/nli16.gguf" --dtype bf16 </dev/null
+
+expect 0 '"width":24' info "$work/squeeze.gguf" --json </dev/null
+expect 0 'attn_v.weight +F32 \[24, 8\]' info "$work/squeeze.gguf" --tensors </dev/null
+expect 0 '"ids":\[2,6,8,9,1,3\],"tokens":\["\[CLS\]","good","film","##s","\[UNK\]","\[SEP\]"\],"types":\[0,0,0,0,0,0\],"offsets":\[\[0,0\],\[0,4\],\[5,9\],\[9,10\],\[11,12\],\[0,0\]\]' \
+  tokenize "$work/bare.gguf" --json <<<"Good films 7"
+expect 0 '\[0,3\]' tokenize "$work/bare.gguf" --json --bytes <<<"7ß"
+expect 0 '"label":"(contradiction|neutral|entailment)","score":.*"scores":.*"logits":\[' classify "$work/nli.gguf" --json --logits <<<"good film"
+expect 0 '"label":null' classify "$work/nli.gguf" --json --threshold 1 <<<"good film"
+expect 0 '^\{"label":"a"' zero-shot "$work/nli.gguf" --json --labels a <<<"good film"
+expect 0 '"embedding":\[' embed "$work/bare.gguf" --json <<<"good film"
+expect 0 '"embeddings":\[\[' embed "$work/bare.gguf" --json --pool none <<<"good film"
+expect 0 '^1\.000000$' similarity "$work/bare.gguf" <<<$'good film\tgood film'
+expect 0 '"entities":\[.*"logits":\[\[' ner "$work/ner.gguf" --json --logits <<<"good film"
+expect 0 '"answers":\[\{"answer":"[a-z ]+","score"' qa "$work/qa.gguf" --json <<<$'good film\tthe bad film'
+expect 0 '"masks":\[\{"candidates":\[\{"token":' fill-mask "$work/mask.gguf" --json <<<"the [MASK] film"
+expect 0 '"median_ms":.*"min_ms":.*"tokens_per_s":' bench "$work/nli.gguf" -b 2 -l 8 -t 1 -n 3 --json </dev/null
+expect 0 'kernel f32' doctor </dev/null
+printf 'the good film\nthe bad films\n' >"$work/lines.txt"
+expect 0 '1\.000  the bad films' search "$work/bare.gguf" --file "$work/lines.txt" -k 1 <<<"the bad films"
+printf 'good\nbad\n' | "$program" embed "$work/bare.gguf" -o "$work/vectors.npy" || failed=1
+[ "$(head -c 6 "$work/vectors.npy" | tail -c 5)" = NUMPY ] && [ "$(wc -c <"$work/vectors.npy")" -eq $((128 + 2 * 24 * 4)) ] || { echo "FAILED: embed -o"; failed=1; }
+
+# the same answers one by one and together, and with other threads
+printf 'good film\nthe bad film .\n%s\n' "$(printf 'a%.0s' {1..30})" >"$work/three.txt"
+"$program" classify "$work/squeeze.gguf" --json --logits -t 2 <"$work/three.txt" >"$work/together"
+while IFS= read -r line; do "$program" classify "$work/squeeze.gguf" --json --logits -t 1 <<<"$line"; done <"$work/three.txt" >"$work/alone"
+cmp -s "$work/together" "$work/alone" || { echo "FAILED: other bits alone than together"; failed=1; }
+
+# errors of a record stand in its place
+expect 1 '"error":".*","code":"SQZ_EINVAL"' fill-mask "$work/mask.gguf" --json <<<"no mask here"
+expect 1 '"code":"SQZ_ETOOLONG"' classify "$work/nli.gguf" --json --long error <<<"$(printf 'a %.0s' {1..60})"
+expect 0 '"truncated":true' classify "$work/nli.gguf" --json <<<"$(printf 'a %.0s' {1..60})"
+# of the command line, of files
+expect 2 "there is no verb 'nonsense'" nonsense </dev/null
+expect 2 "unknown or ambiguous option" info "$work/bare.gguf" --nonsense </dev/null
+expect 2 "too few arguments: give MODEL" info </dev/null
+expect 2 "sequence classification head" classify "$work/bare.gguf" <<<"x"
+expect 3 "no/such.gguf" info no/such.gguf </dev/null
+expect 3 "not a model file" info "$work/lines.txt" </dev/null
+expect 3 "config.json" import "$work" -o "$work/never.gguf" </dev/null
+for fault in "missing:is missing" "extra:rotary.weight' belongs to no part" "shape:\[41, 24\]" "overlap:overlap" "huge:no size|shape needs|claims" "deep:model.safetensors" "nan:NaN" "activation:'swish'" "truncated:claims"; do
+  make BertForSequenceClassification "${fault%%:*}" "${fault%%:*}"
+  expect 3 "${fault#*:}" import "$work/folder-${fault%%:*}" -o "$work/never.gguf" </dev/null
+done
+[ ! -e "$work/never.gguf" ] && [ ! -e "$work/never.gguf.unverified" ] || { echo "FAILED: a refused import left a file"; failed=1; }
+exit $failed
