@@ -237,6 +237,11 @@ static sqz_status scan_code(scan *s, size_t at, size_t end, size_t *next)
     const uint8_t property = sqzi_unicode_property(code);
     const sqzi_origin origin = {(uint32_t)at, (uint32_t)(at + length), s->code};
     *next = at + length;
+    if (!(property & ~SQZI_UNICODE_WORD) && !s->whole) { /* a letter that stays as it is: most of them */
+        s->code++;
+        s->run = at + length;
+        return append(s, code, origin);
+    }
     if (t->clean_text && property & SQZI_UNICODE_DROP) {
         s->code++;
         return SQZ_OK;
