@@ -25,7 +25,8 @@ typedef struct sqz_import_options {
 /* Read a folder with config.json, weights and tokenizer, and write one model file.
  *
  *   folder   config.json of model_type bert, squeezebert, distilbert or electra, with any of their heads;
- *            model.safetensors, whole or in the parts of model.safetensors.index.json (F32, F16, BF16, F64);
+ *            model.safetensors, whole or in the parts of model.safetensors.index.json (F32, F16, BF16, F64), or where there is none
+ *            pytorch_model.bin (a zip file or the older row of pickles), whole or in the parts of pytorch_model.bin.index.json;
  *            tokenizer.json, or vocab.txt with tokenizer_config.json;
  *            and where they are there modules.json, 1_Pooling, sentence_bert_config.json and config_sentence_transformers.json (pooling,
  *            normalisation, length, prompts)

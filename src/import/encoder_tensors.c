@@ -19,8 +19,17 @@ void sqzi_import_note(const sqzi_importer *importer, const char *format, ...)
     importer->options.note(importer->options.user, text);
 }
 
+/* Where number i in row order lies. */
+static uint64_t place_of(const sqzi_source_tensor *t, uint64_t i)
+{
+    uint64_t place = 0;
+    for (uint32_t d = t->n_dims; d-- > 0; i /= t->shape[d]) place += i % t->shape[d] * t->stride[d];
+    return place;
+}
+
 static double load(const sqzi_source_tensor *t, uint64_t i)
 {
+    if (t->strided) i = place_of(t, i);
     uint16_t half;
     float single;
     double number;

@@ -75,12 +75,11 @@ static sqz_status check_overlap(sqzi_source_tensor *tensors, size_t n, sqz_error
     return SQZ_OK;
 }
 
-static sqz_status read_shard(sqzi_source *source, sqzi_source_shard *shard, sqz_error *error)
+static sqz_status read_safetensors(sqzi_source *source, sqzi_source_shard *shard, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     uint64_t length = 0;
     const size_t before = source->tensors.used;
-    TRY(sqzi_file_map_open(shard->path, &shard->map, error));
     FAIL_IF(shard->map.bytes < 8, SQZ_EFORMAT, 0, "%s: %zu bytes, a safetensors file begins with 8 bytes of header length", shard->path, shard->map.bytes);
     for (int i = 7; i >= 0; i--) length = length << 8 | shard->map.data[i];
     FAIL_IF(length > MAX_HEADER || length > shard->map.bytes - 8, SQZ_EFORMAT, 0, "%s: a header of %" PRIu64 " bytes in a file of %zu (at most %d are read)", shard->path, length, shard->map.bytes, MAX_HEADER);
@@ -101,6 +100,14 @@ fail:
     return status;
 }
 
+static sqz_status read_shard(sqzi_source *source, sqzi_source_shard *shard, sqz_error *error)
+{
+    const size_t n = strlen(shard->path);
+    const sqz_status status = sqzi_file_map_open(shard->path, &shard->map, error);
+    if (status != SQZ_OK) return status;
+    return n > 4 && strcmp(shard->path + n - 4, ".bin") == 0 ? sqzi_source_read_archive(source, shard, error) : read_safetensors(source, shard, error);
+}
+
 static sqz_status add_shard(sqzi_source *source, const char *folder, const char *name, sqz_error *error)
 {
     char path[SQZI_JSON_PATH];
@@ -118,15 +125,15 @@ static sqz_status add_shard(sqzi_source *source, const char *folder, const char 
 }
 
 /* The files that an index names, each once. A name must stay in the folder. */
-static sqz_status add_indexed(sqzi_source *source, const char *folder, const json_t *index, sqz_error *error)
+static sqz_status add_indexed(sqzi_source *source, const char *folder, const char *index_name, const json_t *index, sqz_error *error)
 {
     json_t *map = json_object_get(index, "weight_map"), *file;
     const char *name;
-    if (!json_is_object(map)) return sqzi_fail(error, SQZ_EFORMAT, 0, "%s/model.safetensors.index.json: 'weight_map' is missing", folder);
+    if (!json_is_object(map)) return sqzi_fail(error, SQZ_EFORMAT, 0, "%s/%s: 'weight_map' is missing", folder, index_name);
     json_object_foreach(map, name, file)
     {
         const char *text = json_string_value(file);
-        if (!text || strchr(text, '/') || strcmp(text, "..") == 0) return sqzi_fail(error, SQZ_EFORMAT, 0, "%s/model.safetensors.index.json: tensor '%s' is in no file of this folder", folder, name);
+        if (!text || strchr(text, '/') || strcmp(text, "..") == 0) return sqzi_fail(error, SQZ_EFORMAT, 0, "%s/%s: tensor '%s' is in no file of this folder", folder, index_name, name);
         const sqz_status status = add_shard(source, folder, text, error);
         if (status != SQZ_OK) return status;
         if (!sqzi_source_find(source, name)) return sqzi_fail(error, SQZ_EFORMAT, 0, "%s/%s: the tensor '%s', which the index places there, is missing", folder, text, name);
@@ -134,21 +141,30 @@ static sqz_status add_indexed(sqzi_source *source, const char *folder, const jso
     return SQZ_OK;
 }
 
+/* The first that is there of: one file or the files of an index, safetensors before PyTorch archives. */
+static sqz_status add_files(sqzi_source *source, const char *folder, sqz_error *error)
+{
+    static const char *const whole[] = {"model.safetensors", "pytorch_model.bin"}, *const indexed[] = {"model.safetensors.index.json", "pytorch_model.bin.index.json"};
+    for (int i = 0; i < 2; i++) {
+        char path[SQZI_JSON_PATH];
+        json_t *index = NULL;
+        sqz_status status = sqzi_join_path(folder, whole[i], path, error);
+        if (status != SQZ_OK) return status;
+        if (sqzi_file_exists(path)) return add_shard(source, folder, whole[i], error);
+        status = sqzi_json_load(folder, indexed[i], false, &index, error);
+        if (status == SQZ_OK && !index) continue;
+        if (status == SQZ_OK) status = add_indexed(source, folder, indexed[i], index, error);
+        json_decref(index);
+        return status;
+    }
+    return sqzi_fail(error, SQZ_EIO, 0, "%s holds neither model.safetensors nor pytorch_model.bin, nor an index of their parts", folder);
+}
+
 sqz_status sqzi_source_open(const sqz_allocator *allocator, const char *folder, sqzi_source *source, sqz_error *error)
 {
-    sqz_status status = SQZ_OK;
-    json_t *index = NULL;
-    char path[SQZI_JSON_PATH];
     *source = (sqzi_source){.allocator = allocator, .tensors = {.allocator = allocator, .limit = 64 << 20}};
     source->shards = sqzi_allocate_zeroed(allocator, SQZI_MAX_SHARDS, sizeof *source->shards);
-    FAIL_IF(!source->shards, SQZ_ENOMEM, 0, "no memory for a list of files");
-    TRY(sqzi_json_load(folder, "model.safetensors.index.json", false, &index, error));
-    TRY(sqzi_join_path(folder, "model.safetensors", path, error));
-    if (index && !sqzi_file_exists(path)) TRY(add_indexed(source, folder, index, error));
-    else TRY(add_shard(source, folder, "model.safetensors", error));
-fail:
-    json_decref(index);
-    return status;
+    return source->shards ? add_files(source, folder, error) : sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a list of files");
 }
 
 void sqzi_source_close(sqzi_source *source)
@@ -157,9 +173,10 @@ void sqzi_source_close(sqzi_source *source)
         sqzi_source_shard *shard = &source->shards[i];
         sqzi_file_map_close(&shard->map);
         json_decref(shard->header);
+        if (shard->names) sqzi_release(source->allocator, shard->names, shard->n_names);
         sqzi_release(source->allocator, shard->path, strlen(shard->path) + 1);
     }
-    sqzi_release(source->allocator, source->shards, SQZI_MAX_SHARDS * sizeof *source->shards);
+    if (source->shards) sqzi_release(source->allocator, source->shards, SQZI_MAX_SHARDS * sizeof *source->shards);
     sqzi_buffer_free(&source->tensors);
 }
 
