@@ -7,7 +7,7 @@ Needs numpy and scipy: python3 tools/fit_polynomials.py
 """
 import numpy as np
 from numpy.polynomial import chebyshev as C
-from scipy.special import erf, erfcx
+from scipy.special import log_ndtr, ndtr
 
 
 def fit(f, low, high, degree):
@@ -15,6 +15,21 @@ def fit(f, low, high, degree):
     nodes = np.cos(np.pi * (np.arange(4096) + 0.5) / 4096)
     x = low + (nodes + 1) * (high - low) / 2
     return C.cheb2poly(C.chebfit(nodes, f(x), degree))
+
+
+def least_largest(f, weight, low, high, degree):
+    """As fit, but with the least largest weighted error: least squares whose weights grow where the error is large (Lawson)."""
+    nodes = np.cos(np.pi * (np.arange(3000) + 0.5) / 3000)
+    x = low + (nodes + 1) * (high - low) / 2
+    basis, y, w, share, best = C.chebvander(nodes, degree), f(x), weight(x), np.full(3000, 1 / 3000), (np.inf, None)
+    for _ in range(400):
+        scale = np.sqrt(share) * w
+        c = np.linalg.lstsq(basis * scale[:, None], y * scale, rcond=None)[0]
+        error = np.abs(basis @ c - y) * w
+        best = min(best, (error.max(), tuple(c)))
+        share *= error + 1e-30
+        share /= share.sum()
+    return C.cheb2poly(np.array(best[1]))
 
 
 def show(name, coefficients):
@@ -30,18 +45,20 @@ def horner(coefficients, t):
 
 def main():
     f32 = np.float32
-    # erf(x) = x + x * P(x^2), 0 <= x < 0.85; 1 - exp(Q(x)), 0.85 <= x <= 4 (erf(4) rounds to 1)
-    edge = 0.85
-    p = fit(lambda s: erf(np.sqrt(s)) / np.sqrt(s), 0, edge**2, 5)
-    near = np.poly1d(p[::-1])(np.poly1d([2 / edge**2, -1])).coef[::-1]
-    near[0] -= 1
-    q = fit(lambda x: np.log(erfcx(x)) - x * x, edge, 4, 8)
-    far = np.poly1d(q[::-1])(np.poly1d([2 / (4 - edge), -(4 + edge) / (4 - edge)])).coef[::-1]
-    x = np.linspace(1e-4, 4, 2000001).astype(f32)
-    below = (horner(near, x * x).astype(np.float64) * x + x).astype(f32)
-    e = np.where(x < f32(edge), below, f32(1) - np.exp(horner(far, x)))
-    exact = erf(x.astype(np.float64))
-    show('ERF_NEAR', near); show('ERF_FAR', far); print('// erf: largest relative error in units of 2^-24:', np.max(np.abs(e - exact) / exact) * 2**24)
+    # erfc(x/sqrt2) = 2^Q(x), 0 <= x <= 5.7, and 2^r = P(r), |r| <= 1/2: what counts is the absolute error of erfc, the relative one of 2^r
+    edge = 5.7
+    q = least_largest(lambda x: log_ndtr(-x) / np.log(2) + 1, lambda x: np.log(2) * 2 * ndtr(-x), 0, edge, 8)
+    q = np.poly1d(q[::-1])(np.poly1d([2 / edge, -1])).coef[::-1]
+    p = least_largest(np.exp2, lambda r: np.exp2(-r), -0.5, 0.5, 5) * 2.0 ** np.arange(6)
+    x = np.linspace(-8, 8, 4000001).astype(f32)
+    size = np.minimum(np.abs(x), f32(edge))
+    e = horner(q, size)
+    n = np.round(e)
+    e = np.ldexp(horner(p, e - n), n.astype(int)).astype(f32)
+    y = (np.maximum(x, 0).astype(np.float64) - (size * f32(0.5)).astype(np.float64) * e).astype(f32)
+    wide = x.astype(np.float64)
+    error = np.abs(y - wide * ndtr(wide)) / np.maximum(1, np.abs(wide))
+    show('LOG2_ERFC', q); show('EXP2', p); print('// GELU: largest error in units of 2^-24 max(1, |x|):', np.max(error) * 2**24)
     # exp(r) = 1 + r + r^2 * P(r), |r| <= ln2/2
     h = np.log(2) / 2 * 1.0005
     p = fit(lambda r: np.where(np.abs(r) < 1e-4, 0.5 + r / 6, (np.expm1(r) - r) / np.where(r == 0, 1, r) ** 2), -h, h, 4)

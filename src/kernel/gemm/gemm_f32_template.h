@@ -10,11 +10,12 @@
 #include "base/cpu.h"
 #include "base/half.h"
 #include "kernel/gemm/gemm_f32_block.h"
-#include "kernel/gemm/tile_epilogue.h"
 
 #include <string.h>
 
 enum { MR = 6, NR = TILE_VECTORS * V_WIDTH };
+
+#include "kernel/gemm/tile_target.h"
 
 #if TILE_VECTORS == 4
 #define COLUMNS_3_4(X, i) X(i, 2) X(i, 3)
@@ -24,8 +25,9 @@ enum { MR = 6, NR = TILE_VECTORS * V_WIDTH };
 #define COLUMNS(X, i) X(i, 0) X(i, 1) COLUMNS_3_4(X, i)
 #define ROWS(X) COLUMNS(X, 0) COLUMNS(X, 1) COLUMNS(X, 2) COLUMNS(X, 3) COLUMNS(X, 4) COLUMNS(X, 5)
 
-/* rows and vectors are constants of each instantiation: what they exclude is not compiled. */
-static inline __attribute__((always_inline)) void tile(size_t rows, size_t vectors, size_t k, const float *a, size_t lda, const float *b, float *c, size_t ldc, uint32_t beta)
+/* One block of k: to = (sums +) product + bias + residual, where sums [MR][NR] are those of the blocks before, if any.
+ * rows and vectors are constants of each instantiation: what they exclude is not compiled. */
+static inline __attribute__((always_inline)) void tile(size_t rows, size_t vectors, size_t k, const float *a, size_t lda, const float *b, const float *sums, const target *to)
 {
 #define DECLARE(i, j) vec c##i##j = v_set(0.0f);
     ROWS(DECLARE)
@@ -49,23 +51,27 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t vecto
 #undef MULTIPLY
     }
 #define ADD(i, j) \
-    if (i < rows && j < vectors) c##i##j = v_add(v_load(c + i * ldc + j * V_WIDTH), c##i##j);
-    if (beta) {
+    if (i < rows && j < vectors) c##i##j = v_add(v_load(sums + i * NR + j * V_WIDTH), c##i##j);
+    if (sums) {
         ROWS(ADD)
     }
 #undef ADD
-#define END(i, j) \
-    if (i < rows && j < vectors) v_store(c + i * ldc + j * V_WIDTH, c##i##j);
+    float *out = to->out;
+    const float *bias = to->bias, *residual = to->residual;
+    const size_t ldo = to->ldo, ldr = to->ldr;
+#define END(i, j)                \
+    if (i < rows && j < vectors) \
+        v_store(out + i * ldo + j * V_WIDTH, v_add(v_add(c##i##j, v_load(bias + j * V_WIDTH)), v_load(residual + i * ldr + j * V_WIDTH)));
     ROWS(END)
 #undef END
 }
 
 /* The same for numbers known at run time only. */
-static void tile_of(size_t rows, size_t vectors, size_t k, const float *a, size_t lda, const float *b, float *c, size_t ldc, uint32_t beta)
+static void tile_of(size_t rows, size_t vectors, size_t k, const float *a, size_t lda, const float *b, const float *sums, const target *to)
 {
     switch (rows * 4 + vectors - 1) {
 #define CASE(r, v) \
-    case (r) * 4 + (v) - 1: tile(r, v, k, a, lda, b, c, ldc, beta); break;
+    case (r) * 4 + (v) - 1: tile(r, v, k, a, lda, b, sums, to); break;
 #if TILE_VECTORS == 4
 #define CASES(r) CASE(r, 1) CASE(r, 2) CASE(r, 3) CASE(r, 4)
 #else
@@ -77,33 +83,20 @@ static void tile_of(size_t rows, size_t vectors, size_t k, const float *a, size_
     }
 }
 
-/* The tile over all of k, block by block. */
-static void tile_blocks(size_t rows, size_t vectors, size_t k, const float *a, size_t lda, const float *b, float *c, size_t ldc, uint32_t beta)
-{
-    for (size_t begin = 0; begin < k; begin += GEMM_F32_BLOCK, beta = 1) {
-        const size_t part = k - begin < GEMM_F32_BLOCK ? k - begin : GEMM_F32_BLOCK;
-        tile_of(rows, vectors, part, a + begin, lda, b + begin * NR, c, ldc, beta);
-    }
-}
-
-/* One tile of rows x n. A whole tile without epilogue goes straight to c; else it passes through a buffer that keeps residual and c apart. */
+/* One tile of rows x n, block by block: the sums between stay in a buffer, as the residual may be c. */
 static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t column, size_t n, const float *b)
 {
-    const float *a = (const float *)args->a + row * (args->lda / sizeof(float));
-    float *c = args->c + row * args->ldc + column;
-    const size_t lda = args->lda / sizeof(float), vectors = (n + V_WIDTH - 1) / V_WIDTH;
-    if (!args->epilogue && n % V_WIDTH == 0) {
-        tile_blocks(rows, vectors, args->k, a, lda, b, c, args->ldc, args->beta);
-        return;
-    }
     float buffer[MR * NR] __attribute__((aligned(64)));
-    if (args->beta)
-        for (size_t i = 0; i < rows; i++) {
-            memset(buffer + i * NR, 0, NR * sizeof *buffer);
-            memcpy(buffer + i * NR, c + i * args->ldc, n * sizeof *buffer);
-        }
-    tile_blocks(rows, vectors, args->k, a, lda, b, buffer, NR, args->beta);
-    finish_tile(buffer, NR, rows, n, args->epilogue, row, column, c, args->ldc);
+    const size_t lda = args->lda / sizeof(float), vectors = (n + V_WIDTH - 1) / V_WIDTH;
+    const float *a = (const float *)args->a + row * lda, *sums = NULL;
+    const target between = {buffer, nothing, nothing, NR, 0};
+    target to;
+    const bool direct = direct_target(args, row, column, n, buffer, &to);
+    for (size_t begin = 0; begin < args->k; begin += GEMM_F32_BLOCK, sums = buffer) {
+        const size_t left = args->k - begin, part = left < GEMM_F32_BLOCK ? left : GEMM_F32_BLOCK;
+        tile_of(rows, vectors, part, a + begin, lda, b + begin * NR, sums, part == left ? &to : &between);
+    }
+    if (!direct) finish_buffer(args, buffer, row, rows, column, n);
 }
 
 static void run(const sqzk_gemm_args *args)

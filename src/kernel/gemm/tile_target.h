@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where the numbers of a finished tile go from their registers: to c with bias and residual, or to a buffer where more has to be done to them. Shared
- * by the s8 and bf16 templates. Included after vector_<isa>.h, with TILE_VECTORS, MR and NR defined. */
+ * by the gemm templates. Included after vector_<isa>.h, with TILE_VECTORS, MR and NR defined. */
 #ifndef SQZK_TILE_TARGET_H
 #define SQZK_TILE_TARGET_H
 
