@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _POSIX_C_SOURCE 200809L
+/* Hidden states and logits against Transformers in float64: every folder of tests/golden/models is imported and run at every level this CPU has. The
+ * expected numbers and their tolerances are made, and derived, by tests/reference/make_golden.py. */
+#include <math.h>
+#include <squeezebert/import.h>
+#include <squeezebert/session.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "support/test.h"
+
+static const char *const names[] = {"squeezebert-sequence", "squeezebert-masked", "squeezebert-token", "bert-sequence", "bert-question", "bert-choice", "bert-masked",
+                                    "distilbert-sequence", "distilbert-masked", "electra-sequence", "electra-masked", "electra-token"};
+static const char *const levels[] = {"portable", "avx2", "avx512", "neon"};
+
+enum { MAX_BYTES = 1 << 16 };
+
+/* What golden.bin holds; hidden and logits lie in `values`. */
+typedef struct golden {
+    float values[MAX_BYTES / 4];
+    uint32_t n_sequences, n_tokens, width, rows, classes;
+    uint32_t first[8], ids[64];
+    uint8_t types[64];
+    double tolerance[2];
+    const float *hidden, *logits;
+} golden;
+
+static const unsigned char *take(const unsigned char *from, void *to, size_t n)
+{
+    memcpy(to, from, n);
+    return from + n;
+}
+
+static void read_golden(const char *name, golden *g)
+{
+    char path[256];
+    unsigned char raw[MAX_BYTES];
+    uint32_t head[5];
+    snprintf(path, sizeof path, "tests/golden/models/%s/golden.bin", name);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    const size_t n = fread(raw, 1, sizeof raw, file);
+    fclose(file);
+    assert_true(n > sizeof head);
+    const unsigned char *at = take(raw, head, sizeof head);
+    g->n_sequences = head[0];
+    g->n_tokens = head[1];
+    g->width = head[2];
+    g->rows = head[3];
+    g->classes = head[4];
+    assert_true(g->n_sequences < 8 && g->n_tokens <= 64);
+    at = take(at, g->first, (g->n_sequences + 1) * sizeof *g->first);
+    at = take(at, g->ids, g->n_tokens * sizeof *g->ids);
+    at = take(at, g->types, g->n_tokens) + (4 - g->n_tokens % 4) % 4;
+    at = take(at, g->tolerance, sizeof g->tolerance);
+    const size_t n_hidden = (size_t)g->n_tokens * g->width, n_logits = (size_t)g->rows * g->classes;
+    assert_int_equal(n - (size_t)(at - raw), (n_hidden + n_logits) * sizeof(float));
+    memcpy(g->values, at, (n_hidden + n_logits) * sizeof(float));
+    g->hidden = g->values;
+    g->logits = g->hidden + n_hidden;
+}
+
+static double largest_difference(const float *got, const float *expected, size_t n)
+{
+    double largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double difference = fabs((double)got[i] - (double)expected[i]);
+        if (!(difference <= largest)) largest = difference; /* a NaN counts */
+    }
+    return largest;
+}
+
+static void compare(const char *name, const char *level, sqz_model *model, const golden *g)
+{
+    sqz_error error = {0};
+    sqz_session *session = NULL;
+    float hidden[64 * 32], logits[64 * 64];
+    assert_true(g->width <= 32 && g->classes <= 64);
+    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){g->n_tokens, g->n_sequences, 0}, &session, &error), &error);
+    const sqz_batch batch = {g->n_sequences, g->first, g->ids, sqz_model_get_info(model)->n_token_types ? g->types : NULL};
+    sqzt_assert_ok(sqz_encode(session, &batch, hidden, g->width, &error), &error);
+    sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, logits, g->classes, &error), &error);
+    const double off[2] = {largest_difference(hidden, g->hidden, (size_t)g->n_tokens * g->width), largest_difference(logits, g->logits, (size_t)g->rows * g->classes)};
+    printf("%-22s %-9s hidden %.1e of %.1e, logits %.1e of %.1e\n", name, level, off[0], g->tolerance[0], off[1], g->tolerance[1]);
+    for (int i = 0; i < 2; i++)
+        if (!(off[i] <= g->tolerance[i])) fail_msg("%s at %s: %s are off by %g, the tolerance is %g", name, level, i ? "logits" : "hidden states", off[i], g->tolerance[i]);
+    sqz_session_close(session);
+}
+
+static void transformers_in_float64_agrees(void **state)
+{
+    (void)state;
+    golden *g = malloc(sizeof *g);
+    assert_non_null(g);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char folder[256], path[] = "/tmp/sqz-golden-XXXXXX";
+        const int file = mkstemp(path);
+        assert_true(file >= 0);
+        snprintf(folder, sizeof folder, "tests/golden/models/%s", names[i]);
+        read_golden(names[i], g);
+        for (size_t j = 0; j < sizeof levels / sizeof *levels; j++) {
+            sqz_error error = {0};
+            sqz_context *context = NULL;
+            sqz_model *model = NULL;
+            sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1, .cpu = levels[j]}, &context, &error), &error);
+            if (j == 0) sqzt_assert_ok(sqz_import(context, folder, path, NULL, &error), &error);
+            sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
+            compare(names[i], levels[j], model, g);
+            sqz_model_close(model);
+            sqz_context_close(context);
+        }
+        remove(path);
+    }
+    free(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(transformers_in_float64_agrees)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
