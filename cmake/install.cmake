@@ -25,6 +25,9 @@ install(TARGETS ${SQZ_INSTALLED} EXPORT squeezebertTargets)
 install(EXPORT squeezebertTargets NAMESPACE squeezebert:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/squeezebert)
 if(TARGET squeezebert_program)
   install(TARGETS squeezebert_program)
+  if(TARGET squeezebert_man)
+    install(FILES ${PROJECT_BINARY_DIR}/squeezebert.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  endif()
 endif()
 
 file(WRITE ${PROJECT_BINARY_DIR}/squeezebertConfig.cmake
