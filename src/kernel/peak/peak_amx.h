@@ -8,7 +8,7 @@
 #include "base/cpu.h"
 #include "kernel/peak/peak.h"
 
-#ifndef __AMX_TILE__
+#if !defined(__AMX_TILE__) && !defined(__AMXTILE__) /* gcc's name, clang's */
 #error "compile this file with AMX"
 #endif
 
