@@ -84,6 +84,37 @@ typedef struct sqz_embed_options {
 } sqz_embed_options;
 SQZ_API SQZ_NODISCARD sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch, const sqz_embed_options *options, float *out, size_t ldo, sqz_error *error);
 
+/* ---- profiles: where the time of a session's runs goes ----
+ *
+ * A profile belongs to the caller, who zeroes it; every sqz_encode, sqz_logits and sqz_embed of the session adds to it until another one, or NULL, is
+ * set. Without a profile no clock is read. With one, each thread reads the clock at every change of stage, some tens of times a layer and run.
+ *
+ *   runs, wall_ns   how often the encoder ran; time from call to return
+ *   calls, ns       how often the threads were in a stage and their time there, summed over threads; what is missing from threads * wall_ns is
+ *                   checking the batch, waking threads, pooling
+ *   multiply_adds   products of the stage's matrices, from the model's description: norms, softmax and activations count nothing
+ *   weight_bytes    of the stage's packed weights, each read at least once a run
+ *
+ * Activations (GELU) count to the linear in front of them, int8's quantising of rows to the linear behind.
+ */
+typedef enum sqz_stage {
+    SQZ_STAGE_EMBEDDING, SQZ_STAGE_QKV, SQZ_STAGE_ATTENTION, SQZ_STAGE_ATTENTION_OUTPUT, SQZ_STAGE_FFN_UP, SQZ_STAGE_FFN_DOWN, SQZ_STAGE_NORM,
+    SQZ_STAGE_WAIT, /* for the other threads */
+    SQZ_STAGE_HEAD, /* pooling included */
+    SQZ_STAGES
+} sqz_stage;
+typedef struct sqz_stage_profile {
+    uint64_t calls, ns, multiply_adds, weight_bytes;
+} sqz_stage_profile;
+typedef struct sqz_profile {
+    uint64_t runs, wall_ns;
+    sqz_stage_profile stages[SQZ_STAGES];
+} sqz_profile;
+SQZ_API void sqz_session_set_profile(sqz_session *session, sqz_profile *profile);
+
+/* "qkv" for SQZ_STAGE_QKV; NULL for what is no stage. Static storage. */
+SQZ_API const char *sqz_stage_name(sqz_stage stage);
+
 #ifdef __cplusplus
 }
 #endif

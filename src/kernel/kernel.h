@@ -134,6 +134,7 @@ typedef struct sqzk_table {
     const sqzk_gemm *gemm_f32;        /* never NULL */
     const sqzk_gemm *gemm_bf16;
     const sqzk_gemm *gemm_s8;
+    const char *rows_level;           /* of the functions below: "portable", "avx2", ... */
     void (*layer_norm)(const sqzk_layer_norm_args *args);
     void (*softmax)(const sqzk_softmax_args *args);
     void (*activate)(sqzk_activation activation, sqzi_real *x, size_t n);           /* in place */

@@ -6,6 +6,7 @@
 
 #define USE(level)                                 \
     do {                                           \
+        table->rows_level = #level;                \
         table->layer_norm = sqzk_layer_norm_##level; \
         table->softmax = sqzk_softmax_##level;     \
         table->activate = sqzk_activate_##level;   \

@@ -33,12 +33,27 @@ static void list_features(uint32_t features, char *text, size_t bytes)
     if (!features) snprintf(text, bytes, "none beyond portable C");
 }
 
-static void add_gemm(sqz_context *context, const char *type, const sqzk_gemm *gemm, const char *instead)
+/* Levels of the gemm's type behind it in the list, which would have been better, and what each lacks. */
+static void list_better(const sqzk_gemm *chosen, uint32_t found, char *text, size_t bytes)
 {
-    if (gemm)
-        add_fact(context, "kernel %s: %s (tile %ux%u, needs %s)", type, gemm->name, gemm->mr, gemm->nr, gemm->feature ? sqzi_cpu_feature_name(gemm->feature) : "nothing");
-    else
-        add_fact(context, "kernel %s: %s", type, instead);
+    size_t used = 0;
+    bool behind = false;
+    const sqzk_gemm *gemm;
+    text[0] = '\0';
+    for (uint32_t i = 0; (gemm = sqzk_gemm_list(i)) && used < bytes; i++) {
+        if (behind && gemm->type == chosen->type) {
+            const int n = snprintf(text + used, bytes - used, "%s%s %s", used ? ", " : "; not ", gemm->level, gemm->feature & ~found ? "(this CPU lacks it)" : "(masked)");
+            if (n > 0) used += (size_t)n;
+        }
+        behind |= gemm == chosen;
+    }
+}
+
+static void add_gemm(sqz_context *context, const char *type, const sqzk_gemm *gemm, uint32_t found)
+{
+    char better[120];
+    list_better(gemm, found, better, sizeof better);
+    add_fact(context, "kernel %s: %s (tile %ux%u, needs %s%s)", type, gemm->name, gemm->mr, gemm->nr, gemm->feature ? sqzi_cpu_feature_name(gemm->feature) : "nothing", better);
 }
 
 static void collect_facts(sqz_context *context, uint32_t found, const char *mask)
@@ -49,9 +64,10 @@ static void collect_facts(sqz_context *context, uint32_t found, const char *mask
     add_fact(context, "features found: %s", text);
     list_features(context->kernels.features, text, sizeof text);
     add_fact(context, "features used: %s%s%s", text, mask && *mask ? "; masked by " : "", mask ? mask : "");
-    add_gemm(context, "f32", context->kernels.gemm_f32, "");
-    add_gemm(context, "bf16", context->kernels.gemm_bf16, "widened to f32 when a model is opened");
-    add_gemm(context, "s8", context->kernels.gemm_s8, "none");
+    add_gemm(context, "f32", context->kernels.gemm_f32, found);
+    add_gemm(context, "bf16", context->kernels.gemm_bf16, found);
+    add_gemm(context, "s8", context->kernels.gemm_s8, found);
+    add_fact(context, "kernel rows: %s (layer norm, softmax, activations, widening)", context->kernels.rows_level);
     add_fact(context, "threads: %u of %u that this process may use", sqzi_pool_threads(context->pool), sqz_cpu_count());
 }
 

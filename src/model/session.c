@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "model/loader.h"
+#include "nn/profile.h"
 
 enum { MAX_TOKENS = 1 << 28 };
 
@@ -14,6 +15,7 @@ struct sqz_session {
     sqz_session_options options;
     sqzi_workspace workspace;
     sqzi_head_scratch head;
+    sqz_profile *profile; /* or NULL */
     sqzi_real *hidden; /* [max_tokens, C] for what pools or classifies */
     size_t bytes;
 };
@@ -100,6 +102,32 @@ static void run_job(void *argument, const sqzi_team *team)
     sqzi_encoder_run(&j->session->model->encoder, &j->batch, NULL, &j->session->workspace, j->hidden, j->ldh, team);
 }
 
+static uint64_t clock_for(const sqz_session *session)
+{
+    return session->profile ? sqzi_clock_ns() : 0;
+}
+
+static void add_run(sqz_session *session, const job *j, uint64_t begin)
+{
+    if (!session->profile) return;
+    session->profile->runs++;
+    session->profile->wall_ns += sqzi_clock_ns() - begin;
+    sqzi_profile_add_run(session->profile, &session->workspace, &session->model->encoder, &j->batch);
+    sqzi_profile_watch(&session->workspace, true);
+}
+
+void sqz_session_set_profile(sqz_session *session, sqz_profile *profile)
+{
+    session->profile = profile;
+    sqzi_profile_watch(&session->workspace, profile != NULL);
+}
+
+const char *sqz_stage_name(sqz_stage stage)
+{
+    static const char *const names[SQZ_STAGES] = {"embedding", "qkv", "attention", "attention_output", "ffn_up", "ffn_down", "norm", "wait", "head"};
+    return (unsigned)stage < SQZ_STAGES ? names[stage] : NULL;
+}
+
 static sqz_status numeric_error(sqz_error *error)
 {
     return sqzi_fail(error, SQZ_ENUMERIC, 0, "a hidden state is NaN or infinite, which an int8 layer cannot take");
@@ -108,11 +136,13 @@ static sqz_status numeric_error(sqz_error *error)
 sqz_status sqz_encode(sqz_session *session, const sqz_batch *batch, float *hidden, size_t ldh, sqz_error *error)
 {
     if (!session || !hidden || ldh < session->model->info.width) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_encode: session or hidden is NULL, or ldh is less than the width");
+    const uint64_t begin = clock_for(session);
     const sqz_status status = check_batch(session, batch, error);
     if (status != SQZ_OK) return status;
     job j = {session, {batch->n_sequences, batch->first[batch->n_sequences], 0, batch->first, batch->ids, batch->types}, hidden, ldh};
     session->workspace.numeric_error = false;
     sqzi_pool_run(session->model->context->pool, session->workspace.members, run_job, &j);
+    add_run(session, &j, begin);
     return session->workspace.numeric_error ? numeric_error(error) : SQZ_OK;
 }
 
@@ -149,7 +179,14 @@ sqz_status sqz_logits(sqz_session *session, const sqz_batch *batch, const uint32
     for (uint32_t i = 0; chosen && i < n_rows; i++)
         if (rows[i] >= n_tokens) return sqzi_fail(error, SQZ_EINVAL, i, "row %u is token %u, the batch has %u", i, rows[i], n_tokens);
     const uint32_t n = whole ? batch->n_sequences : chosen ? n_rows : n_tokens;
-    return run_head(session, batch, chosen ? rows : NULL, n, logits, ldl) ? SQZ_OK : numeric_error(error);
+    const uint64_t begin = clock_for(session);
+    const bool fine = run_head(session, batch, chosen ? rows : NULL, n, logits, ldl);
+    if (session->profile) {
+        const uint64_t ns = sqzi_clock_ns() - begin;
+        session->profile->wall_ns += ns;
+        sqzi_profile_add_head(session->profile, head, n, ns);
+    }
+    return fine ? SQZ_OK : numeric_error(error);
 }
 
 static void normalize_row(float *x, uint32_t n)

@@ -75,11 +75,24 @@ static void check(run *r, bool fine)
     if (!fine) r->workspace->numeric_error = true;
 }
 
+/* What this member did since the last mark was this stage. */
+static void mark(run *r, sqz_stage stage)
+{
+    sqzi_stopwatch_mark(&r->scratch->watch, stage);
+}
+
+static void barrier(run *r)
+{
+    sqzi_team_barrier(r->team);
+    mark(r, SQZ_STAGE_WAIT);
+}
+
 static void norm_rows(run *r, const sqzi_norm *norm, sqzi_real *x, size_t ldx, size_t begin, size_t end)
 {
     if (begin < end)
         r->encoder->kernels->layer_norm(&(sqzk_layer_norm_args){.m = end - begin, .n = norm->n, .x = x + begin * ldx, .ldx = ldx, .weight = norm->weight, .bias = norm->bias,
                                                                 .epsilon = norm->epsilon, .out = x + begin * ldx, .ldo = ldx});
+    mark(r, SQZ_STAGE_NORM);
 }
 
 /* A linear over rows [begin, end) of whole matrices, in strips. */
@@ -164,12 +177,15 @@ static void finish_rows(run *r, const sqzi_block *block, size_t begin, size_t en
     for (size_t row = begin; row < end; row += w->strip_rows) {
         const size_t stop = end - row < w->strip_rows ? end : row + w->strip_rows;
         run_rows(r, &block->attn_output, output_args(r), row, stop);
+        mark(r, SQZ_STAGE_ATTENTION_OUTPUT);
         norm_rows(r, &block->attn_norm, w->attended, width, row, stop);
         const sqzi_real *a = w->attended + row * width;
         const sqzi_linear_args up = {.m = stop - row, .x = a, .ldx = width, .y = ffn, .ldy = w->ffn_width, .activation = block->activation};
         check(r, sqzi_linear_run(&block->ffn_up, &up, &r->scratch->linear));
+        mark(r, SQZ_STAGE_FFN_UP);
         const sqzi_linear_args down = {.m = stop - row, .x = ffn, .ldx = w->ffn_width, .y = r->x + row * r->ldx, .ldy = r->ldx, .residual = a, .ldr = width};
         check(r, sqzi_linear_run(&block->ffn_down, &down, &r->scratch->linear));
+        mark(r, SQZ_STAGE_FFN_DOWN);
         norm_rows(r, &block->ffn_norm, r->x, r->ldx, row, stop);
     }
 }
@@ -179,15 +195,18 @@ static void finish_columns(run *r, const sqzi_block *block, size_t begin, size_t
     sqzi_workspace *w = r->workspace;
     const size_t width = r->encoder->width;
     run_columns(r, &block->attn_output, output_args(r));
-    sqzi_team_barrier(r->team);
+    mark(r, SQZ_STAGE_ATTENTION_OUTPUT);
+    barrier(r);
     norm_rows(r, &block->attn_norm, w->attended, width, begin, end);
-    sqzi_team_barrier(r->team);
+    barrier(r);
     run_columns(r, &block->ffn_up, (sqzi_linear_args){.x = w->attended, .ldx = width, .y = w->ffn, .ldy = w->ffn_width, .activation = block->activation});
-    sqzi_team_barrier(r->team);
+    mark(r, SQZ_STAGE_FFN_UP);
+    barrier(r);
     run_columns(r, &block->ffn_down, (sqzi_linear_args){.x = w->ffn, .ldx = w->ffn_width, .y = r->x, .ldy = r->ldx, .residual = w->attended, .ldr = width});
-    sqzi_team_barrier(r->team);
+    mark(r, SQZ_STAGE_FFN_DOWN);
+    barrier(r);
     norm_rows(r, &block->ffn_norm, r->x, r->ldx, begin, end);
-    sqzi_team_barrier(r->team);
+    barrier(r);
 }
 
 static void run_block(run *r, uint32_t i, bool by_rows, size_t begin, size_t end)
@@ -197,13 +216,15 @@ static void run_block(run *r, uint32_t i, bool by_rows, size_t begin, size_t end
         run_qkv_rows(r, block, begin, end);
     else
         run_qkv_columns(r, block);
-    sqzi_team_barrier(r->team);
+    mark(r, SQZ_STAGE_QKV);
+    barrier(r);
     if (r->keep) {
         keep_qkv(r, block, i, begin, end);
-        sqzi_team_barrier(r->team); /* the context overwrites q */
+        barrier(r); /* the context overwrites q */
     }
     run_attention(r, block, r->keep && r->keep->scores ? r->keep->scores[i] : NULL);
-    sqzi_team_barrier(r->team);
+    mark(r, SQZ_STAGE_ATTENTION);
+    barrier(r);
     if (by_rows)
         finish_rows(r, block, begin, end);
     else
@@ -217,12 +238,14 @@ void sqzi_encoder_run(const sqzi_encoder *encoder, const sqzi_batch *batch, cons
     const sqzi_embedding *embedding = &encoder->embedding;
     const bool by_rows = team->members == 1 || batch->n_tokens >= LEAST_ROWS * team->members || batch->n_tokens > workspace->strip_rows;
     size_t begin, end;
+    sqzi_stopwatch_begin(&r.scratch->watch);
     sqzi_team_share(team, batch->n_tokens, 1, &begin, &end);
     check(&r, begin == end || sqzi_embedding_run(embedding, encoder->kernels, batch, begin, end, workspace->embedded, hidden, ldh, r.scratch));
     if (embedding->resized)
         run_rows(&r, &embedding->output, (sqzi_linear_args){.x = workspace->embedded, .ldx = embedding->width, .y = hidden, .ldy = ldh}, begin, end);
+    mark(&r, SQZ_STAGE_EMBEDDING);
     if (keep) keep_rows(keep->hidden, 0, hidden, ldh, encoder->width, begin, end);
-    if (!by_rows) sqzi_team_barrier(team);
+    if (!by_rows) barrier(&r);
     for (uint32_t i = 0; i < encoder->n_blocks; i++) run_block(&r, i, by_rows, begin, end);
-    sqzi_team_barrier(team);
+    barrier(&r);
 }

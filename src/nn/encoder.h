@@ -14,6 +14,7 @@
 #define SQZI_ENCODER_H
 
 #include "nn/linear.h"
+#include "nn/stopwatch.h"
 
 typedef struct sqzi_norm {
     const sqzi_real *weight, *bias; /* [n] */
@@ -75,6 +76,7 @@ typedef struct sqzi_member_scratch {
     sqzi_real *strip;      /* scores of some queries */
     size_t strip_ld;
     sqzi_real *row;        /* a widened row of a table */
+    sqzi_stopwatch watch;  /* off but for profiles */
 } sqzi_member_scratch;
 
 typedef struct sqzi_workspace {
