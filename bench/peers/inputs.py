@@ -13,6 +13,16 @@ def sentences(data, split="dev"):
         return [row["sentence"] for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)]
 
 
+def calibration(data, n=64):
+    """Sentences for engines that quantise by watching a model: n of SST-2's and n of STS-B's training split, spread over it."""
+    with open(pathlib.Path(data) / "glue" / "STS-B" / "train.tsv", encoding="utf-8") as lines:
+        pairs = [row["sentence1"] for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE) if row["sentence1"]]
+    found = []
+    for texts in (sentences(data, "train"), pairs):
+        found += texts[::len(texts) // n][:n]
+    return found
+
+
 def mixed(tokenizer, data):
     """The first 32 sentences of 10 to 49 pieces, special tokens included."""
     found = [np.array(ids) for ids in (tokenizer.encode(text).ids for text in sentences(data)) if 10 <= len(ids) <= 49]

@@ -62,9 +62,8 @@ class Job:
         self.tokenizer.save_model(str(folder))
         (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": true}')
 
-    def calibration(self, n=64):
-        sentences = inputs.sentences(self.options.data, "train")
-        return [inputs.padded([np.array(self.tokenizer.encode(text).ids)]) for text in sentences[:n * 50:50]]
+    def calibration(self):
+        return [inputs.padded([np.array(self.tokenizer.encode(text).ids)]) for text in inputs.calibration(self.options.data)]
 
     def our_file(self, precision):
         if precision in self.options.ours:

@@ -47,7 +47,6 @@ expect 0 '^1\.000000$' similarity "$work/bare.gguf" <<<$'good film\tgood film'
 expect 0 '"entities":\[.*"logits":\[\[' ner "$work/ner.gguf" --json --logits <<<"good film"
 expect 0 '"answers":\[\{"answer":"[a-z ]+","score"' qa "$work/qa.gguf" --json <<<$'good film\tthe bad film'
 expect 0 '"masks":\[\{"candidates":\[\{"token":' fill-mask "$work/mask.gguf" --json <<<"the [MASK] film"
-expect 0 '"median_ms":.*"min_ms":.*"tokens_per_s":' bench "$work/nli.gguf" -b 2 -l 8 -t 1 -n 3 --json </dev/null
 expect 0 'kernel f32' doctor </dev/null
 printf 'the good film\nthe bad films\n' >"$work/lines.txt"
 expect 0 '1\.000  the bad films' search "$work/bare.gguf" --file "$work/lines.txt" -k 1 <<<"the bad films"
