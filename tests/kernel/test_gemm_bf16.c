@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every bf16 gemm against a chain of floats summed here in the documented order: the same bits on every level, from f32, f16 and bf16 weights; against
+/* Every bf16 gemm against a chain of floats summed here in the documented order: the same bits on every level but AMX, which has its own order, from f32, f16 and bf16 weights; against
  * double within the bound of a chain; awkward sizes and strides, rows that end at unreadable pages, canaries, rows that are not finite. */
 #include "kernel/kernel.h"
 
@@ -127,21 +127,39 @@ static void release(operands *o)
     sqzt_guarded_close(&o->panels);
 }
 
-/* The chain as documented: of each pair the odd k first. *exact is the sum in double, *size that of the magnitudes. */
-static float chain(const problem *p, size_t i, size_t j, double *exact, double *size)
+/* One chain over all of k: of each pair the odd k first. */
+static float chain_of_pairs(const float *x, const float *w, size_t n)
 {
-    const float *x = p->rounded_x + i * p->s.k, *w = p->rounded_w + j * p->s.k;
     float sum = 0;
-    *exact = *size = 0;
-    for (size_t k = 0; k < p->s.k; k += 2) {
-        if (k + 1 < p->s.k) sum += x[k + 1] * w[k + 1];
+    for (size_t k = 0; k < n; k += 2) {
+        if (k + 1 < n) sum += x[k + 1] * w[k + 1];
         sum += x[k] * w[k];
     }
+    return sum;
+}
+
+/* AMX: 32 k at a time a chain of the even ones, a chain of the odd ones, their sum to that of the 32 before. */
+static float chain_of_tiles(const float *x, const float *w, size_t n)
+{
+    float sum = 0;
+    for (size_t begin = 0; begin < n; begin += 32) {
+        float parts[2] = {0, 0};
+        for (size_t k = begin; k < n && k < begin + 32; k++) parts[k % 2] += x[k] * w[k];
+        sum += parts[0] + parts[1];
+    }
+    return sum;
+}
+
+/* The sum as documented. *exact is that in double, *size that of the magnitudes. */
+static float chain(const sqzk_gemm *gemm, const problem *p, size_t i, size_t j, double *exact, double *size)
+{
+    const float *x = p->rounded_x + i * p->s.k, *w = p->rounded_w + j * p->s.k;
+    *exact = *size = 0;
     for (size_t k = 0; k < p->s.k; k++) {
         *exact += (double)x[k] * (double)w[k];
         *size += fabs((double)x[k] * (double)w[k]);
     }
-    return sum;
+    return gemm->feature == SQZI_CPU_AMX ? chain_of_tiles(x, w, p->s.k) : chain_of_pairs(x, w, p->s.k);
 }
 
 static const float canary = -12345.5f;
@@ -156,7 +174,7 @@ static void check(const sqzk_gemm *gemm, const problem *p, const operands *o, ui
     for (size_t i = 0; i < p->s.m; i++) {
         for (size_t j = 0; j < p->s.n; j++) {
             double exact, size;
-            float wanted = chain(p, i, j, &exact, &size);
+            float wanted = chain(gemm, p, i, j, &exact, &size);
             assert_true(fabs((double)wanted - exact) <= (double)p->s.k * 0x1p-24 * size);
             if (beta) wanted = canary + wanted;
             if (epilogue) wanted += p->bias[j];
@@ -170,22 +188,48 @@ static void check(const sqzk_gemm *gemm, const problem *p, const operands *o, ui
     sqzt_guarded_close(&memory);
 }
 
+/* One problem with each beta and epilogue. */
+static void check_sums(const sqzk_gemm *gemm, shape s, sqzi_type type)
+{
+    problem p = make(s, type);
+    operands o = prepare(gemm, &p);
+    check(gemm, &p, &o, 0, NULL);
+    check(gemm, &p, &o, 1, &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_IDENTITY});
+    check(gemm, &p, &o, 0, &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_RELU});
+    check(gemm, &p, &o, 0, &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_IDENTITY});
+    release(&o);
+    discard(&p);
+}
+
+static const sqzi_type types[] = {SQZI_F32, SQZI_F16, SQZI_BF16};
+
 static void sums_are_the_documented_chains(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
-    static const sqzi_type types[] = {SQZI_F32, SQZI_F16, SQZI_BF16};
     for (uint32_t i = 0; (gemm = next_gemm(&i));)
-        for (size_t s = 0; s < 3 * sizeof shapes / sizeof *shapes; s++) {
-            problem p = make(shapes[s / 3], types[s % 3]);
-            operands o = prepare(gemm, &p);
-            check(gemm, &p, &o, 0, NULL);
-            check(gemm, &p, &o, 1, &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_IDENTITY});
-            check(gemm, &p, &o, 0, &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_RELU});
-            check(gemm, &p, &o, 0, &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_IDENTITY});
-            release(&o);
-            discard(&p);
-        }
+        for (size_t s = 0; s < 3 * sizeof shapes / sizeof *shapes; s++) check_sums(gemm, shapes[s / 3], types[s % 3]);
+}
+
+/* Every m up to two tiles of the tallest kernel and some beyond, every k up to a tile of the deepest and some, n that walks past every width. */
+static void sums_are_the_documented_chains_at_every_edge(void **state)
+{
+    (void)state;
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+        for (size_t m = 1; m <= 70; m++) check_sums(gemm, (shape){m, 1 + m * 11 % 83, 1 + m * 7 % 70}, types[m % 3]);
+        for (size_t k = 1; k <= 70; k++) check_sums(gemm, (shape){1 + k * 5 % 33, 1 + k * 29 % 67, k}, types[k % 3]);
+    }
+}
+
+static void the_best_gemm_of_this_machine_is_chosen(void **state)
+{
+    (void)state;
+    sqzk_table table;
+    sqzk_table_init(&table, sqzi_cpu_detect());
+    const sqzk_gemm *last = NULL, *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));) last = gemm;
+    assert_ptr_equal(table.gemm_bf16, last);
 }
 
 /* A matrix stored [k, n], and rows read through a permutation. */
@@ -260,21 +304,22 @@ static void a_nan_stays_in_its_row(void **state)
 static void bits_do_not_depend_on_cuts_of_m(void **state)
 {
     (void)state;
+    enum { M = 69 };
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = next_gemm(&i));) {
-        problem p = make((shape){29, 90, 130}, SQZI_F32);
+        problem p = make((shape){M, 90, 130}, SQZI_F32);
         operands o = prepare(gemm, &p);
-        float *whole = take(29 * 90, sizeof *whole), *parts = take(29 * 90, sizeof *parts);
-        sqzk_gemm_args args = {.m = 29, .n = 90, .k = 130, .a = o.rows.p, .lda = o.lda, .b = o.panels.p, .c = whole, .ldc = 90};
+        float *whole = take(M * 90, sizeof *whole), *parts = take(M * 90, sizeof *parts);
+        sqzk_gemm_args args = {.m = M, .n = 90, .k = 130, .a = o.rows.p, .lda = o.lda, .b = o.panels.p, .c = whole, .ldc = 90};
         args.epilogue = &(sqzk_epilogue){p.bias, NULL, 0, SQZK_GELU};
         gemm->run(&args);
-        for (size_t row = 0, rows = 1; row < 29; row += rows, rows = rows % 7 + 1) {
-            args.m = rows < 29 - row ? rows : 29 - row;
+        for (size_t row = 0, rows = 1; row < M; row += rows, rows = rows * 2 % 37 + 1) {
+            args.m = rows < M - row ? rows : M - row;
             args.a = (const unsigned char *)o.rows.p + row * o.lda;
             args.c = parts + row * 90;
             gemm->run(&args);
         }
-        assert_memory_equal(whole, parts, 29 * 90 * sizeof *whole);
+        assert_memory_equal(whole, parts, M * 90 * sizeof *whole);
         free(whole);
         free(parts);
         release(&o);
@@ -287,6 +332,8 @@ int main(void)
     printf("seed %u\n", seed);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_are_the_documented_chains),
+        cmocka_unit_test(sums_are_the_documented_chains_at_every_edge),
+        cmocka_unit_test(the_best_gemm_of_this_machine_is_chosen),
         cmocka_unit_test(strides_and_gathers_are_honoured),
         cmocka_unit_test(odd_numbers_are_rounded_alike),
         cmocka_unit_test(a_nan_stays_in_its_row),

@@ -177,29 +177,54 @@ static sqzk_gemm_args args_of(const problem *p, const operands *o, float *c, siz
     return (sqzk_gemm_args){.m = p->s.m, .n = p->s.n, .k = p->s.k, .a = o->rows.p, .lda = o->lda, .row_scale = o->row_scale, .row_scale_stride = o->stride, .b = o->panels.p, .c = c, .ldc = ldc};
 }
 
+/* One problem with each beta and epilogue. */
+static void check_products(const sqzk_gemm *gemm, shape s)
+{
+    problem p = make(s);
+    operands o = prepare(gemm, &p);
+    const sqzk_epilogue plain = {p.bias, p.residual, p.s.n, SQZK_IDENTITY}, relu = {p.bias, p.residual, p.s.n, SQZK_RELU};
+    const sqzk_epilogue *const epilogues[] = {NULL, &plain, &relu};
+    for (uint32_t e = 0; e < 6; e++) {
+        const size_t ldc = p.s.n + 3;
+        sqzt_guarded c = blank(p.s, ldc);
+        sqzk_gemm_args args = args_of(&p, &o, c.p, ldc);
+        args.beta = e & 1;
+        args.epilogue = epilogues[e / 2];
+        gemm->run(&args);
+        compare(gemm, &p, c.p, ldc, args.beta, args.epilogue);
+        sqzt_guarded_close(&c);
+    }
+    release(&o);
+    discard(&p);
+}
+
 static void products_are_exact(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = next_gemm(&i));)
-        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
-            problem p = make(shapes[s]);
-            operands o = prepare(gemm, &p);
-            const sqzk_epilogue plain = {p.bias, p.residual, p.s.n, SQZK_IDENTITY}, relu = {p.bias, p.residual, p.s.n, SQZK_RELU};
-            const sqzk_epilogue *const epilogues[] = {NULL, &plain, &relu};
-            for (uint32_t e = 0; e < 6; e++) {
-                const size_t ldc = p.s.n + 3;
-                sqzt_guarded c = blank(p.s, ldc);
-                sqzk_gemm_args args = args_of(&p, &o, c.p, ldc);
-                args.beta = e & 1;
-                args.epilogue = epilogues[e / 2];
-                gemm->run(&args);
-                compare(gemm, &p, c.p, ldc, args.beta, args.epilogue);
-                sqzt_guarded_close(&c);
-            }
-            release(&o);
-            discard(&p);
-        }
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) check_products(gemm, shapes[s]);
+}
+
+/* Every m up to two tiles of the tallest kernel and some beyond, every k up to a tile of the deepest and some, n that walks past every width. */
+static void products_are_exact_at_every_edge(void **state)
+{
+    (void)state;
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+        for (size_t m = 1; m <= 70; m++) check_products(gemm, (shape){m, 1 + m * 11 % 83, 1 + m * 7 % 70});
+        for (size_t k = 1; k <= 70; k++) check_products(gemm, (shape){1 + k * 5 % 33, 1 + k * 29 % 67, k});
+    }
+}
+
+static void the_best_gemm_of_this_machine_is_chosen(void **state)
+{
+    (void)state;
+    sqzk_table table;
+    sqzk_table_init(&table, sqzi_cpu_detect());
+    const sqzk_gemm *last = NULL, *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));) last = gemm;
+    assert_ptr_equal(table.gemm_s8, last);
 }
 
 /* Rows as bytes: the same integers whether stored signed or with 128 added, the same bits of scales. */
@@ -272,7 +297,7 @@ static void bits_do_not_depend_on_cuts(void **state)
     (void)state;
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = next_gemm(&i));) {
-        problem p = make((shape){29, 200, 130});
+        problem p = make((shape){69, 200, 130});
         operands o = prepare(gemm, &p);
         sqzk_epilogue epilogue = {p.bias, p.residual, p.s.n, SQZK_GELU};
         float *whole = take(p.s.m * p.s.n, sizeof *whole), *parts = take(p.s.m * p.s.n, sizeof *parts);
@@ -281,7 +306,7 @@ static void bits_do_not_depend_on_cuts(void **state)
         gemm->run(&args);
         sqzt_random random = sqzt_random_of(seed);
         for (size_t row = 0, rows; row < p.s.m; row += rows) {
-            rows = 1 + sqzt_below(&random, 7);
+            rows = 1 + sqzt_below(&random, 37);
             if (rows > p.s.m - row) rows = p.s.m - row;
             for (size_t column = 0; column < p.s.n; column += gemm->nr) {
                 const size_t n = p.s.n - column < gemm->nr ? p.s.n - column : gemm->nr;
@@ -335,6 +360,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_exact),
         cmocka_unit_test(products_are_exact),
+        cmocka_unit_test(products_are_exact_at_every_edge),
+        cmocka_unit_test(the_best_gemm_of_this_machine_is_chosen),
         cmocka_unit_test(gathered_rows_are_rows_in_another_order),
         cmocka_unit_test(a_row_that_is_not_finite_is_refused),
         cmocka_unit_test(bits_do_not_depend_on_cuts),

@@ -2,7 +2,7 @@
 /* The bf16 gemms, from portable to best. */
 #include "kernel/gemm/gemm_list.h"
 
-extern const sqzk_gemm sqzk_gemm_bf16_portable, sqzk_gemm_bf16_avx2, sqzk_gemm_bf16_avx512, sqzk_gemm_bf16_avx512bf16;
+extern const sqzk_gemm sqzk_gemm_bf16_portable, sqzk_gemm_bf16_avx2, sqzk_gemm_bf16_avx512, sqzk_gemm_bf16_avx512bf16, sqzk_gemm_bf16_amx;
 
 const sqzk_gemm *const sqzk_gemm_bf16_list[] = {
     &sqzk_gemm_bf16_portable,
@@ -10,6 +10,7 @@ const sqzk_gemm *const sqzk_gemm_bf16_list[] = {
     &sqzk_gemm_bf16_avx2,
     &sqzk_gemm_bf16_avx512,
     &sqzk_gemm_bf16_avx512bf16,
+    &sqzk_gemm_bf16_amx,
 #endif
     NULL,
 };

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The packed panels and prepared rows of every bf16 gemm, and the order in which all of them add.
  *
- *   panel   bf16 [k/2][NR][2]   two consecutive k lie together; k padded with zeros to an even number, columns past n are 0; padded to 64 bytes
+ *   panel   bf16 [k/2][NR][2]   two consecutive k lie together; k padded with zeros to a multiple of K_MULTIPLE (2 where the level does not define it
+ *                               before), columns past n are 0; padded to 64 bytes
  *   row     bf16 [k], zeros up to a multiple of 64 bytes
  *
  * Numbers are rounded to nearest even; a NaN stays one. A sum is one chain over all of k in f32: of each pair the odd k first, then the even one, as
  * vdpbf16ps does it. The product of two bf16 is exact in f32, so a fused and an unfused multiply-add give the same bits, on every level - but for
- * subnormal numbers, which vdpbf16ps takes for zero and the others do not.
+ * subnormal numbers, which vdpbf16ps takes for zero and the others do not. AMX has an order of its own (gemm_bf16_amx.c).
  */
 #ifndef SQZK_GEMM_BF16_PANEL_H
 #define SQZK_GEMM_BF16_PANEL_H
@@ -16,11 +17,15 @@
 #include "base/half.h"
 #include "kernel/kernel.h"
 
-enum { KR = 2 };
+#ifndef K_MULTIPLE
+#define K_MULTIPLE 2
+#endif
+
+enum { KR = K_MULTIPLE };
 
 static inline size_t panel_numbers(size_t k)
 {
-    return ((k + 1) / 2 * 2 * NR * sizeof(uint16_t) + 63) / 64 * 64 / sizeof(uint16_t);
+    return ((k + KR - 1) / KR * KR * NR * sizeof(uint16_t) + 63) / 64 * 64 / sizeof(uint16_t);
 }
 
 static void pack_column(const sqzk_pack_args *args, size_t column, uint16_t *out)
@@ -42,7 +47,7 @@ static void pack(const sqzk_pack_args *args, void *packed)
     uint16_t *panel = packed;
     for (size_t column = 0; column < args->n; column += NR, panel += panel_numbers(args->k)) {
         const size_t n = args->n - column < NR ? args->n - column : NR;
-        if (n < NR || args->k % 2) memset(panel, 0, panel_numbers(args->k) * sizeof *panel);
+        if (n < NR || args->k % KR) memset(panel, 0, panel_numbers(args->k) * sizeof *panel);
         for (size_t j = 0; j < n; j++) pack_column(args, column + j, panel + 2 * j);
     }
 }

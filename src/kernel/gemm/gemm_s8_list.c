@@ -2,7 +2,7 @@
 /* The s8 gemms, from portable to best. */
 #include "kernel/gemm/gemm_list.h"
 
-extern const sqzk_gemm sqzk_gemm_s8_portable, sqzk_gemm_s8_avx2, sqzk_gemm_s8_avx512, sqzk_gemm_s8_avxvnni, sqzk_gemm_s8_avx512vnni;
+extern const sqzk_gemm sqzk_gemm_s8_portable, sqzk_gemm_s8_avx2, sqzk_gemm_s8_avx512, sqzk_gemm_s8_avxvnni, sqzk_gemm_s8_avx512vnni, sqzk_gemm_s8_amx;
 
 const sqzk_gemm *const sqzk_gemm_s8_list[] = {
     &sqzk_gemm_s8_portable,
@@ -11,6 +11,7 @@ const sqzk_gemm *const sqzk_gemm_s8_list[] = {
     &sqzk_gemm_s8_avx512,
     &sqzk_gemm_s8_avxvnni,
     &sqzk_gemm_s8_avx512vnni,
+    &sqzk_gemm_s8_amx,
 #endif
     NULL,
 };

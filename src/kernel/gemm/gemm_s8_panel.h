@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The packed panels of every s8 gemm. Included after NR (columns of a panel), KR (consecutive k that lie together) and FLIP are defined.
+/* The packed panels of every s8 gemm. Included after NR (columns of a panel), KR (consecutive k that lie together) and FLIP are defined,
+ * and K_MULTIPLE where k is padded to another multiple than KR.
  *
- *   s8     [k/KR][NR][KR]   k padded with zeros up to a multiple of KR, columns past n are 0
+ *   s8     [k/KR][NR][KR]   k padded with zeros up to that multiple, columns past n are 0
  *   f32    [NR]             scale of each column
  *   s32    [NR]             where a sum begins: -FLIP * sum of the column, where rows are unsigned (q + FLIP); 0 where they are signed
  *
@@ -15,9 +16,13 @@
 
 #include "kernel/kernel.h"
 
+#ifndef K_MULTIPLE
+#define K_MULTIPLE KR
+#endif
+
 static inline size_t panel_weight_bytes(size_t k)
 {
-    return (k + KR - 1) / KR * KR * NR;
+    return (k + K_MULTIPLE - 1) / K_MULTIPLE * K_MULTIPLE * NR;
 }
 
 static inline size_t panel_bytes(size_t k)

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* s8 gemm, AMX: tdpbssd multiplies signed rows by signed weights, so nothing is flipped and nothing compensated. */
+#include "kernel/vector_avx512.h"
+#include "kernel/gemm/s8_vector_avx512.h"
+
+enum { NR = 32, KR = 4, FLIP = 0 };
+#define K_MULTIPLE 64
+
+#include "kernel/gemm/gemm_s8_panel.h"
+#include "kernel/gemm/s8_rows.h"
+
+typedef int32_t sum;
+static inline vec scale_of_row(const sqzk_gemm_args *args, size_t i) { return v_set(args->row_scale[i * args->row_scale_stride]); }
+static inline vec scales_of_columns(const void *panel, size_t k, size_t j) { return v_load(panel_scale(panel, k) + j); }
+static inline vec product(const sum *sums, vec row, vec columns) { return v_mul(i_to_float(i_load(sums)), v_mul(row, columns)); }
+
+#define TILE_PRODUCT "tdpbssd"
+#define GEMM_NAME sqzk_gemm_s8_amx
+#define GEMM_TEXT "gemm_s8_32x32_amx"
+#define GEMM_TYPE SQZI_S8
+
+#include "kernel/gemm/gemm_tiles_amx.h"
