@@ -5,6 +5,7 @@
 #   make demo              installs what is missing, builds, gets a real model and searches a text file by meaning
 #   make check             installs what is missing, builds with the tests, runs them
 #   make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer, and the threads under ThreadSanitizer
+#   make check-long        what takes too long for every change: 100,000 mutations of hostile input under sanitizers
 #   make check-clang       the tests built by clang
 #   make install PREFIX=…  headers, libraries, pkg-config and CMake files, the program
 BUILD ?= build
@@ -38,6 +39,11 @@ check-sanitize: dependencies
 	@cmake --build $(BUILD)/tsan -j $(JOBS) --target test_threads test_invariance
 	@ctest --test-dir $(BUILD)/tsan --output-on-failure -R 'test_threads|test_invariance'
 
+check-long: dependencies
+	@cmake -S . -B $(BUILD)/asan -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSQZ_SANITIZE=address,undefined
+	@cmake --build $(BUILD)/asan -j $(JOBS)
+	@ctest --test-dir $(BUILD)/asan --output-on-failure -C Long -R '_long/'
+
 check-clang: dependencies
 	@cmake -S . -B $(BUILD)/clang -DSQZ_TESTS=ON -DSQZ_WERROR=ON -DCMAKE_C_COMPILER=clang
 	@cmake --build $(BUILD)/clang -j $(JOBS)
@@ -49,4 +55,4 @@ install: all
 clean:
 	@rm -rf $(BUILD)
 
-.PHONY: all configure dependencies demo check check-sanitize check-clang install clean
+.PHONY: all configure dependencies demo check check-sanitize check-long check-clang install clean

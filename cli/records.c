@@ -128,11 +128,24 @@ static sqz_text take_string(cli_record *record, const json_t *object, const char
     return (sqz_text){NULL, 0};
 }
 
+/* What jansson takes for values, at most: "{}," is three bytes of text and 240 of memory. A line that would take too much is refused unread. */
+static bool fits_memory(const char *line, size_t n)
+{
+    enum { OBJECT = 240, ARRAY = 136, MEMBER = 130, ELEMENT = 90, FACTOR = 12, SPARE = 40000000 };
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++) bytes += line[i] == '{' ? OBJECT : line[i] == '[' ? ARRAY : line[i] == ':' ? MEMBER : line[i] == ',' ? ELEMENT : 0;
+    return bytes <= FACTOR * n + SPARE;
+}
+
 /* The texts are copies here and are released with the record. */
 static void read_object(cli_record *record, const char *line, size_t n)
 {
     json_error_t error;
     char text[160];
+    if (!fits_memory(line, n)) {
+        fault(record, SQZ_ELIMIT, "the JSON holds so many values that they would take over 16 times its bytes and 64 MB");
+        return;
+    }
     json_t *object = json_loadb(line, n, JSON_ALLOW_NUL, &error), *value;
     const char *key;
     if (!json_is_object(object)) {
@@ -176,12 +189,14 @@ static void read_record(cli_record *record, const cli_place *place)
 
 static void release(cli_record *record)
 {
+    json_free_t free_json;
+    json_get_alloc_funcs(NULL, &free_json);
     if (cli.input == JSONL) {
         free((char *)(uintptr_t)record->input.text.bytes);
         free((char *)(uintptr_t)record->input.second.bytes);
         for (uint32_t f = 0; f < record->n_fields; f++) {
             free((char *)(uintptr_t)record->fields[f].name);
-            free(record->fields[f].json);
+            free_json(record->fields[f].json);
         }
     }
     free(record->fields);
@@ -247,5 +262,10 @@ void cli_records_close(void)
     free(cells);
     free(source.data);
     records = NULL;
+    places = NULL;
+    cells = NULL;
+    names = NULL;
+    header_bytes = NULL;
     n_names = 0;
+    source = (cli_source){0};
 }

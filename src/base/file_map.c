@@ -53,7 +53,7 @@ sqz_status sqzi_file_writer_open(const char *path, sqzi_file_writer *writer, sqz
     if (written < 0 || (size_t)written >= sizeof writer->path) return sqzi_fail(error, SQZ_EIO, 0, "the path has more than %zu bytes", sizeof writer->path - 1);
     snprintf(writer->temporary, sizeof writer->temporary, "%s.%ld.tmp", writer->path, (long)getpid());
     writer->stream = fopen(writer->temporary, "wbe");
-    if (!writer->stream) return sqzi_fail(error, SQZ_EIO, 0, "%s: cannot write: %s", writer->temporary, strerror(errno));
+    if (!writer->stream) return sqzi_fail(error, errno == ENOMEM ? SQZ_ENOMEM : SQZ_EIO, 0, "%s: cannot write: %s", writer->temporary, strerror(errno));
     return SQZ_OK;
 }
 

@@ -13,6 +13,7 @@ enum { VECTORS = 3, LONGEST = 24 };
 
 /* Inputs and results that the file will carry. */
 typedef struct references {
+    const sqz_allocator *allocator;
     uint32_t n[VECTORS], classes, rows[VECTORS]; /* rows of logits, 0 for none */
     int32_t ids[VECTORS][LONGEST], types[VECTORS][LONGEST];
     float *hidden[VECTORS], *logits[VECTORS];
@@ -40,7 +41,7 @@ static sqz_status run_reference(const sqz_model *model, sqz_session *session, re
 {
     sqz_status status = SQZ_OK;
     const sqz_model_info *info = sqz_model_get_info(model);
-    const sqz_allocator *allocator = &sqzi_default_allocator;
+    const sqz_allocator *allocator = r->allocator;
     uint32_t ids[LONGEST];
     uint8_t types[LONGEST];
     r->n[j] = length;
@@ -72,7 +73,7 @@ static sqz_status run_references(const char *path, references *r, sqz_error *err
     sqz_context *portable = NULL;
     sqz_model *model = NULL;
     sqz_session *session = NULL;
-    TRY(sqz_context_open(&(sqz_context_options){.n_threads = 1, .cpu = "portable"}, &portable, error));
+    TRY(sqz_context_open(&(sqz_context_options){.allocator = r->allocator, .n_threads = 1, .cpu = "portable"}, &portable, error));
     TRY(sqz_model_open(portable, path, &model, error));
     const sqz_model_info *info = sqz_model_get_info(model);
     const uint32_t longest = info->max_positions < LONGEST ? info->max_positions : LONGEST;
@@ -109,8 +110,8 @@ static void put_references(sqzi_gguf_writer *w, const references *r)
 static void discard_references(references *r)
 {
     for (int j = 0; j < VECTORS; j++) {
-        if (r->hidden[j]) sqzi_release(&sqzi_default_allocator, r->hidden[j], (size_t)r->n[j] * r->width * sizeof(float));
-        if (r->logits[j]) sqzi_release(&sqzi_default_allocator, r->logits[j], (size_t)r->rows[j] * r->classes * sizeof(float));
+        if (r->hidden[j]) sqzi_release(r->allocator, r->hidden[j], (size_t)r->n[j] * r->width * sizeof(float));
+        if (r->logits[j]) sqzi_release(r->allocator, r->logits[j], (size_t)r->rows[j] * r->classes * sizeof(float));
     }
 }
 
@@ -119,7 +120,7 @@ static sqz_status write_file(sqzi_importer *m, const char *path)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
-    references r = {.largest = 0};
+    references r = {.allocator = &m->context->allocator};
     char unverified[SQZI_JSON_PATH];
     const int n = snprintf(unverified, sizeof unverified, "%s.unverified", path);
     FAIL_IF(n < 0 || n >= (int)sizeof unverified, SQZ_ELIMIT, 0, "the path '%.100s...' is too long", path);

@@ -8,7 +8,7 @@
 #include "import/json_file.h"
 #include "import/source_tensors.h"
 
-enum { MAX_HEADER = 100 << 20 };
+enum { MAX_HEADER = 100 << 20, MAX_INDEXED = 65536 };
 
 static const struct {
     const char *name;
@@ -83,7 +83,7 @@ static sqz_status read_safetensors(sqzi_source *source, sqzi_source_shard *shard
     FAIL_IF(shard->map.bytes < 8, SQZ_EFORMAT, 0, "%s: %zu bytes, a safetensors file begins with 8 bytes of header length", shard->path, shard->map.bytes);
     for (int i = 7; i >= 0; i--) length = length << 8 | shard->map.data[i];
     FAIL_IF(length > MAX_HEADER || length > shard->map.bytes - 8, SQZ_EFORMAT, 0, "%s: a header of %" PRIu64 " bytes in a file of %zu (at most %d are read)", shard->path, length, shard->map.bytes, MAX_HEADER);
-    TRY(sqzi_json_parse(shard->path, shard->map.data + 8, (size_t)length, &shard->header, error));
+    TRY(sqzi_json_parse((sqzi_json_text){shard->path, shard->map.data + 8, (size_t)length, shard->map.bytes}, &source->json_spare, &shard->header, error));
     FAIL_IF(!json_is_object(shard->header), SQZ_EFORMAT, 8, "%s: the header is no JSON object", shard->path);
     const char *name;
     json_t *entry;
@@ -92,10 +92,9 @@ static sqz_status read_safetensors(sqzi_source *source, sqzi_source_shard *shard
         if (strcmp(name, "__metadata__") == 0) continue;
         sqzi_source_tensor tensor;
         TRY(read_tensor(shard, name, entry, 8 + length, &tensor, error));
-        FAIL_IF(sqzi_source_find(source, name), SQZ_EFORMAT, 0, "%s: tensor '%s' stands in another file as well", shard->path, name);
         TRY(sqzi_buffer_append(&source->tensors, &tensor, sizeof tensor, error));
     }
-    TRY(check_overlap((sqzi_source_tensor *)(void *)(source->tensors.data + before), (source->tensors.used - before) / sizeof(sqzi_source_tensor), error));
+    if (source->tensors.used > before) TRY(check_overlap((sqzi_source_tensor *)(void *)(source->tensors.data + before), (source->tensors.used - before) / sizeof(sqzi_source_tensor), error));
 fail:
     return status;
 }
@@ -124,19 +123,42 @@ static sqz_status add_shard(sqzi_source *source, const char *folder, const char 
     return read_shard(source, shard, error);
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const sqzi_source_tensor *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+/* For sqzi_source_find; and no name may come twice, in one file or in two. */
+static sqz_status sort_by_name(sqzi_source *source, sqz_error *error)
+{
+    sqzi_source_tensor *tensors = sqzi_source_at(source, 0);
+    const uint32_t n = sqzi_source_n(source);
+    if (n > 1) qsort(tensors, n, sizeof *tensors, by_name);
+    for (uint32_t i = 1; i < n; i++)
+        if (strcmp(tensors[i - 1].name, tensors[i].name) == 0) return sqzi_fail(error, SQZ_EFORMAT, 0, "%s: tensor '%s' comes twice, here or in %s", tensors[i].file, tensors[i].name, tensors[i - 1].file);
+    return SQZ_OK;
+}
+
 /* The files that an index names, each once. A name must stay in the folder. */
 static sqz_status add_indexed(sqzi_source *source, const char *folder, const char *index_name, const json_t *index, sqz_error *error)
 {
     json_t *map = json_object_get(index, "weight_map"), *file;
     const char *name;
     if (!json_is_object(map)) return sqzi_fail(error, SQZ_EFORMAT, 0, "%s/%s: 'weight_map' is missing", folder, index_name);
+    if (json_object_size(map) > MAX_INDEXED) return sqzi_fail(error, SQZ_ELIMIT, 0, "%s/%s: %zu tensors, at most %d are read", folder, index_name, json_object_size(map), MAX_INDEXED);
     json_object_foreach(map, name, file)
     {
         const char *text = json_string_value(file);
         if (!text || strchr(text, '/') || strcmp(text, "..") == 0) return sqzi_fail(error, SQZ_EFORMAT, 0, "%s/%s: tensor '%s' is in no file of this folder", folder, index_name, name);
         const sqz_status status = add_shard(source, folder, text, error);
         if (status != SQZ_OK) return status;
-        if (!sqzi_source_find(source, name)) return sqzi_fail(error, SQZ_EFORMAT, 0, "%s/%s: the tensor '%s', which the index places there, is missing", folder, text, name);
+    }
+    const sqz_status status = sort_by_name(source, error);
+    if (status != SQZ_OK) return status;
+    json_object_foreach(map, name, file)
+    {
+        if (!sqzi_source_find(source, name)) return sqzi_fail(error, SQZ_EFORMAT, 0, "%s/%s: the tensor '%s', which the index places there, is missing", folder, json_string_value(file), name);
     }
     return SQZ_OK;
 }
@@ -150,7 +172,10 @@ static sqz_status add_files(sqzi_source *source, const char *folder, sqz_error *
         json_t *index = NULL;
         sqz_status status = sqzi_join_path(folder, whole[i], path, error);
         if (status != SQZ_OK) return status;
-        if (sqzi_file_exists(path)) return add_shard(source, folder, whole[i], error);
+        if (sqzi_file_exists(path)) {
+            status = add_shard(source, folder, whole[i], error);
+            return status == SQZ_OK ? sort_by_name(source, error) : status;
+        }
         status = sqzi_json_load(folder, indexed[i], false, &index, error);
         if (status == SQZ_OK && !index) continue;
         if (status == SQZ_OK) status = add_indexed(source, folder, indexed[i], index, error);
@@ -162,7 +187,7 @@ static sqz_status add_files(sqzi_source *source, const char *folder, sqz_error *
 
 sqz_status sqzi_source_open(const sqz_allocator *allocator, const char *folder, sqzi_source *source, sqz_error *error)
 {
-    *source = (sqzi_source){.allocator = allocator, .tensors = {.allocator = allocator, .limit = 64 << 20}};
+    *source = (sqzi_source){.allocator = allocator, .tensors = {.allocator = allocator, .limit = 64 << 20}, .json_spare = SQZI_JSON_SPARE};
     source->shards = sqzi_allocate_zeroed(allocator, SQZI_MAX_SHARDS, sizeof *source->shards);
     return source->shards ? add_files(source, folder, error) : sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a list of files");
 }
@@ -192,7 +217,6 @@ sqzi_source_tensor *sqzi_source_at(const sqzi_source *source, uint32_t i)
 
 sqzi_source_tensor *sqzi_source_find(const sqzi_source *source, const char *name)
 {
-    for (uint32_t i = 0; i < sqzi_source_n(source); i++)
-        if (strcmp(sqzi_source_at(source, i)->name, name) == 0) return sqzi_source_at(source, i);
-    return NULL;
+    const sqzi_source_tensor wanted = {.name = name};
+    return sqzi_source_n(source) ? bsearch(&wanted, sqzi_source_at(source, 0), sqzi_source_n(source), sizeof wanted, by_name) : NULL;
 }

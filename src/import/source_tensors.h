@@ -37,7 +37,8 @@ typedef struct sqzi_source {
     const sqz_allocator *allocator;
     sqzi_source_shard *shards;  /* [SQZI_MAX_SHARDS] */
     uint32_t n_shards;
-    sqzi_buffer tensors;        /* sqzi_source_tensor */
+    sqzi_buffer tensors;        /* sqzi_source_tensor, by name once all files are read */
+    uint64_t json_spare;        /* what the headers may still take beyond 16 times their files */
 } sqzi_source;
 
 /* Map and read FOLDER's weights. Close in any case. SQZ_EIO, SQZ_EFORMAT with the file and tensor, SQZ_ELIMIT, SQZ_EUNSUPPORTED. */

@@ -103,7 +103,6 @@ static sqz_status add_tensor(archive *a, const sqzi_pickled_tensor *from, sqz_er
     t.type = types[type].type;
     TRY(take_shape(a, from, (uint64_t)from->storage_n, &t, error));
     t.data = s->data + (uint64_t)from->offset * types[type].bytes;
-    FAIL_IF(sqzi_source_find(a->source, t.name), SQZ_EFORMAT, 0, "%s: tensor '%s' comes twice", a->shard->path, t.name);
     TRY(sqzi_buffer_append(&a->source->tensors, &t, sizeof t, error));
 fail:
     return status;

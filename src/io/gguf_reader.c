@@ -109,6 +109,13 @@ static uint32_t *find_slot(uint32_t *slots, uint32_t n_slots, const sqzi_span *n
     }
 }
 
+/* Names made to share a slot would cost their number squared; by chance none of 65,536 is this far from its place. */
+static bool is_crowded(const uint32_t *slots, uint32_t n_slots, const uint32_t *slot, sqzi_span name)
+{
+    enum { FAR = 1024 };
+    return (((uint32_t)(slot - slots) - hash(name)) & (n_slots - 1)) > FAR;
+}
+
 static bool name_is_clean(sqzi_span name)
 {
     for (size_t i = 0; i < name.n; i++)
@@ -163,6 +170,7 @@ static sqz_status read_values(cursor *c, sqzi_gguf *gguf, sqz_error *error)
         TRY(read_value(c, value, error));
         uint32_t *slot = find_slot(gguf->value_slots, gguf->n_value_slots, &gguf->values->key, sizeof *value, value->key);
         FAIL_IF(*slot, SQZ_EFORMAT, value->offset, "%s: the metadata key '%.*s' comes twice, the second time at byte %" PRIu64, c->file, (int)value->key.n, value->key.bytes, value->offset);
+        FAIL_IF(is_crowded(gguf->value_slots, gguf->n_value_slots, slot, value->key), SQZ_ELIMIT, value->offset, "%s: metadata keys made to collide", c->file);
         *slot = i + 1;
     }
 fail:
@@ -231,6 +239,7 @@ static sqz_status read_tensors(cursor *c, sqzi_gguf *gguf, sqz_error *error)
         TRY(read_tensor(c, tensor, error));
         uint32_t *slot = find_slot(gguf->tensor_slots, gguf->n_tensor_slots, &gguf->tensors->name, sizeof *tensor, tensor->name);
         FAIL_IF(*slot, SQZ_EFORMAT, at, "%s: the tensor '%.*s' comes twice, the second time at byte %" PRIu64, c->file, (int)tensor->name.n, tensor->name.bytes, at);
+        FAIL_IF(is_crowded(gguf->tensor_slots, gguf->n_tensor_slots, slot, tensor->name), SQZ_ELIMIT, at, "%s: tensor names made to collide", c->file);
         *slot = i + 1;
     }
 fail:

@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "model/loader.h"
 
+enum { MOST_SPARE = 32 << 20, MOST_GROWTH = 12 }; /* of the packed weights over the file */
+
 static const char *const known_features[] = {"groups", "low_rank", "sum", "permutation", "reduced_embedding", "s8", "bf16"};
 
 static sqz_status check_requires(const sqzi_gguf *gguf, sqz_error *error)
@@ -77,6 +79,9 @@ static sqz_status load_description(sqz_model *model, sqz_error *error)
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     TRY(load_weights(model, &arena, error));
     FAIL_IF(arena.used == SIZE_MAX, SQZ_ELIMIT, 0, "the weights do not fit this machine's address space");
+    /* Packing fills up to whole panels: a layer of one output takes the room of 64. Real models grow by a few percent. */
+    FAIL_IF(arena.used > MOST_SPARE && (arena.used - MOST_SPARE) / MOST_GROWTH > model->map.bytes, SQZ_ELIMIT, 0, "the weights would take %zu bytes of memory, over %d times the file's %zu",
+            arena.used, MOST_GROWTH, model->map.bytes);
     void *block = sqzi_allocate(&model->context->allocator, arena.used);
     FAIL_IF(!block, SQZ_ENOMEM, 0, "no memory for %zu bytes of packed weights", arena.used);
     arena = model->weights = sqzi_arena_over(block, arena.used);

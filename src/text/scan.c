@@ -17,6 +17,7 @@ typedef struct scan {
     bool whole;              /* normalising a stretch whole: nothing is cut into words */
     uint32_t code;           /* index of the code point at the place reached */
     uint32_t words;          /* so far */
+    uint32_t n_pieces, keep; /* so far; how many of them are kept */
     /* the word being read */
     unsigned char *word;
     sqzi_origin *origins;
@@ -32,11 +33,13 @@ typedef struct scan {
 static sqz_status push_piece(scan *s, uint32_t id, sqzi_origin first, sqzi_origin last)
 {
     sqzi_buffer *side = &s->encoding->side[s->sequence];
+    const uint32_t i = s->n_pieces++;
+    if (i >= s->keep) return SQZ_OK;
+    side->used = i * sizeof(sqz_piece);
     const sqz_status status = sqzi_buffer_reserve(side, sizeof(sqz_piece), s->error);
     if (status != SQZ_OK) return status;
     sqz_piece *piece = (sqz_piece *)(void *)(side->data + side->used);
     *piece = (sqz_piece){.id = id, .begin_byte = first.begin, .end_byte = last.end, .begin = first.code, .end = last.code + 1, .word = s->words, .sequence = s->sequence};
-    side->used += sizeof *piece;
     return SQZ_OK;
 }
 
@@ -73,10 +76,9 @@ static sqz_status end_word(scan *s)
 {
     if (s->n_codes == 0) return SQZ_OK;
     sqz_status status = SQZ_OK;
-    sqzi_buffer *side = &s->encoding->side[s->sequence];
-    const size_t before = side->used;
+    const uint32_t before = s->n_pieces;
     if (s->n_codes > s->tokenizer->max_word_chars || !spell(s, &status)) {
-        side->used = before;
+        s->n_pieces = before;
         status = push_piece(s, s->tokenizer->special.unk, s->first, s->last);
     }
     s->words++;
@@ -367,14 +369,19 @@ static sqz_status scan_stretch(scan *s, size_t begin, size_t end)
     return scan_segments(s, &segmenter, scan_normalised, (const sqzi_origin *)(const void *)e->sources.data);
 }
 
-sqz_status sqzi_tokenizer_scan(const sqz_tokenizer *tokenizer, sqz_text text, bool literal, uint8_t sequence, sqz_encoding *encoding, sqz_error *error)
+sqz_status sqzi_tokenizer_scan(const sqz_tokenizer *tokenizer, sqz_text text, const sqz_tokenize_options *options, uint8_t sequence, sqz_encoding *encoding, sqz_error *error)
 {
+    const bool literal = options->literal_special_tokens;
     scan s = {.tokenizer = tokenizer, .encoding = encoding, .text = (const unsigned char *)text.bytes, .sequence = sequence, .literal = literal, .error = error};
-    const sqz_status status = grow_word(&s);
+    s.keep = options->max_length && !options->windows ? options->max_length : UINT32_MAX;
+    sqz_status status = grow_word(&s);
     if (status != SQZ_OK) return status;
     encoding->side[sequence].used = 0;
     sqzi_segmenter segmenter = {.list = &tokenizer->added[0], .text = s.text, .n = text.n_bytes, .literal = literal};
-    return scan_segments(&s, &segmenter, scan_stretch, NULL);
+    status = scan_segments(&s, &segmenter, scan_stretch, NULL);
+    encoding->n_side[sequence] = s.n_pieces;
+    if (status != SQZ_ELIMIT) return status;
+    return sqzi_fail(error, SQZ_ELIMIT, 0, "a text of %zu bytes with over %u pieces: too many to hold; give a max_length and cut, or shorter texts", text.n_bytes, s.n_pieces);
 }
 
 sqz_status sqzi_tokenizer_normalise(const sqz_tokenizer *tokenizer, sqz_text text, sqz_encoding *encoding, sqz_error *error)

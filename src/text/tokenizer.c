@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "text/unicode.h"
 
-enum { MAX_TEXT = INT32_MAX, MAX_PIECE = 4096 };
+enum { MAX_TEXT = INT32_MAX, MAX_PIECE = 4096, MAX_WORD_CHARS = 1 << 16 };
 
 sqz_status sqzi_encoding_open(const sqz_allocator *allocator, sqz_encoding **out, sqz_error *error)
 {
@@ -134,7 +134,7 @@ sqz_status sqzi_tokenizer_open(const sqz_allocator *allocator, const sqzi_tokeni
     t->max_word_chars = spec->max_word_chars;
     t->special = spec->special;
     FAIL_IF(spec->special.unk >= spec->n_pieces, SQZ_EFORMAT, 0, "the vocabulary has no unknown token: [UNK], or what the tokenizer calls it, must be one of its %u pieces", spec->n_pieces);
-    FAIL_IF(spec->max_word_chars < 1 || spec->max_word_chars > INT32_MAX / 4, SQZ_EFORMAT, 0, "words of at most %u characters: 1 to %d are allowed", spec->max_word_chars, INT32_MAX / 4);
+    FAIL_IF(spec->max_word_chars < 1 || spec->max_word_chars > MAX_WORD_CHARS, SQZ_EFORMAT, 0, "words of at most %u characters: 1 to %d are allowed", spec->max_word_chars, MAX_WORD_CHARS);
     TRY(sqzi_vocabulary_open(&t->allocator, spec->pieces, spec->n_pieces, spec->prefix, &t->vocabulary, error));
     TRY(make_powers(t, error));
     fill_kinds(t);
@@ -162,6 +162,17 @@ void sqzi_tokenizer_close(sqz_tokenizer *t)
     sqzi_release(&allocator, t, sizeof *t);
 }
 
+/* What a text may make of itself: with the copies that windows and tasks take, 16 times its bytes and some 64 MB. Real text of a few MB fits; a longer one
+ * has to be cut, or come in more than one line. */
+static void set_limits(sqz_encoding *e, size_t first, size_t second)
+{
+    enum { PIECES = 8 << 20, NOTES = 12 << 20, WINDOWS = 20 << 20 };
+    e->side[0].limit = 3 * first + PIECES;
+    e->side[1].limit = 3 * second + PIECES;
+    e->sources.limit = e->run.limit = 4 * (first + second) + NOTES;
+    e->pieces.limit = 4 * (first + second) + WINDOWS;
+}
+
 sqz_status sqz_tokenize(const sqz_tokenizer *tokenizer, sqz_text first, const sqz_text *second, const sqz_tokenize_options *options, sqz_encoding *encoding, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
@@ -171,8 +182,9 @@ sqz_status sqz_tokenize(const sqz_tokenizer *tokenizer, sqz_text first, const sq
     encoding->n_windows = encoding->cut = 0;
     FAIL_IF(first.n_bytes > MAX_TEXT || (second && second->n_bytes > MAX_TEXT), SQZ_ELIMIT, 0, "a text of %zu bytes: at most 2^31 - 1 are allowed",
             first.n_bytes > MAX_TEXT ? first.n_bytes : second->n_bytes);
-    TRY(sqzi_tokenizer_scan(tokenizer, first, o->literal_special_tokens, 0, encoding, error));
-    if (second) TRY(sqzi_tokenizer_scan(tokenizer, *second, o->literal_special_tokens, 1, encoding, error));
+    set_limits(encoding, first.n_bytes, second ? second->n_bytes : 0);
+    TRY(sqzi_tokenizer_scan(tokenizer, first, o, 0, encoding, error));
+    if (second) TRY(sqzi_tokenizer_scan(tokenizer, *second, o, 1, encoding, error));
     TRY(sqzi_tokenizer_finish(tokenizer, second != NULL, o, encoding, error));
 fail:
     return status;

@@ -50,11 +50,13 @@ struct sqz_encoding {
     sqzi_buffer word, origins, hashes;   /* the word being read: bytes, where each is from, hash of what stands before each */
     sqzi_buffer normalised, sources;     /* a whole segment, only where tokens are matched after normalisation */
     sqzi_buffer run;                     /* marks being put in canonical order */
+    uint32_t n_side[2];                  /* pieces of each text, those that side[] did not keep among them */
     uint32_t n_windows, cut;
 };
 
 /* The pieces of one text into encoding->side[sequence], its offsets and word numbers among them (scan.c). */
-SQZ_NODISCARD sqz_status sqzi_tokenizer_scan(const sqz_tokenizer *tokenizer, sqz_text text, bool literal, uint8_t sequence, sqz_encoding *encoding, sqz_error *error);
+/* Where what is over is cut, no more than max_length are kept: a text of any length is cut in the memory of a short one. */
+SQZ_NODISCARD sqz_status sqzi_tokenizer_scan(const sqz_tokenizer *tokenizer, sqz_text text, const sqz_tokenize_options *options, uint8_t sequence, sqz_encoding *encoding, sqz_error *error);
 /* Normalise a text whole (for the spelling of added tokens): bytes into encoding->normalised. */
 SQZ_NODISCARD sqz_status sqzi_tokenizer_normalise(const sqz_tokenizer *tokenizer, sqz_text text, sqz_encoding *encoding, sqz_error *error);
 

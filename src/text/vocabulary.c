@@ -12,17 +12,22 @@ uint64_t sqzi_vocabulary_hash(const void *bytes, size_t n)
     return hash;
 }
 
-static bool insert(sqzi_vocabulary *vocabulary, uint32_t id, uint32_t continuation)
+/* Spellings made to share a slot would cost their number squared; by chance none of 2^24 is this far from its place. */
+enum { FAR = 1024 };
+
+/* NULL, or what is wrong with the piece. */
+static const char *insert(sqzi_vocabulary *vocabulary, uint32_t id, uint32_t continuation)
 {
     const sqzi_span piece = sqzi_vocabulary_piece(vocabulary, id);
     const uint32_t skip = continuation ? vocabulary->prefix_bytes : 0;
     const uint64_t hash = sqzi_vocabulary_hash(piece.bytes + skip, piece.n - skip), mixed = sqzi_vocabulary_mix(hash, continuation);
-    if (sqzi_vocabulary_find(vocabulary, piece.bytes + skip, piece.n - skip, hash, continuation) != UINT32_MAX) return false;
+    if (sqzi_vocabulary_find(vocabulary, piece.bytes + skip, piece.n - skip, hash, continuation) != UINT32_MAX) return "comes twice";
     uint64_t i = mixed;
     while (vocabulary->slots[i & vocabulary->mask].id != UINT32_MAX) i++;
+    if (i - mixed > FAR) return "is one of a thousand made to collide";
     vocabulary->slots[i & vocabulary->mask] = (sqzi_vocabulary_slot){(uint32_t)(mixed >> 32), id};
     if (piece.n - skip > vocabulary->longest[continuation]) vocabulary->longest[continuation] = (uint32_t)(piece.n - skip);
-    return true;
+    return NULL;
 }
 
 static void copy_pieces(sqzi_vocabulary *vocabulary, const sqzi_span *pieces, sqzi_span prefix)
@@ -56,8 +61,9 @@ sqz_status sqzi_vocabulary_open(const sqz_allocator *allocator, const sqzi_span 
     for (uint32_t i = 0; i < n; i++) {
         if (pieces[i].n == 0) continue;
         const bool continuation = prefix.n && pieces[i].n > prefix.n && memcmp(pieces[i].bytes, prefix.bytes, prefix.n) == 0;
-        FAIL_IF(!insert(vocabulary, i, 0) || (continuation && !insert(vocabulary, i, 1)), SQZ_EFORMAT, i, "the piece '%.*s' comes twice in the vocabulary, the second time as number %u",
-                (int)(pieces[i].n > 60 ? 60 : pieces[i].n), pieces[i].bytes, i);
+        const char *fault = insert(vocabulary, i, 0);
+        if (!fault && continuation) fault = insert(vocabulary, i, 1);
+        FAIL_IF(fault, SQZ_EFORMAT, i, "the piece '%.*s' %s in the vocabulary, here as number %u", (int)(pieces[i].n > 60 ? 60 : pieces[i].n), pieces[i].bytes, fault, i);
     }
     return SQZ_OK;
 fail:

@@ -117,8 +117,9 @@ static void put_window(const sqz_tokenizer *tokenizer, bool pair, bool special, 
 static sqz_status reserve(sqz_encoding *e, uint64_t n_pieces, uint64_t n_windows, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    FAIL_IF(n_pieces >= UINT32_MAX || n_windows >= UINT32_MAX - 1, SQZ_ELIMIT, 0, "%llu windows of this text hold %llu pieces: at most 2^32 are allowed", (unsigned long long)n_windows,
-            (unsigned long long)n_pieces);
+    const uint64_t most = e->pieces.limit / sizeof(sqz_piece);
+    FAIL_IF(n_pieces > most || n_pieces >= UINT32_MAX || n_windows > most, SQZ_ELIMIT, 0, "%llu windows of this text hold %llu pieces, at most %llu are allowed", (unsigned long long)n_windows,
+            (unsigned long long)n_pieces, (unsigned long long)most);
     e->pieces.used = e->ids.used = e->types.used = e->first.used = 0;
     TRY(sqzi_buffer_reserve(&e->pieces, (size_t)n_pieces * sizeof(sqz_piece), error));
     TRY(sqzi_buffer_reserve(&e->ids, (size_t)n_pieces * sizeof(uint32_t), error));
@@ -160,7 +161,7 @@ sqz_status sqzi_tokenizer_finish(const sqz_tokenizer *tokenizer, bool pair, cons
     cut cuts[2];
     const bool special = !options->no_special_tokens;
     const uint32_t n_special = special ? count_special(tokenizer, pair) : 0;
-    const uint32_t a = (uint32_t)(e->side[0].used / sizeof(sqz_piece)), b = pair ? (uint32_t)(e->side[1].used / sizeof(sqz_piece)) : 0;
+    const uint32_t a = e->n_side[0], b = pair ? e->n_side[1] : 0;
     FAIL_IF(options->max_length && options->max_length < n_special, SQZ_EINVAL, 0, "max_length is %u, the special tokens alone are %u", options->max_length, n_special);
     const uint32_t room = options->max_length ? options->max_length - n_special : UINT32_MAX;
     TRY(plan(a, b, pair, room, options, cuts, error));

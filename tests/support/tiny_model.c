@@ -171,8 +171,9 @@ static void put_head(build *b)
     put(b, "head.output.weight", t->classes, t->width, 0.3, 0);
     put(b, "head.output.bias", t->classes, 0, 0.1, 0);
     if (strcmp(t->head, "question") == 0) return;
-    const sqzi_span labels[] = {sqzi_span_of("O"), sqzi_span_of("B-one"), sqzi_span_of("I-one"), sqzi_span_of("B-two"), sqzi_span_of("I-two")};
+    sqzi_span labels[] = {sqzi_span_of("O"), sqzi_span_of("B-one"), sqzi_span_of("I-one"), sqzi_span_of("B-two"), sqzi_span_of("I-two")};
     assert_true(t->classes <= 5);
+    for (uint32_t k = 0; t->labels && k < t->classes; k++) labels[k] = sqzi_span_of(t->labels[k]);
     sqzi_gguf_put_strings(b->writer, "sqz.head.labels", labels, t->classes);
 }
 

@@ -17,6 +17,7 @@ typedef struct sqzt_tiny {
     uint32_t reduced;     /* > 0: the word table is [V, reduced] with a projection */
     const char *head;     /* sqz.head.kind, NULL for none */
     uint32_t classes;
+    const char *const *labels; /* [classes]; NULL: O, B-one, I-one, B-two, I-two */
     uint64_t seed;
     const char *drop;     /* leave this tensor out */
     const char *extra;    /* add a tensor of this name */

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Import while memory fails: a whole file is written, or none. The program runs in the root of the source tree. */
+#define _POSIX_C_SOURCE 200809L
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "import/source_tensors.h"
+#include "support/allocation_sweep.h"
+#include "support/test.h"
+#include "support/tiny_model.h"
+
+/* Nothing but what was asked for may lie in the folder of the output. */
+static unsigned count_files(const char *folder)
+{
+    unsigned n = 0;
+    DIR *entries = opendir(folder);
+    assert_non_null(entries);
+    for (const struct dirent *entry; (entry = readdir(entries));) n += entry->d_name[0] != '.';
+    closedir(entries);
+    return n;
+}
+
+static const char *output_folder(void)
+{
+    static char folder[256];
+    if (folder[0]) return folder;
+    snprintf(folder, sizeof folder, "%s", sqzt_temporary("output"));
+    assert_int_equal(mkdir(folder, 0700), 0);
+    return folder;
+}
+
+static sqz_status import_folder(const sqzt_subject *s, sqz_error *error)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/model.gguf", output_folder());
+    const sqz_status status = sqz_import(s->context, s->path, path, NULL, error);
+    assert_int_equal(count_files(output_folder()), status == SQZ_OK);
+    if (status == SQZ_OK) assert_int_equal(remove(path), 0);
+    return status;
+}
+
+static const char *const golden[] = {"bert-masked", "squeezebert-sequence", "electra-token", "distilbert-masked"};
+enum { N_GOLDEN = sizeof golden / sizeof *golden };
+
+static const char *golden_folder(int i)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "tests/golden/models/%s", golden[i]);
+    return path;
+}
+
+static void imports_write_a_whole_file_or_none(void **state)
+{
+    (void)state;
+    sqzt_subject s = sqzt_sweep_begin();
+    for (int i = 0; i < N_GOLDEN; i++) {
+        s.path = golden_folder(i);
+        assert_true(sqzt_sweep(golden[i], import_folder, &s) > 20);
+    }
+    sqzt_sweep_end(&s);
+}
+
+static sqz_status open_source(const sqzt_subject *s, sqz_error *error)
+{
+    sqzi_source source;
+    const sqz_status status = sqzi_source_open(&s->allocator, s->path, &source, error);
+    sqzi_source_close(&source);
+    return status;
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    char command[600];
+    snprintf(command, sizeof command, "cp '%s' '%s'", from, to);
+    assert_int_equal(system(command), 0);
+}
+
+static void archives_leave_nothing(void **state)
+{
+    (void)state;
+    static const char *const archives[] = {"zip-plain", "legacy-opcodes"};
+    char folder[256], from[128], to[300];
+    sqzt_subject s = sqzt_sweep_begin();
+    snprintf(folder, sizeof folder, "%s", sqzt_temporary("archive"));
+    assert_int_equal(mkdir(folder, 0700), 0);
+    s.path = folder;
+    for (int i = 0; i < 2; i++) {
+        snprintf(from, sizeof from, "tests/fuzz/corpus/torch_archive/%s", archives[i]);
+        snprintf(to, sizeof to, "%s/pytorch_model.bin", folder);
+        copy_file(from, to);
+        assert_true(sqzt_sweep(archives[i], open_source, &s) >= 6);
+    }
+    sqzt_sweep_end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(imports_write_a_whole_file_or_none),
+        cmocka_unit_test(archives_leave_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
