@@ -121,22 +121,44 @@ typedef struct sqzk_layer_norm_args {
     size_t ldo;
 } sqzk_layer_norm_args;
 
-/* x[r][j] = exp(scale * x[r][j] - max_j) / sum, in place, over n columns. */
+/* Softmax but for its division, over n columns:
+ *
+ *   e[r][j] = exp(scale * x[r][j] - max_j),   inverse[r] = 1 / sum_j e[r][j],   softmax = e * inverse
+ *
+ * Attention multiplies by inverse once a number of its context, not once a score. An exponential below e^-88 counts as 0.
+ *
+ *   x        [m, n], row stride ldx; scale > 0
+ *   halves   NULL: e overwrites x. Else e goes there, rounded to bf16, zeros up to a multiple of 64 bytes, and inverse is that of the rounded
+ *            numbers' sum; row stride ldh elements, a multiple of 32
+ */
 typedef struct sqzk_softmax_args {
     size_t m, n;
     sqzi_real *x;
     size_t ldx;
     sqzi_real scale;
+    sqzi_real *inverse;
+    uint16_t *halves;
+    size_t ldh;
 } sqzk_softmax_args;
+
+/* x[r][:] *= factor[r] over n columns. */
+typedef struct sqzk_scale_rows_args {
+    size_t m, n;
+    sqzi_real *x;
+    size_t ldx;
+    const sqzi_real *factor;
+} sqzk_scale_rows_args;
 
 typedef struct sqzk_table {
     uint32_t features;                /* what the table was made for */
     const sqzk_gemm *gemm_f32;        /* never NULL */
     const sqzk_gemm *gemm_bf16;
     const sqzk_gemm *gemm_s8;
+    const sqzk_gemm *gemm_attention;  /* of bf16 and s8 models: gemm_bf16 where the CPU multiplies bf16, else gemm_f32 */
     const char *rows_level;           /* of the functions below: "portable", "avx2", ... */
     void (*layer_norm)(const sqzk_layer_norm_args *args);
     void (*softmax)(const sqzk_softmax_args *args);
+    void (*scale_rows)(const sqzk_scale_rows_args *args);
     void (*activate)(sqzk_activation activation, sqzi_real *x, size_t n);           /* in place */
     void (*widen)(const void *source, sqzi_type type, size_t n, sqzi_real *out);    /* f16, bf16 or f32 to real, exact */
 } sqzk_table;

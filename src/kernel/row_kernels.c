@@ -9,6 +9,7 @@
         table->rows_level = #level;                \
         table->layer_norm = sqzk_layer_norm_##level; \
         table->softmax = sqzk_softmax_##level;     \
+        table->scale_rows = sqzk_scale_rows_##level; \
         table->activate = sqzk_activate_##level;   \
         table->widen = sqzk_widen_##level;         \
     } while (0)

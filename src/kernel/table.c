@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/cpu.h"
 #include "kernel/gemm/gemm_list.h"
 #include "kernel/row_kernels.h"
 
@@ -55,6 +56,8 @@ void sqzk_table_init(sqzk_table *table, uint32_t features)
     table->gemm_f32 = best(sqzk_gemm_f32_list, features);
     table->gemm_bf16 = best(sqzk_gemm_bf16_list, features);
     table->gemm_s8 = best(sqzk_gemm_s8_list, features);
+    const bool multiplies_bf16 = features & (SQZI_CPU_AVX512BF16 | SQZI_CPU_AMX | SQZI_CPU_ARMBF16);
+    table->gemm_attention = multiplies_bf16 ? table->gemm_bf16 : table->gemm_f32;
     sqzk_row_kernels_init(table, features);
 }
 

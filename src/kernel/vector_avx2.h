@@ -42,6 +42,12 @@ static inline vec v_scale2(vec a, vec n)
     const vec second = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
     return _mm256_mul_ps(_mm256_mul_ps(a, first), second);
 }
+/* a * 2^n where x >= least or x is NaN, else 0; what is 0 never becomes a subnormal number on the way */
+static inline vec v_scale2_from(vec a, vec n, vec x, float least)
+{
+    const vec kept = _mm256_cmp_ps(x, _mm256_set1_ps(least), _CMP_NLT_UQ);
+    return _mm256_and_ps(kept, v_scale2(a, _mm256_and_ps(kept, n)));
+}
 static inline vec v_where_less(vec a, vec b, vec yes, vec no) { return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
 static inline vec v_abs(vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 /* n floats, the rest of the vector is `fill` */
@@ -65,6 +71,12 @@ static inline vec v_from_f16(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loa
 static inline vec v_from_bf16(const uint16_t *p)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
+}
+/* The upper halves of 8 floats: bf16, where the lower ones are 0 */
+static inline void v_store_upper(uint16_t *p, vec v)
+{
+    const __m256i upper = _mm256_srli_epi32(_mm256_castps_si256(v), 16);
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256(upper, 1)));
 }
 
 /* out[j][i] = in[i][j] for 8 x 8 floats; row strides in floats. */

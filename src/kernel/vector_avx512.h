@@ -30,6 +30,8 @@ static inline vec v_min(vec a, vec b) { return _mm512_min_ps(a, b); }
 static inline vec v_round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 /* a * 2^n for integral n in [-150, 127] */
 static inline vec v_scale2(vec a, vec n) { return _mm512_scalef_ps(a, n); }
+/* a * 2^n where x >= least or x is NaN, else 0; what is 0 never becomes a subnormal number on the way */
+static inline vec v_scale2_from(vec a, vec n, vec x, float least) { return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(least), _CMP_NLT_UQ), a, n); }
 static inline vec v_where_less(vec a, vec b, vec yes, vec no) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes); }
 static inline vec v_abs(vec a) { return _mm512_abs_ps(a); }
 /* n floats, the rest of the vector is `fill` */
@@ -40,6 +42,11 @@ static inline vec v_from_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_
 static inline vec v_from_bf16(const uint16_t *p)
 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
+}
+/* The upper halves of 16 floats: bf16, where the lower ones are 0 */
+static inline void v_store_upper(uint16_t *p, vec v)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(v), 16)));
 }
 
 /* out[j][i] = in[i][j] for 16 x 16 floats; row strides in floats. */

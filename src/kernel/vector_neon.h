@@ -53,6 +53,13 @@ static inline vec v_scale2(vec a, vec n)
     const vec second = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(rest, bias), 23));
     return vmulq_f32(vmulq_f32(a, first), second);
 }
+/* a * 2^n where x >= least or x is NaN, else 0; what is 0 never becomes a subnormal number on the way */
+static inline vec v_scale2_from(vec a, vec n, vec x, float least)
+{
+    const uint32x4_t small = vcltq_f32(x, vdupq_n_f32(least));
+    const vec whole = vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(n), small));
+    return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(v_scale2(a, whole)), small));
+}
 static inline vec v_where_less(vec a, vec b, vec yes, vec no) { return vbslq_f32(vcltq_f32(a, b), yes, no); }
 static inline vec v_abs(vec a) { return vabsq_f32(a); }
 static inline float v_sum(vec a)
@@ -63,6 +70,8 @@ static inline float v_sum(vec a)
 static inline float v_largest(vec a) { return vmaxvq_f32(a); }
 static inline vec v_from_f16(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 static inline vec v_from_bf16(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
+/* The upper halves of 4 floats: bf16, where the lower ones are 0 */
+static inline void v_store_upper(uint16_t *p, vec v) { vst1_u16(p, vshrn_n_u32(vreinterpretq_u32_f32(v), 16)); }
 
 /* out[j][i] = in[i][j] for 4 x 4 floats; row strides in floats. */
 static inline void v_transpose(const float *in, size_t ldi, float *out, size_t ldo)

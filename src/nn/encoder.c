@@ -27,7 +27,7 @@ static uint32_t most(uint32_t a, uint32_t b)
 }
 
 /* The encoder's largest sizes, and what its linears need of a member. */
-static void find_sizes(const sqzi_encoder *encoder, sqzi_workspace *workspace, sqzi_linear_scratch *need, uint32_t *head_width)
+static void find_sizes(const sqzi_encoder *encoder, sqzi_workspace *workspace, sqzi_linear_scratch *need)
 {
     const sqzi_embedding *embedding = &encoder->embedding;
     if (embedding->reduced) sqzi_linear_need(&embedding->projection, 1, need);
@@ -38,7 +38,6 @@ static void find_sizes(const sqzi_encoder *encoder, sqzi_workspace *workspace, s
         for (size_t j = 0; j < sizeof linears / sizeof *linears; j++) sqzi_linear_need(linears[j], workspace->strip_rows, need);
         if (block->heads * block->head_width > workspace->qkv_width) workspace->qkv_width = block->heads * block->head_width;
         if (block->ffn_width > workspace->ffn_width) workspace->ffn_width = block->ffn_width;
-        *head_width = most(*head_width, block->head_width);
     }
 }
 
@@ -46,13 +45,12 @@ void sqzi_workspace_layout(sqzi_workspace *workspace, const sqzi_encoder *encode
 {
     const sqzi_embedding *embedding = &encoder->embedding;
     sqzi_linear_scratch need = {0};
-    uint32_t head_width = 0;
     memset(workspace, 0, sizeof *workspace);
     workspace->members = members;
     workspace->max_tokens = max_tokens;
     workspace->max_length = max_length;
     workspace->strip_rows = max_tokens < STRIP_ROWS ? max_tokens : STRIP_ROWS;
-    find_sizes(encoder, workspace, &need, &head_width);
+    find_sizes(encoder, workspace, &need);
     const size_t qkv = (size_t)max_tokens * workspace->qkv_width;
     workspace->q = sqzi_arena_take(arena, qkv, sizeof(sqzi_real));
     workspace->k = sqzi_arena_take(arena, qkv, sizeof(sqzi_real));
@@ -64,7 +62,7 @@ void sqzi_workspace_layout(sqzi_workspace *workspace, const sqzi_encoder *encode
     for (uint32_t i = 0; i < members; i++) {
         sqzi_member_scratch own = {.linear = need};
         sqzi_linear_scratch_layout(&own.linear, arena);
-        sqzi_attention_layout(&own, encoder->kernels, head_width, max_length, arena);
+        sqzi_attention_layout(&own.attention, encoder, max_length, arena);
         own.row = sqzi_arena_take(arena, most(embedding->width, embedding->word.width), sizeof(sqzi_real));
         if (workspace->scratch) workspace->scratch[i] = own;
     }
@@ -145,7 +143,7 @@ static void run_attention(run *r, const sqzi_block *block, sqzi_real *scores)
         const size_t length = first[b + 1] - first[b];
         for (uint32_t head = 0; head < block->heads; head++, item++, place += length * length)
             if (item % r->team->members == r->team->member)
-                sqzi_attention_run(r->encoder->kernels, r->workspace, r->scratch, head, block->head_width, first[b], first[b + 1], scores ? scores + place : NULL);
+                sqzi_attention_run(r->encoder->kernels, block, r->workspace, &r->scratch->attention, head, first[b], first[b + 1], scores ? scores + place : NULL);
     }
 }
 

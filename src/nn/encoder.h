@@ -69,12 +69,20 @@ typedef struct sqzi_batch {
     const uint8_t *types;  /* or NULL */
 } sqzi_batch;
 
+/* What attention works in: the packed keys and values of a head, and a strip of its queries. */
+typedef struct sqzi_attention_scratch {
+    unsigned char *packed_k, *packed_v;
+    unsigned char *queries; /* bf16 rows, where the products are */
+    sqzi_real *scores;      /* row stride scores_ld */
+    uint16_t *weights;      /* the softmax as bf16 rows, where the products are */
+    sqzi_real *inverse;
+    size_t scores_ld;
+} sqzi_attention_scratch;
+
 /* Working memory of one member. */
 typedef struct sqzi_member_scratch {
     sqzi_linear_scratch linear;
-    unsigned char *packed_k, *packed_v;
-    sqzi_real *strip;      /* scores of some queries */
-    size_t strip_ld;
+    sqzi_attention_scratch attention;
     sqzi_real *row;        /* a widened row of a table */
     sqzi_stopwatch watch;  /* off but for profiles */
 } sqzi_member_scratch;
@@ -101,8 +109,9 @@ bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kerne
                         sqzi_member_scratch *scratch);
 
 /* Attention of one head over one sequence of a workspace's q, k, v (attention.c). scores NULL, or [T, T] to be kept. */
-void sqzi_attention_run(const sqzk_table *kernels, sqzi_workspace *workspace, sqzi_member_scratch *scratch, uint32_t head, uint32_t head_width, uint32_t begin, uint32_t end, sqzi_real *scores);
-void sqzi_attention_layout(sqzi_member_scratch *scratch, const sqzk_table *kernels, uint32_t head_width, uint32_t max_length, sqzi_arena *arena);
+void sqzi_attention_run(const sqzk_table *kernels, const sqzi_block *block, sqzi_workspace *workspace, sqzi_attention_scratch *scratch, uint32_t head, uint32_t begin, uint32_t end,
+                        sqzi_real *scores);
+void sqzi_attention_layout(sqzi_attention_scratch *scratch, const sqzi_encoder *encoder, uint32_t max_length, sqzi_arena *arena);
 
 /* One row of a table as reals, added to or put into out[0..width). */
 void sqzi_table_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row, sqzi_real *out);

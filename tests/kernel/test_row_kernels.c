@@ -97,7 +97,8 @@ static void layer_norm_keeps_its_bound(void **state)
         }
 }
 
-static void check_softmax_row(const level *l, const float *before, const float *after, size_t n, float scale)
+/* e * inverse against the softmax; `rounding` is what storing an e costs it, relative. Below e^-88 an exponential may be 0. */
+static void check_softmax_row(const level *l, const float *before, const float *after, size_t n, float scale, float inverse, double rounding)
 {
     double largest = -INFINITY, sum = 0, total = 0, spread = 0;
     for (size_t j = 0; j < n; j++) largest = fmax(largest, (double)before[j]);
@@ -107,8 +108,8 @@ static void check_softmax_row(const level *l, const float *before, const float *
         spread += exp(z) * fabs(z); /* what the roundings of z do to the sum */
     }
     for (size_t j = 0; j < n; j++) {
-        const double z = ((double)before[j] - largest) * (double)scale, wanted = exp(z) / sum, got = (double)after[j];
-        const double bound = 1.05 * wanted * u * (2 * fabs(z) + 2 * spread / sum + 4 + 4 + (double)n + 3) + 0x1p-147;
+        const double z = ((double)before[j] - largest) * (double)scale, wanted = exp(z) / sum, got = (double)after[j] * (double)inverse;
+        const double bound = 1.05 * wanted * (u * (2 * fabs(z) + 2 * spread / sum + 4 + 4 + (double)n + 3) + 2 * rounding) + exp(-88.0);
         if (!(fabs(got - wanted) <= bound)) fail_msg("softmax %s, n %zu: [%zu] is %.9g, %.9g +- %.3g expected", l->name, n, j, got, wanted, bound);
         total += got;
     }
@@ -126,17 +127,65 @@ static void softmax_keeps_its_bound(void **state)
             sqzt_random random = sqzt_random_of(seed + n);
             sqzt_guarded x = rows_of(&random, n, ld, at % 3 ? -50 : 50, deviations[at % 4]), before = sqzt_guarded_open(x.bytes), alone = sqzt_guarded_open(n * sizeof(float));
             memcpy(before.p, x.p, x.bytes);
-            float *y = x.p, *last = (float *)before.p + (ROWS - 1) * ld;
+            float *y = x.p, *last = (float *)before.p + (ROWS - 1) * ld, inverse[ROWS], again;
             const float scale = 0.125f;
-            l.table.softmax(&(sqzk_softmax_args){.m = ROWS, .n = n, .x = y, .ldx = ld, .scale = scale});
-            for (size_t r = 0; r < ROWS; r++) check_softmax_row(&l, (float *)before.p + r * ld, y + r * ld, n, scale);
+            l.table.softmax(&(sqzk_softmax_args){.m = ROWS, .n = n, .x = y, .ldx = ld, .scale = scale, .inverse = inverse});
+            for (size_t r = 0; r < ROWS; r++) check_softmax_row(&l, (float *)before.p + r * ld, y + r * ld, n, scale, inverse[r], 0);
             for (size_t r = 0; r + 1 < ROWS; r++) assert_true(isnan(y[r * ld + n]));
             memcpy(alone.p, last, alone.bytes);
-            l.table.softmax(&(sqzk_softmax_args){.m = 1, .n = n, .x = alone.p, .ldx = n, .scale = scale});
+            l.table.softmax(&(sqzk_softmax_args){.m = 1, .n = n, .x = alone.p, .ldx = n, .scale = scale, .inverse = &again});
             assert_memory_equal(alone.p, y + (ROWS - 1) * ld, alone.bytes);
+            assert_true(again == inverse[ROWS - 1]);
             sqzt_guarded_close(&x);
             sqzt_guarded_close(&before);
             sqzt_guarded_close(&alone);
+        }
+}
+
+/* bf16 keeps 8 bits: an e is off by 2^-8 of itself at most, and so is their sum; what was rounded sums to 1. Zeros follow up to 64 bytes. */
+static void softmax_to_bf16_keeps_its_bound(void **state)
+{
+    (void)state;
+    level l;
+    for (uint32_t i = 0; next_level(&i, &l);)
+        for (size_t at = 0; at < N_LENGTHS * 2; at++) {
+            const size_t n = lengths[at / 2], padded = (n + 31) / 32 * 32, ldh = padded + 32;
+            sqzt_random random = sqzt_random_of(seed + n);
+            sqzt_guarded x = rows_of(&random, n, n + 1, 0, at % 2 ? 4 : 300), before = sqzt_guarded_open(x.bytes), out = sqzt_guarded_open(((ROWS - 1) * ldh + padded) * sizeof(uint16_t));
+            memcpy(before.p, x.p, x.bytes);
+            uint16_t *halves = out.p;
+            float inverse[ROWS], wide[1024];
+            memset(halves, 0xA5, out.bytes);
+            l.table.softmax(&(sqzk_softmax_args){.m = ROWS, .n = n, .x = x.p, .ldx = n + 1, .scale = 0.125f, .inverse = inverse, .halves = halves, .ldh = ldh});
+            for (size_t r = 0; r < ROWS; r++, halves += ldh) {
+                for (size_t j = 0; j < n; j++) wide[j] = sqzi_from_bf16(halves[j]);
+                check_softmax_row(&l, (float *)before.p + r * (n + 1), wide, n, 0.125f, inverse[r], 0x1p-8);
+                for (size_t j = n; j < padded; j++) assert_int_equal(halves[j], 0);
+                for (size_t j = padded; j < ldh && r + 1 < ROWS; j++) assert_int_equal(halves[j], 0xA5A5);
+            }
+            sqzt_guarded_close(&x);
+            sqzt_guarded_close(&before);
+            sqzt_guarded_close(&out);
+        }
+}
+
+static void rows_are_scaled(void **state)
+{
+    (void)state;
+    level l;
+    for (uint32_t i = 0; next_level(&i, &l);)
+        for (size_t at = 0; at < N_LENGTHS; at++) {
+            const size_t n = lengths[at], ld = n + 1;
+            sqzt_random random = sqzt_random_of(seed + n);
+            sqzt_guarded x = rows_of(&random, n, ld, 0, 1), before = sqzt_guarded_open(x.bytes);
+            memcpy(before.p, x.p, x.bytes);
+            const float factor[ROWS] = {0.3f, -7, 1e-3f}, *from = before.p, *y = x.p;
+            l.table.scale_rows(&(sqzk_scale_rows_args){.m = ROWS, .n = n, .x = x.p, .ldx = ld, .factor = factor});
+            for (size_t r = 0; r < ROWS; r++)
+                for (size_t j = 0; j < n; j++) assert_true(y[r * ld + j] == from[r * ld + j] * factor[r]);
+            for (size_t r = 0; r + 1 < ROWS; r++) assert_true(isnan(y[r * ld + n]));
+            sqzt_guarded_close(&x);
+            sqzt_guarded_close(&before);
         }
 }
 
@@ -259,6 +308,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layer_norm_keeps_its_bound),
         cmocka_unit_test(softmax_keeps_its_bound),
+        cmocka_unit_test(softmax_to_bf16_keeps_its_bound),
+        cmocka_unit_test(rows_are_scaled),
         cmocka_unit_test(activations_keep_their_bound),
         cmocka_unit_test(an_activation_does_not_see_its_neighbours),
         cmocka_unit_test(a_nan_stays_one),

@@ -5,15 +5,23 @@
 
 #include <string.h>
 
-/* Not vcvtneps2bf16, which takes subnormal numbers for zero. */
+/* The upper halves are bf16. Not vcvtneps2bf16, which takes subnormal numbers for zero. */
+static inline __m512i rounded_bits(vec x)
+{
+    const __m512i bits = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF)), odd), nan = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    return _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), rounded, nan);
+}
 static inline void v_to_bf16(const float *x, uint16_t *out)
 {
-    const __m512i bits = _mm512_loadu_si512(x);
-    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF)), odd), 16);
-    const __m512i nan = _mm512_or_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(0x40));
-    const __mmask16 is_nan = _mm512_cmp_ps_mask(_mm512_castsi512_ps(bits), _mm512_castsi512_ps(bits), _CMP_UNORD_Q);
-    _mm256_storeu_si256((__m256i *)(void *)out, _mm512_cvtepi32_epi16(_mm512_mask_blend_epi32(is_nan, rounded, nan)));
+    _mm256_storeu_si256((__m256i *)(void *)out, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded_bits(v_load(x)), 16)));
+}
+/* V_WIDTH pairs: out[2i] = even[i], out[2i + 1] = odd[i]. */
+#define V_PAIRS
+static inline void v_store_pairs(uint16_t *out, vec even, vec odd)
+{
+    const __m512i upper = _mm512_and_si512(rounded_bits(odd), _mm512_set1_epi32((int)0xFFFF0000u));
+    _mm512_storeu_si512(out, _mm512_or_si512(upper, _mm512_srli_epi32(rounded_bits(even), 16)));
 }
 
 static inline __m512i bits_of_pair(const uint16_t *p)

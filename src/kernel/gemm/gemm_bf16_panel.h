@@ -2,7 +2,7 @@
 /* The packed panels and prepared rows of every bf16 gemm, and the order in which all of them add.
  *
  *   panel   bf16 [k/2][NR][2]   two consecutive k lie together; k padded with zeros to a multiple of K_MULTIPLE (2 where the level does not define it
- *                               before), columns past n are 0; padded to 64 bytes
+ *                               before), columns past n are 0 up to a whole vector and of any value behind it; padded to 64 bytes
  *   row     bf16 [k], zeros up to a multiple of 64 bytes
  *
  * Numbers are rounded to nearest even; a NaN stays one. A sum is one chain over all of k in f32: of each pair the odd k first, then the even one, as
@@ -42,6 +42,9 @@ static void pack_column(const sqzk_pack_args *args, size_t column, uint16_t *out
     for (; p < args->k; p++) out[p / 2 * 2 * NR + p % 2] = sqzi_to_bf16((float)sqzi_load_real(args->source, first + p * args->k_stride, args->type));
 }
 
+#ifdef V_PAIRS
+#include "kernel/gemm/bf16_pack.h"
+#else
 static void pack(const sqzk_pack_args *args, void *packed)
 {
     uint16_t *panel = packed;
@@ -51,5 +54,6 @@ static void pack(const sqzk_pack_args *args, void *packed)
         for (size_t j = 0; j < n; j++) pack_column(args, column + j, panel + 2 * j);
     }
 }
+#endif
 
 #endif

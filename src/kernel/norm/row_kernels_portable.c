@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Row kernels in plain C and with the C library's exp, erf and tanh: the reference of the others. */
+#include <string.h>
+
 #include "base/half.h"
 #include "kernel/activation/scalar_math.h"
 #include "kernel/row_kernels.h"
@@ -18,6 +20,15 @@ void sqzk_layer_norm_portable(const sqzk_layer_norm_args *args)
     }
 }
 
+static void round_row(const sqzk_softmax_args *args, sqzi_real *x, uint16_t *halves)
+{
+    for (size_t j = 0; j < args->n; j++) {
+        halves[j] = sqzi_to_bf16((float)x[j]);
+        x[j] = sqzi_from_bf16(halves[j]);
+    }
+    memset(halves + args->n, 0, ((args->n + 31) / 32 * 32 - args->n) * sizeof *halves);
+}
+
 void sqzk_softmax_portable(const sqzk_softmax_args *args)
 {
     for (size_t r = 0; r < args->m; r++) {
@@ -27,9 +38,17 @@ void sqzk_softmax_portable(const sqzk_softmax_args *args)
             x[j] *= args->scale;
             if (x[j] > largest) largest = x[j];
         }
-        for (size_t j = 0; j < args->n; j++) sum += x[j] = REAL(exp)(x[j] - largest);
-        for (size_t j = 0; j < args->n; j++) x[j] /= sum;
+        for (size_t j = 0; j < args->n; j++) x[j] = REAL(exp)(x[j] - largest);
+        if (args->halves) round_row(args, x, args->halves + r * args->ldh);
+        for (size_t j = 0; j < args->n; j++) sum += x[j];
+        args->inverse[r] = 1 / sum;
     }
+}
+
+void sqzk_scale_rows_portable(const sqzk_scale_rows_args *args)
+{
+    for (size_t r = 0; r < args->m; r++)
+        for (size_t j = 0; j < args->n; j++) args->x[r * args->ldx + j] *= args->factor[r];
 }
 
 void sqzk_activate_portable(sqzk_activation activation, sqzi_real *x, size_t n)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Row kernels on vectors. Include after a vector_<isa>.h with LEVEL(name) defined, which makes the level's function names.
  *
- * A sum over a row runs in two vector accumulators over whole vectors, then the tail, then across the vector: the order is fixed by n. */
+ * A sum over a row runs in several vector accumulators over whole vectors, then the tail, then across the vector: the order is fixed by n. */
 #include "kernel/activation/vector_math.h"
 #include "kernel/row_kernels.h"
 
@@ -13,54 +13,121 @@
 
 static float row_sum(const float *x, size_t n)
 {
-    vec even = v_set(0.0f), odd = v_set(0.0f);
+    vec a = v_set(0.0f), b = a, c = a, d = a;
     size_t j = 0;
-    for (; j + 2 * V_WIDTH <= n; j += 2 * V_WIDTH) {
-        even = v_add(even, v_load(x + j));
-        odd = v_add(odd, v_load(x + j + V_WIDTH));
+    for (; j + 4 * V_WIDTH <= n; j += 4 * V_WIDTH) {
+        a = v_add(a, v_load(x + j));
+        b = v_add(b, v_load(x + j + V_WIDTH));
+        c = v_add(c, v_load(x + j + 2 * V_WIDTH));
+        d = v_add(d, v_load(x + j + 3 * V_WIDTH));
     }
-    for (; j < n; j += V_WIDTH) even = v_add(even, v_load_part(x + j, n - j < V_WIDTH ? n - j : V_WIDTH));
-    return v_sum(v_add(even, odd));
+    for (; j < n; j += V_WIDTH) a = v_add(a, v_load_part(x + j, n - j < V_WIDTH ? n - j : V_WIDTH));
+    return v_sum(v_add(v_add(a, b), v_add(c, d)));
+}
+
+static inline vec add_square(vec sum, vec x, vec mean)
+{
+    const vec distance = v_sub(x, mean);
+    return v_fma(distance, distance, sum);
 }
 
 static float row_squares(const float *x, size_t n, float mean)
 {
     const vec m = v_set(mean);
-    vec even = v_set(0.0f), odd = v_set(0.0f);
+    vec a = v_set(0.0f), b = a, c = a, d = a;
     size_t j = 0;
-    for (; j + 2 * V_WIDTH <= n; j += 2 * V_WIDTH) {
-        const vec a = v_sub(v_load(x + j), m), b = v_sub(v_load(x + j + V_WIDTH), m);
-        even = v_fma(a, a, even);
-        odd = v_fma(b, b, odd);
+    for (; j + 4 * V_WIDTH <= n; j += 4 * V_WIDTH) {
+        a = add_square(a, v_load(x + j), m);
+        b = add_square(b, v_load(x + j + V_WIDTH), m);
+        c = add_square(c, v_load(x + j + 2 * V_WIDTH), m);
+        d = add_square(d, v_load(x + j + 3 * V_WIDTH), m);
     }
-    for (; j < n; j += V_WIDTH) {
-        const vec a = v_sub(v_load_fill(x + j, n - j < V_WIDTH ? n - j : V_WIDTH, mean), m); /* what is not there adds 0 */
-        even = v_fma(a, a, even);
-    }
-    return v_sum(v_add(even, odd));
+    for (; j < n; j += V_WIDTH) a = add_square(a, v_load_fill(x + j, n - j < V_WIDTH ? n - j : V_WIDTH, mean), m); /* what is not there adds 0 */
+    return v_sum(v_add(v_add(a, b), v_add(c, d)));
+}
+
+static inline vec normed(vec x, vec mean, vec scale, vec weight, vec bias)
+{
+    return v_fma(v_mul(v_sub(x, mean), scale), weight, bias);
 }
 
 void LEVEL(sqzk_layer_norm)(const sqzk_layer_norm_args *args)
 {
+    const float *weight = args->weight, *bias = args->bias;
+    const size_t n = args->n;
     for (size_t r = 0; r < args->m; r++) {
         const float *x = args->x + r * args->ldx;
         float *out = args->out + r * args->ldo;
-        const float mean = row_sum(x, args->n) / (float)args->n;
-        const float scale = 1.0f / sqrtf(row_squares(x, args->n, mean) / (float)args->n + args->epsilon);
-        const vec m = v_set(mean), s = v_set(scale);
-        FOR_ROW(j, part, args->n)
-        {
-            const vec y = v_mul(v_sub(v_load_part(x + j, part), m), s);
-            v_store_part(out + j, v_fma(y, v_load_part(args->weight + j, part), v_load_part(args->bias + j, part)), part);
-        }
+        const float mean = row_sum(x, n) / (float)n;
+        const vec m = v_set(mean), s = v_set(1.0f / sqrtf(row_squares(x, n, mean) / (float)n + args->epsilon));
+        size_t j = 0;
+        for (; j + V_WIDTH <= n; j += V_WIDTH) v_store(out + j, normed(v_load(x + j), m, s, v_load(weight + j), v_load(bias + j)));
+        if (j < n) v_store_part(out + j, normed(v_load_part(x + j, n - j), m, s, v_load_part(weight + j, n - j), v_load_part(bias + j, n - j)), n - j);
     }
 }
 
 static float row_largest(const float *x, size_t n)
 {
-    vec largest = v_set(-INFINITY);
-    FOR_ROW(j, part, n) largest = v_max(largest, v_load_fill(x + j, part, -INFINITY));
-    return v_largest(largest);
+    vec a = v_set(-INFINITY), b = a, c = a, d = a;
+    size_t j = 0;
+    for (; j + 4 * V_WIDTH <= n; j += 4 * V_WIDTH) {
+        a = v_max(a, v_load(x + j));
+        b = v_max(b, v_load(x + j + V_WIDTH));
+        c = v_max(c, v_load(x + j + 2 * V_WIDTH));
+        d = v_max(d, v_load(x + j + 3 * V_WIDTH));
+    }
+    for (; j < n; j += V_WIDTH) a = v_max(a, v_load_fill(x + j, n - j < V_WIDTH ? n - j : V_WIDTH, -INFINITY));
+    return v_largest(v_max(v_max(a, b), v_max(c, d)));
+}
+
+/* Rounded to the 8 bits of a bf16, by Veltkamp's split: the sum of an upper part and a rest, both exact. */
+static inline vec rounded_to_bf16(vec x)
+{
+    const vec spread = v_mul(x, v_set(65537.0f));
+    return v_sub(spread, v_sub(spread, x));
+}
+
+/* One row in place; returns the sum. The offset, largest * scale, is rounded: all e are off by one factor, which inverse takes out. */
+static float exp_row(float *x, size_t n, vec scale, vec offset)
+{
+    vec a = v_set(0.0f), b = a;
+    size_t j = 0;
+    for (; j + 2 * V_WIDTH <= n; j += 2 * V_WIDTH) {
+        const vec first = v_exp(v_fma(v_load(x + j), scale, offset)), second = v_exp(v_fma(v_load(x + j + V_WIDTH), scale, offset));
+        v_store(x + j, first);
+        v_store(x + j + V_WIDTH, second);
+        a = v_add(a, first);
+        b = v_add(b, second);
+    }
+    for (; j < n; j += V_WIDTH) {
+        const size_t part = n - j < V_WIDTH ? n - j : V_WIDTH;
+        const vec e = v_exp(v_fma(v_load_fill(x + j, part, -INFINITY), scale, offset)); /* exp(-inf) is 0 */
+        v_store_part(x + j, e, part);
+        a = v_add(a, e);
+    }
+    return v_sum(v_add(a, b));
+}
+
+/* One row to bf16; returns the sum of what was rounded. */
+static float exp_row_to_halves(const float *x, size_t n, vec scale, vec offset, uint16_t *halves)
+{
+    vec a = v_set(0.0f), b = a;
+    size_t j = 0;
+    for (; j + 2 * V_WIDTH <= n; j += 2 * V_WIDTH) {
+        const vec first = rounded_to_bf16(v_exp(v_fma(v_load(x + j), scale, offset)));
+        const vec second = rounded_to_bf16(v_exp(v_fma(v_load(x + j + V_WIDTH), scale, offset)));
+        v_store_upper(halves + j, first);
+        v_store_upper(halves + j + V_WIDTH, second);
+        a = v_add(a, first);
+        b = v_add(b, second);
+    }
+    for (; j < n; j += V_WIDTH) {
+        const vec e = rounded_to_bf16(v_exp(v_fma(v_load_fill(x + j, n - j < V_WIDTH ? n - j : V_WIDTH, -INFINITY), scale, offset)));
+        v_store_upper(halves + j, e);
+        a = v_add(a, e);
+    }
+    memset(halves + j, 0, ((n + 31) / 32 * 32 - j) * sizeof *halves);
+    return v_sum(v_add(a, b));
 }
 
 void LEVEL(sqzk_softmax)(const sqzk_softmax_args *args)
@@ -68,17 +135,17 @@ void LEVEL(sqzk_softmax)(const sqzk_softmax_args *args)
     const vec scale = v_set(args->scale);
     for (size_t r = 0; r < args->m; r++) {
         float *x = args->x + r * args->ldx;
-        const vec largest = v_set(row_largest(x, args->n)); /* scale > 0: the largest stays it */
-        vec sums = v_set(0.0f);
-        FOR_ROW(j, part, args->n)
-        {
-            const vec distance = v_sub(v_load_fill(x + j, part, -INFINITY), largest);
-            const vec e = v_exp(v_mul(distance, scale));
-            v_store_part(x + j, e, part);
-            sums = v_add(sums, e); /* exp(-inf) is 0 */
-        }
-        const vec inverse = v_set(1.0f / v_sum(sums));
-        FOR_ROW(j, part, args->n) v_store_part(x + j, v_mul(v_load_part(x + j, part), inverse), part);
+        const vec offset = v_set(-row_largest(x, args->n) * args->scale); /* scale > 0: the largest stays it */
+        args->inverse[r] = 1.0f / (args->halves ? exp_row_to_halves(x, args->n, scale, offset, args->halves + r * args->ldh) : exp_row(x, args->n, scale, offset));
+    }
+}
+
+void LEVEL(sqzk_scale_rows)(const sqzk_scale_rows_args *args)
+{
+    for (size_t r = 0; r < args->m; r++) {
+        float *x = args->x + r * args->ldx;
+        const vec factor = v_set(args->factor[r]);
+        FOR_ROW(j, part, args->n) v_store_part(x + j, v_mul(v_load_part(x + j, part), factor), part);
     }
 }
 

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packing for the bf16 gemms in vectors: attention packs the keys and values of every head of every run. Included by gemm_bf16_panel.h where the
+ * level's bf16_vector_<isa>.h has v_store_pairs. The bytes are those of pack_column, but for whole vectors of columns past n: nothing reads those. */
+#ifndef SQZK_BF16_PACK_H
+#define SQZK_BF16_PACK_H
+
+/* `rows` rows of V_WIDTH consecutive k of as many columns (n_stride apart), the other columns 0, to out: [V_WIDTH k][V_WIDTH columns]. */
+static inline void turn_square(const float *source, size_t n_stride, size_t rows, float *out)
+{
+    if (rows == V_WIDTH) {
+        v_transpose(source, n_stride, out, V_WIDTH);
+        return;
+    }
+    float square[V_WIDTH * V_WIDTH] __attribute__((aligned(64)));
+    for (size_t i = 0; i < V_WIDTH; i++) v_store(square + i * V_WIDTH, i < rows ? v_load(source + i * n_stride) : v_set(0.0f));
+    v_transpose(square, V_WIDTH, out, V_WIDTH);
+}
+
+/* n <= V_WIDTH columns, each contiguous over k (f32); returns how many k it took. */
+static size_t pack_columns(const sqzk_pack_args *args, size_t column, size_t n, uint16_t *out)
+{
+    float square[V_WIDTH * V_WIDTH] __attribute__((aligned(64)));
+    const float *source = (const float *)args->source + column * args->n_stride;
+    size_t p = 0;
+    for (; p + V_WIDTH <= args->k; p += V_WIDTH) {
+        turn_square(source + p, args->n_stride, n, square);
+        for (size_t i = 0; i < V_WIDTH; i += 2) v_store_pairs(out + (p + i) * NR, v_load(square + i * V_WIDTH), v_load(square + (i + 1) * V_WIDTH));
+    }
+    return p;
+}
+
+/* n <= V_WIDTH columns, each k contiguous over them (f32); returns how many k it took: all. */
+static size_t pack_rows(const sqzk_pack_args *args, size_t column, size_t n, uint16_t *out)
+{
+    const float *source = (const float *)args->source + column;
+    size_t p = 0;
+    for (; p + 2 <= args->k; p += 2, source += 2 * args->k_stride) {
+        if (n == V_WIDTH) v_store_pairs(out + p * NR, v_load(source), v_load(source + args->k_stride));
+        else v_store_pairs(out + p * NR, v_load_part(source, n), v_load_part(source + args->k_stride, n));
+    }
+    if (p < args->k) v_store_pairs(out + p * NR, v_load_part(source, n), v_set(0.0f));
+    return args->k;
+}
+
+/* What is left from the even k p on, number by number; zeros past n and past k. */
+static void pack_rest(const sqzk_pack_args *args, size_t column, size_t n, size_t p, uint16_t *out)
+{
+    for (; p < (args->k + KR - 1) / KR * KR; p++)
+        for (size_t j = 0; j < V_WIDTH; j++) {
+            const size_t at = (column + j) * args->n_stride + p * args->k_stride;
+            out[p / 2 * 2 * NR + 2 * j + p % 2] = p < args->k && j < n ? sqzi_to_bf16(sqzi_load_real(args->source, at, args->type)) : 0;
+        }
+}
+
+static void pack_vector(const sqzk_pack_args *args, size_t column, size_t n, uint16_t *out)
+{
+    size_t p = 0;
+    if (args->type == SQZI_F32 && args->k_stride == 1) p = pack_columns(args, column, n, out);
+    else if (args->type == SQZI_F32 && args->n_stride == 1) p = pack_rows(args, column, n, out);
+    pack_rest(args, column, n, (p + 1) / 2 * 2, out);
+}
+
+static void pack(const sqzk_pack_args *args, void *packed)
+{
+    uint16_t *panel = packed;
+    for (size_t column = 0; column < args->n; column += NR, panel += panel_numbers(args->k)) {
+        const size_t n = args->n - column < NR ? args->n - column : NR;
+        if (args->type == SQZI_BF16 && args->k_stride == 1) { /* weights: pairs are copied as they are */
+            if (n < NR || args->k % KR) memset(panel, 0, panel_numbers(args->k) * sizeof *panel);
+            for (size_t j = 0; j < n; j++) pack_column(args, column + j, panel + 2 * j);
+            continue;
+        }
+        for (size_t j = 0; j < n; j += V_WIDTH) pack_vector(args, column + j, n - j < V_WIDTH ? n - j : V_WIDTH, panel + 2 * j);
+    }
+}
+
+#endif
