@@ -9,7 +9,7 @@
 #include "support/test.h"
 #include "support/tiny_model.h"
 
-enum { SEQUENCES = 9, MAX_TOKENS = SEQUENCES * 40 };
+enum { SEQUENCES = 9, MAX_TOKENS = SEQUENCES * 70 };
 
 typedef struct work {
     sqz_context *context;

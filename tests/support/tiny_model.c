@@ -3,9 +3,11 @@
 #define _POSIX_C_SOURCE 200809L
 #include "support/tiny_model.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/half.h"
 #include "io/gguf.h"
 #include "support/random.h"
 #include "support/test.h"
@@ -18,6 +20,13 @@ const sqzt_named_tiny sqzt_tiny_forms[] = {
     {"attention narrower than the width", {.width = 30, .blocks = 2, .heads = 2, .head_width = 9, .ffn_width = 17, .embedding_width = 30, .positions = 40, .token_types = 0, .seed = 5}},
     {"low rank", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .rank = 7, .head = "sequence", .classes = 2, .seed = 6}},
     {"sum of groups and low rank, permuted, reduced", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 2, 4, 4}, .rank = 5, .sum = true, .permuted = true, .reduced = 11, .head = "masked_lm", .seed = 7}},
+    {"dense, bf16", {.width = 24, .blocks = 2, .heads = 3, .head_width = 8, .ffn_width = 40, .embedding_width = 24, .positions = 70, .token_types = 2, .head = "sequence", .classes = 3, .type = SQZI_BF16, .seed = 8}},
+    {"dense, s8", {.width = 96, .blocks = 2, .heads = 3, .head_width = 32, .ffn_width = 200, .embedding_width = 96, .positions = 70, .token_types = 2, .head = "sequence", .classes = 3, .type = SQZI_S8, .seed = 9}},
+    {"groups, s8", {.width = 128, .blocks = 2, .heads = 2, .head_width = 64, .ffn_width = 512, .embedding_width = 128, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 1, 4, 4}, .head = "token", .classes = 5, .type = SQZI_S8, .seed = 10}},
+    {"odd groups, s8", {.width = 60, .blocks = 2, .heads = 4, .head_width = 15, .ffn_width = 90, .embedding_width = 60, .positions = 40, .token_types = 2, .groups = {3, 2, 6, 1, 10, 15}, .head = "question", .classes = 2, .type = SQZI_S8, .seed = 11}},
+    {"low rank, s8", {.width = 96, .blocks = 2, .heads = 3, .head_width = 32, .ffn_width = 200, .embedding_width = 96, .positions = 40, .token_types = 2, .rank = 40, .head = "sequence", .classes = 2, .type = SQZI_S8, .seed = 12}},
+    {"low rank, bf16", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .rank = 7, .head = "sequence", .classes = 2, .type = SQZI_BF16, .seed = 13}},
+    {"sum of groups and low rank, permuted, s8", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 2, 4, 4}, .rank = 5, .sum = true, .permuted = true, .reduced = 11, .head = "sequence", .classes = 2, .type = SQZI_S8, .seed = 14}},
     {NULL, {0}},
 };
 
@@ -26,22 +35,55 @@ typedef struct build {
     const sqzt_tiny *tiny;
     sqzi_gguf_writer *writer;
     sqzt_random random;
-    float *kept[512];
+    void *kept[1024];
     size_t n_kept;
 } build;
+
+static void *keep(build *b, size_t bytes)
+{
+    void *data = malloc(bytes);
+    assert_non_null(data);
+    assert_true(b->n_kept < sizeof b->kept / sizeof *b->kept);
+    return b->kept[b->n_kept++] = data;
+}
+
+static void put_bf16(build *b, const char *name, const uint64_t *shape, const float *data)
+{
+    const size_t n = (size_t)(shape[0] * shape[1]);
+    uint16_t *halves = keep(b, n * sizeof *halves);
+    for (size_t i = 0; i < n; i++) halves[i] = sqzi_to_bf16(data[i]);
+    sqzi_gguf_put_tensor(b->writer, name, SQZI_BF16, 2, shape, halves);
+}
+
+static void put_s8(build *b, const char *name, const uint64_t *shape, const float *data)
+{
+    const size_t rows = (size_t)shape[0], columns = (size_t)shape[1];
+    char scale_name[96];
+    int8_t *bytes = keep(b, rows * columns);
+    float *scale = keep(b, rows * sizeof *scale);
+    for (size_t i = 0; i < rows; i++) {
+        float largest = 0;
+        for (size_t j = 0; j < columns; j++) largest = fmaxf(largest, fabsf(data[i * columns + j]));
+        scale[i] = largest / 127;
+        for (size_t j = 0; j < columns; j++) bytes[i * columns + j] = (int8_t)lrintf(data[i * columns + j] / scale[i]);
+    }
+    sqzi_gguf_put_tensor(b->writer, name, SQZI_S8, 2, shape, bytes);
+    snprintf(scale_name, sizeof scale_name, "%s.scale", name);
+    sqzi_gguf_put_tensor(b->writer, scale_name, SQZI_F32, 1, shape, scale);
+}
 
 static void put(build *b, const char *name, uint32_t rows, uint32_t columns, double deviation, double offset)
 {
     const uint64_t shape[] = {rows, columns};
     const size_t n = (size_t)rows * (columns ? columns : 1);
+    const bool typed = columns && (strncmp(name, "blk.", 4) == 0 || strcmp(name, "token_embd.weight") == 0);
     if (b->tiny->drop && strcmp(name, b->tiny->drop) == 0) return;
-    float *data = malloc(n * sizeof *data);
-    assert_non_null(data);
-    assert_true(b->n_kept < sizeof b->kept / sizeof *b->kept);
-    b->kept[b->n_kept++] = data;
+    float *data = keep(b, n * sizeof *data);
     for (size_t i = 0; i < n; i++) data[i] = (float)(offset + deviation * sqzt_normal(&b->random));
     if (b->tiny->poison && strcmp(name, b->tiny->poison) == 0) memset(data + n / 2, 0xFF, sizeof *data);
-    sqzi_gguf_put_tensor(b->writer, name, SQZI_F32, columns ? 2 : 1, shape, data);
+    if (typed && b->tiny->type == SQZI_BF16) put_bf16(b, name, shape, data);
+    else if (typed && b->tiny->type == SQZI_S8) put_s8(b, name, shape, data);
+    else sqzi_gguf_put_tensor(b->writer, name, SQZI_F32, columns ? 2 : 1, shape, data);
 }
 
 static void put_norm(build *b, const char *name, uint32_t n)

@@ -6,6 +6,8 @@
 #include <squeezebert/model.h>
 #include <stdbool.h>
 
+#include "base/real.h"
+
 typedef struct sqzt_tiny {
     uint32_t width, blocks, heads, head_width, ffn_width; /* heads * head_width need not be width */
     uint32_t embedding_width;                             /* differs from width: projected after the norm */
@@ -18,6 +20,7 @@ typedef struct sqzt_tiny {
     const char *head;     /* sqz.head.kind, NULL for none */
     uint32_t classes;
     const char *const *labels; /* [classes]; NULL: O, B-one, I-one, B-two, I-two */
+    sqzi_type type;       /* of the blocks' matrices and of the word table: SQZI_F32, SQZI_BF16 or SQZI_S8 */
     uint64_t seed;
     const char *drop;     /* leave this tensor out */
     const char *extra;    /* add a tensor of this name */
