@@ -38,7 +38,16 @@ class Info(c.Structure):
         [(n, c.c_uint64) for n in ("n_parameters", "n_embedding_parameters", "file_bytes")]
 
 
+class StageProfile(c.Structure):
+    _fields_ = [(n, c.c_uint64) for n in ("calls", "ns", "multiply_adds", "weight_bytes")]
+
+
+class Profile(c.Structure):
+    _fields_ = [("runs", c.c_uint64), ("wall_ns", c.c_uint64), ("stages", StageProfile * 9)]
+
+
 POOL_MEAN, POOL_CLS, POOL_POOLER = 2, 3, 4
+PEAK_TYPES = {"f32": 0, "bf16": 1, "s8": 2}
 
 _library = None
 
@@ -50,6 +59,8 @@ def library():
         _library = c.CDLL(str(path))
         _library.sqz_model_get_info.restype = c.POINTER(Info)
         _library.sqz_context_fact.restype = c.c_char_p
+        _library.sqz_peak_arithmetic.restype = c.c_uint64
+        _library.sqz_peak_instruction.restype = c.c_char_p
         for name in ("sqz_context_close", "sqz_model_close", "sqz_session_close"):
             getattr(_library, name).argtypes = [c.c_void_p]
             getattr(_library, name).restype = None
@@ -106,6 +117,18 @@ class Model:
         options = EmbedOptions(pool, normalize, 0)
         check(library().sqz_embed(self.session, c.byref(batch.struct), c.byref(options), c.c_void_p(out.ctypes.data), c.c_size_t(out.shape[1]), c.byref(error)), error)
         return out
+
+    def operations(self, batch, run):
+        """Operations of run(batch)'s products, a multiply-add counting as two."""
+        profile = Profile()
+        library().sqz_session_set_profile(self.session, c.byref(profile))
+        run(batch)
+        library().sqz_session_set_profile(self.session, None)
+        return 2 * sum(stage.multiply_adds for stage in profile.stages)
+
+    def peak(self, kind, rounds):
+        """Do rounds of the peak's work for "f32", "bf16" or "s8"; returns its operations."""
+        return library().sqz_peak_arithmetic(self.context, c.c_int(PEAK_TYPES[kind]), c.c_uint64(rounds))
 
     def close(self):
         lib = library()

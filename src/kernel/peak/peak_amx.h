@@ -3,7 +3,6 @@
  * type; STEP_OPERATIONS; LANE, the type of a sum's lanes; and PEAK_NAME, PEAK_TEXT, PEAK_TYPE. The caller's tile configuration comes back. */
 #include <immintrin.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "base/cpu.h"
 #include "kernel/peak/peak.h"
@@ -23,6 +22,10 @@ typedef struct tile_config {
     uint8_t rows[16];
 } tile_config;
 
+/* Written out: gcc 12's intrinsics do not say that these read and write more than eight bytes. */
+#define LOAD_TILE(tile, from) __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile : : "r"(from), "r"((size_t)TILE_ROW_BYTES) : "memory")
+#define STORE_TILE(tile, to) __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" : : "r"(to), "r"((size_t)TILE_ROW_BYTES) : "memory")
+
 static void configure(void)
 {
     tile_config config = {.palette = 1};
@@ -30,7 +33,7 @@ static void configure(void)
         config.row_bytes[i] = TILE_ROW_BYTES;
         config.rows[i] = TILE_ROWS;
     }
-    _tile_loadconfig(&config);
+    __asm__ volatile("ldtilecfg %0" : : "m"(config));
 }
 
 static uint64_t count(const LANE *lanes)
@@ -47,24 +50,24 @@ static uint64_t run(uint64_t rounds)
     LANE lanes[TILE_LANES];
     uint64_t counted = 0;
     for (int i = 0; i < TILE_LANES; i++) words[i] = WORD;
-    _tile_storeconfig(&before);
+    __asm__ volatile("sttilecfg %0" : "=m"(before));
     configure();
 #define ZERO(i) _tile_zero(i);
     TILE_SUMS(ZERO)
 #undef ZERO
-    _tile_loadd(6, words, TILE_ROW_BYTES);
-    _tile_loadd(7, words, TILE_ROW_BYTES);
+    LOAD_TILE(6, words);
+    LOAD_TILE(7, words);
     for (uint64_t i = 0; i < rounds; i++) {
 #define STEP(n) step(n);
         TILE_SUMS(STEP)
 #undef STEP
     }
-#define ADD(i)                                 \
-    _tile_stored(i, lanes, TILE_ROW_BYTES);    \
+#define ADD(i)              \
+    STORE_TILE(i, lanes);   \
     counted += count(lanes);
     TILE_SUMS(ADD)
 #undef ADD
-    if (before.palette) _tile_loadconfig(&before);
+    if (before.palette) __asm__ volatile("ldtilecfg %0" : : "m"(before));
     else _tile_release();
     return counted;
 }
