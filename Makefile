@@ -7,6 +7,7 @@
 #   make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer, and the threads under ThreadSanitizer
 #   make check-long        what takes too long for every change: 100,000 mutations of hostile input under sanitizers
 #   make check-clang       the tests built by clang
+#   make bench-peers PEERS=VENV   other engines on the same inputs (bench/peers/README.md says what VENV holds)
 #   make install PREFIX=…  headers, libraries, pkg-config and CMake files, the program
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -49,10 +50,16 @@ check-clang: dependencies
 	@cmake --build $(BUILD)/clang -j $(JOBS)
 	@ctest --test-dir $(BUILD)/clang --output-on-failure
 
+DATA ?= ../shared/data
+ARGUMENTS ?=
+bench-peers: all
+	@test -x "$(PEERS)/bin/python" || { echo "PEERS=VENV is missing: a virtual environment with the other engines, see bench/peers/README.md"; exit 1; }
+	@if [ -f "$(PEERS)/env.sh" ]; then . "$(PEERS)/env.sh"; fi; "$(PEERS)/bin/python" -W ignore bench/peers/run.py --cache $(BUILD)/peers --data "$(DATA)" $(ARGUMENTS)
+
 install: all
 	@cmake --install $(BUILD)
 
 clean:
 	@rm -rf $(BUILD)
 
-.PHONY: all configure dependencies demo check check-sanitize check-long check-clang install clean
+.PHONY: all configure dependencies demo check check-sanitize check-long check-clang bench-peers install clean

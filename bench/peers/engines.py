@@ -7,6 +7,7 @@ hidden states for a model without a head. An engine that cannot run a model rais
     rest        seconds that its threads go on spinning after a run of more than one thread; the next engine is not started before
     keeps_amx   True: nothing turns its use of AMX off (--no-amx says so in its rows)
     note        what its rows say besides its name
+    ways        the ways to run a mixed batch that differ for it; None: all
     fix(B, T)   where there is one: told before a shape is measured, for engines that compile for a shape
 """
 import importlib.util
@@ -39,7 +40,7 @@ def onnx_file(job):
 
 
 class Engine:
-    precision, hidden, rest, keeps_amx, note = "f32", False, 0.05, False, ""
+    precision, hidden, rest, keeps_amx, note, ways = "f32", False, 0.05, False, "", None
 
     def fix(self, sequences, length):
         pass

@@ -100,7 +100,7 @@ def amx_faults(path):
 
 
 class LlamaCpp(Engine):
-    precision, hidden, kind = "bf16", True, "F16"
+    precision, hidden, kind, ways = "bf16", True, "F16", ("", "one by one")
 
     def __init__(self, job):
         need("llama_cpp")
