@@ -16,23 +16,38 @@ static const cli_option options[] = {
 
 typedef struct result {
     sqz_outcome outcome;
-    sqz_input input;
+    char fault[sizeof((sqz_error *)0)->text];
 } result;
 
+static const char *encoded; /* the text that the encoding holds */
+
+static sqz_status tokenize(const sqz_input *input, sqz_error *error)
+{
+    const sqz_tokenize_options o = {.max_length = cli.max_length, .stride = cli.stride, .windows = windows, .no_special_tokens = no_special_tokens,
+                                    .truncation = cli.long_text == 3 ? SQZ_TRUNCATE_ERROR : SQZ_TRUNCATE_LONGEST_FIRST, .literal_special_tokens = cli.literal_special_tokens};
+    encoded = input->text.bytes;
+    return sqz_tokenize(sqz_model_tokenizer(cli_model(path)), input->text, input->pair ? &input->second : NULL, &o, encoding, error);
+}
+
+/* Whether each can be done: a record that cannot must say so before its line is begun. */
 static sqz_status run(const sqz_input *inputs, uint32_t n, void *results, sqz_error *error)
 {
-    (void)error;
-    for (uint32_t i = 0; i < n; i++) ((result *)results)[i] = (result){.input = inputs[i]};
+    for (uint32_t i = 0; i < n; i++) {
+        result *r = (result *)results + i;
+        *r = (result){.outcome = {.status = tokenize(&inputs[i], error)}};
+        if (r->outcome.status == SQZ_ENOMEM) return SQZ_ENOMEM;
+        if (r->outcome.status != SQZ_OK) snprintf(r->fault, sizeof r->fault, "%s", error->text);
+        else r->outcome.cut = sqz_encoding_cut(encoding);
+        r->outcome.text = r->fault;
+    }
     return SQZ_OK;
 }
 
-/* Tokenised when shown: the pieces of one record at a time stay in memory. */
+/* Tokenised again when shown, unless it was the last: the pieces of one record at a time stay in memory. */
 static const sqz_piece *pieces_of(const sqz_input *input, uint32_t *n)
 {
     sqz_error error = {0};
-    const sqz_tokenize_options o = {.max_length = cli.max_length, .stride = cli.stride, .windows = windows, .no_special_tokens = no_special_tokens,
-                                    .truncation = cli.long_text == 3 ? SQZ_TRUNCATE_ERROR : SQZ_TRUNCATE_LONGEST_FIRST, .literal_special_tokens = cli.literal_special_tokens};
-    cli_check(sqz_tokenize(sqz_model_tokenizer(cli_model(path)), input->text, input->pair ? &input->second : NULL, &o, encoding, &error), &error);
+    if (encoded != input->text.bytes) cli_check(tokenize(input, &error), &error);
     *n = sqz_encoding_first(encoding, sqz_encoding_windows(encoding));
     return sqz_encoding_pieces(encoding);
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "import/importer.h"
+#include "text/vocabulary.h"
 
 typedef struct settings {
     bool clean_text, handle_chinese_chars, strip_accents, lowercase;
@@ -159,6 +160,25 @@ static sqz_status read_processor(const sqzi_importer *m, const json_t *root)
     return status == SQZ_OK ? put_template(m, processor, "pair") : status;
 }
 
+/* What the tokenizer would refuse when the finished file is opened is refused here, where the source can be named. */
+static sqz_status check_pieces(const sqzi_importer *m, const settings *s, const char *source)
+{
+    sqz_status status = SQZ_OK;
+    sqz_error *error = m->error;
+    sqzi_vocabulary vocabulary = {0};
+    uint32_t unknown = 0;
+    while (unknown < s->n && !sqzi_span_is(s->pieces[unknown], s->unknown)) unknown++;
+    FAIL_IF(unknown == s->n, SQZ_EFORMAT, 0, "%s/%s: the vocabulary has no unknown token: '%.60s' must be one of its %u pieces", m->folder, source, s->unknown, s->n);
+    status = sqzi_vocabulary_open(m->source.allocator, s->pieces, s->n, sqzi_span_of(s->prefix), &vocabulary, error);
+    if (status == SQZ_OK) sqzi_vocabulary_close(m->source.allocator, &vocabulary);
+    else {
+        sqzi_error_prefix(error, source);
+        sqzi_error_prefix(error, m->folder);
+    }
+fail:
+    return status;
+}
+
 static void put_settings(const sqzi_importer *m, const settings *s)
 {
     static const char *const special[][2] = {{"cls", "[CLS]"}, {"seperator", "[SEP]"}, {"padding", "[PAD]"}, {"mask", "[MASK]"}};
@@ -187,6 +207,7 @@ static sqz_status import_json(const sqzi_importer *m, const json_t *root, settin
     sqz_status status = SQZ_OK;
     TRY(read_normalizer(m, root, s));
     TRY(read_model(m, root, s));
+    TRY(check_pieces(m, s, file));
     put_settings(m, s);
     TRY(put_added(m, json_object_get(root, "added_tokens")));
     TRY(read_processor(m, root));
@@ -251,6 +272,7 @@ static sqz_status import_lines(const sqzi_importer *m, settings *s)
     FAIL_IF(!text, SQZ_ENOMEM, 0, "no memory for %zu bytes of vocabulary", map.bytes);
     if (map.bytes) memcpy(text, map.data, map.bytes);
     TRY(read_lines(m, text, map.bytes, s));
+    TRY(check_pieces(m, s, "vocab.txt"));
     put_settings(m, s);
     TRY(put_usual_added(m, s));
 fail:
