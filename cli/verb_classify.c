@@ -46,12 +46,7 @@ static void show_json(const sqz_input *input, const void *result)
     cli_json_key("score");
     cli_json_float(c->score);
     cli_json_key("scores");
-    cli_json_open('{');
-    for (uint32_t k = 0; k < n; k++) {
-        cli_json_key(label_of(k));
-        cli_json_float(c->scores[k]);
-    }
-    cli_json_close('}');
+    cli_json_floats(c->scores, n);
     if (!logits) return;
     cli_json_key("logits");
     cli_json_floats(c->logits, n);
@@ -111,9 +106,12 @@ static void split_labels(void)
 {
     for (const char *at = labels_text; at; n_candidates++) {
         const char *comma = strchr(at, ',');
+        size_t n = comma ? (size_t)(comma - at) : strlen(at);
+        for (; n && at[0] == ' '; n--) at++;
+        while (n && at[n - 1] == ' ') n--;
+        if (n == 0) cli_die(CLI_USAGE, "--labels holds an empty label");
         candidates = cli_allocate(candidates, (n_candidates + 1) * sizeof *candidates);
-        candidates[n_candidates] = (sqz_text){at, comma ? (size_t)(comma - at) : strlen(at)};
-        if (candidates[n_candidates].n_bytes == 0) cli_die(CLI_USAGE, "--labels holds an empty label");
+        candidates[n_candidates] = (sqz_text){at, n};
         at = comma ? comma + 1 : NULL;
     }
 }

@@ -42,9 +42,12 @@ fail:
 static sqz_status put_problem(sqzi_importer *m)
 {
     static const char *const known[][2] = {{"single_label_classification", "single_label"}, {"multi_label_classification", "multi_label"}, {"regression", "regression"}};
-    const char *given = m->classes == 1 ? "regression" : "single_label_classification";
+    static const char unnamed[] = "single_label_classification";
+    const char *given = unnamed;
     const sqz_status status = sqzi_json_string(m->config, "config.json", "problem_type", false, &given, m->error);
     if (status != SQZ_OK) return status;
+    if (given == unnamed && m->classes == 1)
+        sqzi_import_note(m, "config.json names no problem_type for its one class: its score is the sigmoid of its logit, as in Transformers' pipeline; for a regression add \"problem_type\": \"regression\"");
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(given, known[i][0]) == 0) {
             sqzi_gguf_put_string(m->writer, "sqz.head.problem", known[i][1]);

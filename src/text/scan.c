@@ -4,33 +4,12 @@
  * Stretches of ASCII letters and digits go straight through; everything else goes code point by code point, each of its bytes with a note of where
  * it came from. Offsets of a word that is all ASCII need no notes.
  */
+#include "text/scan.h"
+
 #include "base/error.h"
-#include "text/tokenizer.h"
 #include "text/unicode.h"
 
-typedef struct scan {
-    const sqz_tokenizer *tokenizer;
-    sqz_encoding *encoding;
-    const unsigned char *text;
-    uint8_t sequence;
-    bool literal;            /* special tokens are text */
-    bool whole;              /* normalising a stretch whole: nothing is cut into words */
-    uint32_t code;           /* index of the code point at the place reached */
-    uint32_t words;          /* so far */
-    uint32_t n_pieces, keep; /* so far; how many of them are kept */
-    /* the word being read */
-    unsigned char *word;
-    sqzi_origin *origins;
-    uint64_t *hashes;        /* [n + 1] */
-    size_t n, capacity;
-    uint32_t n_codes;
-    bool plain;              /* ASCII alone: byte i is from first.begin + i */
-    sqzi_origin first, last; /* of the word's first and latest code point */
-    size_t run;              /* where the marks behind the last starter begin */
-    sqz_error *error;
-} scan;
-
-static sqz_status push_piece(scan *s, uint32_t id, sqzi_origin first, sqzi_origin last)
+static sqz_status push_piece(sqzi_scan *s, uint32_t id, sqzi_origin first, sqzi_origin last)
 {
     sqzi_buffer *side = &s->encoding->side[s->sequence];
     const uint32_t i = s->n_pieces++;
@@ -43,7 +22,7 @@ static sqz_status push_piece(scan *s, uint32_t id, sqzi_origin first, sqzi_origi
     return SQZ_OK;
 }
 
-static sqzi_origin origin_of(const scan *s, size_t i)
+static sqzi_origin origin_of(const sqzi_scan *s, size_t i)
 {
     if (!s->plain) return s->origins[i];
     const uint32_t offset = (uint32_t)i;
@@ -51,7 +30,7 @@ static sqzi_origin origin_of(const scan *s, size_t i)
 }
 
 /* Spell the word: longest piece first, from its beginning on. False when some part of it is no piece. */
-static bool spell(scan *s, sqz_status *status)
+static bool spell(sqzi_scan *s, sqz_status *status)
 {
     const sqzi_vocabulary *vocabulary = &s->tokenizer->vocabulary;
     for (size_t start = 0, end; start < s->n; start = end) {
@@ -72,7 +51,7 @@ static bool spell(scan *s, sqz_status *status)
     return true;
 }
 
-static sqz_status end_word(scan *s)
+static sqz_status end_word(sqzi_scan *s)
 {
     if (s->n_codes == 0) return SQZ_OK;
     sqz_status status = SQZ_OK;
@@ -87,7 +66,7 @@ static sqz_status end_word(scan *s)
     return status;
 }
 
-static sqz_status grow_word(scan *s)
+static sqz_status grow_word(sqzi_scan *s)
 {
     sqz_encoding *e = s->encoding;
     const size_t capacity = s->capacity ? 2 * s->capacity : 512;
@@ -111,14 +90,14 @@ fail:
 }
 
 /* The notes that a plain word did without. */
-static void note_origins(scan *s)
+static void note_origins(sqzi_scan *s)
 {
     if (!s->plain) return;
     for (size_t i = 0; i < s->n; i++) s->origins[i] = origin_of(s, i);
     s->plain = false;
 }
 
-static sqz_status append(scan *s, uint32_t code, sqzi_origin origin)
+static sqz_status append(sqzi_scan *s, uint32_t code, sqzi_origin origin)
 {
     if (s->n + 4 > s->capacity) {
         const sqz_status status = grow_word(s);
@@ -140,7 +119,7 @@ static sqz_status append(scan *s, uint32_t code, sqzi_origin origin)
 }
 
 /* A normalised code point on its way into words. */
-static sqz_status emit(scan *s, uint32_t code, sqzi_origin origin)
+static sqz_status emit(sqzi_scan *s, uint32_t code, sqzi_origin origin)
 {
     sqz_status status = SQZ_OK;
     if (s->whole) {
@@ -158,71 +137,30 @@ static sqz_status emit(scan *s, uint32_t code, sqzi_origin origin)
     return status == SQZ_OK ? end_word(s) : status;
 }
 
-static sqz_status emit_lower(scan *s, uint32_t code, sqzi_origin origin)
+sqz_status sqzi_scan_emit(sqzi_scan *s, uint32_t code, sqzi_origin origin)
 {
     if (!s->tokenizer->lowercase) return emit(s, code, origin);
     const sqz_status status = emit(s, sqzi_unicode_lower(code), origin);
     return status == SQZ_OK && code == 0x130 ? emit(s, 0x307, origin) : status;
 }
 
-typedef struct mark {
-    uint32_t code;
-    uint8_t class;
-    sqzi_origin origin;
-} mark;
-
-/* The marks of a run in canonical order; the k-th of them is said to come from where the k-th was read. */
-static sqz_status emit_ordered(scan *s, const mark *marks, size_t n)
-{
-    size_t k = 0;
-    for (uint32_t class = 1; class < 256 && k < n; class++)
-        for (size_t i = 0; i < n; i++) {
-            if (marks[i].class != class) continue;
-            const sqzi_origin origin = marks[k++].origin;
-            if ((sqzi_unicode_property(marks[i].code) & SQZI_UNICODE_REORDERS) != SQZI_UNICODE_REORDERS) continue; /* stripped */
-            const sqz_status status = emit_lower(s, marks[i].code, origin);
-            if (status != SQZ_OK) return status;
-        }
-    return SQZ_OK;
-}
-
-/* A mark that strip_accents keeps has been met at `at`: its run, read from behind the last starter to before the next. *next: where that is. */
-static sqz_status scan_run(scan *s, size_t at, size_t end, size_t *next)
-{
-    sqz_status status = SQZ_OK;
-    sqzi_buffer *run = &s->encoding->run;
-    run->used = 0;
-    uint32_t code_index = s->code;
-    for (size_t i = s->run, length; i < at; i += length) {
-        (void)sqzi_utf8_next(s->text + i, at - i, &length);
-        code_index--;
-    }
-    size_t i = s->run;
-    for (size_t length; i < end; i += length, code_index++) {
-        const uint32_t code = sqzi_utf8_next(s->text + i, end - i, &length);
-        if (s->tokenizer->clean_text && sqzi_unicode_property(code) & SQZI_UNICODE_DROP) continue;
-        uint32_t parts[SQZI_MAX_DECOMPOSITION];
-        (void)sqzi_unicode_decompose(code, parts);
-        const mark m = {code, sqzi_unicode_combining(parts[0]), {(uint32_t)i, (uint32_t)(i + length), code_index}};
-        if (m.class == 0) break;
-        status = sqzi_buffer_append(run, &m, sizeof m, s->error);
-        if (status != SQZ_OK) return status;
-    }
-    s->code = code_index;
-    *next = i;
-    return emit_ordered(s, (const mark *)(void *)run->data, run->used / sizeof(mark));
-}
-
-static sqz_status strip(scan *s, uint32_t code, sqzi_origin origin)
+/* A code point's parts without those that strip_accents takes. *next is behind it, or behind its run where one of its parts is a mark that stays. */
+static sqz_status strip(sqzi_scan *s, uint32_t code, sqzi_origin origin, size_t end, size_t *next)
 {
     uint32_t parts[SQZI_MAX_DECOMPOSITION];
     const size_t n = sqzi_unicode_decompose(code, parts);
     for (size_t i = 0; i < n; i++) {
-        if ((sqzi_unicode_property(parts[i]) & SQZI_UNICODE_REORDERS) == SQZI_UNICODE_MARK) {
+        const uint8_t property = sqzi_unicode_property(parts[i]) & SQZI_UNICODE_REORDERS;
+        if (property == SQZI_UNICODE_REORDERS) { /* the marks behind a musical note go among its own */
+            s->encoding->run.used = 0;
+            const sqz_status status = sqzi_scan_hold(s, parts + i, n - i, false, origin);
+            return status == SQZ_OK ? sqzi_scan_marks(s, origin.end, end, origin, next) : status;
+        }
+        if (property == SQZI_UNICODE_MARK) {
             if (sqzi_unicode_combining(parts[i]) == 0) s->run = origin.end; /* stripped, yet a starter: no run goes past it */
             continue;
         }
-        const sqz_status status = emit_lower(s, parts[i], origin);
+        const sqz_status status = sqzi_scan_emit(s, parts[i], origin);
         if (status != SQZ_OK) return status;
         s->run = origin.end;
     }
@@ -230,7 +168,7 @@ static sqz_status strip(scan *s, uint32_t code, sqzi_origin origin)
 }
 
 /* The code point at `at`; *next: behind it. */
-static sqz_status scan_code(scan *s, size_t at, size_t end, size_t *next)
+static sqz_status scan_code(sqzi_scan *s, size_t at, size_t end, size_t *next)
 {
     sqz_status status = SQZ_OK;
     const sqz_tokenizer *t = s->tokenizer;
@@ -248,17 +186,17 @@ static sqz_status scan_code(scan *s, size_t at, size_t end, size_t *next)
         s->code++;
         return SQZ_OK;
     }
-    if (t->strip_accents && (property & SQZI_UNICODE_REORDERS) == SQZI_UNICODE_REORDERS) return scan_run(s, at, end, next);
+    if (t->strip_accents && (property & SQZI_UNICODE_REORDERS) == SQZI_UNICODE_REORDERS) return sqzi_scan_run(s, at, end, next);
     s->code++;
     if (t->clean_text && property & SQZI_UNICODE_SPACE) code = ' ';
     const bool apart = t->handle_chinese_chars && property & SQZI_UNICODE_CJK;
     if (apart) status = emit(s, ' ', origin);
-    if (status == SQZ_OK) status = t->strip_accents ? strip(s, code, origin) : emit_lower(s, code, origin);
+    if (status == SQZ_OK) status = t->strip_accents ? strip(s, code, origin, end, next) : sqzi_scan_emit(s, code, origin);
     return status == SQZ_OK && apart ? emit(s, ' ', origin) : status;
 }
 
 /* A stretch of ASCII letters and digits, into the word; *next: behind it. */
-static sqz_status scan_letters(scan *s, size_t at, size_t end, size_t *next)
+static sqz_status scan_letters(sqzi_scan *s, size_t at, size_t end, size_t *next)
 {
     const sqz_tokenizer *t = s->tokenizer;
     const bool fresh = s->n_codes == 0;
@@ -296,7 +234,7 @@ static sqz_status scan_letters(scan *s, size_t at, size_t end, size_t *next)
     return SQZ_OK;
 }
 
-static sqz_status scan_bytes(scan *s, size_t at, size_t end)
+static sqz_status scan_bytes(sqzi_scan *s, size_t at, size_t end)
 {
     sqz_status status = SQZ_OK;
     const sqz_tokenizer *t = s->tokenizer;
@@ -317,7 +255,7 @@ static sqz_status scan_bytes(scan *s, size_t at, size_t end)
     return status == SQZ_OK ? end_word(s) : status;
 }
 
-static sqz_status scan_segments(scan *s, sqzi_segmenter *segmenter, sqz_status (*stretch)(scan *, size_t, size_t), const sqzi_origin *sources)
+static sqz_status scan_segments(sqzi_scan *s, sqzi_segmenter *segmenter, sqz_status (*stretch)(sqzi_scan *, size_t, size_t), const sqzi_origin *sources)
 {
     sqzi_segment segment;
     while (sqzi_next_segment(segmenter, &segment)) {
@@ -343,7 +281,7 @@ static sqz_status scan_segments(scan *s, sqzi_segmenter *segmenter, sqz_status (
 }
 
 /* Words of a normalised stretch: what emit does, with the notes at hand. */
-static sqz_status scan_normalised(scan *s, size_t begin, size_t end)
+static sqz_status scan_normalised(sqzi_scan *s, size_t begin, size_t end)
 {
     const unsigned char *text = s->encoding->normalised.data;
     const sqzi_origin *sources = (const sqzi_origin *)(const void *)s->encoding->sources.data;
@@ -355,7 +293,7 @@ static sqz_status scan_normalised(scan *s, size_t begin, size_t end)
 }
 
 /* A stretch of text without tokens found before normalisation. */
-static sqz_status scan_stretch(scan *s, size_t begin, size_t end)
+static sqz_status scan_stretch(sqzi_scan *s, size_t begin, size_t end)
 {
     const sqzi_added_list *list = &s->tokenizer->added[1];
     if (list->n == 0) return scan_bytes(s, begin, end);
@@ -372,7 +310,7 @@ static sqz_status scan_stretch(scan *s, size_t begin, size_t end)
 sqz_status sqzi_tokenizer_scan(const sqz_tokenizer *tokenizer, sqz_text text, const sqz_tokenize_options *options, uint8_t sequence, sqz_encoding *encoding, sqz_error *error)
 {
     const bool literal = options->literal_special_tokens;
-    scan s = {.tokenizer = tokenizer, .encoding = encoding, .text = (const unsigned char *)text.bytes, .sequence = sequence, .literal = literal, .error = error};
+    sqzi_scan s = {.tokenizer = tokenizer, .encoding = encoding, .text = (const unsigned char *)text.bytes, .sequence = sequence, .literal = literal, .error = error};
     s.keep = options->max_length && !options->windows ? options->max_length : UINT32_MAX;
     sqz_status status = grow_word(&s);
     if (status != SQZ_OK) return status;
@@ -386,7 +324,7 @@ sqz_status sqzi_tokenizer_scan(const sqz_tokenizer *tokenizer, sqz_text text, co
 
 sqz_status sqzi_tokenizer_normalise(const sqz_tokenizer *tokenizer, sqz_text text, sqz_encoding *encoding, sqz_error *error)
 {
-    scan s = {.tokenizer = tokenizer, .encoding = encoding, .text = (const unsigned char *)text.bytes, .whole = true, .error = error};
+    sqzi_scan s = {.tokenizer = tokenizer, .encoding = encoding, .text = (const unsigned char *)text.bytes, .whole = true, .error = error};
     encoding->normalised.used = encoding->sources.used = 0;
     return scan_bytes(&s, 0, text.n_bytes);
 }

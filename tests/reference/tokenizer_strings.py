@@ -258,7 +258,7 @@ def main():
                 except Exception:
                     continue
                 requests = [(random_text(r, pools[-3:]), random_text(r, pools[-3:]) if pair else None) for _ in range(50)]
-                c.run(driver, t, requests, (limit, strategy, stride, 1, 1 - special, 0))
+                c.run(driver, t, requests, (limit, strategy, stride, r.randrange(2), 1 - special, 0))
             t.no_truncation()
             bad += c.report()
             driver.process.stdin.close()
