@@ -91,7 +91,10 @@ static void show_candidates_json(const sqz_input *input, const void *result)
     cli_json_floats(z->scores, n_candidates);
     if (!logits) return;
     cli_json_key("logits");
-    cli_json_floats(z->logits, (size_t)n_candidates * sqz_model_get_info(cli_model(path))->n_labels);
+    const uint32_t classes = sqz_model_get_info(cli_model(path))->n_labels;
+    cli_json_open('[');
+    for (uint32_t k = 0; k < n_candidates; k++) cli_json_floats(z->logits + (size_t)k * classes, classes);
+    cli_json_close(']');
 }
 
 static void show_candidates_text(const sqz_input *input, const void *result)

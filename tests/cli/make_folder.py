@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes a tiny random Hugging Face folder: make_folder.py FOLDER CLASS [FAULT], with nothing but Python's own library.
 
-CLASS is such as BertForSequenceClassification. FAULT breaks one thing: missing, extra, shape, overlap, huge, deep, nan, activation, truncated.
+CLASS is such as BertForSequenceClassification. FAULT breaks one thing: missing, extra, shape, overlap, huge, deep, nan, activation, truncated;
+"one" breaks nothing and gives a classifier a single class.
 """
 import json
 import os
@@ -58,7 +59,7 @@ def main():
     folder, name, fault = sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else ""
     os.makedirs(folder, exist_ok=True)
     token = "TokenClassification" in name
-    labels = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"] if token else ["contradiction", "neutral", "entailment"]
+    labels = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"] if token else ["spam"] if fault == "one" else ["contradiction", "neutral", "entailment"]
     config = {"model_type": "squeezebert" if name.startswith("SqueezeBert") else "bert", "architectures": [name], "vocab_size": V, "hidden_size": C, "num_hidden_layers": L,
               "num_attention_heads": H, "intermediate_size": F, "max_position_embeddings": P, "type_vocab_size": 2, "layer_norm_eps": 1e-12,
               "hidden_act": "swish" if fault == "activation" else "gelu", "id2label": {str(i): x for i, x in enumerate(labels)}}
