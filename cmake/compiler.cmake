@@ -27,7 +27,7 @@ set(SQZ_ISA_avx512bf16 "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 
 set(SQZ_ISA_amx "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 -mavx512vnni -mamx-tile -mamx-int8 -mamx-bf16 -mavx2 -mfma -mf16c")
 set(SQZ_ISA_neon "")
 set(SQZ_ISA_dotprod "-march=armv8.2-a+dotprod")
-set(SQZ_ISA_i8mm "-march=armv8.2-a+dotprod+i8mm")
+set(SQZ_ISA_i8mm "-march=armv8.2-a+i8mm")
 set(SQZ_ISA_armbf16 "-march=armv8.2-a+bf16")
 set(SQZ_ISA_simd128 "-msimd128")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")

@@ -2,7 +2,8 @@
 /* The bf16 gemms, from portable to best. */
 #include "kernel/gemm/gemm_list.h"
 
-extern const sqzk_gemm sqzk_gemm_bf16_portable, sqzk_gemm_bf16_avx2, sqzk_gemm_bf16_avx512, sqzk_gemm_bf16_avx512bf16, sqzk_gemm_bf16_amx;
+extern const sqzk_gemm sqzk_gemm_bf16_portable, sqzk_gemm_bf16_avx2, sqzk_gemm_bf16_avx512, sqzk_gemm_bf16_avx512bf16, sqzk_gemm_bf16_amx,
+    sqzk_gemm_bf16_neon, sqzk_gemm_bf16_armbf16;
 
 const sqzk_gemm *const sqzk_gemm_bf16_list[] = {
     &sqzk_gemm_bf16_portable,
@@ -11,6 +12,9 @@ const sqzk_gemm *const sqzk_gemm_bf16_list[] = {
     &sqzk_gemm_bf16_avx512,
     &sqzk_gemm_bf16_avx512bf16,
     &sqzk_gemm_bf16_amx,
+#elif !defined(SQZI_DOUBLE) && defined(__aarch64__)
+    &sqzk_gemm_bf16_neon,
+    &sqzk_gemm_bf16_armbf16,
 #endif
     NULL,
 };

@@ -2,7 +2,8 @@
 /* The s8 gemms, from portable to best. */
 #include "kernel/gemm/gemm_list.h"
 
-extern const sqzk_gemm sqzk_gemm_s8_portable, sqzk_gemm_s8_avx2, sqzk_gemm_s8_avx512, sqzk_gemm_s8_avxvnni, sqzk_gemm_s8_avx512vnni, sqzk_gemm_s8_amx;
+extern const sqzk_gemm sqzk_gemm_s8_portable, sqzk_gemm_s8_avx2, sqzk_gemm_s8_avx512, sqzk_gemm_s8_avxvnni, sqzk_gemm_s8_avx512vnni, sqzk_gemm_s8_amx,
+    sqzk_gemm_s8_neon, sqzk_gemm_s8_dotprod, sqzk_gemm_s8_i8mm;
 
 const sqzk_gemm *const sqzk_gemm_s8_list[] = {
     &sqzk_gemm_s8_portable,
@@ -12,6 +13,10 @@ const sqzk_gemm *const sqzk_gemm_s8_list[] = {
     &sqzk_gemm_s8_avxvnni,
     &sqzk_gemm_s8_avx512vnni,
     &sqzk_gemm_s8_amx,
+#elif !defined(SQZI_DOUBLE) && defined(__aarch64__)
+    &sqzk_gemm_s8_neon,
+    &sqzk_gemm_s8_dotprod,
+    &sqzk_gemm_s8_i8mm,
 #endif
     NULL,
 };

@@ -2,10 +2,15 @@
 /* The s8 gemm on vectors: tiles of 6 rows times up to TILE_VECTORS vectors of columns, sums in registers over the whole of k.
  *
  * Include after a vector_<isa>.h, its s8_vector_<isa>.h and these: TILE_VECTORS (2 or 4); KR and FLIP (gemm_s8_panel.h); load_rows(p), the KR bytes of
- * a row spread to all columns; load_weights(p), V_WIDTH columns of KR bytes; multiply_add(sum, rows, weights), exact; GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE.
+ * a row spread to all columns; load_weights(p), V_WIDTH columns of KR bytes; multiply_add(sum, rows, weights), exact; OPERAND, the type of rows and
+ * weights, where it is not ivec; GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE.
  * Accumulators are variables with names: gcc 12 keeps an array of them in memory.
  */
 #include "base/cpu.h"
+
+#ifndef OPERAND
+#define OPERAND ivec
+#endif
 
 enum { MR = 6, NR = TILE_VECTORS * V_WIDTH };
 
@@ -33,17 +38,17 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t vecto
     ROWS(DECLARE)
 #undef DECLARE
     for (; a < end; a += KR, b += NR * KR) {
-        const ivec b0 = load_weights(b);
-        const ivec b1 = vectors > 1 ? load_weights(b + V_WIDTH * KR) : b0;
+        const OPERAND b0 = load_weights(b);
+        const OPERAND b1 = vectors > 1 ? load_weights(b + V_WIDTH * KR) : b0;
 #if TILE_VECTORS == 4
-        const ivec b2 = vectors > 2 ? load_weights(b + 2 * V_WIDTH * KR) : b0;
-        const ivec b3 = vectors > 3 ? load_weights(b + 3 * V_WIDTH * KR) : b0;
+        const OPERAND b2 = vectors > 2 ? load_weights(b + 2 * V_WIDTH * KR) : b0;
+        const OPERAND b3 = vectors > 3 ? load_weights(b + 3 * V_WIDTH * KR) : b0;
 #endif
 #define MULTIPLY(i, j) \
     if (j < vectors) c##i##j = multiply_add(c##i##j, x, b##j);
 #define ROW(i)                                  \
     if (i < rows) {                             \
-        const ivec x = load_rows(a + i * lda);  \
+        const OPERAND x = load_rows(a + i * lda); \
         COLUMNS(MULTIPLY, i)                    \
     }
         ROW(0) ROW(1) ROW(2) ROW(3) ROW(4) ROW(5)
