@@ -166,24 +166,35 @@ static sqzi_linear_args output_args(const run *r)
     return (sqzi_linear_args){.x = r->workspace->q, .ldx = r->workspace->qkv_width, .y = r->workspace->attended, .ldy = r->encoder->width, .residual = r->x, .ldr = r->ldx};
 }
 
+/* x = a + ffn_down(activation(ffn_up(a))) over a strip. Groups of their own go one after the other, each while its part of the strip is in cache. */
+static void feed_forward(run *r, const sqzi_block *block, size_t m, const sqzi_real *a, sqzi_real *x)
+{
+    sqzi_workspace *w = r->workspace;
+    const bool in_groups = sqzi_linear_in_groups(&block->ffn_up, &block->ffn_down);
+    const uint32_t groups = in_groups ? block->ffn_up.terms[0].b.groups : 1;
+    const size_t width = r->encoder->width, part = width / groups, ffn_part = block->ffn_width / groups;
+    sqzi_real *ffn = w->ffn + r->team->member * w->strip_rows * w->ffn_width;
+    for (uint32_t g = 0; g < groups; g++) {
+        const sqzi_linear_args up = {.m = m, .x = a + g * part, .ldx = width, .y = ffn, .ldy = ffn_part, .activation = block->activation};
+        check(r, in_groups ? sqzi_linear_run_group(&block->ffn_up, g, &up, &r->scratch->linear) : sqzi_linear_run(&block->ffn_up, &up, &r->scratch->linear));
+        mark(r, SQZ_STAGE_FFN_UP);
+        const sqzi_linear_args down = {.m = m, .x = ffn, .ldx = ffn_part, .y = x + g * part, .ldy = r->ldx, .residual = a + g * part, .ldr = width};
+        check(r, in_groups ? sqzi_linear_run_group(&block->ffn_down, g, &down, &r->scratch->linear) : sqzi_linear_run(&block->ffn_down, &down, &r->scratch->linear));
+        mark(r, SQZ_STAGE_FFN_DOWN);
+    }
+}
+
 /* Output projection, norm, feed-forward, norm: a strip of rows all the way. */
 static void finish_rows(run *r, const sqzi_block *block, size_t begin, size_t end)
 {
     sqzi_workspace *w = r->workspace;
     const size_t width = r->encoder->width;
-    sqzi_real *ffn = w->ffn + r->team->member * w->strip_rows * w->ffn_width;
     for (size_t row = begin; row < end; row += w->strip_rows) {
         const size_t stop = end - row < w->strip_rows ? end : row + w->strip_rows;
         run_rows(r, &block->attn_output, output_args(r), row, stop);
         mark(r, SQZ_STAGE_ATTENTION_OUTPUT);
         norm_rows(r, &block->attn_norm, w->attended, width, row, stop);
-        const sqzi_real *a = w->attended + row * width;
-        const sqzi_linear_args up = {.m = stop - row, .x = a, .ldx = width, .y = ffn, .ldy = w->ffn_width, .activation = block->activation};
-        check(r, sqzi_linear_run(&block->ffn_up, &up, &r->scratch->linear));
-        mark(r, SQZ_STAGE_FFN_UP);
-        const sqzi_linear_args down = {.m = stop - row, .x = ffn, .ldx = w->ffn_width, .y = r->x + row * r->ldx, .ldy = r->ldx, .residual = a, .ldr = width};
-        check(r, sqzi_linear_run(&block->ffn_down, &down, &r->scratch->linear));
-        mark(r, SQZ_STAGE_FFN_DOWN);
+        feed_forward(r, block, stop - row, w->attended + row * width, r->x + row * r->ldx);
         norm_rows(r, &block->ffn_norm, r->x, r->ldx, row, stop);
     }
 }

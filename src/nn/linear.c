@@ -173,6 +173,37 @@ bool sqzi_linear_run_part(const sqzi_linear *linear, const sqzi_linear_args *arg
     return sqzi_linear_run(linear, &part, scratch);
 }
 
+static bool is_one_block_diagonal(const sqzi_linear *linear)
+{
+    return linear->n_terms == 1 && !linear->terms[0].a.packed && !linear->in && !linear->out;
+}
+
+bool sqzi_linear_in_groups(const sqzi_linear *first, const sqzi_linear *second)
+{
+    if (!is_one_block_diagonal(first) || !is_one_block_diagonal(second)) return false;
+    const uint32_t groups = first->terms[0].b.groups;
+    return groups > 1 && groups == second->terms[0].b.groups && first->n_out == second->n_in;
+}
+
+bool sqzi_linear_run_group(const sqzi_linear *linear, uint32_t g, const sqzi_linear_args *args, sqzi_linear_scratch *scratch)
+{
+    const sqzi_matrix *matrix = &linear->terms[0].b;
+    const size_t k = matrix->n_in / matrix->groups, n = matrix->n_out / matrix->groups;
+    const sqzk_epilogue epilogue = {linear->bias ? linear->bias + g * n : NULL, args->residual, args->ldr, args->activation};
+    sqzk_gemm_args product = {.m = args->m, .n = n, .k = k, .a = args->x, .lda = args->ldx * sizeof *args->x, .b = matrix->packed + g * matrix->group_bytes, .c = args->y, .ldc = args->ldy,
+                              .epilogue = &epilogue};
+    if (must_prepare(matrix, NULL)) {
+        product.a = scratch->prepared;
+        product.lda = sqzk_gemm_prepared_bytes(matrix->gemm, k);
+        product.row_scale = scratch->scale;
+        product.row_scale_stride = 1;
+        if (!matrix->gemm->prepare(&(sqzk_prepare_args){.m = args->m, .k = k, .x = args->x, .ldx = args->ldx, .out = scratch->prepared, .ldo = product.lda, .scale = scratch->scale, .scale_stride = 1}))
+            return false;
+    }
+    matrix->gemm->run(&product);
+    return true;
+}
+
 bool sqzi_linear_same_input(const sqzi_linear *first, const sqzi_linear *second)
 {
     if (first->n_terms != 1 || second->n_terms != 1 || first->in != second->in || first->n_in != second->n_in) return false;

@@ -72,6 +72,12 @@ bool sqzi_linear_run(const sqzi_linear *linear, const sqzi_linear_args *args, sq
 /* The member's part of the same: whole panels of columns where the linear has one term and no output permutation, else rows. */
 bool sqzi_linear_run_part(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, const sqzi_team *team);
 
+/* Each group of the second reads nothing but the same group of the first, and neither moves numbers between: they may run group by group. */
+bool sqzi_linear_in_groups(const sqzi_linear *first, const sqzi_linear *second);
+
+/* Group g alone, of a linear that is one whole term without permutations: args->x, y and residual begin at its own inputs and outputs. */
+bool sqzi_linear_run_group(const sqzi_linear *linear, uint32_t g, const sqzi_linear_args *args, sqzi_linear_scratch *scratch);
+
 /* Both prepare their rows alike, so that `prepared` may be set for the second. */
 bool sqzi_linear_same_input(const sqzi_linear *first, const sqzi_linear *second);
 
