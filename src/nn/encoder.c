@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The encoder's stages over a packed batch, by rows or by columns. */
+/* The encoder's stages over a packed batch, by sequences, by rows or by columns. */
 #include "nn/encoder.h"
 
 #include <string.h>
@@ -19,6 +19,8 @@ typedef struct run {
     sqzi_real *x; /* [N, C] the hidden states */
     size_t ldx;
     const sqzi_team *team;
+    size_t begin, end; /* the member's rows */
+    size_t shift;      /* row i of the batch is row i - shift of q, k, v and attended */
 } run;
 
 static uint32_t most(uint32_t a, uint32_t b)
@@ -117,11 +119,13 @@ static void run_qkv_rows(run *r, const sqzi_block *block, size_t begin, size_t e
 {
     const sqzi_linear *linears[] = {&block->attn_q, &block->attn_k, &block->attn_v};
     sqzi_real *const to[] = {r->workspace->q, r->workspace->k, r->workspace->v};
+    const size_t ld = r->workspace->qkv_width;
     for (size_t row = begin; row < end; row += r->workspace->strip_rows) {
-        const size_t stop = end - row < r->workspace->strip_rows ? end : row + r->workspace->strip_rows;
+        const size_t m = end - row < r->workspace->strip_rows ? end - row : r->workspace->strip_rows;
         for (int i = 0; i < 3; i++) {
-            const sqzi_linear_args args = {.x = r->x, .ldx = r->ldx, .y = to[i], .ldy = r->workspace->qkv_width, .prepared = i > 0 && sqzi_linear_same_input(linears[i - 1], linears[i])};
-            run_rows(r, linears[i], args, row, stop);
+            const sqzi_linear_args args = {.m = m, .x = r->x + row * r->ldx, .ldx = r->ldx, .y = to[i] + (row - r->shift) * ld, .ldy = ld,
+                                           .prepared = i > 0 && sqzi_linear_same_input(linears[i - 1], linears[i])};
+            check(r, sqzi_linear_run(linears[i], &args, &r->scratch->linear));
         }
     }
 }
@@ -133,37 +137,49 @@ static void run_qkv_columns(run *r, const sqzi_block *block)
     for (int i = 0; i < 3; i++) run_columns(r, linears[i], (sqzi_linear_args){.x = r->x, .ldx = r->ldx, .y = to[i], .ldy = r->workspace->qkv_width});
 }
 
-/* The member's heads: a sequence's heads are dealt one after the other, so that members get their share of long and of short sequences. */
-static void run_attention(run *r, const sqzi_block *block, sqzi_real *scores)
+/* Heads of sequences [from, to); every stride-th of them from `item` on. A sequence's heads are dealt one after the other, so that members get their
+ * share of long and of short sequences. */
+static void run_attention(run *r, const sqzi_block *block, uint32_t i, uint32_t from, uint32_t to, uint32_t stride, uint32_t item)
 {
     const uint32_t *first = r->batch->first;
-    uint32_t item = 0;
-    size_t place = 0;
-    for (uint32_t b = 0; b < r->batch->n_sequences; b++) {
+    sqzi_real *scores = r->keep && r->keep->scores ? r->keep->scores[i] : NULL;
+    for (uint32_t b = 0; scores && b < from; b++) scores += (size_t)block->heads * (first[b + 1] - first[b]) * (first[b + 1] - first[b]);
+    for (uint32_t b = from; b < to; b++) {
         const size_t length = first[b + 1] - first[b];
-        for (uint32_t head = 0; head < block->heads; head++, item++, place += length * length)
-            if (item % r->team->members == r->team->member)
-                sqzi_attention_run(r->encoder->kernels, block, r->workspace, &r->scratch->attention, head, first[b], first[b + 1], scores ? scores + place : NULL);
+        const uint32_t begin = (uint32_t)(first[b] - r->shift), end = begin + (uint32_t)length;
+        for (; item < block->heads; item += stride)
+            sqzi_attention_run(r->encoder->kernels, block, r->workspace, &r->scratch->attention, item, begin, end, scores ? scores + item * length * length : NULL);
+        item -= block->heads;
+        if (scores) scores += block->heads * length * length;
     }
 }
 
-static void keep_rows(sqzi_real *const *to, uint32_t i, const sqzi_real *from, size_t ld, size_t width, size_t begin, size_t end)
+/* Rows [begin, end) of the batch, which are rows - shift of `from`. */
+static void keep_rows(sqzi_real *const *to, uint32_t i, const sqzi_real *from, size_t ld, size_t width, size_t begin, size_t end, size_t shift)
 {
     if (!to || !to[i]) return;
-    for (size_t row = begin; row < end; row++) memcpy(to[i] + row * width, from + row * ld, width * sizeof *from);
+    for (size_t row = begin; row < end; row++) memcpy(to[i] + row * width, from + (row - shift) * ld, width * sizeof *from);
 }
 
 static void keep_qkv(const run *r, const sqzi_block *block, uint32_t i, size_t begin, size_t end)
 {
+    if (!r->keep) return;
     const size_t width = (size_t)block->heads * block->head_width, ld = r->workspace->qkv_width;
-    keep_rows(r->keep->q, i, r->workspace->q, ld, width, begin, end);
-    keep_rows(r->keep->k, i, r->workspace->k, ld, width, begin, end);
-    keep_rows(r->keep->v, i, r->workspace->v, ld, width, begin, end);
+    keep_rows(r->keep->q, i, r->workspace->q, ld, width, begin, end, r->shift);
+    keep_rows(r->keep->k, i, r->workspace->k, ld, width, begin, end, r->shift);
+    keep_rows(r->keep->v, i, r->workspace->v, ld, width, begin, end, r->shift);
 }
 
-static sqzi_linear_args output_args(const run *r)
+static void keep_hidden(const run *r, uint32_t i, size_t begin, size_t end)
 {
-    return (sqzi_linear_args){.x = r->workspace->q, .ldx = r->workspace->qkv_width, .y = r->workspace->attended, .ldy = r->encoder->width, .residual = r->x, .ldr = r->ldx};
+    if (r->keep) keep_rows(r->keep->hidden, i, r->x, r->ldx, r->encoder->width, begin, end, 0);
+}
+
+/* The output projection of rows from `row` on. */
+static sqzi_linear_args output_args(const run *r, size_t row)
+{
+    const size_t at = row - r->shift, ld = r->workspace->qkv_width, width = r->encoder->width;
+    return (sqzi_linear_args){.x = r->workspace->q + at * ld, .ldx = ld, .y = r->workspace->attended + at * width, .ldy = width, .residual = r->x + row * r->ldx, .ldr = r->ldx};
 }
 
 /* x = a + ffn_down(activation(ffn_up(a))) over a strip. Groups of their own go one after the other, each while its part of the strip is in cache. */
@@ -188,25 +204,26 @@ static void feed_forward(run *r, const sqzi_block *block, size_t m, const sqzi_r
 static void finish_rows(run *r, const sqzi_block *block, size_t begin, size_t end)
 {
     sqzi_workspace *w = r->workspace;
-    const size_t width = r->encoder->width;
     for (size_t row = begin; row < end; row += w->strip_rows) {
-        const size_t stop = end - row < w->strip_rows ? end : row + w->strip_rows;
-        run_rows(r, &block->attn_output, output_args(r), row, stop);
+        const size_t m = end - row < w->strip_rows ? end - row : w->strip_rows;
+        sqzi_linear_args output = output_args(r, row);
+        output.m = m;
+        check(r, sqzi_linear_run(&block->attn_output, &output, &r->scratch->linear));
         mark(r, SQZ_STAGE_ATTENTION_OUTPUT);
-        norm_rows(r, &block->attn_norm, w->attended, width, row, stop);
-        feed_forward(r, block, stop - row, w->attended + row * width, r->x + row * r->ldx);
-        norm_rows(r, &block->ffn_norm, r->x, r->ldx, row, stop);
+        norm_rows(r, &block->attn_norm, output.y, output.ldy, 0, m);
+        feed_forward(r, block, m, output.y, r->x + row * r->ldx);
+        norm_rows(r, &block->ffn_norm, r->x, r->ldx, row, row + m);
     }
 }
 
-static void finish_columns(run *r, const sqzi_block *block, size_t begin, size_t end)
+static void finish_columns(run *r, const sqzi_block *block)
 {
     sqzi_workspace *w = r->workspace;
     const size_t width = r->encoder->width;
-    run_columns(r, &block->attn_output, output_args(r));
+    run_columns(r, &block->attn_output, output_args(r, 0));
     mark(r, SQZ_STAGE_ATTENTION_OUTPUT);
     barrier(r);
-    norm_rows(r, &block->attn_norm, w->attended, width, begin, end);
+    norm_rows(r, &block->attn_norm, w->attended, width, r->begin, r->end);
     barrier(r);
     run_columns(r, &block->ffn_up, (sqzi_linear_args){.x = w->attended, .ldx = width, .y = w->ffn, .ldy = w->ffn_width, .activation = block->activation});
     mark(r, SQZ_STAGE_FFN_UP);
@@ -214,47 +231,92 @@ static void finish_columns(run *r, const sqzi_block *block, size_t begin, size_t
     run_columns(r, &block->ffn_down, (sqzi_linear_args){.x = w->ffn, .ldx = w->ffn_width, .y = r->x, .ldy = r->ldx, .residual = w->attended, .ldr = width});
     mark(r, SQZ_STAGE_FFN_DOWN);
     barrier(r);
-    norm_rows(r, &block->ffn_norm, r->x, r->ldx, begin, end);
+    norm_rows(r, &block->ffn_norm, r->x, r->ldx, r->begin, r->end);
     barrier(r);
 }
 
-static void run_block(run *r, uint32_t i, bool by_rows, size_t begin, size_t end)
+/* One block, its attention dealt out by heads, the rest by rows or by columns. */
+static void run_block_together(run *r, uint32_t i, bool by_rows)
 {
     const sqzi_block *block = &r->encoder->blocks[i];
-    if (by_rows)
-        run_qkv_rows(r, block, begin, end);
-    else
-        run_qkv_columns(r, block);
+    if (by_rows) run_qkv_rows(r, block, r->begin, r->end);
+    else run_qkv_columns(r, block);
     mark(r, SQZ_STAGE_QKV);
     barrier(r);
     if (r->keep) {
-        keep_qkv(r, block, i, begin, end);
+        keep_qkv(r, block, i, r->begin, r->end);
         barrier(r); /* the context overwrites q */
     }
-    run_attention(r, block, r->keep && r->keep->scores ? r->keep->scores[i] : NULL);
+    run_attention(r, block, i, 0, r->batch->n_sequences, r->team->members, r->team->member);
     mark(r, SQZ_STAGE_ATTENTION);
     barrier(r);
-    if (by_rows)
-        finish_rows(r, block, begin, end);
-    else
-        finish_columns(r, block, begin, end);
-    if (r->keep) keep_rows(r->keep->hidden, i + 1, r->x, r->ldx, r->encoder->width, begin, end);
+    if (by_rows) finish_rows(r, block, r->begin, r->end);
+    else finish_columns(r, block);
+    keep_hidden(r, i + 1, r->begin, r->end);
+}
+
+/* One block over the member's own sequences, some at a time: as many as fit a strip, so that all they need of q, k, v and the rest stays in cache. */
+static void run_block_alone(run *r, uint32_t i, uint32_t from, uint32_t to)
+{
+    const sqzi_block *block = &r->encoder->blocks[i];
+    const uint32_t *first = r->batch->first;
+    for (uint32_t b = from, next; b < to; b = next) {
+        for (next = b + 1; next < to && first[next + 1] - first[b] <= r->workspace->strip_rows; next++) continue;
+        r->shift = first[b] - r->begin;
+        run_qkv_rows(r, block, first[b], first[next]);
+        mark(r, SQZ_STAGE_QKV);
+        keep_qkv(r, block, i, first[b], first[next]);
+        run_attention(r, block, i, b, next, 1, 0);
+        mark(r, SQZ_STAGE_ATTENTION);
+        finish_rows(r, block, first[b], first[next]);
+    }
+    keep_hidden(r, i + 1, r->begin, r->end);
+}
+
+/* The sequence that begins nearest to a member's fair share of the tokens. */
+static uint32_t first_sequence(const sqzi_batch *batch, const sqzi_team *team, uint32_t member)
+{
+    const uint64_t wanted = (uint64_t)batch->n_tokens * member / team->members;
+    uint32_t b = 0;
+    while (b < batch->n_sequences && (uint64_t)batch->first[b] + batch->first[b + 1] < 2 * wanted) b++;
+    return b;
+}
+
+/* Sequences can be dealt out whole when nobody gets more than an eighth over the fair share. */
+static bool can_deal_sequences(const sqzi_batch *batch, const sqzi_team *team)
+{
+    uint32_t largest = 0;
+    for (uint32_t member = 0; member < team->members; member++)
+        largest = most(largest, batch->first[first_sequence(batch, team, member + 1)] - batch->first[first_sequence(batch, team, member)]);
+    return (uint64_t)largest * team->members <= batch->n_tokens + batch->n_tokens / 8;
+}
+
+static void embed(run *r)
+{
+    const sqzi_embedding *embedding = &r->encoder->embedding;
+    const sqzi_linear_args output = {.x = r->workspace->embedded, .ldx = embedding->width, .y = r->x, .ldy = r->ldx};
+    if (r->begin < r->end) check(r, sqzi_embedding_run(embedding, r->encoder->kernels, r->batch, r->begin, r->end, r->workspace->embedded, r->x, r->ldx, r->scratch));
+    if (embedding->resized) run_rows(r, &embedding->output, output, r->begin, r->end);
+    mark(r, SQZ_STAGE_EMBEDDING);
+    keep_hidden(r, 0, r->begin, r->end);
 }
 
 void sqzi_encoder_run(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh, const sqzi_team *team)
 {
-    run r = {encoder, batch, keep, workspace, &workspace->scratch[team->member], hidden, ldh, team};
-    const sqzi_embedding *embedding = &encoder->embedding;
-    const bool by_rows = team->members == 1 || batch->n_tokens >= LEAST_ROWS * team->members || batch->n_tokens > workspace->strip_rows;
-    size_t begin, end;
+    run r = {.encoder = encoder, .batch = batch, .keep = keep, .workspace = workspace, .scratch = &workspace->scratch[team->member], .x = hidden, .ldx = ldh, .team = team};
     sqzi_stopwatch_begin(&r.scratch->watch);
-    sqzi_team_share(team, batch->n_tokens, 1, &begin, &end);
-    check(&r, begin == end || sqzi_embedding_run(embedding, encoder->kernels, batch, begin, end, workspace->embedded, hidden, ldh, r.scratch));
-    if (embedding->resized)
-        run_rows(&r, &embedding->output, (sqzi_linear_args){.x = workspace->embedded, .ldx = embedding->width, .y = hidden, .ldy = ldh}, begin, end);
-    mark(&r, SQZ_STAGE_EMBEDDING);
-    if (keep) keep_rows(keep->hidden, 0, hidden, ldh, encoder->width, begin, end);
-    if (!by_rows) barrier(&r);
-    for (uint32_t i = 0; i < encoder->n_blocks; i++) run_block(&r, i, by_rows, begin, end);
+    if (can_deal_sequences(batch, team)) {
+        const uint32_t from = first_sequence(batch, team, team->member), to = first_sequence(batch, team, team->member + 1);
+        r.begin = batch->first[from];
+        r.end = batch->first[to];
+        embed(&r);
+        for (uint32_t i = 0; i < encoder->n_blocks; i++) run_block_alone(&r, i, from, to);
+    } else {
+        const bool by_rows = batch->n_tokens >= LEAST_ROWS * team->members || batch->n_tokens > workspace->strip_rows;
+        sqzi_team_share(team, batch->n_tokens, 1, &r.begin, &r.end);
+        embed(&r);
+        if (!by_rows) barrier(&r);
+        for (uint32_t i = 0; i < encoder->n_blocks; i++) run_block_together(&r, i, by_rows);
+    }
     barrier(&r);
 }

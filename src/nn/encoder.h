@@ -7,8 +7,8 @@
  *           a  = norm(x + attn_output(c))
  *           x' = norm(a + ffn_down(activation(ffn_up(a))))
  *
- * Work is split in one of two ways, with equal bits: by rows, each member of the team taking its rows through everything but attention; or, for few
- * rows, by columns, with a barrier after each linear.
+ * Work is split in one of three ways, with equal bits: by sequences, each member of the team taking some of its own through everything; where they cannot
+ * be dealt out evenly, by rows, each taking its rows through everything but attention; or, for few rows, by columns, with a barrier after each linear.
  */
 #ifndef SQZI_ENCODER_H
 #define SQZI_ENCODER_H
