@@ -8,6 +8,7 @@
 #   make check-long        what takes too long for every change: 100,000 mutations of hostile input under sanitizers
 #   make check-clang       the tests built by clang
 #   make bench-peers PEERS=VENV   other engines on the same inputs (bench/peers/README.md says what VENV holds)
+#   make bench             every gemm of this machine at the shapes of the models, as a share of the machine's peak
 #   make install PREFIX=…  headers, libraries, pkg-config and CMake files, the program
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -55,6 +56,10 @@ ARGUMENTS ?=
 bench-peers: all
 	@test -x "$(PEERS)/bin/python" || { echo "PEERS=VENV is missing: a virtual environment with the other engines, see bench/peers/README.md"; exit 1; }
 	@if [ -f "$(PEERS)/env.sh" ]; then . "$(PEERS)/env.sh"; fi; "$(PEERS)/bin/python" -W ignore bench/peers/run.py --cache $(BUILD)/peers --data "$(DATA)" $(ARGUMENTS)
+bench:
+	@cmake -S . -B $(BUILD)/bench -DSQZ_BENCH=ON $(CMAKE_FLAGS)
+	@cmake --build $(BUILD)/bench -j $(JOBS) --target bench_gemm
+	@$(BUILD)/bench/bench/bench_gemm $(BENCH)
 
 install: all
 	@cmake --install $(BUILD)
@@ -62,4 +67,4 @@ install: all
 clean:
 	@rm -rf $(BUILD)
 
-.PHONY: all configure dependencies demo check check-sanitize check-long check-clang bench-peers install clean
+.PHONY: all configure dependencies demo check check-sanitize check-long check-clang bench bench-peers install clean

@@ -3,9 +3,10 @@
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/bf16_vector_avx512.h"
 
-#define TILE_VECTORS 4
+#define TILE_ROWS 12
+#define TILE_VECTORS 2
 #define GEMM_NAME sqzk_gemm_bf16_avx512
-#define GEMM_TEXT "gemm_bf16_6x64_avx512"
+#define GEMM_TEXT "gemm_bf16_12x32_avx512"
 #define GEMM_LEVEL "avx512"
 #define GEMM_FEATURE SQZI_CPU_AVX512
 

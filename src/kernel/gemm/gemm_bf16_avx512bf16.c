@@ -19,9 +19,10 @@ static inline vec dot(vec sum, operand row, operand weights)
     return sum;
 }
 
-#define TILE_VECTORS 4
+#define TILE_ROWS 12
+#define TILE_VECTORS 2
 #define GEMM_NAME sqzk_gemm_bf16_avx512bf16
-#define GEMM_TEXT "gemm_bf16_6x64_avx512bf16"
+#define GEMM_TEXT "gemm_bf16_12x32_avx512bf16"
 #define GEMM_LEVEL "avx512bf16"
 #define GEMM_FEATURE SQZI_CPU_AVX512BF16
 

@@ -1,34 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bf16 gemm on vectors: tiles of 6 rows times up to TILE_VECTORS vectors of columns, sums in f32 registers over the whole of k.
+/* The bf16 gemm on vectors: tiles of up to TILE_ROWS rows times up to TILE_VECTORS vectors of columns, sums in f32 registers over the whole of k.
  *
- * Include after a vector_<isa>.h and its bf16_vector_<isa>.h, with TILE_VECTORS (2 or 4), GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE defined, and
+ * Include after a vector_<isa>.h and its bf16_vector_<isa>.h, with TILE_VECTORS (2 or 4), TILE_ROWS where it is 12 and not 6, GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE defined, and
  * either DOT_PAIRS, and dot(sum, pairs, pairs) that multiplies pairs of bf16, or nothing: then pairs are widened and go through v_fma, odd k first.
- * Accumulators are variables with names: gcc 12 keeps an array of them in memory.
  */
 #include "base/cpu.h"
 
-enum { MR = 6, NR = TILE_VECTORS * V_WIDTH };
+enum { NR = TILE_VECTORS * V_WIDTH };
 
 #include "kernel/gemm/bf16_rows.h"
 #include "kernel/gemm/gemm_bf16_panel.h"
 #include "kernel/gemm/tile_target.h"
 
-#if TILE_VECTORS == 4
-#define COLUMNS_3_4(X, i) X(i, 2) X(i, 3)
-#else
-#define COLUMNS_3_4(X, i)
-#endif
-#define COLUMNS(X, i) X(i, 0) X(i, 1) COLUMNS_3_4(X, i)
-#define ROWS(X) COLUMNS(X, 0) COLUMNS(X, 1) COLUMNS(X, 2) COLUMNS(X, 3) COLUMNS(X, 4) COLUMNS(X, 5)
-
 /* One step of every chain: weights from load(b), the row's number from spread(a). */
 #define MULTIPLY(i, j) \
     if (j < vectors) c##i##j = STEP(c##i##j, x, b##j);
-#define ROW(i, spread)                       \
-    if (i < rows) {                          \
-        const operand x = spread(a + i * lda); \
-        COLUMNS(MULTIPLY, i)                 \
+#define ROW(i, spread)                                  \
+    if (i < rows) {                                     \
+        const operand x = spread(ROW_OF(i) + i % 3 * lda); \
+        COLUMNS(MULTIPLY, i)                            \
     }
+#define ROW_spread_pairs(i) ROW(i, spread_pairs)
+#define ROW_spread_odd(i) ROW(i, spread_odd)
+#define ROW_spread_even(i) ROW(i, spread_even)
 #if TILE_VECTORS == 4
 #define WEIGHTS_3_4(load)                                                \
     const operand b2 = vectors > 2 ? load(b + 2 * 2 * V_WIDTH) : b0; \
@@ -41,18 +35,20 @@ enum { MR = 6, NR = TILE_VECTORS * V_WIDTH };
         const operand b0 = load(b);                                \
         const operand b1 = vectors > 1 ? load(b + 2 * V_WIDTH) : b0; \
         WEIGHTS_3_4(load)                                          \
-        ROW(0, spread) ROW(1, spread) ROW(2, spread) ROW(3, spread) ROW(4, spread) ROW(5, spread) \
+        EACH_ROW(ROW_##spread)                                       \
     }
 
 /* rows and vectors are constants of each instantiation: what they exclude is not compiled. */
-static inline __attribute__((always_inline)) void tile(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row, const uint16_t *b, const target *to)
+static inline __attribute__((always_inline)) void tile(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row, const uint16_t *b, const target *to, ahead next)
 {
     const size_t lda = args->lda / sizeof(uint16_t);
     const uint16_t *a = (const uint16_t *)args->a + row * lda, *const end = a + args->k;
+    const uint16_t *a0 = a, *a3 = ROWS_FROM(a, 3, lda), *a6 = ROWS_FROM(a, 6, lda), *a9 = ROWS_FROM(a, 9, lda);
 #define DECLARE(i, j) vec c##i##j = v_set(0.0f);
-    ROWS(DECLARE)
+    TILE_SUMS(DECLARE)
 #undef DECLARE
-    for (; a < end; a += 2, b += 2 * NR) {
+    for (; a0 < end; a0 += 2, a3 += 2, a6 += 2, a9 += 2, b += 2 * NR) {
+        fetch(&next);
 #ifdef DOT_PAIRS
 #define STEP dot
         CHAINS(load_pairs, spread_pairs)
@@ -62,46 +58,43 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t vecto
         CHAINS(load_even, spread_even)
 #endif
     }
-    float *out = to->out;
-    const float *bias = to->bias, *residual = to->residual;
-    const size_t ldo = to->ldo, ldr = to->ldr;
-#define END(i, j)                                                                                                                      \
-    if (i < rows && j < vectors)                                                                                                       \
-        v_store(out + i * ldo + j * V_WIDTH, v_add(v_add(c##i##j, v_load(bias + j * V_WIDTH)), v_load(residual + i * ldr + j * V_WIDTH)));
-    ROWS(END)
-#undef END
+#define FINISHED(i, j) c##i##j
+    PUT_TILE(to)
+#undef FINISHED
 }
 
 /* The same for numbers known at run time only. */
-static void tile_of(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row, const uint16_t *b, const target *to)
+static void tile_of(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row, const uint16_t *b, const target *to, ahead next)
 {
     switch (rows * 4 + vectors - 1) {
 #define CASE(r, v) \
-    case (r) * 4 + (v) - 1: tile(r, v, args, row, b, to); break;
-#if TILE_VECTORS == 4
-#define CASES(r) CASE(r, 1) CASE(r, 2) CASE(r, 3) CASE(r, 4)
-#else
-#define CASES(r) CASE(r, 1) CASE(r, 2)
-#endif
-        CASES(1) CASES(2) CASES(3) CASES(4) CASES(5) CASES(6)
-#undef CASES
+    case (r) * 4 + (v) - 1: tile(r, v, args, row, b, to, next); break;
+        TILE_CASES(CASE)
 #undef CASE
+    }
+}
+
+static void run_panel(const sqzk_gemm_args *args, const strip *s, size_t column, const uint16_t *b)
+{
+    float buffer[TILE_ROWS * NR] __attribute__((aligned(64)));
+    const size_t n = args->n - column < NR ? args->n - column : NR;
+    for (size_t t = 0, row = s->begin; row < s->end; row += tile_rows(s, t++)) {
+        const size_t rows = tile_rows(s, t);
+        target to;
+        const bool direct = direct_target(args, row, rows, column, n, buffer, &to);
+        tile_of(rows, (n + V_WIDTH - 1) / V_WIDTH, args, row, b, &to, ahead_of(s, t, b, panel_numbers(args->k) * sizeof *b));
+        if (!direct) finish_buffer(args, buffer, row, rows, column, n);
     }
 }
 
 static void run(const sqzk_gemm_args *args)
 {
-    float buffer[MR * NR] __attribute__((aligned(64)));
-    const uint16_t *b = args->b;
-    for (size_t column = 0; column < args->n; column += NR, b += panel_numbers(args->k)) {
-        const size_t n = args->n - column < NR ? args->n - column : NR;
-        for (size_t row = 0, rows; row < args->m; row += rows) {
-            rows = tile_rows(args->m, row, MR);
-            target to;
-            const bool direct = direct_target(args, row, column, n, buffer, &to);
-            tile_of(rows, (n + V_WIDTH - 1) / V_WIDTH, args, row, b, &to);
-            if (!direct) finish_buffer(args, buffer, row, rows, column, n);
-        }
+    const size_t panel = panel_numbers(args->k);
+    for (size_t begin = 0; begin < args->m;) {
+        const strip s = strip_at(args, begin, args->k * sizeof(uint16_t), panel * sizeof(uint16_t), (args->k + 1) / 2);
+        const uint16_t *b = args->b;
+        for (size_t column = 0; column < args->n; column += NR, b += panel) run_panel(args, &s, column, b);
+        begin = s.end;
     }
 }
 
@@ -111,7 +104,7 @@ const sqzk_gemm GEMM_NAME = {
     .level = GEMM_LEVEL,
     .feature = GEMM_FEATURE,
     .type = SQZI_BF16,
-    .mr = MR,
+    .mr = TILE_ROWS,
     .nr = NR,
     .kr = KR,
     .run = run,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The f32 gemm on vectors: up to 6 rows times up to TILE_VECTORS vectors of columns held in registers over the whole of k.
+/* The f32 gemm on vectors: up to TILE_ROWS rows times up to TILE_VECTORS vectors of columns held in registers over the whole of k.
  *
- * Include after a vector_<isa>.h with TILE_VECTORS (2 or 4), GEMM_NAME and GEMM_LEVEL, GEMM_FEATURE defined. Accumulators are variables with names:
- * gcc 12 keeps an array of them in memory. Each output is the sum of its blocks of k, in order, and each block one chain of fused multiply-adds over ascending k,
+ * Include after a vector_<isa>.h with TILE_VECTORS (2 or 4), TILE_ROWS where it is 12 and not 6, GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE defined. Each output is the sum of its blocks of k, in order, and each block one chain of fused multiply-adds over ascending k,
  * whatever the tile: a chain over all of k would lose two bits at k = 3072.
  *
  * Packed: panel p holds columns p*NR .. p*NR + NR-1, k after k: float [k][NR], columns past n are 0.
@@ -13,26 +12,19 @@
 
 #include <string.h>
 
-enum { MR = 6, NR = TILE_VECTORS * V_WIDTH };
+enum { NR = TILE_VECTORS * V_WIDTH };
 
 #include "kernel/gemm/tile_target.h"
 
-#if TILE_VECTORS == 4
-#define COLUMNS_3_4(X, i) X(i, 2) X(i, 3)
-#else
-#define COLUMNS_3_4(X, i)
-#endif
-#define COLUMNS(X, i) X(i, 0) X(i, 1) COLUMNS_3_4(X, i)
-#define ROWS(X) COLUMNS(X, 0) COLUMNS(X, 1) COLUMNS(X, 2) COLUMNS(X, 3) COLUMNS(X, 4) COLUMNS(X, 5)
-
-/* One block of k: to = (sums +) product + bias + residual, where sums [MR][NR] are those of the blocks before, if any.
+/* One block of k: to = (sums +) product + bias + residual, where sums [TILE_ROWS][NR] are those of the blocks before, if any.
  * rows and vectors are constants of each instantiation: what they exclude is not compiled. */
-static inline __attribute__((always_inline)) void tile(size_t rows, size_t vectors, size_t k, const float *a, size_t lda, const float *b, const float *sums, const target *to)
+static inline __attribute__((always_inline)) void tile(size_t rows, size_t vectors, size_t k, const float *a, size_t lda, const float *b, const float *sums, const target *to, ahead next)
 {
 #define DECLARE(i, j) vec c##i##j = v_set(0.0f);
-    ROWS(DECLARE)
+    TILE_SUMS(DECLARE)
 #undef DECLARE
-    for (size_t p = 0; p < k; p++, b += NR) {
+    const float *a0 = a, *a3 = ROWS_FROM(a, 3, lda), *a6 = ROWS_FROM(a, 6, lda), *a9 = ROWS_FROM(a, 9, lda);
+    for (const float *const end = b + k * NR; b < end; b += NR, a0++, a3++, a6++, a9++) {
         const vec b0 = v_load(b);
         const vec b1 = vectors > 1 ? v_load(b + V_WIDTH) : b0;
 #if TILE_VECTORS == 4
@@ -43,72 +35,74 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t vecto
     if (j < vectors) c##i##j = v_fma(x, b##j, c##i##j);
 #define ROW(i)                             \
     if (i < rows) {                        \
-        const vec x = v_set(a[i * lda + p]); \
+        const vec x = v_set(ROW_OF(i)[i % 3 * lda]); \
         COLUMNS(MULTIPLY, i)               \
     }
-        ROW(0) ROW(1) ROW(2) ROW(3) ROW(4) ROW(5)
+        EACH_ROW(ROW)
+        fetch(&next);
 #undef ROW
 #undef MULTIPLY
     }
 #define ADD(i, j) \
     if (i < rows && j < vectors) c##i##j = v_add(v_load(sums + i * NR + j * V_WIDTH), c##i##j);
     if (sums) {
-        ROWS(ADD)
+        TILE_SUMS(ADD)
     }
 #undef ADD
-    float *out = to->out;
-    const float *bias = to->bias, *residual = to->residual;
-    const size_t ldo = to->ldo, ldr = to->ldr;
-#define END(i, j)                \
-    if (i < rows && j < vectors) \
-        v_store(out + i * ldo + j * V_WIDTH, v_add(v_add(c##i##j, v_load(bias + j * V_WIDTH)), v_load(residual + i * ldr + j * V_WIDTH)));
-    ROWS(END)
-#undef END
+#define FINISHED(i, j) c##i##j
+    PUT_TILE(to)
+#undef FINISHED
 }
 
 /* The same for numbers known at run time only. */
-static void tile_of(size_t rows, size_t vectors, size_t k, const float *a, size_t lda, const float *b, const float *sums, const target *to)
+static void tile_of(size_t rows, size_t vectors, size_t k, const float *a, size_t lda, const float *b, const float *sums, const target *to, ahead next)
 {
     switch (rows * 4 + vectors - 1) {
 #define CASE(r, v) \
-    case (r) * 4 + (v) - 1: tile(r, v, k, a, lda, b, sums, to); break;
-#if TILE_VECTORS == 4
-#define CASES(r) CASE(r, 1) CASE(r, 2) CASE(r, 3) CASE(r, 4)
-#else
-#define CASES(r) CASE(r, 1) CASE(r, 2)
-#endif
-        CASES(1) CASES(2) CASES(3) CASES(4) CASES(5) CASES(6)
-#undef CASES
+    case (r) * 4 + (v) - 1: tile(r, v, k, a, lda, b, sums, to, next); break;
+        TILE_CASES(CASE)
 #undef CASE
     }
 }
 
 /* One tile of rows x n, block by block: the sums between stay in a buffer, as the residual may be c. */
-static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t column, size_t n, const float *b)
+static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t column, size_t n, const float *b, ahead next)
 {
-    float buffer[MR * NR] __attribute__((aligned(64)));
+    float buffer[TILE_ROWS * NR] __attribute__((aligned(64)));
     const size_t lda = args->lda / sizeof(float), vectors = (n + V_WIDTH - 1) / V_WIDTH;
     const float *a = (const float *)args->a + row * lda, *sums = NULL;
-    const target between = {buffer, nothing, nothing, NR, 0};
+    const target between = {buffer, nothing, NULL, NR, 0};
     target to;
-    const bool direct = direct_target(args, row, column, n, buffer, &to);
+    const bool direct = direct_target(args, row, rows, column, n, buffer, &to);
     for (size_t begin = 0; begin < args->k; begin += GEMM_F32_BLOCK, sums = buffer) {
         const size_t left = args->k - begin, part = left < GEMM_F32_BLOCK ? left : GEMM_F32_BLOCK;
-        tile_of(rows, vectors, part, a + begin, lda, b + begin * NR, sums, part == left ? &to : &between);
+        tile_of(rows, vectors, part, a + begin, lda, b + begin * NR, sums, part == left ? &to : &between, next);
+        next.first += part * next.step;
+        next.second += part * next.step;
     }
     if (!direct) finish_buffer(args, buffer, row, rows, column, n);
 }
 
+static size_t panel_bytes(size_t k)
+{
+    return (k * NR * sizeof(float) + 63) / 64 * 64;
+}
+
+static void run_panel(const sqzk_gemm_args *args, const strip *s, size_t column, const float *b)
+{
+    const size_t n = args->n - column < NR ? args->n - column : NR;
+    for (size_t t = 0, row = s->begin; row < s->end; row += tile_rows(s, t++))
+        run_tile(args, row, tile_rows(s, t), column, n, b, ahead_of(s, t, b, panel_bytes(args->k)));
+}
+
 static void run(const sqzk_gemm_args *args)
 {
-    const float *b = args->b;
-    const size_t panel = (args->k * NR * sizeof(float) + 63) / 64 * 64 / sizeof(float);
-    for (size_t column = 0; column < args->n; column += NR, b += panel) {
-        const size_t n = args->n - column < NR ? args->n - column : NR;
-        for (size_t row = 0, rows; row < args->m; row += rows) {
-            rows = tile_rows(args->m, row, MR);
-            run_tile(args, row, rows, column, n, b);
-        }
+    const size_t panel = panel_bytes(args->k);
+    for (size_t begin = 0; begin < args->m;) {
+        const strip s = strip_at(args, begin, args->k * sizeof(float), panel, args->k);
+        const float *b = args->b;
+        for (size_t column = 0; column < args->n; column += NR, b += panel / sizeof *b) run_panel(args, &s, column, b);
+        begin = s.end;
     }
 }
 
@@ -150,7 +144,7 @@ static void pack_panel(const sqzk_pack_args *args, size_t column, size_t n, floa
 
 static void pack(const sqzk_pack_args *args, void *packed)
 {
-    const size_t panel = (args->k * NR * sizeof(float) + 63) / 64 * 64 / sizeof(float);
+    const size_t panel = panel_bytes(args->k) / sizeof(float);
     float *out = packed;
     for (size_t column = 0; column < args->n; column += NR, out += panel)
         pack_panel(args, column, args->n - column < NR ? args->n - column : NR, out);
@@ -174,7 +168,7 @@ const sqzk_gemm GEMM_NAME = {
     .level = GEMM_LEVEL,
     .feature = GEMM_FEATURE,
     .type = SQZI_F32,
-    .mr = MR,
+    .mr = TILE_ROWS,
     .nr = NR,
     .kr = 1,
     .run = run,

@@ -14,9 +14,10 @@ static inline ivec load_rows(const unsigned char *p)
 }
 static inline ivec multiply_add(ivec sum, ivec rows, ivec weights) { return _mm512_add_epi32(sum, _mm512_madd_epi16(rows, weights)); }
 
-#define TILE_VECTORS 4
+#define TILE_ROWS 12
+#define TILE_VECTORS 2
 #define GEMM_NAME sqzk_gemm_s8_avx512
-#define GEMM_TEXT "gemm_s8_6x64_avx512"
+#define GEMM_TEXT "gemm_s8_12x32_avx512"
 #define GEMM_LEVEL "avx512"
 #define GEMM_FEATURE SQZI_CPU_AVX512
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* s8 gemm, AVX-512 VNNI: tiles of 6 x 64; vpdpbusd multiplies unsigned rows (q + 128) by signed weights, four k at a time, without saturating. */
+/* s8 gemm, AVX-512 VNNI: tiles of 12 x 32; vpdpbusd multiplies unsigned rows (q + 128) by signed weights, four k at a time, without saturating. */
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/s8_vector_avx512.h"
 
@@ -23,9 +23,10 @@ static inline ivec multiply_add(ivec sum, ivec rows, ivec weights)
     return sum;
 }
 
-#define TILE_VECTORS 4
+#define TILE_ROWS 12
+#define TILE_VECTORS 2
 #define GEMM_NAME sqzk_gemm_s8_avx512vnni
-#define GEMM_TEXT "gemm_s8_6x64_avx512vnni"
+#define GEMM_TEXT "gemm_s8_12x32_avx512vnni"
 #define GEMM_LEVEL "avx512vnni"
 #define GEMM_FEATURE SQZI_CPU_AVX512VNNI
 

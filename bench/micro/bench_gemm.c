@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How near every gemm of this machine comes to the machine's peak, at the shapes of the models this library runs.
+ *
+ *   bench_gemm [--type f32|bf16|s8] [--level NAME] [--shape KxN[xG]]... [--m M]... [--samples S] [--gelu]
+ *
+ * A sample is half a millisecond of one kernel at one shape and M, then as much of the loop over registers of its instruction (src/kernel/peak):
+ * the share is the median of the samples' ratios, so a clock that changes changes both. All shapes and M of a kernel are sampled in turn. Time is the
+ * thread's CPU time: what another process takes is not counted. Rows are prepared beforehand; bias, and GELU where asked, are applied.
+ *
+ * "warm" calls use the same weights again and again. "streamed" calls walk through copies of them that no cache near the core holds, as the layers of a
+ * model do; their GB/s stand beside what a loop that only reads memory reaches, sampled alike.
+ */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cpu.h"
+#include "kernel/kernel.h"
+#include "kernel/peak/peak.h"
+
+enum { MOST_SHAPES = 32, MOST_M = 8, MOST_CASES = MOST_SHAPES * MOST_M, MOST_SAMPLES = 1001 };
+static const double sample_seconds = 0.5e-3;
+static const size_t streamed_bytes = (size_t)96 << 20;
+
+typedef struct shape {
+    size_t k, n, groups;
+} shape;
+
+typedef struct options {
+    const char *type, *level;
+    shape shapes[MOST_SHAPES];
+    size_t n_shapes, m[MOST_M], n_m, samples;
+    bool gelu;
+} options;
+
+/* One kernel at one shape and M. */
+typedef struct test {
+    const sqzk_gemm *gemm;
+    shape s;
+    size_t m, copies, copy, weight_bytes, group_bytes, row_bytes, calls;
+    unsigned char *weights, *rows;
+    float *row_scale, *bias, *c;
+    double share[MOST_SAMPLES], rate[MOST_SAMPLES], read[MOST_SAMPLES];
+} test;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void *take(size_t n, size_t bytes)
+{
+    const size_t all = (n * bytes + 63) / 64 * 64;
+    void *p = aligned_alloc(64, all ? all : 64);
+    if (!p) {
+        fprintf(stderr, "bench_gemm: no memory for %zu bytes\n", all);
+        exit(4);
+    }
+    memset(p, 0, all);
+    return p;
+}
+
+static float uniform(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (float)(int32_t)(*state >> 32) * 0x1p-31f;
+}
+
+/* Weights of all groups of one layer, packed; `copies` of them. */
+static void make_weights(test *t, uint64_t *random)
+{
+    const size_t numbers = t->s.n * t->s.k;
+    const bool bytes = t->gemm->type == SQZI_S8;
+    float *floats = take(numbers, sizeof *floats), *scale = take(t->s.n, sizeof *scale);
+    signed char *integers = take(numbers, 1);
+    for (size_t i = 0; i < numbers; i++) integers[i] = (signed char)(127 * (floats[i] = uniform(random)));
+    for (size_t j = 0; j < t->s.n; j++) scale[j] = 0.01f;
+    for (size_t g = 0; g < t->s.groups; g++)
+        t->gemm->pack(&(sqzk_pack_args){.n = t->s.n, .k = t->s.k, .source = bytes ? (void *)integers : floats, .n_stride = t->s.k, .k_stride = 1,
+                                        .type = bytes ? SQZI_S8 : SQZI_F32, .scale = scale}, t->weights + g * t->group_bytes);
+    for (size_t c = 1; c < t->copies; c++) memcpy(t->weights + c * t->weight_bytes, t->weights, t->weight_bytes);
+    free(floats);
+    free(integers);
+    free(scale);
+}
+
+static void make_rows(test *t, uint64_t *random)
+{
+    const size_t width = t->s.groups * t->s.k, prepared = sqzk_gemm_prepared_bytes(t->gemm, t->s.k);
+    float *x = take(t->m * width, sizeof *x);
+    for (size_t i = 0; i < t->m * width; i++) x[i] = uniform(random);
+    for (size_t g = 0; g < t->s.groups; g++)
+        t->gemm->prepare(&(sqzk_prepare_args){.m = t->m, .k = t->s.k, .x = x + g * t->s.k, .ldx = width, .out = t->rows + g * prepared, .ldo = t->row_bytes,
+                                              .scale = t->row_scale + g, .scale_stride = t->s.groups});
+    free(x);
+}
+
+static void call(test *t, bool gelu)
+{
+    const unsigned char *weights = t->weights + t->copy * t->weight_bytes;
+    const size_t ldc = t->s.groups * t->s.n;
+    t->copy = t->copy + 1 < t->copies ? t->copy + 1 : 0;
+    for (size_t g = 0; g < t->s.groups; g++) {
+        const sqzk_epilogue epilogue = {.bias = t->bias + g * t->s.n, .activation = gelu ? SQZK_GELU : SQZK_IDENTITY};
+        t->gemm->run(&(sqzk_gemm_args){.m = t->m, .n = t->s.n, .k = t->s.k, .a = t->rows + g * sqzk_gemm_prepared_bytes(t->gemm, t->s.k), .lda = t->row_bytes,
+                                       .row_scale = t->row_scale + g, .row_scale_stride = t->s.groups, .b = weights + g * t->group_bytes,
+                                       .c = t->c + g * t->s.n, .ldc = ldc, .epilogue = &epilogue});
+    }
+}
+
+static double operations(const test *t)
+{
+    return 2.0 * (double)t->m * (double)t->s.n * (double)t->s.k * (double)t->s.groups;
+}
+
+static test *make_test(const sqzk_gemm *gemm, shape s, size_t m, bool streamed, bool gelu)
+{
+    uint64_t random = 1;
+    test *t = take(1, sizeof *t);
+    *t = (test){.gemm = gemm, .s = s, .m = m, .copies = 1};
+    t->group_bytes = sqzk_gemm_packed_bytes(gemm, s.k, s.n);
+    t->weight_bytes = s.groups * t->group_bytes;
+    t->row_bytes = s.groups * sqzk_gemm_prepared_bytes(gemm, s.k);
+    if (streamed) t->copies = (streamed_bytes + t->weight_bytes - 1) / t->weight_bytes;
+    t->weights = take(t->copies, t->weight_bytes);
+    t->rows = take(m, t->row_bytes);
+    t->row_scale = take(m * s.groups, sizeof(float));
+    t->bias = take(s.groups * s.n, sizeof(float));
+    t->c = take(m * s.groups * s.n, sizeof(float));
+    make_weights(t, &random);
+    make_rows(t, &random);
+    double seconds = 0;
+    for (t->calls = 1; seconds < sample_seconds; t->calls *= 2) {
+        const double begin = now();
+        for (size_t i = 0; i < t->calls; i++) call(t, gelu);
+        seconds = now() - begin;
+    }
+    t->calls /= 2;
+    return t;
+}
+
+static void free_test(test *t)
+{
+    free(t->weights);
+    free(t->rows);
+    free(t->row_scale);
+    free(t->bias);
+    free(t->c);
+    free(t);
+}
+
+/* The loop of the gemm's own instruction; bf16 that is widened has that of f32. */
+static const sqzk_peak *peak_of(const sqzk_gemm *gemm)
+{
+    const sqzk_peak *peak, *widened = NULL;
+    for (uint32_t i = 0; (peak = sqzk_peak_list(i)); i++) {
+        if (peak->type == gemm->type && peak->feature == gemm->feature) return peak;
+        if (peak->type == SQZI_F32 && peak->feature == gemm->feature) widened = peak;
+    }
+    return widened;
+}
+
+static double peak_rate(const sqzk_peak *peak, uint64_t rounds)
+{
+    const double begin = now();
+    peak->run(rounds);
+    return (double)(rounds * peak->operations) / (now() - begin);
+}
+
+static uint64_t peak_rounds(const sqzk_peak *peak)
+{
+    uint64_t rounds = 64;
+    while ((double)(rounds * peak->operations) / peak_rate(peak, rounds) < sample_seconds) rounds *= 2;
+    return rounds;
+}
+
+static void sample(test *t, size_t at, const sqzk_peak *peak, uint64_t rounds, const void *memory, bool gelu)
+{
+    const double begin = now();
+    for (size_t i = 0; i < t->calls; i++) call(t, gelu);
+    t->rate[at] = operations(t) * (double)t->calls / (now() - begin);
+    t->share[at] = t->rate[at] / peak_rate(peak, rounds);
+    if (!memory) return;
+    const size_t part = (size_t)4 << 20, parts = streamed_bytes / part;
+    const double start = now();
+    static volatile uint64_t sum; /* read, so the loop stays */
+    sum += sqzk_reader_best(sqzi_cpu_detect())->run((const unsigned char *)memory + at % parts * part, part);
+    t->read[at] = (double)part / (now() - start);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double median(double *x, size_t n)
+{
+    qsort(x, n, sizeof *x, by_size);
+    return x[n / 2];
+}
+
+static void report(test *t, size_t samples, bool streamed)
+{
+    char name[48];
+    snprintf(name, sizeof name, t->s.groups > 1 ? "%zu x %zu x %zu" : "%zu x %zu", t->s.k, t->s.n, t->s.groups);
+    const double rate = median(t->rate, samples), gigabytes = rate / operations(t) * (double)t->weight_bytes * 1e-9;
+    printf("%-28s %-16s %5zu  %-8s %9.1f %7.1f%% %8.1f", t->gemm->name, name, t->m, streamed ? "streamed" : "warm", rate * 1e-9, 100 * median(t->share, samples), gigabytes);
+    if (streamed) printf(" of %.1f", median(t->read, samples) * 1e-9);
+    putchar('\n');
+}
+
+static void run_gemm(const sqzk_gemm *gemm, const options *o, bool streamed, const void *memory)
+{
+    static test *tests[MOST_CASES];
+    size_t n = 0;
+    const sqzk_peak *peak = peak_of(gemm);
+    if (!peak) return;
+    for (size_t s = 0; s < o->n_shapes; s++)
+        for (size_t m = 0; m < o->n_m; m++)
+            if (!streamed || o->m[m] <= 16) tests[n++] = make_test(gemm, o->shapes[s], o->m[m], streamed, o->gelu);
+    const uint64_t rounds = peak_rounds(peak);
+    for (size_t at = 0; at < o->samples; at++)
+        for (size_t i = 0; i < n; i++) sample(tests[i], at, peak, rounds, streamed ? memory : NULL, o->gelu);
+    for (size_t i = 0; i < n; i++) {
+        report(tests[i], o->samples, streamed);
+        free_test(tests[i]);
+    }
+}
+
+static bool wanted(const sqzk_gemm *gemm, const options *o)
+{
+    const char *type = gemm->type == SQZI_S8 ? "s8" : gemm->type == SQZI_BF16 ? "bf16" : "f32";
+    return (!o->type || strcmp(o->type, type) == 0) && (!o->level || strcmp(o->level, gemm->level) == 0);
+}
+
+static const shape model_shapes[] = {
+    {192, 192, 4}, {192, 768, 4}, {768, 192, 4}, {768, 768, 1}, {768, 3072, 1}, {3072, 768, 1}, /* SqueezeBERT, BERT base */
+    {384, 384, 1}, {384, 1536, 1}, {1536, 384, 1},                                              /* MiniLM */
+    {768, 128, 1}, {128, 768, 1}, {128, 3072, 1}, {3072, 128, 1},                               /* rank 128 */
+};
+static const size_t model_m[] = {16, 128, 1024};
+
+static bool read_option(options *o, const char *name, const char *value)
+{
+    if (strcmp(name, "--type") == 0) return (o->type = value) != NULL;
+    if (strcmp(name, "--level") == 0) return (o->level = value) != NULL;
+    if (strcmp(name, "--m") == 0 && o->n_m < MOST_M) return sscanf(value, "%zu", &o->m[o->n_m++]) == 1 && o->m[o->n_m - 1];
+    if (strcmp(name, "--samples") == 0) return sscanf(value, "%zu", &o->samples) == 1 && o->samples && o->samples <= MOST_SAMPLES;
+    if (strcmp(name, "--shape") == 0 && o->n_shapes < MOST_SHAPES) {
+        shape *s = &o->shapes[o->n_shapes++];
+        s->groups = 1;
+        return sscanf(value, "%zux%zux%zu", &s->k, &s->n, &s->groups) >= 2 && s->k && s->n && s->groups;
+    }
+    return false;
+}
+
+int main(int n, char **arguments)
+{
+    options o = {.samples = 31};
+    for (int i = 1; i < n; i++) {
+        if (strcmp(arguments[i], "--gelu") == 0) o.gelu = true;
+        else if (i + 1 >= n || !read_option(&o, arguments[i], arguments[i + 1])) {
+            fprintf(stderr, "bench_gemm: cannot use '%s'\nbench_gemm [--type f32|bf16|s8] [--level NAME] [--shape KxN[xG]]... [--m M]... [--samples S] [--gelu]\n", arguments[i]);
+            return 2;
+        } else i++;
+    }
+    if (!o.n_shapes) memcpy(o.shapes, model_shapes, sizeof model_shapes), o.n_shapes = sizeof model_shapes / sizeof *model_shapes;
+    if (!o.n_m) memcpy(o.m, model_m, sizeof model_m), o.n_m = sizeof model_m / sizeof *model_m;
+    unsigned char *memory = take(streamed_bytes, 1);
+    memset(memory, 1, streamed_bytes);
+    printf("%s\n%-28s %-16s %5s  %-8s %9s %8s %8s\n", sqzi_cpu_brand(), "kernel", "K x N x groups", "M", "weights", "Gop/s", "of peak", "GB/s");
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = sqzk_gemm_list(i)); i++)
+        if (wanted(gemm, &o) && (gemm->feature & ~sqzi_cpu_detect()) == 0) {
+            run_gemm(gemm, &o, false, NULL);
+            run_gemm(gemm, &o, true, memory);
+        }
+    free(memory);
+    return 0;
+}
