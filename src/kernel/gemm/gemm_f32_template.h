@@ -71,7 +71,7 @@ static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t
     float buffer[TILE_ROWS * NR] __attribute__((aligned(64)));
     const size_t lda = args->lda / sizeof(float), vectors = (n + V_WIDTH - 1) / V_WIDTH;
     const float *a = (const float *)args->a + row * lda, *sums = NULL;
-    const target between = {buffer, nothing, NULL, NR, 0};
+    const target between = {buffer, nothing, nothing, NR, 0};
     target to;
     const bool direct = direct_target(args, row, rows, column, n, buffer, &to);
     for (size_t begin = 0; begin < args->k; begin += GEMM_F32_BLOCK, sums = buffer) {

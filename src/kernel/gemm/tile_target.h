@@ -87,7 +87,7 @@ static inline void fetch_c(const sqzk_gemm_args *args, size_t row, size_t rows, 
         for (size_t j = column; j < column + n; j += 16) __builtin_prefetch(args->c + i * args->ldc + j, 1, 3);
 }
 
-/* What is added on the way is -0.0, which changes nothing, where there is no bias; residual is NULL where there is none. */
+/* What is added on the way is -0.0, which changes nothing, where there is no bias or residual. */
 typedef struct target {
     float *out;
     const float *bias, *residual;
@@ -106,23 +106,16 @@ static const float nothing[NR] = {
 #undef FOUR
 };
 
-/* The finished sums of a tile, value(i, j) of each, to their target; in a function that has rows, vectors and to. */
-#define PUT_SUM(value, more, i, j) \
-    if (i < rows && j < vectors) v_store(out + i * ldo + j * V_WIDTH, more(v_add(value(i, j), v_load(bias + j * V_WIDTH)), i, j));
-#define AND_NO_MORE(y, i, j) (y)
-#define AND_RESIDUAL(y, i, j) v_add(y, v_load(residual + i * ldr + j * V_WIDTH))
-#define PUT_PLAIN(i, j) PUT_SUM(FINISHED, AND_NO_MORE, i, j)
-#define PUT_WITH_RESIDUAL(i, j) PUT_SUM(FINISHED, AND_RESIDUAL, i, j)
-#define PUT_TILE(to)                                          \
-    {                                                         \
-        float *out = (to)->out;                               \
+/* The finished sums of a tile, FINISHED(i, j) of each, to their target; in a function that has rows and vectors. */
+#define PUT_SUM(i, j)            \
+    if (i < rows && j < vectors) \
+        v_store(out + i * ldo + j * V_WIDTH, v_add(v_add(FINISHED(i, j), v_load(bias + j * V_WIDTH)), v_load(residual + i * ldr + j * V_WIDTH)));
+#define PUT_TILE(to)                                                \
+    {                                                               \
+        float *out = (to)->out;                                     \
         const float *bias = (to)->bias, *residual = (to)->residual; \
-        const size_t ldo = (to)->ldo, ldr = (to)->ldr;        \
-        if (residual) {                                       \
-            TILE_SUMS(PUT_WITH_RESIDUAL)                      \
-        } else {                                              \
-            TILE_SUMS(PUT_PLAIN)                              \
-        }                                                     \
+        const size_t ldo = (to)->ldo, ldr = (to)->ldr;              \
+        TILE_SUMS(PUT_SUM)                                          \
     }
 
 /* True: the tile at (row, column) may go to c itself, and *to says how. False, with beta, an activation or a part of a vector: it goes to the buffer. */
@@ -131,10 +124,10 @@ static inline bool direct_target(const sqzk_gemm_args *args, size_t row, size_t 
     const sqzk_epilogue *epilogue = args->epilogue;
     fetch_c(args, row, rows, column, n);
     if (args->beta || n % V_WIDTH || (epilogue && epilogue->activation != SQZK_IDENTITY)) {
-        *to = (target){buffer, nothing, NULL, NR, 0};
+        *to = (target){buffer, nothing, nothing, NR, 0};
         return false;
     }
-    *to = (target){args->c + row * args->ldc + column, nothing, NULL, args->ldc, 0};
+    *to = (target){args->c + row * args->ldc + column, nothing, nothing, args->ldc, 0};
     if (epilogue && epilogue->bias) to->bias = epilogue->bias + column;
     if (epilogue && epilogue->residual) {
         to->residual = epilogue->residual + row * epilogue->ldr + column;
