@@ -78,8 +78,8 @@ static void run_panel(const sqzk_gemm_args *args, const strip *s, size_t column,
 {
     float buffer[TILE_ROWS * NR] __attribute__((aligned(64)));
     const size_t n = args->n - column < NR ? args->n - column : NR;
-    for (size_t t = 0, row = s->begin; row < s->end; row += tile_rows(s, t++)) {
-        const size_t rows = tile_rows(s, t);
+    for (size_t t = 0, row = s->begin; row < s->end; row += rows_of_tile(s, t++)) {
+        const size_t rows = rows_of_tile(s, t);
         target to;
         const bool direct = direct_target(args, row, rows, column, n, buffer, &to);
         tile_of(rows, (n + V_WIDTH - 1) / V_WIDTH, args, row, b, &to, ahead_of(s, t, b, panel_numbers(args->k) * sizeof *b));

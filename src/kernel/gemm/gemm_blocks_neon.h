@@ -10,8 +10,8 @@
 #include "base/cpu.h"
 #include "kernel/gemm/tile_target.h"
 
-#define COLUMNS(X, i) X(i, 0) X(i, 1) X(i, 2) X(i, 3) X(i, 4) X(i, 5) X(i, 6) X(i, 7)
-#define BLOCKS(X) COLUMNS(X, 0) COLUMNS(X, 1) COLUMNS(X, 2)
+#define BLOCK_SUMS(X, i) X(i, 0) X(i, 1) X(i, 2) X(i, 3) X(i, 4) X(i, 5) X(i, 6) X(i, 7)
+#define BLOCKS(X) BLOCK_SUMS(X, 0) BLOCK_SUMS(X, 1) BLOCK_SUMS(X, 2)
 
 /* Two rows, or one twice. */
 static inline uint8x16_t two_rows(const unsigned char *a, size_t lda, bool both)
@@ -62,9 +62,9 @@ static void tile_of(size_t rows, size_t vectors, const sqzk_gemm_args *args, siz
     switch (rows * 4 + vectors - 1) {
 #define CASE(r, v) \
     case (r) * 4 + (v) - 1: tile(r, v, args, row, b, to); break;
-#define CASES(r) CASE(r, 1) CASE(r, 2) CASE(r, 3) CASE(r, 4)
-        CASES(1) CASES(2) CASES(3) CASES(4) CASES(5) CASES(6)
-#undef CASES
+#define CASES_OF(r) CASE(r, 1) CASE(r, 2) CASE(r, 3) CASE(r, 4)
+        CASES_OF(1) CASES_OF(2) CASES_OF(3) CASES_OF(4) CASES_OF(5) CASES_OF(6)
+#undef CASES_OF
 #undef CASE
     }
 }
@@ -78,7 +78,7 @@ static void run(const sqzk_gemm_args *args)
         for (size_t row = 0, rows; row < args->m; row += rows) {
             rows = tile_rows(args->m, row, MR);
             target to;
-            const bool direct = direct_target(args, row, column, n, buffer, &to);
+            const bool direct = direct_target(args, row, rows, column, n, buffer, &to);
             tile_of(rows, (n + V_WIDTH - 1) / V_WIDTH, args, row, b, &to);
             if (!direct) finish_buffer(args, buffer, row, rows, column, n);
         }

@@ -76,8 +76,8 @@ static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t
 static void run_panel(const sqzk_gemm_args *args, const strip *s, size_t column, const signed char *b)
 {
     const size_t n = args->n - column < NR ? args->n - column : NR;
-    for (size_t t = 0, row = s->begin; row < s->end; row += tile_rows(s, t++))
-        run_tile(args, row, tile_rows(s, t), column, n, b, ahead_of(s, t, b, panel_bytes(args->k)));
+    for (size_t t = 0, row = s->begin; row < s->end; row += rows_of_tile(s, t++))
+        run_tile(args, row, rows_of_tile(s, t), column, n, b, ahead_of(s, t, b, panel_bytes(args->k)));
 }
 
 static void run(const sqzk_gemm_args *args)

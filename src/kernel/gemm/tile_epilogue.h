@@ -35,4 +35,11 @@ static inline void finish_tile(const float *tile, size_t ldt, size_t rows, size_
         }
 }
 
+/* Rows of the tile that begins at row i of m when at most `most` fit one: all tiles differ by at most one row. */
+static inline size_t tile_rows(size_t m, size_t i, size_t most)
+{
+    const size_t left = m - i, tiles = (left + most - 1) / most;
+    return (left + tiles - 1) / tiles;
+}
+
 #endif

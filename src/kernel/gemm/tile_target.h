@@ -68,7 +68,7 @@ static inline strip strip_at(const sqzk_gemm_args *args, size_t begin, size_t ro
     return (strip){begin, begin + m, m / tiles, m % tiles, 2 * half, (half + steps - 1) / steps};
 }
 
-static inline size_t tile_rows(const strip *s, size_t t)
+static inline size_t rows_of_tile(const strip *s, size_t t)
 {
     return s->rows + (t < s->longer);
 }
