@@ -10,22 +10,17 @@ static const char where[] = "config.json";
 
 static sqz_status find_class(sqzi_importer *m)
 {
-    static const struct {
-        const char *ending;
-        sqz_head_kind head;
-    } known[] = {{"ForSequenceClassification", SQZ_HEAD_SEQUENCE}, {"ForTokenClassification", SQZ_HEAD_TOKEN}, {"ForQuestionAnswering", SQZ_HEAD_QUESTION},
-                 {"ForMaskedLM", SQZ_HEAD_MASKED_LM}, {"ForPreTraining", SQZ_HEAD_MASKED_LM}, {"ForMultipleChoice", SQZ_HEAD_MULTIPLE_CHOICE}, {"Model", SQZ_HEAD_NONE}};
     const json_t *names = json_object_get(m->config, "architectures");
     m->class_name = json_string_value(json_array_get(names, 0));
     if (!m->class_name) {
         m->class_name = "Model";
         sqzi_import_note(m, "config.json names no architecture: the encoder alone is read");
     }
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        const size_t n = strlen(m->class_name), ending = strlen(known[i].ending);
-        if (n < ending || strcmp(m->class_name + n - ending, known[i].ending) != 0) continue;
-        if (m->architecture == SQZI_ELECTRA && strcmp(known[i].ending, "ForPreTraining") == 0) break; /* a discriminator */
-        m->head = known[i].head;
+    for (const sqzi_class_ending *known = sqzi_class_endings; known->ending; known++) {
+        const size_t n = strlen(m->class_name), ending = strlen(known->ending);
+        if (n < ending || strcmp(m->class_name + n - ending, known->ending) != 0) continue;
+        if (m->architecture == SQZI_ELECTRA && strcmp(known->ending, "ForPreTraining") == 0) break; /* a discriminator */
+        m->head = known->head;
         return SQZ_OK;
     }
     return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "config.json: the architecture '%s' is not known", m->class_name);
@@ -33,12 +28,12 @@ static sqz_status find_class(sqzi_importer *m)
 
 static sqz_status find_architecture(sqzi_importer *m)
 {
-    static const char *const types[] = {"bert", "squeezebert", "distilbert", "electra"};
     const sqz_status status = sqzi_json_string(m->config, where, "model_type", true, &m->model_type, m->error);
     if (status != SQZ_OK) return status;
-    for (int i = 0; i < 4; i++)
-        if (strcmp(m->model_type, types[i]) == 0) {
+    for (int i = 0; i < SQZI_ARCHITECTURES; i++)
+        if (strcmp(m->model_type, sqzi_layouts[i].model_type) == 0) {
             m->architecture = (sqzi_architecture)i;
+            m->layout = &sqzi_layouts[i];
             return SQZ_OK;
         }
     return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "config.json: model_type '%s' is not known; bert, squeezebert, distilbert and electra are", m->model_type);
@@ -61,15 +56,11 @@ fail:
 
 static sqz_status read_activation(sqzi_importer *m)
 {
-    static const char *const known[][2] = {{"gelu", "gelu"}, {"gelu_new", "gelu_tanh"}, {"gelu_pytorch_tanh", "gelu_tanh"}, {"relu", "relu"}};
     const char *name = "gelu";
-    const sqz_status status = sqzi_json_string(m->config, where, m->architecture == SQZI_DISTILBERT ? "activation" : "hidden_act", false, &name, m->error);
+    const sqz_status status = sqzi_json_string(m->config, where, m->layout->activation_key, false, &name, m->error);
     if (status != SQZ_OK) return status;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(name, known[i][0]) == 0) {
-            m->activation = known[i][1];
-            return SQZ_OK;
-        }
+    m->activation = sqzi_our_word(sqzi_activations, name);
+    if (m->activation) return SQZ_OK;
     return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "config.json: the activation '%s' cannot be run; gelu, gelu_new, gelu_pytorch_tanh and relu can", name);
 }
 
@@ -80,10 +71,10 @@ static sqz_status read_sizes(sqzi_importer *m)
     const bool distil = m->architecture == SQZI_DISTILBERT;
     TRY(sqzi_json_uint(m->config, where, "vocab_size", true, &m->vocabulary, error));
     TRY(sqzi_json_uint(m->config, where, "max_position_embeddings", true, &m->positions, error));
-    TRY(sqzi_json_uint(m->config, where, distil ? "n_layers" : "num_hidden_layers", true, &m->blocks, error));
-    TRY(sqzi_json_uint(m->config, where, distil ? "n_heads" : "num_attention_heads", true, &m->heads, error));
-    TRY(sqzi_json_uint(m->config, where, distil ? "dim" : "hidden_size", true, &m->width, error));
-    TRY(sqzi_json_uint(m->config, where, distil ? "hidden_dim" : "intermediate_size", true, &m->ffn_width, error));
+    TRY(sqzi_json_uint(m->config, where, m->layout->blocks_key, true, &m->blocks, error));
+    TRY(sqzi_json_uint(m->config, where, m->layout->heads_key, true, &m->heads, error));
+    TRY(sqzi_json_uint(m->config, where, m->layout->width_key, true, &m->width, error));
+    TRY(sqzi_json_uint(m->config, where, m->layout->ffn_key, true, &m->ffn_width, error));
     m->token_types = distil ? 0 : 2;
     if (!distil) TRY(sqzi_json_uint(m->config, where, "type_vocab_size", false, &m->token_types, error));
     m->embedding_width = m->width;
@@ -100,16 +91,14 @@ fail:
 
 static sqz_status read_groups(sqzi_importer *m)
 {
-    static const char *const keys[] = {"q_groups", "k_groups", "v_groups", "post_attention_groups", "intermediate_groups", "output_groups"};
-    static const uint32_t usual[] = {4, 4, 4, 1, 4, 4};
-    for (int j = 0; j < 6; j++) {
+    for (int j = 0; j < SQZI_LINEARS; j++) {
         m->groups[j] = 1;
         if (m->architecture != SQZI_SQUEEZEBERT) continue;
-        m->groups[j] = usual[j];
-        const sqz_status status = sqzi_json_uint(m->config, where, keys[j], false, &m->groups[j], m->error);
+        m->groups[j] = sqzi_usual_groups[j];
+        const sqz_status status = sqzi_json_uint(m->config, where, sqzi_groups_keys[j], false, &m->groups[j], m->error);
         if (status != SQZ_OK) return status;
         if (m->groups[j] < 1 || m->width % m->groups[j] || (j > 3 && m->ffn_width % m->groups[j]))
-            return sqzi_fail(m->error, SQZ_EFORMAT, 0, "config.json: %s is %u, which does not divide the widths %u and %u", keys[j], m->groups[j], m->width, m->ffn_width);
+            return sqzi_fail(m->error, SQZ_EFORMAT, 0, "config.json: %s is %u, which does not divide the widths %u and %u", sqzi_groups_keys[j], m->groups[j], m->width, m->ffn_width);
     }
     return SQZ_OK;
 }
@@ -125,7 +114,6 @@ static void put_same(sqzi_importer *m, const char *key, uint32_t value)
 
 static void describe_blocks(sqzi_importer *m)
 {
-    static const char *const linears[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"};
     double epsilon[MOST_BLOCKS];
     sqzi_span activation[MOST_BLOCKS];
     for (uint32_t i = 0; i < m->blocks; i++) {
@@ -138,9 +126,9 @@ static void describe_blocks(sqzi_importer *m)
     sqzi_gguf_put_f64s(m->writer, "sqz.block.attn_norm_epsilon", epsilon, m->blocks);
     sqzi_gguf_put_f64s(m->writer, "sqz.block.ffn_norm_epsilon", epsilon, m->blocks);
     sqzi_gguf_put_strings(m->writer, "sqz.block.activation", activation, m->blocks);
-    for (int j = 0; j < 6; j++) {
+    for (int j = 0; j < SQZI_LINEARS; j++) {
         char key[64];
-        snprintf(key, sizeof key, "sqz.block.%s.groups", linears[j]);
+        snprintf(key, sizeof key, "sqz.block.%s.groups", sqzi_block_parts[j]);
         if (m->architecture == SQZI_SQUEEZEBERT) put_same(m, key, m->groups[j]);
     }
 }

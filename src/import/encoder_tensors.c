@@ -109,28 +109,13 @@ sqz_status sqzi_import_layer(sqzi_importer *m, const char *name, const char *fro
     return sqzi_import_tensor(m, (sqzi_wanted){ours, theirs, rows, 0, false, true}, NULL);
 }
 
-/* Names within a block: q, k, v, output, norm, up, down, norm. */
-static const char *const block_names[4][8] = {
-    [SQZI_BERT] = {"attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "intermediate.dense", "output.dense",
-                   "attention.output.LayerNorm", "output.LayerNorm"},
-    [SQZI_SQUEEZEBERT] = {"attention.query", "attention.key", "attention.value", "post_attention.conv1d", "intermediate.conv1d", "output.conv1d",
-                          "post_attention.layernorm", "output.layernorm"},
-    [SQZI_DISTILBERT] = {"attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "ffn.lin1", "ffn.lin2", "sa_layer_norm", "output_layer_norm"},
-    [SQZI_ELECTRA] = {"attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "intermediate.dense", "output.dense",
-                      "attention.output.LayerNorm", "output.LayerNorm"},
-};
-
 static sqz_status import_block(sqzi_importer *m, uint32_t i)
 {
-    static const char *const ours[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down", "attn_output_norm", "layer_output_norm"};
-    const char *const *names = block_names[m->architecture];
-    for (int j = 0; j < 8; j++) {
+    for (int j = 0; j < SQZI_BLOCK_PARTS; j++) {
         char name[64], from[160];
-        snprintf(name, sizeof name, "blk.%u.%s", (unsigned)i, ours[j]);
-        const int n = m->architecture == SQZI_DISTILBERT ? snprintf(from, sizeof from, "transformer.layer.%u.", (unsigned)i)
-                    : m->architecture == SQZI_SQUEEZEBERT ? snprintf(from, sizeof from, "encoder.layers.%u.", (unsigned)i) : snprintf(from, sizeof from, "encoder.layer.%u.", (unsigned)i);
-        snprintf(from + n, sizeof from - (size_t)n, "%s", names[j]);
-        const uint32_t rows = j == 4 ? m->ffn_width : m->width, columns = j > 5 ? 0 : (j == 5 ? m->ffn_width : m->width) / m->groups[j];
+        snprintf(name, sizeof name, "blk.%u.%s", (unsigned)i, sqzi_block_parts[j]);
+        sqzi_block_name(m->layout, i, j, from, sizeof from);
+        const uint32_t rows = j == 4 ? m->ffn_width : m->width, columns = j >= SQZI_LINEARS ? 0 : (j == 5 ? m->ffn_width : m->width) / m->groups[j];
         const sqz_status status = sqzi_import_layer(m, name, from, rows, columns, true, NULL);
         if (status != SQZ_OK) return status;
     }
@@ -140,10 +125,9 @@ static sqz_status import_block(sqzi_importer *m, uint32_t i)
 /* The prefix that the file puts before the encoder's names: that of the task models, or none. */
 static void find_prefix(sqzi_importer *m)
 {
-    static const char *const prefixes[] = {[SQZI_BERT] = "bert.", [SQZI_SQUEEZEBERT] = "transformer.", [SQZI_DISTILBERT] = "distilbert.", [SQZI_ELECTRA] = "electra."};
     char name[96];
-    snprintf(name, sizeof name, "%sembeddings.word_embeddings.weight", prefixes[m->architecture]);
-    m->prefix = sqzi_source_find(&m->source, name) ? prefixes[m->architecture] : "";
+    snprintf(name, sizeof name, "%sembeddings.word_embeddings.weight", m->layout->prefix);
+    m->prefix = sqzi_source_find(&m->source, name) ? m->layout->prefix : "";
 }
 
 sqz_status sqzi_import_encoder(sqzi_importer *m)

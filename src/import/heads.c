@@ -41,19 +41,16 @@ fail:
 
 static sqz_status put_problem(sqzi_importer *m)
 {
-    static const char *const known[][2] = {{"single_label_classification", "single_label"}, {"multi_label_classification", "multi_label"}, {"regression", "regression"}};
     static const char unnamed[] = "single_label_classification";
     const char *given = unnamed;
     const sqz_status status = sqzi_json_string(m->config, "config.json", "problem_type", false, &given, m->error);
     if (status != SQZ_OK) return status;
     if (given == unnamed && m->classes == 1)
         sqzi_import_note(m, "config.json names no problem_type for its one class: its score is the sigmoid of its logit, as in Transformers' pipeline; for a regression add \"problem_type\": \"regression\"");
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(given, known[i][0]) == 0) {
-            sqzi_gguf_put_string(m->writer, "sqz.head.problem", known[i][1]);
-            return SQZ_OK;
-        }
-    return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "config.json: problem_type '%s' is not known", given);
+    const char *problem = sqzi_our_word(sqzi_problems, given);
+    if (!problem) return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "config.json: problem_type '%s' is not known", given);
+    sqzi_gguf_put_string(m->writer, "sqz.head.problem", problem);
+    return SQZ_OK;
 }
 
 static sqz_status import_pooler(sqzi_importer *m, bool required, bool *found)
@@ -61,21 +58,37 @@ static sqz_status import_pooler(sqzi_importer *m, bool required, bool *found)
     return sqzi_import_layer(m, "pooler", "pooler.dense", m->width, m->width, required, found);
 }
 
+/* ELECTRA's summary in front of a choice has settings; what can be run is the projection of [CLS] with GELU. */
+static sqz_status check_summary(const sqzi_importer *m)
+{
+    sqz_status status = SQZ_OK;
+    sqz_error *error = m->error;
+    const char *type = "first", *activation = "gelu";
+    bool projected = true;
+    TRY(sqzi_json_string(m->config, "config.json", "summary_type", false, &type, error));
+    TRY(sqzi_json_string(m->config, "config.json", "summary_activation", false, &activation, error));
+    TRY(sqzi_json_bool(m->config, "config.json", "summary_use_proj", &projected, error));
+    FAIL_IF(strcmp(type, "first") != 0 || strcmp(activation, "gelu") != 0 || !projected, SQZ_EUNSUPPORTED, 0,
+            "config.json: summary_type '%s', summary_activation '%s', summary_use_proj %s: only 'first', 'gelu' and true can be run", type, activation, projected ? "true" : "false");
+fail:
+    return status;
+}
+
 /* Sequence classification and multiple choice: what is pooled, an optional dense layer, the classes. */
 static sqz_status import_sequence(sqzi_importer *m)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
-    const bool choice = m->head == SQZ_HEAD_MULTIPLE_CHOICE, electra = m->architecture == SQZI_ELECTRA;
-    const char *dense = m->architecture == SQZI_DISTILBERT ? "pre_classifier" : electra ? (choice ? "sequence_summary.summary" : "classifier.dense") : NULL;
-    const char *output = electra && !choice ? "classifier.out_proj" : "classifier";
+    const bool choice = m->head == SQZ_HEAD_MULTIPLE_CHOICE;
+    const char *dense = choice ? m->layout->choice_dense : m->layout->sequence_dense, *output = choice ? m->layout->choice_output : m->layout->sequence_output;
     char name[64];
+    if (choice && m->architecture == SQZI_ELECTRA) TRY(check_summary(m));
     snprintf(name, sizeof name, "%s.weight", output);
     m->classes = rows_of(m, name);
     FAIL_IF(!m->classes, SQZ_EFORMAT, 0, "%s: the tensor '%s' of %s is missing", m->folder, name, m->class_name);
     sqzi_gguf_put_string(m->writer, "sqz.head.pool", dense ? "cls" : "pooler");
     if (dense) {
-        sqzi_gguf_put_string(m->writer, "sqz.head.activation", electra ? "gelu" : "relu");
+        sqzi_gguf_put_string(m->writer, "sqz.head.activation", m->layout->dense_activation);
         TRY(sqzi_import_layer(m, "head.dense", dense, m->width, m->width, true, NULL));
     } else {
         TRY(import_pooler(m, true, NULL));
@@ -103,39 +116,37 @@ static sqz_status import_per_token(sqzi_importer *m)
 /* dense, activation, norm, and a decoder that is the word table, or one of its own. */
 static sqz_status import_masked_lm(sqzi_importer *m)
 {
-    static const char *const names[4][5] = {
-        [SQZI_BERT] = {"cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.decoder.weight", "cls.predictions.bias", "cls.predictions.decoder.bias"},
-        [SQZI_SQUEEZEBERT] = {"cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.decoder.weight", "cls.predictions.bias", "cls.predictions.decoder.bias"},
-        [SQZI_DISTILBERT] = {"vocab_transform", "vocab_layer_norm", "vocab_projector.weight", "vocab_projector.bias", "vocab_projector.bias"},
-        [SQZI_ELECTRA] = {"generator_predictions.dense", "generator_predictions.LayerNorm", "generator_lm_head.weight", "generator_lm_head.bias", "generator_lm_head.bias"},
-    };
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
-    const char *const *n = names[m->architecture];
+    const sqzi_layout *l = m->layout;
     const uint32_t width = m->architecture == SQZI_ELECTRA ? m->embedding_width : m->width;
     bool tied = true, found = false;
+    char decoder_weight[64], decoder_bias[64];
+    snprintf(decoder_weight, sizeof decoder_weight, "%s.weight", l->decoder);
+    snprintf(decoder_bias, sizeof decoder_bias, "%s.bias", l->decoder);
     TRY(sqzi_json_bool(m->config, "config.json", "tie_word_embeddings", &tied, error));
-    sqzi_gguf_put_string(m->writer, "sqz.head.activation", m->architecture == SQZI_ELECTRA ? "gelu" : m->activation);
+    sqzi_gguf_put_string(m->writer, "sqz.head.activation", l->masked_activation ? l->masked_activation : m->activation);
     sqzi_gguf_put_f64(m->writer, "sqz.head.norm_epsilon", m->epsilon);
     sqzi_gguf_put_bool(m->writer, "sqz.head.tied", tied);
-    TRY(sqzi_import_layer(m, "head.dense", n[0], width, m->width, true, NULL));
-    TRY(sqzi_import_layer(m, "head.norm", n[1], width, 0, true, NULL));
-    sqzi_source_tensor *decoder = sqzi_source_find(&m->source, n[2]);
+    TRY(sqzi_import_layer(m, "head.dense", l->masked_dense, width, m->width, true, NULL));
+    TRY(sqzi_import_layer(m, "head.norm", l->masked_norm, width, 0, true, NULL));
+    sqzi_source_tensor *decoder = sqzi_source_find(&m->source, decoder_weight);
     if (tied && decoder) decoder->used = true; /* the word table again */
-    if (!tied) TRY(sqzi_import_tensor(m, (sqzi_wanted){"head.output.weight", n[2], m->vocabulary, width, true, true}, NULL));
-    TRY(sqzi_import_tensor(m, (sqzi_wanted){"head.output.bias", n[3], m->vocabulary, 0, false, false}, &found));
-    if (!found) TRY(sqzi_import_tensor(m, (sqzi_wanted){"head.output.bias", n[4], m->vocabulary, 0, false, false}, NULL));
-    sqzi_source_tensor *twin = sqzi_source_find(&m->source, n[4]);
-    if (twin) twin->used = true; /* the same bias under its second name */
+    if (!tied) TRY(sqzi_import_tensor(m, (sqzi_wanted){"head.output.weight", decoder_weight, m->vocabulary, width, true, true}, NULL));
+    /* One bias under two names where tied; else Transformers adds the decoder's. */
+    const char *const biases[] = {tied ? l->decoder_bias : decoder_bias, tied ? decoder_bias : l->decoder_bias};
+    TRY(sqzi_import_tensor(m, (sqzi_wanted){"head.output.bias", biases[0], m->vocabulary, 0, false, false}, &found));
+    if (!found) TRY(sqzi_import_tensor(m, (sqzi_wanted){"head.output.bias", biases[1], m->vocabulary, 0, false, false}, NULL));
+    sqzi_source_tensor *twin = sqzi_source_find(&m->source, biases[1]);
+    if (twin) twin->used = true;
 fail:
     return status;
 }
 
 sqz_status sqzi_import_head(sqzi_importer *m)
 {
-    static const char *const kinds[] = {"none", "sequence", "token", "question", "masked_lm", "multiple_choice"};
     bool pooler;
-    sqzi_gguf_put_string(m->writer, "sqz.head.kind", kinds[m->head]);
+    sqzi_gguf_put_string(m->writer, "sqz.head.kind", sqzi_head_words[m->head]);
     switch (m->head) {
     case SQZ_HEAD_SEQUENCE:
     case SQZ_HEAD_MULTIPLE_CHOICE: return import_sequence(m);

@@ -7,10 +7,9 @@
 #include <squeezebert/model.h>
 
 #include "import/json_file.h"
+#include "import/names.h"
 #include "import/source_tensors.h"
 #include "io/gguf.h"
-
-typedef enum sqzi_architecture { SQZI_BERT, SQZI_SQUEEZEBERT, SQZI_DISTILBERT, SQZI_ELECTRA } sqzi_architecture;
 
 typedef struct sqzi_importer {
     sqz_context *context;
@@ -20,10 +19,11 @@ typedef struct sqzi_importer {
     json_t *config;
     sqzi_gguf_writer *writer;
     sqzi_architecture architecture;
+    const sqzi_layout *layout;            /* of the architecture */
     const char *model_type, *class_name;  /* of config.json */
     sqz_head_kind head;
     uint32_t vocabulary, positions, token_types, blocks, heads, width, ffn_width, embedding_width, classes;
-    uint32_t groups[6];                   /* attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down */
+    uint32_t groups[SQZI_LINEARS];        /* attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down */
     const char *activation;
     double epsilon, block_epsilon;
     const char *prefix;                   /* before the encoder's names, "" where the file has none */
@@ -32,7 +32,7 @@ typedef struct sqzi_importer {
 
 /* config.json to the fields above and to the writer's description (config.c). */
 SQZ_NODISCARD sqz_status sqzi_import_config(sqzi_importer *importer);
-/* Weights of embedding and blocks, and of the head with its description (tensor_names.c, heads.c). */
+/* Weights of embedding and blocks, and of the head with its description (encoder_tensors.c, heads.c). */
 SQZ_NODISCARD sqz_status sqzi_import_encoder(sqzi_importer *importer);
 SQZ_NODISCARD sqz_status sqzi_import_head(sqzi_importer *importer);
 /* Vocabulary, normaliser, added tokens, templates (tokenizer_files.c). */

@@ -8,7 +8,6 @@
 
 static sqz_status read_pooling(sqzi_importer *m, const char *path)
 {
-    static const char *const modes[][2] = {{"pooling_mode_mean_tokens", "mean"}, {"pooling_mode_cls_token", "cls"}};
     char name[256];
     json_t *pooling = NULL;
     const char *chosen = NULL, *key;
@@ -18,9 +17,7 @@ static sqz_status read_pooling(sqzi_importer *m, const char *path)
     json_object_foreach(pooling, key, value)
     {
         if (strncmp(key, "pooling_mode_", 13) != 0 || !json_is_true(value)) continue;
-        const char *mode = NULL;
-        for (int i = 0; i < 2; i++)
-            if (strcmp(key, modes[i][0]) == 0) mode = modes[i][1];
+        const char *mode = sqzi_our_word(sqzi_pooling_modes, key);
         if (!mode || chosen) {
             status = sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "%s: '%s' is set: mean or cls alone can be run", name, key);
             break;

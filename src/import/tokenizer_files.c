@@ -84,7 +84,6 @@ enum { MOST_ADDED = 65536, MOST_ITEMS = 64 };
 
 static sqz_status put_added(const sqzi_importer *m, const json_t *tokens)
 {
-    static const char *const flags[] = {"special", "single_word", "lstrip", "rstrip", "normalized"};
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
     const size_t n = json_array_size(tokens), bytes = n * (2 * sizeof(uint32_t) + sizeof(sqzi_span));
@@ -99,8 +98,8 @@ static sqz_status put_added(const sqzi_importer *m, const json_t *tokens)
     {
         texts[i] = sqzi_span_of(json_string_value(json_object_get(token, "content")));
         ids[i] = (uint32_t)json_integer_value(json_object_get(token, "id"));
-        for (uint32_t k = 0; k < 5; k++)
-            if (json_is_true(json_object_get(token, flags[k]))) bits[i] |= 1u << k;
+        for (uint32_t k = 0; k < SQZI_ADDED_FLAGS; k++)
+            if (json_is_true(json_object_get(token, sqzi_added_flags[k]))) bits[i] |= 1u << k;
     }
     sqzi_gguf_put_u32s(m->writer, "sqz.tokenizer.added.ids", ids, n);
     sqzi_gguf_put_strings(m->writer, "sqz.tokenizer.added.texts", texts, n);
@@ -181,7 +180,6 @@ fail:
 
 static void put_settings(const sqzi_importer *m, const settings *s)
 {
-    static const char *const special[][2] = {{"cls", "[CLS]"}, {"seperator", "[SEP]"}, {"padding", "[PAD]"}, {"mask", "[MASK]"}};
     sqzi_gguf_writer *w = m->writer;
     sqzi_gguf_put_string(w, "tokenizer.ggml.model", "bert");
     sqzi_gguf_put_strings(w, "tokenizer.ggml.tokens", s->pieces, s->n);
@@ -193,10 +191,9 @@ static void put_settings(const sqzi_importer *m, const settings *s)
     sqzi_gguf_put_u32(w, "sqz.tokenizer.max_word_chars", s->max_word_chars);
     for (uint32_t i = 0; i < s->n; i++) {
         char key[64];
-        if (sqzi_span_is(s->pieces[i], s->unknown)) sqzi_gguf_put_u32(w, "tokenizer.ggml.unknown_token_id", i);
-        for (int k = 0; k < 4; k++)
-            if (sqzi_span_is(s->pieces[i], special[k][1])) {
-                snprintf(key, sizeof key, "tokenizer.ggml.%s_token_id", special[k][0]);
+        for (int k = 0; k < SQZI_SPECIAL_WORDS; k++)
+            if (sqzi_span_is(s->pieces[i], k == 0 ? s->unknown : sqzi_special_words[k].spelling)) {
+                snprintf(key, sizeof key, "tokenizer.ggml.%s_token_id", sqzi_special_words[k].gguf);
                 sqzi_gguf_put_u32(w, key, i);
             }
     }

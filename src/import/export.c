@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The export as a whole, and what its parts share. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "import/exporter.h"
+#include "model/context.h"
+
+void sqzi_export_note(const sqzi_exporter *e, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    if (!e->options.note) return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    e->options.note(e->options.user, text);
+}
+
+bool sqzi_export_has(const sqzi_exporter *e, const char *key)
+{
+    return sqzi_gguf_find(e->model->gguf, key) != NULL;
+}
+
+sqzi_span sqzi_export_string(const sqzi_exporter *e, const char *key)
+{
+    const sqzi_gguf_value *value = sqzi_gguf_find(e->model->gguf, key);
+    if (!value || value->is_array || value->type != SQZI_GGUF_STRING) return (sqzi_span){"", 0};
+    const unsigned char *at = value->data;
+    return sqzi_gguf_next_string(&at);
+}
+
+sqz_status sqzi_export_text(const sqzi_exporter *e, sqzi_span text, const char *what, json_t **out)
+{
+    *out = memchr(text.bytes, '\0', text.n) ? NULL : json_stringn(text.bytes, text.n);
+    return *out ? SQZ_OK : sqzi_fail(e->error, SQZ_EFORMAT, 0, "%s is no UTF-8, or holds a NUL byte: JSON cannot hold it", what);
+}
+
+sqz_status sqzi_export_set(const sqzi_exporter *e, json_t *object, const char *key, json_t *value)
+{
+    return json_object_set_new(object, key, value) == 0 ? SQZ_OK : sqzi_fail(e->error, SQZ_ENOMEM, 0, "no memory for the JSON value '%.60s'", key);
+}
+
+static sqz_status write_folder(sqzi_exporter *e, const char *path)
+{
+    sqz_status status = SQZ_OK;
+    TRY(sqzi_gguf_get_f64(e->model->gguf, "sqz.embedding.norm_epsilon", true, &e->epsilon, e->error));
+    TRY(sqzi_gguf_get_f64(e->model->gguf, "sqz.head.norm_epsilon", false, &e->head_epsilon, e->error));
+    TRY(sqzi_gguf_get_bool(e->model->gguf, "sqz.head.tied", false, &e->tied, e->error));
+    TRY(sqzi_export_class(e));
+    TRY(sqzi_folder_writer_open(path, &e->folder, e->error));
+    TRY(sqzi_export_tensors(e));
+    TRY(sqzi_export_config(e));
+    TRY(sqzi_export_tokenizer(e));
+    TRY(sqzi_export_texts(e));
+    TRY(sqzi_folder_writer_commit(&e->folder, e->error));
+fail:
+    sqzi_folder_writer_discard(&e->folder);
+    json_decref(e->config);
+    return status;
+}
+
+sqz_status sqz_export(const sqz_model *model, const char *folder, const sqz_export_options *options, sqz_error *error)
+{
+    if (!model || !folder) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_export: an argument is NULL");
+    sqzi_exporter e = {.model = model, .allocator = &model->context->allocator, .head_epsilon = 1e-12, .error = error};
+    if (options) e.options = *options;
+    return write_folder(&e, folder);
+}

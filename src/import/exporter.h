@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One export: the model, the class that can express it, and the folder it goes to. */
+#ifndef SQZI_EXPORTER_H
+#define SQZI_EXPORTER_H
+
+#include <squeezebert/export.h>
+
+#include "base/error.h"
+#include "import/folder_writer.h"
+#include "import/json_file.h"
+#include "import/names.h"
+#include "model/loader.h"
+
+typedef struct sqzi_exporter {
+    const sqz_model *model;
+    const sqz_allocator *allocator;
+    sqz_export_options options;
+    const sqzi_layout *layout;        /* the architecture that is written */
+    uint32_t groups[SQZI_LINEARS];    /* of every block's linears, as they are written */
+    const char *ending;               /* of the class: "ForTokenClassification" */
+    double epsilon, head_epsilon;     /* of the embedding's norm and of the head's */
+    bool tied;                        /* the decoder of a masked LM is the word table */
+    const char *weight_type;          /* config.json's word for what the weights are stored as; NULL until they are written */
+    json_t *config;
+    sqzi_folder_writer folder;
+    sqz_error *error;
+} sqzi_exporter;
+
+/* Find the architecture that can express the model, or say why there is none (export_class.c). */
+SQZ_NODISCARD sqz_status sqzi_export_class(sqzi_exporter *exporter);
+/* model.safetensors (export_tensors.c). */
+SQZ_NODISCARD sqz_status sqzi_export_tensors(sqzi_exporter *exporter);
+/* config.json, after the tensors: it names their type (export_config.c). */
+SQZ_NODISCARD sqz_status sqzi_export_config(sqzi_exporter *exporter);
+/* vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json (export_tokenizer.c). */
+SQZ_NODISCARD sqz_status sqzi_export_tokenizer(const sqzi_exporter *exporter);
+/* What sentence-transformers reads (export_sentence.c). */
+SQZ_NODISCARD sqz_status sqzi_export_texts(const sqzi_exporter *exporter);
+
+/* The linear j of a block. */
+const sqzi_linear *sqzi_export_linear(const sqzi_block *block, int j);
+/* The groups a linear has once its terms are added up: 1 where inputs or outputs are permuted. */
+uint32_t sqzi_export_groups(const sqzi_linear *linear);
+
+void sqzi_export_note(const sqzi_exporter *exporter, const char *format, ...) SQZI_PRINTF(2, 3);
+/* Metadata, where it is there. */
+bool sqzi_export_has(const sqzi_exporter *exporter, const char *key);
+sqzi_span sqzi_export_string(const sqzi_exporter *exporter, const char *key);
+/* A JSON string of a span; SQZ_EFORMAT where it is no UTF-8 or holds a NUL. `what` names it. */
+SQZ_NODISCARD sqz_status sqzi_export_text(const sqzi_exporter *exporter, sqzi_span text, const char *what, json_t **out);
+/* Put a new value into an object and take its reference; SQZ_ENOMEM where either failed. */
+SQZ_NODISCARD sqz_status sqzi_export_set(const sqzi_exporter *exporter, json_t *object, const char *key, json_t *value);
+
+#endif

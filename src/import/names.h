@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What Hugging Face calls things, beside what a model file calls them. Import and export read the same tables, so they cannot drift apart. */
+#ifndef SQZI_NAMES_H
+#define SQZI_NAMES_H
+
+#include <squeezebert/model.h>
+#include <stdbool.h>
+
+typedef enum sqzi_architecture { SQZI_BERT, SQZI_SQUEEZEBERT, SQZI_DISTILBERT, SQZI_ELECTRA, SQZI_ARCHITECTURES } sqzi_architecture;
+
+enum { SQZI_LINEARS = 6, SQZI_BLOCK_PARTS = 8 };
+
+/* attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down; then the norms attn_output_norm and layer_output_norm. */
+extern const char *const sqzi_block_parts[SQZI_BLOCK_PARTS];
+
+/* One architecture. Config keys and tensor names are Hugging Face's; a name is without the prefix of the encoder. */
+typedef struct sqzi_layout {
+    const char *model_type;
+    const char *class_prefix;                       /* "Bert" of BertForMaskedLM */
+    const char *prefix;                             /* before the encoder's tensors in a model with a head */
+    const char *block;                              /* before a block's number */
+    const char *block_parts[SQZI_BLOCK_PARTS];
+    const char *blocks_key, *heads_key, *width_key, *ffn_key, *activation_key;
+    const char *masked_dense, *masked_norm, *decoder, *decoder_bias; /* of the masked LM; DECODER.bias may be the bias once more */
+    const char *sequence_dense, *sequence_output;   /* dense NULL: the pooler is read */
+    const char *choice_dense, *choice_output;
+    const char *dense_activation;                   /* behind sequence_dense and choice_dense, in our words */
+    const char *masked_activation;                  /* NULL: that of the blocks */
+} sqzi_layout;
+extern const sqzi_layout sqzi_layouts[SQZI_ARCHITECTURES];
+
+/* Their name of part j of block i, without the prefix. */
+void sqzi_block_name(const sqzi_layout *layout, uint32_t i, int j, char *name, size_t bytes);
+
+/* Keys of SqueezeBERT's groups in the order of the linears, and what an absent one means. */
+extern const char *const sqzi_groups_keys[SQZI_LINEARS];
+extern const uint32_t sqzi_usual_groups[SQZI_LINEARS];
+
+/* Pairs of words, {Hugging Face's, ours}, ended by NULL. The first pair with a word is the one that is written. */
+typedef struct sqzi_word_pair {
+    const char *theirs, *ours;
+} sqzi_word_pair;
+extern const sqzi_word_pair sqzi_activations[], sqzi_problems[], sqzi_pooling_modes[];
+/* The other word of a pair, NULL where there is none. */
+const char *sqzi_our_word(const sqzi_word_pair *pairs, const char *theirs);
+const char *sqzi_their_word(const sqzi_word_pair *pairs, const char *ours);
+
+/* Endings of class names; several may mean one head, and the first is written. Ends with NULL. */
+typedef struct sqzi_class_ending {
+    const char *ending;
+    sqz_head_kind head;
+} sqzi_class_ending;
+extern const sqzi_class_ending sqzi_class_endings[];
+
+/* sqz.head.kind and sqz.pool by their enumerators. */
+extern const char *const sqzi_head_words[6], *const sqzi_pool_words[5];
+
+/* Special tokens: GGUF's word, Hugging Face's key, the usual spelling. unknown is the first. */
+typedef struct sqzi_special_word {
+    const char *gguf, *key, *spelling;
+} sqzi_special_word;
+enum { SQZI_SPECIAL_WORDS = 5 };
+extern const sqzi_special_word sqzi_special_words[SQZI_SPECIAL_WORDS];
+
+/* Names of the bits of sqz.tokenizer.added.flags, from the lowest on. */
+enum { SQZI_ADDED_FLAGS = 5 };
+extern const char *const sqzi_added_flags[SQZI_ADDED_FLAGS];
+
+#endif
