@@ -277,7 +277,8 @@ static void plan_head(plan *p, const char *prefix)
     const bool choice = head->kind == SQZ_HEAD_MULTIPLE_CHOICE, whole = choice || head->kind == SQZ_HEAD_SEQUENCE, masked = head->kind == SQZ_HEAD_MASKED_LM;
     char name[128];
     snprintf(name, sizeof name, "%spooler.dense", prefix);
-    if (head->has_pooler && (head->pool == SQZ_POOL_POOLER || head->kind == SQZ_HEAD_NONE)) add_linear(p, name, "pooler", &head->pooler, 1, false);
+    const bool kept = head->pool == SQZ_POOL_POOLER || head->kind == SQZ_HEAD_NONE || l == &sqzi_layouts[SQZI_SQUEEZEBERT]; /* all of SqueezeBERT's classes have one */
+    if (head->has_pooler && kept) add_linear(p, name, "pooler", &head->pooler, 1, false);
     else if (head->has_pooler) sqzi_export_note(p->exporter, "not written: the pooler, which %s%s has not", l->class_prefix, p->exporter->ending);
     if (head->has_dense) add_linear(p, masked ? l->masked_dense : choice ? l->choice_dense : l->sequence_dense, "head.dense", &head->dense, 1, false);
     if (head->has_norm) add_norm(p, l->masked_norm, "head.norm", head->norm.n);

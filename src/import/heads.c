@@ -53,9 +53,9 @@ static sqz_status put_problem(sqzi_importer *m)
     return SQZ_OK;
 }
 
-static sqz_status import_pooler(sqzi_importer *m, bool required, bool *found)
+static sqz_status import_pooler(sqzi_importer *m, bool required)
 {
-    return sqzi_import_layer(m, "pooler", "pooler.dense", m->width, m->width, required, found);
+    return sqzi_import_layer(m, "pooler", "pooler.dense", m->width, m->width, required, NULL);
 }
 
 /* ELECTRA's summary in front of a choice has settings; what can be run is the projection of [CLS] with GELU. */
@@ -91,7 +91,7 @@ static sqz_status import_sequence(sqzi_importer *m)
         sqzi_gguf_put_string(m->writer, "sqz.head.activation", m->layout->dense_activation);
         TRY(sqzi_import_layer(m, "head.dense", dense, m->width, m->width, true, NULL));
     } else {
-        TRY(import_pooler(m, true, NULL));
+        TRY(import_pooler(m, true));
     }
     TRY(sqzi_import_layer(m, "head.output", output, m->classes, m->width, true, NULL));
     if (choice) return SQZ_OK;
@@ -145,14 +145,18 @@ fail:
 
 sqz_status sqzi_import_head(sqzi_importer *m)
 {
-    bool pooler;
     sqzi_gguf_put_string(m->writer, "sqz.head.kind", sqzi_head_words[m->head]);
+    /* Every class of SqueezeBERT has a pooler, whether its head reads it or not: it stays, so that an export is whole. */
+    if (m->head == SQZ_HEAD_NONE || (m->architecture == SQZI_SQUEEZEBERT && m->head != SQZ_HEAD_SEQUENCE && m->head != SQZ_HEAD_MULTIPLE_CHOICE)) {
+        const sqz_status status = import_pooler(m, false);
+        if (status != SQZ_OK) return status;
+    }
     switch (m->head) {
     case SQZ_HEAD_SEQUENCE:
     case SQZ_HEAD_MULTIPLE_CHOICE: return import_sequence(m);
     case SQZ_HEAD_TOKEN:
     case SQZ_HEAD_QUESTION: return import_per_token(m);
     case SQZ_HEAD_MASKED_LM: return import_masked_lm(m);
-    default: return import_pooler(m, false, &pooler);
+    default: return SQZ_OK;
     }
 }

@@ -48,6 +48,7 @@ class Profile(c.Structure):
 
 POOL_MEAN, POOL_CLS, POOL_POOLER = 2, 3, 4
 PEAK_TYPES = {"f32": 0, "bf16": 1, "s8": 2}
+HEAD_NONE, HEAD_SEQUENCE, HEAD_TOKEN, HEAD_QUESTION, HEAD_MASKED_LM, HEAD_MULTIPLE_CHOICE = range(6)
 
 _library = None
 
@@ -108,7 +109,8 @@ class Model:
         return out
 
     def logits(self, batch):
-        out, error = np.empty((batch.n_sequences, self.info.n_labels), np.float32), Error()
+        rows = batch.n_sequences if self.info.head in (HEAD_SEQUENCE, HEAD_MULTIPLE_CHOICE) else batch.n_tokens
+        out, error = np.empty((rows, self.info.n_labels), np.float32), Error()
         check(library().sqz_logits(self.session, c.byref(batch.struct), None, c.c_uint32(0), c.c_void_p(out.ctypes.data), c.c_size_t(out.shape[1]), c.byref(error)), error)
         return out
 

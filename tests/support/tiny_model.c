@@ -130,16 +130,22 @@ static void put_permutation(build *b, const char *linear, const char *side, uint
 
 static const char *const linear_names[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"};
 
+/* A number of a block: the same for all, but for what the form changes in the last one. */
+static uint32_t of_block(const sqzt_tiny *t, uint32_t i, uint32_t value, uint32_t last)
+{
+    return i + 1 == t->blocks && last ? last : value ? value : 1;
+}
+
 static void put_block(build *b, uint32_t i)
 {
     const sqzt_tiny *t = b->tiny;
-    const uint32_t attended = t->heads * t->head_width;
-    const uint32_t n_in[] = {t->width, t->width, t->width, attended, t->width, t->ffn_width};
-    const uint32_t n_out[] = {attended, attended, attended, t->width, t->ffn_width, t->width};
+    const uint32_t attended = t->heads * t->head_width, ffn_width = of_block(t, i, t->ffn_width, t->last_ffn_width);
+    const uint32_t n_in[] = {t->width, t->width, t->width, attended, t->width, ffn_width};
+    const uint32_t n_out[] = {attended, attended, attended, t->width, ffn_width, t->width};
     char name[64];
     for (int j = 0; j < 6; j++) {
         snprintf(name, sizeof name, "blk.%u.%s", (unsigned)i, linear_names[j]);
-        put_linear(b, name, n_in[j], n_out[j], t->groups[j], t->rank);
+        put_linear(b, name, n_in[j], n_out[j], of_block(t, i, t->groups[j], j == 0 ? t->last_groups : 0), t->rank);
         if (t->permuted && j == 4) put_permutation(b, name, "in", n_in[j]);
         if (t->permuted && j == 5) put_permutation(b, name, "out", n_out[j]);
     }
@@ -149,12 +155,12 @@ static void put_block(build *b, uint32_t i)
     put_norm(b, name, t->width);
 }
 
-static void put_block_u32(build *b, const char *name, uint32_t value)
+static void put_block_u32(build *b, const char *name, uint32_t value, uint32_t last)
 {
     char key[96];
     uint32_t values[8];
     assert_true(b->tiny->blocks <= 8);
-    for (uint32_t i = 0; i < b->tiny->blocks; i++) values[i] = value ? value : 1;
+    for (uint32_t i = 0; i < b->tiny->blocks; i++) values[i] = of_block(b->tiny, i, value, last);
     snprintf(key, sizeof key, "sqz.block.%s", name);
     sqzi_gguf_put_u32s(b->writer, key, values, b->tiny->blocks);
 }
@@ -179,16 +185,16 @@ static void describe(build *b)
     sqzi_gguf_put_u32(w, "sqz.token_types", t->token_types);
     sqzi_gguf_put_u32(w, "sqz.embedding.width", t->embedding_width);
     sqzi_gguf_put_f64(w, "sqz.embedding.norm_epsilon", 1e-12);
-    put_block_u32(b, "heads", t->heads);
-    put_block_u32(b, "head_width", t->head_width);
-    put_block_u32(b, "ffn_width", t->ffn_width);
+    put_block_u32(b, "heads", t->heads, 0);
+    put_block_u32(b, "head_width", t->head_width, 0);
+    put_block_u32(b, "ffn_width", t->ffn_width, t->last_ffn_width);
     sqzi_gguf_put_f64s(w, "sqz.block.attn_norm_epsilon", epsilon, t->blocks);
     sqzi_gguf_put_f64s(w, "sqz.block.ffn_norm_epsilon", epsilon, t->blocks);
     sqzi_gguf_put_strings(w, "sqz.block.activation", gelu, t->blocks);
     for (int j = 0; j < 6; j++) {
         char name[64];
         snprintf(name, sizeof name, "%s.groups", linear_names[j]);
-        put_block_u32(b, name, t->groups[j]);
+        put_block_u32(b, name, t->groups[j], j == 0 ? t->last_groups : 0);
     }
 }
 
@@ -200,7 +206,7 @@ static void put_head(build *b)
     put(b, "pooler.bias", t->width, 0, 0.1, 0);
     if (!t->head) return;
     sqzi_gguf_put_string(b->writer, "sqz.head.kind", t->head);
-    sqzi_gguf_put_string(b->writer, "sqz.head.pool", whole ? "pooler" : "none");
+    sqzi_gguf_put_string(b->writer, "sqz.head.pool", whole ? (t->pool ? t->pool : "pooler") : "none");
     if (tied) {
         put(b, "head.dense.weight", t->embedding_width, t->width, 0.3, 0);
         put(b, "head.dense.bias", t->embedding_width, 0, 0.1, 0);

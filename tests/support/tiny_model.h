@@ -17,7 +17,9 @@ typedef struct sqzt_tiny {
     bool sum;             /* ... and a grouped one as well */
     bool permuted;        /* inputs and outputs of the feed-forward */
     uint32_t reduced;     /* > 0: the word table is [V, reduced] with a projection */
+    uint32_t last_groups, last_ffn_width; /* > 0: of the last block's attn_q, and its feed-forward */
     const char *head;     /* sqz.head.kind, NULL for none */
+    const char *pool;     /* sqz.head.pool of a head that reads one vector; NULL: pooler */
     uint32_t classes;
     const char *const *labels; /* [classes]; NULL: O, B-one, I-one, B-two, I-two */
     sqzi_type type;       /* of the blocks' matrices and of the word table: SQZI_F32, SQZI_BF16 or SQZI_S8 */
