@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verbs about a model file: import, info, verify; and doctor, about this machine. */
+/* Verbs about a model file: import, info; and doctor, about this machine. */
 #include <string.h>
 
 #include <squeezebert/import.h>
@@ -148,30 +148,6 @@ static int run_info(char **arguments, uint32_t n)
     return CLI_DONE;
 }
 
-static int run_verify(char **arguments, uint32_t n)
-{
-    (void)n;
-    sqz_error error = {0};
-    sqz_verification v;
-    const sqz_status status = sqz_model_verify(cli_model(arguments[0]), &v, &error);
-    if (status != SQZ_ENUMERIC) cli_check(status, &error);
-    if (cli.json) {
-        cli_json_open('{');
-        number("vectors", v.n_vectors);
-        cli_json_key("max_error");
-        cli_json_double(v.max_error);
-        cli_json_key("tolerance");
-        cli_json_double(v.tolerance);
-        cli_json_key("ok");
-        cli_json_bool(status == SQZ_OK && v.n_vectors > 0);
-        cli_json_close('}');
-    } else {
-        printf("%u reference vectors, largest difference %.3g, %.3g allowed\n", v.n_vectors, v.max_error, v.tolerance);
-    }
-    if (v.n_vectors == 0) cli_say("the file carries no reference vectors: nothing was verified");
-    return status == SQZ_OK && v.n_vectors > 0 ? CLI_DONE : CLI_FAILED;
-}
-
 static int run_doctor(char **arguments, uint32_t n)
 {
     (void)arguments;
@@ -200,6 +176,4 @@ static const cli_option *const model_tables[] = {cli_model_options, NULL};
 const cli_verb cli_verb_import = {"import", "read a Hugging Face folder, write a model file", "FOLDER", "FOLDER holds config.json, model.safetensors and the tokenizer's files. Nothing in it is executed.",
                                   "squeezebert import all-MiniLM-L6-v2 -o minilm.gguf", 1, 1, import_tables, run_import};
 const cli_verb cli_verb_info = {"info", "say what a model file holds", "MODEL", "Sizes, head, labels, metadata and, with --tensors, every tensor.", "squeezebert info minilm.gguf --tensors", 1, 1, info_tables, run_info};
-const cli_verb cli_verb_verify = {"verify", "compare this machine's results with those the file carries", "MODEL", "Exit code 1 where they differ by more than the file allows, or where it carries none.",
-                                  "squeezebert verify minilm.gguf", 1, 1, model_tables, run_verify};
 const cli_verb cli_verb_doctor = {"doctor", "say what this machine can do and which kernels were chosen", "", "CPU, features found and used, kernels, limits.", "squeezebert doctor", 0, 0, model_tables, run_doctor};

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "import/importer.h"
+#include "import/vector_file.h"
 #include "model/context.h"
 
 enum { VECTORS = 3, LONGEST = 24 };
@@ -91,8 +92,7 @@ static void put_references(sqzi_gguf_writer *w, const references *r)
 {
     sqzi_gguf_put_u32(w, "sqz.verify.count", VECTORS);
     sqzi_gguf_put_string(w, "sqz.verify.made_by", "portable kernels");
-    /* Levels differ in the order of their sums: some 2^-24 a layer of the largest number, and a thousand of those leave room for any depth. */
-    sqzi_gguf_put_f64(w, "sqz.verify.tolerance", 1024 * 0x1p-24 * fmax(1, r->largest));
+    sqzi_gguf_put_f64(w, "sqz.verify.tolerance", sqzi_vector_tolerance(r->largest));
     for (int j = 0; j < VECTORS; j++) {
         char name[64];
         const uint64_t length[] = {r->n[j], r->width}, logits[] = {r->rows[j], r->classes};

@@ -7,8 +7,9 @@
 #include "base/error.h"
 #include "import/pickle.h"
 #include "import/source_tensors.h"
+#include "import/zip_archive.h"
 
-enum { MAX_STORAGES = 1 << 14, END_BYTES = 22, ENTRY_BYTES = 46, LOCAL_BYTES = 30 };
+enum { MAX_STORAGES = 1 << 14 };
 
 typedef struct storage {
     sqzi_span key;
@@ -122,29 +123,16 @@ static sqz_status make_names(archive *a, size_t pickle_bytes, sqz_error *error)
 
 /* ---- zip ---- */
 
-/* The end record: within the last 64 KiB and 22 bytes. */
-static const unsigned char *find_end(const unsigned char *data, size_t bytes)
-{
-    for (size_t back = END_BYTES; back <= bytes && back <= END_BYTES + 65535; back++)
-        if (memcmp(data + bytes - back, "PK\005\006", 4) == 0) return data + bytes - back;
-    return NULL;
-}
-
 /* "NAME/data.pkl" or "NAME/data/KEY" becomes a storage with the part behind "NAME/" as its key. */
-static sqz_status read_entry(archive *a, const unsigned char *entry, sqz_error *error)
+static sqz_status add_member(void *user, const sqzi_zip_member *member, sqz_error *error)
 {
-    const unsigned char *data = a->shard->map.data;
-    const uint64_t all = a->shard->map.bytes, name_n = little(entry + 28, 2), packed = little(entry + 20, 4), size = little(entry + 24, 4), local = little(entry + 42, 4);
-    const char *name = (const char *)entry + ENTRY_BYTES, *slash = memchr(name, '/', name_n);
+    archive *a = user;
+    const char *slash = memchr(member->name.bytes, '/', member->name.n);
     if (!slash) return SQZ_OK;
-    const sqzi_span key = {slash + 1, name_n - (size_t)(slash + 1 - name)};
-    if (little(entry + 10, 2) != 0 || packed != size) return sqzi_fail(error, SQZ_EUNSUPPORTED, 0, "%s: the member '%.*s' is compressed", a->shard->path, (int)(name_n > 80 ? 80 : name_n), name);
-    if (size == UINT32_MAX || local == UINT32_MAX) return sqzi_fail(error, SQZ_EUNSUPPORTED, 0, "%s: a member of 4 GiB or more", a->shard->path);
-    if (local > all || all - local < LOCAL_BYTES || memcmp(data + local, "PK\003\004", 4) != 0) return sqzi_fail(error, SQZ_EFORMAT, local, "%s: a member does not begin where the list says", a->shard->path);
-    const uint64_t begin = local + LOCAL_BYTES + little(data + local + 26, 2) + little(data + local + 28, 2);
-    if (begin > all || size > all - begin) return sqzi_fail(error, SQZ_EFORMAT, local, "%s: a member ends behind the file", a->shard->path);
+    const sqzi_span key = {slash + 1, member->name.n - (size_t)(slash + 1 - member->name.bytes)};
+    if (member->deflated) return sqzi_fail(error, SQZ_EUNSUPPORTED, 0, "%s: the member '%.*s' is compressed", a->shard->path, (int)(member->name.n > 80 ? 80 : member->name.n), member->name.bytes);
     if (a->n_storages == MAX_STORAGES) return sqzi_fail(error, SQZ_ELIMIT, 0, "%s: more than %d members", a->shard->path, MAX_STORAGES);
-    a->storages[a->n_storages++] = (storage){key, data + begin, size};
+    a->storages[a->n_storages++] = (storage){key, member->data, member->packed_bytes};
     return SQZ_OK;
 }
 
@@ -152,18 +140,7 @@ static sqz_status read_entry(archive *a, const unsigned char *entry, sqz_error *
 static sqz_status read_zip(archive *a, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    const sqzi_file_map *map = &a->shard->map;
-    const unsigned char *end = find_end(map->data, map->bytes);
-    FAIL_IF(!end, SQZ_EFORMAT, map->bytes, "%s: a zip file without its list of members: cut short?", a->shard->path);
-    const uint64_t n = little(end + 10, 2), first = little(end + 16, 4), stop = (uint64_t)(end - map->data);
-    uint64_t at = first;
-    for (uint64_t i = 0; i < n; i++) {
-        FAIL_IF(at > stop || stop - at < ENTRY_BYTES || memcmp(map->data + at, "PK\001\002", 4) != 0, SQZ_EFORMAT, at, "%s: member %" PRIu64 " of the list is damaged", a->shard->path, i);
-        const uint64_t length = ENTRY_BYTES + little(map->data + at + 28, 2) + little(map->data + at + 30, 2) + little(map->data + at + 32, 2);
-        FAIL_IF(length > stop - at, SQZ_EFORMAT, at, "%s: member %" PRIu64 " of the list is damaged", a->shard->path, i);
-        TRY(read_entry(a, map->data + at, error));
-        at += length;
-    }
+    TRY(sqzi_zip_read(a->shard->path, a->shard->map.data, a->shard->map.bytes, add_member, a, error));
     const storage *pickle = find_storage(a, sqzi_span_of("data.pkl"));
     FAIL_IF(!pickle, SQZ_EFORMAT, 0, "%s: a zip file without data.pkl: not an archive of PyTorch", a->shard->path);
     const unsigned char *bytes = pickle->data;
@@ -245,8 +222,7 @@ sqz_status sqzi_source_read_archive(sqzi_source *source, sqzi_source_shard *shar
     a.storages = sqzi_allocate(source->allocator, MAX_STORAGES * sizeof *a.storages);
     a.tensors = sqzi_allocate(source->allocator, MAX_STORAGES * sizeof *a.tensors);
     FAIL_IF(!a.storages || !a.tensors, SQZ_ENOMEM, 0, "no memory to read %s", shard->path);
-    const bool zip = shard->map.bytes >= 4 && memcmp(shard->map.data, "PK\003\004", 4) == 0;
-    status = zip ? read_zip(&a, error) : read_legacy(&a, error);
+    status = sqzi_is_zip(shard->map.data, shard->map.bytes) ? read_zip(&a, error) : read_legacy(&a, error);
 fail:
     if (a.storages) sqzi_release(source->allocator, a.storages, MAX_STORAGES * sizeof *a.storages);
     if (a.tensors) sqzi_release(source->allocator, a.tensors, MAX_STORAGES * sizeof *a.tensors);
