@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Everything of the runtime library in one include. Import and evaluation have headers of their own: import.h, eval.h. */
+/* Everything of the runtime library in one include. Headers of their own: import.h, export.h, vectors.h, eval.h. */
 #ifndef SQUEEZEBERT_SQUEEZEBERT_H
 #define SQUEEZEBERT_SQUEEZEBERT_H
 

@@ -22,7 +22,8 @@ static sqz_status begin(sqzi_exporter *e)
 {
     const sqzi_span text = sqzi_export_string(e, "sqz.source.config"), type = sqzi_export_string(e, "sqz.source.model_type");
     if (text.n && sqzi_span_is(type, e->layout->model_type)) {
-        const sqz_status status = sqzi_json_parse("metadata 'sqz.source.config'", text.bytes, text.n, &e->config, e->error);
+        uint64_t spare = SQZI_JSON_SPARE;
+        const sqz_status status = sqzi_json_parse((sqzi_json_text){"metadata 'sqz.source.config'", text.bytes, text.n, e->model->map.bytes}, &spare, &e->config, e->error);
         if (status != SQZ_OK) return status;
         if (!json_is_object(e->config)) return sqzi_fail(e->error, SQZ_EFORMAT, 0, "metadata 'sqz.source.config' is no JSON object");
     } else {

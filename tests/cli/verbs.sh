@@ -34,7 +34,11 @@ done
 expect 0 "wrote" import "$work/folder-nli" -o "$work/nli16.gguf" --dtype bf16 </dev/null
 
 expect 0 '"width":24' info "$work/squeeze.gguf" --json </dev/null
-expect 0 'attn_v.weight +F32 \[24, 8\]' info "$work/squeeze.gguf" --tensors </dev/null
+expect 0 'attn_v.weight +F32 +\[24, 8\]  768' info "$work/squeeze.gguf" --tensors </dev/null
+expect 0 '^\| blk.0.attn_v.weight \| F32 \| \[24, 8\] \| 768 \|$' info "$work/squeeze.gguf" --tensors --markdown </dev/null
+expect 0 '^\| 2 \| entailment \|$' info "$work/squeeze.gguf" --markdown </dev/null
+expect 0 '"weight_bytes":\{"F32":[0-9]+,"BF16":[0-9]+\}' info "$work/nli16.gguf" --json </dev/null
+expect 0 '"labels_named":true,"labels":\["contradiction","neutral","entailment"\]' info "$work/squeeze.gguf" --json </dev/null
 expect 0 '"ids":\[2,6,8,9,1,3\],"tokens":\["\[CLS\]","good","film","##s","\[UNK\]","\[SEP\]"\],"types":\[0,0,0,0,0,0\],"offsets":\[\[0,0\],\[0,4\],\[5,9\],\[9,10\],\[11,12\],\[0,0\]\]' \
   tokenize "$work/bare.gguf" --json <<<"Good films 7"
 expect 0 '\[0,3\]' tokenize "$work/bare.gguf" --json --bytes <<<"7ß"
