@@ -3,7 +3,7 @@
 """Writes a tiny random Hugging Face folder: make_folder.py FOLDER CLASS [FAULT], with nothing but Python's own library.
 
 CLASS is such as BertForSequenceClassification. FAULT breaks one thing: missing, extra, shape, overlap, huge, deep, nan, activation, truncated;
-"one" breaks nothing and gives a classifier a single class.
+"one" breaks nothing and gives a classifier a single class, "vocab=FILE" takes that vocabulary.
 """
 import json
 import os
@@ -56,9 +56,14 @@ def tensors(name, labels):
 
 
 def main():
+    global V
     folder, name, fault = sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else ""
     os.makedirs(folder, exist_ok=True)
     token = "TokenClassification" in name
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "good", "bad", "film", "##s", "."] + [chr(97 + i) for i in range(26)] + ["##" + chr(97 + i) for i in range(25) if chr(97 + i) != "s"]
+    if fault.startswith("vocab="):
+        words = open(fault[6:], encoding="utf-8").read().split("\n")[:-1]
+        V = len(words)
     labels = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"] if token else ["spam"] if fault == "one" else ["contradiction", "neutral", "entailment"]
     config = {"model_type": "squeezebert" if name.startswith("SqueezeBert") else "bert", "architectures": [name], "vocab_size": V, "hidden_size": C, "num_hidden_layers": L,
               "num_attention_heads": H, "intermediate_size": F, "max_position_embeddings": P, "type_vocab_size": 2, "layer_norm_eps": 1e-12,
@@ -66,8 +71,7 @@ def main():
     if name.startswith("SqueezeBert"):
         config.update(q_groups=2, k_groups=4, v_groups=3, post_attention_groups=1, intermediate_groups=4, output_groups=8)
     json.dump(config, open(os.path.join(folder, "config.json"), "w"))
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "good", "bad", "film", "##s", "."] + [chr(97 + i) for i in range(26)] + ["##" + chr(97 + i) for i in range(25) if chr(97 + i) != "s"]
-    open(os.path.join(folder, "vocab.txt"), "w").write("".join(w + "\n" for w in words[:V]))
+    open(os.path.join(folder, "vocab.txt"), "w", encoding="utf-8").write("".join(w + "\n" for w in words[:V]))
     r, header, data = random.Random(5), {}, b""
     wanted = tensors(name, len(labels))
     if fault == "missing":

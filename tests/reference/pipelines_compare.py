@@ -7,7 +7,7 @@ give with the rules of ref/qa_reference.py and of pooling written out here.
 
 Small models of every type with random weights, and with --wnut and --minilm a token classifier that is fitted on the frozen MiniLM. Spans, labels, ids, offsets and the order of answers must be equal and numbers within 1e-5
 (embeddings, logits and a regression's scores: of the largest). A choice that the reference makes by less than 1e-5 is a tie and counted apart; for ner, where
-choices build on choices, one is a tie where the pipeline gives our answer from our logits. Exit 1 if anything differs. Files of an earlier run in WORK_FOLDER are used again.
+choices build on choices, one is a tie where the pipeline in float64 gives our answer from our logits. Exit 1 if anything differs. Files of an earlier run in WORK_FOLDER are used again.
 """
 import argparse
 import json
@@ -127,13 +127,13 @@ def spans_of(entities):
 
 
 def pipeline_on(pipe, text, strategy, stride, logits):
-    """The pipeline's answer from other logits, those of all windows one behind the other."""
+    """The answer of the pipeline, in float64, from other logits, those of all windows one behind the other."""
     before, _, after = pipe._sanitize_parameters(aggregation_strategy=strategy, stride=stride)
     outputs, row = [], 0
     for chunk in pipe.preprocess(text, **before):
         n = int(chunk["attention_mask"].sum())
         outputs.append({key: value[:, :n] if torch.is_tensor(value) else value for key, value in chunk.items()})
-        outputs[-1]["logits"] = torch.tensor(logits[row:row + n], dtype=torch.float32)[None]
+        outputs[-1]["logits"] = torch.tensor(logits[row:row + n], dtype=torch.float64)[None]
         row += n
     return spans_of(pipe.postprocess(outputs, **after))
 
