@@ -18,7 +18,6 @@ typedef struct loop {
     sqz_input *inputs;
     char *results;
     uint64_t n, n_failed, n_cut;
-    int64_t shown_ms;
 } loop;
 
 uint32_t cli_offset(uint32_t code_points, uint32_t bytes)
@@ -33,17 +32,23 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* A counter that overwrites itself on a terminal, a line now and then in a log; none where results go to the same terminal. */
-static void show_progress(loop *l, bool last)
+void cli_show_progress(uint64_t done, const char *of, bool last)
 {
+    static int64_t shown_ms;
     const bool terminal = isatty(STDERR_FILENO) != 0;
-    if (cli.progress == 1 || (terminal && isatty(STDOUT_FILENO))) return;
+    if (cli.progress == 1) return;
     const int64_t now = now_ms();
-    if (!l->shown_ms) l->shown_ms = now - (terminal ? TERMINAL_MS : 0);
+    if (!shown_ms) shown_ms = now - (terminal ? TERMINAL_MS : 0);
     if (last && terminal) fputs("\r\033[K", stderr);
-    if (last || now - l->shown_ms < (terminal ? TERMINAL_MS : LOG_MS)) return;
-    fprintf(stderr, terminal ? "\r%llu records" : "%llu records\n", (unsigned long long)l->n);
-    l->shown_ms = now;
+    if (last || now - shown_ms < (terminal ? TERMINAL_MS : LOG_MS)) return;
+    fprintf(stderr, terminal ? "\r%llu%s" : "%llu%s\n", (unsigned long long)done, of);
+    shown_ms = now;
+}
+
+/* None where results go to the same terminal. */
+static void show_records(const loop *l, bool last)
+{
+    if (!isatty(STDERR_FILENO) || !isatty(STDOUT_FILENO)) cli_show_progress(l->n, " records", last);
 }
 
 /* Passed fields; one that has the name of a result's key becomes input_NAME. */
@@ -141,9 +146,9 @@ int cli_run_stream(const cli_stream *stream)
     cli_records_open(stream->reading);
     for (uint32_t n; (n = cli_records_next(&records)) > 0;) {
         run_portion(&l, records, n);
-        show_progress(&l, false);
+        show_records(&l, false);
     }
-    show_progress(&l, true);
+    show_records(&l, true);
     cli_records_close();
     free(l.inputs);
     free(l.results);

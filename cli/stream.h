@@ -27,4 +27,7 @@ int cli_run_stream(const cli_stream *stream);
 /* [begin, end) in code points, or in bytes with --bytes. */
 uint32_t cli_offset(uint32_t code_points, uint32_t bytes);
 
+/* "DONE OF" on stderr: a counter that overwrites itself on a terminal and is gone at the last call, a line every few seconds in a log. */
+void cli_show_progress(uint64_t done, const char *of, bool last);
+
 #endif

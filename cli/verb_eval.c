@@ -6,6 +6,7 @@
 #include <squeezebert/eval.h>
 
 #include "output.h"
+#include "stream.h"
 #include "verbs.h"
 
 static const char *task_name, *folder, *split, *classes_text;
@@ -22,8 +23,10 @@ static const cli_option options[] = {
 
 static int show_progress(void *user, size_t done, size_t total)
 {
+    char of[40];
     (void)user;
-    if (cli.progress == 0) fprintf(stderr, "\r%zu of %zu%s", done, total, done == total ? "\n" : "");
+    snprintf(of, sizeof of, " of %zu examples", total);
+    cli_show_progress(done, of, done == total);
     return 0;
 }
 

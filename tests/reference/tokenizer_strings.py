@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares the tokenizer with the `tokenizers` package: ids, types, offsets in bytes and code points, word numbers, windows.
 
-Usage: tokenizer_strings.py DRIVER VOCABULARY_FOLDER [--text FILE.gz] [--megabytes N] [--random N] [--seed N]
+Usage: tokenizer_strings.py DRIVER VOCABULARY_FOLDER [--text FILE.gz] [--megabytes N] [--random N] [--seed N] [--vocabulary NAME]
 Beside tokenizer_compare.py, which takes a model file, this one builds its own descriptions: added tokens of every kind, cased and multilingual
 vocabularies, invalid UTF-8, pairs, truncation with windows, and every code point.
 DRIVER is tests/reference/test_tokenizer_driver.c, built: cc -std=c11 -O2 -Isrc -Iinclude tests/reference/test_tokenizer_driver.c build/libsqueezebert.a -lpthread -lm
@@ -215,10 +215,13 @@ def main():
     p.add_argument("--megabytes", type=float, default=20)
     p.add_argument("--random", type=int, default=20000)
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--vocabulary", help="this one alone: uncased, cased or multilingual-uncased")
     o = p.parse_args()
     bad, pools = 0, pools_of()
     print("tokenizers", tokenizers.__version__, "seed", o.seed)
     for name, cased in (("uncased", False), ("cased", True), ("multilingual-uncased", False)):
+        if o.vocabulary not in (None, name):
+            continue
         pieces = read_vocabulary(os.path.join(o.vocabularies, f"bert-base-{name}-vocab.txt"))
         for added in ([], ADDED):
             t = build(pieces, cased, added)
