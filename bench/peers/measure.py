@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples of every engine and way, taken in turn. After a survey of a few rounds, what cannot be the fastest anywhere is stopped, so that the
-time goes to the figures that decide; its rows keep the samples they have.
+"""Samples of every engine and way, taken in turn. After a few rounds what cannot be the fastest anywhere is stopped, so that the time goes to the
+figures that decide; its rows keep the samples they have.
 """
 import gc
 import statistics
@@ -14,7 +14,7 @@ import sqz
 
 CLASSES = ["f32", "bf16", "s8"]  # a peer of an earlier class may stand in a later one's table
 WAYS = {"as they come": ("", "padded", "one by one"), "sorted": ("", "padded", "one by one", "sorted by 4", "sorted by 8")}
-STILL_POSSIBLE = 1.2  # fastest sample over the best median: above this a way is stopped
+SURVEYS = {3: 1.5, 8: 1.2}  # after so many rounds a way stops whose fastest sample is over the best median by more than this
 
 
 class Given:
@@ -63,13 +63,13 @@ def best(runs, precision, column):
     return min(found, key=Run.median) if found else None
 
 
-def still_possible(runs, precisions):
+def still_possible(runs, precisions, most):
     """Our runs, and those of peers that may yet be the best of a class and column."""
     kept = [r for r in runs if r.ours]
     for precision in precisions:
         for column in WAYS:
             if first := best(runs, precision, column):
-                kept += [r for r in candidates(runs, precision, column) if min(r.seconds) <= STILL_POSSIBLE * first.median() and r not in kept]
+                kept += [r for r in candidates(runs, precision, column) if min(r.seconds) <= most * first.median() and r not in kept]
     return [r for r in runs if r in kept]
 
 
@@ -87,7 +87,6 @@ def prepare(opened, given, missing):
                     run.error = given.error(out[0], engine.hidden, ours)
                 elif run.way == "one by one" and engine.hidden:
                     run.error = given.error(np.concatenate([part[0] for part in out]), True, True)
-                run.once()
             runs += mine
         except Exception as problem:  # a peer's own failure is a row, not the end of the run
             if ours:
@@ -109,8 +108,8 @@ def measure(opened, given, peak, options, threads, missing):
             run.seconds.append(run.once()[0])
             if threads > 1:
                 time.sleep(run.engine.rest)
-        if i + 1 == options.survey:
-            active = still_possible(runs, options.precision)
+        if options.survey and i + 1 in SURVEYS:
+            active = still_possible(active, options.precision, SURVEYS[i + 1])
     gc.enable()
     return runs
 

@@ -29,6 +29,15 @@ def f32_file(job):
     return path
 
 
+def best_pair(w):
+    """a, b with b a the best approximation of w of rank RANK, by the eigenvectors of the smaller Gram matrix."""
+    if w.shape[0] <= w.shape[1]:
+        u = np.linalg.eigh(w @ w.T)[1][:, -RANK:]
+        return u.T @ w, u
+    v = np.linalg.eigh(w.T @ w)[1][:, -RANK:]
+    return v.T, w @ v
+
+
 def low_rank_file(job):
     """The same model with each linear of its blocks as a pair of rank RANK: its best approximation of that rank."""
     import gguf
@@ -48,10 +57,10 @@ def low_rank_file(job):
         if not tensor.name.startswith("blk.") or not tensor.name.endswith(".weight") or "norm" in tensor.name:
             writer.add_tensor(tensor.name, tensor.data)
             continue
-        u, s, v = np.linalg.svd(tensor.data.astype(np.float32), full_matrices=False)
-        root, stem = np.sqrt(s[:RANK]), tensor.name.removesuffix(".weight")
-        writer.add_tensor(stem + ".a", np.ascontiguousarray(root[:, None] * v[:RANK]))
-        writer.add_tensor(stem + ".b", np.ascontiguousarray(u[:, :RANK] * root))
+        a, b = best_pair(tensor.data.astype(np.float64))
+        stem = tensor.name.removesuffix(".weight")
+        writer.add_tensor(stem + ".a", np.ascontiguousarray(a, np.float32))
+        writer.add_tensor(stem + ".b", np.ascontiguousarray(b, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -100,7 +100,7 @@ def parse():
         parser.add_argument("--" + name, default=default, help=f"default: {default}")
     parser.add_argument("--peers", help="names separated by ';': " + "; ".join(KINDS))
     parser.add_argument("--samples", type=int, default=30)
-    parser.add_argument("--survey", type=int, default=5, help="rounds after which what cannot be the fastest is stopped; 0: never")
+    parser.add_argument("--no-survey", dest="survey", action="store_false", help="take all samples of all, also of what cannot be the fastest")
     parser.add_argument("--ours", action="append", default=[], metavar="PRECISION=FOLDER", help="FOLDER/MODEL.gguf instead of files made by squeezebert quantize")
     parser.add_argument("--no-amx", action="store_true", help="as on a CPU without AMX: " + " ".join(f"{k}={v}" for k, v in NO_AMX.items()))
     parser.add_argument("--no-low-rank", dest="low_rank", action="store_false", help="leave out BERT-base at rank 128")
@@ -142,7 +142,7 @@ def run_model(name, threads, options, found):
 def main():
     options, start = parse(), time.time()
     found = {"rows": [], "missing": [], "results": {}, "peaks": {}, "gigas": {}}
-    print(f"Machine: {machine()}. {time.strftime('%Y-%m-%d')}. Command: `{' '.join(sys.argv)}`. At most {options.samples} interleaved samples, survey {options.survey}.\n")
+    print(f"Machine: {machine()}. {time.strftime('%Y-%m-%d')}. Command: `{' '.join(sys.argv)}`. At most {options.samples} interleaved samples.\n")
     print(table.HEAD + "\n" + "|---" * (table.HEAD.count("|") - 1) + "|", flush=True)
     for name in options.models:
         for threads in options.threads:
