@@ -33,7 +33,8 @@ def least_largest(f, weight, low, high, degree):
 
 
 def show(name, coefficients):
-    print(f'static const float {name}[] = {{' + ', '.join(f'{np.float32(c):.9g}f' for c in coefficients) + '};')
+    texts = (f'{np.float32(c):.9g}' for c in coefficients)
+    print(f'static const float {name}[] = {{' + ', '.join((t if '.' in t or 'e' in t else t + '.0') + 'f' for t in texts) + '};')
 
 
 def horner(coefficients, t):
@@ -43,8 +44,29 @@ def horner(coefficients, t):
     return p
 
 
+def gelu_table():
+    """max(x, 0) - GELU(x) = |x| erfc(|x|/sqrt2) / 2 around 0, 1/6, 2/6 ... 31/6 as cubics in 6|x| - i; past 5.24 the last one's end is near enough."""
+    f32, table = np.float32, []
+    for i in range(32):
+        low = 0.0 if i == 0 else -0.5
+        c = fit(lambda r: (i + r) / 6 * ndtr(-(i + r) / 6), low, 0.5, 3)
+        half, middle = (0.5 - low) / 2, (0.5 + low) / 2
+        table.append(np.poly1d(c[::-1])(np.poly1d([1 / half, -middle / half])).coef[::-1].astype(f32))
+    table = np.array(table)
+    table[0, 0] = 0
+    x = np.linspace(-16, 16, 4000001).astype(f32)
+    t = np.minimum(np.abs(x), f32(5.24)).astype(np.float64) * 6
+    n = np.rint(t)
+    r, c = (t - n).astype(f32), table[n.astype(int)]
+    p = ((c[:, 3] * r + c[:, 2]) * r + c[:, 1]) * r + c[:, 0]
+    y, wide = np.maximum(x, 0) - p, x.astype(np.float64)
+    for k in range(4): show(f'GELU_NEAR_{k}', table[:, k])
+    print('// GELU, near: largest error in units of 2^-20 max(1, |x|):', np.max(np.abs(y - wide * ndtr(wide)) / np.maximum(1, np.abs(wide))) * 2**20)
+
+
 def main():
     f32 = np.float32
+    gelu_table()
     # erfc(x/sqrt2) = 2^Q(x), 0 <= x <= 5.7, and 2^r = P(r), |r| <= 1/2: what counts is the absolute error of erfc, the relative one of 2^r
     edge = 5.7
     q = least_largest(lambda x: log_ndtr(-x) / np.log(2) + 1, lambda x: np.log(2) * 2 * ndtr(-x), 0, edge, 8)

@@ -56,6 +56,9 @@ static inline void v_store_upper(uint16_t *p, vec v)
 {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(v), 16)));
 }
+/* table[i] for 16 i in the lower five bits of `at` */
+#define V_LOOKUP_32
+static inline vec v_lookup_32(const float *table, vec at) { return _mm512_permutex2var_ps(_mm512_loadu_ps(table), _mm512_castps_si512(at), _mm512_loadu_ps(table + 16)); }
 
 /* out[j][i] = in[i][j] for 16 x 16 floats; row strides in floats. */
 static inline void v_transpose(const float *in, size_t ldi, float *out, size_t ldo)

@@ -4,6 +4,7 @@
 #ifndef SQZK_VECTOR_MATH_H
 #define SQZK_VECTOR_MATH_H
 
+#include "kernel/activation/gelu_table.h"
 #include "kernel/kernel.h"
 
 /* exp(x) for x <= 88.7; 0 below -88: a subnormal result costs some CPUs a hundred cycles, and shorter rows are filled up with -inf. A NaN stays one.
@@ -58,6 +59,20 @@ static inline vec v_gelu(vec x)
 #pragma GCC unroll 5
     for (int i = 4; i >= 0; i--) p = v_fma(p, r, v_set(exp2[i]));
     return v_fma(v_mul(size, v_set(-0.5f)), v_scale2(p, n), v_max(v_set(0.0f), x));
+}
+
+/* GELU within 2^-20 max(1, |x|), for what is rounded to 8 bits next: where a level can look numbers up in registers, from a table of cubics. */
+static inline vec v_gelu_near(vec x)
+{
+#ifdef V_LOOKUP_32
+    const vec shift = v_set(0x1.8p23f), steps = v_set(6.0f), size = v_min(v_set(5.24f), v_abs(x));
+    const vec at = v_fma(size, steps, shift), r = v_fma(size, steps, v_sub(shift, at)); /* at's lower bits: the nearest whole number to 6 size */
+    vec p = v_fma(v_lookup_32(sqzk_gelu_cubics[3], at), r, v_lookup_32(sqzk_gelu_cubics[2], at));
+    p = v_fma(p, r, v_lookup_32(sqzk_gelu_cubics[1], at));
+    return v_sub(v_max(v_set(0.0f), x), v_fma(p, r, v_lookup_32(sqzk_gelu_cubics[0], at)));
+#else
+    return v_gelu(x);
+#endif
 }
 
 /* Hendrycks and Gimpel's approximation, as Transformers' gelu_new. */

@@ -83,8 +83,8 @@ static inline __attribute__((always_inline)) void finish_rows_as(finish how, con
             vec y = product(h->sums[j / V_WIDTH][i], scale_of_row(args, h->row + i), scales);
             if (how == ANY && args->beta) y = v_add(v_load_part(c + i * args->ldc, n), y);
             y = v_add(y, bias);
-            if (how == GELU) y = v_gelu(y);
-            if (how == ANY && epilogue) y = v_activate(epilogue->activation, y);
+            if (how == GELU) y = TILE_GELU(y);
+            if (how == ANY && epilogue) y = tile_activate(epilogue->activation, y);
             v_store_part(c + i * args->ldc, v_add(y, v_load_part(residual + i * ldr, n)), n);
         }
     }

@@ -10,6 +10,9 @@
 #include "base/half.h"
 #include "kernel/kernel.h"
 
+/* What an int8 layer activates is rounded to 8 bits before it is used. */
+#define TILE_GELU v_gelu_near
+
 /* Numbers j .. j+V_WIDTH-1 of a row: where they lie, or gathered or cut short in the buffer, which is filled up with zeros. */
 static inline const float *row_part(const float *x, const uint32_t *gather, size_t j, size_t k, float *buffer)
 {
@@ -24,6 +27,10 @@ static uint32_t largest_magnitude(const float *x, const uint32_t *gather, size_t
     float buffer[V_WIDTH];
     ivec first = i_zero(), second = i_zero();
     size_t j = 0;
+    for (; !gather && j + 4 * V_WIDTH <= k; j += 4 * V_WIDTH) {
+        first = i_max_magnitude(i_max_magnitude(first, x + j), x + j + V_WIDTH);
+        second = i_max_magnitude(i_max_magnitude(second, x + j + 2 * V_WIDTH), x + j + 3 * V_WIDTH);
+    }
     for (; !gather && j + 2 * V_WIDTH <= k; j += 2 * V_WIDTH) {
         first = i_max_magnitude(first, x + j);
         second = i_max_magnitude(second, x + j + V_WIDTH);
@@ -45,7 +52,11 @@ static bool prepare_row(const sqzk_prepare_args *args, const float *x, unsigned 
         return true;
     }
     *scale = amax / 127.0f;
-    for (size_t j = 0; j < args->k; j += V_WIDTH) i_quantise(row_part(x, args->gather, j, args->k, buffer), v_set(inverse), FLIP, out + j);
+    size_t j = 0;
+#ifdef I_QUANTISE_4
+    for (; !args->gather && j + 4 * V_WIDTH <= args->k; j += 4 * V_WIDTH) i_quantise_4(x + j, v_set(inverse), FLIP, out + j);
+#endif
+    for (; j < args->k; j += V_WIDTH) i_quantise(row_part(x, args->gather, j, args->k, buffer), v_set(inverse), FLIP, out + j);
     const size_t written = (args->k + V_WIDTH - 1) / V_WIDTH * V_WIDTH;
     memset(out + written, FLIP, padded - written);
     return true;

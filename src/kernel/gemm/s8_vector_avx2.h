@@ -28,5 +28,15 @@ static inline void i_quantise(const float *x, vec inverse, int flip, unsigned ch
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
     _mm_storel_epi64((__m128i *)(void *)out, _mm_xor_si128(_mm_packs_epi16(words, words), _mm_set1_epi8((char)flip)));
 }
+/* 32 floats to 32 bytes: packed twice within lanes, then the lanes' words are put in order */
+#define I_QUANTISE_4
+static inline void i_quantise_4(const float *x, vec inverse, int flip, unsigned char *out)
+{
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const __m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inverse)), b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), inverse));
+    const __m256i c = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 16), inverse)), d = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 24), inverse));
+    const __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    _mm256_storeu_si256((__m256i *)(void *)out, _mm256_xor_si256(_mm256_permutevar8x32_epi32(bytes, order), _mm256_set1_epi8((char)flip)));
+}
 
 #endif

@@ -21,5 +21,15 @@ static inline void i_quantise(const float *x, vec inverse, int flip, unsigned ch
     const __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), inverse));
     _mm_storeu_si128((__m128i *)(void *)out, _mm_xor_si128(_mm512_cvtepi32_epi8(q), _mm_set1_epi8((char)flip)));
 }
+/* 64 floats to 64 bytes: packed twice within lanes, then the lanes' words are put in order */
+#define I_QUANTISE_4
+static inline void i_quantise_4(const float *x, vec inverse, int flip, unsigned char *out)
+{
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), inverse)), b = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 16), inverse));
+    const __m512i c = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 32), inverse)), d = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 48), inverse));
+    const __m512i bytes = _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+    _mm512_storeu_si512(out, _mm512_xor_si512(_mm512_permutexvar_epi32(order, bytes), _mm512_set1_epi8((char)flip)));
+}
 
 #endif

@@ -5,11 +5,21 @@
 
 #include "kernel/activation/vector_math.h"
 
+/* The GELU of this type of gemm. */
+#ifndef TILE_GELU
+#define TILE_GELU v_gelu
+#endif
+
+static inline vec tile_activate(sqzk_activation activation, vec x)
+{
+    return activation == SQZK_GELU ? TILE_GELU(x) : v_activate(activation, x);
+}
+
 /* y = activation(v + bias[j]) + residual, for the n <= V_WIDTH columns from j on of one row. */
 static inline void finish_vector(vec v, const sqzk_epilogue *epilogue, size_t row, size_t column, size_t n, float *c)
 {
     if (epilogue && epilogue->bias) v = v_add(v, v_load_part(epilogue->bias + column, n));
-    if (epilogue) v = v_activate(epilogue->activation, v);
+    if (epilogue) v = tile_activate(epilogue->activation, v);
     if (epilogue && epilogue->residual) v = v_add(v, v_load_part(epilogue->residual + row * epilogue->ldr + column, n));
     v_store_part(c, v, n);
 }
@@ -18,7 +28,7 @@ static inline void finish_vector(vec v, const sqzk_epilogue *epilogue, size_t ro
 static inline void finish_gelu(const float *tile, size_t ldt, size_t rows, size_t n, const float *bias, float *c, size_t ldc)
 {
     for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < n; j += V_WIDTH) v_store(c + i * ldc + j, v_gelu(v_add(v_load(tile + i * ldt + j), v_load(bias + j))));
+        for (size_t j = 0; j < n; j += V_WIDTH) v_store(c + i * ldc + j, TILE_GELU(v_add(v_load(tile + i * ldt + j), v_load(bias + j))));
 }
 
 /* A tile of rows x n numbers at `tile` (row stride ldt) to c, whose first element is (row, column) of the whole C. */
