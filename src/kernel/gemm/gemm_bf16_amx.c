@@ -17,6 +17,7 @@ static inline vec product(const sum *sums, vec row, vec columns) { return (void)
 static inline size_t panel_weight_bytes(size_t k) { return panel_numbers(k) * sizeof(uint16_t); }
 static inline size_t panel_bytes(size_t k) { return panel_weight_bytes(k); }
 
+#define SUMS_ARE_PRODUCTS 1
 #define TILE_PRODUCT "tdpbf16ps"
 #define GEMM_NAME sqzk_gemm_bf16_amx
 #define GEMM_TEXT "gemm_bf16_32x32_amx"

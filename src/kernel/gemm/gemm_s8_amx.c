@@ -14,6 +14,7 @@ static inline vec scale_of_row(const sqzk_gemm_args *args, size_t i) { return v_
 static inline vec scales_of_columns(const void *panel, size_t k, size_t j) { return v_load(panel_scale(panel, k) + j); }
 static inline vec product(const sum *sums, vec row, vec columns) { return v_mul(i_to_float(i_load(sums)), v_mul(row, columns)); }
 
+#define SUMS_ARE_PRODUCTS 0
 #define TILE_PRODUCT "tdpbssd"
 #define GEMM_NAME sqzk_gemm_s8_amx
 #define GEMM_TEXT "gemm_s8_32x32_amx"

@@ -4,7 +4,7 @@
  * before it.
  *
  * Include after vector_avx512.h and these: K_MULTIPLE, the k of a tile; TILE_PRODUCT, the instruction; sum, the type of a sum; scale_of_row(args, i),
- * scales_of_columns(panel, k, j) and product(sums, row's, columns'), 16 sums as floats; panel_bytes(k), panel_weight_bytes(k), pack, prepare; GEMM_NAME,
+ * scales_of_columns(panel, k, j) and product(sums, row's, columns'), 16 sums as floats; SUMS_ARE_PRODUCTS, whether that changes nothing; panel_bytes(k), panel_weight_bytes(k), pack, prepare; GEMM_NAME,
  * GEMM_TEXT, GEMM_TYPE. Panels lie as [k][32 columns] in words of four bytes.
  *
  * Instructions are written in assembly: the macros of gcc 12 do not tell the compiler which memory they read.
@@ -20,7 +20,7 @@ enum { TILE_ROWS = 16, TILE_COLUMNS = 16, ROW_BYTES = 64, WEIGHT_STRIDE = NR * 4
 
 /* Tiles 0 to 3 hold sums, 4 and 5 rows, 6 and 7 weights. */
 #define LOAD_TILE(tile, from, stride) __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile : : "r"(from), "r"(stride))
-#define STORE_TILE(tile, to) __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" : : "r"(to), "r"((size_t)ROW_BYTES) : "memory")
+#define STORE_TILE(tile, to, stride) __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" : : "r"(to), "r"((size_t)(stride)) : "memory")
 #define ZERO_TILE(tile) __asm__ volatile("tilezero %tmm" #tile)
 #define MULTIPLY_TILES(sums, rows, weights) __asm__ volatile(TILE_PRODUCT " %tmm" #weights ", %tmm" #rows ", %tmm" #sums)
 
@@ -60,10 +60,11 @@ static const float nothing[NR] = {
 #undef FOUR
 };
 
-typedef enum finish { ADDED, GELU, ANY } finish;
+typedef enum finish { AS_IT_IS, ADDED, GELU, ANY } finish;
 
 static finish finish_of(const sqzk_gemm_args *args)
 {
+    if (SUMS_ARE_PRODUCTS && !args->epilogue && !args->beta && args->n % TILE_COLUMNS == 0) return AS_IT_IS; /* attention's */
     const sqzk_activation activation = args->epilogue ? args->epilogue->activation : SQZK_IDENTITY;
     return args->beta ? ANY : activation == SQZK_IDENTITY ? ADDED : activation == SQZK_GELU ? GELU : ANY;
 }
@@ -98,6 +99,7 @@ static void finish_rows(finish how, const sqzk_gemm_args *args, block *b, size_t
         rows -= part;
         if (part == 0) continue;
         switch (how) {
+        case AS_IT_IS: break;
         case ADDED: finish_rows_as(ADDED, args, h, end); break;
         case GELU: finish_rows_as(GELU, args, h, end); break;
         case ANY: finish_rows_as(ANY, args, h, end); break;
@@ -111,6 +113,18 @@ static size_t rows_left(const block *b)
 }
 
 typedef enum form { NARROW /* 16 x 32 */, TALL /* 32 x 32 */, WIDE /* 16 x 64 */ } form;
+
+/* The sums of a half from its two tiles to its buffer, or to C itself. */
+#define STORE_HALF(h, left_tile, right_tile)                                                     \
+    if (how == AS_IT_IS) {                                                                       \
+        sqzi_real *c = args->c + (h)->row * args->ldc + (h)->column;                             \
+        STORE_TILE(left_tile, c, args->ldc * sizeof *c);                                         \
+        if ((h)->n > TILE_COLUMNS) STORE_TILE(right_tile, c + TILE_COLUMNS, args->ldc * sizeof *c); \
+        (h)->first = (h)->rows;                                                                  \
+    } else {                                                                                     \
+        STORE_TILE(left_tile, (h)->sums[0], ROW_BYTES);                                          \
+        STORE_TILE(right_tile, (h)->sums[1], ROW_BYTES);                                         \
+    }
 
 /* The sums of a block, and meanwhile the rows left of the block before. `shape` is a constant. */
 static inline __attribute__((always_inline)) void sum_block(form shape, const sqzk_gemm_args *args, block *b, finish how, block *before)
@@ -139,11 +153,9 @@ static inline __attribute__((always_inline)) void sum_block(form shape, const sq
         }
         finish_rows(how, args, before, share);
     }
-    STORE_TILE(0, first->sums[0]);
-    STORE_TILE(1, first->sums[1]);
+    STORE_HALF(first, 0, 1)
     if (shape == NARROW) return;
-    STORE_TILE(2, second->sums[0]);
-    STORE_TILE(3, second->sums[1]);
+    STORE_HALF(second, 2, 3)
 }
 
 /* How m is cut: `rows` a block, `upper` of them in its first half; the last block begins early and computes again what its neighbour has. */
