@@ -3,7 +3,9 @@
 """A Transformers model as a model file (doc/format.md), written by the gguf package and knowing nothing of our importer: a mistake in that
 one cannot hide a mistake in the encoder. For squeezebert, bert, distilbert and electra, with no head or one that classifies sequences.
 
-    model_file.py FOLDER VOCAB.txt OUT.gguf
+    model_file.py FOLDER VOCAB.txt OUT.gguf [RANK]
+
+With RANK the linears of the blocks, which must be of that rank, are written as factors.
 """
 import sys
 
@@ -37,13 +39,13 @@ def encoder_numbers(config):
     return config.num_hidden_layers, config.num_attention_heads, config.intermediate_size, config.layer_norm_eps, in_blocks
 
 
-def describe(writer, model, embedding):
+def describe(writer, model, embedding, rank):
     config = model.config
     n_blocks, n_heads, ffn, epsilon, block_epsilon = encoder_numbers(config)
     width = config.dim if config.model_type == "distilbert" else config.hidden_size
     groups = [getattr(config, name + "_groups", 1) for name in ("q", "k", "v", "post_attention", "intermediate", "output")]
     writer.add_uint32("sqz.version", 1)
-    writer.add_array("sqz.requires", ["groups"] if max(groups) > 1 else [])
+    writer.add_array("sqz.requires", ["groups"] * (max(groups) > 1) + ["low_rank"] * (rank > 0))
     u32s(writer, "sqz.width", width)
     u32s(writer, "sqz.blocks", n_blocks)
     u32s(writer, "sqz.vocabulary", embedding["word"].shape[0])
@@ -89,9 +91,17 @@ def put_tokenizer(writer, vocabulary):
     writer.add_array("sqz.tokenizer.template.pair", ["[CLS]:0", "$A:0", "[SEP]:0", "$B:1", "[SEP]:1"])
 
 
-def put_linear(writer, state, name, source):
+def put_linear(writer, state, name, source, rank=0):
     weight = state[source + ".weight"]
-    writer.add_tensor(name + ".weight", weight.reshape(weight.shape[0], -1))
+    weight = weight.reshape(weight.shape[0], -1)
+    if rank:
+        u, s, v = np.linalg.svd(weight.astype(np.float64), full_matrices=False)
+        assert s[rank:].max() < 1e-4 * s[0], f"{name}: not of rank {rank}"
+        root = np.sqrt(s[:rank])
+        writer.add_tensor(name + ".a", (root[:, None] * v[:rank]).astype(np.float32))
+        writer.add_tensor(name + ".b", (u[:, :rank] * root).astype(np.float32))
+    else:
+        writer.add_tensor(name + ".weight", weight)
     writer.add_tensor(name + ".bias", state[source + ".bias"])
 
 
@@ -100,14 +110,14 @@ def put_norm(writer, state, name, source):
         writer.add_tensor(f"{name}.{part}", state[f"{source}.{part}"])
 
 
-def put_encoder(writer, state, names, n_blocks):
+def put_encoder(writer, state, names, n_blocks, rank):
     put_norm(writer, state, "token_embd_norm", "embeddings.LayerNorm")
     if "embeddings_project.weight" in state:
         put_linear(writer, state, "embd_output", "embeddings_project")
     for i in range(n_blocks):
         layer = names["layer"].format(i)
         for ours, theirs in zip(LINEARS, names["linears"]):
-            put_linear(writer, state, f"blk.{i}.{ours}", layer + theirs)
+            put_linear(writer, state, f"blk.{i}.{ours}", layer + theirs, rank)
         for ours, theirs in zip(("attn_output_norm", "layer_output_norm"), names["norms"]):
             put_norm(writer, state, f"blk.{i}.{ours}", layer + theirs)
     if "pooler.dense.weight" in state:
@@ -128,7 +138,7 @@ def put_head(writer, state, kind):
     put_linear(writer, state, "head.output", output)
 
 
-def write(model, vocabulary, path):
+def write(model, vocabulary, path, rank=0):
     """Write the Transformers model (f32) to `path`; `vocabulary` is the list of its pieces."""
     kind = model.config.model_type
     prefix = model.base_model_prefix + "."
@@ -137,12 +147,12 @@ def write(model, vocabulary, path):
                  "types": state.get("embeddings.token_type_embeddings.weight")}
     writer = gguf.GGUFWriter(str(path), "sqz-encoder")
     writer.add_custom_alignment(64)
-    describe(writer, model, embedding)
+    describe(writer, model, embedding, rank)
     put_tokenizer(writer, vocabulary)
     for ours, tensor in (("token_embd", embedding["word"]), ("position_embd", embedding["position"]), ("token_types", embedding["types"])):
         if tensor is not None:
             writer.add_tensor(ours + ".weight", tensor)
-    put_encoder(writer, state, NAMES[kind], encoder_numbers(model.config)[0])
+    put_encoder(writer, state, NAMES[kind], encoder_numbers(model.config)[0], rank)
     put_head(writer, state, kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -156,8 +166,8 @@ def read_vocabulary(path):
 
 if __name__ == "__main__":
     from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
-    if len(sys.argv) != 4:
+    if len(sys.argv) not in (4, 5):
         sys.exit(__doc__)
     has_head = any("SequenceClassification" in name for name in AutoConfig.from_pretrained(sys.argv[1]).architectures or [])
     loader = AutoModelForSequenceClassification if has_head else AutoModel
-    write(loader.from_pretrained(sys.argv[1]), read_vocabulary(sys.argv[2]), sys.argv[3])
+    write(loader.from_pretrained(sys.argv[1]), read_vocabulary(sys.argv[2]), sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else 0)
