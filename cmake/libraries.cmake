@@ -28,7 +28,7 @@ if(SQZ_FULL)
   sqz_archive(squeezebert_import_static import)
   set_target_properties(squeezebert_import_static PROPERTIES OUTPUT_NAME squeezebert-import)
   target_link_libraries(squeezebert_import_static PUBLIC squeezebert_static PkgConfig::JANSSON ZLIB::ZLIB)
-  sqz_archive(squeezebert_train_static eval)
+  sqz_archive(squeezebert_train_static eval squeeze)
   set_target_properties(squeezebert_train_static PROPERTIES OUTPUT_NAME squeezebert-train)
   target_link_libraries(squeezebert_train_static PUBLIC squeezebert_static PkgConfig::JANSSON)
 

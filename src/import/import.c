@@ -7,8 +7,7 @@
 
 #include "base/error.h"
 #include "import/importer.h"
-#include "import/vector_file.h"
-#include "model/context.h"
+#include "model/reference_vectors.h"
 
 enum { VECTORS = 3, LONGEST = 24 };
 
@@ -92,7 +91,7 @@ static void put_references(sqzi_gguf_writer *w, const references *r)
 {
     sqzi_gguf_put_u32(w, "sqz.verify.count", VECTORS);
     sqzi_gguf_put_string(w, "sqz.verify.made_by", "portable kernels");
-    sqzi_gguf_put_f64(w, "sqz.verify.tolerance", sqzi_vector_tolerance(r->largest));
+    sqzi_gguf_put_f64(w, "sqz.verify.tolerance", sqzi_reference_f32_tolerance(r->largest));
     for (int j = 0; j < VECTORS; j++) {
         char name[64];
         const uint64_t length[] = {r->n[j], r->width}, logits[] = {r->rows[j], r->classes};

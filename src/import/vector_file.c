@@ -2,7 +2,6 @@
 #include "import/vector_file.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 
 #include "base/error.h"
@@ -10,11 +9,6 @@
 #include "model/loader.h"
 
 static const char *const array_names[SQZI_VECTOR_ARRAYS] = {"ids", "lengths", "types", "hidden", "logits"};
-
-double sqzi_vector_tolerance(double largest)
-{
-    return 1024 * 0x1p-24 * fmax(1, largest);
-}
 
 static sqz_status take_member(void *user, const sqzi_zip_member *member, sqz_error *error)
 {

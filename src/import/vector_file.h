@@ -28,8 +28,4 @@ void sqzi_vector_file_close(sqzi_vector_file *file);
 
 uint32_t sqzi_vector_length(const sqzi_vector_file *file, uint32_t sequence);
 
-/* How far results may be apart that f32 arithmetic made in another order, as the largest of them is. Orders differ by some 2^-24 a layer of the largest
- * number, and a thousand of those leave room for any depth. */
-double sqzi_vector_tolerance(double largest);
-
 #endif

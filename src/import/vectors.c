@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "import/vector_file.h"
 #include "model/loader.h"
+#include "model/reference_vectors.h"
 
 /* Working memory for the longest sequence. */
 typedef struct work {
@@ -105,7 +106,7 @@ sqz_status sqz_vectors_compare(const sqz_model *model, const char *path, const s
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     *result = (sqz_verification){0};
     TRY(sqzi_vector_file_open(model, path, &f, error));
-    result->tolerance = options.tolerance > 0 ? options.tolerance : sqzi_vector_tolerance(fmax(largest_of(&f.arrays[SQZI_HIDDEN]), largest_of(&f.arrays[SQZI_LOGITS])));
+    result->tolerance = options.tolerance > 0 ? options.tolerance : sqzi_reference_f32_tolerance(fmax(largest_of(&f.arrays[SQZI_HIDDEN]), largest_of(&f.arrays[SQZI_LOGITS])));
     lay_out(model, &f, &w, &arena);
     block = sqzi_allocate(f.allocator, arena.used);
     FAIL_IF(!block, SQZ_ENOMEM, 0, "no memory for the results of %u tokens", f.longest);

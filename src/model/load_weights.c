@@ -87,13 +87,35 @@ static sqz_status choose_gemm(sqzi_loader *loader, const sqzi_gguf_tensor *tenso
     return SQZ_OK;
 }
 
+static const unsigned char counted_weights; /* packed weights in the counting pass: it only says that there are some */
+
 static sqz_status find_scale(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const float **scale)
 {
     char name[96];
     *scale = NULL;
     if (tensor->type != SQZI_S8) return SQZ_OK;
     snprintf(name, sizeof name, "%.*s.scale", (int)tensor->name.n, tensor->name.bytes);
-    return sqzi_load_vector(loader, name, true, (uint32_t)tensor->shape[0], scale);
+    const sqz_status status = sqzi_load_vector(loader, name, true, (uint32_t)tensor->shape[0], scale);
+    if (status == SQZ_OK) *loader->n_parameters -= tensor->shape[0]; /* a scale is no parameter of its own */
+    return status;
+}
+
+/* An int8 tensor [n_in, n_out] read transposed: its scales belong to the inputs, where no gemm can apply them, so it is packed as the floats that it means. */
+static sqz_status load_transposed_s8(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const float *scale, sqzi_matrix *matrix)
+{
+    const size_t k = matrix->n_in, n = matrix->n_out;
+    const int8_t *source = tensor->data;
+    matrix->gemm = loader->model->context->kernels.gemm_f32;
+    matrix->group_bytes = sqzk_gemm_packed_bytes(matrix->gemm, k, n);
+    unsigned char *packed = sqzi_arena_take(&loader->arena, 1, matrix->group_bytes);
+    matrix->packed = packed ? packed : &counted_weights;
+    if (!packed) return SQZ_OK;
+    sqzi_real *values = sqzi_allocate(&loader->model->context->allocator, k * n * sizeof *values);
+    if (!values) return sqzi_fail(loader->error, SQZ_ENOMEM, 0, "no memory for %zu numbers", k * n);
+    for (size_t i = 0; i < k * n; i++) values[i] = (sqzi_real)source[i] * scale[i / n];
+    matrix->gemm->pack(&(sqzk_pack_args){.n = n, .k = k, .source = values, .n_stride = 1, .k_stride = n, .type = SQZI_F32}, packed);
+    sqzi_release(&loader->model->context->allocator, values, k * n * sizeof *values);
+    return SQZ_OK;
 }
 
 sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, uint32_t n_in, uint32_t n_out, uint32_t groups, bool transposed, sqzi_matrix *matrix)
@@ -104,11 +126,10 @@ sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
     sqz_status status = choose_gemm(loader, tensor, &matrix->gemm);
     if (status == SQZ_OK) status = find_scale(loader, tensor, &scale);
     if (status != SQZ_OK) return status;
-    if (transposed && scale) return sqzi_fail(loader->error, SQZ_EUNSUPPORTED, tensor->offset, "tensor '%.*s': int8 cannot be read transposed", (int)tensor->name.n, tensor->name.bytes);
+    if (transposed && scale) return load_transposed_s8(loader, tensor, scale, matrix);
     matrix->group_bytes = sqzk_gemm_packed_bytes(matrix->gemm, k, n);
     unsigned char *packed = sqzi_arena_take(&loader->arena, groups, matrix->group_bytes);
-    static const unsigned char counted;
-    matrix->packed = packed ? packed : &counted; /* in the counting pass it only says that there is one */
+    matrix->packed = packed ? packed : &counted_weights;
     if (!packed) return SQZ_OK;
     if (!scale && has_nonfinite(tensor->data, (size_t)tensor->n, tensor->type))
         return sqzi_fail(loader->error, SQZ_ENUMERIC, tensor->offset, "tensor '%.*s' holds a NaN or an infinity", (int)tensor->name.n, tensor->name.bytes);

@@ -5,14 +5,9 @@
 #include <stdio.h>
 
 #include "base/error.h"
-#include "model/loader.h"
+#include "model/reference_vectors.h"
 
 enum { MAX_VECTORS = 1024, MAX_LOGITS = 1 << 24 };
-
-typedef struct reference {
-    uint32_t length, classes;    /* classes 0: no logits */
-    const sqzi_gguf_tensor *ids, *types, *hidden, *logits;
-} reference;
 
 static sqz_status find_part(const sqz_model *model, uint32_t j, const char *part, sqzi_type type, bool required, const sqzi_gguf_tensor **out, sqz_error *error)
 {
@@ -24,7 +19,15 @@ static sqz_status find_part(const sqz_model *model, uint32_t j, const char *part
     return SQZ_OK;
 }
 
-static sqz_status find_reference(const sqz_model *model, uint32_t j, reference *r, sqz_error *error)
+sqz_status sqzi_reference_count(const sqz_model *model, uint32_t *count, sqz_error *error)
+{
+    *count = 0;
+    const sqz_status status = sqzi_gguf_get_u32(model->gguf, "sqz.verify.count", false, count, error);
+    if (status == SQZ_OK && *count > MAX_VECTORS) return sqzi_fail(error, SQZ_ELIMIT, 0, "metadata 'sqz.verify.count' is %u, at most %d are allowed", *count, MAX_VECTORS);
+    return status;
+}
+
+sqz_status sqzi_reference_find(const sqz_model *model, uint32_t j, sqzi_reference *r, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const sqz_model_info *info = &model->info;
@@ -35,13 +38,61 @@ static sqz_status find_reference(const sqz_model *model, uint32_t j, reference *
     FAIL_IF(r->ids->n < 1 || r->ids->n > info->max_positions || r->types->n != r->ids->n || r->hidden->n != r->ids->n * info->width, SQZ_EFORMAT, r->ids->offset,
             "reference vector %u: ids, types and hidden states do not fit each other or the model", j);
     r->length = (uint32_t)r->ids->n;
-    FAIL_IF(r->logits && (model->head.kind == SQZ_HEAD_NONE || r->logits->n % model->head.classes || r->logits->n > MAX_LOGITS), SQZ_EFORMAT, r->logits->offset,
-            "reference vector %u: %llu logits do not fit the head", j, (unsigned long long)r->logits->n);
+    if (!r->logits) return SQZ_OK;
+    const size_t rows = model->head.pool > SQZ_POOL_NONE ? 1 : r->length;
+    FAIL_IF(model->head.kind == SQZ_HEAD_NONE || r->logits->n > MAX_LOGITS || r->logits->n != rows * model->head.classes, SQZ_EFORMAT, r->logits->offset,
+            "reference vector %u has %llu logits, the head gives %zu", j, (unsigned long long)r->logits->n, rows * model->head.classes);
 fail:
     return status;
 }
 
-/* The larger of `most` and the largest absolute difference. */
+static void lay_out(const sqzi_reference *r, sqzi_reference_results *results, sqzi_arena *arena)
+{
+    results->ids = sqzi_arena_take(arena, r->length, sizeof *results->ids);
+    results->types = sqzi_arena_take(arena, r->length, sizeof *results->types);
+    results->hidden = sqzi_arena_take(arena, (size_t)r->hidden->n, sizeof *results->hidden);
+    results->logits = sqzi_arena_take(arena, r->logits ? (size_t)r->logits->n : 0, sizeof *results->logits);
+}
+
+static sqz_status run(const sqz_model *model, sqz_session *session, const sqzi_reference *r, const sqzi_reference_results *results, sqz_error *error)
+{
+    const int32_t *ids = r->ids->data, *types = r->types->data;
+    for (uint32_t t = 0; t < r->length; t++) {
+        results->ids[t] = (uint32_t)ids[t];
+        results->types[t] = (uint8_t)types[t];
+    }
+    const uint32_t first[] = {0, r->length};
+    const sqz_batch batch = {1, first, results->ids, results->types};
+    const sqz_status status = sqz_encode(session, &batch, results->hidden, model->info.width, error);
+    if (status != SQZ_OK || !r->logits) return status;
+    return sqz_logits(session, &batch, NULL, 0, results->logits, model->head.classes, error);
+}
+
+sqz_status sqzi_reference_run(const sqz_model *model, const sqzi_reference *r, sqzi_reference_results *results, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqz_session *session = NULL;
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    *results = (sqzi_reference_results){0};
+    lay_out(r, results, &arena);
+    results->bytes = arena.used;
+    results->block = sqzi_allocate(&model->context->allocator, results->bytes);
+    FAIL_IF(!results->block, SQZ_ENOMEM, 0, "no memory for a reference vector");
+    arena = sqzi_arena_over(results->block, results->bytes);
+    lay_out(r, results, &arena);
+    TRY(sqz_session_open(model, &(sqz_session_options){r->length, 1, r->length}, &session, error));
+    TRY(run(model, session, r, results, error));
+fail:
+    sqz_session_close(session);
+    return status;
+}
+
+void sqzi_reference_discard(const sqz_model *model, sqzi_reference_results *results)
+{
+    if (results->block) sqzi_release(&model->context->allocator, results->block, results->bytes);
+    results->block = NULL;
+}
+
 static double largest_difference(double most, const float *a, const float *b, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -51,62 +102,26 @@ static double largest_difference(double most, const float *a, const float *b, si
     return most;
 }
 
-/* Inputs and results of one comparison. */
-typedef struct buffers {
-    uint32_t *ids;
-    uint8_t *types;
-    float *hidden, *logits;
-} buffers;
-
-static void lay_out(const reference *r, buffers *b, sqzi_arena *arena)
+double sqzi_reference_difference(const sqzi_reference *r, const sqzi_reference_results *results, double most)
 {
-    b->ids = sqzi_arena_take(arena, r->length, sizeof *b->ids);
-    b->types = sqzi_arena_take(arena, r->length, sizeof *b->types);
-    b->hidden = sqzi_arena_take(arena, (size_t)r->hidden->n, sizeof *b->hidden);
-    b->logits = sqzi_arena_take(arena, r->logits ? (size_t)r->logits->n : 0, sizeof *b->logits);
+    most = largest_difference(most, results->hidden, r->hidden->data, (size_t)r->hidden->n);
+    return r->logits ? largest_difference(most, results->logits, r->logits->data, (size_t)r->logits->n) : most;
 }
 
-static sqz_status compare(const sqz_model *model, sqz_session *session, const reference *r, const buffers *b, double *most, sqz_error *error)
+double sqzi_reference_f32_tolerance(double largest)
 {
-    sqz_status status = SQZ_OK;
-    const int32_t *ids = r->ids->data, *types = r->types->data;
-    for (uint32_t t = 0; t < r->length; t++) {
-        b->ids[t] = (uint32_t)ids[t];
-        b->types[t] = (uint8_t)types[t];
-    }
-    const uint32_t first[] = {0, r->length};
-    const sqz_batch batch = {1, first, b->ids, b->types};
-    TRY(sqz_encode(session, &batch, b->hidden, model->info.width, error));
-    *most = largest_difference(*most, b->hidden, r->hidden->data, (size_t)r->hidden->n);
-    if (!r->logits) return SQZ_OK;
-    const size_t rows = model->head.pool > SQZ_POOL_NONE ? 1 : r->length;
-    FAIL_IF(r->logits->n != rows * model->head.classes, SQZ_EFORMAT, r->logits->offset, "a reference vector has %llu logits, the head gives %zu", (unsigned long long)r->logits->n,
-            rows * model->head.classes);
-    TRY(sqz_logits(session, &batch, NULL, 0, b->logits, model->head.classes, error));
-    *most = largest_difference(*most, b->logits, r->logits->data, (size_t)r->logits->n);
-fail:
-    return status;
+    return 1024 * 0x1p-24 * fmax(1, largest);
 }
 
 static sqz_status verify_one(const sqz_model *model, uint32_t j, double *most, sqz_error *error)
 {
-    sqz_status status = SQZ_OK;
-    reference r;
-    buffers b;
-    void *block = NULL;
-    sqz_session *session = NULL;
-    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
-    TRY(find_reference(model, j, &r, error));
-    lay_out(&r, &b, &arena);
-    block = sqzi_allocate(&model->context->allocator, arena.used);
-    FAIL_IF(!block, SQZ_ENOMEM, 0, "no memory for a reference vector");
-    arena = sqzi_arena_over(block, arena.used);
-    lay_out(&r, &b, &arena);
-    TRY(sqz_session_open(model, &(sqz_session_options){r.length, 1, r.length}, &session, error));
-    TRY(compare(model, session, &r, &b, most, error));
-fail:
-    sqz_session_close(session);
-    if (block) sqzi_release(&model->context->allocator, block, arena.capacity);
+    sqzi_reference r;
+    sqzi_reference_results results;
+    sqz_status status = sqzi_reference_find(model, j, &r, error);
+    if (status != SQZ_OK) return status;
+    status = sqzi_reference_run(model, &r, &results, error);
+    if (status == SQZ_OK) *most = sqzi_reference_difference(&r, &results, *most);
+    sqzi_reference_discard(model, &results);
     return status;
 }
 
@@ -116,8 +131,7 @@ sqz_status sqz_model_verify(const sqz_model *model, sqz_verification *verificati
     uint32_t count = 0;
     FAIL_IF(!model || !verification, SQZ_EINVAL, 0, "sqz_model_verify: an argument is NULL");
     *verification = (sqz_verification){0};
-    TRY(sqzi_gguf_get_u32(model->gguf, "sqz.verify.count", false, &count, error));
-    FAIL_IF(count > MAX_VECTORS, SQZ_ELIMIT, 0, "metadata 'sqz.verify.count' is %u, at most %d are allowed", count, MAX_VECTORS);
+    TRY(sqzi_reference_count(model, &count, error));
     TRY(sqzi_gguf_get_f64(model->gguf, "sqz.verify.tolerance", count > 0, &verification->tolerance, error));
     for (uint32_t j = 0; j < count; j++) {
         TRY(verify_one(model, j, &verification->max_error, error));

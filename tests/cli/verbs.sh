@@ -33,6 +33,24 @@ for pair in BertModel:bare BertForSequenceClassification:nli SqueezeBertForSeque
 done
 expect 0 "wrote" import "$work/folder-nli" -o "$work/nli16.gguf" --dtype bf16 </dev/null
 
+
+# quantize: a table, a file that verifies, and what is refused
+expect 0 'blk.0.attn_q.weight +24x[0-9]+ +F32 > I8 +[0-9.]+e-0[23]' quantize "$work/squeeze.gguf" -o "$work/squeeze8.gguf" </dev/null
+expect 0 '"ok":true' verify "$work/squeeze8.gguf" --json </dev/null
+expect 0 '"label":' classify "$work/squeeze8.gguf" --json <<<"good film"
+expect 0 '"name":"token_embd.weight","shape":\[[0-9]+,24\],"from":"F32","to":"F32","kept":true,"error":0,' quantize "$work/mask.gguf" -o "$work/mask16.gguf" --type bf16 --keep '^token_embd' --json </dev/null
+expect 0 '"masks":\[' fill-mask "$work/mask16.gguf" --json <<<"the [MASK] film"
+expect 0 "quantize --type bf16 --keep '\^token_embd'" info "$work/mask16.gguf" </dev/null
+expect 0 'tensors change, 0 are kept' quantize "$work/nli.gguf" -o "$work/dry.gguf" --type f16 --dry-run </dev/null
+[ ! -e "$work/dry.gguf" ] || { echo "FAILED: --dry-run wrote a file"; failed=1; }
+expect 3 "is I8 already" quantize "$work/squeeze8.gguf" -o "$work/never.gguf" </dev/null
+expect 2 "matches no tensor" quantize "$work/squeeze.gguf" -o "$work/never.gguf" --keep nonsense </dev/null
+expect 2 "no extended regular expression" quantize "$work/squeeze.gguf" -o "$work/never.gguf" --keep '(' </dev/null
+expect 2 "bf16 already" quantize "$work/nli16.gguf" -o "$work/never.gguf" --type bf16 </dev/null
+expect 2 "s8, bf16|s8\|bf16" quantize "$work/squeeze.gguf" -o "$work/never.gguf" --type q4 </dev/null
+expect 2 "o FILE is missing" quantize "$work/squeeze.gguf" </dev/null
+expect 3 "cannot write" quantize "$work/squeeze.gguf" -o "$work/no/such/folder.gguf" </dev/null
+
 expect 0 '"width":24' info "$work/squeeze.gguf" --json </dev/null
 expect 0 'attn_v.weight +F32 +\[24, 8\]  768' info "$work/squeeze.gguf" --tensors </dev/null
 expect 0 '^\| blk.0.attn_v.weight \| F32 \| \[24, 8\] \| 768 \|$' info "$work/squeeze.gguf" --tensors --markdown </dev/null

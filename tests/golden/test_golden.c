@@ -5,6 +5,7 @@
 #include <math.h>
 #include <squeezebert/import.h>
 #include <squeezebert/session.h>
+#include <squeezebert/squeeze.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,7 +13,7 @@
 
 static const char *const names[] = {"squeezebert-sequence", "squeezebert-masked", "squeezebert-token", "bert-sequence", "bert-question", "bert-choice", "bert-masked",
                                     "distilbert-sequence", "distilbert-masked", "electra-sequence", "electra-masked", "electra-token"};
-static const char *const levels[] = {"portable", "avx2", "avx512", "neon"};
+static const char *const levels[] = {"portable", "avx2", "avx512", "neon", ""};
 
 enum { MAX_BYTES = 1 << 16 };
 
@@ -71,7 +72,21 @@ static double largest_difference(const float *got, const float *expected, size_t
     return largest;
 }
 
-static void compare(const char *name, const char *level, sqz_model *model, const golden *g)
+/* Norm of the difference over the norm of what is expected. */
+static double relative_difference(const float *got, const float *expected, size_t n)
+{
+    double off = 0, all = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double difference = (double)got[i] - (double)expected[i];
+        off += difference * difference;
+        all += (double)expected[i] * (double)expected[i];
+    }
+    return sqrt(off / all);
+}
+
+/* relative NULL: each number within the golden tolerance; else hidden states within this relative error, and logits within sqrt(C) times it: a random
+ * row of a head against C numbers sums to 1/sqrt(C) of the product of their norms, and the error is relative to the norms. */
+static void compare(const char *name, const char *level, sqz_model *model, const golden *g, const double *relative)
 {
     sqz_error error = {0};
     sqz_session *session = NULL;
@@ -82,10 +97,16 @@ static void compare(const char *name, const char *level, sqz_model *model, const
     sqzt_assert_ok(sqz_encode(session, &batch, hidden, g->width, &error), &error);
     sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, logits, g->classes, &error), &error);
     const double off[2] = {largest_difference(hidden, g->hidden, (size_t)g->n_tokens * g->width), largest_difference(logits, g->logits, (size_t)g->rows * g->classes)};
+    sqz_session_close(session);
+    if (relative) {
+        const double error_of[2] = {relative_difference(hidden, g->hidden, (size_t)g->n_tokens * g->width), relative_difference(logits, g->logits, (size_t)g->rows * g->classes)};
+        printf("%-22s %-9s hidden %.2f %%, logits %.2f %% of %.2f %%\n", name, level, 100 * error_of[0], 100 * error_of[1], 100 * *relative);
+        if (!(error_of[0] <= *relative && error_of[1] <= *relative * sqrt(g->width))) fail_msg("%s at %s: off by %g and %g, %g is allowed", name, level, error_of[0], error_of[1], *relative);
+        return;
+    }
     printf("%-22s %-9s hidden %.1e of %.1e, logits %.1e of %.1e\n", name, level, off[0], g->tolerance[0], off[1], g->tolerance[1]);
     for (int i = 0; i < 2; i++)
         if (!(off[i] <= g->tolerance[i])) fail_msg("%s at %s: %s are off by %g, the tolerance is %g", name, level, i ? "logits" : "hidden states", off[i], g->tolerance[i]);
-    sqz_session_close(session);
 }
 
 static void transformers_in_float64_agrees(void **state)
@@ -106,7 +127,7 @@ static void transformers_in_float64_agrees(void **state)
             sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1, .cpu = levels[j]}, &context, &error), &error);
             if (j == 0) sqzt_assert_ok(sqz_import(context, folder, path, NULL, &error), &error);
             sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
-            compare(names[i], levels[j], model, g);
+            compare(names[i], levels[j], model, g, NULL);
             sqz_model_close(model);
             sqz_context_close(context);
         }
@@ -115,8 +136,75 @@ static void transformers_in_float64_agrees(void **state)
     free(g);
 }
 
+/* The relative error that quantising may bring. A product of depth k rounds its row and each row of its weights to within amax/254 a number (int8) or
+ * 2^-9 of the number (bf16; twice that is allowed, for attention may run in bf16 too): relative to the norm at most sqrt(k)/254 or 2^-8. A chain of L
+ * blocks has V, output, up and down, two roundings each, besides the embedding; the roundings are independent, so squares add up, and residual and norm
+ * pass relative errors on as they are. */
+static double allowed(sqz_quantize_type type, const sqz_model_info *info, uint32_t deepest)
+{
+    const double one = type == SQZ_QUANTIZE_S8 ? sqrt(deepest) / 254 : 0x1p-8;
+    return one * sqrt(8.0 * info->n_layers + 2);
+}
+
+static uint32_t deepest_product(const sqz_model *model)
+{
+    sqz_tensor_info t;
+    uint64_t deepest = 0;
+    for (uint32_t i = 0; sqz_model_tensor(model, i, &t); i++)
+        if (t.n_dims == 2 && strncmp(t.name, "blk.", 4) == 0 && t.shape[1] > deepest) deepest = t.shape[1];
+    return (uint32_t)deepest;
+}
+
+static void check_quantized(const char *name, const char *path, sqz_quantize_type type, const golden *g)
+{
+    static const char *const types[] = {"s8", "bf16"};
+    for (size_t j = 0; j < sizeof levels / sizeof *levels; j++) {
+        sqz_error error = {0};
+        sqz_context *context;
+        sqz_model *model;
+        sqz_verification verification;
+        char label[64];
+        snprintf(label, sizeof label, "%s %s", levels[j], types[type]);
+        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1, .cpu = levels[j]}, &context, &error), &error);
+        sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
+        const double most = allowed(type, sqz_model_get_info(model), deepest_product(model));
+        compare(name, label, model, g, &most);
+        sqzt_assert_ok(sqz_model_verify(model, &verification, &error), &error);
+        assert_int_equal(verification.n_vectors, 3);
+        sqz_model_close(model);
+        sqz_context_close(context);
+    }
+}
+
+static void quantized_models_stay_close_and_verify(void **state)
+{
+    (void)state;
+    golden *g = malloc(sizeof *g);
+    assert_non_null(g);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char folder[256], path[] = "/tmp/sqz-golden-XXXXXX", quantized[] = "/tmp/sqz-golden-XXXXXX";
+        assert_true(mkstemp(path) >= 0 && mkstemp(quantized) >= 0);
+        snprintf(folder, sizeof folder, "tests/golden/models/%s", names[i]);
+        read_golden(names[i], g);
+        sqz_error error = {0};
+        sqz_context *context;
+        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
+        sqzt_assert_ok(sqz_import(context, folder, path, NULL, &error), &error);
+        for (int type = SQZ_QUANTIZE_S8; type <= SQZ_QUANTIZE_BF16; type++) {
+            sqzt_assert_ok(sqz_quantize(context, path, quantized, &(sqz_quantize_options){.type = (sqz_quantize_type)type}, &error), &error);
+            snprintf(folder, sizeof folder, "%s.unverified", quantized);
+            assert_true(remove(folder) != 0); /* the file of the first pass is gone */
+            check_quantized(names[i], quantized, (sqz_quantize_type)type, g);
+        }
+        sqz_context_close(context);
+        remove(path);
+        remove(quantized);
+    }
+    free(g);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(transformers_in_float64_agrees)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(transformers_in_float64_agrees), cmocka_unit_test(quantized_models_stay_close_and_verify)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

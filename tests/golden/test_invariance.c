@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The law of bits: a sequence's hidden states, logits and embedding are the same alone, in any batch, with any number of threads, run after run, for
- * every form of model and every level of kernels that this CPU has. */
+ * every form of model, in f32 and quantised to int8 and bf16, and every level of kernels that this CPU has. */
 #include <squeezebert/session.h>
+#include <squeezebert/squeeze.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -129,14 +131,37 @@ static void check_form(const sqzt_named_tiny *form, const char *path, const char
     discard(&other);
 }
 
+/* "" is all that the CPU has. */
+static void check_at(const sqzt_named_tiny *form, const char *path, const char *type, const char *const *levels, size_t n)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s%s", form->name, type);
+    const sqzt_named_tiny named = {name, form->tiny};
+    for (size_t i = 0; i < n; i++) check_form(&named, path, levels[i]);
+}
+
+static void quantize(const char *path, const char *out, sqz_quantize_type type)
+{
+    sqz_error error = {0};
+    sqz_context *context;
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
+    sqzt_assert_ok(sqz_quantize(context, path, out, &(sqz_quantize_options){.type = type}, &error), &error);
+    sqz_context_close(context);
+}
+
 static void test_bits(void **state)
 {
     (void)state;
-    static const char *const levels[] = {"portable", "avx2", "avx512", "neon", "-avxvnni"};
-    const char *path = sqzt_temporary("model.gguf");
+    static const char *const levels[] = {"portable", "avx2", "avx512", "neon", "-avxvnni", ""}, *const ends[] = {"portable", ""};
+    const char *path = sqzt_temporary("model.gguf"), *quantized = sqzt_temporary("quantized.gguf");
     for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++) {
         sqzt_tiny_write(&form->tiny, path);
-        for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) check_form(form, path, levels[i]);
+        check_at(form, path, "", levels, sizeof levels / sizeof *levels);
+        if (form->tiny.type != SQZI_F32) continue;
+        quantize(path, quantized, SQZ_QUANTIZE_S8);
+        check_at(form, quantized, ", quantised to s8", ends, 2);
+        quantize(path, quantized, SQZ_QUANTIZE_BF16);
+        check_at(form, quantized, ", quantised to bf16", ends, 2);
     }
 }
 

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* quantize: a float model file to int8, bf16 or f16, with a table of what each tensor becomes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <squeezebert/squeeze.h>
+
+#include "output.h"
+#include "verbs.h"
+
+static const char *output_path, *keep;
+static uint32_t type;
+static bool dry_run;
+
+static const cli_option options[] = {
+    {"output", 'o', CLI_TEXT, &output_path, "FILE", "the model file to write; may be MODEL itself"},
+    {"type", 0, CLI_CHOICE, &type, "s8|bf16|f16", "what weights become"},
+    {"keep", 0, CLI_TEXT, &keep, "REGEX", "tensors whose name holds a match stay as they are (extended regular expression)"},
+    {"dry-run", 0, CLI_FLAG, &dry_run, NULL, "print the table, write nothing"},
+    {0},
+};
+
+/* The table, shown when all went well. */
+typedef struct row {
+    sqz_quantized_tensor tensor;
+    char name[64];
+} row;
+static row *rows;
+static size_t n_rows, rows_capacity;
+
+static void show_text(const sqz_quantized_tensor *t)
+{
+    char shape[96], becomes[32];
+    size_t used = 0;
+    for (uint32_t d = 0; d < t->n_dims; d++) used += (size_t)snprintf(shape + used, sizeof shape - used, "%s%llu", d ? "x" : "", (unsigned long long)t->shape[d]);
+    snprintf(becomes, sizeof becomes, "%s%s%s", t->from, strcmp(t->from, t->to) ? " > " : t->kept ? " kept" : "", strcmp(t->from, t->to) ? t->to : "");
+    printf("%-40s %-14s %-12s", t->name, shape, becomes);
+    if (t->error > 0) printf(" %9.2e", t->error);
+    else printf(" %9s", "-");
+    printf(" %11llu %11llu\n", (unsigned long long)t->bytes_before, (unsigned long long)t->bytes_after);
+}
+
+static void text(const char *key, const char *value)
+{
+    cli_json_key(key);
+    cli_json_string(value);
+}
+
+static void number(const char *key, uint64_t value)
+{
+    cli_json_key(key);
+    cli_json_number(value);
+}
+
+static void show_json(const sqz_quantized_tensor *t)
+{
+    cli_json_open('{');
+    text("name", t->name);
+    cli_json_key("shape");
+    cli_json_open('[');
+    for (uint32_t d = 0; d < t->n_dims; d++) cli_json_number(t->shape[d]);
+    cli_json_close(']');
+    text("from", t->from);
+    text("to", t->to);
+    cli_json_key("kept");
+    cli_json_bool(t->kept);
+    cli_json_key("error");
+    cli_json_double(t->error);
+    number("bytes_before", t->bytes_before);
+    number("bytes_after", t->bytes_after);
+    cli_json_close('}');
+}
+
+static void take(void *user, const sqz_quantized_tensor *tensor)
+{
+    (void)user;
+    if (n_rows == rows_capacity) {
+        rows_capacity = rows_capacity ? 2 * rows_capacity : 256;
+        rows = cli_allocate(rows, rows_capacity * sizeof *rows);
+    }
+    rows[n_rows].tensor = *tensor;
+    snprintf(rows[n_rows].name, sizeof rows[n_rows].name, "%s", tensor->name);
+    n_rows++;
+}
+
+static void show(void)
+{
+    uint64_t before = 0, after = 0;
+    uint32_t n_changed = 0, n_kept = 0;
+    if (cli.json) {
+        cli_json_open('{');
+        cli_json_key("tensors");
+        cli_json_open('[');
+    } else {
+        printf("%-40s %-14s %-12s %9s %11s %11s\n", "tensor", "shape", "type", "error", "bytes", "after");
+    }
+    for (size_t i = 0; i < n_rows; i++) {
+        sqz_quantized_tensor *t = &rows[i].tensor;
+        t->name = rows[i].name;
+        before += t->bytes_before;
+        after += t->bytes_after;
+        n_changed += strcmp(t->from, t->to) != 0;
+        n_kept += t->kept != 0;
+        if (cli.json) show_json(t);
+        else show_text(t);
+    }
+    if (!cli.json) {
+        printf("%u tensors change, %u are kept: %.1f MB become %.1f MB\n", n_changed, n_kept, (double)before / 1e6, (double)after / 1e6);
+        return;
+    }
+    cli_json_close(']');
+    number("bytes_before", before);
+    number("bytes_after", after);
+    cli_json_close('}');
+}
+
+static int run(char **arguments, uint32_t n)
+{
+    (void)n;
+    sqz_error error = {0};
+    if (!output_path && !dry_run) cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go? (--dry-run prints the table alone)");
+    const sqz_quantize_options o = {.type = (sqz_quantize_type)type, .keep = keep, .tensor = take};
+    const sqz_status status = sqz_quantize(cli_context(), arguments[0], dry_run ? NULL : output_path, &o, &error);
+    if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
+    cli_check(status, &error);
+    show();
+    free(rows);
+    if (!dry_run) cli_say("wrote %s", output_path);
+    return CLI_DONE;
+}
+
+static const cli_option *const tables[] = {options, cli_model_options, NULL};
+const cli_verb cli_verb_quantize = {"quantize", "store a model's weights in int8, bf16 or f16", "MODEL",
+                                    "Prints what each tensor becomes, its relative error and its bytes, and writes a model file. int8 models run in integers, bf16 models in bf16; "
+                                    "f16 is storage, expanded to f32 when the model is opened.",
+                                    "squeezebert quantize minilm.gguf -o minilm-s8.gguf --type s8", 1, 1, tables, run};

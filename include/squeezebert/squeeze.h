@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making a model file smaller and faster. In libsqueezebert-full. */
+#ifndef SQUEEZEBERT_SQUEEZE_H
+#define SQUEEZEBERT_SQUEEZE_H
+
+#include <squeezebert/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What weights become.
+ *
+ *   S8    matrices and embeddings int8, symmetric, one scale a row of the tensor (an output channel, a word): w = scale * q, q in [-127, 127],
+ *         scale = max |w| / 127. Pooler, head, the table of token types, norms and biases stay as they are. A run then quantises its activations
+ *         row by row (for grouped layers by row and group) and multiplies integers; softmax, norms, residuals, pooler and head are float.
+ *   BF16  every matrix and table, to nearest even. A run rounds the inputs of its matrix products to bf16 as well and sums in f32.
+ *   F16   every matrix and table, to nearest even: storage alone. Matrices are expanded, exactly, to f32 when the model is opened, embeddings as
+ *         they are read; a run computes in f32.
+ */
+typedef enum sqz_quantize_type { SQZ_QUANTIZE_S8, SQZ_QUANTIZE_BF16, SQZ_QUANTIZE_F16 } sqz_quantize_type;
+
+/* One tensor of the source and what it becomes.
+ *
+ *   name          valid during the call
+ *   from, to      "F32", "F16", "BF16", "I8", static; equal where it stays as it is
+ *   kept          it would have become `to` of its neighbours, but matches `keep`
+ *   error         ‖w - w'‖ / ‖w‖ over the whole tensor; 0 where it stays
+ *   bytes_after   with the scales of an int8 tensor, which are a tensor of their own in the file
+ */
+typedef struct sqz_quantized_tensor {
+    const char *name, *from, *to;
+    int kept;
+    uint32_t n_dims;
+    uint64_t shape[4]; /* slowest first */
+    double error;
+    uint64_t bytes_before, bytes_after;
+} sqz_quantized_tensor;
+
+/* Zero-initialise for int8 and silence.
+ *
+ *   keep     tensors whose name holds a match of this extended regular expression (POSIX) stay as they are; NULL: none
+ *   tensor   called once for every tensor but the reference vectors, in the order of the file, before anything is written
+ */
+typedef struct sqz_quantize_options {
+    sqz_quantize_type type;
+    const char *keep;
+    void (*tensor)(void *user, const sqz_quantized_tensor *tensor);
+    void *user;
+} sqz_quantize_options;
+
+/* Read a model file, write it with its weights in another type.
+ *
+ *   path   a float model file (F32, F16 and BF16 tensors)
+ *   out    the file to write, whole or not at all, may be `path` itself; NULL: nothing is written, the tensors are reported all the same
+ *
+ * Metadata, tokenizer and labels are carried over; sqz.history gets a line. Reference vectors keep their inputs; their results and tolerance are made
+ * anew by the portable kernels on the new weights (doc/format.md), so that sqz_model_verify works on the new file. A file without them gets none.
+ * Cost: one pass over the weights to report, another to write; with reference vectors the file is written twice and run once. Memory: the source
+ * opened as a model, then the result. The regular expression takes its memory from the C library, all else comes from the context's allocator.
+ *
+ * SQZ_EINVAL: `type` is none of the three, `keep` is no regular expression or matches no tensor that would change, or there is nothing to change.
+ * SQZ_EUNSUPPORTED: the source holds int8 weights already. SQZ_ENUMERIC: a weight is NaN, infinite or too large for the type; the text names tensor
+ * and index. SQZ_EIO, SQZ_EFORMAT, SQZ_ELIMIT, SQZ_ENOMEM as sqz_model_open.
+ * Maths: doc/model.md; measured in doc/results.md "Quantised models".
+ */
+SQZ_API SQZ_NODISCARD sqz_status sqz_quantize(sqz_context *context, const char *path, const char *out, const sqz_quantize_options *options, sqz_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

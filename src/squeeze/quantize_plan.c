@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plan of a quantisation. Its memory is one block, laid out by one function (base/memory.h). */
+#include "squeeze/quantize_plan.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/error.h"
+#include "base/half.h"
+
+static bool ends_with(sqzi_span name, const char *end)
+{
+    const size_t n = strlen(end);
+    return name.n >= n && memcmp(name.bytes + name.n - n, end, n) == 0;
+}
+
+static bool begins_with(sqzi_span name, const char *begin)
+{
+    const size_t n = strlen(begin);
+    return name.n >= n && memcmp(name.bytes, begin, n) == 0;
+}
+
+static bool is_reference(sqzi_span name)
+{
+    return begins_with(name, "verify.");
+}
+
+/* int8: the matrices of the blocks, the embeddings and what resizes them, and a decoder's table of words. The table of token types is two rows, which
+ * int8 would only make worse. */
+static bool becomes_s8(const sqz_model *model, sqzi_span name)
+{
+    static const char *const whole[] = {"token_embd.weight", "token_embd.projection", "position_embd.weight", "embd_output.weight"};
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        if (sqzi_span_is(name, whole[i])) return true;
+    if (sqzi_span_is(name, "head.output.weight")) return model->info.head == SQZ_HEAD_MASKED_LM;
+    return begins_with(name, "blk.") && (ends_with(name, ".weight") || ends_with(name, ".a") || ends_with(name, ".b"));
+}
+
+/* What the tensor becomes; its own type where it stays. */
+static sqzi_type target_of(const sqz_model *model, const sqzi_gguf_tensor *tensor, sqz_quantize_type type)
+{
+    if (tensor->n_dims != 2 || tensor->type == SQZI_I32 || is_reference(tensor->name)) return tensor->type;
+    if (type == SQZ_QUANTIZE_S8) return becomes_s8(model, tensor->name) ? SQZI_S8 : tensor->type;
+    return type == SQZ_QUANTIZE_BF16 ? SQZI_BF16 : SQZI_F16;
+}
+
+static void lay_out(sqzi_quantize_plan *plan, sqz_quantize_type type, sqzi_arena *arena)
+{
+    size_t widest = 1;
+    plan->tensors = sqzi_arena_take(arena, plan->n, sizeof *plan->tensors);
+    for (uint32_t i = 0; i < plan->n; i++) {
+        const sqzi_gguf_tensor *tensor = sqzi_gguf_tensor_at(plan->model->gguf, i);
+        const bool scaled = target_of(plan->model, tensor, type) == SQZI_S8;
+        float *scale = sqzi_arena_take(arena, scaled ? (size_t)tensor->shape[0] : 0, sizeof *scale);
+        if (tensor->n_dims == 2 && tensor->shape[1] > widest) widest = (size_t)tensor->shape[1];
+        if (plan->tensors) plan->tensors[i].scale = scaled ? scale : NULL;
+    }
+    plan->row = sqzi_arena_take(arena, widest, sizeof *plan->row);
+    plan->rounded = sqzi_arena_take(arena, widest, sizeof(uint16_t));
+}
+
+static sqz_status check_float(const sqzi_gguf_tensor *tensor, sqz_error *error)
+{
+    if (tensor->type != SQZI_S8) return SQZ_OK;
+    return sqzi_fail(error, SQZ_EUNSUPPORTED, tensor->offset, "tensor '%.*s' is I8 already: quantise the float model that this one was made from", (int)tensor->name.n, tensor->name.bytes);
+}
+
+sqz_status sqzi_quantize_plan_make(const sqz_model *model, sqz_quantize_type type, sqzi_quantize_keep *keep, const void *user, sqzi_quantize_plan *plan, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    *plan = (sqzi_quantize_plan){.model = model, .n = sqzi_gguf_n_tensors(model->gguf)};
+    for (uint32_t i = 0; i < plan->n; i++) TRY(check_float(sqzi_gguf_tensor_at(model->gguf, i), error));
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    lay_out(plan, type, &arena);
+    plan->bytes = arena.used;
+    plan->block = sqzi_allocate(&model->context->allocator, plan->bytes);
+    FAIL_IF(!plan->block, SQZ_ENOMEM, 0, "no memory for a plan of %u tensors", plan->n);
+    arena = sqzi_arena_over(plan->block, plan->bytes);
+    lay_out(plan, type, &arena);
+    for (uint32_t i = 0; i < plan->n; i++) {
+        sqzi_quantized *t = &plan->tensors[i];
+        const sqzi_gguf_tensor *from = sqzi_gguf_tensor_at(model->gguf, i);
+        const sqzi_type to = target_of(model, from, type);
+        const bool kept = to != from->type && keep(user, model->tensor_names[i]);
+        const bool changed = to != from->type && !kept;
+        *t = (sqzi_quantized){from, model->tensor_names[i], changed ? to : from->type, changed, kept, t->scale, plan};
+        plan->n_changed += changed;
+        plan->n_kept += kept;
+    }
+fail:
+    return status;
+}
+
+void sqzi_quantize_plan_discard(sqzi_quantize_plan *plan)
+{
+    if (plan->block) sqzi_release(&plan->model->context->allocator, plan->block, plan->bytes);
+    plan->block = NULL;
+}
+
+/* Row r of the tensor as floats; false where one of them is not finite, whose index goes to *bad. */
+static bool widen_row(sqzi_quantize_plan *plan, const sqzi_gguf_tensor *tensor, uint64_t r, size_t *bad)
+{
+    const size_t n = (size_t)tensor->shape[1], first = (size_t)r * n;
+    bool finite = true;
+    for (size_t i = 0; i < n; i++) {
+        plan->row[i] = (float)sqzi_load_real(tensor->data, first + i, tensor->type);
+        if (finite && !isfinite(plan->row[i])) {
+            finite = false;
+            *bad = i;
+        }
+    }
+    return finite;
+}
+
+/* Row r rounded into plan->rounded. */
+static sqz_status round_row(sqzi_quantized *t, uint64_t r, bool measuring, sqzi_rounding_error *sums, sqz_error *error)
+{
+    sqzi_quantize_plan *plan = t->plan;
+    const size_t n = (size_t)t->from->shape[1];
+    size_t at = 0;
+    if (!widen_row(plan, t->from, r, &at))
+        return sqzi_fail(error, SQZ_ENUMERIC, t->from->offset, "tensor '%s': number %" PRIu64 " of row %" PRIu64 " is a NaN or an infinity", t->name, (uint64_t)at, r);
+    if (t->to == SQZI_S8) {
+        if (measuring) t->scale[r] = sqzi_s8_scale(plan->row, n);
+        sqzi_s8_row(plan->row, n, t->scale[r], plan->rounded, sums);
+        return SQZ_OK;
+    }
+    at = t->to == SQZI_BF16 ? sqzi_bf16_row(plan->row, n, plan->rounded, sums) : sqzi_f16_row(plan->row, n, plan->rounded, sums);
+    if (at == n) return SQZ_OK;
+    return sqzi_fail(error, SQZ_ENUMERIC, t->from->offset, "tensor '%s': number %" PRIu64 " of row %" PRIu64 " is %.6g, more than %s holds; keep the tensor, or choose another type", t->name,
+                     (uint64_t)at, r, (double)plan->row[at], t->to == SQZI_BF16 ? "bf16" : "f16 (65504)");
+}
+
+static const char *type_name(sqzi_type type)
+{
+    static const char *const names[] = {[SQZI_F32] = "F32", [SQZI_F16] = "F16", [SQZI_BF16] = "BF16", [SQZI_S8] = "I8", [SQZI_I32] = "I32", [SQZI_F64] = "F64"};
+    return names[type];
+}
+
+sqz_status sqzi_quantize_measure(sqzi_quantize_plan *plan, uint32_t i, sqz_quantized_tensor *report, sqz_error *error)
+{
+    sqzi_quantized *t = &plan->tensors[i];
+    sqzi_rounding_error sums = {0, 0};
+    const sqzi_gguf_tensor *from = t->from;
+    *report = (sqz_quantized_tensor){.name = t->name, .from = type_name(from->type), .to = type_name(t->to), .kept = t->kept, .n_dims = from->n_dims, .bytes_before = from->bytes,
+                                     .bytes_after = from->bytes};
+    for (uint32_t d = 0; d < 4; d++) report->shape[d] = from->shape[d];
+    if (!t->changed) return SQZ_OK;
+    for (uint64_t r = 0; r < from->shape[0]; r++) {
+        const sqz_status status = round_row(t, r, true, &sums, error);
+        if (status != SQZ_OK) return status;
+    }
+    sqzi_file_map_drop(&plan->model->map, (size_t)from->offset, (size_t)from->bytes);
+    report->error = sums.squares > 0 ? sqrt(sums.errors / sums.squares) : 0;
+    report->bytes_after = t->to == SQZI_S8 ? from->n + from->shape[0] * sizeof(float) : from->n * 2;
+    return SQZ_OK;
+}
+
+sqz_status sqzi_quantize_emit(void *source, sqzi_file_writer *file, sqz_error *error)
+{
+    sqzi_quantized *t = source;
+    sqzi_rounding_error ignored = {0, 0};
+    const size_t bytes = (size_t)t->from->shape[1] * (t->to == SQZI_S8 ? 1 : 2);
+    for (uint64_t r = 0; r < t->from->shape[0]; r++) {
+        sqz_status status = round_row(t, r, false, &ignored, error);
+        if (status == SQZ_OK) status = sqzi_file_writer_put(file, t->plan->rounded, bytes, error);
+        if (status != SQZ_OK) return status;
+    }
+    sqzi_file_map_drop(&t->plan->model->map, (size_t)t->from->offset, (size_t)t->from->bytes);
+    return SQZ_OK;
+}

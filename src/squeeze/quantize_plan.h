@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each tensor of a model becomes: chosen by its name and type, measured, and emitted while the new file is written. */
+#ifndef SQZI_QUANTIZE_PLAN_H
+#define SQZI_QUANTIZE_PLAN_H
+
+#include <squeezebert/squeeze.h>
+
+#include "model/loader.h"
+#include "squeeze/rounding.h"
+
+typedef struct sqzi_quantized {
+    const sqzi_gguf_tensor *from;
+    const char *name;      /* the model's */
+    sqzi_type to;
+    bool changed, kept;
+    float *scale;          /* [rows] of an int8 tensor */
+    struct sqzi_quantize_plan *plan;
+} sqzi_quantized;
+
+typedef struct sqzi_quantize_plan {
+    const sqz_model *model;
+    sqzi_quantized *tensors; /* [n] */
+    uint32_t n, n_changed, n_kept;
+    float *row;              /* a widened row of any tensor */
+    void *rounded;
+    void *block;
+    size_t bytes;
+} sqzi_quantize_plan;
+
+/* Choose: every tensor's target, with keep(user, name) asked for those that would change. Lays out memory; discard in any case. */
+typedef bool sqzi_quantize_keep(const void *user, const char *name);
+SQZ_NODISCARD sqz_status sqzi_quantize_plan_make(const sqz_model *model, sqz_quantize_type type, sqzi_quantize_keep *keep, const void *user, sqzi_quantize_plan *plan, sqz_error *error);
+void sqzi_quantize_plan_discard(sqzi_quantize_plan *plan);
+
+/* Find the scales and the error of tensor i, in one pass. SQZ_ENUMERIC. */
+SQZ_NODISCARD sqz_status sqzi_quantize_measure(sqzi_quantize_plan *plan, uint32_t i, sqz_quantized_tensor *report, sqz_error *error);
+
+/* sqzi_gguf_emit of a changed tensor; source is its sqzi_quantized, measured. */
+sqz_status sqzi_quantize_emit(void *source, sqzi_file_writer *file, sqz_error *error);
+
+#endif
