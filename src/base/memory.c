@@ -19,12 +19,14 @@
 static void *default_allocate(void *user, size_t bytes, size_t alignment)
 {
     (void)user;
-    const bool huge = bytes >= 2 * HUGE_PAGE;
+    const bool huge = bytes >= HUGE_PAGE;
     if (huge && alignment < HUGE_PAGE) alignment = HUGE_PAGE;
     if (bytes > SIZE_MAX - alignment) return NULL;
-    void *memory = aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+    const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+    void *memory = aligned_alloc(alignment, rounded);
 #ifdef __linux__
-    if (memory && huge) (void)madvise(memory, bytes, MADV_HUGEPAGE); /* a hint: page faults of a model's weights cost more than packing them */
+    /* A hint, to the end of the last page. Page faults of a model's weights cost more than packing them; columns of tiles in a session's rows touch a page a row. */
+    if (memory && huge) (void)madvise(memory, rounded, MADV_HUGEPAGE);
 #endif
     return memory;
 }

@@ -19,7 +19,7 @@
 
 #define SQZI_ALIGNMENT 64 /* a cache line, and the widest vector register */
 
-/* The C library's allocator; blocks of 4 MiB and more ask for huge pages. */
+/* The C library's allocator; blocks of 2 MiB and more ask for huge pages. */
 extern const sqz_allocator sqzi_default_allocator;
 
 /* bytes may be 0 (a valid pointer comes back, release it as any other). NULL when there is no memory. Aligned to SQZI_ALIGNMENT. */
