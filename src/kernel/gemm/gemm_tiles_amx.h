@@ -74,19 +74,22 @@ static inline __attribute__((always_inline)) void finish_rows_as(finish how, con
 {
     const sqzk_epilogue *epilogue = args->epilogue;
     const bool biased = epilogue && epilogue->bias, added = epilogue && epilogue->residual;
-    const size_t ldr = added ? epilogue->ldr : 0;
-    for (size_t j = 0; j < h->n; j += V_WIDTH) {
-        const size_t n = h->n - j < V_WIDTH ? h->n - j : V_WIDTH;
-        const vec scales = scales_of_columns(h->panel, args->k, j), bias = v_load_part(biased ? epilogue->bias + h->column + j : nothing, n);
-        const float *residual = added ? epilogue->residual + h->row * ldr + h->column + j : nothing;
-        float *c = args->c + h->row * args->ldc + h->column + j;
-        for (size_t i = h->first; i < end; i++) {
-            vec y = product(h->sums[j / V_WIDTH][i], scale_of_row(args, h->row + i), scales);
-            if (how == ANY && args->beta) y = v_add(v_load_part(c + i * args->ldc, n), y);
-            y = v_add(y, bias);
+    const size_t ldr = added ? epilogue->ldr : 0, n[2] = {h->n < V_WIDTH ? h->n : V_WIDTH, h->n < V_WIDTH ? 0 : h->n - V_WIDTH};
+    const float *bias = biased ? epilogue->bias + h->column : nothing, *residual = added ? epilogue->residual + h->row * ldr + h->column : nothing;
+    const vec scales[2] = {scales_of_columns(h->panel, args->k, 0), scales_of_columns(h->panel, args->k, V_WIDTH)};
+    const vec biases[2] = {v_load_part(bias, n[0]), v_load_part(bias + V_WIDTH, n[1])};
+    float *c = args->c + h->row * args->ldc + h->column;
+    for (size_t i = h->first; i < end; i++) { /* a whole row: rows lie in pages of their own */
+        const vec row = scale_of_row(args, h->row + i);
+#pragma GCC unroll 2
+        for (size_t j = 0; j < 2; j++) {
+            float *to = c + i * args->ldc + j * V_WIDTH;
+            vec y = product(h->sums[j][i], row, scales[j]);
+            if (how == ANY && args->beta) y = v_add(v_load_part(to, n[j]), y);
+            y = v_add(y, biases[j]);
             if (how == GELU) y = TILE_GELU(y);
             if (how == ANY && epilogue) y = tile_activate(epilogue->activation, y);
-            v_store_part(c + i * args->ldc, v_add(y, v_load_part(residual + i * ldr, n)), n);
+            v_store_part(to, v_add(y, v_load_part(residual + i * ldr + j * V_WIDTH, n[j])), n[j]);
         }
     }
     h->first = end;
