@@ -71,6 +71,11 @@ void bench_measure_peak(sqz_context *context, uint64_t weight_bytes, bench_peak 
 /* The peak that a model of this type is measured by. */
 sqz_peak_type bench_peak_type(const char *type);
 
+/* ---- bench_types.c ---- */
+/* The model at `path` as "f32", "bf16", "f16" or "s8": itself, or a file made for the bench, which bench_remove_file removes again. Dies where neither can be. */
+const char *bench_file_of_type(const char *path, const char *type);
+void bench_remove_file(void);
+
 /* ---- bench_environment.c ---- */
 typedef struct bench_environment {
     char affinity[128], quota[64], governor[64];

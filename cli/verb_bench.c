@@ -6,7 +6,7 @@
 #include "bench.h"
 #include "verbs.h"
 
-static const char *batches = "1", *lengths = "128", *threads = "1", *lengths_file;
+static const char *batches = "1", *lengths = "128", *threads = "1", *lengths_file, *types;
 static uint32_t format;
 static bench_plan plan = {.samples = 30, .warm_up = 3};
 
@@ -15,6 +15,7 @@ static const cli_option options[] = {
     {"length", 'l', CLI_TEXT, &lengths, "LIST", "pieces a sequence (default: 128)"},
     {"threads", 't', CLI_TEXT, &threads, "LIST", "threads (default: 1)"},
     {"lengths", 0, CLI_TEXT, &lengths_file, "FILE", "one batch with these lengths, one a line, instead of --batch and --length"},
+    {"type", 0, CLI_TEXT, &types, "LIST", "f32, bf16, f16, s8: each model in these types, converted where it is another (default: as it is)"},
     {"samples", 'n', CLI_NUMBER, &plan.samples, "N", "timed runs (default: 30)"},
     {"warm-up", 0, CLI_NUMBER, &plan.warm_up, "N", "runs before them (default: 3)"},
     {"stages", 0, CLI_FLAG, &plan.stages, NULL, "also: text to ids, ids to hidden states, hidden states to logits, text to logits"},
@@ -145,6 +146,22 @@ static void bench_model(const char *path, uint32_t n_threads, const shapes *s)
     cli_close(); /* a context has its threads for life */
 }
 
+/* A model in each of the types, or as it is. */
+static void bench_types(const char *path, const list *thread_counts, const shapes *s)
+{
+    char type[8];
+    const char *at = types;
+    do {
+        const size_t n = at ? strcspn(at, ",") : 0;
+        if (at && (n == 0 || n >= sizeof type)) cli_die(CLI_USAGE, "--type takes f32, bf16, f16 and s8 with commas between them, not '%s'", types);
+        snprintf(type, sizeof type, "%.*s", (int)n, at ? at : "");
+        const char *file = at ? bench_file_of_type(path, type) : path;
+        for (uint32_t t = 0; t < thread_counts->n; t++) bench_model(file, thread_counts->values[t], s);
+        bench_remove_file();
+        at = at && at[n] ? at + n + 1 : NULL;
+    } while (at);
+}
+
 static int run(char **arguments, uint32_t n)
 {
     const list thread_counts = read_list(threads, "--threads");
@@ -155,8 +172,7 @@ static int run(char **arguments, uint32_t n)
     for (uint32_t b = 0; b < s.batch.n; b++)
         if (s.batch.values[b] > MAX_SEQUENCES) cli_die(CLI_USAGE, "--batch is at most %d", MAX_SEQUENCES);
     if (lengths_file) s.n_mixed = read_lengths(s.values);
-    for (uint32_t i = 0; i < n; i++)
-        for (uint32_t t = 0; t < thread_counts.n; t++) bench_model(arguments[i], thread_counts.values[t], &s);
+    for (uint32_t i = 0; i < n; i++) bench_types(arguments[i], &thread_counts, &s);
     free(s.values);
     return CLI_DONE;
 }

@@ -37,6 +37,12 @@ rows "2x3@1 2x3@1" "$work/bare.gguf" "$work/squeeze.gguf" -b 2 -l 3
 printf '3\n5\n4\n' >"$work/lengths"
 rows "3xmixed@1" "$work/ner.gguf" --lengths "$work/lengths"
 
+[ "$("$program" bench "$work/bare.gguf" -l 4 -n 1 --type s8,f32,bf16 --json | grep -o '"type":"[a-z0-9]*"' | tr '\n' ' ')" = '"type":"s8" "type":"f32" "type":"bf16" ' ] || fail "--type"
+mkdir "$work/temporary"
+TMPDIR=$work/temporary "$program" bench "$work/bare.gguf" -l 4 -n 1 --type s8 >/dev/null || fail "--type with TMPDIR"
+TMPDIR=$work/temporary "$program" bench "$work/bare.gguf" -l 4000 -n 1 --type s8 >/dev/null 2>&1 && fail "a length over the model's with --type"
+rmdir "$work/temporary" || fail "--type leaves a file behind"
+
 # A row's numbers belong together, for every kind of head.
 for model in bare squeeze ner mask; do
   "$program" bench "$work/$model.gguf" -b 2 -l 8 -n 4 --stages --roofline --json | python3 -c '
@@ -90,6 +96,8 @@ refuse "does not rise" "$work/bare.gguf" -l 8-4
 refuse "does not rise" "$work/bare.gguf" -l '4-8*1'
 refuse "more than 256" "$work/bare.gguf" -l 1-1000
 refuse "at most [0-9]+ pieces, not 4000" "$work/bare.gguf" -l 4000
+refuse "not f64" "$work/bare.gguf" -l 8 --type f64
+refuse "with commas between" "$work/bare.gguf" -l 8 --type bf16,,s8
 refuse "needs --stages" "$work/bare.gguf" -l 8 --text "$work/text"
 refuse "at least 3" "$work/bare.gguf" -l 2 --stages
 refuse "use --format" "$work/bare.gguf" -l 8 --format csv --profile
