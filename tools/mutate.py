@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Changes kernels one place at a time and looks whether their checks see it.
+
+    mutate.py ROOT BUILD [--count 20] [--seed 1] [--only TEXT]
+
+BUILD is a build of ROOT with tests. A kernel is a .c file of src/kernel/gemm or src/kernel/norm that this machine's build
+has, with the headers of those folders and src/kernel/activation that it includes. Each change - an operator, a constant, an
+index, a bound, an intrinsic - is compiled as that file alone and linked with the kernel's test. The test must fail, crash or
+hang. What survives must match a line of tools/mutate_survivors.txt, `path | regular expression of "line before => line after" |
+why no test can or need see it`. Exits 1 where something else survives. A kernel that this CPU cannot run is named and left out.
+"""
+import argparse
+import json
+import os
+import random
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+
+SWAPS = [(" + ", " - "), (" - ", " + "), (" * ", " + "), (" / ", " * "), (" % ", " / "), (" < ", " <= "), (" <= ", " < "), (" > ", " >= "), (" >= ", " > "),
+         (" == ", " != "), (" != ", " == "), (" && ", " || "), (" || ", " && "), (" & ", " | "), (" | ", " & "), ("++", "--"), (" += ", " -= "),
+         ("_add(", "_sub("), ("_sub(", "_add("), ("_mul(", "_add("), ("_max(", "_min("), ("_min(", "_max("), ("!", ""),
+         ("_add_ps(", "_sub_ps("), ("_mul_ps(", "_add_ps("), ("_max_ps(", "_min_ps("), ("_min_ps(", "_max_ps("), ("_fmadd_", "_fmsub_"),
+         ("unpacklo", "unpackhi"), ("_slli_", "_srli_"), ("_and_", "_or_"), ("_or_", "_and_")]
+NUMBER = re.compile(r"(?<![\w.])(0x[0-9A-Fa-f]+u?|\d+\.\d+(?:e-?\d+)?f|\d+u?)(?![\w.])")
+INDEX = re.compile(r"\[(\w+)\]")
+SMALLER = re.compile(r"(\w+(?:->\w+)?(?: - \w+)?) [<>] (\w+(?: - \w+)?) \? \1 : \2")  # the smaller of two: < and <= are the same
+FOLDERS = ("src/kernel/gemm/", "src/kernel/norm/", "src/kernel/activation/")
+
+
+def test_of(path):
+    name = os.path.basename(path)
+    match = re.match(r"gemm_(f32|bf16|s8)_", name)
+    return "test_gemm_" + match.group(1) if match else "test_row_kernels" if name.startswith("row_kernels_") else None
+
+
+def sources_of(root, path):
+    """The file and the headers of the mutated folders that it includes, at any depth."""
+    found, queue = [], [path]
+    while queue:
+        path = queue.pop(0)
+        if path in found or not path.startswith(FOLDERS):
+            continue
+        found.append(path)
+        with open(os.path.join(root, path)) as file:
+            queue += ["src/" + name for name in re.findall(r'#include "([^"]+)"', file.read())]
+    return found
+
+
+def code_lines(text):
+    """(number, line) of lines that hold code: no comments, includes, conditions or descriptors."""
+    text = re.sub(r"/\*.*?\*/", lambda m: re.sub(r"[^\n]", " ", m.group()), text, flags=re.S)
+    for number, line in enumerate(text.split("\n")):
+        if line.strip() and not re.match(r"\s*(#\s*(include|if|else|elif|endif|error|undef)|\.\w+ =|extern|static const float nothing)", line):
+            yield number, re.sub(r'"[^"]*"', lambda m: " " * len(m.group()), line)
+
+
+def changed_number(text, pick):
+    if text.endswith("f") and "." in text:
+        return pick.choice(("-" + text, repr(float(text[:-1]) * 1.01) + "f"))
+    value = int(text.rstrip("u"), 0) + pick.choice((1, -1))
+    return str(abs(value)) + ("u" if text.endswith("u") else "")
+
+
+def places(root, path, pick):
+    """Every change of one source: (path, line number, new line)."""
+    with open(os.path.join(root, path)) as file:
+        text = file.read()
+    lines = text.split("\n")
+    for number, code in code_lines(text):
+        line = lines[number]
+        def put(start, end, new):
+            return path, number, line[:start] + new + line[end:]
+        for old, new in SWAPS:
+            start = code.find(old)
+            while start >= 0:
+                if not (old == "!" and code[start:start + 2] == "!=") and not (old in (" < ", " > ") and SMALLER.search(code)):
+                    yield put(start, start + len(old), new)
+                start = code.find(old, start + len(old))
+        for match in NUMBER.finditer(code):
+            yield put(*match.span(), changed_number(match.group(), pick))
+        for match in INDEX.finditer(code):
+            yield put(match.start(1), match.end(1), match.group(1) + " + 1")
+
+
+class Kernel:
+    def __init__(self, root, build, path, command, folder):
+        self.root, self.path, self.folder = root, path, folder
+        self.compile = [a for a in shlex.split(command) if not a.startswith("-W")]
+        self.object = os.path.join(folder, "mutant.o")
+        self.compile[self.compile.index("-o") + 1] = self.object
+        self.program = os.path.join(folder, "mutant")
+        test = test_of(path)
+        tests = os.path.join(build, "tests")
+        with open(os.path.join(tests, "CMakeFiles", test + ".dir", "link.txt")) as file:
+            link = shlex.split(file.read().split("\n")[0])
+        link[link.index("-o") + 1] = self.program
+        first = next(i for i, a in enumerate(link) if a.endswith(".o"))
+        self.link, self.tests = link[:first] + [self.object] + link[first:], tests
+
+    def survives(self, change):
+        """None where it does not compile, else whether the test still passes."""
+        path, number, new = change
+        with open(os.path.join(self.root, path)) as file:
+            lines = file.read().split("\n")
+        lines[number] = new
+        shadow = os.path.join(self.folder, path[len("src/"):])
+        os.makedirs(os.path.dirname(shadow), exist_ok=True)
+        with open(shadow, "w") as file:
+            file.write("\n".join(lines))
+        compile = [self.compile[0], "-I", self.folder] + [shadow if a.endswith(path) else a for a in self.compile[1:]]
+        try:
+            if subprocess.run(compile, cwd=self.tests, capture_output=True).returncode or subprocess.run(self.link, cwd=self.tests, capture_output=True).returncode:
+                return None
+            run = subprocess.run([self.program], cwd=self.root, capture_output=True, timeout=60)
+            return run.returncode == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            os.remove(shadow)
+
+
+def survivors_file(root):
+    with open(os.path.join(root, "tools", "mutate_survivors.txt")) as file:
+        rows = [[part.strip() for part in line.split(" | ", 2)] for line in file if line.strip() and not line.startswith("#")]
+    return [(path, re.compile(pattern), why) for path, pattern, why in rows]
+
+
+def check_kernel(kernel, options, explained):
+    """[caught, explained, survived] of one kernel; prints what survived."""
+    pick = random.Random(f"{options.seed} {kernel.path}")
+    changes = [c for source in sources_of(options.root, kernel.path) for c in places(options.root, source, pick)]
+    pick.shuffle(changes)
+    done = [0, 0, 0]
+    while changes and sum(done) < options.count:
+        path, number, new = change = changes.pop()
+        survived = kernel.survives(change)
+        if survived is None:
+            continue
+        with open(os.path.join(options.root, path)) as file:
+            old = file.read().split("\n")[number]
+        known = survived and any(path == p and r.search(f"{old.strip()} => {new.strip()}") for p, r, _ in explained)
+        done[survived + (survived and not known)] += 1
+        if survived and not known:
+            print(f"survived: {kernel.path}: {path}:{number + 1}\n  - {old.strip()}\n  + {new.strip()}", flush=True)
+    print(f"{kernel.path}: {done[0]} caught, {done[1]} explained, {done[2]} survived", flush=True)
+    return done
+
+
+def runs_here(path, tests):
+    """Whether the test of this kernel names no level of the file as 'not run here'."""
+    out = subprocess.run([os.path.join(tests, test_of(path))], capture_output=True, text=True, cwd=os.path.dirname(tests)).stdout
+    level = os.path.splitext(os.path.basename(path))[0].rsplit("_", 1)[1]
+    return not re.search(rf"[_ ]{level}: not run here", out)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("root")
+    parser.add_argument("build")
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    options.root, build = os.path.abspath(options.root), os.path.abspath(options.build)
+    explained, total = survivors_file(options.root), [0, 0, 0]
+    print(f"seed {options.seed}, {options.count} changes a kernel")
+    with open(os.path.join(build, "compile_commands.json")) as file:
+        commands = {os.path.relpath(c["file"], options.root): c["command"] for c in json.load(file)}
+    for path in sorted(commands):
+        if not path.startswith(FOLDERS) or not test_of(path) or path.endswith("_list.c") or options.only not in path:
+            continue
+        if not runs_here(path, os.path.join(build, "tests")):
+            print(f"{path}: not run here")
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            total = [a + b for a, b in zip(total, check_kernel(Kernel(options.root, build, path, commands[path], folder), options, explained))]
+    print(f"all: {total[0]} caught, {total[1]} explained, {total[2]} survived")
+    return total[2] > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
