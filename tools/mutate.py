@@ -5,7 +5,7 @@
     mutate.py ROOT BUILD [--count 20] [--seed 1] [--only TEXT]
 
 BUILD is a build of ROOT with tests. A kernel is a .c file of src/kernel/gemm or src/kernel/norm that this machine's build
-has, with the headers of those folders and src/kernel/activation that it includes. Each change - an operator, a constant, an
+has, with the headers of those folders that it includes (the row kernels: and of src/kernel/activation). Each change - an operator, a constant, an
 index, a bound, an intrinsic - is compiled as that file alone and linked with the kernel's test. The test must fail, crash or
 hang. What survives must match a line of tools/mutate_survivors.txt, `path | regular expression of "line before => line after" |
 why no test can or need see it`. Exits 1 where something else survives. A kernel that this CPU cannot run is named and left out.
@@ -39,11 +39,11 @@ def test_of(path):
 
 def sources_of(root, path):
     """The file and the headers of the mutated folders that it includes, at any depth."""
-    found, queue = [], [path]
+    first, found, queue = path, [], [path]
     while queue:
         path = queue.pop(0)
-        if path in found or not path.startswith(FOLDERS):
-            continue
+        if path in found or not path.startswith(FOLDERS) or ("/gemm/" in first and "/activation/" in path):
+            continue  # the functions of one number are the row kernels' duty
         found.append(path)
         with open(os.path.join(root, path)) as file:
             queue += ["src/" + name for name in re.findall(r'#include "([^"]+)"', file.read())]
@@ -90,6 +90,7 @@ class Kernel:
     def __init__(self, root, build, path, command, folder):
         self.root, self.path, self.folder = root, path, folder
         self.compile = [a for a in shlex.split(command) if not a.startswith("-W")]
+        self.compile = ["-O1" if re.match("-O[23]", a) else a for a in self.compile]
         self.object = os.path.join(folder, "mutant.o")
         self.compile[self.compile.index("-o") + 1] = self.object
         self.program = os.path.join(folder, "mutant")

@@ -10,7 +10,7 @@
  * Instructions are written in assembly: the macros of gcc 12 do not tell the compiler which memory they read.
  */
 #include "base/cpu.h"
-#include "kernel/gemm/tile_epilogue.h"
+#include "kernel/activation/vector_math.h"
 
 #if !defined(__AMX_TILE__) && !defined(__AMXTILE__) /* gcc's name, clang's */
 #error "compile this file with AMX"
@@ -173,6 +173,16 @@ static cut cut_rows(size_t m)
     return rows > TILE_ROWS ? (cut){rows, (rows + 1) / 2, TALL} : (cut){rows, rows, WIDE};
 }
 
+/* Lines of C that a half will write, so that they are there when it is finished. */
+static void fetch_c(const sqzk_gemm_args *args, const half *h)
+{
+    for (size_t i = h->first; i < h->rows; i++) {
+        const float *c = args->c + (h->row + i) * args->ldc + h->column;
+        __builtin_prefetch(c, 1, 3);
+        __builtin_prefetch(c + 16, 1, 3);
+    }
+}
+
 /* The block at (row, column) of C, whose first `done` rows another one finishes. */
 static void place(block *b, const sqzk_gemm_args *args, const cut *c, form shape, size_t row, size_t done, size_t column, const signed char *panel)
 {
@@ -195,6 +205,8 @@ static void place(block *b, const sqzk_gemm_args *args, const cut *c, form shape
         second->n = left - NR < NR ? left - NR : NR;
         second->panel = panel + panel_bytes(args->k);
     }
+    fetch_c(args, first);
+    fetch_c(args, second);
 }
 
 static void sum_block_of(form shape, const sqzk_gemm_args *args, block *b, finish how, block *before)
