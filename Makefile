@@ -45,6 +45,9 @@ check-long: dependencies
 	@cmake -S . -B $(BUILD)/asan -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSQZ_SANITIZE=address,undefined
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@ctest --test-dir $(BUILD)/asan --output-on-failure -C Long -R '_long/'
+	@cmake -S . -B $(BUILD)/check -DSQZ_TESTS=ON -DSQZ_WERROR=ON $(CMAKE_FLAGS)
+	@cmake --build $(BUILD)/check -j $(JOBS)
+	@nice -n 19 python3 -B tools/mutate.py . $(BUILD)/check
 
 check-clang: dependencies
 	@cmake -S . -B $(BUILD)/clang -DSQZ_TESTS=ON -DSQZ_WERROR=ON -DCMAKE_C_COMPILER=clang

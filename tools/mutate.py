@@ -54,7 +54,7 @@ def code_lines(text):
     """(number, line) of lines that hold code: no comments, includes, conditions or descriptors."""
     text = re.sub(r"/\*.*?\*/", lambda m: re.sub(r"[^\n]", " ", m.group()), text, flags=re.S)
     for number, line in enumerate(text.split("\n")):
-        if line.strip() and not re.match(r"\s*(#\s*(include|if|else|elif|endif|error|undef)|\.\w+ =|extern|static const float nothing)", line):
+        if line.strip() and not re.match(r"\s*(#\s*(include|if|else|elif|endif|error|undef|pragma)|\.\w+ =|extern|static const float nothing)", line):
             yield number, re.sub(r'"[^"]*"', lambda m: " " * len(m.group()), line)
 
 

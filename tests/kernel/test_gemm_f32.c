@@ -158,6 +158,37 @@ static void products_keep_their_bound(void **state)
     assert_true(ran > 0);
 }
 
+/* GELU with a bias and nothing else, which has a way of its own: 2^-22 max(1, |x|) for the function, whose slope is at most 1.13, of a sum within its bound. */
+static void gelu_is_applied_in_the_tile(void **state)
+{
+    (void)state;
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+        for (size_t s = 0; s < N_SHAPES; s++) {
+            problem p = make(shapes[s]);
+            sqzt_guarded b = packed(gemm, &p), c = blank(p.s, p.s.n + 3, 0);
+            sqzk_gemm_args args = args_of(&p, &b, c.p, p.s.n + 3);
+            args.epilogue = &(sqzk_epilogue){p.bias.p, NULL, 0, SQZK_GELU};
+            gemm->run(&args);
+            assert_untouched(&args);
+            for (size_t r = 0; r < p.s.m; r++)
+                for (size_t j = 0; j < p.s.n; j++) {
+                    double x = (double)((float *)p.bias.p)[j], size = fabs(x);
+                    for (size_t k = 0; k < p.s.k; k++) {
+                        const double term = (double)((float *)p.x.p)[r * p.ldx + k] * (double)((float *)p.w.p)[j * p.ldw + k];
+                        x += term;
+                        size += fabs(term);
+                    }
+                    const double wanted = 0.5 * x * (1 + erf(x * 0.70710678118654752440)), got = (double)args.c[r * args.ldc + j];
+                    if (!(fabs(got - wanted) <= 0x1p-22 * fmax(1, fabs(x)) + 1.13 * roundings(p.s.k) * size))
+                        fail_msg("%s, %zu x %zu x %zu: (%zu, %zu) is %.9g, %.9g expected", gemm->name, p.s.m, p.s.n, p.s.k, r, j, got, wanted);
+                }
+            sqzt_guarded_close(&c);
+            sqzt_guarded_close(&b);
+            discard(&p);
+        }
+}
+
 /* C whole against C made in pieces: rows cut every `step` rows, columns every panel or two; the residual is C itself. */
 static void check_cut(const sqzk_gemm *gemm, const problem *p, const sqzt_guarded *b, const float *whole, size_t step, size_t panels)
 {
@@ -267,6 +298,7 @@ int main(void)
     printf("seed %u\n", seed);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_keep_their_bound),
+        cmocka_unit_test(gelu_is_applied_in_the_tile),
         cmocka_unit_test(bits_do_not_depend_on_cuts),
         cmocka_unit_test(every_source_packs_to_the_same_panels),
         cmocka_unit_test(the_best_gemm_of_this_machine_is_chosen),

@@ -142,6 +142,22 @@ static void softmax_keeps_its_bound(void **state)
         }
 }
 
+/* One number far above the others: what is not compared with it overflows. */
+static void the_largest_is_found_wherever_it_stands(void **state)
+{
+    (void)state;
+    enum { N = 131 };
+    level l;
+    for (uint32_t i = 0; next_level(&i, &l);)
+        for (size_t at = 0; at < N; at++) {
+            float x[N] = {0}, inverse;
+            x[at] = 1000;
+            l.table.softmax(&(sqzk_softmax_args){.m = 1, .n = N, .x = x, .ldx = N, .scale = 1, .inverse = &inverse});
+            for (size_t j = 0; j < N; j++)
+                if (x[j] * inverse != (j == at ? 1.0f : 0.0f)) fail_msg("softmax %s: %g at %zu with the largest at %zu", l.name, (double)(x[j] * inverse), j, at);
+        }
+}
+
 /* bf16 keeps 8 bits: an e is off by 2^-8 of itself at most, and so is their sum; what was rounded sums to 1. Zeros follow up to 64 bytes. */
 static void softmax_to_bf16_keeps_its_bound(void **state)
 {
@@ -308,6 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layer_norm_keeps_its_bound),
         cmocka_unit_test(softmax_keeps_its_bound),
+        cmocka_unit_test(the_largest_is_found_wherever_it_stands),
         cmocka_unit_test(softmax_to_bf16_keeps_its_bound),
         cmocka_unit_test(rows_are_scaled),
         cmocka_unit_test(activations_keep_their_bound),
