@@ -7,7 +7,7 @@
 BUILD is a build of ROOT with tests. A kernel is a .c file of src/kernel/gemm or src/kernel/norm that this machine's build
 has, with the headers of those folders that it includes (the row kernels: and of src/kernel/activation). Each change - an operator, a constant, an
 index, a bound, an intrinsic - is compiled as that file alone and linked with the kernel's test. The test must fail, crash or
-hang. What survives must match a line of tools/mutate_survivors.txt, `path | regular expression of "line before => line after" |
+hang. What survives must match a line of tools/mutate_survivors.txt, `regular expression of the path | regular expression of "line before => line after" |
 why no test can or need see it`. Exits 1 where something else survives. A kernel that this CPU cannot run is named and left out.
 """
 import argparse
@@ -59,6 +59,8 @@ def code_lines(text):
 
 
 def changed_number(text, pick):
+    if text.endswith("f") and "." in text and float(text[:-1]) == 0:
+        return "1.0f"
     if text.endswith("f") and "." in text:
         return pick.choice(("-" + text, repr(float(text[:-1]) * 1.01) + "f"))
     value = int(text.rstrip("u"), 0) + pick.choice((1, -1))
@@ -143,7 +145,7 @@ def check_kernel(kernel, options, explained):
             continue
         with open(os.path.join(options.root, path)) as file:
             old = file.read().split("\n")[number]
-        known = survived and any(path == p and r.search(f"{old.strip()} => {new.strip()}") for p, r, _ in explained)
+        known = survived and any(re.fullmatch(p, path) and r.search(f"{old.strip()} => {new.strip()}") for p, r, _ in explained)
         done[survived + (survived and not known)] += 1
         if survived and not known:
             print(f"survived: {kernel.path}: {path}:{number + 1}\n  - {old.strip()}\n  + {new.strip()}", flush=True)

@@ -289,6 +289,13 @@ static void strides_and_gathers_are_honoured(void **state)
         args.c = c[1];
         gemm->run(&args);
         assert_memory_equal(c[0], c[1], sizeof c[0]);
+        uint16_t halves[K * N];
+        for (size_t at = 0; at < K * N; at++) halves[at] = sqzi_to_bf16(turned[at]);
+        memset(o.panels.p, 0xA5, o.panels.bytes);
+        gemm->pack(&(sqzk_pack_args){.n = N, .k = K, .source = halves, .n_stride = 1, .k_stride = N, .type = SQZI_BF16}, o.panels.p);
+        memset(c[1], 0, sizeof c[1]);
+        gemm->run(&args);
+        assert_memory_equal(c[0], c[1], sizeof c[0]);
         release(&o);
         discard(&p);
     }

@@ -158,17 +158,18 @@ static void products_keep_their_bound(void **state)
     assert_true(ran > 0);
 }
 
-/* GELU with a bias and nothing else, which has a way of its own: 2^-22 max(1, |x|) for the function, whose slope is at most 1.13, of a sum within its bound. */
+/* GELU with a bias and nothing else, which has a way of its own, and with a residual: 2^-22 max(1, |x|) for the function, whose slope is at most 1.13, of a sum within its bound. */
 static void gelu_is_applied_in_the_tile(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = next_gemm(&i));)
-        for (size_t s = 0; s < N_SHAPES; s++) {
-            problem p = make(shapes[s]);
+        for (size_t at = 0; at < 2 * N_SHAPES; at++) {
+            problem p = make(shapes[at / 2]);
+            const float *residual = at % 2 ? p.residual.p : NULL;
             sqzt_guarded b = packed(gemm, &p), c = blank(p.s, p.s.n + 3, 0);
             sqzk_gemm_args args = args_of(&p, &b, c.p, p.s.n + 3);
-            args.epilogue = &(sqzk_epilogue){p.bias.p, NULL, 0, SQZK_GELU};
+            args.epilogue = &(sqzk_epilogue){p.bias.p, residual, p.ldr, SQZK_GELU};
             gemm->run(&args);
             assert_untouched(&args);
             for (size_t r = 0; r < p.s.m; r++)
@@ -179,8 +180,9 @@ static void gelu_is_applied_in_the_tile(void **state)
                         x += term;
                         size += fabs(term);
                     }
-                    const double wanted = 0.5 * x * (1 + erf(x * 0.70710678118654752440)), got = (double)args.c[r * args.ldc + j];
-                    if (!(fabs(got - wanted) <= 0x1p-22 * fmax(1, fabs(x)) + 1.13 * roundings(p.s.k) * size))
+                    const double added = residual ? (double)residual[r * p.ldr + j] : 0;
+                    const double wanted = 0.5 * x * (1 + erf(x * 0.70710678118654752440)) + added, got = (double)args.c[r * args.ldc + j];
+                    if (!(fabs(got - wanted) <= 0x1p-22 * fmax(1, fabs(x)) + 1.13 * roundings(p.s.k) * size + 0x1p-24 * fabs(wanted)))
                         fail_msg("%s, %zu x %zu x %zu: (%zu, %zu) is %.9g, %.9g expected", gemm->name, p.s.m, p.s.n, p.s.k, r, j, got, wanted);
                 }
             sqzt_guarded_close(&c);
@@ -243,7 +245,7 @@ static uint16_t stored(float x, sqzi_type type)
 }
 
 /* Pack w[n][k] = short_number from a source of this type and these strides; what lies between is all ones, a NaN in each type. */
-static sqzt_guarded pack_from(const sqzk_gemm *gemm, shape s, sqzi_type type, size_t n_stride, size_t k_stride)
+static sqzt_guarded pack_from(const sqzk_gemm *gemm, shape s, sqzi_type type, size_t n_stride, size_t k_stride, int before)
 {
     const size_t width = type == SQZI_F32 ? 4 : 2, count = (s.n - 1) * n_stride + (s.k - 1) * k_stride + 1;
     sqzt_guarded source = sqzt_guarded_open(count * width);
@@ -255,6 +257,7 @@ static sqzt_guarded pack_from(const sqzk_gemm *gemm, shape s, sqzi_type type, si
             memcpy((unsigned char *)source.p + (j * n_stride + k * k_stride) * width, type == SQZI_F32 ? (const void *)&x : &half, width);
         }
     sqzt_guarded b = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, s.k, s.n));
+    memset(b.p, before, b.bytes); /* every byte is to be written */
     gemm->pack(&(sqzk_pack_args){.n = s.n, .k = s.k, .source = source.p, .n_stride = n_stride, .k_stride = k_stride, .type = type}, b.p);
     sqzt_guarded_close(&source);
     return b;
@@ -268,15 +271,39 @@ static void every_source_packs_to_the_same_panels(void **state)
     for (uint32_t i = 0; (gemm = next_gemm(&i));)
         for (size_t at = 0; at < N_SHAPES; at++) {
             const shape s = shapes[at];
-            sqzt_guarded wanted = pack_from(gemm, s, SQZI_F32, s.k, 1);
+            sqzt_guarded wanted = pack_from(gemm, s, SQZI_F32, s.k, 1, 0x5A);
             const size_t strides[][2] = {{s.k, 1}, {s.k + 3, 1}, {1, s.n}, {1, s.n + 1}, {2, 2 * s.n + 1}, {2 * s.k + 1, 2}};
             for (size_t t = 0; t < 3; t++)
                 for (size_t c = 0; c < sizeof strides / sizeof *strides; c++) {
-                    sqzt_guarded got = pack_from(gemm, s, types[t], strides[c][0], strides[c][1]);
+                    sqzt_guarded got = pack_from(gemm, s, types[t], strides[c][0], strides[c][1], 0xA5);
                     if (memcmp(wanted.p, got.p, got.bytes) != 0) fail_msg("%s, n %zu, k %zu: type %d, strides %zu and %zu pack otherwise", gemm->name, s.n, s.k, (int)types[t], strides[c][0], strides[c][1]);
                     sqzt_guarded_close(&got);
                 }
             sqzt_guarded_close(&wanted);
+        }
+}
+
+/* Rows as they are and gathered out of longer ones, whose other numbers are NaN, into memory that ends at an unreadable page. */
+static void rows_are_prepared(void **state)
+{
+    (void)state;
+    enum { M = 3, K = 21, LDX = 2 * K + 1, LDO = K + 2 };
+    float x[M * LDX];
+    uint32_t gather[K];
+    for (uint32_t j = 0; j < K; j++) gather[j] = j * 4 % K * 2;
+    for (size_t at = 0; at < M * LDX; at++) x[at] = at % LDX % 2 || at % LDX == 2 * K ? NAN : (float)at;
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+        for (size_t gathered = 0; gathered < 2; gathered++) {
+            sqzt_guarded rows = sqzt_guarded_open(((M - 1) * LDO + K) * sizeof(float));
+            float *out = rows.p;
+            out[K] = canary;
+            const sqzk_prepare_args args = {.m = M, .k = K, .x = x, .ldx = LDX, .gather = gathered ? gather : NULL, .out = out, .ldo = LDO * sizeof(float)};
+            assert_true(gemm->prepare(&args));
+            for (size_t r = 0; r < M; r++)
+                for (size_t j = 0; j < K; j++) assert_memory_equal(&out[r * LDO + j], &x[r * LDX + (gathered ? gather[j] : j)], sizeof(float));
+            assert_memory_equal(&out[K], &canary, sizeof canary);
+            sqzt_guarded_close(&rows);
         }
 }
 
@@ -300,6 +327,7 @@ int main(void)
         cmocka_unit_test(products_keep_their_bound),
         cmocka_unit_test(gelu_is_applied_in_the_tile),
         cmocka_unit_test(bits_do_not_depend_on_cuts),
+        cmocka_unit_test(rows_are_prepared),
         cmocka_unit_test(every_source_packs_to_the_same_panels),
         cmocka_unit_test(the_best_gemm_of_this_machine_is_chosen),
     };

@@ -343,6 +343,12 @@ static void gelu_is_applied_in_the_tile(void **state)
         sqzk_gemm_args args = args_of(&p, &o, c, p.s.n);
         args.epilogue = &(sqzk_epilogue){p.bias, NULL, 0, SQZK_GELU};
         gemm->run(&args);
+        float *both = take(p.s.m * p.s.n, sizeof *both);
+        sqzk_gemm_args more = args_of(&p, &o, both, p.s.n);
+        more.epilogue = &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_GELU};
+        gemm->run(&more);
+        for (size_t at = 0; at < p.s.m * p.s.n; at++) assert_true(both[at] == c[at] + p.residual[at]);
+        free(both);
         for (size_t r = 0; r < p.s.m; r++)
             for (size_t j = 0; j < p.s.n; j++) {
                 const double x = (double)(product(&p, r, j) + p.bias[j]), wanted = 0.5 * x * (1 + erf(x * 0.70710678118654752440));
