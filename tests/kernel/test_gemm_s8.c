@@ -250,6 +250,27 @@ static void rows_are_exact(void **state)
         }
 }
 
+static void weights_of_any_stride_pack_alike(void **state)
+{
+    (void)state;
+    enum { N = 37, K = 71 };
+    const sqzk_gemm *gemm;
+    signed char w[N * K], turned[2 * N * K];
+    float scale[N];
+    sqzt_random random = sqzt_random_of(seed);
+    for (size_t at = 0; at < N * K; at++) turned[2 * (at % K * N + at / K)] = w[at] = (signed char)((int)sqzt_below(&random, 255) - 127);
+    for (size_t j = 0; j < N; j++) scale[j] = (float)sqzt_uniform(&random);
+    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+        const size_t bytes = sqzk_gemm_packed_bytes(gemm, K, N);
+        void *panels[2] = {take(bytes, 1), take(bytes, 1)};
+        memset(panels[1], 0xA5, bytes);
+        gemm->pack(&(sqzk_pack_args){.n = N, .k = K, .source = w, .n_stride = K, .k_stride = 1, .type = SQZI_S8, .scale = scale}, panels[0]);
+        gemm->pack(&(sqzk_pack_args){.n = N, .k = K, .source = turned, .n_stride = 2, .k_stride = 2 * N, .type = SQZI_S8, .scale = scale}, panels[1]);
+        assert_memory_equal(panels[0], panels[1], bytes);
+        for (int side = 0; side < 2; side++) free(panels[side]);
+    }
+}
+
 static void gathered_rows_are_rows_in_another_order(void **state)
 {
     (void)state;
@@ -369,6 +390,7 @@ int main(void)
         cmocka_unit_test(products_are_exact),
         cmocka_unit_test(products_are_exact_at_every_edge),
         cmocka_unit_test(the_best_gemm_of_this_machine_is_chosen),
+        cmocka_unit_test(weights_of_any_stride_pack_alike),
         cmocka_unit_test(gathered_rows_are_rows_in_another_order),
         cmocka_unit_test(a_row_that_is_not_finite_is_refused),
         cmocka_unit_test(bits_do_not_depend_on_cuts),

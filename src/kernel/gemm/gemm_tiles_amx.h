@@ -10,7 +10,7 @@
  * Instructions are written in assembly: the macros of gcc 12 do not tell the compiler which memory they read.
  */
 #include "base/cpu.h"
-#include "kernel/activation/vector_math.h"
+#include "kernel/gemm/tile_epilogue.h"
 
 #if !defined(__AMX_TILE__) && !defined(__AMXTILE__) /* gcc's name, clang's */
 #error "compile this file with AMX"
