@@ -143,8 +143,8 @@ static sqz_status build(sqzi_pickle_machine *m)
 static sqz_status remember(sqzi_pickle_machine *m, int64_t place)
 {
     if (place < 0 || place >= SQZI_PICKLE_MEMO || m->n_stack == 0) return sqzi_pickle_refuse(m, SQZ_ELIMIT, "remembers a value in a place that is not there");
+    while (m->n_memo <= (uint32_t)place) m->memo[m->n_memo++] = SQZI_PICKLE_NOTHING;
     m->memo[place] = m->stack[m->n_stack - 1];
-    if ((uint32_t)place >= m->n_memo) m->n_memo = (uint32_t)place + 1;
     return SQZ_OK;
 }
 
@@ -160,7 +160,7 @@ static sqz_status recall(sqzi_pickle_machine *m, size_t n)
     int64_t place = 0;
     const sqz_status status = read_number(m, n, false, &place);
     if (status != SQZ_OK) return status;
-    if (place < 0 || place >= SQZI_PICKLE_MEMO || m->memo[place] == SQZI_PICKLE_NOTHING) return sqzi_pickle_refuse(m, SQZ_EFORMAT, "recalls a value that it has not seen");
+    if (place < 0 || place >= (int64_t)m->n_memo || m->memo[place] == SQZI_PICKLE_NOTHING) return sqzi_pickle_refuse(m, SQZ_EFORMAT, "recalls a value that it has not seen");
     return sqzi_pickle_push(m, m->memo[place]);
 }
 
@@ -287,7 +287,6 @@ sqz_status sqzi_pickle_run(const sqz_allocator *allocator, const char *file, con
     m.stack = sqzi_allocate(allocator, SQZI_PICKLE_STACK * sizeof *m.stack);
     m.memo = sqzi_allocate(allocator, SQZI_PICKLE_MEMO * sizeof *m.memo);
     FAIL_IF(!m.nodes || !m.stack || !m.memo, SQZ_ENOMEM, 0, "no memory to read a pickle");
-    memset(m.memo, 0xFF, SQZI_PICKLE_MEMO * sizeof *m.memo);
     for (;;) {
         const unsigned char *opcode = NULL;
         TRY(read_bytes(&m, 1, &opcode));

@@ -141,8 +141,44 @@ FOLDERS = {
     "a vocabulary without [UNK]": (["vocab.txt", "no unknown token", "[UNK]"], lambda p: replace(p, "vocab.txt", "\n".join(w for w in lines(p) if w != "[UNK]") + "\n")),
     "a vocabulary with a NUL": (["vocab.txt", "NUL"], lambda p: replace(p, "vocab.txt", "\n".join(["[PAD]", "a\0b", *lines(p)[2:]]) + "\n")),
     "a piece numbered 2^60": ([str(HUGE)], lambda p: tokenizer(p, '{"[UNK]":%d}' % HUGE)),
+    "a part outside of the folder": (["index.json", "no file of this folder"], lambda p: split(p, lambda key, i: "../nli/model.safetensors")),
+    "a part that is missing": (["part-9.safetensors"], lambda p: split(p, lambda key, i: "part-9.safetensors")),
+    "a tensor in another part": (["the tensor", "is missing"], lambda p: (split(p), replace(p, "model.safetensors.index.json", '{"weight_map":{"nowhere":"part-0.safetensors"}}'))),
+    "an index of nothing": (["weight_map"], lambda p: (os.remove(p + "/model.safetensors"), replace(p, "model.safetensors.index.json", "{}"))),
+    "an index of 65,537 tensors": (["65537"], lambda p: split(p) or replace(p, "model.safetensors.index.json", json.dumps({"weight_map": {str(i): "part-0.safetensors" for i in range(65537)}}))),
+    "no weights": (["holds neither"], lambda p: os.remove(p + "/model.safetensors")),
     "a negative piece": (["-1"], lambda p: tokenizer(p, '{"[UNK]":-1}')),
 }
+
+
+def split(path, place=lambda key, i: f"part-{i % 3}.safetensors"):
+    """The weights in three files with an index."""
+    data = open(os.path.join(path, "model.safetensors"), "rb").read()
+    os.remove(os.path.join(path, "model.safetensors"))
+    n = struct.unpack("<Q", data[:8])[0]
+    parts, index = [({}, b"") for _ in range(3)], {}
+    for i, (key, t) in enumerate(json.loads(data[8 : 8 + n]).items()):
+        entries, block = parts[i % 3]
+        begin, end = t["data_offsets"]
+        entries[key] = {**t, "data_offsets": [len(block), len(block) + end - begin]}
+        parts[i % 3] = (entries, block + data[8 + n + begin : 8 + n + end])
+        index[key] = place(key, i)
+    for i, (entries, block) in enumerate(parts):
+        text = json.dumps(entries).encode()
+        replace(path, f"part-{i}.safetensors", struct.pack("<Q", len(text)) + text + block)
+    replace(path, "model.safetensors.index.json", json.dumps({"weight_map": index}))
+
+
+def check_parts(work):
+    outputs = [os.path.join(work, f"parts-{i}.gguf") for i in range(2)]
+    path = folder(work, "nli")
+    expect("whole", 0, [], "import", path, "-o", outputs[0])
+    split(path)
+    expect("in parts", 0, [], "import", path, "-o", outputs[1])
+    if open(outputs[0], "rb").read() != open(outputs[1], "rb").read():
+        fail("parts give another file than the whole")
+    shutil.copy(os.path.join(path, "part-0.safetensors"), os.path.join(path, "part-1.safetensors"))
+    expect("a tensor in two parts", 3, ["comes twice", "part-0.safetensors", "part-1.safetensors"], "import", path, "-o", outputs[0])
 
 
 def check_folders(work):
@@ -272,6 +308,7 @@ def main():
             subprocess.run([sys.executable, os.path.join(HERE, "make_folder.py"), os.path.join(work, name), kind], check=True)
             expect("import", 0, [], "import", os.path.join(work, name), "-o", os.path.join(work, name + ".gguf"))
         check_folders(work)
+        check_parts(work)
         check_models(work)
         check_memory("files", 64_000_000)
         check_records(work)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The texts of a Hugging Face folder from a stranger. An input is a row of files, each behind a line "=== NAME"; the first line "weights NAME" says whose
- * model.safetensors of tests/golden/models stands beside them. The program runs in the root of the source tree. */
+ * model.safetensors of tests/golden/models stands beside them, "part NAME" that it is called part.safetensors, for an index to name. The program runs in the root of the source tree. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,25 +43,24 @@ static void put_file(const uint8_t *name, const uint8_t *end_of_name, const uint
         if ((size_t)(end_of_name - name) == strlen(names[i]) + 1 && begins(name, end_of_name, names[i])) sqzt_fuzz_write(names[i], data, n);
 }
 
-static void put_weights(const uint8_t *name, const uint8_t *end)
+static void put_weights(const char *as, const uint8_t *name, const uint8_t *end)
 {
     char root[512], target[1024];
     const size_t n = (size_t)(end - name);
     const bool plain = n > 0 && n < 40 && !memchr(name, '/', n) && !memchr(name, '\0', n) && getcwd(root, sizeof root);
-    sqzt_fuzz_remove("model.safetensors");
     snprintf(target, sizeof target, "%s/tests/golden/models/%.*s/model.safetensors", root, plain ? (int)n : 0, plain ? (const char *)name : "");
-    if (plain && symlink(target, sqzt_fuzz_path("model.safetensors")) != 0) sqzt_fuzz_breach("cannot make a link");
+    if (plain && symlink(target, sqzt_fuzz_path(as)) != 0) sqzt_fuzz_breach("cannot make a link");
 }
 
 static void lay_out(const uint8_t *data, size_t n)
 {
     const uint8_t *at = data, *end = data + n;
     for (size_t i = 0; i < N_NAMES; i++) sqzt_fuzz_remove(names[i]);
-    const uint8_t *line = end_of_line(at, end);
-    if (begins(at, end, "weights ")) {
-        put_weights(at + 8, line > at && line[-1] == '\n' ? line - 1 : line);
-        at = line;
-    }
+    const uint8_t *line = end_of_line(at, end), *end_of_name = line > at && line[-1] == '\n' ? line - 1 : line;
+    sqzt_fuzz_remove("model.safetensors");
+    sqzt_fuzz_remove("part.safetensors");
+    if (begins(at, end, "weights ")) put_weights("model.safetensors", at + 8, end_of_name);
+    if (begins(at, end, "part ")) put_weights("part.safetensors", at + 5, end_of_name);
     while (at < end) {
         if (!begins(at, end, "=== ")) {
             at = end_of_line(at, end);

@@ -69,8 +69,8 @@ def write_archives():
 
 
 def write_folders():
-    def blob(weights, files):
-        return f"weights {weights}\n" + "".join(f"=== {name}\n{text if text.endswith(chr(10)) else text + chr(10)}" for name, text in files.items())
+    def blob(weights, files, how="weights"):
+        return f"{how} {weights}\n" + "".join(f"=== {name}\n{text if text.endswith(chr(10)) else text + chr(10)}" for name, text in files.items())
 
     def texts(name):
         folder = os.path.join(GOLDEN, name)
@@ -102,9 +102,9 @@ def write_folders():
     put("json_folder", "bert-processing", blob("bert-sequence", {"config.json": json.dumps(config), "tokenizer.json": json.dumps(tokenizer)}))
     files = texts("bert-sequence")
     files["tokenizer_config.json"] = '{"do_lower_case": false, "strip_accents": true, "tokenize_chinese_chars": false, "unk_token": "[UNK]", "model_max_length": 30}'
-    files["model.safetensors.index.json"] = '{"metadata": {}, "weight_map": {"bert.pooler.dense.bias": "model.safetensors"}}'
+    files["model.safetensors.index.json"] = '{"metadata": {}, "weight_map": {"bert.pooler.dense.bias": "part.safetensors", "classifier.bias": "part.safetensors"}}'
     put("json_folder", "vocabulary-lines", blob("bert-sequence", files))
-    put("json_folder", "index-alone", blob("nobody", files))
+    put("json_folder", "index", blob("bert-sequence", files, "part"))
 
 
 def write_tokenizers():
