@@ -14,6 +14,7 @@ enum { FIELD_START, PLAIN, QUOTED, QUOTE_SEEN }; /* csv */
 /* The newline that ends the record, scanning on from where the last look stopped. */
 static char *find_end(cli_source *source)
 {
+    if (!source->data) return NULL;
     char *at = source->data + source->scanned, *end = source->data + source->end;
     if (!source->csv) return source->scanned < source->end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
     for (; at < end; at++) {

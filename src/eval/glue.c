@@ -154,6 +154,7 @@ static void read_header(sqz_glue *glue, const sqzi_span *columns, int n)
 static sqz_status read_lines(sqz_glue *glue, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
+    if (!glue->map.data) return SQZ_OK;
     const char *data = (const char *)glue->map.data, *end = data + glue->map.bytes, *line = data;
     bool header = glue->columns.header;
     if (glue->map.bytes >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0) line += 3;
@@ -172,8 +173,9 @@ fail:
 
 static size_t count_lines(const sqzi_file_map *map)
 {
-    const char *at = (const char *)map->data, *end = at + map->bytes;
     size_t n = 1;
+    if (!map->data) return n;
+    const char *at = (const char *)map->data, *end = at + map->bytes;
     for (; at < end && (at = memchr(at, '\n', (size_t)(end - at))); at++) n++;
     return n;
 }

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file_map.h"
+#include "base/memory.h"
 
 enum { MAX_JSON = 256 << 20 };
 
@@ -47,18 +48,26 @@ static uint64_t values_bytes(const char *text, size_t n)
     return bytes;
 }
 
+/* jansson 2.14 drops a character, or calls it a wrong token, where its lexer finds no memory. So all that it may take is asked for and given back first. */
+static sqz_status check_memory(const sqzi_json_text *text, uint64_t bytes, sqz_error *error)
+{
+    void *probe = bytes > SIZE_MAX ? NULL : sqzi_allocate(&sqzi_default_allocator, (size_t)bytes);
+    if (!probe) return sqzi_fail(error, SQZ_ENOMEM, 0, "%s: no memory for its JSON", text->name);
+    sqzi_release(&sqzi_default_allocator, probe, (size_t)bytes);
+    return SQZ_OK;
+}
+
 /* 4 of the 16 times are for the strings: their own bytes, and three times the longest while it is read. */
 static sqz_status check_size(const sqzi_json_text *text, uint64_t *spare, sqz_error *error)
 {
-    enum { FACTOR = 12 };
+    enum { FACTOR = 12, STRINGS = 4 };
     if (text->bytes > MAX_JSON) return sqzi_fail(error, SQZ_ELIMIT, 0, "%s: %zu bytes of JSON, at most %d are read", text->name, text->bytes, MAX_JSON);
-    const uint64_t needed = values_bytes(text->data, text->bytes), given = FACTOR * (uint64_t)text->file_bytes;
-    if (needed <= given) return SQZ_OK;
-    if (needed - given > *spare)
+    const uint64_t needed = values_bytes(text->data, text->bytes), given = FACTOR * (uint64_t)text->file_bytes, over = needed > given ? needed - given : 0;
+    if (over > *spare)
         return sqzi_fail(error, SQZ_ELIMIT, 0, "%s: its %zu bytes of JSON hold so many values that they would take some %llu MB: no file of a model is like that", text->name, text->bytes,
                          (unsigned long long)(needed / 1000000));
-    *spare -= needed - given;
-    return SQZ_OK;
+    *spare -= over;
+    return check_memory(text, needed + STRINGS * (uint64_t)text->bytes, error);
 }
 
 sqz_status sqzi_json_parse(sqzi_json_text text, uint64_t *spare, json_t **out, sqz_error *error)

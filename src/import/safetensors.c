@@ -132,9 +132,10 @@ static int by_name(const void *a, const void *b)
 /* For sqzi_source_find; and no name may come twice, in one file or in two. */
 static sqz_status sort_by_name(sqzi_source *source, sqz_error *error)
 {
-    sqzi_source_tensor *tensors = sqzi_source_at(source, 0);
     const uint32_t n = sqzi_source_n(source);
-    if (n > 1) qsort(tensors, n, sizeof *tensors, by_name);
+    if (n == 0) return SQZ_OK;
+    sqzi_source_tensor *tensors = sqzi_source_at(source, 0);
+    qsort(tensors, n, sizeof *tensors, by_name);
     for (uint32_t i = 1; i < n; i++)
         if (strcmp(tensors[i - 1].name, tensors[i].name) == 0) return sqzi_fail(error, SQZ_EFORMAT, 0, "%s: tensor '%s' comes twice, here or in %s", tensors[i].file, tensors[i].name, tensors[i - 1].file);
     return SQZ_OK;

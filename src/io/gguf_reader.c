@@ -302,7 +302,7 @@ static uint32_t slots_for(uint32_t n)
 sqz_status sqzi_gguf_open(const sqz_allocator *allocator, const char *name, const void *data, size_t bytes, sqzi_gguf **out, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    const unsigned char *begin = data;
+    const unsigned char *begin = data ? data : (const unsigned char *)""; /* of an empty file; no offset may be added to NULL */
     cursor c = {name, begin, begin, begin + (bytes < MAX_HEADER_BYTES ? bytes : MAX_HEADER_BYTES), bytes};
     sqzi_gguf *gguf = sqzi_allocate_zeroed(allocator, 1, sizeof *gguf);
     FAIL_IF(!gguf, SQZ_ENOMEM, 0, "%s: no memory to read it", name);

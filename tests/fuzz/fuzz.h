@@ -28,7 +28,7 @@ typedef struct sqzt_token {
 } sqzt_token;
 #define SQZT_TOKEN(text) {text, sizeof text - 1}
 
-/* Where mutations go, 15 of 16.
+/* Where mutations go, 31 of 32.
  *
  *   structure  fill `ranges` with the parts that are header, metadata, pickle or JSON; returns how many. NULL: the whole input
  *   resize     `delta` bytes were put in (or, negative, taken out) at `at`: mend the lengths that the format keeps. NULL: it keeps none
@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 enum { SQZT_INPUT_BYTES = 1 << 18 };
 
 /* One to four changes of data [n], which has room for SQZT_INPUT_BYTES; `other` is another seed, to take pieces from. Returns the new length.
- * *structural tells whether all of them were aimed at the format's structure, which is 15 times of 16. */
+ * *structural tells whether all of them were aimed at the format's structure, which is 31 times of 32. */
 size_t sqzt_mutate(sqzt_random *random, const sqzt_fuzz_format *format, uint8_t *data, size_t n, const uint8_t *other, size_t n_other, bool *structural);
 
 /* ---- fuzz_sandbox.c ---- */

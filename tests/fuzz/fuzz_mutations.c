@@ -5,7 +5,7 @@
 
 #include "fuzz/fuzz.h"
 
-enum { MOST_CHANGES = 4, ANYWHERE = 16, DEEP = 3000 }; /* one input of 16 is changed anywhere, the others in their structure */
+enum { MOST_CHANGES = 4, ANYWHERE = 32, DEEP = 3000 }; /* one input of 32 is changed anywhere, the others in their structure */
 
 typedef struct input {
     sqzt_random *random;
