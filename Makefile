@@ -5,7 +5,8 @@
 #   make demo              installs what is missing, builds, gets a real model and searches a text file by meaning
 #   make check             installs what is missing, builds with the tests, runs them
 #   make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer, and the threads under ThreadSanitizer
-#   make check-long        what takes too long for every change: 100,000 mutations of hostile input under sanitizers
+#   make check-long        what takes too long for every change: 100,000 mutations of hostile input under sanitizers, and check-cross
+#   make check-cross       kernels and golden models on AArch64 (qemu) and as WebAssembly (Node); part of check-long
 #   make check-clang       the tests built by clang
 #   make bench-peers PEERS=VENV   other engines on the same inputs (bench/peers/README.md says what VENV holds)
 #   make bench             every gemm of this machine at the shapes of the models, as a share of the machine's peak
@@ -41,13 +42,29 @@ check-sanitize: dependencies
 	@cmake --build $(BUILD)/tsan -j $(JOBS) --target test_threads test_invariance
 	@ctest --test-dir $(BUILD)/tsan --output-on-failure -R 'test_threads|test_invariance'
 
-check-long: dependencies
+check-long: dependencies check-cross
 	@cmake -S . -B $(BUILD)/asan -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSQZ_SANITIZE=address,undefined
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@ctest --test-dir $(BUILD)/asan --output-on-failure -C Long -R '_long/'
 	@cmake -S . -B $(BUILD)/check -DSQZ_TESTS=ON -DSQZ_WERROR=ON $(CMAKE_FLAGS)
 	@cmake --build $(BUILD)/check -j $(JOBS)
 	@nice -n 19 python3 -B tools/mutate.py . $(BUILD)/check
+
+CROSS_PACKAGES = gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libjansson-dev:arm64 zlib1g-dev:arm64 libcmocka-dev:arm64 \
+  clang-14 llvm-14 lld-14 wasi-libc libclang-rt-14-dev-wasm32 binaryen nodejs
+check-cross:
+	@tools/install_dependencies.sh $(CROSS_PACKAGES)
+	@cmake -S . -B $(BUILD)/check -DSQZ_TESTS=ON -DSQZ_WERROR=ON $(CMAKE_FLAGS)
+	@cmake --build $(BUILD)/check -j $(JOBS) --target squeezebert_program
+	@cmake --preset aarch64-static -B $(BUILD)/aarch64-static
+	@cmake --build $(BUILD)/aarch64-static -j $(JOBS)
+	@ctest --test-dir $(BUILD)/aarch64-static --output-on-failure -R '^(kernel|golden)/'
+	@for cpu in cortex-a53 cortex-a76; do for test in f32 bf16 s8; do \
+	  echo "$$cpu: test_gemm_$$test"; qemu-aarch64 -cpu $$cpu $(BUILD)/aarch64-static/tests/test_gemm_$$test >$(BUILD)/cross.log 2>&1 || { cat $(BUILD)/cross.log; exit 1; }; done; done
+	@cmake --preset wasm -B $(BUILD)/wasm -DSQZ_HOST_PROGRAM=$(abspath $(BUILD))/check/squeezebert
+	@cmake --build $(BUILD)/wasm -j $(JOBS)
+	@ctest --test-dir $(BUILD)/wasm --output-on-failure
+	@bytes=$$(wc -c <$(BUILD)/wasm/squeezebert.wasm); echo "squeezebert.wasm: $$bytes bytes, 400000 allowed"; test $$bytes -le 400000
 
 check-clang: dependencies
 	@cmake -S . -B $(BUILD)/clang -DSQZ_TESTS=ON -DSQZ_WERROR=ON -DCMAKE_C_COMPILER=clang
@@ -70,4 +87,4 @@ install: all
 clean:
 	@rm -rf $(BUILD)
 
-.PHONY: all configure dependencies demo check check-sanitize check-long check-clang bench bench-peers install clean
+.PHONY: all configure dependencies demo check check-sanitize check-long check-cross check-clang bench bench-peers install clean

@@ -16,7 +16,13 @@ if(SQZ_FUZZ)
   target_link_options(sqz_flags INTERFACE -fsanitize=address,undefined)
 endif()
 target_include_directories(sqz_flags INTERFACE ${PROJECT_SOURCE_DIR}/include)
-find_package(Threads REQUIRED)
+if(CMAKE_SYSTEM_NAME STREQUAL "WASI")
+  add_library(Threads::Threads INTERFACE IMPORTED) # none: src/base/threads_none.c
+  target_compile_definitions(sqz_flags INTERFACE _WASI_EMULATED_GETPID)
+  target_link_libraries(sqz_flags INTERFACE wasi-emulated-getpid)
+else()
+  find_package(Threads REQUIRED)
+endif()
 
 # One instruction set a file: the suffix of its name gives its flags.
 set(SQZ_ISA_avx2 "-mavx2 -mfma -mf16c")

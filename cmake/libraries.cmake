@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # Archives by layer, and the two shared libraries made of them. A new .c file in a layer's folder is found by itself.
+# Without maps of files and threads, other files take the place of two.
+if(CMAKE_SYSTEM_NAME STREQUAL "WASI")
+  set(SQZ_OTHER_SYSTEM "/base/(file_map|threads)\\.c$")
+else()
+  set(SQZ_OTHER_SYSTEM "/base/(file_map_read|threads_none)\\.c$")
+endif()
+
 function(sqz_archive name)
   set(files)
   foreach(folder ${ARGN})
     file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*.c)
     list(APPEND files ${found})
   endforeach()
+  list(FILTER files EXCLUDE REGEX ${SQZ_OTHER_SYSTEM})
   sqz_select_isa(files)
   add_library(${name} STATIC ${files} ${PROJECT_SOURCE_DIR}/cmake/empty.c) # a layer may be empty
   target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:sqz_flags>) # not part of the installed package
@@ -17,14 +25,24 @@ sqz_archive(squeezebert_static base kernel text io nn model task)
 set_target_properties(squeezebert_static PROPERTIES OUTPUT_NAME squeezebert)
 target_link_libraries(squeezebert_static PUBLIC Threads::Threads m)
 
-add_library(squeezebert SHARED ${PROJECT_SOURCE_DIR}/cmake/empty.c)
-target_link_libraries(squeezebert PRIVATE sqz_flags -Wl,--whole-archive squeezebert_static -Wl,--no-whole-archive -Wl,--gc-sections PUBLIC Threads::Threads m)
-set_target_properties(squeezebert PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+if(CMAKE_SYSTEM_NAME STREQUAL "WASI" OR SQZ_STATIC)
+  set(SQZ_SHARED OFF)
+else()
+  set(SQZ_SHARED ON)
+  add_library(squeezebert SHARED ${PROJECT_SOURCE_DIR}/cmake/empty.c)
+  target_link_libraries(squeezebert PRIVATE sqz_flags -Wl,--whole-archive squeezebert_static -Wl,--no-whole-archive -Wl,--gc-sections PUBLIC Threads::Threads m)
+  set_target_properties(squeezebert PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+endif()
 
 if(SQZ_FULL)
   find_package(PkgConfig REQUIRED)
+  set(suffixes ${CMAKE_FIND_LIBRARY_SUFFIXES})
+  if(SQZ_STATIC)
+    set(CMAKE_FIND_LIBRARY_SUFFIXES .a)
+  endif()
   pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
   find_package(ZLIB REQUIRED)
+  set(CMAKE_FIND_LIBRARY_SUFFIXES ${suffixes})
   sqz_archive(squeezebert_import_static import)
   set_target_properties(squeezebert_import_static PROPERTIES OUTPUT_NAME squeezebert-import)
   target_link_libraries(squeezebert_import_static PUBLIC squeezebert_static PkgConfig::JANSSON ZLIB::ZLIB)
@@ -32,8 +50,10 @@ if(SQZ_FULL)
   set_target_properties(squeezebert_train_static PROPERTIES OUTPUT_NAME squeezebert-train)
   target_link_libraries(squeezebert_train_static PUBLIC squeezebert_static PkgConfig::JANSSON)
 
-  add_library(squeezebert_full SHARED ${PROJECT_SOURCE_DIR}/cmake/empty.c)
-  set_target_properties(squeezebert_full PROPERTIES OUTPUT_NAME squeezebert-full VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
-  target_link_libraries(squeezebert_full PRIVATE sqz_flags -Wl,--whole-archive squeezebert_static squeezebert_import_static squeezebert_train_static -Wl,--no-whole-archive
-    -Wl,--gc-sections PUBLIC Threads::Threads m PRIVATE PkgConfig::JANSSON ZLIB::ZLIB)
+  if(SQZ_SHARED)
+    add_library(squeezebert_full SHARED ${PROJECT_SOURCE_DIR}/cmake/empty.c)
+    set_target_properties(squeezebert_full PROPERTIES OUTPUT_NAME squeezebert-full VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+    target_link_libraries(squeezebert_full PRIVATE sqz_flags -Wl,--whole-archive squeezebert_static squeezebert_import_static squeezebert_train_static -Wl,--no-whole-archive
+      -Wl,--gc-sections PUBLIC Threads::Threads m PRIVATE PkgConfig::JANSSON ZLIB::ZLIB)
+  endif()
 endif()

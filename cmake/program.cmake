@@ -6,6 +6,9 @@ if(SQZ_CLI)
   set_target_properties(squeezebert_program PROPERTIES OUTPUT_NAME squeezebert)
   target_compile_definitions(squeezebert_program PRIVATE SQZ_PROGRAM_VERSION="${PROJECT_VERSION}")
   target_link_libraries(squeezebert_program PRIVATE sqz_flags squeezebert_train_static squeezebert_import_static squeezebert_static PkgConfig::JANSSON)
+  if(SQZ_STATIC)
+    target_link_options(squeezebert_program PRIVATE -static)
+  endif()
   # The man page is what the program's own tables say; a cross build cannot ask the program and goes without.
   if(NOT CMAKE_CROSSCOMPILING)
     add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/squeezebert.1 COMMAND sh -c "'$<TARGET_FILE:squeezebert_program>' help --man > squeezebert.1"

@@ -25,5 +25,7 @@ void sqzk_row_kernels_init(sqzk_table *table, uint32_t features)
     USE(avx512);
 #elif !defined(SQZI_DOUBLE) && defined(__aarch64__)
     if (features & SQZI_CPU_NEON) USE(neon);
+#elif !defined(SQZI_DOUBLE) && defined(__wasm__)
+    if (features & SQZI_CPU_SIMD128) USE(simd128);
 #endif
 }

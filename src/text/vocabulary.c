@@ -54,9 +54,9 @@ sqz_status sqzi_vocabulary_open(const sqz_allocator *allocator, const sqzi_span 
     FAIL_IF(bytes >= UINT32_C(1) << 31 || n > 1 << 24, SQZ_ELIMIT, 0, "a vocabulary of %u pieces in %llu bytes: at most 2^24 in 2^31 are allowed", n, (unsigned long long)bytes);
     vocabulary->bytes = sqzi_allocate(allocator, vocabulary->n_bytes);
     vocabulary->starts = sqzi_allocate(allocator, (n + (size_t)1) * sizeof *vocabulary->starts);
-    vocabulary->slots = sqzi_allocate(allocator, slots * sizeof *vocabulary->slots);
+    vocabulary->slots = sqzi_allocate(allocator, (size_t)slots * sizeof *vocabulary->slots);
     FAIL_IF(!vocabulary->bytes || !vocabulary->starts || !vocabulary->slots, SQZ_ENOMEM, 0, "no memory for a vocabulary of %u pieces", n);
-    memset(vocabulary->slots, 0xFF, slots * sizeof *vocabulary->slots);
+    memset(vocabulary->slots, 0xFF, (size_t)slots * sizeof *vocabulary->slots);
     copy_pieces(vocabulary, pieces, prefix);
     for (uint32_t i = 0; i < n; i++) {
         if (pieces[i].n == 0) continue;

@@ -3,7 +3,6 @@
 /* Hidden states and logits against Transformers in float64: every folder of tests/golden/models is imported and run at every level this CPU has. The
  * expected numbers and their tolerances are made, and derived, by tests/reference/make_golden.py. */
 #include <math.h>
-#include <squeezebert/import.h>
 #include <squeezebert/session.h>
 #include <squeezebert/squeeze.h>
 #include <stdio.h>
@@ -11,9 +10,49 @@
 
 #include "support/test.h"
 
+static const char *const quantized_types[] = {"s8", "bf16"};
+
+#ifdef SQZ_GOLDEN_FILES /* a build without import: the folder of the files that another has imported and quantised */
+static void model_file(sqz_context *context, const char *name, char path[256])
+{
+    (void)context;
+    snprintf(path, 256, "%s/%s.gguf", SQZ_GOLDEN_FILES, name);
+}
+static void quantized_file(sqz_context *context, const char *name, const char *from, sqz_quantize_type type, char path[256])
+{
+    (void)context;
+    (void)from;
+    snprintf(path, 256, "%s/%s.%s.gguf", SQZ_GOLDEN_FILES, name, quantized_types[type]);
+}
+static void discard_file(const char *path) { (void)path; }
+#else
+#include <squeezebert/import.h>
+static void model_file(sqz_context *context, const char *name, char path[256])
+{
+    char folder[256];
+    sqz_error error = {0};
+    snprintf(path, 256, "/tmp/sqz-golden-XXXXXX");
+    assert_true(mkstemp(path) >= 0);
+    snprintf(folder, sizeof folder, "tests/golden/models/%s", name);
+    sqzt_assert_ok(sqz_import(context, folder, path, NULL, &error), &error);
+}
+static void quantized_file(sqz_context *context, const char *name, const char *from, sqz_quantize_type type, char path[256])
+{
+    char left[300];
+    sqz_error error = {0};
+    (void)name;
+    snprintf(path, 256, "/tmp/sqz-golden-XXXXXX");
+    assert_true(mkstemp(path) >= 0);
+    sqzt_assert_ok(sqz_quantize(context, from, path, &(sqz_quantize_options){.type = type}, &error), &error);
+    snprintf(left, sizeof left, "%s.unverified", path);
+    assert_true(remove(left) != 0); /* the file of the first pass is gone */
+}
+static void discard_file(const char *path) { remove(path); }
+#endif
+
 static const char *const names[] = {"squeezebert-sequence", "squeezebert-masked", "squeezebert-token", "bert-sequence", "bert-question", "bert-choice", "bert-masked",
                                     "distilbert-sequence", "distilbert-masked", "electra-sequence", "electra-masked", "electra-token"};
-static const char *const levels[] = {"portable", "avx2", "avx512", "neon", ""};
+static const char *const levels[] = {"portable", "avx2", "avx512", "neon", "simd128", ""};
 
 enum { MAX_BYTES = 1 << 16 };
 
@@ -115,23 +154,20 @@ static void transformers_in_float64_agrees(void **state)
     golden *g = malloc(sizeof *g);
     assert_non_null(g);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char folder[256], path[] = "/tmp/sqz-golden-XXXXXX";
-        const int file = mkstemp(path);
-        assert_true(file >= 0);
-        snprintf(folder, sizeof folder, "tests/golden/models/%s", names[i]);
+        char path[256];
         read_golden(names[i], g);
         for (size_t j = 0; j < sizeof levels / sizeof *levels; j++) {
             sqz_error error = {0};
             sqz_context *context = NULL;
             sqz_model *model = NULL;
             sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1, .cpu = levels[j]}, &context, &error), &error);
-            if (j == 0) sqzt_assert_ok(sqz_import(context, folder, path, NULL, &error), &error);
+            if (j == 0) model_file(context, names[i], path);
             sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
             compare(names[i], levels[j], model, g, NULL);
             sqz_model_close(model);
             sqz_context_close(context);
         }
-        remove(path);
+        discard_file(path);
     }
     free(g);
 }
@@ -157,14 +193,13 @@ static uint32_t deepest_product(const sqz_model *model)
 
 static void check_quantized(const char *name, const char *path, sqz_quantize_type type, const golden *g)
 {
-    static const char *const types[] = {"s8", "bf16"};
     for (size_t j = 0; j < sizeof levels / sizeof *levels; j++) {
         sqz_error error = {0};
         sqz_context *context;
         sqz_model *model;
         sqz_verification verification;
         char label[64];
-        snprintf(label, sizeof label, "%s %s", levels[j], types[type]);
+        snprintf(label, sizeof label, "%s %s", levels[j], quantized_types[type]);
         sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1, .cpu = levels[j]}, &context, &error), &error);
         sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
         const double most = allowed(type, sqz_model_get_info(model), deepest_product(model));
@@ -182,23 +217,19 @@ static void quantized_models_stay_close_and_verify(void **state)
     golden *g = malloc(sizeof *g);
     assert_non_null(g);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char folder[256], path[] = "/tmp/sqz-golden-XXXXXX", quantized[] = "/tmp/sqz-golden-XXXXXX";
-        assert_true(mkstemp(path) >= 0 && mkstemp(quantized) >= 0);
-        snprintf(folder, sizeof folder, "tests/golden/models/%s", names[i]);
+        char path[256], quantized[256];
         read_golden(names[i], g);
         sqz_error error = {0};
         sqz_context *context;
         sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
-        sqzt_assert_ok(sqz_import(context, folder, path, NULL, &error), &error);
+        model_file(context, names[i], path);
         for (int type = SQZ_QUANTIZE_S8; type <= SQZ_QUANTIZE_BF16; type++) {
-            sqzt_assert_ok(sqz_quantize(context, path, quantized, &(sqz_quantize_options){.type = (sqz_quantize_type)type}, &error), &error);
-            snprintf(folder, sizeof folder, "%s.unverified", quantized);
-            assert_true(remove(folder) != 0); /* the file of the first pass is gone */
+            quantized_file(context, names[i], path, (sqz_quantize_type)type, quantized);
             check_quantized(names[i], quantized, (sqz_quantize_type)type, g);
+            discard_file(quantized);
         }
         sqz_context_close(context);
-        remove(path);
-        remove(quantized);
+        discard_file(path);
     }
     free(g);
 }

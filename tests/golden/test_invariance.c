@@ -152,7 +152,12 @@ static void quantize(const char *path, const char *out, sqz_quantize_type type)
 static void test_bits(void **state)
 {
     (void)state;
-    static const char *const levels[] = {"portable", "avx2", "avx512", "neon", "-avxvnni", ""}, *const ends[] = {"portable", ""};
+#ifdef __aarch64__
+    static const char *const levels[] = {"portable", "neon", "dotprod", "i8mm", ""};
+#else
+    static const char *const levels[] = {"portable", "avx2", "avx512", "-avxvnni", ""};
+#endif
+    static const char *const ends[] = {"portable", ""};
     const char *path = sqzt_temporary("model.gguf"), *quantized = sqzt_temporary("quantized.gguf");
     for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++) {
         sqzt_tiny_write(&form->tiny, path);

@@ -328,7 +328,7 @@ static void bits_do_not_depend_on_cuts(void **state)
         gemm->run(&args);
         sqzt_random random = sqzt_random_of(seed);
         for (size_t row = 0, rows; row < p.s.m; row += rows) {
-            rows = 1 + sqzt_below(&random, 37);
+            rows = 1 + (size_t)sqzt_below(&random, 37);
             if (rows > p.s.m - row) rows = p.s.m - row;
             for (size_t column = 0; column < p.s.n; column += gemm->nr) {
                 const size_t n = p.s.n - column < gemm->nr ? p.s.n - column : gemm->nr;

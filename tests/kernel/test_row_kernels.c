@@ -33,6 +33,8 @@ static bool next_level(uint32_t *i, level *l)
         {.name = "avx512", .features = SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512},
 #elif defined(__aarch64__)
         {.name = "neon", .features = SQZI_CPU_NEON},
+#elif defined(__wasm__)
+        {.name = "simd128", .features = SQZI_CPU_SIMD128},
 #endif
     };
     while (*i < sizeof all / sizeof *all) {

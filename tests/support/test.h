@@ -3,12 +3,16 @@
 #ifndef SQZT_TEST_H
 #define SQZT_TEST_H
 
+#ifdef __wasi__
+#include "support/plain_cmocka.h"
+#else
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+#endif
 #include <squeezebert/status.h>
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #include "kernel/gemm/gemm_list.h"
 
 extern const sqzk_gemm sqzk_gemm_bf16_portable, sqzk_gemm_bf16_avx2, sqzk_gemm_bf16_avx512, sqzk_gemm_bf16_avx512bf16, sqzk_gemm_bf16_amx,
-    sqzk_gemm_bf16_neon, sqzk_gemm_bf16_armbf16;
+    sqzk_gemm_bf16_neon, sqzk_gemm_bf16_armbf16, sqzk_gemm_bf16_simd128;
 
 const sqzk_gemm *const sqzk_gemm_bf16_list[] = {
     &sqzk_gemm_bf16_portable,
@@ -15,6 +15,8 @@ const sqzk_gemm *const sqzk_gemm_bf16_list[] = {
 #elif !defined(SQZI_DOUBLE) && defined(__aarch64__)
     &sqzk_gemm_bf16_neon,
     &sqzk_gemm_bf16_armbf16,
+#elif !defined(SQZI_DOUBLE) && defined(__wasm__)
+    &sqzk_gemm_bf16_simd128,
 #endif
     NULL,
 };

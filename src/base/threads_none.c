@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pool where there are no threads (WebAssembly): every job is run by its caller, a team of one. Takes the place of threads.c. */
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/threads.h"
+
+struct sqzi_pool {
+    sqz_allocator allocator;
+};
+
+sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sqzi_pool **out, sqz_error *error)
+{
+    (void)n_threads;
+    sqzi_pool *pool = sqzi_allocate_zeroed(allocator, 1, sizeof *pool);
+    if (!pool) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the thread pool");
+    pool->allocator = *allocator;
+    *out = pool;
+    return SQZ_OK;
+}
+
+void sqzi_pool_close(sqzi_pool *pool)
+{
+    if (!pool) return;
+    const sqz_allocator allocator = pool->allocator;
+    sqzi_release(&allocator, pool, sizeof *pool);
+}
+
+uint32_t sqzi_pool_threads(const sqzi_pool *pool)
+{
+    (void)pool;
+    return 1;
+}
+
+void sqzi_pool_run(sqzi_pool *pool, uint32_t max_members, sqzi_job *job, void *argument)
+{
+    (void)pool;
+    (void)max_members;
+    const sqzi_team alone = {0, 1, NULL};
+    job(argument, &alone);
+}
+
+void sqzi_team_barrier(const sqzi_team *team)
+{
+    (void)team;
+}
+
+void sqzi_team_share(const sqzi_team *team, size_t n, size_t grain, size_t *begin, size_t *end)
+{
+    (void)team;
+    (void)grain;
+    *begin = 0;
+    *end = n;
+}
+
+uint32_t sqz_cpu_count(void)
+{
+    return 1;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bf16 gemm, SIMD128: pairs widened to floats in the tile; products of bf16 are exact, so multiply and add give the bits of a fused one. */
+#include "kernel/vector_simd128.h"
+#include "kernel/gemm/bf16_vector_simd128.h"
+
+#define TILE_VECTORS 2
+#define GEMM_NAME sqzk_gemm_bf16_simd128
+#define GEMM_TEXT "gemm_bf16_6x8_simd128"
+#define GEMM_LEVEL "simd128"
+#define GEMM_FEATURE SQZI_CPU_SIMD128
+
+#include "kernel/gemm/gemm_bf16_template.h"

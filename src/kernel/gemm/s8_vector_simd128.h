@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The integer operations of the s8 gemm's template, in SIMD128: 4 s32. Included after vector_simd128.h. */
+#ifndef SQZK_S8_VECTOR_H
+#define SQZK_S8_VECTOR_H
+
+#include <string.h>
+
+typedef v128_t ivec;
+
+static inline ivec i_zero(void) { return wasm_i32x4_splat(0); }
+static inline ivec i_load(const int32_t *p) { return wasm_v128_load(p); }
+static inline vec i_to_float(ivec a) { return wasm_f32x4_convert_i32x4(a); }
+static inline ivec i_max_magnitude(ivec largest, const float *x)
+{
+    return wasm_u32x4_max(largest, wasm_v128_and(wasm_v128_load(x), wasm_i32x4_splat(0x7FFFFFFF)));
+}
+static inline uint32_t i_largest(ivec a, ivec b)
+{
+    const v128_t four = wasm_u32x4_max(a, b), two = wasm_u32x4_max(four, wasm_i32x4_shuffle(four, four, 2, 3, 0, 1));
+    return (uint32_t)wasm_i32x4_extract_lane(wasm_u32x4_max(two, wasm_i32x4_shuffle(two, two, 1, 0, 3, 2)), 0);
+}
+/* 4 floats to 4 bytes: round(x * inverse) + flip (0 or 128) */
+static inline void i_quantise(const float *x, vec inverse, int flip, unsigned char *out)
+{
+    const v128_t q = wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(wasm_f32x4_mul(wasm_v128_load(x), inverse)));
+    const v128_t words = wasm_i16x8_narrow_i32x4(q, q);
+    const int32_t four = wasm_i32x4_extract_lane(wasm_v128_xor(wasm_i8x16_narrow_i16x8(words, words), wasm_i8x16_splat((int8_t)flip)), 0);
+    memcpy(out, &four, sizeof four);
+}
+
+#endif
