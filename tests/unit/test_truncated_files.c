@@ -45,6 +45,7 @@ static const char *put(const char *name, const unsigned char *data, size_t n)
 {
     static char path[320];
     snprintf(path, sizeof path, "%s/%s", folder(), name);
+    (void)remove(path); /* some file systems wait for the disk where a file is cut to nothing and written again */
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
     if (n) assert_int_equal(fwrite(data, n, 1, file), 1);
