@@ -6,9 +6,9 @@
 
 BUILD is a build of ROOT with tests. A kernel is a .c file of src/kernel/gemm or src/kernel/norm that this machine's build
 has, with the headers of those folders that it includes (the row kernels: and of src/kernel/activation). Each change - an operator, a constant, an
-index, a bound, an intrinsic - is compiled as that file alone and linked with the kernel's test. The test must fail, crash or
+index, a bound, an intrinsic, in a line that this level compiles - is compiled as that file alone and linked with the kernel's test. The test must fail, crash or
 hang. What survives must match a line of tools/mutate_survivors.txt, `regular expression of the path | regular expression of "line before => line after" |
-why no test can or need see it`. Exits 1 where something else survives. A kernel that this CPU cannot run is named and left out.
+why no test can or need see it`; the path may be `KERNEL > PATH` where the reason holds for some kernels alone. Exits 1 where something else survives. A kernel that this CPU cannot run is named and left out.
 """
 import argparse
 import json
@@ -67,12 +67,24 @@ def changed_number(text, pick):
     return str(abs(value)) + ("u" if text.endswith("u") else "")
 
 
-def places(root, path, pick):
+def live_lines(text, seen):
+    """The lines between two conditions of the preprocessor (#if, #else, #endif) of which it kept at least one."""
+    parts = [[]]
+    for number, line in enumerate(text.split("\n")):
+        if re.match(r"\s*#\s*(if|el|endif)", line):
+            parts.append([])
+        parts[-1].append(number)
+    return {number for part in parts if seen.intersection(part) for number in part}
+
+
+def places(root, path, pick, seen):
     """Every change of one source: (path, line number, new line)."""
     with open(os.path.join(root, path)) as file:
         text = file.read()
-    lines = text.split("\n")
+    lines, live = text.split("\n"), live_lines(text, seen)
     for number, code in code_lines(text):
+        if number not in live:
+            continue
         line = lines[number]
         def put(start, end, new):
             return path, number, line[:start] + new + line[end:]
@@ -103,6 +115,22 @@ class Kernel:
         link[link.index("-o") + 1] = self.program
         first = next(i for i, a in enumerate(link) if a.endswith(".o"))
         self.link, self.tests = link[:first] + [self.object] + link[first:], tests
+
+    def lines_seen(self):
+        """The numbers of the lines that the preprocessor keeps, by path."""
+        command = ["-E" if a == "-c" else a for a in self.compile] + ["-dD"]
+        command[command.index("-o") + 1] = "-"
+        out = subprocess.run(command, cwd=self.tests, capture_output=True, text=True, check=True).stdout
+        seen, path, number = {}, "", 0
+        for line in out.split("\n"):
+            marker = re.match(r'# (\d+) "(.*?)"', line)
+            if marker:
+                path, number = os.path.relpath(marker.group(2), self.root), int(marker.group(1)) - 1
+                continue
+            if line.strip():
+                seen.setdefault(path, set()).add(number)
+            number += 1
+        return seen
 
     def survives(self, change):
         """None where it does not compile, else whether the test still passes."""
@@ -135,7 +163,8 @@ def survivors_file(root):
 def check_kernel(kernel, options, explained):
     """[caught, explained, survived] of one kernel; prints what survived."""
     pick = random.Random(f"{options.seed} {kernel.path}")
-    changes = [c for source in sources_of(options.root, kernel.path) for c in places(options.root, source, pick)]
+    seen = kernel.lines_seen()
+    changes = [c for source in sources_of(options.root, kernel.path) for c in places(options.root, source, pick, seen.get(source, set()))]
     pick.shuffle(changes)
     done = [0, 0, 0]
     while changes and sum(done) < options.count:
@@ -145,7 +174,7 @@ def check_kernel(kernel, options, explained):
             continue
         with open(os.path.join(options.root, path)) as file:
             old = file.read().split("\n")[number]
-        known = survived and any(re.fullmatch(p, path) and r.search(f"{old.strip()} => {new.strip()}") for p, r, _ in explained)
+        known = survived and any((re.fullmatch(p, path) or re.fullmatch(p, f"{kernel.path} > {path}")) and r.search(f"{old.strip()} => {new.strip()}") for p, r, _ in explained)
         done[survived + (survived and not known)] += 1
         if survived and not known:
             print(f"survived: {kernel.path}: {path}:{number + 1}\n  - {old.strip()}\n  + {new.strip()}", flush=True)

@@ -117,6 +117,8 @@ static operands prepare(const sqzk_gemm *gemm, const problem *p)
     operands o = {.lda = sqzk_gemm_prepared_bytes(gemm, p->s.k)};
     o.rows = sqzt_guarded_open(p->s.m * o.lda);
     o.panels = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, p->s.k, p->s.n));
+    memset(o.rows.p, 0xFF, o.rows.bytes); /* NaN: one that is left where a zero belongs reaches a sum */
+    memset(o.panels.p, 0xFF, o.panels.bytes);
     assert_true(gemm->prepare(&(sqzk_prepare_args){.m = p->s.m, .k = p->s.k, .x = p->x.p, .ldx = p->ldx, .out = o.rows.p, .ldo = o.lda}));
     gemm->pack(&(sqzk_pack_args){.n = p->s.n, .k = p->s.k, .source = p->w.p, .n_stride = p->ldw, .k_stride = 1, .type = p->type}, o.panels.p);
     return o;
@@ -226,6 +228,7 @@ static void check_sums(const sqzk_gemm *gemm, shape s, sqzi_type type)
     problem p = make(s, type);
     operands o = prepare(gemm, &p);
     check(gemm, &p, &o, 0, NULL);
+    check(gemm, &p, &o, 1, NULL);
     check(gemm, &p, &o, 1, &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_IDENTITY});
     check(gemm, &p, &o, 0, &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_RELU});
     check(gemm, &p, &o, 0, &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_IDENTITY});
@@ -264,40 +267,105 @@ static void the_best_gemm_of_this_machine_is_chosen(void **state)
     assert_ptr_equal(table.gemm_bf16, last);
 }
 
-/* A matrix stored [k, n], and rows read through a permutation. */
+/* Weights that lie two apart, NaN between them, give the panels of those that lie together. */
+static void check_spaced(const sqzk_gemm *gemm, const problem *p, const operands *o)
+{
+    enum { MOST = 2 * 19 * 45 };
+    const size_t n = p->s.n, k_dim = p->s.k;
+    float spaced[MOST], c[2][3 * 19];
+    assert_true(2 * n * k_dim <= MOST && p->s.m == 3);
+    sqzk_gemm_args args = {.m = 3, .n = n, .k = k_dim, .a = o->rows.p, .lda = o->lda, .b = o->panels.p, .c = c[0], .ldc = n};
+    gemm->run(&args);
+    for (size_t at = 0; at < MOST; at++) spaced[at] = NAN;
+    for (size_t at = 0; at < n * k_dim; at++) spaced[2 * at] = ((float *)p->w.p)[at / k_dim * p->ldw + at % k_dim];
+    memset(o->panels.p, 0xFF, o->panels.bytes);
+    gemm->pack(&(sqzk_pack_args){.n = n, .k = k_dim, .source = spaced, .n_stride = 2 * k_dim, .k_stride = 2, .type = SQZI_F32}, o->panels.p);
+    args.c = c[1];
+    gemm->run(&args);
+    assert_memory_equal(c[0], c[1], 3 * n * sizeof c[0][0]);
+}
+
+/* A matrix stored [k, n], and rows read through a permutation: the bits of the same numbers stored [n, k] and in order. */
+static void check_strides(const sqzk_gemm *gemm, size_t k_dim)
+{
+    enum { N = 19, K = 45 };
+    problem p = make((shape){3, N, k_dim}, SQZI_F32);
+    float turned[K * N], permuted[3 * K], c[2][3 * N];
+    uint32_t gather[K];
+    for (size_t k = 0; k < k_dim; k++) {
+        gather[k] = (uint32_t)(k * 7 % k_dim);
+        for (size_t j = 0; j < N; j++) turned[k * N + j] = ((float *)p.w.p)[j * p.ldw + k];
+        for (size_t r = 0; r < 3; r++) permuted[r * K + gather[k]] = ((float *)p.x.p)[r * p.ldx + k];
+    }
+    operands o = prepare(gemm, &p);
+    sqzk_gemm_args args = {.m = 3, .n = N, .k = k_dim, .a = o.rows.p, .lda = o.lda, .b = o.panels.p, .c = c[0], .ldc = N};
+    gemm->run(&args);
+    memset(o.rows.p, 0xFF, o.rows.bytes);
+    memset(o.panels.p, 0xFF, o.panels.bytes);
+    assert_true(gemm->prepare(&(sqzk_prepare_args){.m = 3, .k = k_dim, .x = permuted, .ldx = K, .gather = gather, .out = o.rows.p, .ldo = o.lda}));
+    gemm->pack(&(sqzk_pack_args){.n = N, .k = k_dim, .source = turned, .n_stride = 1, .k_stride = N, .type = SQZI_F32}, o.panels.p);
+    args.c = c[1];
+    gemm->run(&args);
+    assert_memory_equal(c[0], c[1], sizeof c[0]);
+    uint16_t halves[K * N];
+    for (size_t at = 0; at < k_dim * N; at++) halves[at] = sqzi_to_bf16(turned[at]);
+    memset(o.panels.p, 0xFF, o.panels.bytes);
+    gemm->pack(&(sqzk_pack_args){.n = N, .k = k_dim, .source = halves, .n_stride = 1, .k_stride = N, .type = SQZI_BF16}, o.panels.p);
+    memset(c[1], 0, sizeof c[1]);
+    gemm->run(&args);
+    assert_memory_equal(c[0], c[1], sizeof c[0]);
+    check_spaced(gemm, &p, &o);
+    release(&o);
+    discard(&p);
+}
+
 static void strides_and_gathers_are_honoured(void **state)
 {
     (void)state;
-    enum { N = 19, K = 45 };
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = next_gemm(&i));) {
-        problem p = make((shape){3, N, K}, SQZI_F32);
-        float turned[K * N], permuted[3 * K], c[2][3 * N];
-        uint32_t gather[K];
-        for (uint32_t k = 0; k < K; k++) gather[k] = (k * 7) % K;
-        for (size_t k = 0; k < K; k++) {
-            for (size_t j = 0; j < N; j++) turned[k * N + j] = ((float *)p.w.p)[j * p.ldw + k];
-            for (size_t r = 0; r < 3; r++) permuted[r * K + gather[k]] = ((float *)p.x.p)[r * p.ldx + k];
+        check_strides(gemm, 44);
+        check_strides(gemm, 45);
+    }
+}
+
+/* GELU in the tile, with a residual and without, of whole vectors and of parts: |error| <= 2^-22 max(1, |x|) against double, the sums themselves being
+ * exact to the bit; a residual is added to the same bits. */
+static void check_gelu(const sqzk_gemm *gemm, size_t n)
+{
+    enum { M = 37 };
+    problem p = make((shape){M, n, 96}, SQZI_F32);
+    operands o = prepare(gemm, &p);
+    sqzt_guarded memory = sqzt_guarded_open(M * n * sizeof(float)), more = sqzt_guarded_open(M * n * sizeof(float));
+    float *c = memory.p, *both = more.p;
+    sqzk_gemm_args args = {.m = M, .n = n, .k = 96, .a = o.rows.p, .lda = o.lda, .b = o.panels.p, .c = c, .ldc = n};
+    args.epilogue = &(sqzk_epilogue){p.bias, NULL, 0, SQZK_GELU};
+    gemm->run(&args);
+    args.c = both;
+    args.epilogue = &(sqzk_epilogue){p.bias, p.residual, n, SQZK_GELU};
+    gemm->run(&args);
+    for (size_t i = 0; i < M; i++)
+        for (size_t j = 0; j < n; j++) {
+            double exact, size;
+            const float sum = chain(gemm, &p, i, j, &exact, &size) + p.bias[j], got = c[i * n + j];
+            const double x = (double)sum, wanted = 0.5 * x * erfc(-x * 0.70710678118654752440);
+            if (!(fabs((double)got - wanted) <= 0x1p-22 * fmax(1, fabs(x)))) fail_msg("%s: gelu(%.9g) is %.9g, %.9g expected", gemm->name, x, (double)got, wanted);
+            if (both[i * n + j] != got + p.residual[i * n + j]) fail_msg("%s: the residual of (%zu, %zu) is not what is added", gemm->name, i, j);
         }
-        operands o = prepare(gemm, &p);
-        sqzk_gemm_args args = {.m = 3, .n = N, .k = K, .a = o.rows.p, .lda = o.lda, .b = o.panels.p, .c = c[0], .ldc = N};
-        gemm->run(&args);
-        memset(o.rows.p, 0xA5, o.rows.bytes);
-        memset(o.panels.p, 0xA5, o.panels.bytes);
-        assert_true(gemm->prepare(&(sqzk_prepare_args){.m = 3, .k = K, .x = permuted, .ldx = K, .gather = gather, .out = o.rows.p, .ldo = o.lda}));
-        gemm->pack(&(sqzk_pack_args){.n = N, .k = K, .source = turned, .n_stride = 1, .k_stride = N, .type = SQZI_F32}, o.panels.p);
-        args.c = c[1];
-        gemm->run(&args);
-        assert_memory_equal(c[0], c[1], sizeof c[0]);
-        uint16_t halves[K * N];
-        for (size_t at = 0; at < K * N; at++) halves[at] = sqzi_to_bf16(turned[at]);
-        memset(o.panels.p, 0xA5, o.panels.bytes);
-        gemm->pack(&(sqzk_pack_args){.n = N, .k = K, .source = halves, .n_stride = 1, .k_stride = N, .type = SQZI_BF16}, o.panels.p);
-        memset(c[1], 0, sizeof c[1]);
-        gemm->run(&args);
-        assert_memory_equal(c[0], c[1], sizeof c[0]);
-        release(&o);
-        discard(&p);
+    sqzt_guarded_close(&memory);
+    sqzt_guarded_close(&more);
+    release(&o);
+    discard(&p);
+}
+
+static void gelu_is_applied_in_the_tile(void **state)
+{
+    (void)state;
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+        check_gelu(gemm, 64);
+        check_gelu(gemm, 65);
+        check_gelu(gemm, 70);
     }
 }
 
@@ -374,6 +442,7 @@ int main(void)
         cmocka_unit_test(sums_are_the_documented_chains_at_every_edge),
         cmocka_unit_test(the_best_gemm_of_this_machine_is_chosen),
         cmocka_unit_test(strides_and_gathers_are_honoured),
+        cmocka_unit_test(gelu_is_applied_in_the_tile),
         cmocka_unit_test(odd_numbers_are_rounded_alike),
         cmocka_unit_test(a_nan_stays_in_its_row),
         cmocka_unit_test(bits_do_not_depend_on_cuts_of_m),

@@ -215,6 +215,39 @@ static double ulp(double y)
     return ldexp(1, exponent < -125 ? -149 : exponent - 24);
 }
 
+/* The softmax of {0, x, ...} with scale 1 leaves exp(x) itself where x stood: 0 - the largest - and 1 change no bit. Every 211th float from -88 to
+ * -2^-27, past which exp is 1 - 2^-24 or 1; the ends are among them. */
+static void exp_keeps_2_ulp(void **state)
+{
+    (void)state;
+    enum { N = 1024, STEP = 211 };
+    const float edge = -88, tiny = -0x1p-27f;
+    level l;
+    for (uint32_t i = 0; next_level(&i, &l);) {
+        uint32_t at, last, checked = 0;
+        double worst = 0;
+        memcpy(&at, &tiny, sizeof at); /* the bits of negative floats rise with their size */
+        memcpy(&last, &edge, sizeof last);
+        for (bool more = true; more;) {
+            float x[N] = {0}, e[N], inverse;
+            for (size_t j = 1; j < N; j++) {
+                memcpy(&x[j], &at, sizeof at);
+                more = at != last;
+                at = last - at < STEP ? last : at + STEP;
+            }
+            memcpy(e, x, sizeof e);
+            l.table.softmax(&(sqzk_softmax_args){.m = 1, .n = N, .x = e, .ldx = N, .scale = 1, .inverse = &inverse});
+            for (size_t j = 0; j < N; j++, checked++) {
+                const double wanted = exp((double)x[j]), error = fabs((double)e[j] - wanted) / ulp(wanted);
+                if (!(error <= 2)) fail_msg("exp %s: exp(%.9g) is %.9g, off by %.3g ulp", l.name, (double)x[j], (double)e[j], error);
+                worst = fmax(worst, error);
+            }
+            assert_true(e[0] == 1);
+        }
+        printf("exp, %s: at worst %.2f ulp of %u numbers\n", l.name, worst, checked);
+    }
+}
+
 static double exact(sqzk_activation activation, double x)
 {
     switch (activation) {
@@ -327,6 +360,7 @@ int main(void)
         cmocka_unit_test(layer_norm_keeps_its_bound),
         cmocka_unit_test(softmax_keeps_its_bound),
         cmocka_unit_test(the_largest_is_found_wherever_it_stands),
+        cmocka_unit_test(exp_keeps_2_ulp),
         cmocka_unit_test(softmax_to_bf16_keeps_its_bound),
         cmocka_unit_test(rows_are_scaled),
         cmocka_unit_test(activations_keep_their_bound),

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exp, tanh and the activations on vectors. Included after a vector_<isa>.h. Coefficients: tools/fit_polynomials.py, which also prints the
- * errors of a float32 evaluation: exp 1 ulp, tanh 1.5 ulp, GELU 1.3 * 2^-24 max(1, |x|). */
+ * errors of a float32 evaluation: exp 0.8 ulp (with the steps of its argument 0.97), tanh 1.5 ulp, GELU 1.3 * 2^-24 max(1, |x|). */
 #ifndef SQZK_VECTOR_MATH_H
 #define SQZK_VECTOR_MATH_H
 
 #include "kernel/activation/gelu_table.h"
 #include "kernel/kernel.h"
 
-/* exp(x) for x <= 88.7; 0 below -88: a subnormal result costs some CPUs a hundred cycles, and shorter rows are filled up with -inf. A NaN stays one.
+/* exp(x) for x <= 88.7; 0 below -88 (from -87.34 on results are subnormal, which costs some CPUs a hundred cycles each): shorter rows are filled up with -inf. A NaN stays one.
  * x = n ln2 + r in two steps (Cody and Waite), 2^n is put on at the end. Adding 1.5 * 2^23 rounds to a whole number. */
 static inline vec v_exp(vec x)
 {
