@@ -33,7 +33,8 @@ typedef struct sqz_import_options {
  *   path     written whole or not at all
  *
  * Nothing in the folder is executed. The file carries reference vectors made by the portable kernels (sqz_model_verify).
- * Cost: one pass over the weights, twice written. Memory: the JSON files, and one model opened once.
+ * Cost: one pass over the weights, twice written; bf16 twice that, because the results in f32 are needed for the tolerance. Memory: the JSON files, and
+ * one model opened at a time.
  * SQZ_EIO: a file that must be there is not. SQZ_EFORMAT: it is damaged, or a tensor is missing, has another shape or belongs to no part of the
  * model; the text names file and tensor. SQZ_EUNSUPPORTED: a model type, activation, module or tokenizer that this version cannot do, by name.
  * SQZ_ENUMERIC: a weight is NaN or infinite. SQZ_ENOMEM.

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "import/exporter.h"
+#include "text/tokenizer_spec.h"
 
 /* What the metadata say; opening the model has checked them. */
 typedef struct tokenizer {
@@ -12,6 +13,7 @@ typedef struct tokenizer {
     sqzi_span prefix;
     uint32_t max_word_chars;
     json_t *special[SQZI_SPECIAL_WORDS];                 /* spellings of the special tokens, NULL where there is none */
+    bool *apart;                                         /* [pieces] an added token that is no piece of model.vocab */
 } tokenizer;
 
 static sqz_status read_settings(const sqzi_exporter *e, tokenizer *t)
@@ -34,6 +36,17 @@ fail:
     return status;
 }
 
+static sqz_status find_apart(const sqzi_exporter *e, tokenizer *t)
+{
+    t->apart = sqzi_allocate_zeroed(e->allocator, (size_t)t->pieces->n, sizeof *t->apart);
+    if (!t->apart) return sqzi_fail(e->error, SQZ_ENOMEM, 0, "no memory for the tokenizer");
+    for (uint64_t i = 0; t->ids && i < t->ids->n; i++) {
+        const uint64_t id = sqzi_gguf_uint(t->ids, i);
+        if (id < t->pieces->n && sqzi_gguf_uint(t->flags, i) & SQZI_ADDED_APART) t->apart[id] = true;
+    }
+    return SQZ_OK;
+}
+
 static sqz_status read_special(const sqzi_exporter *e, tokenizer *t)
 {
     uint32_t ids[SQZI_SPECIAL_WORDS];
@@ -54,7 +67,7 @@ fail:
     return status;
 }
 
-/* One piece a line; a piece that would break the lines leaves the file out, tokenizer.json has it all. */
+/* One piece a line, an empty one for a token that is apart; a piece that would break the lines leaves the file out, tokenizer.json has it all. */
 static sqz_status write_lines(const sqzi_exporter *e, const tokenizer *t)
 {
     sqz_status status = SQZ_OK;
@@ -69,9 +82,11 @@ static sqz_status write_lines(const sqzi_exporter *e, const tokenizer *t)
     }
     TRY(sqzi_folder_writer_file(&e->folder, "vocab.txt", &file, error));
     at = t->pieces->data;
-    for (uint64_t i = 0; i < t->pieces->n; i++) {
+    uint64_t n = t->pieces->n;
+    while (n && t->apart[n - 1]) n--;
+    for (uint64_t i = 0; i < n; i++) {
         const sqzi_span piece = sqzi_gguf_next_string(&at);
-        TRY(sqzi_file_writer_put(&file, piece.bytes, piece.n, error));
+        TRY(sqzi_file_writer_put(&file, piece.bytes, t->apart[i] ? 0 : piece.n, error));
         TRY(sqzi_file_writer_put(&file, "\n", 1, error));
     }
     TRY(sqzi_file_writer_commit(&file, error));
@@ -97,7 +112,7 @@ static sqz_status make_model(const sqzi_exporter *e, const tokenizer *t, json_t 
     TRY(sqzi_export_set(e, model, "vocab", json_incref(vocabulary)));
     for (uint64_t i = 0; i < t->pieces->n; i++) {
         const sqzi_span piece = sqzi_gguf_next_string(&at);
-        if (piece.n == 0) continue; /* an id without a spelling */
+        if (piece.n == 0 || t->apart[i]) continue; /* an id without a spelling, or spelt among the added tokens */
         FAIL_IF(memchr(piece.bytes, '\0', piece.n) || json_object_setn_new(vocabulary, piece.bytes, piece.n, json_integer((json_int_t)i)) != 0, SQZ_EFORMAT, i,
                 "piece %llu of the vocabulary is no UTF-8, or holds a NUL byte: tokenizer.json cannot hold it", (unsigned long long)i);
     }
@@ -279,12 +294,14 @@ sqz_status sqzi_export_tokenizer(const sqzi_exporter *e)
     json_t *added = json_array(), *by_id = json_object();
     TRY(read_settings(e, &t));
     TRY(read_special(e, &t));
+    TRY(find_apart(e, &t));
     TRY(make_all_added(e, &t, added, by_id));
     TRY(write_lines(e, &t));
     TRY(write_json(e, &t, added));
     TRY(write_configs(e, &t, by_id));
 fail:
     for (int k = 0; k < SQZI_SPECIAL_WORDS; k++) json_decref(t.special[k]);
+    if (t.apart) sqzi_release(e->allocator, t.apart, (size_t)t.pieces->n * sizeof *t.apart);
     json_decref(added);
     json_decref(by_id);
     return status;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "import/importer.h"
+#include "text/tokenizer_spec.h"
 #include "text/vocabulary.h"
 
 typedef struct settings {
@@ -13,6 +14,7 @@ typedef struct settings {
     const char *prefix, *unknown;
     uint32_t max_word_chars;
     sqzi_span *pieces; /* [n] */
+    bool *apart;       /* [n] an added token that model.vocab lacks */
     uint32_t n;
 } settings;
 
@@ -74,7 +76,10 @@ static sqz_status read_model(const sqzi_importer *m, const json_t *root, setting
     {
         const char *content = json_string_value(json_object_get(token, "content"));
         FAIL_IF(!content || !json_is_integer(json_object_get(token, "id")), SQZ_EFORMAT, 0, "tokenizer.json: added token %zu has no content or no id", i);
-        TRY(place(m, s, content, json_integer_value(json_object_get(token, "id"))));
+        const json_int_t number = json_integer_value(json_object_get(token, "id"));
+        const bool fresh = number >= (json_int_t)s->n || (number >= 0 && s->pieces[number].n == 0);
+        TRY(place(m, s, content, number));
+        s->apart[number] |= fresh;
     }
 fail:
     return status;
@@ -82,7 +87,7 @@ fail:
 
 enum { MOST_ADDED = 65536, MOST_ITEMS = 64 };
 
-static sqz_status put_added(const sqzi_importer *m, const json_t *tokens)
+static sqz_status put_added(const sqzi_importer *m, const settings *s, const json_t *tokens)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
@@ -100,6 +105,7 @@ static sqz_status put_added(const sqzi_importer *m, const json_t *tokens)
         ids[i] = (uint32_t)json_integer_value(json_object_get(token, "id"));
         for (uint32_t k = 0; k < SQZI_ADDED_FLAGS; k++)
             if (json_is_true(json_object_get(token, sqzi_added_flags[k]))) bits[i] |= 1u << k;
+        if (s->apart[ids[i]]) bits[i] |= SQZI_ADDED_APART;
     }
     sqzi_gguf_put_u32s(m->writer, "sqz.tokenizer.added.ids", ids, n);
     sqzi_gguf_put_strings(m->writer, "sqz.tokenizer.added.texts", texts, n);
@@ -168,7 +174,7 @@ static sqz_status check_pieces(const sqzi_importer *m, const settings *s, const 
     uint32_t unknown = 0;
     while (unknown < s->n && !sqzi_span_is(s->pieces[unknown], s->unknown)) unknown++;
     FAIL_IF(unknown == s->n, SQZ_EFORMAT, 0, "%s/%s: the vocabulary has no unknown token: '%.60s' must be one of its %u pieces", m->folder, source, s->unknown, s->n);
-    status = sqzi_vocabulary_open(m->source.allocator, s->pieces, s->n, sqzi_span_of(s->prefix), &vocabulary, error);
+    status = sqzi_vocabulary_open(m->source.allocator, s->pieces, s->n, s->apart, sqzi_span_of(s->prefix), &vocabulary, error);
     if (status == SQZ_OK) sqzi_vocabulary_close(m->source.allocator, &vocabulary);
     else {
         sqzi_error_prefix(error, source);
@@ -206,7 +212,7 @@ static sqz_status import_json(const sqzi_importer *m, const json_t *root, settin
     TRY(read_model(m, root, s));
     TRY(check_pieces(m, s, file));
     put_settings(m, s);
-    TRY(put_added(m, json_object_get(root, "added_tokens")));
+    TRY(put_added(m, s, json_object_get(root, "added_tokens")));
     TRY(read_processor(m, root));
 fail:
     return status;
@@ -284,14 +290,16 @@ sqz_status sqzi_import_tokenizer(sqzi_importer *m)
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
     json_t *root = NULL;
-    settings s = {true, true, true, true, "##", "[UNK]", 100, NULL, 0};
+    settings s = {true, true, true, true, "##", "[UNK]", 100, NULL, NULL, 0};
     FAIL_IF(m->vocabulary > 1u << 24, SQZ_ELIMIT, 0, "config.json: vocab_size is %u, at most 2^24 are allowed", m->vocabulary);
     s.pieces = sqzi_allocate_zeroed(m->source.allocator, m->vocabulary, sizeof *s.pieces);
-    FAIL_IF(!s.pieces, SQZ_ENOMEM, 0, "no memory for %u pieces", m->vocabulary);
+    s.apart = sqzi_allocate_zeroed(m->source.allocator, m->vocabulary, sizeof *s.apart);
+    FAIL_IF(!s.pieces || !s.apart, SQZ_ENOMEM, 0, "no memory for %u pieces", m->vocabulary);
     TRY(sqzi_json_load(m->folder, file, false, &root, error));
     status = root ? import_json(m, root, &s) : import_lines(m, &s);
 fail:
-    if (s.pieces) sqzi_release(m->source.allocator, s.pieces, m->vocabulary * sizeof *s.pieces);
+    sqzi_release(m->source.allocator, s.pieces, m->vocabulary * sizeof *s.pieces);
+    sqzi_release(m->source.allocator, s.apart, m->vocabulary * sizeof *s.apart);
     json_decref(root);
     return status;
 }

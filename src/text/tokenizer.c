@@ -121,6 +121,17 @@ fail:
     return status;
 }
 
+static sqz_status open_vocabulary(sqz_tokenizer *t, const sqzi_tokenizer_spec *spec, sqz_error *error)
+{
+    bool *apart = sqzi_allocate_zeroed(&t->allocator, spec->n_pieces, sizeof *apart);
+    if (!apart) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a tokenizer");
+    for (uint32_t i = 0; i < spec->n_added; i++)
+        if (spec->added[i].id < spec->n_pieces && spec->added[i].flags & SQZI_ADDED_APART) apart[spec->added[i].id] = true;
+    const sqz_status status = sqzi_vocabulary_open(&t->allocator, spec->pieces, spec->n_pieces, apart, spec->prefix, &t->vocabulary, error);
+    sqzi_release(&t->allocator, apart, spec->n_pieces * sizeof *apart);
+    return status;
+}
+
 sqz_status sqzi_tokenizer_open(const sqz_allocator *allocator, const sqzi_tokenizer_spec *spec, sqz_tokenizer **out, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
@@ -135,7 +146,7 @@ sqz_status sqzi_tokenizer_open(const sqz_allocator *allocator, const sqzi_tokeni
     t->special = spec->special;
     FAIL_IF(spec->special.unk >= spec->n_pieces, SQZ_EFORMAT, 0, "the vocabulary has no unknown token: [UNK], or what the tokenizer calls it, must be one of its %u pieces", spec->n_pieces);
     FAIL_IF(spec->max_word_chars < 1 || spec->max_word_chars > MAX_WORD_CHARS, SQZ_EFORMAT, 0, "words of at most %u characters: 1 to %d are allowed", spec->max_word_chars, MAX_WORD_CHARS);
-    TRY(sqzi_vocabulary_open(&t->allocator, spec->pieces, spec->n_pieces, spec->prefix, &t->vocabulary, error));
+    TRY(open_vocabulary(t, spec, error));
     TRY(make_powers(t, error));
     fill_kinds(t);
     for (int i = 0; i < 2; i++) TRY(sqzi_added_list_open(&t->allocator, spec->added, spec->n_added, i == 1, &t->added[i], error));
@@ -203,7 +214,14 @@ const char *sqz_tokenizer_piece(const sqz_tokenizer *tokenizer, uint32_t id)
 uint32_t sqz_tokenizer_id(const sqz_tokenizer *tokenizer, const char *piece)
 {
     const size_t n = strlen(piece);
-    return sqzi_vocabulary_find(&tokenizer->vocabulary, piece, n, sqzi_vocabulary_hash(piece, n), 0);
+    const uint32_t found = sqzi_vocabulary_find(&tokenizer->vocabulary, piece, n, sqzi_vocabulary_hash(piece, n), 0);
+    if (found != UINT32_MAX) return found;
+    for (uint32_t i = 0; i < 2; i++)
+        for (uint32_t k = 0; k < tokenizer->added[i].n; k++) { /* those apart are not in the table */
+            const uint32_t id = tokenizer->added[i].tokens[k].id;
+            if (id < tokenizer->vocabulary.n && strcmp(sqzi_vocabulary_piece(&tokenizer->vocabulary, id).bytes, piece) == 0) return id;
+        }
+    return UINT32_MAX;
 }
 
 sqz_special_tokens sqz_tokenizer_special(const sqz_tokenizer *tokenizer)

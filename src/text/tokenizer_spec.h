@@ -7,7 +7,8 @@
 
 #include "base/span.h"
 
-enum { SQZI_ADDED_SPECIAL = 1, SQZI_ADDED_SINGLE_WORD = 2, SQZI_ADDED_LSTRIP = 4, SQZI_ADDED_RSTRIP = 8, SQZI_ADDED_NORMALIZED = 16 };
+/* Apart: its piece is none that words are spelt with. */
+enum { SQZI_ADDED_SPECIAL = 1, SQZI_ADDED_SINGLE_WORD = 2, SQZI_ADDED_LSTRIP = 4, SQZI_ADDED_RSTRIP = 8, SQZI_ADDED_NORMALIZED = 16, SQZI_ADDED_APART = 32 };
 
 typedef struct sqzi_added_token {
     uint32_t id;

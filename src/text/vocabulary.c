@@ -44,7 +44,7 @@ static void copy_pieces(sqzi_vocabulary *vocabulary, const sqzi_span *pieces, sq
     if (prefix.n) memcpy(vocabulary->bytes + at, prefix.bytes, prefix.n);
 }
 
-sqz_status sqzi_vocabulary_open(const sqz_allocator *allocator, const sqzi_span *pieces, uint32_t n, sqzi_span prefix, sqzi_vocabulary *vocabulary, sqz_error *error)
+sqz_status sqzi_vocabulary_open(const sqz_allocator *allocator, const sqzi_span *pieces, uint32_t n, const bool *apart, sqzi_span prefix, sqzi_vocabulary *vocabulary, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     uint64_t bytes = prefix.n, slots = 16;
@@ -59,12 +59,15 @@ sqz_status sqzi_vocabulary_open(const sqz_allocator *allocator, const sqzi_span 
     memset(vocabulary->slots, 0xFF, (size_t)slots * sizeof *vocabulary->slots);
     copy_pieces(vocabulary, pieces, prefix);
     for (uint32_t i = 0; i < n; i++) {
-        if (pieces[i].n == 0) continue;
+        if (pieces[i].n == 0 || (apart && apart[i])) continue;
         const bool continuation = prefix.n && pieces[i].n > prefix.n && memcmp(pieces[i].bytes, prefix.bytes, prefix.n) == 0;
         const char *fault = insert(vocabulary, i, 0);
         if (!fault && continuation) fault = insert(vocabulary, i, 1);
         FAIL_IF(fault, SQZ_EFORMAT, i, "the piece '%.*s' %s in the vocabulary, here as number %u", (int)(pieces[i].n > 60 ? 60 : pieces[i].n), pieces[i].bytes, fault, i);
     }
+    for (uint32_t i = 0; apart && i < n; i++)
+        FAIL_IF(apart[i] && sqzi_vocabulary_find(vocabulary, pieces[i].bytes, pieces[i].n, sqzi_vocabulary_hash(pieces[i].bytes, pieces[i].n), 0) != UINT32_MAX, SQZ_EFORMAT, i,
+                "the added token '%.*s', number %u, is spelt like a piece of the vocabulary", (int)(pieces[i].n > 60 ? 60 : pieces[i].n), pieces[i].bytes, i);
     return SQZ_OK;
 fail:
     sqzi_vocabulary_close(allocator, vocabulary);

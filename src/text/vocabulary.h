@@ -3,7 +3,7 @@
  *
  *   H(empty) = 0, H(w b) = H(w) · P + b + 1 (mod 2^64), so H(w[i..j)) = H(w[0..j)) - H(w[0..i)) · P^(j-i)
  *
- * Every spelling is found as it stands; one that begins with the continuation prefix is found by its rest as well.
+ * Every spelling is found as it stands, but for those kept apart; one that begins with the continuation prefix is found by its rest as well.
  */
 #ifndef SQZI_VOCABULARY_H
 #define SQZI_VOCABULARY_H
@@ -29,8 +29,9 @@ typedef struct sqzi_vocabulary {
     size_t n_bytes;
 } sqzi_vocabulary;
 
-/* SQZ_EFORMAT: a spelling comes twice (error.offset: the second id). SQZ_ELIMIT: over 2^31 bytes of spellings. SQZ_ENOMEM. */
-SQZ_NODISCARD sqz_status sqzi_vocabulary_open(const sqz_allocator *allocator, const sqzi_span *pieces, uint32_t n, sqzi_span prefix, sqzi_vocabulary *vocabulary, sqz_error *error);
+/* apart: NULL, or by id whether the piece is left out of what is found (its spelling must still differ from those that are).
+ * SQZ_EFORMAT: a spelling comes twice (error.offset: the second id). SQZ_ELIMIT: over 2^31 bytes of spellings. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_vocabulary_open(const sqz_allocator *allocator, const sqzi_span *pieces, uint32_t n, const bool *apart, sqzi_span prefix, sqzi_vocabulary *vocabulary, sqz_error *error);
 void sqzi_vocabulary_close(const sqz_allocator *allocator, sqzi_vocabulary *vocabulary);
 
 uint64_t sqzi_vocabulary_hash(const void *bytes, size_t n);

@@ -32,11 +32,13 @@ static const char *output_folder(void)
     return folder;
 }
 
+static sqz_import_options import_options;
+
 static sqz_status import_folder(const sqzt_subject *s, sqz_error *error)
 {
     char path[300];
     snprintf(path, sizeof path, "%s/model.gguf", output_folder());
-    const sqz_status status = sqz_import(s->context, s->path, path, NULL, error);
+    const sqz_status status = sqz_import(s->context, s->path, path, &import_options, error);
     assert_int_equal(count_files(output_folder()), status == SQZ_OK);
     if (status == SQZ_OK) assert_int_equal(remove(path), 0);
     return status;
@@ -60,6 +62,9 @@ static void imports_write_a_whole_file_or_none(void **state)
         s.path = golden_folder(i);
         assert_true(sqzt_sweep(golden[i], import_folder, &s) > 20);
     }
+    import_options.type = SQZ_IMPORT_BF16;
+    s.path = golden_folder(1);
+    assert_true(sqzt_sweep("bf16", import_folder, &s) > 40); /* the folder is read twice */
     sqzt_sweep_end(&s);
 }
 

@@ -3,7 +3,8 @@
 """Writes a tiny random Hugging Face folder: make_folder.py FOLDER CLASS [FAULT], with nothing but Python's own library.
 
 CLASS is such as BertForSequenceClassification. FAULT breaks one thing: missing, extra, shape, overlap, huge, deep, nan, activation, truncated;
-"one" breaks nothing and gives a classifier a single class, "vocab=FILE" takes that vocabulary.
+"one" breaks nothing and gives a classifier a single class, "vocab=FILE" takes that vocabulary, "apart" writes a tokenizer.json with two added
+tokens, "qr" and the single word "xyz", that its vocabulary lacks.
 """
 import json
 import os
@@ -55,6 +56,18 @@ def tensors(name, labels):
     return n
 
 
+def tokenizer(words):
+    def added(number, content, special, single):
+        return {"id": number, "content": content, "single_word": single, "lstrip": False, "rstrip": False, "normalized": False, "special": special}
+
+    n = len(words)
+    return {"added_tokens": [added(i, w, True, False) for i, w in enumerate(words[:5])] + [added(n, "xyz", False, True), added(n + 1, "qr", False, False)],
+            "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+            "pre_tokenizer": {"type": "BertPreTokenizer"},
+            "post_processor": {"type": "BertProcessing", "cls": ["[CLS]", 2], "sep": ["[SEP]", 3]},
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": {w: i for i, w in enumerate(words)}}}
+
+
 def main():
     global V
     folder, name, fault = sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else ""
@@ -72,6 +85,8 @@ def main():
         config.update(q_groups=2, k_groups=4, v_groups=3, post_attention_groups=1, intermediate_groups=4, output_groups=8)
     json.dump(config, open(os.path.join(folder, "config.json"), "w"))
     open(os.path.join(folder, "vocab.txt"), "w", encoding="utf-8").write("".join(w + "\n" for w in words[:V]))
+    if fault == "apart":
+        json.dump(tokenizer(words), open(os.path.join(folder, "tokenizer.json"), "w"))
     r, header, data = random.Random(5), {}, b""
     wanted = tensors(name, len(labels))
     if fault == "missing":

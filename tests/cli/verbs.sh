@@ -32,7 +32,23 @@ for pair in BertModel:bare BertForSequenceClassification:nli SqueezeBertForSeque
   expect 0 '"ok":true' verify "$work/${pair##*:}.gguf" --json </dev/null
 done
 expect 0 "wrote" import "$work/folder-nli" -o "$work/nli16.gguf" --dtype bf16 </dev/null
+expect 0 '"ok":true' verify "$work/nli16.gguf" --json </dev/null
+expect 0 '^sqz.requires +\[bf16\]$' info "$work/nli16.gguf" </dev/null
+"${program}" import "$work/folder-squeeze" -o "$work/squeeze16.gguf" --dtype bf16 2>/dev/null
+expect 0 '^sqz.requires +\[groups, bf16\]$' info "$work/squeeze16.gguf" </dev/null
 
+# An added token that WordPiece's vocabulary lacks is found in the text as it stands, and no word is spelt with it (ids as `tokenizers` gives them);
+# the same by way of an export.
+make BertModel apart apart
+expect 0 "wrote" import "$work/folder-apart" -o "$work/apart.gguf" </dev/null
+expect 0 "wrote" export "$work/apart.gguf" -o "$work/apart-out" </dev/null
+expect 0 "wrote" import "$work/apart-out" -o "$work/apart-again.gguf" </dev/null
+for model in apart apart-again; do
+  expect 0 '"tokens":\["\[CLS\]","the","xyz","film","\[SEP\]"\]' tokenize "$work/$model.gguf" --json <<<"the xyz film"
+  expect 0 '"tokens":\["\[CLS\]","\[UNK\]","\[SEP\]"\]' tokenize "$work/$model.gguf" --json <<<"xyza"
+  expect 0 '"tokens":\["\[CLS\]","qr","a","\[SEP\]"\]' tokenize "$work/$model.gguf" --json <<<"qra"
+  expect 0 '"tokens":\["\[CLS\]","q","##r","\[SEP\]"\]' tokenize "$work/$model.gguf" --json <<<"QR"
+done
 
 # quantize: a table, a file that verifies, and what is refused
 expect 0 'blk.0.attn_q.weight +24x[0-9]+ +F32 > I8 +[0-9.]+e-0[23]' quantize "$work/squeeze.gguf" -o "$work/squeeze8.gguf" </dev/null

@@ -28,7 +28,7 @@ static size_t read_vocabulary(const char *data, size_t n, sqzi_tokenizer_spec *s
     while (at < n && data[at] != '\n' && spec->n_pieces < MOST_PIECES && spec->n_added < MOST_PIECES) {
         const char *newline = memchr(data + at, '\n', n - at);
         const size_t end = newline ? (size_t)(newline - data) : n;
-        if (data[at] == 1 && end - at > 2) added[spec->n_added++] = (sqzi_added_token){.id = 0, .text = {data + at + 2, end - at - 2}, .flags = (unsigned char)data[at + 1] & 31};
+        if (data[at] == 1 && end - at > 2) added[spec->n_added++] = (sqzi_added_token){.id = 0, .text = {data + at + 2, end - at - 2}, .flags = (unsigned char)data[at + 1] & 63};
         else pieces[spec->n_pieces++] = (sqzi_span){data + at, end - at};
         at = newline ? end + 1 : n;
     }
