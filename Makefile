@@ -5,7 +5,8 @@
 #   make demo              installs what is missing, builds, gets a real model and searches a text file by meaning
 #   make check             installs what is missing, builds with the tests, runs them
 #   make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer, and the threads under ThreadSanitizer
-#   make check-long        what takes too long for every change: 100,000 mutations of hostile input under sanitizers, and check-cross
+#   make check-long        what takes too long for every change: 126,000 mutations of hostile input under sanitizers, kernels changed one place at a
+#                          time (tools/mutate.py), and check-cross
 #   make check-cross       kernels and golden models on AArch64 (qemu) and as WebAssembly (Node); part of check-long
 #   make check-clang       the tests built by clang
 #   make bench-peers PEERS=VENV   other engines on the same inputs (bench/peers/README.md says what VENV holds)
@@ -30,7 +31,7 @@ demo:
 	@tools/demo.sh $(BUILD)
 
 check: dependencies
-	@cmake -S . -B $(BUILD)/check -DSQZ_TESTS=ON -DSQZ_WERROR=ON $(CMAKE_FLAGS)
+	@cmake -S . -B $(BUILD)/check -DSQZ_TESTS=ON -DSQZ_BENCH=ON -DSQZ_WERROR=ON $(CMAKE_FLAGS)
 	@cmake --build $(BUILD)/check -j $(JOBS)
 	@ctest --test-dir $(BUILD)/check --output-on-failure
 
@@ -76,6 +77,7 @@ ARGUMENTS ?=
 bench-peers: all
 	@test -x "$(PEERS)/bin/python" || { echo "PEERS=VENV is missing: a virtual environment with the other engines, see bench/peers/README.md"; exit 1; }
 	@if [ -f "$(PEERS)/env.sh" ]; then . "$(PEERS)/env.sh"; fi; "$(PEERS)/bin/python" -W ignore bench/peers/run.py --cache $(BUILD)/peers --data "$(DATA)" $(ARGUMENTS)
+
 bench:
 	@cmake -S . -B $(BUILD)/bench -DSQZ_BENCH=ON $(CMAKE_FLAGS)
 	@cmake --build $(BUILD)/bench -j $(JOBS) --target bench_gemm
