@@ -9,6 +9,7 @@
 typedef struct bench_shape {
     uint32_t n, n_tokens, longest;
     const uint32_t *lengths; /* [n] */
+    bool uniform;            /* one length was given for all */
     const char *text;        /* the lengths in words: "128", "mixed" */
 } bench_shape;
 

@@ -29,6 +29,8 @@ static CLI_PRINTF(4, 5) void add(sheet *s, const char *head, int width, const ch
     va_start(arguments, format);
     vsnprintf(c->text, sizeof c->text, format, arguments);
     va_end(arguments);
+    for (char *at = c->text; *at; at++) /* a model's name is its file's: it must not break a line or reach the terminal */
+        if ((unsigned char)*at < ' ' || *at == 0x7F) *at = ' ';
 }
 
 double bench_giga_operations(const bench_row *row)
@@ -110,12 +112,15 @@ static void write_cells(const sheet *s, bool heads, const char *before, const ch
     printf("%s\n", after);
 }
 
-/* A field of CSV: in quotes where it holds a comma. */
+/* Fields of CSV: in quotes where one holds a comma or a quote, which is doubled. */
 static void write_csv(const sheet *s, bool heads)
 {
     for (uint32_t i = 0; i < s->n; i++) {
         const char *text = heads ? s->cells[i].head : s->cells[i].text;
-        printf(strpbrk(text, ",\"") ? "%s\"%s\"" : "%s%s", i ? "," : "", text);
+        const bool quoted = strpbrk(text, ",\"") != NULL;
+        printf("%s%s", i ? "," : "", quoted ? "\"" : "");
+        for (; *text; text++) printf(*text == '"' ? "\"\"" : "%c", *text);
+        if (quoted) putchar('"');
     }
     putchar('\n');
 }
@@ -219,7 +224,9 @@ static void write_json(const bench_row *row)
     cli_json_number(row->info->file_bytes);
     cli_json_key("batch");
     cli_json_number(row->shape->n);
-    string("length", row->shape->text);
+    cli_json_key("length");
+    if (row->shape->uniform) cli_json_number(row->shape->longest);
+    else cli_json_string(row->shape->text);
     cli_json_key("tokens");
     cli_json_number(row->shape->n_tokens);
     cli_json_key("threads");

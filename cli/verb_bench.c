@@ -78,7 +78,7 @@ static list read_list(const char *text, const char *option)
 
 static void finish_shape(bench_shape *shape, const uint32_t *values, uint32_t n, const char *text)
 {
-    *shape = (bench_shape){.n = n, .lengths = values, .text = text};
+    *shape = (bench_shape){.n = n, .lengths = values, .uniform = !lengths_file, .text = text};
     for (uint32_t b = 0; b < n; b++) {
         shape->n_tokens += values[b];
         if (values[b] > shape->longest) shape->longest = values[b];
@@ -121,7 +121,7 @@ static void bench_shape_of(const sqz_model *model, const char *path, const bench
         if (peak->memory_bytes == 0) bench_measure_peak(cli_context(), bytes, peak);
         row.peak = *peak;
     }
-    bench_report(&row, cli.json ? BENCH_JSON : (bench_format)format);
+    bench_report(&row, (bench_format)format);
     bench_release(&row);
 }
 
@@ -165,10 +165,13 @@ static void bench_types(const char *path, const list *thread_counts, const shape
 static int run(char **arguments, uint32_t n)
 {
     const list thread_counts = read_list(threads, "--threads");
+    if (cli.json && format != BENCH_TABLE && format != BENCH_JSON) cli_die(CLI_USAGE, "--json is --format json: give one format");
+    if (cli.json) format = BENCH_JSON;
     shapes s = {.batch = read_list(batches, "--batch"), .length = read_list(lengths, "--length"), .values = cli_allocate(NULL, MAX_SEQUENCES * sizeof *s.values)};
     if (plan.samples < 1 || plan.samples > 1000000) cli_die(CLI_USAGE, "--samples is 1 to 1000000");
+    if (plan.warm_up > 1000000) cli_die(CLI_USAGE, "--warm-up is at most 1000000");
     if (plan.text_path && !plan.stages) cli_die(CLI_USAGE, "--text needs --stages");
-    if ((plan.profile || plan.roofline) && !cli.json && format == BENCH_CSV) cli_die(CLI_USAGE, "--profile and --roofline write a table a row: use --format table, markdown or json");
+    if ((plan.profile || plan.roofline) && format == BENCH_CSV) cli_die(CLI_USAGE, "--profile and --roofline write a table a row: use --format table, markdown or json");
     for (uint32_t b = 0; b < s.batch.n; b++)
         if (s.batch.values[b] > MAX_SEQUENCES) cli_die(CLI_USAGE, "--batch is at most %d", MAX_SEQUENCES);
     if (lengths_file) s.n_mixed = read_lengths(s.values);

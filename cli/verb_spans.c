@@ -15,7 +15,7 @@ static uint32_t *targets, n_targets;
 
 static const cli_option ner_options[] = {
     {"aggregation", 0, CLI_CHOICE, &aggregation, "none|simple|first|average|max", "how pieces become entities (default: simple)"},
-    {"logits", 0, CLI_FLAG, &logits, NULL, "with --json: the raw numbers of every piece as well"},
+    {"logits", 0, CLI_FLAG, &logits, NULL, "with --json: the raw numbers of every piece as well, and the row where each window begins"},
     {0},
 };
 static const cli_option qa_options[] = {
@@ -23,7 +23,7 @@ static const cli_option qa_options[] = {
     {"longest", 0, CLI_NUMBER, &longest, "N", "pieces of the longest answer (default: 30)"},
     {"no-answer", 0, CLI_FLAG, &no_answer, NULL, "the context may not say"},
     {"null-threshold", 0, CLI_REAL, &null_threshold, "X", "by how much no answer must be worth more"},
-    {"logits", 0, CLI_FLAG, &logits, NULL, "with --json: start and end of every piece as well"},
+    {"logits", 0, CLI_FLAG, &logits, NULL, "with --json: start and end of every piece as well, and the row where each window begins"},
     {0},
 };
 static const cli_option fill_options[] = {
@@ -41,12 +41,16 @@ static void show_place(uint32_t begin, uint32_t end, uint32_t begin_byte, uint32
     cli_json_number(cli_offset(end, end_byte));
 }
 
-/* [rows, columns] */
-static void show_logits(const float *values, uint32_t rows, uint32_t columns)
+/* [rows, columns] of all windows one behind the other, and the row at which each window begins. */
+static void show_logits(const float *values, const sqz_outcome *outcome, const uint32_t *window_first, uint32_t columns)
 {
     cli_json_key("logits");
     cli_json_open('[');
-    for (uint32_t i = 0; i < rows; i++) cli_json_floats(values + (size_t)i * columns, columns);
+    for (uint32_t i = 0; i < outcome->n_pieces; i++) cli_json_floats(values + (size_t)i * columns, columns);
+    cli_json_close(']');
+    cli_json_key("window_first");
+    cli_json_open('[');
+    for (uint32_t w = 0; w < outcome->n_windows; w++) cli_json_number(window_first[w]);
     cli_json_close(']');
 }
 
@@ -74,7 +78,7 @@ static void show_entities_json(const sqz_input *input, const void *result)
         cli_json_close('}');
     }
     cli_json_close(']');
-    if (logits) show_logits(e->logits, e->outcome.n_pieces, sqz_model_get_info(cli_model(path))->n_labels);
+    if (logits) show_logits(e->logits, &e->outcome, e->window_first, sqz_model_get_info(cli_model(path))->n_labels);
 }
 
 static void show_entities_text(const sqz_input *input, const void *result)
@@ -92,7 +96,7 @@ static int run_ner(char **arguments, uint32_t n)
 {
     (void)n;
     path = arguments[0];
-    const cli_stream stream = {.reading = {.column = "text"}, .result_bytes = sizeof(sqz_entities), .keys = " entities logits ", .run = run_entities, .show_json = show_entities_json,
+    const cli_stream stream = {.reading = {.column = "text"}, .result_bytes = sizeof(sqz_entities), .keys = " entities logits window_first ", .run = run_entities, .show_json = show_entities_json,
                                .show_text = show_entities_text};
     return cli_run_stream(&stream);
 }
@@ -120,7 +124,7 @@ static void show_answers_json(const sqz_input *input, const void *result)
         cli_json_close('}');
     }
     cli_json_close(']');
-    if (logits) show_logits(a->logits, a->outcome.n_pieces, 2);
+    if (logits) show_logits(a->logits, &a->outcome, a->window_first, 2);
 }
 
 static void show_answers_text(const sqz_input *input, const void *result)
@@ -138,7 +142,7 @@ static int run_qa(char **arguments, uint32_t n)
 {
     (void)n;
     path = arguments[0];
-    const cli_stream stream = {.reading = {.pair = true, .column = "question", .column2 = "context"}, .result_bytes = sizeof(sqz_answers), .keys = " answers logits ", .run = run_answers,
+    const cli_stream stream = {.reading = {.pair = true, .column = "question", .column2 = "context"}, .result_bytes = sizeof(sqz_answers), .keys = " answers logits window_first ", .run = run_answers,
                                .show_json = show_answers_json, .show_text = show_answers_text};
     return cli_run_stream(&stream);
 }

@@ -48,7 +48,7 @@ for model in bare squeeze ner mask; do
   "$program" bench "$work/$model.gguf" -b 2 -l 8 -n 4 --stages --roofline --json | python3 -c '
 import json, statistics, sys
 row = json.loads(sys.stdin.read())
-assert row["tokens"] == 16 and row["type"] == "f32" and row["samples"] == 4 and row["model_bytes"] > 0, row
+assert row["length"] == 8 and row["tokens"] == 16 and row["type"] == "f32" and row["samples"] == 4 and row["model_bytes"] > 0, row
 parts = [row] + [row["parts"][name] for name in ("tokenize", "encode", "head", "end_to_end")]
 for times in parts:
     samples = times["samples_ms"]
@@ -79,6 +79,14 @@ assert [row["length"] for row in rows] == ["4", "8"] and all(float(row["median m
 ' || fail "--format csv"
 "$program" bench "$work/bare.gguf" -l 4 -n 2 --profile | grep -Eq 'ffn_down +[0-9.]+ +[0-9.]+ %' || fail "--profile"
 
+mkdir "$work/a \"name\", twice" # a name becomes the model's
+python3 "$here/make_folder.py" "$work/a \"name\", twice" BertModel
+"$program" import "$work/a \"name\", twice" -o "$work/name.gguf" 2>/dev/null || fail "import of a name"
+"$program" bench "$work/name.gguf" -l 4 -n 1 --format csv | python3 -c '
+import csv, sys
+assert next(csv.DictReader(sys.stdin))["model"] == "a \"name\", twice"
+' || fail "--format csv with quotes in a name"
+
 # refuse PATTERN ARGUMENTS...
 refuse() {
   local pattern=$1 out
@@ -101,6 +109,8 @@ refuse "with commas between" "$work/bare.gguf" -l 8 --type bf16,,s8
 refuse "needs --stages" "$work/bare.gguf" -l 8 --text "$work/text"
 refuse "at least 3" "$work/bare.gguf" -l 2 --stages
 refuse "use --format" "$work/bare.gguf" -l 8 --format csv --profile
+refuse "give one format" "$work/bare.gguf" -l 8 --format csv --json
+refuse "warm-up is at most" "$work/bare.gguf" -l 8 --warm-up 4294967295
 printf '3\nx\n' >"$work/bad"
 refuse "line 2: 'x' is no length" "$work/bare.gguf" --lengths "$work/bad"
 refuse "cannot open" "$work/bare.gguf" --lengths "$work/none"

@@ -131,12 +131,12 @@ class Records(unittest.TestCase):
     def test_raw_numbers_of_the_other_heads(self):
         n = len(records("tokenize", "ner", "good films\n")[0]["ids"])
         row, = records("ner", "ner", "good films\n", "--logits", "--aggregation", "none")
-        self.assertEqual(list(row), ["entities", "logits"])
+        self.assertEqual((list(row), row["window_first"]), (["entities", "logits", "window_first"], [0]))
         self.assertEqual([len(x) for x in row["logits"]], [5] * n)
         for entity in row["entities"]:
             self.assertEqual(list(entity), ["label", "score", "word", "start", "end"])
         row, = records("qa", "qa", "good\tthe bad film\n", "--logits", "-n", "3", "--no-answer")
-        self.assertEqual(list(row), ["answers", "logits"])
+        self.assertEqual((list(row), row["window_first"]), (["answers", "logits", "window_first"], [0]))
         self.assertEqual([len(x) for x in row["logits"]], [2] * 7)
         self.assertEqual(len(row["answers"]), 3)
         for answer in row["answers"]:

@@ -82,7 +82,10 @@ expect 0 '^\{"label":"a"' zero-shot "$work/nli.gguf" --json --labels a <<<"good 
 expect 0 '"embedding":\[' embed "$work/bare.gguf" --json <<<"good film"
 expect 0 '"embeddings":\[\[' embed "$work/bare.gguf" --json --pool none <<<"good film"
 expect 0 '^1\.000000$' similarity "$work/bare.gguf" <<<$'good film\tgood film'
-expect 0 '"entities":\[.*"logits":\[\[' ner "$work/ner.gguf" --json --logits <<<"good film"
+expect 0 '"entities":\[.*"logits":\[\[.*\]\],"window_first":\[0\]' ner "$work/ner.gguf" --json --logits <<<"good film"
+# 14 pieces of text in windows of 8, [CLS] and [SEP] among them, each repeating 2: pieces 0-5, 4-9, 8-13. The question takes 2 of 10, so 7 of the context fit.
+expect 0 '\]\],"window_first":\[0,8,16\]' ner "$work/ner.gguf" --json --logits --max-length 8 --stride 2 <<<"a b c d e f g h i j k l m n"
+expect 0 '\]\],"window_first":\[0,10,20\]' qa "$work/qa.gguf" --json --logits --max-length 10 --stride 2 <<<$'a\ta b c d e f g h i j k l m n'
 expect 0 '"answers":\[\{"answer":"[a-z ]+","score"' qa "$work/qa.gguf" --json <<<$'good film\tthe bad film'
 expect 0 '"masks":\[\{"candidates":\[\{"token":' fill-mask "$work/mask.gguf" --json <<<"the [MASK] film"
 expect 0 'kernel f32' doctor </dev/null
