@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/* One sequence of a file. Errors are largest absolute differences; a NaN on either side makes them infinite; -1 where the file has no such result. */
+/* One sequence of a file. Errors are largest absolute differences; a NaN on either side makes them infinite, which never agrees; -1 where the file has no such result. */
 typedef struct sqz_vector_report {
     uint32_t sequence, n_tokens;
     double hidden_error, logits_error;
@@ -18,7 +18,7 @@ typedef struct sqz_vector_report {
 
 /* Zero-initialise for the defaults.
  *
- *   tolerance             largest difference that agrees; 0: 2^-14 of the largest number in the file's results, or of 1 where that is larger. That is
+ *   tolerance             largest difference that agrees; 0: 2^-14 of the largest finite number in the file's results, or of 1 where that is larger. That is
  *                         a thousand roundings of f32: for a model stored in f16, bf16 or int8 and results of its f32 source, give a larger one
  *   report(user, report)  called for each sequence, in order
  */

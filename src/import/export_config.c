@@ -105,15 +105,13 @@ static sqz_status put_labels(const sqzi_exporter *e)
             TRY(sqzi_export_set(e, ids, e->model->labels[k], json_integer(k)));
         }
         json_object_del(e->config, "num_labels");
-        status = sqzi_export_set(e, e->config, "id2label", names);
-        names = NULL;
-        if (status == SQZ_OK) status = sqzi_export_set(e, e->config, "label2id", ids);
-        ids = NULL;
-        return status;
+        TRY(sqzi_export_set(e, e->config, "id2label", json_incref(names)));
+        TRY(sqzi_export_set(e, e->config, "label2id", json_incref(ids)));
+    } else {
+        json_object_del(e->config, "id2label");
+        json_object_del(e->config, "label2id");
+        if (info->n_labels != 2) TRY(set_uint(e, "num_labels", info->n_labels)); /* 2 is what an absent number means */
     }
-    json_object_del(e->config, "id2label");
-    json_object_del(e->config, "label2id");
-    if (info->n_labels != 2) TRY(set_uint(e, "num_labels", info->n_labels)); /* 2 is what an absent number means */
 fail:
     json_decref(names);
     json_decref(ids);

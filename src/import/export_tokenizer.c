@@ -146,7 +146,9 @@ static sqz_status make_all_added(const sqzi_exporter *e, const tokenizer *t, jso
         const uint32_t id = (uint32_t)sqzi_gguf_uint(t->ids, i), flags = (uint32_t)sqzi_gguf_uint(t->flags, i);
         json_t *token = json_object(), *entry = json_object();
         snprintf(key, sizeof key, "%u", (unsigned)id);
-        const int failed = json_array_append_new(list, token) | json_object_set_new(by_id, key, entry) | json_object_set_new(token, "id", json_integer(id));
+        int failed = json_object_set_new(token, "id", json_integer(id)); /* before its list has it: a list that cannot take it lets it go */
+        failed |= json_array_append_new(list, token);
+        failed |= json_object_set_new(by_id, key, entry);
         FAIL_IF(failed, SQZ_ENOMEM, 0, "no memory for an added token");
         TRY(make_added(e, text, flags, token));
         TRY(make_added(e, text, flags, entry));

@@ -24,10 +24,14 @@ static void lay_out(const sqz_model *model, const sqzi_vector_file *f, work *w, 
     w->logits = sqzi_arena_take(arena, f->arrays[SQZI_LOGITS].data ? rows : 0, model->head.classes * sizeof *w->logits);
 }
 
+/* Of the finite numbers: an infinity would allow everything. */
 static double largest_of(const sqzi_npy_array *array)
 {
     double largest = 0;
-    for (uint64_t i = 0; array->data && i < array->n; i++) largest = fmax(largest, fabs(sqzi_npy_float(array, i)));
+    for (uint64_t i = 0; array->data && i < array->n; i++) {
+        const double size = fabs(sqzi_npy_float(array, i));
+        if (isfinite(size)) largest = fmax(largest, size);
+    }
     return largest;
 }
 
@@ -82,7 +86,7 @@ static sqz_status compare_all(const sqz_model *model, sqz_session *session, cons
         const sqz_status status = compare_one(model, session, f, begin, w, &r, error);
         if (status != SQZ_OK) return status;
         const double largest = fmax(r.hidden_error, r.logits_error);
-        r.agrees = largest <= result->tolerance;
+        r.agrees = isfinite(largest) && largest <= result->tolerance;
         result->max_error = fmax(result->max_error, largest);
         result->n_vectors++;
         apart += !r.agrees;

@@ -3,7 +3,7 @@
 """golden.bin of a tiny model (tests/reference/make_golden.py) as a .npz file: make_vectors.py GOLDEN OUT.npz [FAULT], with nothing but Python's own library.
 
 Prints the tolerance that belongs to the numbers. FAULT: deflated, wide (f8, i4, u4), bytes (types as u1), first (the first sequence alone, without
-lengths), order (keys of the headers in another order, version 2), moved (one hidden number by 1e-3), nan, half, big, fortran, header, digits, shape, columns,
+lengths), order (keys of the headers in another order, version 2), moved (one hidden number by 1e-3), nan, infinite, half, big, fortran, header, digits, shape, columns,
 lengths, zero, long, token, floats, missing, nothing, unknown, twice, cut, sum, bomb, method.
 """
 import struct
@@ -57,8 +57,9 @@ def change(arrays, fault):
         arrays["hidden"][:2] = values[: n * width], [n, width]
         rows = n if arrays["logits"][1][0] == shape[0] else 1
         arrays["logits"][:2] = arrays["logits"][0][: rows * arrays["logits"][1][1]], [rows, arrays["logits"][1][1]]
-    if fault in ("moved", "nan"):
-        arrays["hidden"][0] = values[: 5 * width] + (values[5 * width] + 1e-3 if fault == "moved" else float("nan"),) + values[5 * width + 1 :]
+    if fault in ("moved", "nan", "infinite"):
+        number = values[5 * width] + 1e-3 if fault == "moved" else float("nan" if fault == "nan" else "inf")
+        arrays["hidden"][0] = values[: 5 * width] + (number,) + values[5 * width + 1 :]
     if fault in ("half", "big"):
         arrays["hidden"][2] = "<f2" if fault == "half" else ">f4"
     if fault == "shape":

@@ -38,6 +38,9 @@ check $m moved 1 '^sequence 2, 7 tokens: .*DIFFERS$'
 check $m moved 1 '1 of 4 sequences differ by more than'
 check $m moved 1 '"ok":false' --json
 check $m nan 1 'off by inf.*DIFFERS'
+python3 "$here/make_vectors.py" "$models/$m/golden.bin" "$work/v.npz" infinite >/dev/null
+"$program" verify "$work/$m.gguf" --against "$work/v.npz" >"$work/log" 2>&1 && { echo "FAILED: an infinity widens the default tolerance"; failed=1; }
+grep -q 'off by inf.*DIFFERS' "$work/log" && grep -q 'largest difference inf, 0.000' "$work/log" || { echo "FAILED: an infinity: $(cat "$work/log")"; failed=1; }
 check $m half 3 "'hidden' is of type '<f2'; <f4, <f8"
 check $m big 3 "'hidden' is of type '>f4'"
 check $m fortran 3 "'hidden' is in Fortran order"
