@@ -13,7 +13,8 @@ extern "C" {
  *
  *   S8    matrices and embeddings int8, symmetric, one scale a row of the tensor (an output channel, a word): w = scale * q, q in [-127, 127],
  *         scale = max |w| / 127. Pooler, head, the table of token types, norms and biases stay as they are. A run then quantises its activations
- *         row by row (for grouped layers by row and group) and multiplies integers; softmax, norms, residuals, pooler and head are float.
+ *         row by row (for grouped layers by row and group) and multiplies integers; softmax, norms, residuals, pooler and head are float,
+ *         attention's products bf16 where the CPU multiplies it, else float.
  *   BF16  every matrix and table, to nearest even. A run rounds the inputs of its matrix products to bf16 as well and sums in f32.
  *   F16   every matrix and table, to nearest even: storage alone. Matrices are expanded, exactly, to f32 when the model is opened, embeddings as
  *         they are read; a run computes in f32.

@@ -13,7 +13,6 @@ typedef struct mark {
     sqzi_origin origin;
 } mark;
 
-/* Keep parts of one code point for the run of marks at hand. */
 sqz_status sqzi_scan_hold(sqzi_scan *s, const uint32_t *parts, size_t n, bool leads, sqzi_origin origin)
 {
     sqz_status status = SQZ_OK;
@@ -46,7 +45,6 @@ static sqz_status emit_ordered(sqzi_scan *s, sqzi_origin base)
     return SQZ_OK;
 }
 
-/* The marks from `at` to before the next starter join the run, which then goes out. *next: where that is. */
 sqz_status sqzi_scan_marks(sqzi_scan *s, size_t at, size_t end, sqzi_origin base, size_t *next)
 {
     uint32_t parts[SQZI_MAX_DECOMPOSITION];
@@ -62,7 +60,6 @@ sqz_status sqzi_scan_marks(sqzi_scan *s, size_t at, size_t end, sqzi_origin base
     return emit_ordered(s, base);
 }
 
-/* A mark that strip_accents keeps has been met at `at`: its run, read from behind the last starter. */
 sqz_status sqzi_scan_run(sqzi_scan *s, size_t at, size_t end, size_t *next)
 {
     s->encoding->run.used = 0;
