@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The import as a whole: read everything, write the file, run it with the portable kernels, write it again with what they gave. */
+/* The import as a whole: read everything, write the file, run it with the portable kernels, write it again with what they gave. For bf16 that is done in f32
+ * first, for the tolerance. */
 #include <math.h>
 #include <squeezebert/session.h>
 #include <stdio.h>
@@ -168,31 +169,35 @@ static void discard(sqzi_importer *m)
     json_decref(m->config);
 }
 
-/* What rounding the folder's weights and the inputs of products to bf16 changes: the largest difference to the same weights in f32, both by the
- * portable kernels. Another level rounds an activation the other way here and there, so it may be as far from these results (doc/format.md). */
-static sqz_status measure_rounding(const sqzi_importer *m, const char *path, const references *r, double *changed)
+/* The results of the folder's weights in f32, which those in bf16 are compared with. Before anything else is read, so that memory holds one of the two. */
+static sqz_status run_in_f32(const sqzi_importer *m, const char *path, references *whole)
 {
-    references whole = {.allocator = r->allocator};
     sqzi_importer exact = {.context = m->context, .folder = m->folder, .error = m->error};
     sqz_status status = read_folder(&exact);
-    if (status == SQZ_OK) status = run_unverified(&exact, path, &whole);
-    for (int j = 0; j < VECTORS && status == SQZ_OK; j++) {
-        *changed = largest_difference(*changed, r->hidden[j], whole.hidden[j], (size_t)r->n[j] * r->width);
-        if (r->logits[j]) *changed = largest_difference(*changed, r->logits[j], whole.logits[j], (size_t)r->rows[j] * r->classes);
-    }
-    discard_references(&whole);
+    if (status == SQZ_OK) status = run_unverified(&exact, path, whole);
     discard(&exact);
     return status;
 }
 
-static sqz_status write_file(sqzi_importer *m, const char *path)
+/* What bf16 changes: the largest difference between the portable kernels' results. Another level rounds an activation the other way here and there, so it
+ * may be as far from either (doc/format.md). 0 where there is nothing to compare with. */
+static double rounding(const references *r, const references *whole)
+{
+    double changed = 0;
+    if (whole->width != r->width || whole->classes != r->classes) return 0; /* or the folder was changed in between */
+    for (int j = 0; j < VECTORS && whole->n[j] == r->n[j] && whole->rows[j] == r->rows[j]; j++) {
+        if (whole->hidden[j]) changed = largest_difference(changed, r->hidden[j], whole->hidden[j], (size_t)r->n[j] * r->width);
+        if (whole->logits[j]) changed = largest_difference(changed, r->logits[j], whole->logits[j], (size_t)r->rows[j] * r->classes);
+    }
+    return changed;
+}
+
+static sqz_status write_file(sqzi_importer *m, const char *path, const references *whole)
 {
     references r = {.allocator = &m->context->allocator};
-    double changed = 0;
     sqz_status status = run_unverified(m, path, &r);
-    if (status == SQZ_OK && m->options.type == SQZ_IMPORT_BF16) status = measure_rounding(m, path, &r, &changed);
     if (status == SQZ_OK) {
-        put_references(m->writer, &r, fmax(sqzi_reference_f32_tolerance(r.largest), 2 * changed));
+        put_references(m->writer, &r, fmax(sqzi_reference_f32_tolerance(r.largest), 2 * rounding(&r, whole)));
         status = sqzi_gguf_write(m->writer, path, m->error);
     }
     discard_references(&r);
@@ -205,8 +210,11 @@ sqz_status sqz_import(sqz_context *context, const char *folder, const char *path
     if (!context || !folder || !path) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_import: an argument is NULL");
     if (options) m.options = *options;
     if ((unsigned)m.options.type > SQZ_IMPORT_BF16) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_import: type %d is none of f32, f16 and bf16", (int)m.options.type);
-    sqz_status status = read_folder(&m);
-    if (status == SQZ_OK) status = write_file(&m, path);
+    references whole = {.allocator = &context->allocator};
+    sqz_status status = m.options.type == SQZ_IMPORT_BF16 ? run_in_f32(&m, path, &whole) : SQZ_OK;
+    if (status == SQZ_OK) status = read_folder(&m);
+    if (status == SQZ_OK) status = write_file(&m, path, &whole);
+    discard_references(&whole);
     discard(&m);
     return status;
 }
