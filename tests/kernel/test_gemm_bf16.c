@@ -29,7 +29,7 @@ static const shape shapes[] = {
 typedef struct problem {
     shape s;
     size_t ldx, ldw;
-    sqzt_guarded x, w;
+    sqzt_guarded x, w, bias_page;
     sqzi_type type;
     float *rounded_x, *rounded_w, *bias, *residual;
 } problem;
@@ -70,7 +70,8 @@ static problem make(shape s, sqzi_type type)
     p.w = sqzt_guarded_open(((s.n - 1) * p.ldw + s.k) * (type == SQZI_F32 ? 4 : 2));
     p.rounded_x = take(s.m * s.k, sizeof(float));
     p.rounded_w = take(s.n * s.k, sizeof(float));
-    p.bias = take(s.n, sizeof(float));
+    p.bias_page = sqzt_guarded_open(s.n * sizeof(float));
+    p.bias = p.bias_page.p;
     p.residual = take(s.m * s.n, sizeof(float));
     for (size_t i = 0; i < s.m; i++)
         for (size_t j = 0; j < s.k; j++) {
@@ -92,7 +93,8 @@ static void discard(problem *p)
 {
     sqzt_guarded_close(&p->x);
     sqzt_guarded_close(&p->w);
-    void *all[] = {p->rounded_x, p->rounded_w, p->bias, p->residual};
+    sqzt_guarded_close(&p->bias_page);
+    void *all[] = {p->rounded_x, p->rounded_w, p->residual};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 

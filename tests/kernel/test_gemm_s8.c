@@ -28,7 +28,7 @@ static const shape shapes[] = {
 typedef struct problem {
     shape s;
     size_t ldx, ldw;
-    sqzt_guarded x, w;
+    sqzt_guarded x, w, bias_page;
     float *scale, *bias, *residual;
     signed char *q;     /* [m, k] as it should be */
     float *row_scale;   /* [m] */
@@ -72,7 +72,8 @@ static problem make(shape s)
     p.x = sqzt_guarded_open(((s.m - 1) * p.ldx + s.k) * sizeof(float));
     p.w = sqzt_guarded_open((s.n - 1) * p.ldw + s.k);
     p.scale = take(s.n, sizeof *p.scale);
-    p.bias = take(s.n, sizeof *p.bias);
+    p.bias_page = sqzt_guarded_open(s.n * sizeof(float));
+    p.bias = p.bias_page.p;
     p.residual = take(s.m * s.n, sizeof *p.residual);
     p.q = take(s.m * s.k, 1);
     p.row_scale = take(s.m, sizeof *p.row_scale);
@@ -96,7 +97,8 @@ static void discard(problem *p)
 {
     sqzt_guarded_close(&p->x);
     sqzt_guarded_close(&p->w);
-    void *all[] = {p->scale, p->bias, p->residual, p->q, p->row_scale};
+    sqzt_guarded_close(&p->bias_page);
+    void *all[] = {p->scale, p->residual, p->q, p->row_scale};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 

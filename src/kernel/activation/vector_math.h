@@ -7,7 +7,8 @@
 #include "kernel/activation/gelu_table.h"
 #include "kernel/kernel.h"
 
-/* exp(x) for x <= 88.7; 0 below -88 (from -87.34 on results are subnormal, which costs some CPUs a hundred cycles each): shorter rows are filled up with -inf. A NaN stays one.
+/* exp(x) for x <= 88.7; 0 below -88: a subnormal result costs some CPUs a hundred cycles, and shorter rows are filled up with -inf. From -87.34 to
+ * -88 results are subnormal. A NaN stays one.
  * x = n ln2 + r in two steps (Cody and Waite), 2^n is put on at the end. Adding 1.5 * 2^23 rounds to a whole number. */
 static inline vec v_exp(vec x)
 {
