@@ -143,6 +143,7 @@ int cli_run_stream(const cli_stream *stream)
 {
     loop l = {.stream = stream};
     cli_record *records;
+    (void)cli_model(stream->model);
     cli_records_open(stream->reading);
     for (uint32_t n; (n = cli_records_next(&records)) > 0;) {
         run_portion(&l, records, n);

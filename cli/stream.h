@@ -7,12 +7,14 @@
 
 /* What a verb adds to the loop. Results are structs that begin with an sqz_outcome.
  *
+ *   model      opened before the first record, so that what is wrong with it is said even of no records
  *   run        fill results [n] for inputs [n]
  *   show_json  write the result's keys; the object is open, passed fields are written already
  *   show_text  write the result as part of one line, without the newline
  *   keys       the result's keys with a blank before and behind each, so that a passed field of the same name can be renamed
  */
 typedef struct cli_stream {
+    const char *model;
     cli_reading reading;
     size_t result_bytes;
     const char *keys;

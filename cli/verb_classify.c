@@ -64,7 +64,7 @@ static int run_classify(char **arguments, uint32_t n)
     (void)n;
     path = arguments[0];
     if (threshold < 0 || threshold > 1) cli_die(CLI_USAGE, "--threshold is a score from 0 to 1");
-    const cli_stream stream = {.reading = {.column = "text", .column2 = "text2"}, .result_bytes = sizeof(sqz_classification), .keys = " label score scores logits ", .run = run_classification,
+    const cli_stream stream = {.model = path, .reading = {.column = "text", .column2 = "text2"}, .result_bytes = sizeof(sqz_classification), .keys = " label score scores logits ", .run = run_classification,
                                .show_json = show_json, .show_text = show_text};
     return cli_run_stream(&stream);
 }
@@ -125,7 +125,7 @@ static int run_zero_shot(char **arguments, uint32_t n)
     path = arguments[0];
     if (!labels_text) cli_die(CLI_USAGE, "--labels A,B,... is missing: which labels are there?");
     split_labels();
-    const cli_stream stream = {.reading = {.column = "text"}, .result_bytes = sizeof(sqz_zero_shot_result), .keys = " label score labels scores logits ", .run = run_candidates,
+    const cli_stream stream = {.model = path, .reading = {.column = "text"}, .result_bytes = sizeof(sqz_zero_shot_result), .keys = " label score labels scores logits ", .run = run_candidates,
                                .show_json = show_candidates_json, .show_text = show_candidates_text};
     const int code = cli_run_stream(&stream);
     free(candidates);

@@ -113,7 +113,7 @@ static int run_embed(char **arguments, uint32_t n)
     path = arguments[0];
     npy = output_path != NULL;
     if (npy) return write_npy();
-    const cli_stream stream = {.reading = {.column = "text", .column2 = "text2"}, .result_bytes = sizeof(sqz_embedding), .keys = " embedding embeddings ", .run = run_vectors,
+    const cli_stream stream = {.model = path, .reading = {.column = "text", .column2 = "text2"}, .result_bytes = sizeof(sqz_embedding), .keys = " embedding embeddings ", .run = run_vectors,
                                .show_json = show_vectors_json, .show_text = show_vectors_text};
     return cli_run_stream(&stream);
 }
@@ -141,7 +141,7 @@ static int run_similarity(char **arguments, uint32_t n)
 {
     (void)n;
     path = arguments[0];
-    const cli_stream stream = {.reading = {.pair = true, .column = "text", .column2 = "text2"}, .result_bytes = sizeof(sqz_similarity), .keys = " similarity ", .run = run_pairs, .show_json = show_pair_json,
+    const cli_stream stream = {.model = path, .reading = {.pair = true, .column = "text", .column2 = "text2"}, .result_bytes = sizeof(sqz_similarity), .keys = " similarity ", .run = run_pairs, .show_json = show_pair_json,
                                .show_text = show_pair_text};
     return cli_run_stream(&stream);
 }
@@ -236,7 +236,7 @@ static int run_search(char **arguments, uint32_t n)
     read_corpus();
     index_corpus();
     corpus.hits = cli_allocate(NULL, top * sizeof *corpus.hits);
-    const cli_stream stream = {.reading = {.column = "text"}, .result_bytes = sizeof(sqz_embedding), .keys = " hits ", .run = run_vectors, .show_json = show_hits_json, .show_text = show_hits_text};
+    const cli_stream stream = {.model = path, .reading = {.column = "text"}, .result_bytes = sizeof(sqz_embedding), .keys = " hits ", .run = run_vectors, .show_json = show_hits_json, .show_text = show_hits_text};
     const int code = cli_run_stream(&stream);
     sqz_index_close(corpus.index);
     free(corpus.hits);

@@ -96,7 +96,7 @@ static int run_ner(char **arguments, uint32_t n)
 {
     (void)n;
     path = arguments[0];
-    const cli_stream stream = {.reading = {.column = "text"}, .result_bytes = sizeof(sqz_entities), .keys = " entities logits window_first ", .run = run_entities, .show_json = show_entities_json,
+    const cli_stream stream = {.model = path, .reading = {.column = "text"}, .result_bytes = sizeof(sqz_entities), .keys = " entities logits window_first ", .run = run_entities, .show_json = show_entities_json,
                                .show_text = show_entities_text};
     return cli_run_stream(&stream);
 }
@@ -142,7 +142,7 @@ static int run_qa(char **arguments, uint32_t n)
 {
     (void)n;
     path = arguments[0];
-    const cli_stream stream = {.reading = {.pair = true, .column = "question", .column2 = "context"}, .result_bytes = sizeof(sqz_answers), .keys = " answers logits window_first ", .run = run_answers,
+    const cli_stream stream = {.model = path, .reading = {.pair = true, .column = "question", .column2 = "context"}, .result_bytes = sizeof(sqz_answers), .keys = " answers logits window_first ", .run = run_answers,
                                .show_json = show_answers_json, .show_text = show_answers_text};
     return cli_run_stream(&stream);
 }
@@ -217,7 +217,7 @@ static int run_fill_mask(char **arguments, uint32_t n)
     (void)n;
     path = arguments[0];
     read_targets();
-    const cli_stream stream = {.reading = {.column = "text"}, .result_bytes = sizeof(sqz_filled), .keys = " masks ", .run = run_masks, .show_json = show_masks_json, .show_text = show_masks_text};
+    const cli_stream stream = {.model = path, .reading = {.column = "text"}, .result_bytes = sizeof(sqz_filled), .keys = " masks ", .run = run_masks, .show_json = show_masks_json, .show_text = show_masks_text};
     const int code = cli_run_stream(&stream);
     free(targets);
     return code;

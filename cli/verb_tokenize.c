@@ -103,9 +103,8 @@ static int run_tokenize(char **arguments, uint32_t n)
     (void)n;
     sqz_error error = {0};
     path = arguments[0];
-    (void)cli_model(path);
     cli_check(sqz_encoding_open(cli_context(), &encoding, &error), &error);
-    const cli_stream stream = {.reading = {.column = "text", .column2 = "text2"}, .result_bytes = sizeof(result), .keys = " ids tokens types offsets windows ", .run = run, .show_json = show_json, .show_text = show_text};
+    const cli_stream stream = {.model = path, .reading = {.column = "text", .column2 = "text2"}, .result_bytes = sizeof(result), .keys = " ids tokens types offsets windows ", .run = run, .show_json = show_json, .show_text = show_text};
     const int code = cli_run_stream(&stream);
     sqz_encoding_close(encoding);
     return code;

@@ -77,6 +77,8 @@ expect 0 '"ids":\[2,6,8,9,1,3\],"tokens":\["\[CLS\]","good","film","##s","\[UNK\
   tokenize "$work/bare.gguf" --json <<<"Good films 7"
 expect 0 '\[0,3\]' tokenize "$work/bare.gguf" --json --bytes <<<"7ß"
 expect 0 '"label":"(contradiction|neutral|entailment)","score":.*"scores":.*"logits":\[' classify "$work/nli.gguf" --json --logits <<<"good film"
+expect 0 '^$' classify "$work/nli.gguf" --json </dev/null
+expect 3 'no/such.gguf' classify "$work/no/such.gguf" --json </dev/null
 expect 0 '"label":null' classify "$work/nli.gguf" --json --threshold 1 <<<"good film"
 expect 0 '^\{"label":"a"' zero-shot "$work/nli.gguf" --json --labels a <<<"good film"
 expect 0 '"embedding":\[' embed "$work/bare.gguf" --json <<<"good film"
