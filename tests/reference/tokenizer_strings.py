@@ -253,7 +253,8 @@ def main():
             c = Comparison(f"{label}: truncation")
             for _ in range(max(1, o.random // 400)):
                 room, strategy = r.randint(1, 40), r.randrange(3)
-                stride, special = r.randint(0, room + 1), r.randrange(2)
+                windows, special = r.randrange(2), r.randrange(2)
+                stride = r.randint(0, room + 1) if windows else 0  # without windows we do not look at it, and the package panics where it is too long
                 pair = r.random() < 0.6
                 limit = room + (3 if pair else 2) * special
                 try:
@@ -261,7 +262,7 @@ def main():
                 except Exception:
                     continue
                 requests = [(random_text(r, pools[-3:]), random_text(r, pools[-3:]) if pair else None) for _ in range(50)]
-                c.run(driver, t, requests, (limit, strategy, stride, r.randrange(2), 1 - special, 0))
+                c.run(driver, t, requests, (limit, strategy, stride, windows, 1 - special, 0))
             t.no_truncation()
             bad += c.report()
             driver.process.stdin.close()
