@@ -35,10 +35,10 @@ static uint64_t read_memory(const void *memory, size_t bytes)
         c = _mm512_add_epi64(c, _mm512_load_si512(from + i + 128));
         d = _mm512_add_epi64(d, _mm512_load_si512(from + i + 192));
     }
-    uint64_t lane[8], sum = 0; /* not the intrinsic that reduces: it adds signed numbers */
+    uint64_t lane[8], total = 0; /* not the intrinsic that reduces: it adds signed numbers */
     _mm512_storeu_si512(lane, _mm512_add_epi64(_mm512_add_epi64(a, b), _mm512_add_epi64(c, d)));
-    for (int i = 0; i < 8; i++) sum += lane[i];
-    return sum;
+    for (int i = 0; i < 8; i++) total += lane[i];
+    return total;
 }
 
 extern const sqzk_reader sqzk_reader_avx512;
