@@ -10,12 +10,13 @@
 
 static const char *output_path, *keep;
 static uint32_t type;
-static bool dry_run;
+static bool dry_run, no_correction;
 
 static const cli_option options[] = {
     {"output", 'o', CLI_TEXT, &output_path, "FILE", "the model file to write; may be MODEL itself"},
     {"type", 0, CLI_CHOICE, &type, "s8|bf16|f16", "what weights become"},
     {"keep", 0, CLI_TEXT, &keep, "REGEX", "tensors whose name holds a match stay as they are (extended regular expression)"},
+    {"no-correction", 0, CLI_FLAG, &no_correction, NULL, "s8: leave biases as they are, instead of letting them take up what rounding does to the mean input of each layer"},
     {"dry-run", 0, CLI_FLAG, &dry_run, NULL, "print the table, write nothing"},
     {0},
 };
@@ -33,8 +34,8 @@ static void show_text(const sqz_quantized_tensor *t)
     char shape[96], becomes[32];
     size_t used = 0;
     for (uint32_t d = 0; d < t->n_dims; d++) used += (size_t)snprintf(shape + used, sizeof shape - used, "%s%llu", d ? "x" : "", (unsigned long long)t->shape[d]);
-    snprintf(becomes, sizeof becomes, "%s%s%s", t->from, strcmp(t->from, t->to) ? " > " : t->kept ? " kept" : "", strcmp(t->from, t->to) ? t->to : "");
-    printf("%-40s %-14s %-12s", t->name, shape, becomes);
+    snprintf(becomes, sizeof becomes, "%s%s%s", t->from, strcmp(t->from, t->to) ? " > " : t->kept ? " kept" : t->corrected ? " corrected" : "", strcmp(t->from, t->to) ? t->to : "");
+    printf("%-40s %-14s %-13s", t->name, shape, becomes);
     if (t->error > 0) printf(" %9.2e", t->error);
     else printf(" %9s", "-");
     printf(" %11llu %11llu\n", (unsigned long long)t->bytes_before, (unsigned long long)t->bytes_after);
@@ -64,6 +65,8 @@ static void show_json(const sqz_quantized_tensor *t)
     text("to", t->to);
     cli_json_key("kept");
     cli_json_bool(t->kept);
+    cli_json_key("corrected");
+    cli_json_bool(t->corrected);
     cli_json_key("error");
     cli_json_double(t->error);
     number("bytes_before", t->bytes_before);
@@ -86,13 +89,13 @@ static void take(void *user, const sqz_quantized_tensor *tensor)
 static void show(void)
 {
     uint64_t before = 0, after = 0;
-    uint32_t n_changed = 0, n_kept = 0;
+    uint32_t n_changed = 0, n_kept = 0, n_corrected = 0;
     if (cli.json) {
         cli_json_open('{');
         cli_json_key("tensors");
         cli_json_open('[');
     } else {
-        printf("%-40s %-14s %-12s %9s %11s %11s\n", "tensor", "shape", "type", "error", "bytes", "after");
+        printf("%-40s %-14s %-13s %9s %11s %11s\n", "tensor", "shape", "type", "error", "bytes", "after");
     }
     for (size_t i = 0; i < n_rows; i++) {
         sqz_quantized_tensor *t = &rows[i].tensor;
@@ -101,11 +104,12 @@ static void show(void)
         after += t->bytes_after;
         n_changed += strcmp(t->from, t->to) != 0;
         n_kept += t->kept != 0;
+        n_corrected += t->corrected != 0;
         if (cli.json) show_json(t);
         else show_text(t);
     }
     if (!cli.json) {
-        printf("%u tensors change, %u are kept: %.1f MB become %.1f MB\n", n_changed, n_kept, (double)before / 1e6, (double)after / 1e6);
+        printf("%u tensors change, %u are kept, %u biases are corrected: %.1f MB become %.1f MB\n", n_changed, n_kept, n_corrected, (double)before / 1e6, (double)after / 1e6);
         return;
     }
     cli_json_close(']');
@@ -119,7 +123,7 @@ static int run(char **arguments, uint32_t n)
     (void)n;
     sqz_error error = {0};
     if (!output_path && !dry_run) cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go? (--dry-run prints the table alone)");
-    const sqz_quantize_options o = {.type = (sqz_quantize_type)type, .keep = keep, .tensor = take};
+    const sqz_quantize_options o = {.type = (sqz_quantize_type)type, .keep = keep, .no_correction = no_correction, .tensor = take};
     const sqz_status status = sqz_quantize(cli_context(), arguments[0], dry_run ? NULL : output_path, &o, &error);
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
     cli_check(status, &error);

@@ -26,12 +26,13 @@ typedef enum sqz_quantize_type { SQZ_QUANTIZE_S8, SQZ_QUANTIZE_BF16, SQZ_QUANTIZ
  *   name          valid during the call
  *   from, to      "F32", "F16", "BF16", "I8", static; equal where it stays as it is
  *   kept          it would have become `to` of its neighbours, but matches `keep`
- *   error         ‖w - w'‖ / ‖w‖ over the whole tensor; 0 where it stays
+ *   corrected     a bias that takes up its layer's rounding; one that the source lacks is reported last, with bytes_before 0
+ *   error         ‖w - w'‖ / ‖w‖ over the whole tensor; 0 where it stays, and of a bias
  *   bytes_after   with the scales of an int8 tensor, which are a tensor of their own in the file
  */
 typedef struct sqz_quantized_tensor {
     const char *name, *from, *to;
-    int kept;
+    int kept, corrected;
     uint32_t n_dims;
     uint64_t shape[4]; /* slowest first */
     double error;
@@ -41,11 +42,13 @@ typedef struct sqz_quantized_tensor {
 /* Zero-initialise for int8 and silence.
  *
  *   keep     tensors whose name holds a match of this extended regular expression (POSIX) stay as they are; NULL: none
+ *   no_correction   int8: leave biases as they are
  *   tensor   called once for every tensor but the reference vectors, in the order of the file, before anything is written
  */
 typedef struct sqz_quantize_options {
     sqz_quantize_type type;
     const char *keep;
+    int no_correction;
     void (*tensor)(void *user, const sqz_quantized_tensor *tensor);
     void *user;
 } sqz_quantize_options;
@@ -55,9 +58,13 @@ typedef struct sqz_quantize_options {
  *   path   a float model file (F32, F16 and BF16 tensors)
  *   out    the file to write, whole or not at all, may be `path` itself; NULL: nothing is written, the tensors are reported all the same
  *
+ * Int8 also corrects biases: b' = b + s (W - W') m for every linear of the blocks and the embedding's, m the mean of its inputs when the float model
+ * runs on 32 sequences of 64 random ids (always the same), s the mean's share of the inputs' squares. A linear without a bias gets one. The
+ * context's kernels run it: the last bits of m, so of b', are those of its level.
+ *
  * Metadata, tokenizer and labels are carried over; sqz.history gets a line. Reference vectors keep their inputs; their results and tolerance are made
  * anew by the portable kernels on the new weights (doc/format.md), so that sqz_model_verify works on the new file. A file without them gets none.
- * Cost: one pass over the weights to report, another to write; with reference vectors the file is written twice and run once. Memory: the source
+ * Cost: one pass over the weights to report, another to write; a third and a run of 2,048 tokens to correct biases; with reference vectors the file is written twice and run once. Memory: the source
  * opened as a model, then the result. The regular expression takes its memory from the C library, all else comes from the context's allocator.
  *
  * SQZ_EINVAL: `type` is none of the three, `keep` is no regular expression or matches no tensor that would change, or there is nothing to change.

@@ -95,6 +95,11 @@ static void norm_rows(run *r, const sqzi_norm *norm, sqzi_real *x, size_t ldx, s
     mark(r, SQZ_STAGE_NORM);
 }
 
+static void keep_input(const run *r, const sqzi_linear *linear, size_t m, const sqzi_real *x, size_t ldx)
+{
+    if (r->keep && r->keep->input) r->keep->input(r->keep->user, linear, m, x, ldx);
+}
+
 /* A linear over rows [begin, end) of whole matrices, in strips. */
 static void run_rows(run *r, const sqzi_linear *linear, sqzi_linear_args args, size_t begin, size_t end)
 {
@@ -104,6 +109,7 @@ static void run_rows(run *r, const sqzi_linear *linear, sqzi_linear_args args, s
         args.x = whole.x + row * whole.ldx;
         args.y = whole.y + row * whole.ldy;
         if (whole.residual) args.residual = whole.residual + row * whole.ldr;
+        keep_input(r, linear, args.m, args.x, args.ldx);
         check(r, sqzi_linear_run(linear, &args, &r->scratch->linear));
     }
 }
@@ -125,6 +131,7 @@ static void run_qkv_rows(run *r, const sqzi_block *block, size_t begin, size_t e
         for (int i = 0; i < 3; i++) {
             const sqzi_linear_args args = {.m = m, .x = r->x + row * r->ldx, .ldx = r->ldx, .y = to[i] + (row - r->shift) * ld, .ldy = ld,
                                            .prepared = i > 0 && sqzi_linear_same_input(linears[i - 1], linears[i])};
+            keep_input(r, linears[i], m, args.x, args.ldx);
             check(r, sqzi_linear_run(linears[i], &args, &r->scratch->linear));
         }
     }
@@ -186,15 +193,18 @@ static sqzi_linear_args output_args(const run *r, size_t row)
 static void feed_forward(run *r, const sqzi_block *block, size_t m, const sqzi_real *a, sqzi_real *x)
 {
     sqzi_workspace *w = r->workspace;
-    const bool in_groups = sqzi_linear_in_groups(&block->ffn_up, &block->ffn_down);
+    const bool whole = r->keep && r->keep->input; /* the same bits, but rows of the second linear exist only where they are not made group by group */
+    const bool in_groups = !whole && sqzi_linear_in_groups(&block->ffn_up, &block->ffn_down);
     const uint32_t groups = in_groups ? block->ffn_up.terms[0].b.groups : 1;
     const size_t width = r->encoder->width, part = width / groups, ffn_part = block->ffn_width / groups;
     sqzi_real *ffn = w->ffn + r->team->member * w->strip_rows * w->ffn_width;
     for (uint32_t g = 0; g < groups; g++) {
         const sqzi_linear_args up = {.m = m, .x = a + g * part, .ldx = width, .y = ffn, .ldy = ffn_part, .activation = block->activation};
+        keep_input(r, &block->ffn_up, m, up.x, up.ldx);
         check(r, in_groups ? sqzi_linear_run_group(&block->ffn_up, g, &up, &r->scratch->linear) : sqzi_linear_run(&block->ffn_up, &up, &r->scratch->linear));
         mark(r, SQZ_STAGE_FFN_UP);
         const sqzi_linear_args down = {.m = m, .x = ffn, .ldx = ffn_part, .y = x + g * part, .ldy = r->ldx, .residual = a + g * part, .ldr = width};
+        keep_input(r, &block->ffn_down, m, down.x, down.ldx);
         check(r, in_groups ? sqzi_linear_run_group(&block->ffn_down, g, &down, &r->scratch->linear) : sqzi_linear_run(&block->ffn_down, &down, &r->scratch->linear));
         mark(r, SQZ_STAGE_FFN_DOWN);
     }
@@ -208,6 +218,7 @@ static void finish_rows(run *r, const sqzi_block *block, size_t begin, size_t en
         const size_t m = end - row < w->strip_rows ? end - row : w->strip_rows;
         sqzi_linear_args output = output_args(r, row);
         output.m = m;
+        keep_input(r, &block->attn_output, m, output.x, output.ldx);
         check(r, sqzi_linear_run(&block->attn_output, &output, &r->scratch->linear));
         mark(r, SQZ_STAGE_ATTENTION_OUTPUT);
         norm_rows(r, &block->attn_norm, output.y, output.ldy, 0, m);

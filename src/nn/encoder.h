@@ -54,12 +54,15 @@ typedef struct sqzi_encoder {
     uint32_t n_blocks, width, max_positions;
 } sqzi_encoder;
 
-/* What a run stores besides its result; NULL members are not stored. All [n_blocks] arrays of pointers but hidden, which has n_blocks + 1: hidden[0]
+/* What a run stores besides its result, and who sees what its linears read; NULL members are not stored. All [n_blocks] arrays of pointers but hidden, which has n_blocks + 1: hidden[0]
  * is the output of the embedding. Scores are those of sequence b and head h at scores[i] + H·(sum of earlier T²) + h·T². */
 typedef struct sqzi_keep {
     sqzi_real *const *hidden;           /* [N, C] */
     sqzi_real *const *q, *const *k, *const *v; /* [N, H·D] */
     sqzi_real *const *scores;           /* before the softmax, after the scale */
+    /* Called with m rows of n_in numbers before a block's linear or the embedding's output runs on them, each row of the batch once. For a team of one. */
+    void (*input)(void *user, const sqzi_linear *linear, size_t m, const sqzi_real *x, size_t ldx);
+    void *user;
 } sqzi_keep;
 
 typedef struct sqzi_batch {

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "model/reference_vectors.h"
-#include "squeeze/quantize_plan.h"
+#include "squeeze/correction.h"
 
 enum { MAX_PATH = 4096, MAX_FEATURES = 32, MAX_HISTORY = 4096 };
 
@@ -25,6 +25,7 @@ typedef struct quantizer {
     sqz_quantize_options options;
     sqz_model *model;
     sqzi_quantize_plan plan;
+    sqzi_corrections corrections; /* none but for int8 */
     regex_t keep;
     bool has_keep;
     references references;
@@ -67,7 +68,14 @@ static sqz_status report(quantizer *q)
         sqz_quantized_tensor tensor;
         const sqz_status status = sqzi_quantize_measure(&q->plan, i, &tensor, q->error);
         if (status != SQZ_OK) return status;
+        tensor.corrected = sqzi_corrections_find(&q->corrections, tensor.name) != NULL;
         if (q->options.tensor && strncmp(tensor.name, "verify.", 7) != 0) q->options.tensor(q->options.user, &tensor);
+    }
+    for (uint32_t i = 0; i < q->corrections.n && q->options.tensor; i++) {
+        const sqzi_correction *c = &q->corrections.list[i];
+        if (c->bias) continue;
+        const sqz_quantized_tensor added = {.name = c->bias_name, .from = "F32", .to = "F32", .corrected = 1, .n_dims = 1, .shape = {c->linear->n_out}, .bytes_after = c->linear->n_out * sizeof(float)};
+        q->options.tensor(q->options.user, &added);
     }
     return SQZ_OK;
 }
@@ -111,8 +119,11 @@ static sqz_status put_metadata(quantizer *q, sqzi_gguf_writer *writer)
     const char *requires = q->options.type == SQZ_QUANTIZE_S8 ? "s8" : "bf16";
     if (q->options.type != SQZ_QUANTIZE_F16) TRY(put_strings_and(q, writer, "sqz.requires", MAX_FEATURES, requires, false));
     else if (sqzi_gguf_find(q->model->gguf, "sqz.requires")) sqzi_gguf_put_value(writer, sqzi_gguf_find(q->model->gguf, "sqz.requires"));
-    snprintf(q->history, sizeof q->history, "quantize --type %s%s%.400s%s", type_names[q->options.type], q->has_keep ? " --keep '" : "", q->has_keep ? q->options.keep : "",
-             q->has_keep ? "'" : "");
+    char how[64] = "";
+    if (q->corrections.n) snprintf(how, sizeof how, ", biases corrected over %d x %d random ids", SQZI_CALIBRATION_SEQUENCES, SQZI_CALIBRATION_LENGTH);
+    else if (q->options.type == SQZ_QUANTIZE_S8) snprintf(how, sizeof how, " --no-correction");
+    snprintf(q->history, sizeof q->history, "quantize --type %s%s%.400s%s%s", type_names[q->options.type], q->has_keep ? " --keep '" : "", q->has_keep ? q->options.keep : "",
+             q->has_keep ? "'" : "", how);
     TRY(put_strings_and(q, writer, "sqz.history", MAX_HISTORY, q->history, true));
 fail:
     return status;
@@ -125,13 +136,18 @@ static void put_tensors(quantizer *q, sqzi_gguf_writer *writer)
         char name[96];
         if (strncmp(t->name, "verify.", 7) == 0) continue;
         if (!t->changed) {
-            sqzi_gguf_put_tensor(writer, t->name, t->to, t->from->n_dims, t->from->shape, t->from->data);
+            const sqzi_correction *c = sqzi_corrections_find(&q->corrections, t->name);
+            sqzi_gguf_put_tensor(writer, t->name, t->to, t->from->n_dims, t->from->shape, c ? c->corrected : t->from->data);
             continue;
         }
         sqzi_gguf_put_tensor_by(writer, t->name, t->to, 2, t->from->shape, sqzi_quantize_emit, t);
         if (t->to != SQZI_S8) continue;
         snprintf(name, sizeof name, "%s.scale", t->name);
         sqzi_gguf_put_tensor(writer, name, SQZI_F32, 1, t->from->shape, t->scale);
+    }
+    for (uint32_t i = 0; i < q->corrections.n; i++) {
+        const sqzi_correction *c = &q->corrections.list[i];
+        if (!c->bias) sqzi_gguf_put_tensor(writer, c->bias_name, SQZI_F32, 1, (uint64_t[]){c->linear->n_out}, c->corrected);
     }
 }
 
@@ -231,6 +247,7 @@ static void discard(quantizer *q)
     sqzi_release(&q->context->allocator, r->found, r->count * sizeof *r->found);
     sqzi_release(&q->context->allocator, r->results, r->count * sizeof *r->results);
     if (r->portable) sqz_context_close(r->portable);
+    if (q->model) sqzi_corrections_discard(&q->corrections);
     if (q->model) sqzi_quantize_plan_discard(&q->plan);
     sqz_model_close(q->model);
 }
@@ -246,7 +263,9 @@ sqz_status sqz_quantize(sqz_context *context, const char *path, const char *out,
     TRY(sqz_model_open(context, path, &q.model, error));
     status = sqzi_quantize_plan_make(q.model, q.options.type, is_kept, &q, &q.plan, error);
     if (status == SQZ_OK) status = check_plan(&q);
+    if (status == SQZ_OK && q.options.type == SQZ_QUANTIZE_S8 && !q.options.no_correction) status = sqzi_corrections_make(&q.plan, &q.corrections, error);
     if (status == SQZ_OK) status = report(&q);
+    if (status == SQZ_OK && out && q.corrections.n) status = sqzi_corrections_calibrate(&q.corrections, error);
     if (status != SQZ_OK) sqzi_error_prefix(error, path);
     if (status == SQZ_OK && out) status = write_file(&q, out);
 fail:

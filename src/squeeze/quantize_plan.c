@@ -156,6 +156,31 @@ sqz_status sqzi_quantize_measure(sqzi_quantize_plan *plan, uint32_t i, sqz_quant
     return SQZ_OK;
 }
 
+sqz_status sqzi_quantize_multiply(sqzi_quantized *t, uint32_t groups, const double *x_before, const double *x_after, double *before, double *after, sqz_error *error)
+{
+    sqzi_rounding_error ignored = {0, 0};
+    const size_t rows = (size_t)t->from->shape[0], n = (size_t)t->from->shape[1];
+    const float *row = t->plan->row;
+    const int8_t *q = t->plan->rounded;
+    const bool rounded = t->changed && t->to == SQZI_S8;
+    for (size_t r = 0; r < rows; r++) {
+        size_t bad;
+        if (rounded) {
+            const sqz_status status = round_row(t, r, false, &ignored, error);
+            if (status != SQZ_OK) return status;
+        } else {
+            (void)widen_row(t->plan, t->from, r, &bad); /* opening the model saw that it is finite */
+        }
+        const size_t from = r / (rows / groups) * n;
+        for (size_t j = 0; j < n; j++) {
+            before[r] += (double)row[j] * x_before[from + j];
+            after[r] += (rounded ? (double)t->scale[r] * q[j] : (double)row[j]) * x_after[from + j];
+        }
+    }
+    sqzi_file_map_drop(&t->plan->model->map, (size_t)t->from->offset, (size_t)t->from->bytes);
+    return SQZ_OK;
+}
+
 sqz_status sqzi_quantize_emit(void *source, sqzi_file_writer *file, sqz_error *error)
 {
     sqzi_quantized *t = source;

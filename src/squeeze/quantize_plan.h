@@ -35,6 +35,10 @@ void sqzi_quantize_plan_discard(sqzi_quantize_plan *plan);
 /* Find the scales and the error of tensor i, in one pass. SQZ_ENUMERIC. */
 SQZ_NODISCARD sqz_status sqzi_quantize_measure(sqzi_quantize_plan *plan, uint32_t i, sqz_quantized_tensor *report, sqz_error *error);
 
+/* before += T x_before and after += T' x_after, for the matrix T that tensor t of a measured plan stores and the one T' that the new file will: block
+ * diagonal, group g of the rows reads group g of the inputs. T' is T where the tensor stays. */
+SQZ_NODISCARD sqz_status sqzi_quantize_multiply(sqzi_quantized *t, uint32_t groups, const double *x_before, const double *x_after, double *before, double *after, sqz_error *error);
+
 /* sqzi_gguf_emit of a changed tensor; source is its sqzi_quantized, measured. */
 sqz_status sqzi_quantize_emit(void *source, sqzi_file_writer *file, sqz_error *error);
 

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Correcting biases: which linears, what they read, what their rounding does to the mean of that. */
+#include "squeeze/correction.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+
+enum { BLOCK_LINEARS = 6 };
+
+static sqzi_quantized *find_part(sqzi_quantize_plan *plan, const char *linear, const char *part)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s.%s", linear, part);
+    for (uint32_t i = 0; i < plan->n; i++)
+        if (strcmp(plan->tensors[i].name, name) == 0) return &plan->tensors[i];
+    return NULL;
+}
+
+static bool is_rounded(const sqzi_quantized *t)
+{
+    return t && t->changed && t->to == SQZI_S8;
+}
+
+/* The j-th linear of the encoder (the last one is the embedding's) and its name; NULL where there is none. */
+static const sqzi_linear *linear_at(const sqzi_encoder *encoder, uint32_t j, char name[48])
+{
+    static const char *const names[BLOCK_LINEARS] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"};
+    if (j == encoder->n_blocks * BLOCK_LINEARS) {
+        snprintf(name, 48, "embd_output");
+        return encoder->embedding.resized ? &encoder->embedding.output : NULL;
+    }
+    const sqzi_block *block = &encoder->blocks[j / BLOCK_LINEARS];
+    const sqzi_linear *const linears[BLOCK_LINEARS] = {&block->attn_q, &block->attn_k, &block->attn_v, &block->attn_output, &block->ffn_up, &block->ffn_down};
+    snprintf(name, 48, "blk.%u.%s", (unsigned)(j / BLOCK_LINEARS), names[j % BLOCK_LINEARS]);
+    return linears[j % BLOCK_LINEARS];
+}
+
+static size_t middle_of(const sqzi_correction *c)
+{
+    return c->a ? (size_t)c->a->from->shape[0] : 0;
+}
+
+/* The corrections' arrays, whose number and sizes are known once the list is. */
+static void lay_out(sqzi_corrections *corrections, sqzi_quantize_plan *plan, sqzi_arena *arena)
+{
+    const sqzi_encoder *encoder = &plan->model->encoder;
+    const uint32_t n_linears = encoder->n_blocks * BLOCK_LINEARS + 1;
+    size_t most = 1;
+    corrections->n = 0;
+    corrections->list = sqzi_arena_take(arena, n_linears, sizeof *corrections->list);
+    for (uint32_t j = 0; j < n_linears; j++) {
+        char name[48];
+        sqzi_correction c = {.linear = linear_at(encoder, j, name)};
+        if (!c.linear) continue;
+        c.weight = find_part(plan, name, "weight");
+        c.a = find_part(plan, name, "a");
+        c.b = find_part(plan, name, "b");
+        if (!is_rounded(c.weight) && !is_rounded(c.a) && !is_rounded(c.b)) continue;
+        snprintf(c.bias_name, sizeof c.bias_name, "%s.bias", name);
+        c.bias = sqzi_gguf_find_tensor(plan->model->gguf, c.bias_name);
+        c.sum = sqzi_arena_take(arena, c.linear->n_in, sizeof *c.sum);
+        c.corrected = sqzi_arena_take(arena, c.linear->n_out, sizeof *c.corrected);
+        const size_t work = c.linear->n_in + 2 * middle_of(&c) + 2 * (size_t)c.linear->n_out;
+        if (work > most) most = work;
+        if (corrections->list) {
+            memset(c.sum, 0, c.linear->n_in * sizeof *c.sum);
+            corrections->list[corrections->n] = c;
+        }
+        corrections->n++;
+    }
+    corrections->work = sqzi_arena_take(arena, most, sizeof *corrections->work);
+}
+
+sqz_status sqzi_corrections_make(sqzi_quantize_plan *plan, sqzi_corrections *corrections, sqz_error *error)
+{
+    *corrections = (sqzi_corrections){.model = plan->model};
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    lay_out(corrections, plan, &arena);
+    corrections->bytes = arena.used;
+    corrections->block = sqzi_allocate(&plan->model->context->allocator, corrections->bytes);
+    if (!corrections->block) {
+        corrections->n = 0;
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the means of the layers' inputs");
+    }
+    arena = sqzi_arena_over(corrections->block, corrections->bytes);
+    lay_out(corrections, plan, &arena);
+    return SQZ_OK;
+}
+
+void sqzi_corrections_discard(sqzi_corrections *corrections)
+{
+    if (corrections->block) sqzi_release(&corrections->model->context->allocator, corrections->block, corrections->bytes);
+    corrections->block = NULL;
+}
+
+const sqzi_correction *sqzi_corrections_find(const sqzi_corrections *corrections, const char *bias_name)
+{
+    for (uint32_t i = 0; i < corrections->n; i++)
+        if (strcmp(corrections->list[i].bias_name, bias_name) == 0) return &corrections->list[i];
+    return NULL;
+}
+
+/* sqzi_keep's input: rows that a linear reads. */
+static void add_rows(void *user, const sqzi_linear *linear, size_t m, const sqzi_real *x, size_t ldx)
+{
+    const sqzi_corrections *corrections = user;
+    for (uint32_t i = 0; i < corrections->n; i++) {
+        sqzi_correction *c = &corrections->list[i];
+        if (c->linear != linear) continue;
+        for (size_t row = 0; row < m; row++)
+            for (uint32_t j = 0; j < linear->n_in; j++) {
+                const double value = (double)x[row * ldx + j];
+                c->sum[j] += value;
+                c->squares += value * value;
+            }
+        c->rows += m;
+    }
+}
+
+sqz_status sqzi_correction_solve(sqzi_correction *c, double *work, sqz_error *error)
+{
+    const sqzi_linear *linear = c->linear;
+    const size_t middle = middle_of(c), n_out = linear->n_out;
+    double *mean = work, *middle_before = mean + linear->n_in, *middle_after = middle_before + middle, *before = middle_after + middle, *after = before + n_out;
+    double squares = 0;
+    sqz_status status = SQZ_OK;
+    memset(middle_before, 0, 2 * (middle + n_out) * sizeof *work);
+    for (uint32_t j = 0; j < linear->n_in; j++) {
+        mean[j] = c->sum[linear->in ? linear->in[j] : j] / (double)c->rows;
+        squares += mean[j] * mean[j];
+    }
+    const double share = c->squares > 0 ? squares * (double)c->rows / c->squares : 0;
+    const sqzi_term *low_rank = &linear->terms[linear->n_terms - 1];
+    if (c->weight) TRY(sqzi_quantize_multiply(c->weight, linear->terms[0].b.groups, mean, mean, before, after, error));
+    if (c->a) TRY(sqzi_quantize_multiply(c->a, low_rank->a.groups, mean, mean, middle_before, middle_after, error));
+    if (c->b) TRY(sqzi_quantize_multiply(c->b, low_rank->b.groups, middle_before, middle_after, before, after, error));
+    for (size_t j = 0; j < n_out; j++) {
+        c->corrected[j] = (float)((linear->bias ? (double)linear->bias[j] : 0) + share * (before[j] - after[j]));
+        FAIL_IF(!isfinite(c->corrected[j]), SQZ_ENUMERIC, 0, "bias '%s': number %zu, corrected, is not finite; quantise without correction", c->bias_name, j);
+    }
+fail:
+    return status;
+}
+
+/* Memory of one sequence's run. */
+typedef struct calibration {
+    sqzi_workspace workspace;
+    sqzi_real *hidden;
+    uint32_t *ids;
+} calibration;
+
+static void lay_out_run(calibration *run, const sqzi_encoder *encoder, uint32_t length, sqzi_arena *arena)
+{
+    sqzi_workspace_layout(&run->workspace, encoder, length, length, 1, arena);
+    run->hidden = sqzi_arena_take(arena, (size_t)length * encoder->width, sizeof *run->hidden);
+    run->ids = sqzi_arena_take(arena, length, sizeof *run->ids);
+}
+
+/* A linear congruential generator modulo 2^64 (Knuth's MMIX), its upper half. */
+static uint32_t next_random(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(*state >> 32);
+}
+
+static void run_sequences(sqzi_corrections *corrections, calibration *run, uint32_t length)
+{
+    const sqz_model *model = corrections->model;
+    const sqzi_keep keep = {.input = add_rows, .user = corrections};
+    const uint32_t first[] = {0, length};
+    const sqzi_batch batch = {1, length, length, first, run->ids, NULL};
+    uint64_t state = 1;
+    for (int i = 0; i < SQZI_CALIBRATION_SEQUENCES; i++) {
+        for (uint32_t t = 0; t < length; t++) run->ids[t] = next_random(&state) % model->info.vocabulary;
+        sqzi_encoder_run(&model->encoder, &batch, &keep, &run->workspace, run->hidden, model->encoder.width, &(sqzi_team){0, 1, NULL});
+    }
+}
+
+sqz_status sqzi_corrections_calibrate(sqzi_corrections *corrections, sqz_error *error)
+{
+    const sqz_model *model = corrections->model;
+    const sqz_allocator *allocator = &model->context->allocator;
+    const uint32_t length = model->info.max_positions < SQZI_CALIBRATION_LENGTH ? model->info.max_positions : SQZI_CALIBRATION_LENGTH;
+    calibration run;
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    lay_out_run(&run, &model->encoder, length, &arena);
+    const size_t bytes = arena.used;
+    void *block = sqzi_allocate(allocator, bytes);
+    if (!block) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a run of %u tokens", length);
+    arena = sqzi_arena_over(block, bytes);
+    lay_out_run(&run, &model->encoder, length, &arena);
+    run_sequences(corrections, &run, length);
+    sqzi_release(allocator, block, bytes);
+    sqz_status status = SQZ_OK;
+    for (uint32_t i = 0; i < corrections->n && status == SQZ_OK; i++) status = sqzi_correction_solve(&corrections->list[i], corrections->work, error);
+    return status;
+}
