@@ -146,8 +146,10 @@ static void pack(const sqzk_pack_args *args, void *packed)
 {
     const size_t panel = panel_bytes(args->k) / sizeof(float);
     float *out = packed;
-    for (size_t column = 0; column < args->n; column += NR, out += panel)
+    for (size_t column = 0; column < args->n; column += NR, out += panel) {
         pack_panel(args, column, args->n - column < NR ? args->n - column : NR, out);
+        memset(out + args->k * NR, 0, (panel - args->k * NR) * sizeof *out); /* of 8 columns and an odd k: half a line is left */
+    }
 }
 
 static bool prepare(const sqzk_prepare_args *args)
