@@ -6,6 +6,8 @@
 
 enum {
     STRIP_ROWS = 128,      /* rows that go through a linear together: their weights are read once a strip */
+    PANEL_ROWS = 32,       /* rows that go through a whole feed-forward together, where that keeps them in the second-level cache */
+    CACHE_BYTES = 2 << 20, /* that cache, where this was measured (doc/speed.md) */
     LEAST_ROWS = 32        /* a member's share of rows below which columns are split instead */
 };
 
@@ -210,6 +212,15 @@ static void feed_forward(run *r, const sqzi_block *block, size_t m, const sqzi_r
     }
 }
 
+/* Rows of a strip's feed-forward at a time: a panel where both linears' weights stay in the second-level cache and the strip's inner rows beside them do
+ * not, as in pairs of low rank; else the whole strip. Groups of their own are small enough. */
+static size_t feed_forward_rows(const sqzi_block *block, size_t m)
+{
+    if (sqzi_linear_in_groups(&block->ffn_up, &block->ffn_down)) return m;
+    const size_t weights = sqzi_linear_bytes(&block->ffn_up) + sqzi_linear_bytes(&block->ffn_down), inner = m * block->ffn_width * sizeof(sqzi_real);
+    return weights <= CACHE_BYTES && weights + inner > CACHE_BYTES ? PANEL_ROWS : m;
+}
+
 /* Output projection, norm, feed-forward, norm: a strip of rows all the way. */
 static void finish_rows(run *r, const sqzi_block *block, size_t begin, size_t end)
 {
@@ -222,7 +233,8 @@ static void finish_rows(run *r, const sqzi_block *block, size_t begin, size_t en
         check(r, sqzi_linear_run(&block->attn_output, &output, &r->scratch->linear));
         mark(r, SQZ_STAGE_ATTENTION_OUTPUT);
         norm_rows(r, &block->attn_norm, output.y, output.ldy, 0, m);
-        feed_forward(r, block, m, output.y, r->x + row * r->ldx);
+        const size_t panel = feed_forward_rows(block, m);
+        for (size_t i = 0; i < m; i += panel) feed_forward(r, block, m - i < panel ? m - i : panel, output.y + i * output.ldy, r->x + (row + i) * r->ldx);
         norm_rows(r, &block->ffn_norm, r->x, r->ldx, row, row + m);
     }
 }

@@ -25,6 +25,13 @@ static const sqzi_matrix *first_matrix(const sqzi_term *term)
     return term->a.packed ? &term->a : &term->b;
 }
 
+size_t sqzi_linear_bytes(const sqzi_linear *linear)
+{
+    size_t bytes = 0;
+    for (uint32_t t = 0; t < linear->n_terms; t++) bytes += linear->terms[t].a.groups * linear->terms[t].a.group_bytes + linear->terms[t].b.groups * linear->terms[t].b.group_bytes;
+    return bytes;
+}
+
 void sqzi_linear_need(const sqzi_linear *linear, size_t rows, sqzi_linear_scratch *scratch)
 {
     for (uint32_t t = 0; t < linear->n_terms; t++) {

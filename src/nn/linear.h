@@ -49,6 +49,9 @@ typedef struct sqzi_linear_scratch {
     size_t prepared_bytes, scale_n, middle_n, prepared_middle_bytes, middle_scale_n, permuted_n;
 } sqzi_linear_scratch;
 
+/* Bytes of its packed weights. */
+size_t sqzi_linear_bytes(const sqzi_linear *linear);
+
 /* Raise the sizes in *scratch to what the linear needs for `rows` rows. */
 void sqzi_linear_need(const sqzi_linear *linear, size_t rows, sqzi_linear_scratch *scratch);
 void sqzi_linear_scratch_layout(sqzi_linear_scratch *scratch, sqzi_arena *arena);

@@ -27,6 +27,7 @@ const sqzt_named_tiny sqzt_tiny_forms[] = {
     {"low rank, s8", {.width = 96, .blocks = 2, .heads = 3, .head_width = 32, .ffn_width = 200, .embedding_width = 96, .positions = 40, .token_types = 2, .rank = 40, .head = "sequence", .classes = 2, .type = SQZI_S8, .seed = 12}},
     {"low rank, bf16", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .rank = 7, .head = "sequence", .classes = 2, .type = SQZI_BF16, .seed = 13}},
     {"sum of groups and low rank, permuted, s8", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 2, 4, 4}, .rank = 5, .sum = true, .permuted = true, .reduced = 11, .head = "sequence", .classes = 2, .type = SQZI_S8, .seed = 14}},
+    {"low rank, rows that go through the feed-forward in panels", {.width = 24, .blocks = 1, .heads = 3, .head_width = 8, .ffn_width = 8192, .embedding_width = 24, .positions = 40, .token_types = 2, .rank = 3, .head = "sequence", .classes = 2, .seed = 15}},
     {NULL, {0}},
 };
 

@@ -10,7 +10,7 @@
 #include "support/test.h"
 #include "support/tiny_model.h"
 
-enum { MOST_WIDTH = 512 };
+enum { MOST_WIDTH = 8192 };
 
 static bool none(const void *user, const char *name)
 {
