@@ -159,26 +159,14 @@ static void write_sheet(const bench_row *row, bench_format format)
     if (stages_follow && format != BENCH_CSV) bench_report_stages(row, format);
 }
 
-static void number(const char *key, double value)
-{
-    cli_json_key(key);
-    cli_json_double(value);
-}
-
-static void string(const char *key, const char *value)
-{
-    cli_json_key(key);
-    cli_json_string(value);
-}
-
 static void json_times(const bench_times *times, uint32_t n)
 {
-    number("median_ms", times->median);
-    number("mean_ms", times->mean);
-    number("stddev_ms", times->deviation);
-    number("min_ms", times->min);
-    number("p10_ms", times->p10);
-    number("p90_ms", times->p90);
+    cli_json_key_double("median_ms", times->median);
+    cli_json_key_double("mean_ms", times->mean);
+    cli_json_key_double("stddev_ms", times->deviation);
+    cli_json_key_double("min_ms", times->min);
+    cli_json_key_double("p10_ms", times->p10);
+    cli_json_key_double("p90_ms", times->p90);
     cli_json_key("samples_ms");
     cli_json_open('[');
     for (uint32_t i = 0; i < n; i++) cli_json_double(times->ms[i]);
@@ -208,34 +196,27 @@ static void json_environment(void)
     add_environment(&s);
     cli_json_key("environment");
     cli_json_open('{');
-    for (uint32_t i = 0; i < s.n; i++) string(s.cells[i].head, s.cells[i].text);
-    cli_json_key("cpus");
-    cli_json_number(sqz_cpu_count());
+    for (uint32_t i = 0; i < s.n; i++) cli_json_key_string(s.cells[i].head, s.cells[i].text);
+    cli_json_key_number("cpus", sqz_cpu_count());
     cli_json_close('}');
 }
 
 static void write_json(const bench_row *row)
 {
     cli_json_open('{');
-    string("model", name_of(row));
-    string("file", row->path);
-    string("type", row->type);
-    cli_json_key("model_bytes");
-    cli_json_number(row->info->file_bytes);
-    cli_json_key("batch");
-    cli_json_number(row->shape->n);
+    cli_json_key_string("model", name_of(row));
+    cli_json_key_string("file", row->path);
+    cli_json_key_string("type", row->type);
+    cli_json_key_number("model_bytes", row->info->file_bytes);
+    cli_json_key_number("batch", row->shape->n);
     cli_json_key("length");
     if (row->shape->uniform) cli_json_number(row->shape->longest);
     else cli_json_string(row->shape->text);
-    cli_json_key("tokens");
-    cli_json_number(row->shape->n_tokens);
-    cli_json_key("threads");
-    cli_json_number(row->n_threads);
-    cli_json_key("samples");
-    cli_json_number(row->plan->samples);
-    cli_json_key("warm_up");
-    cli_json_number(row->plan->warm_up);
-    number("tokens_per_s", row->shape->n_tokens / row->run.median * 1e3);
+    cli_json_key_number("tokens", row->shape->n_tokens);
+    cli_json_key_number("threads", row->n_threads);
+    cli_json_key_number("samples", row->plan->samples);
+    cli_json_key_number("warm_up", row->plan->warm_up);
+    cli_json_key_double("tokens_per_s", row->shape->n_tokens / row->run.median * 1e3);
     json_times(&row->run, row->plan->samples);
     if (row->plan->stages) json_parts(row);
     if (row->plan->profile || row->plan->roofline) bench_json_stages(row);

@@ -72,26 +72,19 @@ void bench_report_stages(const bench_row *row, bench_format format)
     putchar('\n');
 }
 
-static void number(const char *key, double value)
-{
-    cli_json_key(key);
-    cli_json_double(value);
-}
-
 static void json_stage(const bench_row *row, sqz_stage stage)
 {
     const stage_figures f = figures_of(row, stage);
     const double runs = (double)row->profile.runs;
     cli_json_open('{');
-    cli_json_key("name");
-    cli_json_string(sqz_stage_name(stage));
-    number("calls", (double)row->profile.stages[stage].calls / runs);
-    number("ms", f.ms);
-    number("share_of_time", f.share);
-    number("multiply_adds", (double)row->profile.stages[stage].multiply_adds / runs);
-    number("weight_bytes", (double)row->profile.stages[stage].weight_bytes / runs);
-    number("gops", f.giga);
-    if (row->plan->roofline) number("share_of_peak", f.of_peak);
+    cli_json_key_string("name", sqz_stage_name(stage));
+    cli_json_key_double("calls", (double)row->profile.stages[stage].calls / runs);
+    cli_json_key_double("ms", f.ms);
+    cli_json_key_double("share_of_time", f.share);
+    cli_json_key_double("multiply_adds", (double)row->profile.stages[stage].multiply_adds / runs);
+    cli_json_key_double("weight_bytes", (double)row->profile.stages[stage].weight_bytes / runs);
+    cli_json_key_double("gops", f.giga);
+    if (row->plan->roofline) cli_json_key_double("share_of_peak", f.of_peak);
     cli_json_close('}');
 }
 
@@ -104,19 +97,18 @@ static void json_roofline(const bench_row *row)
     for (sqz_peak_type type = SQZ_PEAK_F32; type <= SQZ_PEAK_S8; type++) {
         cli_json_key(names[type]);
         cli_json_open('{');
-        number("peak_gops", p->arithmetic[type]);
-        cli_json_key("instruction");
-        cli_json_string(p->instruction[type]);
+        cli_json_key_double("peak_gops", p->arithmetic[type]);
+        cli_json_key_string("instruction", p->instruction[type]);
         cli_json_close('}');
     }
-    number("memory_gb_s", p->memory);
-    number("memory_bytes", (double)p->memory_bytes);
-    number("weights_gb_s", p->weights);
-    number("weights_bytes", weight_bytes(row));
-    number("giga_operations", bench_giga_operations(row));
-    number("gops", bench_giga_operations(row) / row->run.median * 1e3);
-    number("share_of_peak", bench_share_of_peak(row));
-    number("bound_ms", bound_ms(row));
+    cli_json_key_double("memory_gb_s", p->memory);
+    cli_json_key_double("memory_bytes", (double)p->memory_bytes);
+    cli_json_key_double("weights_gb_s", p->weights);
+    cli_json_key_double("weights_bytes", weight_bytes(row));
+    cli_json_key_double("giga_operations", bench_giga_operations(row));
+    cli_json_key_double("gops", bench_giga_operations(row) / row->run.median * 1e3);
+    cli_json_key_double("share_of_peak", bench_share_of_peak(row));
+    cli_json_key_double("bound_ms", bound_ms(row));
     cli_json_close('}');
 }
 
@@ -125,8 +117,8 @@ void bench_json_stages(const bench_row *row)
     if (row->plan->roofline) json_roofline(row);
     cli_json_key("profile");
     cli_json_open('{');
-    number("runs", (double)row->profile.runs);
-    number("wall_ms", (double)row->profile.wall_ns / 1e6 / (double)row->profile.runs);
+    cli_json_key_double("runs", (double)row->profile.runs);
+    cli_json_key_double("wall_ms", (double)row->profile.wall_ns / 1e6 / (double)row->profile.runs);
     cli_json_key("stages");
     cli_json_open('[');
     for (sqz_stage s = 0; s < SQZ_STAGES; s++) json_stage(row, s);

@@ -129,6 +129,24 @@ void cli_json_double(double value)
     fputs(text, cli_out());
 }
 
+void cli_json_key_string(const char *key, const char *text)
+{
+    cli_json_key(key);
+    cli_json_string(text);
+}
+
+void cli_json_key_number(const char *key, uint64_t value)
+{
+    cli_json_key(key);
+    cli_json_number(value);
+}
+
+void cli_json_key_double(const char *key, double value)
+{
+    cli_json_key(key);
+    cli_json_double(value);
+}
+
 void cli_json_bool(bool value)
 {
     separate();

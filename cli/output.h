@@ -9,6 +9,9 @@
 void cli_json_open(char bracket);  /* '{' or '[' */
 void cli_json_close(char bracket); /* '}' or ']'; the outermost one ends the line */
 void cli_json_key(const char *key);
+void cli_json_key_string(const char *key, const char *text); /* a key and its value */
+void cli_json_key_number(const char *key, uint64_t value);
+void cli_json_key_double(const char *key, double value);
 void cli_json_text(const char *bytes, size_t n); /* ill-formed UTF-8 becomes U+FFFD */
 void cli_json_string(const char *text);          /* NULL: null */
 void cli_json_number(uint64_t value);

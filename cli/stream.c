@@ -84,10 +84,8 @@ static void show_fault(loop *l, const cli_record *record, sqz_status status, con
     }
     cli_json_open('{');
     show_fields(l, record);
-    cli_json_key("error");
-    cli_json_string(text);
-    cli_json_key("code");
-    cli_json_string(sqz_status_name(status));
+    cli_json_key_string("error", text);
+    cli_json_key_string("code", sqz_status_name(status));
     cli_json_close('}');
 }
 

@@ -41,8 +41,7 @@ static void show_json(const sqz_input *input, const void *result)
     (void)input;
     const sqz_classification *c = result;
     const uint32_t n = sqz_model_get_info(cli_model(path))->n_labels;
-    cli_json_key("label");
-    cli_json_string(c->refused ? NULL : label_of(c->label));
+    cli_json_key_string("label", c->refused ? NULL : label_of(c->label));
     cli_json_key("score");
     cli_json_float(c->score);
     cli_json_key("scores");

@@ -204,8 +204,7 @@ static void show_hits_json(const sqz_input *input, const void *result)
     for (uint32_t i = 0; i < n; i++) {
         const sqz_text line = corpus.lines[corpus.hits[i].row].text;
         cli_json_open('{');
-        cli_json_key("row");
-        cli_json_number(corpus.hits[i].row);
+        cli_json_key_number("row", corpus.hits[i].row);
         cli_json_key("score");
         cli_json_float(corpus.hits[i].score);
         cli_json_key("text");

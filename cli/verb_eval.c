@@ -33,12 +33,9 @@ static int show_progress(void *user, size_t done, size_t total)
 static void show_json(const sqz_eval_report *report)
 {
     cli_json_open('{');
-    cli_json_key("task");
-    cli_json_string(report->task);
-    cli_json_key("n");
-    cli_json_number(report->n);
-    cli_json_key("truncated");
-    cli_json_number(report->n_truncated);
+    cli_json_key_string("task", report->task);
+    cli_json_key_number("n", report->n);
+    cli_json_key_number("truncated", report->n_truncated);
     cli_json_key("metrics");
     cli_json_open('{');
     for (uint32_t i = 0; i < report->n_metrics; i++) {

@@ -42,8 +42,7 @@ static void show_text(const char *key, const char *text)
         print_row(key, text);
         return;
     }
-    cli_json_key(key);
-    cli_json_string(text);
+    cli_json_key_string(key, text);
 }
 
 static void show_number(const char *key, uint64_t value)
@@ -54,8 +53,7 @@ static void show_number(const char *key, uint64_t value)
         print_row(key, text);
         return;
     }
-    cli_json_key(key);
-    cli_json_number(value);
+    cli_json_key_number(key, value);
 }
 
 static void show_bool(const char *key, bool value)

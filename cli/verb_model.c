@@ -63,10 +63,8 @@ static int run_doctor(char **arguments, uint32_t n)
         return CLI_DONE;
     }
     cli_json_open('{');
-    cli_json_key("cpus");
-    cli_json_number(sqz_cpu_count());
-    cli_json_key("threads");
-    cli_json_number(sqz_context_threads(context));
+    cli_json_key_number("cpus", sqz_cpu_count());
+    cli_json_key_number("threads", sqz_context_threads(context));
     cli_json_key("facts");
     cli_json_open('[');
     for (uint32_t i = 0; (fact = sqz_context_fact(context, i)); i++) cli_json_string(fact);

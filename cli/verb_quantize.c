@@ -41,36 +41,23 @@ static void show_text(const sqz_quantized_tensor *t)
     printf(" %11llu %11llu\n", (unsigned long long)t->bytes_before, (unsigned long long)t->bytes_after);
 }
 
-static void text(const char *key, const char *value)
-{
-    cli_json_key(key);
-    cli_json_string(value);
-}
-
-static void number(const char *key, uint64_t value)
-{
-    cli_json_key(key);
-    cli_json_number(value);
-}
-
 static void show_json(const sqz_quantized_tensor *t)
 {
     cli_json_open('{');
-    text("name", t->name);
+    cli_json_key_string("name", t->name);
     cli_json_key("shape");
     cli_json_open('[');
     for (uint32_t d = 0; d < t->n_dims; d++) cli_json_number(t->shape[d]);
     cli_json_close(']');
-    text("from", t->from);
-    text("to", t->to);
+    cli_json_key_string("from", t->from);
+    cli_json_key_string("to", t->to);
     cli_json_key("kept");
     cli_json_bool(t->kept);
     cli_json_key("corrected");
     cli_json_bool(t->corrected);
-    cli_json_key("error");
-    cli_json_double(t->error);
-    number("bytes_before", t->bytes_before);
-    number("bytes_after", t->bytes_after);
+    cli_json_key_double("error", t->error);
+    cli_json_key_number("bytes_before", t->bytes_before);
+    cli_json_key_number("bytes_after", t->bytes_after);
     cli_json_close('}');
 }
 
@@ -113,8 +100,8 @@ static void show(void)
         return;
     }
     cli_json_close(']');
-    number("bytes_before", before);
-    number("bytes_after", after);
+    cli_json_key_number("bytes_before", before);
+    cli_json_key_number("bytes_after", after);
     cli_json_close('}');
 }
 

@@ -35,10 +35,8 @@ static const cli_option fill_options[] = {
 
 static void show_place(uint32_t begin, uint32_t end, uint32_t begin_byte, uint32_t end_byte)
 {
-    cli_json_key("start");
-    cli_json_number(cli_offset(begin, begin_byte));
-    cli_json_key("end");
-    cli_json_number(cli_offset(end, end_byte));
+    cli_json_key_number("start", cli_offset(begin, begin_byte));
+    cli_json_key_number("end", cli_offset(end, end_byte));
 }
 
 /* [rows, columns] of all windows one behind the other, and the row at which each window begins. */
@@ -68,12 +66,10 @@ static void show_entities_json(const sqz_input *input, const void *result)
     for (uint32_t i = 0; i < e->n; i++) {
         const sqz_entity *entity = &e->entities[i];
         cli_json_open('{');
-        cli_json_key("label");
-        cli_json_string(entity->label);
+        cli_json_key_string("label", entity->label);
         cli_json_key("score");
         cli_json_float(entity->score);
-        cli_json_key("word");
-        cli_json_string(entity->word);
+        cli_json_key_string("word", entity->word);
         show_place(entity->begin, entity->end, entity->begin_byte, entity->end_byte);
         cli_json_close('}');
     }
@@ -166,14 +162,11 @@ static void show_masks_json(const sqz_input *input, const void *result)
         for (uint32_t c = 0; c < f->masks[i].n; c++) {
             const sqz_candidate *candidate = &f->masks[i].candidates[c];
             cli_json_open('{');
-            cli_json_key("token");
-            cli_json_number(candidate->id);
-            cli_json_key("piece");
-            cli_json_string(candidate->piece);
+            cli_json_key_number("token", candidate->id);
+            cli_json_key_string("piece", candidate->piece);
             cli_json_key("score");
             cli_json_float(candidate->score);
-            cli_json_key("sequence");
-            cli_json_string(candidate->sequence);
+            cli_json_key_string("sequence", candidate->sequence);
             cli_json_close('}');
         }
         cli_json_close(']');

@@ -35,10 +35,8 @@ static void keep_report(void *user, const sqz_vector_report *r)
 static void show_report_json(const sqz_vector_report *r)
 {
     cli_json_open('{');
-    cli_json_key("sequence");
-    cli_json_number(r->sequence);
-    cli_json_key("tokens");
-    cli_json_number(r->n_tokens);
+    cli_json_key_number("sequence", r->sequence);
+    cli_json_key_number("tokens", r->n_tokens);
     show_error("hidden_error", r->hidden_error);
     show_error("logits_error", r->logits_error);
     cli_json_key("ok");
@@ -57,12 +55,9 @@ static void report_text(void *user, const sqz_vector_report *r)
 
 static void show_json(const sqz_verification *v, bool ok)
 {
-    cli_json_key("vectors");
-    cli_json_number(v->n_vectors);
-    cli_json_key("max_error");
-    cli_json_double(v->max_error);
-    cli_json_key("tolerance");
-    cli_json_double(v->tolerance);
+    cli_json_key_number("vectors", v->n_vectors);
+    cli_json_key_double("max_error", v->max_error);
+    cli_json_key_double("tolerance", v->tolerance);
     cli_json_key("ok");
     cli_json_bool(ok);
 }

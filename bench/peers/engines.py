@@ -15,6 +15,8 @@ import shutil
 
 import numpy as np
 
+import inputs
+
 
 class NotRun(Exception):
     """Why a peer has no figures."""
@@ -141,7 +143,7 @@ class OpenVinoInt8(OpenVino):
         import openvino
         path = job.cache / job.name / "int8.xml"
         if not path.exists():
-            samples = [dict(zip(("input_ids", "attention_mask", "token_type_ids"), batch)) for batch in job.calibration()]
+            samples = [dict(zip(("input_ids", "attention_mask", "token_type_ids"), batch)) for batch in inputs.calibration(job.tokenizer, job.options.data)]
             model = openvino.Core().read_model(str(onnx_file(job)))
             names = {i.any_name for i in model.inputs}
             data = nncf.Dataset(samples, lambda sample: {n: sample[n] for n in names})
@@ -185,6 +187,15 @@ class TorchDynamic(Torch):
         return torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
 
 
+def save_encoder(job, folder):
+    """The encoder with its vocabulary, as Transformers writes them."""
+    encoder = job.encoder()
+    encoder.config.position_embedding_type = "absolute"  # Transformers 5 dropped it, CTranslate2's converter asks for it
+    encoder.save_pretrained(folder)
+    job.tokenizer.save_model(str(folder))
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": true}')
+
+
 class CTranslate2(Engine):
     """Only encoders of BERT; its answer is the hidden states of the encoder, without the head. Its threads spin for 0.2 s."""
     compute, hidden, rest = "float32", True, 0.25
@@ -197,7 +208,7 @@ class CTranslate2(Engine):
         path = job.cache / job.name / "ctranslate2"
         if not path.exists():
             source = job.cache / job.name / "hf_encoder"
-            job.save_encoder(source)
+            save_encoder(job, source)
             ctranslate2.converters.TransformersConverter(str(source)).convert(str(path))
             shutil.rmtree(source)
         self.library = ctranslate2

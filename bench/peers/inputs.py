@@ -13,14 +13,14 @@ def sentences(data, split="dev"):
         return [row["sentence"] for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)]
 
 
-def calibration(data, n=64):
-    """Sentences for engines that quantise by watching a model: n of SST-2's and n of STS-B's training split, spread over it."""
+def calibration(tokenizer, data, n=64):
+    """Batches of one sentence for engines that quantise by watching a model: n of SST-2's and n of STS-B's training split, spread over it."""
     with open(pathlib.Path(data) / "glue" / "STS-B" / "train.tsv", encoding="utf-8") as lines:
         pairs = [row["sentence1"] for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE) if row["sentence1"]]
     found = []
     for texts in (sentences(data, "train"), pairs):
         found += texts[::len(texts) // n][:n]
-    return found
+    return [padded([np.array(tokenizer.encode(text).ids)]) for text in found]
 
 
 def mixed(tokenizer, data):

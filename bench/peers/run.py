@@ -65,15 +65,9 @@ class Job:
             out = self.model(input_ids=ids, attention_mask=mask, token_type_ids=types, output_hidden_states=True)
         return out[0].numpy(), out.hidden_states[-1].numpy()
 
-    def save_encoder(self, folder):
-        encoder = getattr(self.model, "bert", self.model)
-        encoder.config.position_embedding_type = "absolute"  # Transformers 5 dropped it, CTranslate2's converter asks for it
-        encoder.save_pretrained(folder)
-        self.tokenizer.save_model(str(folder))
-        (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": true}')
-
-    def calibration(self):
-        return [inputs.padded([np.array(self.tokenizer.encode(text).ids)]) for text in inputs.calibration(self.options.data)]
+    def encoder(self):
+        """The model without its head."""
+        return getattr(self.model, self.model.base_model_prefix, self.model)
 
 
 def machine():

@@ -6,6 +6,7 @@
 #include <squeezebert/import.h>
 #include <squeezebert/model.h>
 
+#include "base/error.h"
 #include "import/json_file.h"
 #include "import/names.h"
 #include "import/source_tensors.h"
@@ -52,6 +53,6 @@ SQZ_NODISCARD sqz_status sqzi_import_tensor(sqzi_importer *importer, sqzi_wanted
 /* from.weight and from.bias as name.weight and name.bias. A linear has columns, a norm none. */
 SQZ_NODISCARD sqz_status sqzi_import_layer(sqzi_importer *importer, const char *name, const char *from, uint32_t rows, uint32_t columns, bool required, bool *found);
 
-void sqzi_import_note(const sqzi_importer *importer, const char *format, ...);
+void sqzi_import_note(const sqzi_importer *importer, const char *format, ...) SQZI_PRINTF(2, 3);
 
 #endif

@@ -10,15 +10,12 @@
 
 #include "base/cpu.h"
 #include "base/half.h"
+#include "support/gemms.h"
 #include "support/guarded.h"
 #include "support/random.h"
 #include "support/test.h"
 
 static const uint32_t seed = 21;
-
-typedef struct shape {
-    size_t m, n, k;
-} shape;
 
 static const shape shapes[] = {
     {1, 1, 1},  {1, 2, 3},  {2, 15, 4},    {3, 16, 5},    {5, 17, 7},   {6, 31, 63}, {7, 64, 64},   {8, 65, 65},   {11, 63, 127},
@@ -33,13 +30,6 @@ typedef struct problem {
     sqzi_type type;
     float *rounded_x, *rounded_w, *bias, *residual;
 } problem;
-
-static void *take(size_t n, size_t bytes)
-{
-    void *p = calloc(n ? n : 1, bytes);
-    assert_non_null(p);
-    return p;
-}
 
 /* To 8 significant bits, nearest, ties to even. */
 static float rounded(float x)
@@ -96,17 +86,6 @@ static void discard(problem *p)
     sqzt_guarded_close(&p->bias_page);
     void *all[] = {p->rounded_x, p->rounded_w, p->residual};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
-}
-
-static const sqzk_gemm *next_gemm(uint32_t *i)
-{
-    const uint32_t features = sqzi_cpu_detect();
-    for (const sqzk_gemm *gemm; (gemm = sqzk_gemm_list((*i)++));) {
-        if (gemm->type != SQZI_BF16) continue;
-        if ((gemm->feature & ~features) == 0) return gemm;
-        printf("%s: not run here\n", gemm->name);
-    }
-    return NULL;
 }
 
 typedef struct operands {
@@ -197,8 +176,6 @@ static float chain(const sqzk_gemm *gemm, const problem *p, size_t i, size_t j, 
     }
 }
 
-static const float canary = -12345.5f;
-
 static void check(const sqzk_gemm *gemm, const problem *p, const operands *o, uint32_t beta, const sqzk_epilogue *epilogue)
 {
     const size_t ldc = p->s.n + 3;
@@ -244,7 +221,7 @@ static void sums_are_the_documented_chains(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_BF16, &i));)
         for (size_t s = 0; s < 3 * sizeof shapes / sizeof *shapes; s++) check_sums(gemm, shapes[s / 3], types[s % 3]);
 }
 
@@ -253,7 +230,7 @@ static void sums_are_the_documented_chains_at_every_edge(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_BF16, &i));) {
         for (size_t m = 1; m <= 70; m++) check_sums(gemm, (shape){m, 1 + m * 11 % 83, 1 + m * 7 % 70}, types[m % 3]);
         for (size_t k = 1; k <= 70; k++) check_sums(gemm, (shape){1 + k * 5 % 33, 1 + k * 29 % 67, k}, types[k % 3]);
     }
@@ -264,9 +241,7 @@ static void the_best_gemm_of_this_machine_is_chosen(void **state)
     (void)state;
     sqzk_table table;
     sqzk_table_init(&table, sqzi_cpu_detect());
-    const sqzk_gemm *last = NULL, *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));) last = gemm;
-    assert_ptr_equal(table.gemm_bf16, last);
+    assert_ptr_equal(table.gemm_bf16, sqzt_best_gemm(SQZI_BF16));
 }
 
 /* Weights that lie two apart, NaN between them, give the panels of those that lie together. */
@@ -325,7 +300,7 @@ static void strides_and_gathers_are_honoured(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_BF16, &i));) {
         check_strides(gemm, 44);
         check_strides(gemm, 45);
     }
@@ -364,7 +339,7 @@ static void gelu_is_applied_in_the_tile(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_BF16, &i));) {
         check_gelu(gemm, 64);
         check_gelu(gemm, 65);
         check_gelu(gemm, 70);
@@ -379,7 +354,7 @@ static void odd_numbers_are_rounded_alike(void **state)
                                     0x00018000u, 0x807FFFFFu, 0x80000000u, 0x3F808000u, 0x3F818000u, 0x3F808001u};
     enum { K = 67 };
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_BF16, &i));)
         for (size_t b = 0; b < sizeof bits / sizeof *bits; b++) {
             float x[K];
             uint16_t out[96];
@@ -397,7 +372,7 @@ static void a_nan_stays_in_its_row(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_BF16, &i));) {
         problem p = make((shape){7, 40, 50}, SQZI_F32);
         ((float *)p.x.p)[3 * p.ldx + 21] = NAN;
         operands o = prepare(gemm, &p);
@@ -415,7 +390,7 @@ static void bits_do_not_depend_on_cuts_of_m(void **state)
     (void)state;
     enum { M = 69 };
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_BF16, &i));) {
         problem p = make((shape){M, 90, 130}, SQZI_F32);
         operands o = prepare(gemm, &p);
         float *whole = take(M * 90, sizeof *whole), *parts = take(M * 90, sizeof *parts);

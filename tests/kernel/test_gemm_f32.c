@@ -6,20 +6,16 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/cpu.h"
 #include "base/half.h"
 #include "kernel/gemm/gemm_f32_block.h"
+#include "support/gemms.h"
 #include "support/guarded.h"
 #include "support/random.h"
 #include "support/test.h"
 
 static const uint32_t seed = 21;
-
-typedef struct shape {
-    size_t m, n, k;
-} shape;
 
 static const shape shapes[] = {
     {1, 1, 1},    {1, 2, 3},    {2, 15, 4},     {3, 16, 5},    {5, 17, 7},   {6, 31, 63},   {7, 64, 64},  {8, 65, 65},   {11, 63, 127},
@@ -59,26 +55,12 @@ static void discard(problem *p)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) sqzt_guarded_close(all[i]);
 }
 
-/* The gemms this machine runs; the others are named. */
-static const sqzk_gemm *next_gemm(uint32_t *i)
-{
-    const uint32_t features = sqzi_cpu_detect();
-    for (const sqzk_gemm *gemm; (gemm = sqzk_gemm_list((*i)++));) {
-        if (gemm->type != SQZI_F32) continue;
-        if ((gemm->feature & ~features) == 0) return gemm;
-        printf("%s: not run here\n", gemm->name);
-    }
-    return NULL;
-}
-
 static sqzt_guarded packed(const sqzk_gemm *gemm, const problem *p)
 {
     sqzt_guarded b = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, p->s.k, p->s.n));
     gemm->pack(&(sqzk_pack_args){.n = p->s.n, .k = p->s.k, .source = p->w.p, .n_stride = p->ldw, .k_stride = 1, .type = SQZI_F32}, b.p);
     return b;
 }
-
-static const float canary = -12345.5f;
 
 static sqzt_guarded blank(shape s, size_t ldc, uint32_t beta)
 {
@@ -135,7 +117,7 @@ static void products_keep_their_bound(void **state)
     (void)state;
     const sqzk_gemm *gemm;
     uint32_t ran = 0;
-    for (uint32_t i = 0; (gemm = next_gemm(&i)); ran++)
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_F32, &i)); ran++)
         for (size_t s = 0; s < N_SHAPES; s++) {
             problem p = make(shapes[s]);
             sqzt_guarded b = packed(gemm, &p);
@@ -163,7 +145,7 @@ static void gelu_is_applied_in_the_tile(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_F32, &i));)
         for (size_t at = 0; at < 2 * N_SHAPES; at++) {
             problem p = make(shapes[at / 2]);
             const float *residual = at % 2 ? p.residual.p : NULL;
@@ -218,7 +200,7 @@ static void bits_do_not_depend_on_cuts(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_F32, &i));)
         for (size_t s = 0; s < N_SHAPES; s++) {
             problem p = make(shapes[s]);
             sqzt_guarded b = packed(gemm, &p);
@@ -268,7 +250,7 @@ static void every_source_packs_to_the_same_panels(void **state)
     (void)state;
     static const sqzi_type types[] = {SQZI_F32, SQZI_F16, SQZI_BF16};
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_F32, &i));)
         for (size_t at = 0; at < N_SHAPES; at++) {
             const shape s = shapes[at];
             sqzt_guarded wanted = pack_from(gemm, s, SQZI_F32, s.k, 1, 0x5A);
@@ -293,7 +275,7 @@ static void rows_are_prepared(void **state)
     for (uint32_t j = 0; j < K; j++) gather[j] = j * 4 % K * 2;
     for (size_t at = 0; at < M * LDX; at++) x[at] = at % LDX % 2 || at % LDX == 2 * K ? NAN : (float)at;
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_F32, &i));)
         for (size_t gathered = 0; gathered < 2; gathered++) {
             sqzt_guarded rows = sqzt_guarded_open(((M - 1) * LDO + K) * sizeof(float));
             float *out = rows.p;
@@ -313,9 +295,7 @@ static void the_best_gemm_of_this_machine_is_chosen(void **state)
     const uint32_t features = sqzi_cpu_detect();
     sqzk_table table;
     sqzk_table_init(&table, features);
-    const sqzk_gemm *last = NULL, *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));) last = gemm;
-    assert_ptr_equal(table.gemm_f32, last);
+    assert_ptr_equal(table.gemm_f32, sqzt_best_gemm(SQZI_F32));
     sqzk_table_init(&table, 0);
     assert_string_equal(table.gemm_f32->level, "portable");
 }

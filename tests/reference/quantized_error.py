@@ -61,16 +61,6 @@ class Job:
                 return self.encoder(input_ids=ids, attention_mask=mask, **given)[0]
         return Hidden(self.encoder()).eval()
 
-    def save_encoder(self, folder):
-        encoder = self.encoder()
-        encoder.config.position_embedding_type = "absolute"  # Transformers 5 dropped it, CTranslate2's converter asks for it
-        encoder.save_pretrained(folder)
-        self.tokenizer.save_model(str(folder))
-        (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": true}')
-
-    def calibration(self):
-        return [inputs.padded([np.array(self.tokenizer.encode(text).ids)]) for text in inputs.calibration(self.options.data)]
-
     def sequences(self):
         if self.name == "minilm":
             return inputs.mixed(self.tokenizer, self.options.data)
