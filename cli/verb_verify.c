@@ -112,5 +112,6 @@ static const cli_option *const verify_tables[] = {verify_options, cli_model_opti
 const cli_verb cli_verb_verify = {"verify", "compare this machine's results with those the file carries, or with a file of vectors", "MODEL",
                                   "Without --against: the reference vectors in the model file. With it: a .npz file as numpy.savez writes it, with the arrays ids [N] (the tokens of all\n"
                                   "sequences, one behind the other), lengths [B] and types [N] where needed, and hidden [N, width], logits [B or N, classes] or both.\n"
+                                  "The default tolerance is 1024 roundings of f32: give a larger one for a model stored in f16, bf16 or int8 and vectors of its f32 source.\n"
                                   "Exit code 1 where results differ by more than is allowed, or where there is nothing to compare.",
                                   "squeezebert verify minilm.gguf --against vectors.npz", 1, 1, verify_tables, run_verify};

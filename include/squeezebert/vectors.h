@@ -18,8 +18,8 @@ typedef struct sqz_vector_report {
 
 /* Zero-initialise for the defaults.
  *
- *   tolerance             largest difference that agrees; 0: 2^-14 of the largest finite number in the file's results, or of 1 where that is larger. That is
- *                         a thousand roundings of f32: for a model stored in f16, bf16 or int8 and results of its f32 source, give a larger one
+ *   tolerance             largest difference that agrees; 0: 2^-14 of the largest finite number in the file's results, or of 1 where that is larger:
+ *                         1024 roundings of f32 (derived in doc/format.md); for a model stored in f16, bf16 or int8 and results of its f32 source, give a larger one
  *   report(user, report)  called for each sequence, in order
  */
 typedef struct sqz_vectors_options {

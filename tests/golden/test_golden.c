@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "support/exact_head.h"
 #include "support/test.h"
 
 static const char *const quantized_types[] = {"s8", "bf16"};
@@ -123,29 +124,68 @@ static double relative_difference(const float *got, const float *expected, size_
     return sqrt(off / all);
 }
 
-/* relative NULL: each number within the golden tolerance; else hidden states within this relative error, and logits within sqrt(C) times it: a random
- * row of a head against C numbers sums to 1/sqrt(C) of the product of their norms, and the error is relative to the norms. */
-static void compare(const char *name, const char *level, sqz_model *model, const golden *g, const double *relative)
+typedef struct results {
+    float hidden[64 * 32], logits[64 * 64];
+} results;
+
+static results run(sqz_model *model, const golden *g, sqz_batch *batch)
 {
+    results r;
     sqz_error error = {0};
     sqz_session *session = NULL;
-    float hidden[64 * 32], logits[64 * 64];
     assert_true(g->width <= 32 && g->classes <= 64);
+    *batch = (sqz_batch){g->n_sequences, g->first, g->ids, sqz_model_get_info(model)->n_token_types ? g->types : NULL};
     sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){g->n_tokens, g->n_sequences, 0}, &session, &error), &error);
-    const sqz_batch batch = {g->n_sequences, g->first, g->ids, sqz_model_get_info(model)->n_token_types ? g->types : NULL};
-    sqzt_assert_ok(sqz_encode(session, &batch, hidden, g->width, &error), &error);
-    sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, logits, g->classes, &error), &error);
-    const double off[2] = {largest_difference(hidden, g->hidden, (size_t)g->n_tokens * g->width), largest_difference(logits, g->logits, (size_t)g->rows * g->classes)};
+    sqzt_assert_ok(sqz_encode(session, batch, r.hidden, g->width, &error), &error);
+    sqzt_assert_ok(sqz_logits(session, batch, NULL, 0, r.logits, g->classes, &error), &error);
     sqz_session_close(session);
-    if (relative) {
-        const double error_of[2] = {relative_difference(hidden, g->hidden, (size_t)g->n_tokens * g->width), relative_difference(logits, g->logits, (size_t)g->rows * g->classes)};
-        printf("%-22s %-9s hidden %.2f %%, logits %.2f %% of %.2f %%\n", name, level, 100 * error_of[0], 100 * error_of[1], 100 * *relative);
-        if (!(error_of[0] <= *relative && error_of[1] <= *relative * sqrt(g->width))) fail_msg("%s at %s: off by %g and %g, %g is allowed", name, level, error_of[0], error_of[1], *relative);
-        return;
-    }
+    return r;
+}
+
+/* Each number within the golden tolerance. */
+static void compare(const char *name, const char *level, sqz_model *model, const golden *g)
+{
+    sqz_batch batch;
+    const results r = run(model, g, &batch);
+    const double off[2] = {largest_difference(r.hidden, g->hidden, (size_t)g->n_tokens * g->width), largest_difference(r.logits, g->logits, (size_t)g->rows * g->classes)};
     printf("%-22s %-9s hidden %.1e of %.1e, logits %.1e of %.1e\n", name, level, off[0], g->tolerance[0], off[1], g->tolerance[1]);
     for (int i = 0; i < 2; i++)
         if (!(off[i] <= g->tolerance[i])) fail_msg("%s at %s: %s are off by %g, the tolerance is %g", name, level, i ? "logits" : "hidden states", off[i], g->tolerance[i]);
+}
+
+/* The largest part of its bound that a logit is off what the f32 model's head makes of these hidden states in double. */
+static double head_off(const sqz_model *exact, const sqz_model *rounded, const sqz_batch *batch, const float *hidden, const float *logits, size_t n)
+{
+    double expected[64 * 64], bound[64 * 64], most = 0;
+    sqzt_exact_head(exact, rounded, batch, hidden, expected, bound);
+    for (size_t i = 0; i < n; i++) {
+        const double part = fabs((double)logits[i] - expected[i]) / bound[i];
+        if (!(part <= most)) most = part;
+    }
+    return most;
+}
+
+/* Hidden states within this relative error; each logit within what the roundings of the head can do to the logits that belong to the hidden states found; and,
+ * all logits together, within sqrt(C) times the error of the hidden states: a random row of a head against C numbers sums to 1/sqrt(C) of the product of
+ * their norms. */
+static void compare_quantized(const char *name, const char *level, sqz_model *exact, sqz_model *model, const golden *g, double relative)
+{
+    sqz_batch batch;
+    const size_t n = (size_t)g->rows * g->classes;
+    const results r = run(model, g, &batch);
+    const double hidden = relative_difference(r.hidden, g->hidden, (size_t)g->n_tokens * g->width), logits = relative_difference(r.logits, g->logits, n);
+    const double head = head_off(exact, model, &batch, r.hidden, r.logits, n);
+    printf("%-22s %-9s hidden %.2f %%, logits %.2f %% of %.2f %%, the head %.2f of its bound\n", name, level, 100 * hidden, 100 * logits, 100 * relative, head);
+    if (!(hidden <= relative && logits <= relative * sqrt(g->width))) fail_msg("%s at %s: off by %g and %g, %g is allowed", name, level, hidden, logits, relative);
+    if (!(head <= 1)) fail_msg("%s at %s: a logit is off by %g of what its head's roundings allow", name, level, head);
+}
+
+/* Transformers' own logits are what sqzt_exact_head makes of its hidden states. */
+static void check_exact_head(const char *name, const sqz_model *model, const golden *g)
+{
+    const sqz_batch batch = {g->n_sequences, g->first, g->ids, g->types};
+    const double part = head_off(model, model, &batch, g->hidden, g->logits, (size_t)g->rows * g->classes);
+    if (!(part <= 1)) fail_msg("%s: the head in double is %g of an f32 head's bound away from Transformers'", name, part);
 }
 
 static void transformers_in_float64_agrees(void **state)
@@ -163,7 +203,8 @@ static void transformers_in_float64_agrees(void **state)
             sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1, .cpu = levels[j]}, &context, &error), &error);
             if (j == 0) model_file(context, names[i], path);
             sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
-            compare(names[i], levels[j], model, g, NULL);
+            compare(names[i], levels[j], model, g);
+            if (j == 0) check_exact_head(names[i], model, g);
             sqz_model_close(model);
             sqz_context_close(context);
         }
@@ -191,7 +232,7 @@ static uint32_t deepest_product(const sqz_model *model)
     return (uint32_t)deepest;
 }
 
-static void check_quantized(const char *name, const char *path, sqz_quantize_type type, const golden *g)
+static void check_quantized(const char *name, sqz_model *exact, const char *path, sqz_quantize_type type, const golden *g)
 {
     for (size_t j = 0; j < sizeof levels / sizeof *levels; j++) {
         sqz_error error = {0};
@@ -202,8 +243,7 @@ static void check_quantized(const char *name, const char *path, sqz_quantize_typ
         snprintf(label, sizeof label, "%s %s", levels[j], quantized_types[type]);
         sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1, .cpu = levels[j]}, &context, &error), &error);
         sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
-        const double most = allowed(type, sqz_model_get_info(model), deepest_product(model));
-        compare(name, label, model, g, &most);
+        compare_quantized(name, label, exact, model, g, allowed(type, sqz_model_get_info(model), deepest_product(model)));
         sqzt_assert_ok(sqz_model_verify(model, &verification, &error), &error);
         assert_int_equal(verification.n_vectors, 3);
         sqz_model_close(model);
@@ -221,13 +261,16 @@ static void quantized_models_stay_close_and_verify(void **state)
         read_golden(names[i], g);
         sqz_error error = {0};
         sqz_context *context;
+        sqz_model *exact;
         sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
         model_file(context, names[i], path);
+        sqzt_assert_ok(sqz_model_open(context, path, &exact, &error), &error);
         for (int type = SQZ_QUANTIZE_S8; type <= SQZ_QUANTIZE_BF16; type++) {
             quantized_file(context, names[i], path, (sqz_quantize_type)type, quantized);
-            check_quantized(names[i], quantized, (sqz_quantize_type)type, g);
+            check_quantized(names[i], exact, quantized, (sqz_quantize_type)type, g);
             discard_file(quantized);
         }
+        sqz_model_close(exact);
         sqz_context_close(context);
         discard_file(path);
     }
