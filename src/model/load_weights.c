@@ -118,25 +118,72 @@ static sqz_status load_transposed_s8(sqzi_loader *loader, const sqzi_gguf_tensor
     return SQZ_OK;
 }
 
-sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, uint32_t n_in, uint32_t n_out, uint32_t groups, bool transposed, sqzi_matrix *matrix)
+/* The tensor with its rows and columns where the form's permutations put them, and its scales with the rows. */
+typedef struct arranged {
+    unsigned char *weights;
+    float *scale;
+    size_t bytes;
+} arranged;
+
+static void lay_out_arranged(const sqzi_gguf_tensor *tensor, const sqzi_matrix_form *form, sqzi_arena *arena, arranged *to)
 {
-    const size_t k = n_in / groups, n = n_out / groups;
+    to->weights = sqzi_arena_take(arena, (size_t)tensor->n, type_bytes(tensor->type));
+    to->scale = sqzi_arena_take(arena, form->n_out, sizeof *to->scale);
+}
+
+static sqz_status arrange(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const float *scale, const sqzi_matrix_form *form, arranged *to)
+{
+    const size_t item = type_bytes(tensor->type), k = form->n_in / form->groups, n = form->n_out / form->groups;
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    lay_out_arranged(tensor, form, &arena, to);
+    to->bytes = arena.used;
+    void *block = sqzi_allocate(&loader->model->context->allocator, to->bytes);
+    if (!block) return sqzi_fail(loader->error, SQZ_ENOMEM, 0, "no memory for %zu bytes of permuted weights", to->bytes);
+    arena = sqzi_arena_over(block, to->bytes);
+    lay_out_arranged(tensor, form, &arena, to);
+    for (size_t r = 0; r < form->n_out; r++) {
+        const size_t place = form->out ? form->out[r] : r;
+        const unsigned char *from = (const unsigned char *)tensor->data + r * k * item;
+        unsigned char *row = to->weights + place * k * item;
+        if (scale) to->scale[place] = scale[r];
+        if (!form->in) memcpy(row, from, k * item);
+        for (size_t i = 0; form->in && i < k; i++) memcpy(row + form->in[r / n * k + i] % k * item, from + i * item, item);
+    }
+    return SQZ_OK;
+}
+
+static void pack_groups(const sqzi_matrix *matrix, const sqzi_gguf_tensor *tensor, const void *weights, const float *scale, bool transposed, unsigned char *packed)
+{
+    const size_t k = matrix->n_in / matrix->groups, n = matrix->n_out / matrix->groups;
+    for (uint32_t g = 0; g < matrix->groups; g++) {
+        const unsigned char *source = (const unsigned char *)weights + g * n * k * type_bytes(tensor->type);
+        const sqzk_pack_args args = {.n = n, .k = k, .source = source, .n_stride = transposed ? 1 : k, .k_stride = transposed ? n : 1, .type = tensor->type, .scale = scale ? scale + g * n : NULL};
+        matrix->gemm->pack(&args, packed + g * matrix->group_bytes);
+    }
+}
+
+sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const sqzi_matrix_form *form, sqzi_matrix *matrix)
+{
     const float *scale;
-    *matrix = (sqzi_matrix){.n_in = n_in, .n_out = n_out, .groups = groups};
+    *matrix = (sqzi_matrix){.n_in = form->n_in, .n_out = form->n_out, .groups = form->groups};
     sqz_status status = choose_gemm(loader, tensor, &matrix->gemm);
     if (status == SQZ_OK) status = find_scale(loader, tensor, &scale);
     if (status != SQZ_OK) return status;
-    if (transposed && scale) return load_transposed_s8(loader, tensor, scale, matrix);
-    matrix->group_bytes = sqzk_gemm_packed_bytes(matrix->gemm, k, n);
-    unsigned char *packed = sqzi_arena_take(&loader->arena, groups, matrix->group_bytes);
+    if (form->transposed && scale) return load_transposed_s8(loader, tensor, scale, matrix);
+    matrix->group_bytes = sqzk_gemm_packed_bytes(matrix->gemm, form->n_in / form->groups, form->n_out / form->groups);
+    unsigned char *packed = sqzi_arena_take(&loader->arena, form->groups, matrix->group_bytes);
     matrix->packed = packed ? packed : &counted_weights;
     if (!packed) return SQZ_OK;
     if (!scale && has_nonfinite(tensor->data, (size_t)tensor->n, tensor->type))
         return sqzi_fail(loader->error, SQZ_ENUMERIC, tensor->offset, "tensor '%.*s' holds a NaN or an infinity", (int)tensor->name.n, tensor->name.bytes);
-    for (uint32_t g = 0; g < groups; g++) {
-        const unsigned char *source = (const unsigned char *)tensor->data + g * n * k * type_bytes(tensor->type);
-        const sqzk_pack_args args = {.n = n, .k = k, .source = source, .n_stride = transposed ? 1 : k, .k_stride = transposed ? n : 1, .type = tensor->type, .scale = scale ? scale + g * n : NULL};
-        matrix->gemm->pack(&args, packed + g * matrix->group_bytes);
+    if (form->in || form->out) {
+        arranged a;
+        status = arrange(loader, tensor, scale, form, &a);
+        if (status != SQZ_OK) return status;
+        pack_groups(matrix, tensor, a.weights, scale ? a.scale : NULL, false, packed);
+        sqzi_release(&loader->model->context->allocator, a.weights, a.bytes);
+    } else {
+        pack_groups(matrix, tensor, tensor->data, scale, form->transposed, packed);
     }
     sqzi_file_map_drop(&loader->model->map, (size_t)tensor->offset, (size_t)tensor->bytes);
     return SQZ_OK;
@@ -149,23 +196,7 @@ static sqz_status check_groups(sqzi_loader *loader, const char *name, uint32_t n
     return sqzi_fail(loader->error, SQZ_EFORMAT, 0, "linear '%s': %u groups do not divide its %u inputs and %u outputs", name, groups, n_in, n_out);
 }
 
-static sqz_status load_low_rank(sqzi_loader *loader, const char *name, sqzi_linear_shape shape, const sqzi_gguf_tensor *a, sqzi_term *term)
-{
-    char full[96];
-    const sqzi_gguf_tensor *b;
-    const uint32_t groups = shape.factor_groups;
-    sqz_status status = check_groups(loader, name, shape.n_in, shape.n_out, groups);
-    if (status != SQZ_OK) return status;
-    if (a->n_dims != 2 || a->shape[0] % groups || a->shape[0] > UINT32_MAX || a->shape[1] != shape.n_in / groups)
-        return sqzi_fail(loader->error, SQZ_EFORMAT, a->offset, "tensor '%s.a' must be [rank * %u, %u]", name, groups, shape.n_in / groups);
-    const uint32_t rank = (uint32_t)a->shape[0] / groups;
-    snprintf(full, sizeof full, "%s.b", name);
-    status = sqzi_load_tensor(loader, full, true, shape.n_out, rank, &b);
-    *loader->n_parameters += a->n;
-    if (status == SQZ_OK) status = sqzi_load_matrix(loader, a, shape.n_in, rank * groups, groups, false, &term->a);
-    if (status == SQZ_OK) status = sqzi_load_matrix(loader, b, rank * groups, shape.n_out, groups, false, &term->b);
-    return status;
-}
+static const uint32_t counted_order; /* a permutation in the counting pass */
 
 /* A permutation from the metadata, checked and copied to where it is aligned. */
 static sqz_status load_permutation(sqzi_loader *loader, const char *name, const char *side, uint32_t n, const uint32_t **out)
@@ -179,8 +210,7 @@ static sqz_status load_permutation(sqzi_loader *loader, const char *name, const 
     uint32_t *to = sqzi_arena_take(&loader->arena, n, sizeof *to);
     unsigned char *seen = sqzi_arena_take(&loader->arena, n, 1);
     if (!to) {
-        static const uint32_t counted;
-        *out = &counted;
+        *out = &counted_order;
         return SQZ_OK;
     }
     memset(seen, 0, n);
@@ -191,6 +221,76 @@ static sqz_status load_permutation(sqzi_loader *loader, const char *name, const 
     }
     *out = to;
     return SQZ_OK;
+}
+
+/* What the linear reads, in the order in which it is handed to it. */
+static void reorder_input(sqzi_loader *loader, sqzi_linear_shape shape, const uint32_t **in)
+{
+    uint32_t *to = shape.order ? sqzi_arena_take(&loader->arena, shape.n_in, sizeof *to) : NULL;
+    bool moves = false;
+    for (uint32_t i = 0; to && i < shape.n_in; i++) {
+        to[i] = shape.order[*in ? (*in)[i] : i];
+        moves |= to[i] != i;
+    }
+    if (to) *in = moves ? to : NULL;
+}
+
+/* Every number stays in its group. Not known in the counting pass. */
+static bool keeps_groups(const sqzi_loader *loader, const uint32_t *order, uint32_t n, uint32_t groups)
+{
+    if (!loader->arena.base) return false;
+    for (uint32_t i = 0; i < n; i++)
+        if (order[i] / (n / groups) != i / (n / groups)) return false;
+    return true;
+}
+
+/* Outputs that leave the groups of a term cannot be packed in their places: linear->from then says which of them a place takes. */
+static void load_places(sqzi_loader *loader, sqzi_linear_shape shape, bool whole, bool low_rank, sqzi_linear *linear)
+{
+    if (!linear->out) return;
+    uint32_t *from = sqzi_arena_take(&loader->arena, shape.n_out, sizeof *from);
+    linear->from = from ? NULL : &counted_order;
+    if (!from) return;
+    if ((!whole || keeps_groups(loader, linear->out, shape.n_out, shape.groups)) && (!low_rank || keeps_groups(loader, linear->out, shape.n_out, shape.factor_groups))) return;
+    for (uint32_t j = 0; j < shape.n_out; j++) from[linear->out[j]] = j;
+    linear->from = from;
+}
+
+/* The bias in the order of the packed weights. */
+static void place_bias(sqzi_loader *loader, sqzi_linear *linear)
+{
+    float *to = linear->bias && linear->out ? sqzi_arena_take(&loader->arena, linear->n_out, sizeof *to) : NULL;
+    if (!to || linear->from) return;
+    for (uint32_t j = 0; j < linear->n_out; j++) to[linear->out[j]] = linear->bias[j];
+    linear->bias = to;
+}
+
+/* The matrix of a term that reads the linear's inputs. */
+static sqz_status load_first(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, sqzi_matrix_form form, const sqzi_linear *linear, sqzi_matrix *matrix)
+{
+    const bool packed = linear->in && keeps_groups(loader, linear->in, form.n_in, form.groups);
+    if (packed) form.in = linear->in;
+    const sqz_status status = sqzi_load_matrix(loader, tensor, &form, matrix);
+    matrix->gather = packed ? NULL : linear->in;
+    return status;
+}
+
+static sqz_status load_low_rank(sqzi_loader *loader, const char *name, sqzi_linear_shape shape, const sqzi_gguf_tensor *a, sqzi_linear *linear)
+{
+    char full[96];
+    const sqzi_gguf_tensor *b;
+    const uint32_t groups = shape.factor_groups;
+    sqzi_term *term = &linear->terms[linear->n_terms++];
+    sqz_status status = SQZ_OK;
+    if (a->n_dims != 2 || a->shape[0] % groups || a->shape[0] > UINT32_MAX || a->shape[1] != shape.n_in / groups)
+        return sqzi_fail(loader->error, SQZ_EFORMAT, a->offset, "tensor '%s.a' must be [rank * %u, %u]", name, groups, shape.n_in / groups);
+    const uint32_t rank = (uint32_t)a->shape[0] / groups;
+    snprintf(full, sizeof full, "%s.b", name);
+    status = sqzi_load_tensor(loader, full, true, shape.n_out, rank, &b);
+    *loader->n_parameters += a->n;
+    if (status == SQZ_OK) status = load_first(loader, a, (sqzi_matrix_form){.n_in = shape.n_in, .n_out = rank * groups, .groups = groups}, linear, &term->a);
+    if (status == SQZ_OK) status = sqzi_load_matrix(loader, b, &(sqzi_matrix_form){.n_in = rank * groups, .n_out = shape.n_out, .groups = groups, .out = linear->from ? NULL : linear->out}, &term->b);
+    return status;
 }
 
 sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_shape shape, bool required, bool *found, sqzi_linear *linear)
@@ -205,13 +305,20 @@ sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_s
     snprintf(full, sizeof full, "%s.weight", name);
     TRY(sqzi_load_tensor(loader, full, required && !a, shape.n_out, shape.n_in / shape.groups, &weight));
     if (found) *found = weight || a;
-    if (weight) TRY(sqzi_load_matrix(loader, weight, shape.n_in, shape.n_out, shape.groups, false, &linear->terms[linear->n_terms++].b));
-    if (a) TRY(load_low_rank(loader, name, shape, a, &linear->terms[linear->n_terms++]));
-    if (linear->n_terms == 0) return SQZ_OK;
-    snprintf(full, sizeof full, "%s.bias", name);
-    TRY(sqzi_load_vector(loader, full, false, shape.n_out, &linear->bias));
+    if (!weight && !a) return SQZ_OK;
+    if (a) TRY(check_groups(loader, name, shape.n_in, shape.n_out, shape.factor_groups));
     TRY(load_permutation(loader, name, "in", shape.n_in, &linear->in));
     TRY(load_permutation(loader, name, "out", shape.n_out, &linear->out));
+    reorder_input(loader, shape, &linear->in);
+    load_places(loader, shape, weight, a, linear);
+    if (weight) {
+        const sqzi_matrix_form form = {.n_in = shape.n_in, .n_out = shape.n_out, .groups = shape.groups, .out = linear->from ? NULL : linear->out};
+        TRY(load_first(loader, weight, form, linear, &linear->terms[linear->n_terms++].b));
+    }
+    if (a) TRY(load_low_rank(loader, name, shape, a, linear));
+    snprintf(full, sizeof full, "%s.bias", name);
+    TRY(sqzi_load_vector(loader, full, false, shape.n_out, &linear->bias));
+    place_bias(loader, linear);
 fail:
     return status;
 }

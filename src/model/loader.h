@@ -45,10 +45,16 @@ SQZ_NODISCARD sqz_status sqzi_load_norm(sqzi_loader *loader, const char *name, u
 /* A linear of any form; found (may be NULL) tells whether an optional one is there. */
 typedef struct sqzi_linear_shape {
     uint32_t n_in, n_out, groups, factor_groups;
+    const uint32_t *order; /* [n_in] or NULL: number i of what the file says it reads is number order[i] of what it is handed */
 } sqzi_linear_shape;
 SQZ_NODISCARD sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_shape shape, bool required, bool *found, sqzi_linear *linear);
-/* One matrix [n_out, n_in/groups] of a tensor, packed; transposed: the tensor is [n_in, n_out] and groups 1. */
-SQZ_NODISCARD sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, uint32_t n_in, uint32_t n_out, uint32_t groups, bool transposed, sqzi_matrix *matrix);
+/* One matrix [n_out, n_in/groups] of a tensor, packed. */
+typedef struct sqzi_matrix_form {
+    uint32_t n_in, n_out, groups;
+    bool transposed;          /* the tensor is [n_in, n_out] and groups 1 */
+    const uint32_t *in, *out; /* NULL, or permutations that keep their groups: the tensor's column i reads input in[i], its row j makes output out[j] */
+} sqzi_matrix_form;
+SQZ_NODISCARD sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const sqzi_matrix_form *form, sqzi_matrix *matrix);
 SQZ_NODISCARD sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, uint32_t rows, uint32_t width, sqzi_table *table);
 
 SQZ_NODISCARD sqz_status sqzi_load_encoder(sqzi_loader *loader);

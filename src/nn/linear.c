@@ -15,9 +15,9 @@ static size_t row_bytes(const sqzi_matrix *matrix)
     return matrix->groups * sqzk_gemm_prepared_bytes(matrix->gemm, matrix->n_in / matrix->groups);
 }
 
-static bool must_prepare(const sqzi_matrix *matrix, const uint32_t *in)
+static bool must_prepare(const sqzi_matrix *matrix)
 {
-    return in || matrix->gemm->type != SQZI_F32;
+    return matrix->gemm->type != SQZI_F32;
 }
 
 static const sqzi_matrix *first_matrix(const sqzi_term *term)
@@ -32,22 +32,33 @@ size_t sqzi_linear_bytes(const sqzi_linear *linear)
     return bytes;
 }
 
+/* Rows of m at a time: what the parts of a linear leave for each other stays in cache, unless that costs reading large weights again and again. */
+static size_t rows_at_once(const sqzi_linear *linear, size_t m)
+{
+    enum { PANEL_ROWS = 32, CACHE_BYTES = 1 << 20 };
+    bool parts = linear->n_terms > 1 || linear->from;
+    for (uint32_t t = 0; t < linear->n_terms; t++) parts |= first_matrix(&linear->terms[t])->gather != NULL;
+    return parts && m > PANEL_ROWS && sqzi_linear_bytes(linear) <= CACHE_BYTES ? PANEL_ROWS : m;
+}
+
 void sqzi_linear_need(const sqzi_linear *linear, size_t rows, sqzi_linear_scratch *scratch)
 {
+    rows = rows_at_once(linear, rows);
     for (uint32_t t = 0; t < linear->n_terms; t++) {
         const sqzi_term *term = &linear->terms[t];
         const sqzi_matrix *first = first_matrix(term);
-        if (must_prepare(first, linear->in)) {
+        if (first->gather) scratch->gathered_n = largest(scratch->gathered_n, rows * linear->n_in);
+        if (must_prepare(first)) {
             scratch->prepared_bytes = largest(scratch->prepared_bytes, rows * row_bytes(first));
             scratch->scale_n = largest(scratch->scale_n, rows * first->groups);
         }
         if (!term->a.packed) continue;
         scratch->middle_n = largest(scratch->middle_n, rows * term->a.n_out);
-        if (!must_prepare(&term->b, NULL)) continue;
+        if (!must_prepare(&term->b)) continue;
         scratch->prepared_middle_bytes = largest(scratch->prepared_middle_bytes, rows * row_bytes(&term->b));
         scratch->middle_scale_n = largest(scratch->middle_scale_n, rows * term->b.groups);
     }
-    if (linear->out) scratch->permuted_n = largest(scratch->permuted_n, rows * linear->n_out);
+    if (linear->from) scratch->permuted_n = largest(scratch->permuted_n, rows * linear->n_out);
 }
 
 void sqzi_linear_scratch_layout(sqzi_linear_scratch *scratch, sqzi_arena *arena)
@@ -57,6 +68,7 @@ void sqzi_linear_scratch_layout(sqzi_linear_scratch *scratch, sqzi_arena *arena)
     scratch->middle = sqzi_arena_take(arena, scratch->middle_n, sizeof *scratch->middle);
     scratch->prepared_middle = sqzi_arena_take(arena, scratch->prepared_middle_bytes, 1);
     scratch->middle_scale = sqzi_arena_take(arena, scratch->middle_scale_n, sizeof *scratch->middle_scale);
+    scratch->gathered = sqzi_arena_take(arena, scratch->gathered_n, sizeof *scratch->gathered);
     scratch->permuted = sqzi_arena_take(arena, scratch->permuted_n, sizeof *scratch->permuted);
 }
 
@@ -68,17 +80,17 @@ typedef struct input {
 } input;
 
 /* Prepare m rows for every group of the matrix, or hand out x itself. */
-static bool prepare(const sqzi_matrix *matrix, const uint32_t *in, size_t m, const sqzi_real *x, size_t ldx, void *memory, float *scale, bool ready, input *out)
+static bool prepare(const sqzi_matrix *matrix, size_t m, const sqzi_real *x, size_t ldx, void *memory, float *scale, bool ready, input *out)
 {
     const size_t k = matrix->n_in / matrix->groups;
-    if (!must_prepare(matrix, in)) {
+    if (!must_prepare(matrix)) {
         *out = (input){x, ldx * sizeof *x, k * sizeof *x, NULL};
         return true;
     }
     *out = (input){memory, row_bytes(matrix), sqzk_gemm_prepared_bytes(matrix->gemm, k), scale};
     for (uint32_t g = 0; g < matrix->groups && !ready; g++) {
         const sqzk_prepare_args args = {
-            .m = m, .k = k, .x = in ? x : x + g * k, .ldx = ldx, .gather = in ? in + g * k : NULL,
+            .m = m, .k = k, .x = x + g * k, .ldx = ldx,
             .out = (unsigned char *)memory + g * out->group_bytes, .ldo = out->ld_bytes, .scale = scale + g, .scale_stride = matrix->groups,
         };
         if (!matrix->gemm->prepare(&args)) return false;
@@ -111,40 +123,68 @@ static void multiply(const sqzi_matrix *matrix, const input *rows, size_t m, siz
     }
 }
 
+static bool alike(const sqzi_matrix *a, const sqzi_matrix *b)
+{
+    return a->gemm == b->gemm && a->groups == b->groups && a->gather == b->gather;
+}
+
+/* out[i][j] = x[i][index[j]] + residual[i][j], where there is one. */
+static void gather(size_t m, size_t n, const uint32_t *index, const sqzi_real *x, size_t ldx, const sqzi_real *residual, size_t ldr, sqzi_real *out, size_t ldo)
+{
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) out[i * ldo + j] = residual ? x[i * ldx + index[j]] + residual[i * ldr + j] : x[i * ldx + index[j]];
+}
+
 /* One term over columns [begin, end). */
 static bool run_term(const sqzi_linear *linear, uint32_t t, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, size_t begin, size_t end, sqzi_real *y, size_t ldy,
                      const sqzk_epilogue *epilogue)
 {
     const sqzi_term *term = &linear->terms[t];
-    const bool ready = args->prepared && t == 0;
+    const sqzi_matrix *first = first_matrix(term);
+    const bool ready = t == 0 ? args->prepared : alike(first_matrix(&linear->terms[0]), first);
+    const sqzi_real *x = first->gather ? scratch->gathered : args->x;
+    const size_t ldx = first->gather ? linear->n_in : args->ldx;
     input rows;
-    if (!prepare(first_matrix(term), linear->in, args->m, args->x, args->ldx, scratch->prepared, scratch->scale, ready, &rows)) return false;
+    if (first->gather && !ready) gather(args->m, linear->n_in, first->gather, args->x, args->ldx, NULL, 0, scratch->gathered, ldx);
+    if (!prepare(first, args->m, x, ldx, scratch->prepared, scratch->scale, ready, &rows)) return false;
     if (term->a.packed) {
         const size_t ldm = term->a.n_out;
         multiply(&term->a, &rows, args->m, 0, ldm, scratch->middle, ldm, 0, NULL);
-        if (!prepare(&term->b, NULL, args->m, scratch->middle, ldm, scratch->prepared_middle, scratch->middle_scale, false, &rows)) return false;
+        if (!prepare(&term->b, args->m, scratch->middle, ldm, scratch->prepared_middle, scratch->middle_scale, false, &rows)) return false;
     }
     multiply(&term->b, &rows, args->m, begin, end, y, ldy, t > 0, t + 1 == linear->n_terms ? epilogue : NULL);
     return true;
 }
 
-static void scatter(const sqzi_linear *linear, const sqzi_linear_args *args, const sqzi_real *from)
+static bool run_panel(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, size_t begin, size_t end)
 {
-    for (size_t i = 0; i < args->m; i++)
-        for (size_t j = 0; j < linear->n_out; j++) {
-            const size_t to = linear->out[j];
-            args->y[i * args->ldy + to] = from[i * linear->n_out + j] + (args->residual ? args->residual[i * args->ldr + to] : 0);
-        }
+    const sqzk_epilogue epilogue = {linear->bias, linear->from ? NULL : args->residual, args->ldr, args->activation};
+    sqzi_real *y = linear->from ? scratch->permuted : args->y;
+    const size_t ldy = linear->from ? linear->n_out : args->ldy;
+    for (uint32_t t = 0; t < linear->n_terms; t++)
+        if (!run_term(linear, t, args, scratch, begin, end, y, ldy, &epilogue)) return false;
+    if (linear->from) gather(args->m, linear->n_out, linear->from, y, ldy, args->residual, args->ldr, args->y, args->ldy);
+    return true;
+}
+
+/* The m rows of args from `row` on. */
+static sqzi_linear_args rows_of(const sqzi_linear_args *args, size_t row, size_t m)
+{
+    sqzi_linear_args part = *args;
+    part.m = m;
+    part.x += row * args->ldx;
+    part.y += row * args->ldy;
+    if (part.residual) part.residual += row * args->ldr;
+    return part;
 }
 
 static bool run_columns(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, size_t begin, size_t end)
 {
-    const sqzk_epilogue epilogue = {linear->bias, linear->out ? NULL : args->residual, args->ldr, args->activation};
-    sqzi_real *y = linear->out ? scratch->permuted : args->y;
-    const size_t ldy = linear->out ? linear->n_out : args->ldy;
-    for (uint32_t t = 0; t < linear->n_terms; t++)
-        if (!run_term(linear, t, args, scratch, begin, end, y, ldy, &epilogue)) return false;
-    if (linear->out) scatter(linear, args, y);
+    const size_t most = rows_at_once(linear, args->m);
+    for (size_t row = 0; row < args->m; row += most) {
+        const sqzi_linear_args part = rows_of(args, row, args->m - row < most ? args->m - row : most);
+        if (!run_panel(linear, &part, scratch, begin, end)) return false;
+    }
     return true;
 }
 
@@ -163,7 +203,7 @@ static size_t panel_column(const sqzi_matrix *matrix, size_t u)
 bool sqzi_linear_run_part(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, const sqzi_team *team)
 {
     size_t begin, end;
-    if (linear->n_terms == 1 && !linear->out) {
+    if (linear->n_terms == 1 && !linear->from) {
         const sqzi_matrix *matrix = &linear->terms[0].b;
         const size_t n = matrix->n_out / matrix->groups;
         sqzi_team_share(team, matrix->groups * ((n + matrix->gemm->nr - 1) / matrix->gemm->nr), 1, &begin, &end);
@@ -171,18 +211,14 @@ bool sqzi_linear_run_part(const sqzi_linear *linear, const sqzi_linear_args *arg
     }
     sqzi_team_share(team, args->m, 1, &begin, &end);
     if (begin == end) return true;
-    sqzi_linear_args part = *args;
-    part.m = end - begin;
+    sqzi_linear_args part = rows_of(args, begin, end - begin);
     part.prepared = false;
-    part.x += begin * args->ldx;
-    part.y += begin * args->ldy;
-    if (part.residual) part.residual += begin * args->ldr;
     return sqzi_linear_run(linear, &part, scratch);
 }
 
 static bool is_one_block_diagonal(const sqzi_linear *linear)
 {
-    return linear->n_terms == 1 && !linear->terms[0].a.packed && !linear->in && !linear->out;
+    return linear->n_terms == 1 && !linear->terms[0].a.packed && !linear->terms[0].b.gather && !linear->from;
 }
 
 bool sqzi_linear_in_groups(const sqzi_linear *first, const sqzi_linear *second)
@@ -199,7 +235,7 @@ bool sqzi_linear_run_group(const sqzi_linear *linear, uint32_t g, const sqzi_lin
     const sqzk_epilogue epilogue = {linear->bias ? linear->bias + g * n : NULL, args->residual, args->ldr, args->activation};
     sqzk_gemm_args product = {.m = args->m, .n = n, .k = k, .a = args->x, .lda = args->ldx * sizeof *args->x, .b = matrix->packed + g * matrix->group_bytes, .c = args->y, .ldc = args->ldy,
                               .epilogue = &epilogue};
-    if (must_prepare(matrix, NULL)) {
+    if (must_prepare(matrix)) {
         product.a = scratch->prepared;
         product.lda = sqzk_gemm_prepared_bytes(matrix->gemm, k);
         product.row_scale = scratch->scale;
@@ -213,7 +249,7 @@ bool sqzi_linear_run_group(const sqzi_linear *linear, uint32_t g, const sqzi_lin
 
 bool sqzi_linear_same_input(const sqzi_linear *first, const sqzi_linear *second)
 {
-    if (first->n_terms != 1 || second->n_terms != 1 || first->in != second->in || first->n_in != second->n_in) return false;
+    if (first->n_terms != 1 || second->n_terms != 1 || first->from || second->from || first->n_in != second->n_in) return false;
     const sqzi_matrix *a = first_matrix(&first->terms[0]), *b = first_matrix(&second->terms[0]);
-    return a->gemm == b->gemm && a->groups == b->groups && (a->gemm->type != SQZI_F32 || first->in);
+    return alike(a, b) && must_prepare(a) && !a->gather;
 }

@@ -5,8 +5,12 @@
  *   term, low rank:   group g:  y_g = B_g (A_g x_g)              A_g [R, in/G], B_g [out/G, R]
  *   y[out[j]] = activation(sum of terms + b)[j] + residual[out[j]],   x_j read as x[in[j]]
  *
- * Each matrix carries its gemm, so types may differ between layers and terms. Where the gemm's rows are not plain floats (or are permuted), they are
- * prepared once and may serve several linears (Q, K and V). The middle of a low-rank pair is prepared again, row by row.
+ * Each matrix carries its gemm, so types may differ between layers and terms. Where the gemm's rows are not plain floats, they are
+ * prepared once and may serve several linears (Q, K and V) or both terms. The middle of a low-rank pair is prepared again, row by row.
+ *
+ * A permutation that keeps every number in its group, as all do where there is one group, costs nothing: the weights are packed in its order, `out` moves
+ * their rows and `in` the k of every row, so a chain over k runs as if the file had held them in that order. Any other is a gather: of x into rows of its
+ * own before a matrix that needs it, of a row's outputs to their places at its end, with the residual. Neither changes a bit.
  */
 #ifndef SQZI_LINEAR_H
 #define SQZI_LINEAR_H
@@ -21,6 +25,7 @@ typedef struct sqzi_matrix {
     const sqzk_gemm *gemm;
     const unsigned char *packed; /* group g at g * group_bytes */
     size_t group_bytes;
+    const uint32_t *gather;      /* [n_in] or NULL: the j-th input is x[gather[j]] */
 } sqzi_matrix;
 
 typedef struct sqzi_term {
@@ -33,9 +38,10 @@ enum { SQZI_MAX_TERMS = 2 };
 typedef struct sqzi_linear {
     uint32_t n_in, n_out, n_terms;
     sqzi_term terms[SQZI_MAX_TERMS];
-    const sqzi_real *bias;   /* [n_out] or NULL */
-    const uint32_t *in;      /* [n_in] or NULL */
-    const uint32_t *out;     /* [n_out] or NULL */
+    const sqzi_real *bias;   /* [n_out] or NULL, in the order of the packed weights */
+    const uint32_t *in;      /* [n_in] or NULL: what the layer means; how it runs stands in the matrices and in `from` */
+    const uint32_t *out;     /* [n_out] or NULL: the same */
+    const uint32_t *from;    /* [n_out] or NULL where outputs are packed in their places: y[o] is the packed weights' output from[o] */
 } sqzi_linear;
 
 /* Working memory of one team member for linears of at most `rows` rows, laid out by sqzi_linear_scratch for the largest of them. */
@@ -45,8 +51,9 @@ typedef struct sqzi_linear_scratch {
     sqzi_real *middle;           /* output of the first factor */
     unsigned char *prepared_middle;
     float *middle_scale;
+    sqzi_real *gathered;         /* permuted inputs */
     sqzi_real *permuted;         /* outputs before they go to their places */
-    size_t prepared_bytes, scale_n, middle_n, prepared_middle_bytes, middle_scale_n, permuted_n;
+    size_t prepared_bytes, scale_n, middle_n, prepared_middle_bytes, middle_scale_n, gathered_n, permuted_n;
 } sqzi_linear_scratch;
 
 /* Bytes of its packed weights. */
@@ -72,7 +79,7 @@ typedef struct sqzi_linear_args {
 /* All columns of m rows. False when an int8 layer met a NaN or an infinity. */
 bool sqzi_linear_run(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch);
 
-/* The member's part of the same: whole panels of columns where the linear has one term and no output permutation, else rows. */
+/* The member's part of the same: whole panels of columns where the linear has one term and its outputs lie in their places, else rows. */
 bool sqzi_linear_run_part(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, const sqzi_team *team);
 
 /* Each group of the second reads nothing but the same group of the first, and neither moves numbers between: they may run group by group. */

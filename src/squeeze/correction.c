@@ -125,6 +125,7 @@ sqz_status sqzi_correction_solve(sqzi_correction *c, double *work, sqz_error *er
     const sqzi_linear *linear = c->linear;
     const size_t middle = middle_of(c), n_out = linear->n_out;
     double *mean = work, *middle_before = mean + linear->n_in, *middle_after = middle_before + middle, *before = middle_after + middle, *after = before + n_out;
+    const float *bias = c->bias ? c->bias->data : NULL; /* the linear's lies in the order of its packed weights */
     double squares = 0;
     sqz_status status = SQZ_OK;
     memset(middle_before, 0, 2 * (middle + n_out) * sizeof *work);
@@ -138,7 +139,7 @@ sqz_status sqzi_correction_solve(sqzi_correction *c, double *work, sqz_error *er
     if (c->a) TRY(sqzi_quantize_multiply(c->a, low_rank->a.groups, mean, mean, middle_before, middle_after, error));
     if (c->b) TRY(sqzi_quantize_multiply(c->b, low_rank->b.groups, middle_before, middle_after, before, after, error));
     for (size_t j = 0; j < n_out; j++) {
-        c->corrected[j] = (float)((linear->bias ? (double)linear->bias[j] : 0) + share * (before[j] - after[j]));
+        c->corrected[j] = (float)((bias ? (double)bias[j] : 0) + share * (before[j] - after[j]));
         FAIL_IF(!isfinite(c->corrected[j]), SQZ_ENUMERIC, 0, "bias '%s': number %zu, corrected, is not finite; quantise without correction", c->bias_name, j);
     }
 fail:

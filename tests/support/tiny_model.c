@@ -27,15 +27,22 @@ const sqzt_named_tiny sqzt_tiny_forms[] = {
     {"low rank, s8", {.width = 96, .blocks = 2, .heads = 3, .head_width = 32, .ffn_width = 200, .embedding_width = 96, .positions = 40, .token_types = 2, .rank = 40, .head = "sequence", .classes = 2, .type = SQZI_S8, .seed = 12}},
     {"low rank, bf16", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .rank = 7, .head = "sequence", .classes = 2, .type = SQZI_BF16, .seed = 13}},
     {"sum of groups and low rank, permuted, s8", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 2, 4, 4}, .rank = 5, .sum = true, .permuted = true, .reduced = 11, .head = "sequence", .classes = 2, .type = SQZI_S8, .seed = 14}},
+    {"dense, permuted", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .permuted = true, .head = "sequence", .classes = 2, .seed = 16}},
+    {"low rank, permuted", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .rank = 7, .permuted = true, .head = "sequence", .classes = 2, .seed = 17}},
+    {"groups, permuted within", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 1, 4, 4}, .permuted = true, .kept = 12, .head = "sequence", .classes = 2, .seed = 18}},
+    {"groups, permuted, one order between", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 2, 4, 4}, .permuted = true, .same_inner = true, .head = "token", .classes = 2, .seed = 19}},
     {"low rank, rows that go through the feed-forward in panels", {.width = 24, .blocks = 1, .heads = 3, .head_width = 8, .ffn_width = 8192, .embedding_width = 24, .positions = 40, .token_types = 2, .rank = 3, .head = "sequence", .classes = 2, .seed = 15}},
     {NULL, {0}},
 };
+
+enum { MOST_PERMUTED = 512 };
 
 /* What is being written. */
 typedef struct build {
     const sqzt_tiny *tiny;
     sqzi_gguf_writer *writer;
     sqzt_random random;
+    uint32_t in[MOST_PERMUTED], out[MOST_PERMUTED]; /* the permutations of the linear that is being written */
     void *kept[1024];
     size_t n_kept;
 } build;
@@ -73,18 +80,33 @@ static void put_s8(build *b, const char *name, const uint64_t *shape, const floa
     sqzi_gguf_put_tensor(b->writer, scale_name, SQZI_F32, 1, shape, scale);
 }
 
-static void put(build *b, const char *name, uint32_t rows, uint32_t columns, double deviation, double offset)
+/* Where what is drawn comes to lie: row r at out[r], and of group g, of `rows` rows, column i at what in[g * columns + i] is within the group; NULL: as drawn. */
+typedef struct places {
+    const uint32_t *in, *out;
+    uint32_t rows;
+} places;
+
+static void put_at(build *b, const char *name, uint32_t rows, uint32_t columns, double deviation, double offset, places order)
 {
     const uint64_t shape[] = {rows, columns};
-    const size_t n = (size_t)rows * (columns ? columns : 1);
+    const size_t n = (size_t)rows * (columns ? columns : 1), width = columns ? columns : 1;
     const bool typed = columns && (strncmp(name, "blk.", 4) == 0 || strcmp(name, "token_embd.weight") == 0);
     if (b->tiny->drop && strcmp(name, b->tiny->drop) == 0) return;
     float *data = keep(b, n * sizeof *data);
-    for (size_t i = 0; i < n; i++) data[i] = (float)(offset + deviation * sqzt_normal(&b->random));
+    for (size_t i = 0; i < n; i++) {
+        const size_t row = i / width, column = i % width;
+        const size_t row_place = order.out ? order.out[row] : row, column_place = order.in ? order.in[row / order.rows * width + column] % width : column;
+        data[row_place * width + column_place] = (float)(offset + deviation * sqzt_normal(&b->random));
+    }
     if (b->tiny->poison && strcmp(name, b->tiny->poison) == 0) memset(data + n / 2, 0xFF, sizeof *data);
     if (typed && b->tiny->type == SQZI_BF16) put_bf16(b, name, shape, data);
     else if (typed && b->tiny->type == SQZI_S8) put_s8(b, name, shape, data);
     else sqzi_gguf_put_tensor(b->writer, name, SQZI_F32, columns ? 2 : 1, shape, data);
+}
+
+static void put(build *b, const char *name, uint32_t rows, uint32_t columns, double deviation, double offset)
+{
+    put_at(b, name, rows, columns, deviation, offset, (places){NULL, NULL, 1});
 }
 
 static void put_norm(build *b, const char *name, uint32_t n)
@@ -96,37 +118,53 @@ static void put_norm(build *b, const char *name, uint32_t n)
     put(b, full, n, 0, 0.1, 0);
 }
 
+/* A random permutation; with `kept` of each part of so many numbers. */
+static void shuffle(build *b, uint32_t *order, uint32_t n)
+{
+    const uint32_t part = b->tiny->kept ? b->tiny->kept : n;
+    assert_true(n <= MOST_PERMUTED && n % part == 0);
+    for (uint32_t i = 0; i < n; i++) order[i] = i;
+    for (uint32_t i = n - 1; i > 0; i--) {
+        const uint32_t first = i / part * part, j = first + (uint32_t)sqzt_below(&b->random, i - first + 1), kept = order[i];
+        order[i] = order[j];
+        order[j] = kept;
+    }
+}
+
+/* The permutations of a linear of the blocks, which come before its weights. */
+static void put_permutations(build *b, const char *linear, uint32_t n_in, uint32_t n_out)
+{
+    const uint32_t *sides[] = {b->in, b->out}, n[] = {n_in, n_out};
+    const bool shares = b->tiny->same_inner && strstr(linear, "ffn_down");
+    if (!b->tiny->permuted) return;
+    if (shares) memcpy(b->in, b->out, n_in * sizeof *b->in); /* ffn_up's */
+    else shuffle(b, b->in, n_in);
+    shuffle(b, b->out, n_out);
+    for (int side = 0; side < 2 && !b->tiny->placed; side++) {
+        char key[96];
+        snprintf(key, sizeof key, "sqz.permutation.%s.%s", linear, side ? "out" : "in");
+        sqzi_gguf_put_u32s(b->writer, key, sides[side], n[side]);
+    }
+}
+
 static void put_linear(build *b, const char *name, uint32_t n_in, uint32_t n_out, uint32_t groups, uint32_t rank)
 {
     char full[96];
     if (groups == 0) groups = 1;
+    const uint32_t *in = b->tiny->placed ? b->in : NULL, *out = b->tiny->placed ? b->out : NULL;
+    put_permutations(b, name, n_in, n_out);
     if (!rank || b->tiny->sum) {
         snprintf(full, sizeof full, "%s.weight", name);
-        put(b, full, n_out, n_in / groups, 0.3, 0);
+        put_at(b, full, n_out, n_in / groups, 0.3, 0, (places){in, out, n_out / groups});
     }
     if (rank) {
         snprintf(full, sizeof full, "%s.a", name);
-        put(b, full, rank, n_in, 0.3, 0);
+        put_at(b, full, rank, n_in, 0.3, 0, (places){in, NULL, rank});
         snprintf(full, sizeof full, "%s.b", name);
-        put(b, full, n_out, rank, 0.3, 0);
+        put_at(b, full, n_out, rank, 0.3, 0, (places){NULL, out, n_out});
     }
     snprintf(full, sizeof full, "%s.bias", name);
-    put(b, full, n_out, 0, 0.1, 0);
-}
-
-static void put_permutation(build *b, const char *linear, const char *side, uint32_t n)
-{
-    char key[96];
-    uint32_t order[256];
-    assert_true(n <= 256);
-    for (uint32_t i = 0; i < n; i++) order[i] = i;
-    for (uint32_t i = n - 1; i > 0; i--) {
-        const uint32_t j = (uint32_t)sqzt_below(&b->random, i + 1), kept = order[i];
-        order[i] = order[j];
-        order[j] = kept;
-    }
-    snprintf(key, sizeof key, "sqz.permutation.%s.%s", linear, side);
-    sqzi_gguf_put_u32s(b->writer, key, order, n);
+    put_at(b, full, n_out, 0, 0.1, 0, (places){NULL, out, n_out});
 }
 
 static const char *const linear_names[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"};
@@ -147,8 +185,6 @@ static void put_block(build *b, uint32_t i)
     for (int j = 0; j < 6; j++) {
         snprintf(name, sizeof name, "blk.%u.%s", (unsigned)i, linear_names[j]);
         put_linear(b, name, n_in[j], n_out[j], of_block(t, i, t->groups[j], j == 0 ? t->last_groups : 0), t->rank);
-        if (t->permuted && j == 4) put_permutation(b, name, "in", n_in[j]);
-        if (t->permuted && j == 5) put_permutation(b, name, "out", n_out[j]);
     }
     snprintf(name, sizeof name, "blk.%u.attn_output_norm", (unsigned)i);
     put_norm(b, name, t->width);

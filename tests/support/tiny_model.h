@@ -15,7 +15,10 @@ typedef struct sqzt_tiny {
     uint32_t groups[6];   /* attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down; 0 counts as 1 */
     uint32_t rank;        /* > 0: linears are a low-rank pair ... */
     bool sum;             /* ... and a grouped one as well */
-    bool permuted;        /* inputs and outputs of the feed-forward */
+    bool permuted;        /* inputs and outputs of every linear of the blocks */
+    uint32_t kept;        /* > 0: the permutations keep every number in its group of so many */
+    bool placed;          /* the same model without permutations: weights lie where those would put them; of linears in one group or with `kept` */
+    bool same_inner;      /* one permutation for ffn_up's outputs and ffn_down's inputs */
     uint32_t reduced;     /* > 0: the word table is [V, reduced] with a projection */
     uint32_t last_groups, last_ffn_width; /* > 0: of the last block's attn_q, and its feed-forward */
     const char *head;     /* sqz.head.kind, NULL for none */

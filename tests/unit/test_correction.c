@@ -10,7 +10,7 @@
 #include "support/test.h"
 #include "support/tiny_model.h"
 
-enum { MOST_WIDTH = 8192 };
+enum { MOST_WIDTH = 512 };
 
 static bool none(const void *user, const char *name)
 {
@@ -74,7 +74,7 @@ static double run_linear(const sqzi_correction *c, bool rounded, const double *x
     static double middle[MOST_WIDTH];
     double most = 0;
     memset(middle, 0, sizeof middle);
-    for (uint32_t j = 0; j < linear->n_out; j++) y[j] = rounded ? (double)c->corrected[j] : linear->bias ? (double)linear->bias[j] : 0;
+    for (uint32_t j = 0; j < linear->n_out; j++) y[j] = rounded ? (double)c->corrected[j] : c->bias ? (double)((const float *)c->bias->data)[j] : 0;
     if (c->weight) most += multiply(c->weight, linear->terms[0].b.groups, rounded, x, y);
     if (c->a) most += multiply(c->a, linear->terms[linear->n_terms - 1].a.groups, rounded, x, middle);
     if (c->b) most += multiply(c->b, linear->terms[linear->n_terms - 1].b.groups, rounded, middle, y);
@@ -101,7 +101,7 @@ static void a_constant_input_comes_out_as_from_the_float_linear(void **state)
     for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++) {
         planned p;
         sqz_error error = {0};
-        if (form->tiny.type != SQZI_F32) continue;
+        if (form->tiny.type != SQZI_F32 || form->tiny.ffn_width > MOST_WIDTH) continue;
         plan_form(&form->tiny, &p);
         assert_true(p.corrections.n >= 6 * form->tiny.blocks);
         for (uint32_t i = 0; i < p.corrections.n; i++, linears++) {

@@ -25,18 +25,20 @@ static const form forms[] = {
     {"sum of groups and low rank", 64, 96, 4, 9, 1, true, false, false},
     {"permuted inputs", 64, 96, 4, 0, 1, true, true, false},
     {"permuted outputs", 64, 96, 4, 0, 1, true, false, true},
+    {"permuted on both sides, larger than a panel of rows", 48, 72, 4, 0, 1, true, true, true},
     {"all of it", 48, 72, 4, 5, 2, true, true, true},
+    {"a sum of terms that read alike", 48, 72, 4, 5, 4, true, true, true},
     {"one number", 1, 1, 1, 0, 1, true, false, false},
 };
 
-enum { ROWS = 23 };
+enum { ROWS = 71 }; /* two panels and a part */
 
 /* A layer with its weights as plain arrays. */
 typedef struct layer {
     form f;
     sqzi_linear linear;
     float *weight, *a, *b, *bias;
-    uint32_t *in, *out;
+    uint32_t *in, *out, *from;
     void *packed[3];
     double *dense; /* [n_out, n_in] with everything multiplied out, in the order of the outputs y[0..n_out) */
 } layer;
@@ -56,7 +58,7 @@ static sqzi_matrix pack(const sqzk_gemm *gemm, const float *from, uint32_t n_in,
     assert_non_null(packed);
     for (uint32_t g = 0; g < groups; g++)
         gemm->pack(&(sqzk_pack_args){.n = n, .k = k, .source = from + g * n * k, .n_stride = k, .k_stride = 1, .type = SQZI_F32}, packed + g * bytes);
-    return (sqzi_matrix){n_in, n_out, groups, gemm, packed, bytes};
+    return (sqzi_matrix){n_in, n_out, groups, gemm, packed, bytes, NULL};
 }
 
 static uint32_t *random_order(sqzt_random *random, uint32_t n)
@@ -99,13 +101,18 @@ static layer make(const form *f, const sqzk_gemm *gemm, sqzt_random *random)
     l.b = random_floats(random, (size_t)f->n_out * f->rank);
     l.bias = random_floats(random, f->n_out);
     if (f->in) l.linear.in = l.in = random_order(random, f->n_in);
-    if (f->out) l.linear.out = l.out = random_order(random, f->n_out);
+    if (f->out) {
+        l.linear.out = l.out = random_order(random, f->n_out);
+        l.linear.from = l.from = random_order(random, f->n_out);
+        for (uint32_t j = 0; j < f->n_out; j++) l.from[l.out[j]] = j;
+    }
     if (f->whole) l.linear.terms[l.linear.n_terms++].b = pack(gemm, l.weight, f->n_in, f->n_out, f->groups, &l.packed[0]);
     if (f->rank) {
         sqzi_term *term = &l.linear.terms[l.linear.n_terms++];
         term->a = pack(gemm, l.a, f->n_in, f->rank * f->factor_groups, f->factor_groups, &l.packed[1]);
         term->b = pack(gemm, l.b, f->rank * f->factor_groups, f->n_out, f->factor_groups, &l.packed[2]);
     }
+    for (uint32_t t = 0; t < l.linear.n_terms; t++) (l.linear.terms[t].a.packed ? &l.linear.terms[t].a : &l.linear.terms[t].b)->gather = l.in;
     l.linear.bias = l.bias;
     multiply_out(&l);
     return l;
@@ -113,7 +120,7 @@ static layer make(const form *f, const sqzk_gemm *gemm, sqzt_random *random)
 
 static void discard(layer *l)
 {
-    void *all[] = {l->weight, l->a, l->b, l->bias, l->in, l->out, l->packed[0], l->packed[1], l->packed[2], l->dense};
+    void *all[] = {l->weight, l->a, l->b, l->bias, l->in, l->out, l->from, l->packed[0], l->packed[1], l->packed[2], l->dense};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
