@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pool: workers that wait for a job, and the barrier at which a team meets. Both spin for at most 50 us and then sleep on a condition. */
+/* The pool: workers that wait for a job, the gate they enter it by, and the parts of a stage that members take. */
 #define _GNU_SOURCE
 #include "base/threads.h"
 
@@ -15,35 +15,40 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-#define SPIN_NS 50000
+enum { LINE = 64 };
 
-/* A counter that threads wait for. Waiters sleep only when they gave up spinning, so raising it costs a lock only then. */
+#define SPIN_NS 50000 /* that a thread spins before it sleeps */
+#define OPEN 0x40000000u
+
+/* A counter that threads wait for. Waiters sleep only when they gave up spinning, so adding to it costs a lock only then. */
 typedef struct signal_counter {
-    _Atomic uint32_t value;
+    _Alignas(LINE) _Atomic uint32_t value;
     _Atomic uint32_t sleepers;
     pthread_mutex_t mutex;
     pthread_cond_t condition;
 } signal_counter;
 
-struct meeting {
-    signal_counter passed;
-    _Atomic uint32_t arrived;
-};
+/* A member's parts of a stage that are taken: stage << 32 | how many. Whoever finds an earlier stage there is the first of this one. */
+typedef struct part_queue {
+    _Alignas(LINE) _Atomic uint64_t taken;
+} part_queue;
 
 struct sqzi_pool {
     sqz_allocator allocator;
     uint32_t n_threads;
     uint32_t n_started;
+    uint64_t spin_ns;            /* 0 where there are fewer CPUs than threads: who spins keeps another from working */
     pthread_t *threads;          /* [n_threads - 1] */
     struct worker *workers;
+    part_queue *queues;               /* [n_threads] */
     atomic_flag busy;
     _Atomic bool stop;
     sqzi_job *job;
     void *argument;
     uint32_t members;
     signal_counter jobs;         /* jobs given out */
-    struct meeting stage;        /* where a team meets between stages */
-    struct meeting end;          /* where every worker meets the caller after a job, members of the team or not */
+    signal_counter done;         /* parts done, of all stages of the job */
+    signal_counter gate;         /* OPEN while the job may be entered, less the workers inside */
 };
 
 struct worker {
@@ -65,59 +70,97 @@ static void relax(void)
 #endif
 }
 
-static void counter_raise(signal_counter *counter)
+static void counter_add(signal_counter *counter, uint32_t n)
 {
-    atomic_fetch_add(&counter->value, 1);
+    atomic_fetch_add(&counter->value, n);
     if (atomic_load(&counter->sleepers) == 0) return;
     pthread_mutex_lock(&counter->mutex);
     pthread_cond_broadcast(&counter->condition);
     pthread_mutex_unlock(&counter->mutex);
 }
 
-/* Return once the counter is no longer `seen`. Sequentially consistent: a sleeper announces itself before its last look, a raiser looks for
- * sleepers after raising, so one of them sees the other. */
-static void counter_wait(signal_counter *counter, uint32_t seen)
+static bool reached(const signal_counter *counter, uint32_t target)
 {
-    const uint64_t begin = now_ns();
-    do {
+    return (int32_t)(atomic_load(&counter->value) - target) >= 0;
+}
+
+/* Return once the counter has come to the target. Sequentially consistent: a sleeper announces itself before its last look, an adder looks for
+ * sleepers after adding, so one of them sees the other. */
+static void counter_wait(signal_counter *counter, uint32_t target, uint64_t spin_ns)
+{
+    if (reached(counter, target)) return;
+    const uint64_t begin = spin_ns ? now_ns() : 0;
+    while (spin_ns && now_ns() - begin < spin_ns)
         for (int i = 0; i < 64; i++) {
-            if (atomic_load_explicit(&counter->value, memory_order_acquire) != seen) return;
+            if (reached(counter, target)) return;
             relax();
         }
-    } while (now_ns() - begin < SPIN_NS);
     pthread_mutex_lock(&counter->mutex);
     atomic_fetch_add(&counter->sleepers, 1);
-    while (atomic_load(&counter->value) == seen) pthread_cond_wait(&counter->condition, &counter->mutex);
+    while (!reached(counter, target)) pthread_cond_wait(&counter->condition, &counter->mutex);
     atomic_fetch_sub(&counter->sleepers, 1);
     pthread_mutex_unlock(&counter->mutex);
 }
 
-static void meet(struct meeting *meeting, uint32_t members)
+/* The next of a member's n parts of the stage, if any is left. */
+static bool take_from(part_queue *queue, uint32_t stage, uint32_t n, uint32_t *part)
 {
-    const uint32_t seen = atomic_load(&meeting->passed.value);
-    if (atomic_fetch_add(&meeting->arrived, 1) + 1 == members) {
-        atomic_store(&meeting->arrived, 0);
-        counter_raise(&meeting->passed);
-    } else {
-        counter_wait(&meeting->passed, seen);
+    uint64_t seen = atomic_load(&queue->taken);
+    for (;;) {
+        const uint32_t of_stage = (uint32_t)(seen >> 32), taken = of_stage == stage ? (uint32_t)seen : 0;
+        if (of_stage > stage || taken == n) return false;
+        if (atomic_compare_exchange_weak(&queue->taken, &seen, (uint64_t)stage << 32 | (taken + 1))) {
+            *part = taken;
+            return true;
+        }
     }
 }
 
-void sqzi_team_barrier(const sqzi_team *team)
+bool sqzi_take_part(sqzi_turn *turn, uint32_t n, uint32_t *part)
 {
-    if (team->members > 1) meet(&team->pool->stage, team->members);
+    const sqzi_team *team = turn->team;
+    if (team->members == 1) {
+        *part = turn->taken++;
+        if (*part < n) return true;
+        turn->taken = 0;
+        return false;
+    }
+    sqzi_pool *pool = team->pool;
+    for (uint32_t i = 0; i < team->members; i++) {
+        const uint32_t owner = (team->member + i) % team->members;
+        const sqzi_range share = sqzi_share(n, owner, team->members);
+        if (!take_from(&pool->queues[owner], turn->stage + 1, (uint32_t)(share.end - share.begin), part)) continue;
+        *part += (uint32_t)share.begin;
+        turn->taken++;
+        return true;
+    }
+    if (turn->taken) counter_add(&pool->done, turn->taken);
+    turn->taken = 0;
+    turn->stage++;
+    turn->due += n;
+    counter_wait(&pool->done, turn->due, pool->spin_ns);
+    return false;
+}
+
+/* A worker that comes late finds the gate closed, or stages whose parts are all taken. */
+static void enter(sqzi_pool *pool, uint32_t member)
+{
+    if ((int32_t)atomic_fetch_sub(&pool->gate.value, 1) > 0 && member < pool->members) {
+        const sqzi_team team = {member, pool->members, pool};
+        pool->job(pool->argument, &team);
+    }
+    counter_add(&pool->gate, 1);
 }
 
 static void *work(void *argument)
 {
     const struct worker *me = argument;
     sqzi_pool *pool = me->pool;
-    for (uint32_t seen = 0;; seen++) {
-        counter_wait(&pool->jobs, seen);
+    for (uint32_t seen = 0;;) {
+        counter_wait(&pool->jobs, seen + 1, pool->spin_ns);
         if (atomic_load(&pool->stop)) return NULL;
-        const sqzi_team team = {me->member, pool->members, pool};
-        if (me->member < pool->members) pool->job(pool->argument, &team);
-        meet(&pool->end, pool->n_threads); /* the next job cannot begin while a worker still reads this one */
+        seen = atomic_load(&pool->jobs.value);
+        enter(pool, me->member);
     }
 }
 
@@ -132,19 +175,15 @@ void sqzi_pool_run(sqzi_pool *pool, uint32_t max_members, sqzi_job *job, void *a
     pool->job = job;
     pool->argument = argument;
     pool->members = members;
-    counter_raise(&pool->jobs);
+    for (uint32_t i = 0; i < members; i++) atomic_store(&pool->queues[i].taken, 0);
+    atomic_store(&pool->done.value, 0);
+    atomic_fetch_add(&pool->gate.value, OPEN);
+    counter_add(&pool->jobs, 1);
     const sqzi_team team = {0, members, pool};
     job(argument, &team);
-    meet(&pool->end, pool->n_threads);
+    atomic_fetch_sub(&pool->gate.value, OPEN);
+    counter_wait(&pool->gate, 0, pool->spin_ns); /* those inside have nothing left to take */
     atomic_flag_clear(&pool->busy);
-}
-
-void sqzi_team_share(const sqzi_team *team, size_t n, size_t grain, size_t *begin, size_t *end)
-{
-    const size_t grains = (n + grain - 1) / grain;
-    const size_t first = grains * team->member / team->members * grain, last = grains * (team->member + 1) / team->members * grain;
-    *begin = first < n ? first : n;
-    *end = last < n ? last : n;
 }
 
 static int counter_init(signal_counter *counter)
@@ -166,9 +205,9 @@ static void counter_free(signal_counter *counter)
 static int counters_init(sqzi_pool *pool)
 {
     if (counter_init(&pool->jobs) != 0) return -1;
-    if (counter_init(&pool->stage.passed) == 0) {
-        if (counter_init(&pool->end.passed) == 0) return 0;
-        counter_free(&pool->stage.passed);
+    if (counter_init(&pool->done) == 0) {
+        if (counter_init(&pool->gate) == 0) return 0;
+        counter_free(&pool->done);
     }
     counter_free(&pool->jobs);
     return -1;
@@ -180,6 +219,7 @@ sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sq
     if (!pool) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the thread pool");
     pool->allocator = *allocator;
     pool->n_threads = n_threads;
+    pool->spin_ns = n_threads <= sqz_cpu_count() ? SPIN_NS : 0;
     atomic_flag_clear(&pool->busy);
     if (counters_init(pool) != 0) {
         sqzi_release(allocator, pool, sizeof *pool);
@@ -187,7 +227,8 @@ sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sq
     }
     pool->threads = sqzi_allocate_zeroed(allocator, n_threads, sizeof *pool->threads);
     pool->workers = sqzi_allocate_zeroed(allocator, n_threads, sizeof *pool->workers);
-    bool whole = pool->threads && pool->workers;
+    pool->queues = sqzi_allocate_zeroed(allocator, n_threads, sizeof *pool->queues);
+    bool whole = pool->threads && pool->workers && pool->queues;
     for (uint32_t i = 1; whole && i < n_threads; i++) {
         pool->workers[i] = (struct worker){pool, i};
         whole = pthread_create(&pool->threads[i], NULL, work, &pool->workers[i]) == 0;
@@ -205,15 +246,16 @@ void sqzi_pool_close(sqzi_pool *pool)
 {
     if (!pool) return;
     atomic_store(&pool->stop, true);
-    counter_raise(&pool->jobs);
+    counter_add(&pool->jobs, 1);
     for (uint32_t i = 1; i <= pool->n_started; i++) pthread_join(pool->threads[i], NULL);
     counter_free(&pool->jobs);
-    counter_free(&pool->stage.passed);
-    counter_free(&pool->end.passed);
+    counter_free(&pool->done);
+    counter_free(&pool->gate);
     const sqz_allocator allocator = pool->allocator;
     const uint32_t n = pool->n_threads;
     sqzi_release(&allocator, pool->threads, n * sizeof *pool->threads);
     sqzi_release(&allocator, pool->workers, n * sizeof *pool->workers);
+    sqzi_release(&allocator, pool->queues, n * sizeof *pool->queues);
     sqzi_release(&allocator, pool, sizeof *pool);
 }
 

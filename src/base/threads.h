@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The thread pool: one job at a time, run by a team that meets at barriers.
+/* The thread pool: one job at a time, run by a team in stages.
  *
- * A job is one function that every member of the team runs to its end; between its stages the members wait for each other. The work of a stage
- * is split by member number, so what a member does never depends on timing. A caller that finds the pool busy runs its job as a team of one.
+ * A job is one function that every member of the team runs. Each stage is cut into parts; a member takes those of its own share first, then what is
+ * left of others' shares, and a stage ends when all its parts are done. So nobody waits for a thread that has not come: a worker that the system
+ * wakes late, or never, finds its parts taken. What a part computes must not depend on who takes it. A caller that finds the pool busy runs its job
+ * as a team of one.
  */
 #ifndef SQZI_THREADS_H
 #define SQZI_THREADS_H
+
+#include <stdbool.h>
 
 #include <squeezebert/context.h>
 
@@ -23,13 +27,28 @@ SQZ_NODISCARD sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t
 void sqzi_pool_close(sqzi_pool *pool);
 uint32_t sqzi_pool_threads(const sqzi_pool *pool);
 
-/* Run job(argument, team) on the caller and at most max_members - 1 workers; returns when all have finished. */
+/* Run job(argument, team) on the caller and on those of at most max_members - 1 workers that come before its end; returns when all have left it. */
 void sqzi_pool_run(sqzi_pool *pool, uint32_t max_members, sqzi_job *job, void *argument);
 
-/* Wait until every member has come here. Spins for at most 50 us, then sleeps. Everything written before is visible after. */
-void sqzi_team_barrier(const sqzi_team *team);
+/* Where a member is in its job. Begin with {.team = team}. */
+typedef struct sqzi_turn {
+    const sqzi_team *team;
+    uint32_t stage, due, taken; /* stages passed; parts of all of them; parts this member took of the one now running */
+} sqzi_turn;
 
-/* The member's part [begin, end) of n items given out in whole multiples of `grain`; parts differ by at most one grain. */
-void sqzi_team_share(const sqzi_team *team, size_t n, size_t grain, size_t *begin, size_t *end);
+/* Take a part, 0..n-1, of the stage now running, or return false when all n are done: the member is in the next stage then and sees all that was
+ * written before. Members pass the same n in the same order of stages. Where all come in time, member i of m takes parts i n/m to (i + 1) n/m.
+ * A member that waits spins for at most 50 us, then sleeps; it does not spin where the pool has more threads than CPUs. */
+bool sqzi_take_part(sqzi_turn *turn, uint32_t n, uint32_t *part);
+
+typedef struct sqzi_range {
+    size_t begin, end;
+} sqzi_range;
+
+/* Part `part` of `parts` of n items; parts differ by at most one item. */
+static inline sqzi_range sqzi_share(size_t n, size_t part, size_t parts)
+{
+    return (sqzi_range){n * part / parts, n * (part + 1) / parts};
+}
 
 #endif

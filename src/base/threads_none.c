@@ -39,17 +39,12 @@ void sqzi_pool_run(sqzi_pool *pool, uint32_t max_members, sqzi_job *job, void *a
     job(argument, &alone);
 }
 
-void sqzi_team_barrier(const sqzi_team *team)
+bool sqzi_take_part(sqzi_turn *turn, uint32_t n, uint32_t *part)
 {
-    (void)team;
-}
-
-void sqzi_team_share(const sqzi_team *team, size_t n, size_t grain, size_t *begin, size_t *end)
-{
-    (void)team;
-    (void)grain;
-    *begin = 0;
-    *end = n;
+    *part = turn->taken++;
+    if (*part < n) return true;
+    turn->taken = 0;
+    return false;
 }
 
 uint32_t sqz_cpu_count(void)

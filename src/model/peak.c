@@ -20,18 +20,22 @@ typedef struct measurement {
 static void compute(void *argument, const sqzi_team *team)
 {
     measurement *m = argument;
-    (void)team;
-    (void)m->peak->run(m->rounds);
-    atomic_fetch_add(&m->done, m->rounds * m->peak->operations);
+    sqzi_turn turn = {.team = team};
+    for (uint32_t part; sqzi_take_part(&turn, team->members, &part);) {
+        (void)m->peak->run(m->rounds);
+        atomic_fetch_add(&m->done, m->rounds * m->peak->operations);
+    }
 }
 
-static void read_part(void *argument, const sqzi_team *team)
+static void read_memory(void *argument, const sqzi_team *team)
 {
     measurement *m = argument;
-    size_t begin, end;
-    sqzi_team_share(team, m->grains, 1, &begin, &end);
-    (void)m->reader->run(m->memory + begin * READ_GRAIN, (end - begin) * READ_GRAIN);
-    atomic_fetch_add(&m->done, (end - begin) * READ_GRAIN);
+    sqzi_turn turn = {.team = team};
+    for (uint32_t part; sqzi_take_part(&turn, team->members, &part);) {
+        const sqzi_range share = sqzi_share(m->grains, part, team->members);
+        (void)m->reader->run(m->memory + share.begin * READ_GRAIN, (share.end - share.begin) * READ_GRAIN);
+        atomic_fetch_add(&m->done, (share.end - share.begin) * READ_GRAIN);
+    }
 }
 
 static const sqzk_peak *peak_of(const sqz_context *context, sqz_peak_type type)
@@ -50,7 +54,7 @@ uint64_t sqz_peak_arithmetic(sqz_context *context, sqz_peak_type type, uint64_t 
 uint64_t sqz_peak_read(sqz_context *context, const void *memory, size_t bytes)
 {
     measurement m = {.reader = sqzk_reader_best(context->kernels.features), .memory = memory, .grains = bytes / READ_GRAIN};
-    sqzi_pool_run(context->pool, sqzi_pool_threads(context->pool), read_part, &m);
+    sqzi_pool_run(context->pool, sqzi_pool_threads(context->pool), read_memory, &m);
     return m.done;
 }
 

@@ -7,8 +7,9 @@
  *           a  = norm(x + attn_output(c))
  *           x' = norm(a + ffn_down(activation(ffn_up(a))))
  *
- * Work is split in one of three ways, with equal bits: by sequences, each member of the team taking some of its own through everything; where they cannot
- * be dealt out evenly, by rows, each taking its rows through everything but attention; or, for few rows, by columns, with a barrier after each linear.
+ * Work is split in one of three ways, with equal bits: by sequences, each part taking some of them through everything; where they cannot be dealt out
+ * evenly, in stages: Q, K, V and attention by heads, then the rest by rows; or, for few rows, by columns of the output projection and by groups of the
+ * feed-forward, or columns where it has none. Then members norm all rows, each for itself: that costs less than meeting once more.
  */
 #ifndef SQZI_ENCODER_H
 #define SQZI_ENCODER_H
@@ -54,13 +55,13 @@ typedef struct sqzi_encoder {
     uint32_t n_blocks, width, max_positions;
 } sqzi_encoder;
 
-/* What a run stores besides its result, and who sees what its linears read; NULL members are not stored. All [n_blocks] arrays of pointers but hidden, which has n_blocks + 1: hidden[0]
+/* What a run of a team of one stores besides its result, and who sees what its linears read; NULL members are not stored. All [n_blocks] arrays of pointers but hidden, which has n_blocks + 1: hidden[0]
  * is the output of the embedding. Scores are those of sequence b and head h at scores[i] + H·(sum of earlier T²) + h·T². */
 typedef struct sqzi_keep {
     sqzi_real *const *hidden;           /* [N, C] */
     sqzi_real *const *q, *const *k, *const *v; /* [N, H·D] */
     sqzi_real *const *scores;           /* before the softmax, after the scale */
-    /* Called with m rows of n_in numbers before a block's linear or the embedding's output runs on them, each row of the batch once. For a team of one. */
+    /* Called with m rows of n_in numbers before a block's linear or the embedding's output runs on them, each row of the batch once. */
     void (*input)(void *user, const sqzi_linear *linear, size_t m, const sqzi_real *x, size_t ldx);
     void *user;
 } sqzi_keep;
@@ -86,6 +87,7 @@ typedef struct sqzi_attention_scratch {
 typedef struct sqzi_member_scratch {
     sqzi_linear_scratch linear;
     sqzi_attention_scratch attention;
+    sqzi_real *normed;     /* [strip rows, C] its own copy of rows whose columns are split */
     sqzi_real *row;        /* a widened row of a table */
     sqzi_stopwatch watch;  /* off but for profiles */
 } sqzi_member_scratch;
@@ -104,7 +106,7 @@ typedef struct sqzi_workspace {
 /* Lay a workspace out in the arena (NULL base: counts). */
 void sqzi_workspace_layout(sqzi_workspace *workspace, const sqzi_encoder *encoder, uint32_t max_tokens, uint32_t max_length, uint32_t members, sqzi_arena *arena);
 
-/* The team's part of hidden = encoder(batch); hidden [N, C] with row stride ldh. Every member must call it; returns after a barrier. */
+/* The team's part of hidden = encoder(batch); hidden [N, C] with row stride ldh. Every member calls it; returns when all parts are done. */
 void sqzi_encoder_run(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh, const sqzi_team *team);
 
 /* x = embedding of tokens [begin, end) (embedding.c). */

@@ -79,8 +79,8 @@ typedef struct input {
     const float *scale; /* [m, groups] */
 } input;
 
-/* Prepare m rows for every group of the matrix, or hand out x itself. */
-static bool prepare(const sqzi_matrix *matrix, size_t m, const sqzi_real *x, size_t ldx, void *memory, float *scale, bool ready, input *out)
+/* Prepare m rows for some groups of the matrix, or hand out x itself. */
+static bool prepare(const sqzi_matrix *matrix, sqzi_range groups, size_t m, const sqzi_real *x, size_t ldx, void *memory, float *scale, bool ready, input *out)
 {
     const size_t k = matrix->n_in / matrix->groups;
     if (!must_prepare(matrix)) {
@@ -88,7 +88,7 @@ static bool prepare(const sqzi_matrix *matrix, size_t m, const sqzi_real *x, siz
         return true;
     }
     *out = (input){memory, row_bytes(matrix), sqzk_gemm_prepared_bytes(matrix->gemm, k), scale};
-    for (uint32_t g = 0; g < matrix->groups && !ready; g++) {
+    for (size_t g = groups.begin; g < groups.end && !ready; g++) {
         const sqzk_prepare_args args = {
             .m = m, .k = k, .x = x + g * k, .ldx = ldx,
             .out = (unsigned char *)memory + g * out->group_bytes, .ldo = out->ld_bytes, .scale = scale + g, .scale_stride = matrix->groups,
@@ -135,8 +135,8 @@ static void gather(size_t m, size_t n, const uint32_t *index, const sqzi_real *x
         for (size_t j = 0; j < n; j++) out[i * ldo + j] = residual ? x[i * ldx + index[j]] + residual[i * ldr + j] : x[i * ldx + index[j]];
 }
 
-/* One term over columns [begin, end). */
-static bool run_term(const sqzi_linear *linear, uint32_t t, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, size_t begin, size_t end, sqzi_real *y, size_t ldy,
+/* One term over some columns: rows are prepared for the groups of these columns alone, but for a first factor, which serves them all. */
+static bool run_term(const sqzi_linear *linear, uint32_t t, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, sqzi_range columns, sqzi_real *y, size_t ldy,
                      const sqzk_epilogue *epilogue)
 {
     const sqzi_term *term = &linear->terms[t];
@@ -144,25 +144,27 @@ static bool run_term(const sqzi_linear *linear, uint32_t t, const sqzi_linear_ar
     const bool ready = t == 0 ? args->prepared : alike(first_matrix(&linear->terms[0]), first);
     const sqzi_real *x = first->gather ? scratch->gathered : args->x;
     const size_t ldx = first->gather ? linear->n_in : args->ldx;
+    const size_t of_group = term->b.n_out / term->b.groups;
+    const sqzi_range groups = {columns.begin / of_group, (columns.end + of_group - 1) / of_group}, all = {0, first->groups};
     input rows;
     if (first->gather && !ready) gather(args->m, linear->n_in, first->gather, args->x, args->ldx, NULL, 0, scratch->gathered, ldx);
-    if (!prepare(first, args->m, x, ldx, scratch->prepared, scratch->scale, ready, &rows)) return false;
+    if (!prepare(first, term->a.packed ? all : groups, args->m, x, ldx, scratch->prepared, scratch->scale, ready, &rows)) return false;
     if (term->a.packed) {
         const size_t ldm = term->a.n_out;
         multiply(&term->a, &rows, args->m, 0, ldm, scratch->middle, ldm, 0, NULL);
-        if (!prepare(&term->b, args->m, scratch->middle, ldm, scratch->prepared_middle, scratch->middle_scale, false, &rows)) return false;
+        if (!prepare(&term->b, groups, args->m, scratch->middle, ldm, scratch->prepared_middle, scratch->middle_scale, false, &rows)) return false;
     }
-    multiply(&term->b, &rows, args->m, begin, end, y, ldy, t > 0, t + 1 == linear->n_terms ? epilogue : NULL);
+    multiply(&term->b, &rows, args->m, columns.begin, columns.end, y, ldy, t > 0, t + 1 == linear->n_terms ? epilogue : NULL);
     return true;
 }
 
-static bool run_panel(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, size_t begin, size_t end)
+static bool run_panel(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, sqzi_range columns)
 {
     const sqzk_epilogue epilogue = {linear->bias, linear->from ? NULL : args->residual, args->ldr, args->activation};
     sqzi_real *y = linear->from ? scratch->permuted : args->y;
     const size_t ldy = linear->from ? linear->n_out : args->ldy;
     for (uint32_t t = 0; t < linear->n_terms; t++)
-        if (!run_term(linear, t, args, scratch, begin, end, y, ldy, &epilogue)) return false;
+        if (!run_term(linear, t, args, scratch, columns, y, ldy, &epilogue)) return false;
     if (linear->from) gather(args->m, linear->n_out, linear->from, y, ldy, args->residual, args->ldr, args->y, args->ldy);
     return true;
 }
@@ -178,19 +180,30 @@ static sqzi_linear_args rows_of(const sqzi_linear_args *args, size_t row, size_t
     return part;
 }
 
-static bool run_columns(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, size_t begin, size_t end)
+bool sqzi_linear_run_columns(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, sqzi_range columns)
 {
     const size_t most = rows_at_once(linear, args->m);
     for (size_t row = 0; row < args->m; row += most) {
         const sqzi_linear_args part = rows_of(args, row, args->m - row < most ? args->m - row : most);
-        if (!run_panel(linear, &part, scratch, begin, end)) return false;
+        if (!run_panel(linear, &part, scratch, columns)) return false;
     }
     return true;
 }
 
 bool sqzi_linear_run(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch)
 {
-    return run_columns(linear, args, scratch, 0, linear->n_out);
+    return sqzi_linear_run_columns(linear, args, scratch, (sqzi_range){0, linear->n_out});
+}
+
+static bool has_columns(const sqzi_linear *linear)
+{
+    return linear->n_terms == 1 && !linear->from;
+}
+
+bool sqzi_linear_can_cut(const sqzi_linear *linear, size_t column)
+{
+    const sqzi_matrix *matrix = &linear->terms[0].b;
+    return column == 0 || column == linear->n_out || (has_columns(linear) && column % (matrix->n_out / matrix->groups) % matrix->gemm->nr == 0);
 }
 
 /* Columns that begin the u-th panel, counted over all groups. */
@@ -200,20 +213,20 @@ static size_t panel_column(const sqzi_matrix *matrix, size_t u)
     return u / panels * n + u % panels * matrix->gemm->nr;
 }
 
-bool sqzi_linear_run_part(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, const sqzi_team *team)
+bool sqzi_linear_run_part(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, size_t part, size_t parts)
 {
-    size_t begin, end;
-    if (linear->n_terms == 1 && !linear->from) {
+    if (has_columns(linear)) {
         const sqzi_matrix *matrix = &linear->terms[0].b;
         const size_t n = matrix->n_out / matrix->groups;
-        sqzi_team_share(team, matrix->groups * ((n + matrix->gemm->nr - 1) / matrix->gemm->nr), 1, &begin, &end);
-        return begin == end || run_columns(linear, args, scratch, panel_column(matrix, begin), panel_column(matrix, end));
+        const sqzi_range panels = sqzi_share(matrix->groups * ((n + matrix->gemm->nr - 1) / matrix->gemm->nr), part, parts);
+        return panels.begin == panels.end ||
+               sqzi_linear_run_columns(linear, args, scratch, (sqzi_range){panel_column(matrix, panels.begin), panel_column(matrix, panels.end)});
     }
-    sqzi_team_share(team, args->m, 1, &begin, &end);
-    if (begin == end) return true;
-    sqzi_linear_args part = rows_of(args, begin, end - begin);
-    part.prepared = false;
-    return sqzi_linear_run(linear, &part, scratch);
+    const sqzi_range share = sqzi_share(args->m, part, parts);
+    if (share.begin == share.end) return true;
+    sqzi_linear_args rows = rows_of(args, share.begin, share.end - share.begin);
+    rows.prepared = false;
+    return sqzi_linear_run(linear, &rows, scratch);
 }
 
 static bool is_one_block_diagonal(const sqzi_linear *linear)

@@ -79,8 +79,12 @@ typedef struct sqzi_linear_args {
 /* All columns of m rows. False when an int8 layer met a NaN or an infinity. */
 bool sqzi_linear_run(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch);
 
-/* The member's part of the same: whole panels of columns where the linear has one term and its outputs lie in their places, else rows. */
-bool sqzi_linear_run_part(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, const sqzi_team *team);
+/* Some columns of the same, cut where sqzi_linear_can_cut says so. `prepared` only after a call with the same columns. */
+bool sqzi_linear_run_columns(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, sqzi_range columns);
+bool sqzi_linear_can_cut(const sqzi_linear *linear, size_t column);
+
+/* Part `part` of `parts` of the same: whole panels of columns where the linear has one term and its outputs lie in their places, else rows. */
+bool sqzi_linear_run_part(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, size_t part, size_t parts);
 
 /* Each group of the second reads nothing but the same group of the first, and neither moves numbers between: they may run group by group. */
 bool sqzi_linear_in_groups(const sqzi_linear *first, const sqzi_linear *second);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linear layers of every form against loops in double; whole, cut by a team's columns, and with rows prepared once for several layers. */
+/* Linear layers of every form against loops in double; whole, cut into parts and at columns, and with rows prepared once for several layers. */
 #include "nn/linear.h"
 
 #include <stdlib.h>
@@ -162,14 +162,21 @@ static void compare(const layer *l, const float *x, const float *residual, const
         }
 }
 
-static void check_team(const layer *l, const sqzi_linear_args *args, const float *whole, float *y)
+static void check_parts(const layer *l, const sqzi_linear_args *args, const float *whole, float *y)
 {
     void *memory;
     sqzi_linear_scratch scratch = scratch_for(&l->linear, &memory);
-    for (uint32_t members = 1; members <= 4; members++) {
+    for (uint32_t parts = 1; parts <= 4; parts++) {
         memset(y, 0xFF, ROWS * (size_t)l->f.n_out * sizeof *y);
-        for (uint32_t member = 0; member < members; member++) assert_true(sqzi_linear_run_part(&l->linear, args, &scratch, &(sqzi_team){member, members, NULL}));
-        if (memcmp(y, whole, ROWS * (size_t)l->f.n_out * sizeof *y) != 0) fail_msg("%s: a team of %u gives other bits", l->f.name, members);
+        for (uint32_t part = 0; part < parts; part++) assert_true(sqzi_linear_run_part(&l->linear, args, &scratch, part, parts));
+        if (memcmp(y, whole, ROWS * (size_t)l->f.n_out * sizeof *y) != 0) fail_msg("%s: %u parts give other bits", l->f.name, parts);
+    }
+    for (size_t column = 0; column <= l->f.n_out; column++) {
+        if (!sqzi_linear_can_cut(&l->linear, column)) continue;
+        memset(y, 0xFF, ROWS * (size_t)l->f.n_out * sizeof *y);
+        assert_true(column == l->f.n_out || sqzi_linear_run_columns(&l->linear, args, &scratch, (sqzi_range){column, l->f.n_out}));
+        assert_true(column == 0 || sqzi_linear_run_columns(&l->linear, args, &scratch, (sqzi_range){0, column}));
+        if (memcmp(y, whole, ROWS * (size_t)l->f.n_out * sizeof *y) != 0) fail_msg("%s: cut at column %zu gives other bits", l->f.name, column);
     }
     free(memory);
 }
@@ -197,7 +204,7 @@ static void check_form(const form *f, const sqzk_table *kernels)
     assert_true(sqzi_linear_run(&l.linear, &args, &scratch));
     compare(&l, x, residual, whole);
     args.y = y;
-    check_team(&l, &args, whole, y);
+    check_parts(&l, &args, whole, y);
     check_rows(&l, args, whole, y);
     if (sqzi_linear_same_input(&l.linear, &l.linear)) {
         args.prepared = true;
