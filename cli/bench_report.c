@@ -65,6 +65,7 @@ static void add_environment(sheet *s)
     add(s, "kernel_f32", 0, "%s", bench_fact(context, "kernel f32"));
     add(s, "kernel_bf16", 0, "%s", bench_fact(context, "kernel bf16"));
     add(s, "kernel_s8", 0, "%s", bench_fact(context, "kernel s8"));
+    add(s, "kernel_attention", 0, "%s", bench_fact(context, "kernel attention"));
     add(s, "kernel_rows", 0, "%s", bench_fact(context, "kernel rows"));
     add(s, "affinity", 0, "%s", environment.affinity);
     add(s, "quota", 0, "%s", environment.quota);

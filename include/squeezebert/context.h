@@ -29,8 +29,8 @@ typedef struct sqz_allocator {
  *   allocator   copied; NULL for the C library's
  *   n_threads   threads a run may use, the caller's among them: 1..256; 0 = the CPUs this process may use (affinity and cgroup quota)
  *   cpu         which CPU features to use, like the environment variable SQZ_CPU, which counts when this is NULL:
- *               a comma-separated list of a preset (portable, sse2, avx2, avxvnni, avx512, avx512vnni, avx512bf16, amx, neon, dotprod, i8mm,
- *               armbf16, simd128) that caps the features, then -NAME to take single ones away: "avx2", "-amx,-avx512bf16".
+ *               a comma-separated list of a preset (portable, sse2, avx2, avxvnni, avx512, avx512vnni, avx512bf16, fastbf16, amx, neon, dotprod,
+ *               i8mm, armbf16, simd128) that caps the features, then -NAME to take single ones away: "avx2", "-amx,-avx512bf16".
  *               Never adds a feature that the CPU lacks.
  */
 typedef struct sqz_context_options {

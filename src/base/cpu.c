@@ -26,7 +26,8 @@ static const struct {
     [SQZI_CPU_INDEX_AVXVNNI] = {"avxvnni", SQZI_CPU_SSE2 | SQZI_CPU_AVX2},
     [SQZI_CPU_INDEX_AVX512] = {"avx512", SQZI_CPU_SSE2 | SQZI_CPU_AVX2},
     [SQZI_CPU_INDEX_AVX512VNNI] = {"avx512vnni", SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512},
-    [SQZI_CPU_INDEX_AVX512BF16] = {"avx512bf16", SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512 | SQZI_CPU_AVX512VNNI},
+    [SQZI_CPU_INDEX_AVX512BF16] = {"avx512bf16", SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512 | SQZI_CPU_AVX512VNNI | SQZI_CPU_FASTBF16},
+    [SQZI_CPU_INDEX_FASTBF16] = {"fastbf16", SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512 | SQZI_CPU_AVX512VNNI | SQZI_CPU_AVX512BF16},
     [SQZI_CPU_INDEX_AMX] = {"amx", SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512 | SQZI_CPU_AVX512VNNI | SQZI_CPU_AVX512BF16},
     [SQZI_CPU_INDEX_NEON] = {"neon", 0},
     [SQZI_CPU_INDEX_DOTPROD] = {"dotprod", SQZI_CPU_NEON},
@@ -61,6 +62,12 @@ static bool amx_permitted(void)
 #endif
 }
 
+static bool made_by_intel(void)
+{
+    uint32_t a, b, c, d;
+    return __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx && c == signature_INTEL_ecx && d == signature_INTEL_edx;
+}
+
 uint32_t sqzi_cpu_detect(void)
 {
     enum { XCR0_AVX = 0x6, XCR0_AVX512 = 0xE6, XCR0_AMX = 0x60000 };
@@ -77,7 +84,7 @@ uint32_t sqzi_cpu_detect(void)
     if ((xcr0 & XCR0_AVX512) != XCR0_AVX512 || (b & f_dq_bw_vl) != f_dq_bw_vl) return found;
     found |= SQZI_CPU_AVX512;
     if (c >> 11 & 1) found |= SQZI_CPU_AVX512VNNI;
-    if (a1 >> 5 & 1) found |= SQZI_CPU_AVX512BF16;
+    if (a1 >> 5 & 1) found |= SQZI_CPU_AVX512BF16 | (made_by_intel() ? 0 : SQZI_CPU_FASTBF16);
     const uint32_t amx = 1u << 22 | 1u << 24 | 1u << 25; /* bf16, tile, int8 */
     if ((xcr0 & XCR0_AMX) == XCR0_AMX && (d & amx) == amx && amx_permitted()) found |= SQZI_CPU_AMX;
     return found;
@@ -150,6 +157,7 @@ static bool find_word(const char *word, size_t n, uint32_t *feature, uint32_t *p
 static uint32_t without(uint32_t features, uint32_t feature)
 {
     features &= ~feature;
+    if (feature == SQZI_CPU_AVX512BF16) features &= ~(uint32_t)SQZI_CPU_FASTBF16;
     for (uint32_t i = 0; i < SQZI_CPU_COUNT; i++)
         if (features_by_index[i].needs & feature & (SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512 | SQZI_CPU_NEON)) features &= ~(1u << i);
     return features;
@@ -164,8 +172,8 @@ sqz_status sqzi_cpu_mask(uint32_t features, const char *list, uint32_t *masked, 
         uint32_t feature, preset;
         if (n > minus && !find_word(word + minus, n - minus, &feature, &preset))
             return sqzi_fail(error, SQZ_EINVAL, (uint64_t)(word - list),
-                             "unknown CPU feature '%.*s' in '%s'; known: portable, sse2, avx2, avxvnni, avx512, avx512vnni, avx512bf16, amx, neon, dotprod, "
-                             "i8mm, armbf16, simd128, and any of them after '-'", (int)(n > 40 ? 40 : n), word, list);
+                             "unknown CPU feature '%.*s' in '%s'; known: portable, sse2, avx2, avxvnni, avx512, avx512vnni, avx512bf16, fastbf16, amx, neon, "
+                             "dotprod, i8mm, armbf16, simd128, and any of them after '-'", (int)(n > 40 ? 40 : n), word, list);
         if (n > minus) features = minus ? without(features, feature) : features & preset;
         word += n + (word[n] == ',');
     }

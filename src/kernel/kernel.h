@@ -154,7 +154,8 @@ typedef struct sqzk_table {
     const sqzk_gemm *gemm_f32;        /* never NULL */
     const sqzk_gemm *gemm_bf16;
     const sqzk_gemm *gemm_s8;
-    const sqzk_gemm *gemm_attention;  /* of bf16 and s8 models: gemm_bf16 where the CPU multiplies bf16, else gemm_f32 */
+    const sqzk_gemm *attention_bf16;  /* attention of bf16 models: gemm_bf16 where the CPU multiplies bf16, else gemm_f32 */
+    const sqzk_gemm *attention_s8;    /* of s8 models: gemm_bf16 where the CPU multiplies bf16 faster than f32, else gemm_f32 */
     const char *rows_level;           /* of the functions below: "portable", "avx2", ... */
     void (*layer_norm)(const sqzk_layer_norm_args *args);
     void (*softmax)(const sqzk_softmax_args *args);

@@ -56,8 +56,9 @@ void sqzk_table_init(sqzk_table *table, uint32_t features)
     table->gemm_f32 = best(sqzk_gemm_f32_list, features);
     table->gemm_bf16 = best(sqzk_gemm_bf16_list, features);
     table->gemm_s8 = best(sqzk_gemm_s8_list, features);
-    const bool multiplies_bf16 = features & (SQZI_CPU_AVX512BF16 | SQZI_CPU_AMX | SQZI_CPU_ARMBF16);
-    table->gemm_attention = multiplies_bf16 ? table->gemm_bf16 : table->gemm_f32;
+    const uint32_t faster = SQZI_CPU_FASTBF16 | SQZI_CPU_AMX | SQZI_CPU_ARMBF16;
+    table->attention_bf16 = features & (faster | SQZI_CPU_AVX512BF16) ? table->gemm_bf16 : table->gemm_f32;
+    table->attention_s8 = features & faster ? table->gemm_bf16 : table->gemm_f32;
     sqzk_row_kernels_init(table, features);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention of one head over one sequence. Keys and values are packed once; queries go through in strips whose scores stay in cache, so memory grows
- * with T, not with T². In bf16 and s8 models the products are bf16 where the CPU has them (kernel table); scores, softmax and context are f32 always. */
+ * with T, not with T². In bf16 and s8 models the products are bf16 where the kernel table says so; scores, softmax and context are f32 always. */
 #include "nn/encoder.h"
 
 #include <math.h>
@@ -15,7 +15,8 @@ static size_t padded(size_t n)
 
 static const sqzk_gemm *products(const sqzk_table *kernels, const sqzi_block *block)
 {
-    return block->attn_q.terms[0].b.gemm->type == SQZI_F32 ? kernels->gemm_f32 : kernels->gemm_attention;
+    const sqzi_type type = block->attn_q.terms[0].b.gemm->type;
+    return type == SQZI_F32 ? kernels->gemm_f32 : type == SQZI_S8 ? kernels->attention_s8 : kernels->attention_bf16;
 }
 
 static size_t larger(size_t a, size_t b)
