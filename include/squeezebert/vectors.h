@@ -42,7 +42,7 @@ typedef struct sqz_vectors_options {
  * Every sequence runs alone, with the context's kernels. Memory: the arrays, and a session for the longest sequence.
  * SQZ_ENUMERIC: a sequence does not agree (result is filled in). SQZ_EIO: no such file. SQZ_EFORMAT: damaged, an array is missing, of another type or
  * shape than the model's, or unknown. SQZ_ETOKEN: an id or type is out of range. SQZ_EUNSUPPORTED: big endian, Fortran order, another number type,
- * another compression. SQZ_ELIMIT: the arrays unpack to more than 16 times the file and 64 MiB. SQZ_EINVAL: the tolerance is negative or NaN. SQZ_ENOMEM.
+ * another compression. SQZ_ELIMIT: the arrays unpack to more than 16 times the file and 32 MiB. SQZ_EINVAL: the tolerance is negative or NaN. SQZ_ENOMEM.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_vectors_compare(const sqz_model *model, const char *path, const sqz_vectors_options *options, sqz_verification *result, sqz_error *error);
 

@@ -5,6 +5,7 @@
 
 #include "import/exporter.h"
 #include "model/context.h"
+#include "text/unicode.h"
 
 void sqzi_export_note(const sqzi_exporter *e, const char *format, ...)
 {
@@ -30,10 +31,22 @@ sqzi_span sqzi_export_string(const sqzi_exporter *e, const char *key)
     return sqzi_gguf_next_string(&at);
 }
 
+bool sqzi_export_is_text(sqzi_span text)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < text.n; i += length) {
+        const uint32_t code = sqzi_utf8_next((const unsigned char *)text.bytes + i, text.n - i, &length);
+        if (code == 0 || (code == 0xFFFD && (length != 3 || memcmp(text.bytes + i, "\xEF\xBF\xBD", 3) != 0))) return false; /* ill-formed reads as U+FFFD */
+    }
+    return true;
+}
+
 sqz_status sqzi_export_text(const sqzi_exporter *e, sqzi_span text, const char *what, json_t **out)
 {
-    *out = memchr(text.bytes, '\0', text.n) ? NULL : json_stringn(text.bytes, text.n);
-    return *out ? SQZ_OK : sqzi_fail(e->error, SQZ_EFORMAT, 0, "%s is no UTF-8, or holds a NUL byte: JSON cannot hold it", what);
+    *out = NULL;
+    if (!sqzi_export_is_text(text)) return sqzi_fail(e->error, SQZ_EFORMAT, 0, "%s is no UTF-8, or holds a NUL byte: JSON cannot hold it", what);
+    *out = json_stringn(text.bytes, text.n);
+    return *out ? SQZ_OK : sqzi_fail(e->error, SQZ_ENOMEM, 0, "no memory for %s", what);
 }
 
 sqz_status sqzi_export_set(const sqzi_exporter *e, json_t *object, const char *key, json_t *value)

@@ -51,9 +51,11 @@ fail:
 static sqz_status write_prompts(const sqzi_exporter *e)
 {
     sqz_status status = SQZ_OK;
+    sqz_error *error = e->error;
     const sqz_model *model = e->model;
     json_t *config = json_object(), *prompts = json_object(), *text = NULL;
     for (uint32_t i = 0; i < model->n_prompts; i++) {
+        FAIL_IF(!sqzi_export_is_text(sqzi_span_of(model->prompt_names[i])), SQZ_EFORMAT, i, "the name of prompt %u is no UTF-8: JSON cannot hold it", i);
         TRY(sqzi_export_text(e, sqzi_span_of(model->prompts[i]), "a prompt", &text));
         TRY(sqzi_export_set(e, prompts, model->prompt_names[i], text));
     }

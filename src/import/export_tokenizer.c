@@ -113,8 +113,8 @@ static sqz_status make_model(const sqzi_exporter *e, const tokenizer *t, json_t 
     for (uint64_t i = 0; i < t->pieces->n; i++) {
         const sqzi_span piece = sqzi_gguf_next_string(&at);
         if (piece.n == 0 || t->apart[i]) continue; /* an id without a spelling, or spelt among the added tokens */
-        FAIL_IF(memchr(piece.bytes, '\0', piece.n) || json_object_setn_new(vocabulary, piece.bytes, piece.n, json_integer((json_int_t)i)) != 0, SQZ_EFORMAT, i,
-                "piece %llu of the vocabulary is no UTF-8, or holds a NUL byte: tokenizer.json cannot hold it", (unsigned long long)i);
+        FAIL_IF(!sqzi_export_is_text(piece), SQZ_EFORMAT, i, "piece %llu of the vocabulary is no UTF-8, or holds a NUL byte: tokenizer.json cannot hold it", (unsigned long long)i);
+        FAIL_IF(json_object_setn_new(vocabulary, piece.bytes, piece.n, json_integer((json_int_t)i)) != 0, SQZ_ENOMEM, 0, "no memory for the vocabulary of tokenizer.json");
     }
 fail:
     json_decref(model);

@@ -46,7 +46,9 @@ void sqzi_export_note(const sqzi_exporter *exporter, const char *format, ...) SQ
 /* Metadata, where it is there. */
 bool sqzi_export_has(const sqzi_exporter *exporter, const char *key);
 sqzi_span sqzi_export_string(const sqzi_exporter *exporter, const char *key);
-/* A JSON string of a span; SQZ_EFORMAT where it is no UTF-8 or holds a NUL. `what` names it. */
+/* Whether JSON can hold it: UTF-8 without a NUL. */
+bool sqzi_export_is_text(sqzi_span text);
+/* A JSON string of a span; SQZ_EFORMAT where it is no such text, SQZ_ENOMEM. `what` names it. */
 SQZ_NODISCARD sqz_status sqzi_export_text(const sqzi_exporter *exporter, sqzi_span text, const char *what, json_t **out);
 /* Put a new value into an object and take its reference; SQZ_ENOMEM where either failed. */
 SQZ_NODISCARD sqz_status sqzi_export_set(const sqzi_exporter *exporter, json_t *object, const char *key, json_t *value);

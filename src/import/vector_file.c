@@ -23,7 +23,7 @@ static sqz_status take_member(void *user, const sqzi_zip_member *member, sqz_err
     FAIL_IF(i == SQZI_VECTOR_ARRAYS, SQZ_EFORMAT, 0, "%s: '%.*s' is none of the arrays ids, lengths, types, hidden and logits", f->path, (int)(member->name.n > 60 ? 60 : member->name.n), member->name.bytes);
     FAIL_IF(f->blocks[i], SQZ_EFORMAT, 0, "%s: the array '%s' comes twice", f->path, array_names[i]);
     f->unpacked_bytes += member->bytes;
-    FAIL_IF(f->unpacked_bytes > 16 * f->map.bytes + (64 << 20), SQZ_ELIMIT, 0, "%s: %zu bytes of file unpack to more than 16 times as many", f->path, f->map.bytes);
+    FAIL_IF(f->unpacked_bytes > 16 * f->map.bytes + (32 << 20), SQZ_ELIMIT, 0, "%s: %zu bytes of file unpack to more than 16 times as many and 32 MiB", f->path, f->map.bytes);
     f->block_bytes[i] = member->bytes;
     f->blocks[i] = sqzi_allocate(f->allocator, member->bytes);
     FAIL_IF(!f->blocks[i], SQZ_ENOMEM, 0, "no memory for the array '%s' of %zu bytes", array_names[i], member->bytes);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Import while memory fails: a whole file is written, or none. The program runs in the root of the source tree. */
+/* Import and export while memory fails: a whole file or folder is written, or none. jansson's memory fails too where JSON is made; where it is read, its lexer
+ * takes no notice when the buffer of a token cannot grow, and loses a byte (2.14), so that there is no status to ask for: sqzi_json_parse asks for the memory
+ * before. The program runs in the root of the source tree. */
 #define _POSIX_C_SOURCE 200809L
 #include <dirent.h>
+#include <squeezebert/export.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -12,13 +15,13 @@
 #include "support/test.h"
 #include "support/tiny_model.h"
 
-/* Nothing but what was asked for may lie in the folder of the output. */
+/* Nothing but what was asked for may lie in the folder of the output, not even a hidden file. */
 static unsigned count_files(const char *folder)
 {
     unsigned n = 0;
     DIR *entries = opendir(folder);
     assert_non_null(entries);
-    for (const struct dirent *entry; (entry = readdir(entries));) n += entry->d_name[0] != '.';
+    for (const struct dirent *entry; (entry = readdir(entries));) n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
     closedir(entries);
     return n;
 }
@@ -68,6 +71,50 @@ static void imports_write_a_whole_file_or_none(void **state)
     sqzt_sweep_end(&s);
 }
 
+static sqz_status export_model(const sqzt_subject *s, sqz_error *error)
+{
+    char path[300], command[400];
+    snprintf(path, sizeof path, "%s/exported", output_folder());
+    const sqz_status status = sqz_export(s->model, path, NULL, error);
+    assert_int_equal(count_files(output_folder()), status == SQZ_OK);
+    if (status != SQZ_OK) return status;
+    snprintf(command, sizeof command, "rm -r '%s'", path);
+    assert_int_equal(system(command), 0);
+    return SQZ_OK;
+}
+
+static uint64_t sweep_export(sqzt_subject *s, const char *name, const char *file)
+{
+    sqz_error error = {0};
+    sqz_model *model;
+    sqzt_assert_ok(sqz_model_open(s->context, file, &model, &error), &error);
+    s->model = model;
+    const uint64_t n = sqzt_sweep(name, export_model, s);
+    sqz_model_close(model);
+    return n;
+}
+
+static void exports_write_a_whole_folder_or_none(void **state)
+{
+    (void)state;
+    sqz_error error = {0};
+    sqzt_subject s = sqzt_sweep_begin();
+    const char *file = sqzt_temporary("exported.gguf");
+    import_options.type = SQZ_IMPORT_F32;
+    for (int i = 0; i < N_GOLDEN; i++) {
+        sqzt_assert_ok(sqz_import(s.context, golden_folder(i), file, &import_options, &error), &error);
+        assert_true(sweep_export(&s, golden[i], file) > 2);
+    }
+    sqzt_count_json(&sqzt_swept);
+    for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++) { /* they hold no config.json to be read */
+        if (strcmp(form->name, "groups of squeezebert") != 0 && strcmp(form->name, "low rank, s8") != 0) continue;
+        sqzt_tiny_write(&form->tiny, file);
+        assert_true(sweep_export(&s, form->name, file) > 300);
+    }
+    sqzt_count_json(NULL);
+    sqzt_sweep_end(&s);
+}
+
 static sqz_status open_source(const sqzt_subject *s, sqz_error *error)
 {
     sqzi_source source;
@@ -105,6 +152,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(imports_write_a_whole_file_or_none),
+        cmocka_unit_test(exports_write_a_whole_folder_or_none),
         cmocka_unit_test(archives_leave_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,14 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the seeds of tests/fuzz/corpus: make_corpus.py PROGRAM, with nothing but Python's own library. They are committed; crash-* files, which stand
 beside them, are inputs that once broke a parser."""
+import io
 import json
 import os
 import struct
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "cli"))
+import make_vectors  # noqa: E402
+
 CORPUS = os.path.join(HERE, "corpus")
 GOLDEN = os.path.join(HERE, "..", "golden", "models")
 ARCHIVE = os.path.join(HERE, "..", "cli", "make_archive.py")
@@ -139,8 +144,32 @@ def write_records():
     put("records", "jsonl-pair", '\7{"text":"é","text2":"b","id":"\\ud83d\\ude00"}\n'.encode())
 
 
+def npz(arrays, method=zipfile.ZIP_STORED, fault=""):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        for name, (values, shape, kind) in arrays.items():
+            archive.writestr(zipfile.ZipInfo(name + ".npy"), make_vectors.npy(values, shape, kind, fault), method)
+    return out.getvalue()
+
+
+def write_vectors():
+    """For the models of fuzz_vectors.c: 24 wide with 3 classes of a sequence, 32 wide with 5 of a token."""
+    def arrays(lengths, width, classes, tokens, kinds=("<i8", "<f4")):
+        n, rows = sum(lengths), sum(lengths) if tokens else len(lengths)
+        return {"ids": [range(n), [n], kinds[0]], "lengths": [lengths, [len(lengths)], kinds[0]], "types": [[i % 2 for i in range(n)], [n], kinds[0]],
+                "hidden": [[i % 7 / 4 for i in range(n * width)], [n, width], kinds[1]], "logits": [[i % 3 - 1.5 for i in range(rows * classes)], [rows, classes], kinds[1]]}
+    put("vectors", "sequence", npz(arrays([3, 1], 24, 3, False)))
+    put("vectors", "token", npz(arrays([2, 1, 4], 32, 5, True)))
+    put("vectors", "wide", npz(arrays([2], 24, 3, False, ("<i4", "<f8"))))
+    put("vectors", "version-2", npz(arrays([2], 32, 5, True, ("|u1", "<f4")), fault="order"))
+    put("vectors", "deflated", npz(arrays([3, 1], 24, 3, False), zipfile.ZIP_DEFLATED))
+    one = arrays([2], 24, 3, False, ("<u4", "<f4"))
+    put("vectors", "logits-alone", npz({name: one[name] for name in ("ids", "logits")}))
+    put("vectors", "hidden-alone", npz({name: one[name] for name in ("ids", "hidden")}))
+
+
 def main():
-    for kind in ("safetensors", "torch_archive", "json_folder", "tokenizer", "glue", "records", "gguf"):
+    for kind in ("safetensors", "torch_archive", "json_folder", "tokenizer", "glue", "records", "vectors", "gguf"):
         folder = os.path.join(CORPUS, kind)
         for name in os.listdir(folder) if os.path.isdir(folder) else []:
             if not name.startswith(("crash-", "tiny")):
@@ -152,6 +181,7 @@ def main():
     write_tokenizers()
     write_tables()
     write_records()
+    write_vectors()
 
 
 main()
