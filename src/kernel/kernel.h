@@ -149,6 +149,21 @@ typedef struct sqzk_scale_rows_args {
     const sqzi_real *factor;
 } sqzk_scale_rows_args;
 
+/* out[r][j] = x[r][index[j]] + residual[r][j] over n columns. index[j] < 2^31.
+ *
+ *   residual   [m, n], row stride ldr, may be out; NULL for none. out overlaps nothing else
+ */
+typedef struct sqzk_gather_args {
+    size_t m, n;
+    const sqzi_real *x;
+    size_t ldx;
+    const uint32_t *index; /* [n] */
+    const sqzi_real *residual;
+    size_t ldr;
+    sqzi_real *out;
+    size_t ldo;
+} sqzk_gather_args;
+
 typedef struct sqzk_table {
     uint32_t features;                /* what the table was made for */
     const sqzk_gemm *gemm_f32;        /* never NULL */
@@ -160,6 +175,7 @@ typedef struct sqzk_table {
     void (*layer_norm)(const sqzk_layer_norm_args *args);
     void (*softmax)(const sqzk_softmax_args *args);
     void (*scale_rows)(const sqzk_scale_rows_args *args);
+    void (*gather)(const sqzk_gather_args *args);   /* portable C but for AVX-512 */
     void (*activate)(sqzk_activation activation, sqzi_real *x, size_t n);           /* in place */
     void (*widen)(const void *source, sqzi_type type, size_t n, sqzi_real *out);    /* f16, bf16 or f32 to real, exact */
 } sqzk_table;

@@ -18,11 +18,13 @@ void sqzk_row_kernels_init(sqzk_table *table, uint32_t features)
 {
     (void)features;
     USE(portable);
+    table->gather = sqzk_gather_portable;
 #if !defined(SQZI_DOUBLE) && defined(__x86_64__)
     if (!(features & SQZI_CPU_AVX2)) return;
     USE(avx2);
     if (!(features & SQZI_CPU_AVX512)) return;
     USE(avx512);
+    table->gather = sqzk_gather_avx512;
 #elif !defined(SQZI_DOUBLE) && defined(__aarch64__)
     if (features & SQZI_CPU_NEON) USE(neon);
 #elif !defined(SQZI_DOUBLE) && defined(__wasm__)

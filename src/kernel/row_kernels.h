@@ -21,4 +21,7 @@ SQZK_ROW_KERNELS(neon)
 SQZK_ROW_KERNELS(simd128)
 #undef SQZK_ROW_KERNELS
 
+void sqzk_gather_portable(const sqzk_gather_args *args);
+void sqzk_gather_avx512(const sqzk_gather_args *args);
+
 #endif

@@ -298,7 +298,7 @@ sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_s
     sqz_status status = SQZ_OK;
     char full[96];
     const sqzi_gguf_tensor *weight;
-    *linear = (sqzi_linear){.n_in = shape.n_in, .n_out = shape.n_out};
+    *linear = (sqzi_linear){.n_in = shape.n_in, .n_out = shape.n_out, .kernels = &loader->model->context->kernels};
     snprintf(full, sizeof full, "%s.a", name);
     const sqzi_gguf_tensor *a = sqzi_load_find(loader, full);
     TRY(check_groups(loader, name, shape.n_in, shape.n_out, shape.groups));

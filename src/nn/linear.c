@@ -32,18 +32,8 @@ size_t sqzi_linear_bytes(const sqzi_linear *linear)
     return bytes;
 }
 
-/* Rows of m at a time: what the parts of a linear leave for each other stays in cache, unless that costs reading large weights again and again. */
-static size_t rows_at_once(const sqzi_linear *linear, size_t m)
-{
-    enum { PANEL_ROWS = 32, CACHE_BYTES = 1 << 20 };
-    bool parts = linear->n_terms > 1 || linear->from;
-    for (uint32_t t = 0; t < linear->n_terms; t++) parts |= first_matrix(&linear->terms[t])->gather != NULL;
-    return parts && m > PANEL_ROWS && sqzi_linear_bytes(linear) <= CACHE_BYTES ? PANEL_ROWS : m;
-}
-
 void sqzi_linear_need(const sqzi_linear *linear, size_t rows, sqzi_linear_scratch *scratch)
 {
-    rows = rows_at_once(linear, rows);
     for (uint32_t t = 0; t < linear->n_terms; t++) {
         const sqzi_term *term = &linear->terms[t];
         const sqzi_matrix *first = first_matrix(term);
@@ -128,13 +118,6 @@ static bool alike(const sqzi_matrix *a, const sqzi_matrix *b)
     return a->gemm == b->gemm && a->groups == b->groups && a->gather == b->gather;
 }
 
-/* out[i][j] = x[i][index[j]] + residual[i][j], where there is one. */
-static void gather(size_t m, size_t n, const uint32_t *index, const sqzi_real *x, size_t ldx, const sqzi_real *residual, size_t ldr, sqzi_real *out, size_t ldo)
-{
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++) out[i * ldo + j] = residual ? x[i * ldx + index[j]] + residual[i * ldr + j] : x[i * ldx + index[j]];
-}
-
 /* One term over some columns: rows are prepared for the groups of these columns alone, but for a first factor, which serves them all. */
 static bool run_term(const sqzi_linear *linear, uint32_t t, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, sqzi_range columns, sqzi_real *y, size_t ldy,
                      const sqzk_epilogue *epilogue)
@@ -147,7 +130,8 @@ static bool run_term(const sqzi_linear *linear, uint32_t t, const sqzi_linear_ar
     const size_t of_group = term->b.n_out / term->b.groups;
     const sqzi_range groups = {columns.begin / of_group, (columns.end + of_group - 1) / of_group}, all = {0, first->groups};
     input rows;
-    if (first->gather && !ready) gather(args->m, linear->n_in, first->gather, args->x, args->ldx, NULL, 0, scratch->gathered, ldx);
+    if (first->gather && !ready)
+        linear->kernels->gather(&(sqzk_gather_args){.m = args->m, .n = ldx, .x = args->x, .ldx = args->ldx, .index = first->gather, .out = scratch->gathered, .ldo = ldx});
     if (!prepare(first, term->a.packed ? all : groups, args->m, x, ldx, scratch->prepared, scratch->scale, ready, &rows)) return false;
     if (term->a.packed) {
         const size_t ldm = term->a.n_out;
@@ -158,35 +142,16 @@ static bool run_term(const sqzi_linear *linear, uint32_t t, const sqzi_linear_ar
     return true;
 }
 
-static bool run_panel(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, sqzi_range columns)
+bool sqzi_linear_run_columns(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, sqzi_range columns)
 {
     const sqzk_epilogue epilogue = {linear->bias, linear->from ? NULL : args->residual, args->ldr, args->activation};
     sqzi_real *y = linear->from ? scratch->permuted : args->y;
     const size_t ldy = linear->from ? linear->n_out : args->ldy;
     for (uint32_t t = 0; t < linear->n_terms; t++)
         if (!run_term(linear, t, args, scratch, columns, y, ldy, &epilogue)) return false;
-    if (linear->from) gather(args->m, linear->n_out, linear->from, y, ldy, args->residual, args->ldr, args->y, args->ldy);
-    return true;
-}
-
-/* The m rows of args from `row` on. */
-static sqzi_linear_args rows_of(const sqzi_linear_args *args, size_t row, size_t m)
-{
-    sqzi_linear_args part = *args;
-    part.m = m;
-    part.x += row * args->ldx;
-    part.y += row * args->ldy;
-    if (part.residual) part.residual += row * args->ldr;
-    return part;
-}
-
-bool sqzi_linear_run_columns(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, sqzi_range columns)
-{
-    const size_t most = rows_at_once(linear, args->m);
-    for (size_t row = 0; row < args->m; row += most) {
-        const sqzi_linear_args part = rows_of(args, row, args->m - row < most ? args->m - row : most);
-        if (!run_panel(linear, &part, scratch, columns)) return false;
-    }
+    if (linear->from)
+        linear->kernels->gather(&(sqzk_gather_args){.m = args->m, .n = linear->n_out, .x = y, .ldx = ldy, .index = linear->from, .residual = args->residual, .ldr = args->ldr, .out = args->y,
+                                                    .ldo = args->ldy});
     return true;
 }
 
@@ -224,8 +189,12 @@ bool sqzi_linear_run_part(const sqzi_linear *linear, const sqzi_linear_args *arg
     }
     const sqzi_range share = sqzi_share(args->m, part, parts);
     if (share.begin == share.end) return true;
-    sqzi_linear_args rows = rows_of(args, share.begin, share.end - share.begin);
+    sqzi_linear_args rows = *args;
+    rows.m = share.end - share.begin;
     rows.prepared = false;
+    rows.x += share.begin * args->ldx;
+    rows.y += share.begin * args->ldy;
+    if (rows.residual) rows.residual += share.begin * args->ldr;
     return sqzi_linear_run(linear, &rows, scratch);
 }
 
@@ -262,7 +231,7 @@ bool sqzi_linear_run_group(const sqzi_linear *linear, uint32_t g, const sqzi_lin
 
 bool sqzi_linear_same_input(const sqzi_linear *first, const sqzi_linear *second)
 {
-    if (first->n_terms != 1 || second->n_terms != 1 || first->from || second->from || first->n_in != second->n_in) return false;
+    if (first->n_terms != 1 || second->n_terms != 1 || has_columns(first) != has_columns(second) || first->n_in != second->n_in) return false;
     const sqzi_matrix *a = first_matrix(&first->terms[0]), *b = first_matrix(&second->terms[0]);
     return alike(a, b) && must_prepare(a) && !a->gather;
 }

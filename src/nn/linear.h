@@ -41,6 +41,7 @@ typedef struct sqzi_linear {
     const sqzi_real *bias;   /* [n_out] or NULL, in the order of the packed weights */
     const uint32_t *in;      /* [n_in] or NULL: what the layer means; how it runs stands in the matrices and in `from` */
     const uint32_t *out;     /* [n_out] or NULL: the same */
+    const sqzk_table *kernels; /* whose gather moves what is not packed in its place; may be NULL where nothing is moved */
     const uint32_t *from;    /* [n_out] or NULL where outputs are packed in their places: y[o] is the packed weights' output from[o] */
 } sqzi_linear;
 
