@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "base/cpu.h"
+#include "base/memory.h"
 #include "kernel/kernel.h"
 #include "kernel/peak/peak.h"
 
@@ -39,7 +40,8 @@ typedef struct options {
 typedef struct test {
     const sqzk_gemm *gemm;
     shape s;
-    size_t m, copies, copy, weight_bytes, group_bytes, row_bytes, calls;
+    size_t m, copies, copy, weight_bytes, group_bytes, row_bytes, calls, block_bytes;
+    void *block;
     unsigned char *weights, *rows;
     float *row_scale, *bias, *c;
     double share[MOST_SAMPLES], rate[MOST_SAMPLES], read[MOST_SAMPLES];
@@ -52,14 +54,17 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+static void no_memory(size_t bytes)
+{
+    fprintf(stderr, "bench_gemm: no memory for %zu bytes\n", bytes);
+    exit(4);
+}
+
 static void *take(size_t n, size_t bytes)
 {
     const size_t all = (n * bytes + 63) / 64 * 64;
     void *p = aligned_alloc(64, all ? all : 64);
-    if (!p) {
-        fprintf(stderr, "bench_gemm: no memory for %zu bytes\n", all);
-        exit(4);
-    }
+    if (!p) no_memory(all);
     memset(p, 0, all);
     return p;
 }
@@ -117,6 +122,29 @@ static double operations(const test *t)
     return 2.0 * (double)t->m * (double)t->s.n * (double)t->s.k * (double)t->s.groups;
 }
 
+/* What the kernel reads and writes, laid out as in a session's memory. */
+static void lay_out(test *t, sqzi_arena *arena)
+{
+    t->weights = sqzi_arena_take(arena, t->copies, t->weight_bytes);
+    t->rows = sqzi_arena_take(arena, t->m, t->row_bytes);
+    t->row_scale = sqzi_arena_take(arena, t->m * t->s.groups, sizeof(float));
+    t->bias = sqzi_arena_take(arena, t->s.groups * t->s.n, sizeof(float));
+    t->c = sqzi_arena_take(arena, t->m * t->s.groups * t->s.n, sizeof(float));
+}
+
+/* A model and its session take more than 2 MiB, which the library puts into huge pages; so at least as much here. */
+static void allocate(test *t)
+{
+    const size_t least = (size_t)2 << 20;
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    lay_out(t, &arena);
+    t->block_bytes = arena.used < least ? least : arena.used;
+    t->block = sqzi_allocate_zeroed(&sqzi_default_allocator, t->block_bytes, 1);
+    if (!t->block) no_memory(t->block_bytes);
+    arena = sqzi_arena_over(t->block, t->block_bytes);
+    lay_out(t, &arena);
+}
+
 static test *make_test(const sqzk_gemm *gemm, shape s, size_t m, bool streamed, bool gelu)
 {
     uint64_t random = 1;
@@ -126,11 +154,7 @@ static test *make_test(const sqzk_gemm *gemm, shape s, size_t m, bool streamed, 
     t->weight_bytes = s.groups * t->group_bytes;
     t->row_bytes = s.groups * sqzk_gemm_prepared_bytes(gemm, s.k);
     if (streamed) t->copies = (streamed_bytes + t->weight_bytes - 1) / t->weight_bytes;
-    t->weights = take(t->copies, t->weight_bytes);
-    t->rows = take(m, t->row_bytes);
-    t->row_scale = take(m * s.groups, sizeof(float));
-    t->bias = take(s.groups * s.n, sizeof(float));
-    t->c = take(m * s.groups * s.n, sizeof(float));
+    allocate(t);
     make_weights(t, &random);
     make_rows(t, &random);
     double seconds = 0;
@@ -145,11 +169,7 @@ static test *make_test(const sqzk_gemm *gemm, shape s, size_t m, bool streamed, 
 
 static void free_test(test *t)
 {
-    free(t->weights);
-    free(t->rows);
-    free(t->row_scale);
-    free(t->bias);
-    free(t->c);
+    sqzi_release(&sqzi_default_allocator, t->block, t->block_bytes);
     free(t);
 }
 

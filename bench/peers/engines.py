@@ -4,6 +4,7 @@ hidden states for a model without a head. An engine that cannot run a model rais
 
     precision   the class it is compared in: a peer of a higher precision counts too
     hidden      True: the answer is the hidden states, also where the model has a head
+    rest        seconds that its threads go on spinning after a run of more than one thread; the next engine is not started before
     keeps_amx   True: nothing turns its use of AMX off (--no-amx says so in its rows)
     note        what its rows say besides its name
     ways        the ways to run a mixed batch that differ for it; None: all
@@ -41,7 +42,7 @@ def onnx_file(job):
 
 
 class Engine:
-    precision, hidden, keeps_amx, note, ways = "f32", False, False, "", None
+    precision, hidden, rest, keeps_amx, note, ways = "f32", False, 0.05, False, "", None
 
     def fix(self, sequences, length):
         pass
@@ -196,8 +197,8 @@ def save_encoder(job, folder):
 
 
 class CTranslate2(Engine):
-    """Only encoders of BERT; its answer is the hidden states of the encoder, without the head."""
-    compute, hidden = "float32", True
+    """Only encoders of BERT; its answer is the hidden states of the encoder, without the head. Its threads spin for 0.2 s."""
+    compute, hidden, rest = "float32", True, 0.25
 
     def __init__(self, job):
         need("ctranslate2")

@@ -3,9 +3,7 @@
 figures that decide; its rows keep the samples they have.
 """
 import gc
-import os
 import statistics
-import threading
 import time
 
 import numpy as np
@@ -16,7 +14,6 @@ import sqz
 
 CLASSES = ["f32", "bf16", "s8"]  # a peer of an earlier class may stand in a later one's table
 WAYS = {"as they come": ("", "padded", "one by one"), "sorted": ("", "padded", "one by one", "sorted by 4", "sorted by 8")}
-SETTLED = 5, 0.0002, 1.0  # looks in a row that find no other thread running, seconds between them, seconds after which it goes on all the same
 SURVEYS = {3: 1.5, 8: 1.2}  # after so many rounds a way stops whose fastest sample is over the best median by more than this
 
 
@@ -45,7 +42,7 @@ class Run:
 
     def __init__(self, name, engine, way, batches, ours):
         self.name, self.engine, self.way, self.batches, self.ours = name, engine, way, batches, ours
-        self.precision, self.seconds, self.error, self.restless = engine.precision, [], None, 0
+        self.precision, self.seconds, self.error = engine.precision, [], None
 
     def once(self):
         start = time.perf_counter()
@@ -98,52 +95,19 @@ def prepare(opened, given, missing):
     return runs
 
 
-def others_run():
-    """Whether another thread of this process runs or is ready to."""
-    for task in os.listdir("/proc/self/task"):
-        if int(task) != threading.get_native_id():
-            try:
-                with open(f"/proc/self/task/{task}/stat", encoding="ascii", errors="replace") as stat:
-                    if stat.read().rpartition(")")[2].split()[0] == "R":
-                        return True
-            except OSError:  # it has ended
-                pass
-    return False
-
-
-def settle():
-    """Wait until the threads of the engine before have gone to sleep; False where they do not."""
-    looks, pause, limit = SETTLED
-    end, quiet = time.perf_counter() + limit, 0
-    while quiet < looks:
-        if time.perf_counter() > end:
-            return False
-        quiet = 0 if others_run() else quiet + 1
-        time.sleep(pause)
-    return True
-
-
-def sample(run, before, threads):
-    """One timed run. With several threads every engine begins it in the same way: nobody else's threads spin, its own have just worked."""
-    if threads > 1:
-        if not settle() and before:
-            before.restless += 1
-        run.once()
-    run.seconds.append(run.once()[0])
-
-
 def measure(opened, given, peak, options, threads, missing):
     """Runs with their samples; the order within a round moves on by one a round."""
     runs = prepare(opened, given, missing)
-    active, before = list(runs), None
+    active = list(runs)
     gc.collect()
     gc.disable()
     for i in range(options.samples):
         peak.sample()
         start = i % len(active)
         for run in active[start:] + active[:start]:
-            sample(run, before, threads)
-            before = run
+            run.seconds.append(run.once()[0])
+            if threads > 1:
+                time.sleep(run.engine.rest)
         if options.survey and i + 1 in SURVEYS:
             active = still_possible(active, options.precision, SURVEYS[i + 1])
     gc.enable()

@@ -89,7 +89,7 @@ def model_path(job, precision, low_rank=False):
 
 
 class Ours:
-    keeps_amx, hidden, note = False, False, ""
+    rest, keeps_amx, hidden, note = 0.001, False, False, ""
 
     def __init__(self, job, precision, low_rank=False):
         self.precision, self.low_rank = precision, low_rank

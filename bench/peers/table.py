@@ -30,11 +30,10 @@ def show(job, given, runs, giga, peak, rows):
                 ratios[precision] = (run.median() / mine.median(), *measure.spread(run, mine))
         share = share_of_peak(run, giga[run.name], peak) if run.ours else None
         cells = [f"{r:.2f} ({low:.2f}–{high:.2f})" if (found := ratios.get(p)) and (r := found[0]) and (low := found[1]) and (high := found[2]) else "" for p in measure.CLASSES]
-        restless = f" (threads still running {measure.SETTLED[2]:g} s later, {run.restless} times)" if run.restless else ""
         error = "" if run.error is None else f"{run.error:.1e}"
-        print(f"| {job.name} | {job.threads} | {given.shape} | {run.name}{', ' + run.way if run.way else ''}{restless} | {run.precision} | {len(ms)} | {statistics.median(ms):.3f} | {ms[0]:.3f} | "
+        print(f"| {job.name} | {job.threads} | {given.shape} | {run.name}{', ' + run.way if run.way else ''} | {run.precision} | {len(ms)} | {statistics.median(ms):.3f} | {ms[0]:.3f} | "
               f"{ms[len(ms) // 10]:.3f}–{ms[len(ms) - 1 - len(ms) // 10]:.3f} | {error} | {'' if share is None else f'{share:.0%}'} | " + " | ".join(cells) + " |", flush=True)
-        rows.append(dict(model=job.name, threads=job.threads, shape=given.shape, engine=run.name, way=run.way, precision=run.precision, samples_ms=[1e3 * s for s in run.seconds], error=run.error, restless=run.restless,
+        rows.append(dict(model=job.name, threads=job.threads, shape=given.shape, engine=run.name, way=run.way, precision=run.precision, samples_ms=[1e3 * s for s in run.seconds], error=run.error,
                          output="hidden states" if run.engine.hidden or given.logits.ndim == 3 else "logits", giga_operations=giga.get(run.name), share_of_peak=share, ratios=ratios))
 
 
