@@ -5,7 +5,7 @@ target_include_directories(sqz_test_support PUBLIC ${PROJECT_SOURCE_DIR}/src ${C
 target_link_libraries(sqz_test_support PUBLIC sqz_flags squeezebert_static)
 
 set(SQZ_HOST_PROGRAM "" CACHE FILEPATH "the program built for this machine: imports the golden models; without it that test is left out")
-set(tests kernel/test_gemm_f32 kernel/test_gemm_bf16 kernel/test_gemm_s8 kernel/test_row_kernels)
+set(tests kernel/test_gemm_f32 kernel/test_gemm_bf16 kernel/test_gemm_s8 kernel/test_row_kernels kernel/test_gather)
 if(SQZ_HOST_PROGRAM)
   list(APPEND tests golden/test_golden)
 endif()

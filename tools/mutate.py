@@ -33,8 +33,8 @@ FOLDERS = ("src/kernel/gemm/", "src/kernel/norm/", "src/kernel/activation/")
 
 def test_of(path):
     name = os.path.basename(path)
-    match = re.match(r"gemm_(f32|bf16|s8)_", name)
-    return "test_gemm_" + match.group(1) if match else "test_row_kernels" if name.startswith("row_kernels_") else None
+    match = re.match(r"(gemm_(?:f32|bf16|s8)|row_kernels|gather)_", name)
+    return "test_" + match.group(1) if match else None
 
 
 def sources_of(root, path):

@@ -44,13 +44,6 @@ static inline vec v_where_less(vec a, vec b, vec yes, vec no) { return _mm512_ma
 static inline vec v_abs(vec a) { return _mm512_abs_ps(a); }
 /* n floats, the rest of the vector is `fill` */
 static inline vec v_load_fill(const float *p, size_t n, float fill) { return _mm512_mask_loadu_ps(_mm512_set1_ps(fill), v_mask(n), p); }
-/* p[index[i]]; n of them are read, the rest is 0 */
-#define V_GATHER
-static inline vec v_gather_part(const float *p, const uint32_t *index, size_t n)
-{
-    const __mmask16 mask = v_mask(n);
-    return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, _mm512_maskz_loadu_epi32(mask, index), p, sizeof *p);
-}
 static inline float v_sum(vec a) { return _mm512_reduce_add_ps(a); }
 static inline float v_largest(vec a) { return _mm512_reduce_max_ps(a); }
 static inline vec v_from_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }

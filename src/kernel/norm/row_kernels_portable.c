@@ -51,15 +51,6 @@ void sqzk_scale_rows_portable(const sqzk_scale_rows_args *args)
         for (size_t j = 0; j < args->n; j++) args->x[r * args->ldx + j] *= args->factor[r];
 }
 
-void sqzk_gather_portable(const sqzk_gather_args *args)
-{
-    for (size_t r = 0; r < args->m; r++) {
-        const sqzi_real *x = args->x + r * args->ldx, *residual = args->residual ? args->residual + r * args->ldr : NULL;
-        sqzi_real *out = args->out + r * args->ldo;
-        for (size_t j = 0; j < args->n; j++) out[j] = residual ? x[args->index[j]] + residual[j] : x[args->index[j]];
-    }
-}
-
 void sqzk_activate_portable(sqzk_activation activation, sqzi_real *x, size_t n)
 {
     for (size_t j = 0; j < n; j++) x[j] = sqzk_scalar_activate(activation, x[j]);

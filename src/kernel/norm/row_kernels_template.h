@@ -149,21 +149,6 @@ void LEVEL(sqzk_scale_rows)(const sqzk_scale_rows_args *args)
     }
 }
 
-#ifdef V_GATHER
-void LEVEL(sqzk_gather)(const sqzk_gather_args *args)
-{
-    for (size_t r = 0; r < args->m; r++) {
-        const float *x = args->x + r * args->ldx, *residual = args->residual ? args->residual + r * args->ldr : NULL;
-        float *out = args->out + r * args->ldo;
-        FOR_ROW(j, part, args->n)
-        {
-            const vec y = v_gather_part(x, args->index + j, part);
-            v_store_part(out + j, residual ? v_add(y, v_load_part(residual + j, part)) : y, part);
-        }
-    }
-}
-#endif
-
 void LEVEL(sqzk_activate)(sqzk_activation activation, float *x, size_t n)
 {
     FOR_ROW(j, part, n) v_store_part(x + j, v_activate(activation, v_load_part(x + j, part)), part);
