@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The tests that run as WebAssembly: the kernels, and the golden models, which a program built for this machine has imported.
-add_library(sqz_test_support STATIC support/guarded_plain.c)
+add_library(sqz_test_support STATIC support/guarded_plain.c support/exact_head.c)
 target_include_directories(sqz_test_support PUBLIC ${PROJECT_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(sqz_test_support PUBLIC sqz_flags squeezebert_static)
 

@@ -4,11 +4,12 @@
 
     mutate.py ROOT BUILD [--count 20] [--seed 1] [--only TEXT]
 
-BUILD is a build of ROOT with tests. A kernel is a .c file of src/kernel/gemm or src/kernel/norm that this machine's build
+BUILD is a build of ROOT with tests; those of another processor run in the emulator that ctest uses. A kernel is a .c file of src/kernel/gemm or src/kernel/norm that this machine's build
 has, with the headers of those folders that it includes (the row kernels: and of src/kernel/activation). Each change - an operator, a constant, an
 index, a bound, an intrinsic, in a line that this level compiles - is compiled as that file alone and linked with the kernel's test. The test must fail, crash or
 hang. What survives must match a line of tools/mutate_survivors.txt, `regular expression of the path | regular expression of "line before => line after" |
-why no test can or need see it`; the path may be `KERNEL > PATH` where the reason holds for some kernels alone. Exits 1 where something else survives. A kernel that this CPU cannot run is named and left out.
+why no test can or need see it`; the path may be `KERNEL > PATH` where the reason holds for some kernels alone. Exits 1 where something else survives. A kernel that this CPU
+(or emulator) cannot run is named and left out.
 """
 import argparse
 import json
@@ -19,6 +20,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 
 SWAPS = [(" + ", " - "), (" - ", " + "), (" * ", " + "), (" / ", " * "), (" % ", " / "), (" < ", " <= "), (" <= ", " < "), (" > ", " >= "), (" >= ", " > "),
          (" == ", " != "), (" != ", " == "), (" && ", " || "), (" || ", " && "), (" & ", " | "), (" | ", " & "), ("++", "--"), (" += ", " -= "),
@@ -100,14 +102,21 @@ def places(root, path, pick, seen):
             yield put(match.start(1), match.end(1), match.group(1) + " + 1")
 
 
+def test_commands(build):
+    """{test program: how ctest runs it}, an emulator in front where the build has one."""
+    out = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1", "-R", "^kernel/"], capture_output=True, text=True, check=True).stdout
+    return {test["name"].split("/")[1]: test["command"] for test in json.loads(out)["tests"]}
+
+
 class Kernel:
-    def __init__(self, root, build, path, command, folder):
+    def __init__(self, root, build, path, command, folder, test_command):
         self.root, self.path, self.folder = root, path, folder
         self.compile = [a for a in shlex.split(command) if not a.startswith("-W")]
         self.compile = ["-O1" if re.match("-O[23]", a) else a for a in self.compile]
         self.object = os.path.join(folder, "mutant.o")
         self.compile[self.compile.index("-o") + 1] = self.object
-        self.program = os.path.join(folder, "mutant")
+        self.program = os.path.join(folder, "mutant" + os.path.splitext(test_command[-1])[1])
+        self.run = test_command[:-1] + [self.program]
         test = test_of(path)
         tests = os.path.join(build, "tests")
         with open(os.path.join(tests, "CMakeFiles", test + ".dir", "link.txt")) as file:
@@ -115,6 +124,9 @@ class Kernel:
         link[link.index("-o") + 1] = self.program
         first = next(i for i, a in enumerate(link) if a.endswith(".o"))
         self.link, self.tests = link[:first] + [self.object] + link[first:], tests
+        begin = time.monotonic()
+        subprocess.run(test_command, cwd=root, capture_output=True, check=True)
+        self.timeout = 60 + 4 * (time.monotonic() - begin)  # a change that loops for ever is caught
 
     def lines_seen(self):
         """The numbers of the lines that the preprocessor keeps, by path."""
@@ -146,7 +158,7 @@ class Kernel:
         try:
             if subprocess.run(compile, cwd=self.tests, capture_output=True).returncode or subprocess.run(self.link, cwd=self.tests, capture_output=True).returncode:
                 return None
-            run = subprocess.run([self.program], cwd=self.root, capture_output=True, timeout=60)
+            run = subprocess.run(self.run, cwd=self.root, capture_output=True, timeout=self.timeout)
             return run.returncode == 0
         except subprocess.TimeoutExpired:
             return False
@@ -182,9 +194,9 @@ def check_kernel(kernel, options, explained):
     return done
 
 
-def runs_here(path, tests):
+def runs_here(path, root, test_command):
     """Whether the test of this kernel names no level of the file as 'not run here'."""
-    out = subprocess.run([os.path.join(tests, test_of(path))], capture_output=True, text=True, cwd=os.path.dirname(tests)).stdout
+    out = subprocess.run(test_command, capture_output=True, text=True, cwd=root).stdout
     level = os.path.splitext(os.path.basename(path))[0].rsplit("_", 1)[1]
     return not re.search(rf"[_ ]{level}: not run here", out)
 
@@ -202,14 +214,16 @@ def main():
     print(f"seed {options.seed}, {options.count} changes a kernel")
     with open(os.path.join(build, "compile_commands.json")) as file:
         commands = {os.path.relpath(c["file"], options.root): c["command"] for c in json.load(file)}
+    tests = test_commands(build)
     for path in sorted(commands):
         if not path.startswith(FOLDERS) or not test_of(path) or path.endswith("_list.c") or options.only not in path:
             continue
-        if not runs_here(path, os.path.join(build, "tests")):
+        test = tests[test_of(path)]
+        if not runs_here(path, options.root, test):
             print(f"{path}: not run here")
             continue
         with tempfile.TemporaryDirectory() as folder:
-            total = [a + b for a, b in zip(total, check_kernel(Kernel(options.root, build, path, commands[path], folder), options, explained))]
+            total = [a + b for a, b in zip(total, check_kernel(Kernel(options.root, build, path, commands[path], folder, test), options, explained))]
     print(f"all: {total[0]} caught, {total[1]} explained, {total[2]} survived")
     return total[2] > 0
 
