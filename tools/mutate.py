@@ -122,7 +122,7 @@ class Kernel:
         with open(os.path.join(tests, "CMakeFiles", test + ".dir", "link.txt")) as file:
             link = shlex.split(file.read().split("\n")[0])
         link[link.index("-o") + 1] = self.program
-        first = next(i for i, a in enumerate(link) if a.endswith(".o"))
+        first = next(i for i, a in enumerate(link) if a.endswith((".o", ".obj")))
         self.link, self.tests = link[:first] + [self.object] + link[first:], tests
         begin = time.monotonic()
         subprocess.run(test_command, cwd=root, capture_output=True, check=True)

@@ -101,7 +101,7 @@ static row pooled(const sqz_model *exact, const sqz_model *rounded, const float 
 static void put_logits(const sqz_model *exact, const sqz_model *rounded, row r, double *logits, double *bound)
 {
     const sqzi_head *head = &exact->head;
-    assert_false(head->reduced);
+    assert_true(!head->reduced);
     if (head->has_dense) {
         r = linear(exact, rounded, "head.dense.weight", "head.dense.bias", &r);
         activate(head->activation, &r);
