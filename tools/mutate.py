@@ -121,6 +121,7 @@ class Kernel:
         tests = os.path.join(build, "tests")
         with open(os.path.join(tests, "CMakeFiles", test + ".dir", "link.txt")) as file:
             link = shlex.split(file.read().split("\n")[0])
+        link = [a for a in link if not re.match("-O[23]", a)]  # clang has wasm-opt optimise the program for it
         link[link.index("-o") + 1] = self.program
         first = next(i for i, a in enumerate(link) if a.endswith((".o", ".obj")))
         self.link, self.tests = link[:first] + [self.object] + link[first:], tests

@@ -245,6 +245,15 @@ static sqzt_guarded pack_from(const sqzk_gemm *gemm, shape s, sqzi_type type, si
     return b;
 }
 
+/* The columns of the last panel past n are 0: what a tile makes of them may be slow to compute else, or raise an exception. */
+static void check_padding(const sqzk_gemm *gemm, shape s, const sqzt_guarded *b)
+{
+    const float *panel = (const float *)(const void *)((const unsigned char *)b->p + (s.n - 1) / gemm->nr * sqzk_gemm_panel_bytes(gemm, s.k));
+    for (size_t k = 0; k < s.k; k++)
+        for (size_t j = (s.n - 1) % gemm->nr + 1; j < gemm->nr; j++)
+            if (panel[k * gemm->nr + j] != 0) fail_msg("%s, n %zu, k %zu: column %zu past n holds %g", gemm->name, s.n, s.k, j, (double)panel[k * gemm->nr + j]);
+}
+
 static void every_source_packs_to_the_same_panels(void **state)
 {
     (void)state;
@@ -254,6 +263,7 @@ static void every_source_packs_to_the_same_panels(void **state)
         for (size_t at = 0; at < N_SHAPES; at++) {
             const shape s = shapes[at];
             sqzt_guarded wanted = pack_from(gemm, s, SQZI_F32, s.k, 1, 0x5A);
+            check_padding(gemm, s, &wanted);
             const size_t strides[][2] = {{s.k, 1}, {s.k + 3, 1}, {1, s.n}, {1, s.n + 1}, {2, 2 * s.n + 1}, {2 * s.k + 1, 2}};
             for (size_t t = 0; t < 3; t++)
                 for (size_t c = 0; c < sizeof strides / sizeof *strides; c++) {
