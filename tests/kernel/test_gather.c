@@ -25,7 +25,7 @@ static sqzt_guarded order_of(sqzt_random *random, size_t n)
     uint32_t *order = g.p;
     for (size_t j = 0; j < n; j++) order[j] = (uint32_t)j;
     for (size_t j = n; j-- > 1;) {
-        const size_t k = sqzt_below(random, j + 1);
+        const size_t k = (size_t)sqzt_below(random, j + 1);
         const uint32_t kept = order[j];
         order[j] = order[k];
         order[k] = kept;
