@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Archives by layer, and the two shared libraries made of them. A new .c file in a layer's folder is found by itself.
-# Without maps of files and threads, other files take the place of two.
+# Without maps of files and threads, other files take the place of three.
 if(CMAKE_SYSTEM_NAME STREQUAL "WASI")
-  set(SQZ_OTHER_SYSTEM "/base/(file_map|threads)\\.c$")
+  set(SQZ_OTHER_SYSTEM "/base/(file_map|threads|cpu_count)\\.c$")
 else()
   set(SQZ_OTHER_SYSTEM "/base/(file_map_read|threads_none)\\.c$")
 endif()

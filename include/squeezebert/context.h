@@ -42,7 +42,7 @@ typedef struct sqz_context_options {
 /* Make a context. Starts n_threads - 1 threads, which sleep until a run needs them (they spin at most 50 us between the stages of one).
  * The only place that reads the environment (SQZ_CPU). Not fork-safe: make it after fork().
  * options NULL = defaults.
- * SQZ_EINVAL: an unknown feature name, or too many threads. SQZ_ENOMEM: no memory, or no thread could be started.
+ * SQZ_EINVAL: an unknown feature name, or too many threads. SQZ_ENOMEM: no memory, or one of the threads could not be started; none is left then.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_context_open(const sqz_context_options *options, sqz_context **context, sqz_error *error);
 
@@ -56,7 +56,7 @@ SQZ_API uint32_t sqz_context_threads(const sqz_context *context);
  * The strings belong to the context. */
 SQZ_API const char *sqz_context_fact(const sqz_context *context, uint32_t i);
 
-/* CPUs this process may use: the smaller of the affinity mask and the cgroup's quota (rounded up), at least 1. */
+/* CPUs this process may use: the smaller of the affinity mask and the quota (rounded up) of its cgroup or one above it, at least 1. */
 SQZ_API uint32_t sqz_cpu_count(void);
 
 /* ---- what this machine can do at most ----

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The session: the working memory of one thread of calls. A run allocates nothing. */
+/* The session: the working memory of one thread of calls, in which no two threads may be at once. A run allocates nothing. */
 #ifndef SQUEEZEBERT_SESSION_H
 #define SQUEEZEBERT_SESSION_H
 

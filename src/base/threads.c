@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pool: workers that wait for a job, the gate they enter it by, and the parts of a stage that members take. */
-#define _GNU_SOURCE
+#define _POSIX_C_SOURCE 200809L
 #include "base/threads.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -213,6 +209,17 @@ static int counters_init(sqzi_pool *pool)
     return -1;
 }
 
+static sqz_status start_workers(sqzi_pool *pool, sqz_error *error)
+{
+    for (uint32_t i = 1; i < pool->n_threads; i++) {
+        pool->workers[i] = (struct worker){pool, i};
+        const int failed = pthread_create(&pool->threads[i], NULL, work, &pool->workers[i]);
+        if (failed) return sqzi_fail(error, SQZ_ENOMEM, 0, "cannot start thread %u of %u: %s; ask for fewer threads, or raise the limit on processes or memory", i + 1, pool->n_threads, strerror(failed));
+        pool->n_started++;
+    }
+    return SQZ_OK;
+}
+
 sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sqzi_pool **out, sqz_error *error)
 {
     sqzi_pool *pool = sqzi_allocate_zeroed(allocator, 1, sizeof *pool);
@@ -228,18 +235,10 @@ sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sq
     pool->threads = sqzi_allocate_zeroed(allocator, n_threads, sizeof *pool->threads);
     pool->workers = sqzi_allocate_zeroed(allocator, n_threads, sizeof *pool->workers);
     pool->queues = sqzi_allocate_zeroed(allocator, n_threads, sizeof *pool->queues);
-    bool whole = pool->threads && pool->workers && pool->queues;
-    for (uint32_t i = 1; whole && i < n_threads; i++) {
-        pool->workers[i] = (struct worker){pool, i};
-        whole = pthread_create(&pool->threads[i], NULL, work, &pool->workers[i]) == 0;
-        if (whole) pool->n_started++;
-    }
-    if (!whole) {
-        sqzi_pool_close(pool);
-        return sqzi_fail(error, SQZ_ENOMEM, 0, "cannot start %u threads", (unsigned)(n_threads - 1));
-    }
-    *out = pool;
-    return SQZ_OK;
+    const sqz_status status = pool->threads && pool->workers && pool->queues ? start_workers(pool, error) : sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the thread pool");
+    if (status == SQZ_OK) *out = pool;
+    else sqzi_pool_close(pool);
+    return status;
 }
 
 void sqzi_pool_close(sqzi_pool *pool)
@@ -262,40 +261,4 @@ void sqzi_pool_close(sqzi_pool *pool)
 uint32_t sqzi_pool_threads(const sqzi_pool *pool)
 {
     return pool->n_threads;
-}
-
-/* quota / period of a cgroup, rounded up; 0 where there is none. Version 2 has both in cpu.max, version 1 a file each. */
-static uint32_t cgroup_cpus(void)
-{
-    char text[128] = "";
-    long long quota = -1, period = 0;
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
-    if (file) {
-        if (fgets(text, sizeof text, file) && sscanf(text, "%lld %lld", &quota, &period) != 2) quota = -1;
-        fclose(file);
-    } else if ((file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re")) != NULL) {
-        if (fscanf(file, "%lld", &quota) != 1) quota = -1;
-        fclose(file);
-        if ((file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re")) != NULL) {
-            if (fscanf(file, "%lld", &period) != 1) period = 0;
-            fclose(file);
-        }
-    }
-    if (quota <= 0 || period <= 0) return 0;
-    return (uint32_t)((quota + period - 1) / period);
-}
-
-uint32_t sqz_cpu_count(void)
-{
-    uint32_t n = 1;
-#ifdef __linux__
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) n = (uint32_t)CPU_COUNT(&set);
-#else
-    const long online = sysconf(_SC_NPROCESSORS_ONLN);
-    if (online > 0) n = (uint32_t)online;
-#endif
-    const uint32_t quota = cgroup_cpus();
-    if (quota && quota < n) n = quota;
-    return n ? n : 1;
 }

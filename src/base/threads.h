@@ -23,6 +23,7 @@ typedef struct sqzi_team {
 
 typedef void sqzi_job(void *argument, const sqzi_team *team);
 
+/* SQZ_ENOMEM: no memory, or a thread could not be started; none is left then. */
 SQZ_NODISCARD sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sqzi_pool **pool, sqz_error *error);
 void sqzi_pool_close(sqzi_pool *pool);
 uint32_t sqzi_pool_threads(const sqzi_pool *pool);
