@@ -244,22 +244,25 @@ static void the_best_gemm_of_this_machine_is_chosen(void **state)
     assert_ptr_equal(table.gemm_bf16, sqzt_best_gemm(SQZI_BF16));
 }
 
-/* Weights that lie two apart, NaN between them, give the panels of those that lie together. */
+/* Weights that lie two apart, along k or along n, NaN between them, give the panels of those that lie together. */
 static void check_spaced(const sqzk_gemm *gemm, const problem *p, const operands *o)
 {
     enum { MOST = 2 * 19 * 45 };
-    const size_t n = p->s.n, k_dim = p->s.k;
+    const size_t n = p->s.n, k_dim = p->s.k, strides[2][2] = {{2 * k_dim, 2}, {2, 2 * n}};
     float spaced[MOST], c[2][3 * 19];
     assert_true(2 * n * k_dim <= MOST && p->s.m == 3);
     sqzk_gemm_args args = {.m = 3, .n = n, .k = k_dim, .a = o->rows.p, .lda = o->lda, .b = o->panels.p, .c = c[0], .ldc = n};
     gemm->run(&args);
-    for (size_t at = 0; at < MOST; at++) spaced[at] = NAN;
-    for (size_t at = 0; at < n * k_dim; at++) spaced[2 * at] = ((float *)p->w.p)[at / k_dim * p->ldw + at % k_dim];
-    memset(o->panels.p, 0xFF, o->panels.bytes);
-    gemm->pack(&(sqzk_pack_args){.n = n, .k = k_dim, .source = spaced, .n_stride = 2 * k_dim, .k_stride = 2, .type = SQZI_F32}, o->panels.p);
     args.c = c[1];
-    gemm->run(&args);
-    assert_memory_equal(c[0], c[1], 3 * n * sizeof c[0][0]);
+    for (size_t way = 0; way < 2; way++) {
+        const size_t n_stride = strides[way][0], k_stride = strides[way][1];
+        for (size_t at = 0; at < MOST; at++) spaced[at] = NAN;
+        for (size_t at = 0; at < n * k_dim; at++) spaced[at / k_dim * n_stride + at % k_dim * k_stride] = ((float *)p->w.p)[at / k_dim * p->ldw + at % k_dim];
+        memset(o->panels.p, 0xFF, o->panels.bytes);
+        gemm->pack(&(sqzk_pack_args){.n = n, .k = k_dim, .source = spaced, .n_stride = n_stride, .k_stride = k_stride, .type = SQZI_F32}, o->panels.p);
+        gemm->run(&args);
+        assert_memory_equal(c[0], c[1], 3 * n * sizeof c[0][0]);
+    }
 }
 
 /* A matrix stored [k, n], and rows read through a permutation: the bits of the same numbers stored [n, k] and in order. */
