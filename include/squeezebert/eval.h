@@ -55,7 +55,7 @@ typedef struct sqz_glue sqz_glue;
 SQZ_API const char *sqz_glue_class(sqz_glue_task task, uint32_t k);
 
 /* Read folder/SPLIT.tsv ("dev", "train", "test"; MNLI's are dev_matched, dev_mismatched, test_matched, test_mismatched; AX has one file, AX.tsv, and
- * no splits). A header `sentence1 sentence2 label` (and no index) is read as such for every pair task.
+ * no splits: NULL will do). A header `sentence1 sentence2 label` (and no index) is read as such for every pair task.
  * SQZ_EIO: no such file. SQZ_EFORMAT: a row too short (QQP's are skipped and counted) or a label that the task does not have; error.offset is the byte. SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_glue_open(const sqz_context *context, sqz_glue_task task, const char *folder, const char *split, sqz_glue **glue, sqz_error *error);
 SQZ_API void sqz_glue_close(sqz_glue *glue);
@@ -65,7 +65,9 @@ SQZ_API size_t sqz_glue_skipped(const sqz_glue *glue);
 
 /* ---- a model on a task ---- */
 
-/*   split    NULL = "dev" ("dev_matched" for MNLI)
+/* Zero-initialise, or pass NULL, for the defaults.
+ *
+ *   split    NULL = "dev" ("dev_matched" for MNLI)
  *   cosine   1: STS-B by the cosine of the two sentences' embeddings, no head needed
  *   classes  [K] the task's class names in the order of the model's logits, for a model whose own names do not tell; NULL = from the model
  *   task     how texts are read; NULL = defaults

@@ -12,7 +12,7 @@ extern "C" {
 /* How linear and embedding weights are stored; biases and norms stay F32. F16 and BF16 round to nearest even. */
 typedef enum sqz_import_type { SQZ_IMPORT_F32, SQZ_IMPORT_F16, SQZ_IMPORT_BF16 } sqz_import_type;
 
-/* Zero-initialise for f32 and silence.
+/* Zero-initialise, or pass NULL, for f32 and silence.
  *
  *   note(user, text)  called for what the user should know: tensors that the model does not use, labels that the source does not name
  */

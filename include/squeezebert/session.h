@@ -49,7 +49,7 @@ SQZ_API void sqz_session_close(sqz_session *session);
  * The bits of a row depend on its own sequence alone: not on B, on neighbours or on the number of threads.
  * Uses the context's threads; if another session is using them, runs in this thread alone with the same bits.
  * Cost: 2·P·N multiply-adds for P encoder parameters, plus attention's 2·C·Σ T². Allocates nothing.
- * SQZ_EINVAL: first is not rising, a length exceeds the maximum, the batch exceeds the session. SQZ_ETOKEN: an id or type is out of range
+ * SQZ_EINVAL: first is not rising, a length exceeds the maximum, the batch exceeds the session, ldh < C. SQZ_ETOKEN: an id or type is out of range
  * (error.offset is its index). SQZ_ENUMERIC: a NaN or infinity met by an int8 layer.
  * Maths: doc/model.md.
  */
@@ -64,7 +64,7 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_encode(sqz_session *session, const sqz_batc
  *   rows      [n_rows] token indices < N; only SQZ_HEAD_MASKED_LM reads it
  *   ldl       row stride of logits, >= K
  *
- * Otherwise as sqz_encode. SQZ_EINVAL also: the model has no head.
+ * Otherwise as sqz_encode. SQZ_EINVAL also: the model has no head, ldl < K, a row is no token of the batch (error.offset is its place in rows).
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_logits(sqz_session *session, const sqz_batch *batch, const uint32_t *rows, uint32_t n_rows, float *logits, size_t ldl, sqz_error *error);
 
@@ -75,7 +75,7 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_logits(sqz_session *session, const sqz_batc
  *   dimensions  keep the first so many numbers and drop the rest, before normalising (Matryoshka); 0 = all C
  *   out         [B, dimensions] ([N, dimensions] with SQZ_POOL_NONE), row stride ldo
  *
- * SQZ_EINVAL also: SQZ_POOL_POOLER without a pooler, dimensions > C.
+ * Otherwise as sqz_encode. SQZ_EINVAL also: SQZ_POOL_POOLER without a pooler, dimensions > C, ldo < dimensions.
  */
 typedef struct sqz_embed_options {
     sqz_pool pool;

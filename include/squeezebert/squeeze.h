@@ -39,7 +39,7 @@ typedef struct sqz_quantized_tensor {
     uint64_t bytes_before, bytes_after;
 } sqz_quantized_tensor;
 
-/* Zero-initialise for int8 and silence.
+/* Zero-initialise, or pass NULL, for int8 and silence.
  *
  *   keep     tensors whose name holds a match of this extended regular expression (POSIX) stay as they are; NULL: none
  *   no_correction   int8: leave biases as they are

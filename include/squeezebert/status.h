@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Status codes and error reports: what every function that meets the world returns. */
+/* Status codes and error reports: what every function that meets the world returns.
+ *
+ * Pointers: one that may be NULL is said to be; an `error` may everywhere, and what a close function gets. Where another one is NULL, a function that
+ * returns a status answers SQZ_EINVAL. A handle that was NULL before a failed open is NULL after it.
+ */
 #ifndef SQUEEZEBERT_STATUS_H
 #define SQUEEZEBERT_STATUS_H
 

@@ -93,9 +93,10 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_classify(sqz_task *task, const sqz_input *i
  *
  *   embed    pooling, normalising, dimensions: see sqz_embed
  *   prompt   put before each text; NULL = the model's default prompt, "" = none
+ *   options  NULL = as the model file says
  *
  * Windows of a long text: the mean of their vectors before normalising, each weighted by its pieces. SQZ_POOL_NONE gives the rows of all windows, one
- * behind the other, special tokens included.
+ * behind the other, special tokens included. SQZ_EINVAL: SQZ_POOL_POOLER without a pooler, dimensions > C.
  */
 typedef struct sqz_embed_text_options {
     sqz_embed_options embed;
@@ -128,11 +129,14 @@ typedef struct sqz_hit {
     uint64_t row;
     float score;
 } sqz_hit;
+/* SQZ_EINVAL: no dimensions. SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_index_open(const sqz_context *context, uint32_t dimensions, sqz_index **index, sqz_error *error);
 SQZ_API void sqz_index_close(sqz_index *index);
+/* vectors [n, dimensions], copied; all are added or none. SQZ_ENUMERIC: a NaN or infinity (error.offset is its row). SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_index_add(sqz_index *index, const float *vectors, uint64_t n, sqz_error *error);
 SQZ_API uint64_t sqz_index_rows(const sqz_index *index);
-/* The best k rows for query [dimensions]; returns how many there are: the smaller of k and the rows. Allocates nothing. */
+/* The best k rows for query [dimensions]; returns how many there are: the smaller of k and the rows, 0 where a number of the query is NaN or infinite.
+ * Allocates nothing. */
 SQZ_API uint32_t sqz_index_search(const sqz_index *index, const float *query, uint32_t k, sqz_hit *hits);
 
 /* ---- named entities: SQZ_HEAD_TOKEN ----
@@ -140,7 +144,7 @@ SQZ_API uint32_t sqz_index_search(const sqz_index *index, const float *query, ui
  * The strategies and their rules are those of Transformers' TokenClassificationPipeline, its treatment of windows included. With `none` (which the
  * pipeline does not do in windows) a piece of an overlap counts in the window where it stands further from the edge.
  * Label sets that also use S-, E- (IOBES) or U-, L- (BILOU): S and U begin a span of their own, E and L end one.
- * Spans labelled "O" are left out.
+ * Spans labelled "O" are left out. SQZ_EINVAL: another head.
  */
 typedef enum sqz_aggregation { SQZ_AGGREGATE_NONE, SQZ_AGGREGATE_SIMPLE, SQZ_AGGREGATE_FIRST, SQZ_AGGREGATE_AVERAGE, SQZ_AGGREGATE_MAX } sqz_aggregation;
 typedef struct sqz_entity {
@@ -168,7 +172,8 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_find_entities(sqz_task *task, const sqz_inp
  *
  * A span is a pair of context pieces begin <= end of one window, worth start_logit[begin] + end_logit[end]. A span seen in two windows counts once, with
  * its larger worth. No answer is worth start_logit[0] + end_logit[0] of the window where that is smallest. The best 20 spans are kept, and with
- * no_answer the null; score is the softmax of their worths. ref/qa_reference.py is the same rule in Python.
+ * no_answer the null; score is the softmax of their worths. ref/qa_reference.py is the same rule in Python. options NULL = all 0.
+ * SQZ_EINVAL: another head, n_best over 20. SQZ_EUNSUPPORTED: a head of other than 2 outputs.
  */
 typedef struct sqz_answer_options {
     uint32_t n_best;
@@ -197,7 +202,9 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_answer_questions(sqz_task *task, const sqz_
  *   top_k      candidates a mask, 0 = 5
  *   targets    [n_targets] ids to choose among, or NULL for the whole vocabulary; scores stay those of the whole softmax
  *
- * As Transformers' FillMaskPipeline. An input without [MASK] (or whose [MASK] was cut off) has an outcome of SQZ_EINVAL; SQZ_LONG_STRIDE is refused.
+ * As Transformers' FillMaskPipeline. An input without [MASK] (or whose [MASK] was cut off) has an outcome of SQZ_EINVAL. options NULL = all 0.
+ * SQZ_EINVAL: another head, SQZ_LONG_STRIDE, targets without one. SQZ_ETOKEN: a target is no piece (error.offset is its index).
+ * SQZ_EUNSUPPORTED: the vocabulary has no [MASK].
  */
 typedef struct sqz_fill_options {
     uint32_t top_k;
@@ -231,6 +238,7 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_fill_masks(sqz_task *task, const sqz_input 
  *
  * As Transformers' ZeroShotClassificationPipeline, but the classes must be named: SQZ_EUNSUPPORTED where no class begins with "entail", or with
  * multi_label none with "contra". Only the text is cut, never the hypothesis. label is the best candidate.
+ * SQZ_EINVAL: another head, no labels, a hypothesis without one "{}" or with two, SQZ_LONG_STRIDE.
  */
 typedef struct sqz_zero_shot_options {
     const sqz_text *labels;

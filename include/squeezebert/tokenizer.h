@@ -30,7 +30,7 @@ typedef enum sqz_truncation {
     SQZ_TRUNCATE_ERROR          /* SQZ_ETOOLONG */
 } sqz_truncation;
 
-/* Zero-initialise for: no limit, no windows, special tokens added and recognised in the text.
+/* Zero-initialise, or pass NULL, for: no limit, no windows, special tokens added and recognised in the text.
  *
  *   max_length             pieces of one window, special tokens included; 0 = no limit
  *   truncation             see above
@@ -98,7 +98,7 @@ typedef struct sqz_special_tokens {
 } sqz_special_tokens;
 SQZ_API sqz_special_tokens sqz_tokenizer_special(const sqz_tokenizer *tokenizer);
 
-/* Pieces back to text, as `tokenizers`' WordPiece decoder with cleanup: joined by spaces, "##" glued on, special tokens left out when asked.
+/* Pieces back to text, as `tokenizers`' WordPiece decoder with cleanup: joined by spaces, "##" glued on, special tokens left out when asked, ids out of range always.
  * Writes at most `capacity` bytes with a NUL; *needed = bytes the whole text takes, NUL included. */
 SQZ_API void sqz_tokenizer_decode(const sqz_tokenizer *tokenizer, const uint32_t *ids, size_t n_ids, int skip_special, char *text, size_t capacity, size_t *needed);
 

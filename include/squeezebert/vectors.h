@@ -16,7 +16,7 @@ typedef struct sqz_vector_report {
     int agrees; /* neither is over the tolerance */
 } sqz_vector_report;
 
-/* Zero-initialise for the defaults.
+/* Zero-initialise, or pass NULL, for the defaults.
  *
  *   tolerance             largest difference that agrees; 0: 2^-14 of the largest finite number in the file's results, or of 1 where that is larger:
  *                         1024 roundings of f32 (derived in doc/format.md); for a model stored in f16, bf16 or int8 and results of its f32 source, give a larger one

@@ -163,6 +163,7 @@ sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task, const char *
 {
     sqz_status status = SQZ_OK;
     static const sqz_eval_options defaults = {0};
+    if (!model || !folder || !report) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_evaluate: an argument is NULL");
     evaluation e = {.model = model, .context = sqz_model_context(model), .task = task, .options = options ? options : &defaults, .report = report};
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     void *block = NULL;

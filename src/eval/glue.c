@@ -183,6 +183,7 @@ static size_t count_lines(const sqzi_file_map *map)
 sqz_status sqz_glue_open(const sqz_context *context, sqz_glue_task task, const char *folder, const char *split, sqz_glue **out, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
+    if (!context || !folder || (!split && task != SQZ_GLUE_AX) || !out) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_glue_open: an argument is NULL");
     *out = NULL;
     if ((unsigned)task >= N_TASKS) return sqzi_fail(error, SQZ_EINVAL, 0, "%d is no GLUE task", (int)task);
     sqz_glue *glue = sqzi_allocate_zeroed(&context->allocator, 1, sizeof *glue);

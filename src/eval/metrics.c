@@ -124,6 +124,7 @@ static void rank_of(const double *x, size_t *index, size_t *other, size_t n, dou
 
 sqz_status sqz_spearman(const sqz_context *context, const double *x, const double *y, size_t n, sqz_metric *metric, sqz_error *error)
 {
+    if (!context || !metric || (n && (!x || !y))) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_spearman: an argument is NULL");
     if (n < 2 || !finite(x, n) || !finite(y, n)) {
         *metric = sqz_pearson(x, y, n);
         return SQZ_OK;

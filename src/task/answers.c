@@ -56,7 +56,7 @@ sqz_status sqz_answer_questions(sqz_task *task, const sqz_input *inputs, uint32_
     sqz_outcome *outcomes;
     uint32_t *firsts;
     if (!options) options = &defaults;
-    sqzi_task_begin(task);
+    TRY(sqzi_task_begin(task, inputs, n, results, error));
     TRY(sqzi_task_needs(task, SQZ_HEAD_QUESTION, "question answering", error));
     FAIL_IF(task->info->n_labels != 2, SQZ_EUNSUPPORTED, 0, "the question answering head has %u outputs, it needs 2: start and end", task->info->n_labels);
     FAIL_IF(options->n_best > SQZI_KEPT_SPANS, SQZ_EINVAL, 0, "%u best answers: at most %d", options->n_best, SQZI_KEPT_SPANS);

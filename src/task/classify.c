@@ -53,7 +53,7 @@ sqz_status sqz_classify(sqz_task *task, const sqz_input *inputs, uint32_t n, flo
     sqzi_windows windows = {0};
     sqz_outcome *outcomes;
     uint32_t *firsts;
-    sqzi_task_begin(task);
+    TRY(sqzi_task_begin(task, inputs, n, results, error));
     TRY(sqzi_task_needs(task, SQZ_HEAD_SEQUENCE, "classification", error));
     TAKE(outcomes, sqzi_slab_take_zeroed(&task->slab, n, sizeof *outcomes));
     for (uint32_t i = 0; i < n; i++) TRY(sqzi_task_read(task, &inputs[i], i, (sqzi_cutting){SQZ_TRUNCATE_LONGEST_FIRST, SQZ_LONG_CUT}, &windows, &outcomes[i], error));

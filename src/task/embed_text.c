@@ -132,8 +132,8 @@ static const sqz_embed_text_options default_options = {.embed = {.pool = SQZ_POO
 
 sqz_status sqz_embed_texts(sqz_task *task, const sqz_input *inputs, uint32_t n, const sqz_embed_text_options *options, sqz_embedding *results, sqz_error *error)
 {
-    sqzi_task_begin(task);
-    return embed_inputs(task, inputs, n, options ? options : &default_options, results, error);
+    const sqz_status status = sqzi_task_begin(task, inputs, n, results, error);
+    return status == SQZ_OK ? embed_inputs(task, inputs, n, options ? options : &default_options, results, error) : status;
 }
 
 static float cosine(const float *a, const float *b, uint32_t n)
@@ -160,7 +160,7 @@ sqz_status sqz_compare(sqz_task *task, const sqz_input *inputs, uint32_t n, cons
     sqz_input *sides;
     sqz_embedding *vectors;
     if (!options) options = &default_options;
-    sqzi_task_begin(task);
+    TRY(sqzi_task_begin(task, inputs, n, results, error));
     FAIL_IF(options->embed.pool == SQZ_POOL_NONE, SQZ_EINVAL, 0, "a similarity needs one vector a text: choose a pooling other than none");
     FAIL_IF(n > UINT32_MAX / 2, SQZ_EINVAL, 0, "%u pairs in one call: at most %u", n, UINT32_MAX / 2);
     TAKE(sides, sqzi_slab_take(&task->slab, 2 * (size_t)n, sizeof *sides));

@@ -26,6 +26,7 @@ fail:
 sqz_status sqz_task_open(const sqz_model *model, const sqz_task_options *options, sqz_task **out, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
+    if (!model || !out) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_task_open: an argument is NULL");
     const sqz_context *context = sqz_model_context(model);
     sqz_task *task = sqzi_allocate_zeroed(&context->allocator, 1, sizeof *task);
     *out = NULL;
@@ -53,9 +54,11 @@ void sqz_task_close(sqz_task *task)
     sqzi_release(task->allocator, task, sizeof *task);
 }
 
-void sqzi_task_begin(sqz_task *task)
+sqz_status sqzi_task_begin(sqz_task *task, const void *inputs, uint32_t n, const void *results, sqz_error *error)
 {
+    if (!task || (n && (!inputs || !results))) return sqzi_fail(error, SQZ_EINVAL, 0, "a task, its inputs or its results are NULL");
     sqzi_slab_reset(&task->slab, KEEP_BYTES);
+    return SQZ_OK;
 }
 
 sqz_status sqzi_task_fault(sqz_task *task, sqz_outcome *outcome, sqz_status code, const char *text, sqz_error *error)

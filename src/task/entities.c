@@ -206,7 +206,7 @@ sqz_status sqz_find_entities(sqz_task *task, const sqz_input *inputs, uint32_t n
     entity_call call = {0};
     sqz_outcome *outcomes;
     uint32_t *firsts;
-    sqzi_task_begin(task);
+    TRY(sqzi_task_begin(task, inputs, n, results, error));
     TRY(sqzi_task_needs(task, SQZ_HEAD_TOKEN, "finding entities", error));
     TRY(open_call(task, aggregation, &call, error));
     TAKE(outcomes, sqzi_slab_take_zeroed(&task->slab, n, sizeof *outcomes));

@@ -140,7 +140,7 @@ sqz_status sqz_fill_masks(sqz_task *task, const sqz_input *inputs, uint32_t n, c
     fill_call call = {0};
     sqz_outcome *outcomes;
     uint32_t *firsts;
-    sqzi_task_begin(task);
+    TRY(sqzi_task_begin(task, inputs, n, results, error));
     TRY(open_call(task, options ? options : &defaults, &call, error));
     TAKE(outcomes, sqzi_slab_take_zeroed(&task->slab, n, sizeof *outcomes));
     for (uint32_t i = 0; i < n; i++) TRY(read_input(&call, &inputs[i], i, &windows, &outcomes[i], error));

@@ -20,6 +20,7 @@ struct sqz_index {
 
 sqz_status sqz_index_open(const sqz_context *context, uint32_t dimensions, sqz_index **out, sqz_error *error)
 {
+    if (!context || !out) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_index_open: an argument is NULL");
     *out = NULL;
     if (!dimensions) return sqzi_fail(error, SQZ_EINVAL, 0, "an index of vectors without dimensions");
     sqz_index *index = sqzi_allocate_zeroed(&context->allocator, 1, sizeof *index);
@@ -75,23 +76,26 @@ static float dot(const float *a, const float *b, uint32_t n)
     return sums[0];
 }
 
-static float inverse_length(const float *vector, uint32_t n)
+/* In double: of a vector of subnormal numbers it is larger than any float. 0 of a vector without a direction, and NaN where a number is no number. */
+static double inverse_length(const float *vector, uint32_t n)
 {
     double sum = 0;
     for (uint32_t i = 0; i < n; i++) sum += (double)vector[i] * vector[i];
-    return sum > 0 ? (float)(1.0 / sqrt(sum)) : 0.0f;
+    return isfinite(sum) ? sum > 0 ? 1.0 / sqrt(sum) : 0.0 : NAN;
 }
 
 sqz_status sqz_index_add(sqz_index *index, const float *vectors, uint64_t n, sqz_error *error)
 {
+    if (!index || (n && !vectors)) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_index_add: an argument is NULL");
     if (n > UINT64_MAX / 2 - index->n) return sqzi_fail(error, SQZ_EINVAL, 0, "too many rows for an index");
     const sqz_status status = grow(index, index->n + n, error);
     if (status != SQZ_OK) return status;
     for (uint64_t row = 0; row < n; row++) {
         const float *from = vectors + row * index->dimensions;
         float *to = index->vectors + (index->n + row) * index->dimensions;
-        const float scale = inverse_length(from, index->dimensions);
-        for (uint32_t d = 0; d < index->dimensions; d++) to[d] = from[d] * scale;
+        const double scale = inverse_length(from, index->dimensions);
+        if (isnan(scale)) return sqzi_fail(error, SQZ_ENUMERIC, row, "vector %llu holds a NaN or an infinity", (unsigned long long)row);
+        for (uint32_t d = 0; d < index->dimensions; d++) to[d] = (float)(from[d] * scale);
     }
     index->n += n;
     return SQZ_OK;
@@ -119,11 +123,12 @@ static void sift_down(sqz_hit *hits, uint32_t n, uint32_t place)
 
 uint32_t sqz_index_search(const sqz_index *index, const float *query, uint32_t k, sqz_hit *hits)
 {
-    const float scale = inverse_length(query, index->dimensions);
+    const double scale = inverse_length(query, index->dimensions);
+    if (isnan(scale)) return 0;
     if (index->n < k) k = (uint32_t)index->n;
     if (!k) return 0;
     for (uint64_t row = 0; row < index->n; row++) {
-        const sqz_hit hit = {row, dot(index->vectors + row * index->dimensions, query, index->dimensions) * scale};
+        const sqz_hit hit = {row, (float)(dot(index->vectors + row * index->dimensions, query, index->dimensions) * scale)};
         if (row < k) {
             hits[row] = hit;
             for (uint32_t place = row + 1 == k ? k / 2 : 0; place-- > 0;) sift_down(hits, k, place);

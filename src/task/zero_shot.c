@@ -127,7 +127,8 @@ sqz_status sqz_zero_shot(sqz_task *task, const sqz_input *inputs, uint32_t n, co
     zero_shot_call call = {0};
     sqz_outcome *outcomes;
     uint32_t *firsts;
-    sqzi_task_begin(task);
+    TRY(sqzi_task_begin(task, inputs, n, results, error));
+    FAIL_IF(!options || !options->labels, SQZ_EINVAL, 0, "sqz_zero_shot: the options or their labels are NULL");
     FAIL_IF(task->options.long_text == SQZ_LONG_STRIDE, SQZ_EINVAL, 0, "zero-shot classification does not read in windows: cut long texts or make them errors");
     TRY(open_call(task, options, &call, error));
     TAKE(outcomes, sqzi_slab_take_zeroed(&task->slab, n, sizeof *outcomes));

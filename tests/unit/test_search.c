@@ -87,6 +87,38 @@ static void an_index_of_fewer_rows_than_asked_gives_all(void **state)
     sqz_index_close(index);
 }
 
+/* The inverse of such a length is no float, and products of these numbers are 0. */
+static void the_smallest_vectors_have_a_direction(void **state)
+{
+    (void)state;
+    const float small[] = {3e-45f, 0, 0, -0x1p-149f, -1e-38f, 1e-38f}, query[] = {1, 0, 0};
+    sqz_index *index;
+    sqz_hit hits[2];
+    assert_int_equal(sqz_index_open(&context, 3, &index, NULL), SQZ_OK);
+    assert_int_equal(sqz_index_add(index, small, 2, NULL), SQZ_OK);
+    assert_int_equal(sqz_index_search(index, query, 2, hits), 2);
+    assert_true(hits[0].row == 0 && hits[0].score == 1);
+    assert_true(hits[1].row == 1 && fabsf(hits[1].score) < 1e-6f); /* 2^-149 against 1e-38 */
+    sqz_index_close(index);
+}
+
+static void what_is_no_number_is_refused(void **state)
+{
+    (void)state;
+    const float wrong[] = {1, 2, 3, NAN, 1, INFINITY}, right[] = {1, 2, 3};
+    sqz_index *index;
+    sqz_hit hits[2];
+    sqz_error error = {0};
+    assert_int_equal(sqz_index_open(&context, 3, &index, NULL), SQZ_OK);
+    assert_int_equal(sqz_index_add(index, right, 1, NULL), SQZ_OK);
+    assert_int_equal(sqz_index_add(index, wrong, 2, &error), SQZ_ENUMERIC);
+    assert_int_equal(error.offset, 1);
+    assert_int_equal(sqz_index_rows(index), 1);
+    assert_int_equal(sqz_index_search(index, wrong + 3, 2, hits), 0);
+    assert_int_equal(sqz_index_search(index, wrong, 2, hits), 1);
+    sqz_index_close(index);
+}
+
 static void a_slab_never_moves_what_it_gave(void **state)
 {
     (void)state;
@@ -111,6 +143,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hits_are_the_largest_cosines_in_order),
         cmocka_unit_test(an_index_of_fewer_rows_than_asked_gives_all),
+        cmocka_unit_test(the_smallest_vectors_have_a_direction),
+        cmocka_unit_test(what_is_no_number_is_refused),
         cmocka_unit_test(a_slab_never_moves_what_it_gave),
     };
     return cmocka_run_group_tests(tests, make_vectors, NULL);

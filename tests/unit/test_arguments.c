@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Arguments that are NULL and must not be: every public function that returns a status says SQZ_EINVAL, with a text, and every close function takes NULL. */
+#include <squeezebert/eval.h>
+#include <squeezebert/export.h>
+#include <squeezebert/import.h>
+#include <squeezebert/session.h>
+#include <squeezebert/squeeze.h>
+#include <squeezebert/task.h>
+#include <squeezebert/vectors.h>
+
+#include "support/test.h"
+#include "support/tiny_model.h"
+
+static sqz_context *context;
+static sqz_model *model;
+static sqz_session *session;
+static sqz_task *task;
+static sqz_error error;
+
+static int open_all(void **state)
+{
+    (void)state;
+    const char *path = sqzt_temporary("arguments.gguf");
+    sqzt_tiny_write(&sqzt_tiny_forms[0].tiny, path); /* a sequence head */
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
+    sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
+    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){.max_tokens = 8, .max_sequences = 2}, &session, &error), &error);
+    sqzt_assert_ok(sqz_task_open(model, NULL, &task, &error), &error);
+    return 0;
+}
+
+static int close_all(void **state)
+{
+    (void)state;
+    sqz_task_close(task);
+    sqz_session_close(session);
+    sqz_model_close(model);
+    sqz_context_close(context);
+    return 0;
+}
+
+static void refused(sqz_status status, const char *call)
+{
+    if (status != SQZ_EINVAL || error.code != SQZ_EINVAL || !error.text[0]) fail_msg("%s: status %d, code %d, '%s'", call, (int)status, (int)error.code, error.text);
+}
+
+#define REFUSED(call) (error = (sqz_error){0}, refused((call), #call))
+
+static void opening_refuses_null(void **state)
+{
+    (void)state;
+    sqz_model *m = NULL;
+    sqz_session *s = NULL;
+    sqz_task *t = NULL;
+    sqz_encoding *e = NULL;
+    sqz_index *i = NULL;
+    sqz_glue *g = NULL;
+    const sqz_session_options options = {.max_tokens = 8, .max_sequences = 2};
+    REFUSED(sqz_context_open(NULL, NULL, &error));
+    REFUSED(sqz_model_open(NULL, "x", &m, &error));
+    REFUSED(sqz_model_open(context, NULL, &m, &error));
+    REFUSED(sqz_model_open(context, "x", NULL, &error));
+    REFUSED(sqz_session_open(NULL, &options, &s, &error));
+    REFUSED(sqz_session_open(model, NULL, &s, &error));
+    REFUSED(sqz_session_open(model, &options, NULL, &error));
+    REFUSED(sqz_task_open(NULL, NULL, &t, &error));
+    REFUSED(sqz_task_open(model, NULL, NULL, &error));
+    REFUSED(sqz_encoding_open(NULL, &e, &error));
+    REFUSED(sqz_encoding_open(context, NULL, &error));
+    REFUSED(sqz_index_open(NULL, 3, &i, &error));
+    REFUSED(sqz_index_open(context, 3, NULL, &error));
+    REFUSED(sqz_glue_open(NULL, SQZ_GLUE_RTE, "x", "dev", &g, &error));
+    REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, NULL, "dev", &g, &error));
+    REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, "x", NULL, &g, &error));
+    REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, "x", "dev", NULL, &error));
+    assert_true(!m && !s && !t && !e && !i && !g);
+}
+
+static void running_refuses_null(void **state)
+{
+    (void)state;
+    static const uint32_t first[] = {0, 2}, ids[] = {1, 2};
+    const sqz_batch batch = {.n_sequences = 1, .first = first, .ids = ids}, no_first = {.n_sequences = 1, .ids = ids}, no_ids = {.n_sequences = 1, .first = first};
+    const sqz_embed_options options = {0};
+    float out[8 * 24];
+    sqz_verification verification;
+    REFUSED(sqz_encode(NULL, &batch, out, 24, &error));
+    REFUSED(sqz_encode(session, NULL, out, 24, &error));
+    REFUSED(sqz_encode(session, &no_first, out, 24, &error));
+    REFUSED(sqz_encode(session, &no_ids, out, 24, &error));
+    REFUSED(sqz_encode(session, &batch, NULL, 24, &error));
+    REFUSED(sqz_logits(NULL, &batch, NULL, 0, out, 24, &error));
+    REFUSED(sqz_logits(session, NULL, NULL, 0, out, 24, &error));
+    REFUSED(sqz_logits(session, &batch, NULL, 0, NULL, 24, &error));
+    REFUSED(sqz_embed(NULL, &batch, &options, out, 24, &error));
+    REFUSED(sqz_embed(session, NULL, &options, out, 24, &error));
+    REFUSED(sqz_embed(session, &batch, NULL, out, 24, &error));
+    REFUSED(sqz_embed(session, &batch, &options, NULL, 24, &error));
+    REFUSED(sqz_model_verify(NULL, &verification, &error));
+    REFUSED(sqz_model_verify(model, NULL, &error));
+    sqzt_assert_ok(sqz_encode(session, &batch, out, 24, &error), &error);
+}
+
+static void texts_refuse_null(void **state)
+{
+    (void)state;
+    const sqz_input input = {.text = {"a", 1}};
+    const sqz_text text = {"a", 1};
+    const sqz_zero_shot_options no_labels = {.n_labels = 1}, labels = {.labels = &text, .n_labels = 1};
+    sqz_classification classified;
+    sqz_embedding embedded;
+    sqz_similarity similar;
+    sqz_entities entities;
+    sqz_answers answers;
+    sqz_filled filled;
+    sqz_zero_shot_result zero_shot;
+    sqz_encoding *encoding = NULL;
+    sqzt_assert_ok(sqz_encoding_open(context, &encoding, &error), &error);
+    REFUSED(sqz_tokenize(NULL, text, NULL, NULL, encoding, &error));
+    REFUSED(sqz_tokenize(sqz_model_tokenizer(model), text, NULL, NULL, NULL, &error));
+    sqz_encoding_close(encoding);
+#define EACH(function, ...)                                 \
+    REFUSED(function(NULL, &input, 1, __VA_ARGS__, &error)); \
+    REFUSED(function(task, NULL, 1, __VA_ARGS__, &error));
+    EACH(sqz_classify, 0, &classified)
+    EACH(sqz_embed_texts, NULL, &embedded)
+    EACH(sqz_compare, NULL, &similar)
+    EACH(sqz_find_entities, SQZ_AGGREGATE_NONE, &entities)
+    EACH(sqz_answer_questions, NULL, &answers)
+    EACH(sqz_fill_masks, NULL, &filled)
+    EACH(sqz_zero_shot, &labels, &zero_shot)
+#undef EACH
+    REFUSED(sqz_classify(task, &input, 1, 0, NULL, &error));
+    REFUSED(sqz_embed_texts(task, &input, 1, NULL, NULL, &error));
+    REFUSED(sqz_compare(task, &input, 1, NULL, NULL, &error));
+    REFUSED(sqz_find_entities(task, &input, 1, SQZ_AGGREGATE_NONE, NULL, &error));
+    REFUSED(sqz_answer_questions(task, &input, 1, NULL, NULL, &error));
+    REFUSED(sqz_fill_masks(task, &input, 1, NULL, NULL, &error));
+    REFUSED(sqz_zero_shot(task, &input, 1, &labels, NULL, &error));
+    REFUSED(sqz_zero_shot(task, &input, 1, NULL, &zero_shot, &error));
+    REFUSED(sqz_zero_shot(task, &input, 1, &no_labels, &zero_shot, &error));
+}
+
+static void the_rest_refuses_null(void **state)
+{
+    (void)state;
+    const double x[] = {1, 2};
+    const float vector[] = {1, 2, 3};
+    sqz_metric metric;
+    sqz_eval_report report;
+    sqz_verification verification;
+    sqz_index *index = NULL;
+    sqzt_assert_ok(sqz_index_open(context, 3, &index, &error), &error);
+    REFUSED(sqz_index_add(NULL, vector, 1, &error));
+    REFUSED(sqz_index_add(index, NULL, 1, &error));
+    sqz_index_close(index);
+    REFUSED(sqz_spearman(NULL, x, x, 2, &metric, &error));
+    REFUSED(sqz_spearman(context, NULL, x, 2, &metric, &error));
+    REFUSED(sqz_spearman(context, x, NULL, 2, &metric, &error));
+    REFUSED(sqz_spearman(context, x, x, 2, NULL, &error));
+    REFUSED(sqz_evaluate(NULL, SQZ_GLUE_RTE, "x", NULL, &report, &error));
+    REFUSED(sqz_evaluate(model, SQZ_GLUE_RTE, NULL, NULL, &report, &error));
+    REFUSED(sqz_evaluate(model, SQZ_GLUE_RTE, "x", NULL, NULL, &error));
+    REFUSED(sqz_import(NULL, "x", "y", NULL, &error));
+    REFUSED(sqz_import(context, NULL, "y", NULL, &error));
+    REFUSED(sqz_import(context, "x", NULL, NULL, &error));
+    REFUSED(sqz_export(NULL, "x", NULL, &error));
+    REFUSED(sqz_export(model, NULL, NULL, &error));
+    REFUSED(sqz_quantize(NULL, "x", NULL, NULL, &error));
+    REFUSED(sqz_quantize(context, NULL, NULL, NULL, &error));
+    REFUSED(sqz_vectors_compare(NULL, "x", NULL, &verification, &error));
+    REFUSED(sqz_vectors_compare(model, NULL, NULL, &verification, &error));
+    REFUSED(sqz_vectors_compare(model, "x", NULL, NULL, &error));
+}
+
+/* No inputs: nothing is asked for and nothing looked at. */
+static void a_task_without_inputs_is_done(void **state)
+{
+    (void)state;
+    sqzt_assert_ok(sqz_classify(task, NULL, 0, 0, NULL, &error), &error);
+    sqzt_assert_ok(sqz_embed_texts(task, NULL, 0, NULL, NULL, &error), &error);
+    sqzt_assert_ok(sqz_compare(task, NULL, 0, NULL, NULL, &error), &error);
+}
+
+static void closing_takes_null(void **state)
+{
+    (void)state;
+    sqz_context_close(NULL);
+    sqz_model_close(NULL);
+    sqz_session_close(NULL);
+    sqz_encoding_close(NULL);
+    sqz_task_close(NULL);
+    sqz_index_close(NULL);
+    sqz_glue_close(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(opening_refuses_null),       cmocka_unit_test(running_refuses_null), cmocka_unit_test(texts_refuse_null),
+        cmocka_unit_test(the_rest_refuses_null),      cmocka_unit_test(a_task_without_inputs_is_done), cmocka_unit_test(closing_takes_null),
+    };
+    return cmocka_run_group_tests(tests, open_all, close_all);
+}
