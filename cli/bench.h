@@ -15,14 +15,14 @@ typedef struct bench_shape {
 
 /* What is asked for. */
 typedef struct bench_plan {
-    uint32_t samples, warm_up;
+    uint32_t samples, warm_up, sessions;
     bool stages, profile, roofline;
     const char *text_path; /* of --stages, or NULL: words of the vocabulary */
 } bench_plan;
 
 /* Times of one thing, in ms. */
 typedef struct bench_times {
-    double *ms; /* [samples] as they came; NULL: not measured */
+    double *ms; /* [samples] as they came, of `run` [sessions][samples]; NULL: not measured */
     double median, mean, deviation, min, p10, p90;
 } bench_times;
 
@@ -93,6 +93,8 @@ void bench_report(const bench_row *row, bench_format format);
 /* Under a row: its stages (bench_stages.c). */
 void bench_report_stages(const bench_row *row, bench_format format);
 void bench_json_stages(const bench_row *row);
+/* Tokens a second, of all sessions together. */
+double bench_tokens_per_s(const bench_row *row);
 /* Operations of the row's products, a multiply-add counting as two, in 10^9. */
 double bench_giga_operations(const bench_row *row);
 /* The row's share of the peak of its type, 0..1, attention included. */

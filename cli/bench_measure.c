@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bench's clock: a batch of other random ids each time, so that nothing can be remembered, timed from memory to logits; and its parts. */
+/* The bench's clock: a batch of other random ids each time, so that nothing can be remembered, timed from memory to logits, in one session or in several
+ * at once; and its parts. */
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -63,9 +66,9 @@ typedef struct bench_run {
     uint64_t random;
 } bench_run;
 
-static bench_run open_run(const sqz_model *model, const bench_shape *shape)
+static bench_run open_run(const sqz_model *model, const bench_shape *shape, uint64_t seed)
 {
-    bench_run run = {.info = sqz_model_get_info(model), .random = 1};
+    bench_run run = {.info = sqz_model_get_info(model), .random = seed};
     sqz_error error = {0};
     run.first = cli_allocate(NULL, (shape->n + 1) * sizeof *run.first);
     run.first[0] = 0;
@@ -115,17 +118,52 @@ static double *new_times(const bench_row *row)
     return cli_allocate(NULL, row->plan->samples * sizeof(double));
 }
 
-static void time_run(bench_run *run, bench_row *row)
+static double time_once(bench_run *run)
+{
+    draw_ids(run);
+    const double begin = bench_now_ms();
+    compute(run);
+    return bench_now_ms() - begin;
+}
+
+/* A session that runs beside others, in a thread of its own. */
+typedef struct bench_caller {
+    bench_run run;
+    const bench_plan *plan;
+    double *ms;                        /* [samples] */
+    _Atomic uint32_t *begun, *finished; /* sessions that are warm, that have their samples */
+} bench_caller;
+
+/* It runs, uncounted, also while others are not warm yet or not done, so that each sample is taken beside all of them. */
+static void *call(void *argument)
+{
+    bench_caller *c = argument;
+    for (uint32_t i = 0; i < c->plan->warm_up; i++) (void)time_once(&c->run);
+    ++*c->begun;
+    while (*c->begun < c->plan->sessions) (void)time_once(&c->run);
+    for (uint32_t i = 0; i < c->plan->samples; i++) c->ms[i] = time_once(&c->run);
+    ++*c->finished;
+    while (*c->finished < c->plan->sessions) (void)time_once(&c->run);
+    return NULL;
+}
+
+static void time_sessions(const sqz_model *model, bench_row *row)
 {
     const bench_plan *plan = row->plan;
-    row->run.ms = new_times(row);
-    for (uint32_t i = 0; i < plan->warm_up + plan->samples; i++) {
-        draw_ids(run);
-        const double begin = bench_now_ms();
-        compute(run);
-        if (i >= plan->warm_up) row->run.ms[i - plan->warm_up] = bench_now_ms() - begin;
-    }
-    bench_summarise(&row->run, plan->samples);
+    _Atomic uint32_t begun = 0, finished = 0;
+    bench_caller *callers = cli_allocate(NULL, plan->sessions * sizeof *callers);
+    pthread_t *threads = cli_allocate(NULL, plan->sessions * sizeof *threads);
+    row->run.ms = cli_allocate(NULL, (size_t)plan->sessions * plan->samples * sizeof *row->run.ms);
+    for (uint32_t i = 0; i < plan->sessions; i++)
+        callers[i] = (bench_caller){open_run(model, row->shape, i + 1), plan, row->run.ms + (size_t)i * plan->samples, &begun, &finished};
+    for (uint32_t i = 1; i < plan->sessions; i++)
+        if (pthread_create(&threads[i], NULL, call, &callers[i]) != 0) cli_die(CLI_NO_RESOURCE, "cannot start thread %u of %u for --sessions", i + 1, plan->sessions);
+    (void)call(&callers[0]);
+    for (uint32_t i = 1; i < plan->sessions; i++) pthread_join(threads[i], NULL);
+    for (uint32_t i = 0; i < plan->sessions; i++) close_run(&callers[i].run);
+    bench_summarise(&row->run, plan->sessions * plan->samples);
+    free(callers);
+    free(threads);
 }
 
 /* As many runs again with a profile, apart from those that count. */
@@ -190,8 +228,9 @@ static void time_stages(const sqz_model *model, bench_run *run, bench_row *row)
 
 void bench_measure(const sqz_model *model, bench_row *row)
 {
-    bench_run run = open_run(model, row->shape);
-    time_run(&run, row);
+    time_sessions(model, row);
+    if (!row->plan->profile && !row->plan->roofline && !row->plan->stages) return;
+    bench_run run = open_run(model, row->shape, 1);
     if (row->plan->profile || row->plan->roofline) profile_run(&run, row);
     if (row->plan->stages) time_stages(model, &run, row);
     close_run(&run);

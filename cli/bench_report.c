@@ -33,6 +33,11 @@ static CLI_PRINTF(4, 5) void add(sheet *s, const char *head, int width, const ch
         if ((unsigned char)*at < ' ' || *at == 0x7F) *at = ' ';
 }
 
+double bench_tokens_per_s(const bench_row *row)
+{
+    return (double)row->plan->sessions * row->shape->n_tokens / row->run.median * 1e3;
+}
+
 double bench_giga_operations(const bench_row *row)
 {
     uint64_t products = 0;
@@ -84,12 +89,13 @@ static void put_together(const bench_row *row, bool exact, sheet *s)
     add(s, "length", 6, "%s", row->shape->text);
     add(s, "tokens", 6, "%u", row->shape->n_tokens);
     add(s, "threads", 7, "%u", row->n_threads);
+    add(s, "sessions", 8, "%u", row->plan->sessions);
     add(s, "median ms", 10, "%.*f", places, run->median);
     add(s, "10-90 %", 17, "%.*f-%.*f", places, run->p10, places, run->p90);
     add(s, "mean ms", 10, "%.*f", places, run->mean);
     add(s, "+- ms", 8, "%.*f", places, run->deviation);
     add(s, "min ms", 10, "%.*f", places, run->min);
-    add(s, "tokens/s", 9, "%.0f", row->shape->n_tokens / run->median * 1e3);
+    add(s, "tokens/s", 9, "%.0f", bench_tokens_per_s(row));
     if (row->plan->stages) {
         add(s, "tokenize ms", 0, "%.*f", places, row->tokenize.median);
         add(s, "encode ms", 0, "%.*f", places, row->encode.median);
@@ -215,10 +221,11 @@ static void write_json(const bench_row *row)
     else cli_json_string(row->shape->text);
     cli_json_key_number("tokens", row->shape->n_tokens);
     cli_json_key_number("threads", row->n_threads);
+    cli_json_key_number("sessions", row->plan->sessions);
     cli_json_key_number("samples", row->plan->samples);
     cli_json_key_number("warm_up", row->plan->warm_up);
-    cli_json_key_double("tokens_per_s", row->shape->n_tokens / row->run.median * 1e3);
-    json_times(&row->run, row->plan->samples);
+    cli_json_key_double("tokens_per_s", bench_tokens_per_s(row));
+    json_times(&row->run, row->plan->sessions * row->plan->samples);
     if (row->plan->stages) json_parts(row);
     if (row->plan->profile || row->plan->roofline) bench_json_stages(row);
     json_environment();

@@ -8,7 +8,7 @@
 
 static const char *batches = "1", *lengths = "128", *threads = "1", *lengths_file, *types;
 static uint32_t format;
-static bench_plan plan = {.samples = 30, .warm_up = 3};
+static bench_plan plan = {.samples = 30, .warm_up = 3, .sessions = 1};
 
 static const cli_option options[] = {
     {"batch", 'b', CLI_TEXT, &batches, "LIST", "sequences a run (default: 1)"},
@@ -18,6 +18,7 @@ static const cli_option options[] = {
     {"type", 0, CLI_TEXT, &types, "LIST", "f32, bf16, f16, s8: each model in these types, converted where it is another (default: as it is)"},
     {"samples", 'n', CLI_NUMBER, &plan.samples, "N", "timed runs (default: 30)"},
     {"warm-up", 0, CLI_NUMBER, &plan.warm_up, "N", "runs before them (default: 3)"},
+    {"sessions", 0, CLI_NUMBER, &plan.sessions, "N", "sessions that run at once, each in a thread of its own besides --threads (default: 1)"},
     {"stages", 0, CLI_FLAG, &plan.stages, NULL, "also: text to ids, ids to hidden states, hidden states to logits, text to logits"},
     {"text", 0, CLI_TEXT, &plan.text_path, "FILE", "with --stages: where texts come from (default: words of the vocabulary)"},
     {"profile", 0, CLI_FLAG, &plan.profile, NULL, "also: where the time goes, by kind of layer"},
@@ -28,7 +29,7 @@ static const cli_option options[] = {
     {0},
 };
 
-enum { MAX_SEQUENCES = 4096, MAX_LIST = 256, LARGEST = 1 << 20 };
+enum { MAX_SEQUENCES = 4096, MAX_SESSIONS = 256, MAX_LIST = 256, LARGEST = 1 << 20 };
 
 typedef struct list {
     uint32_t n, values[MAX_LIST];
@@ -170,6 +171,8 @@ static int run(char **arguments, uint32_t n)
     shapes s = {.batch = read_list(batches, "--batch"), .length = read_list(lengths, "--length"), .values = cli_allocate(NULL, MAX_SEQUENCES * sizeof *s.values)};
     if (plan.samples < 1 || plan.samples > 1000000) cli_die(CLI_USAGE, "--samples is 1 to 1000000");
     if (plan.warm_up > 1000000) cli_die(CLI_USAGE, "--warm-up is at most 1000000");
+    if (plan.sessions < 1 || plan.sessions > MAX_SESSIONS) cli_die(CLI_USAGE, "--sessions is 1 to %d", MAX_SESSIONS);
+    if (plan.sessions > 1 && (plan.stages || plan.profile || plan.roofline)) cli_die(CLI_USAGE, "--stages, --profile and --roofline look at one session: leave out --sessions");
     if (plan.text_path && !plan.stages) cli_die(CLI_USAGE, "--text needs --stages");
     if ((plan.profile || plan.roofline) && format == BENCH_CSV) cli_die(CLI_USAGE, "--profile and --roofline write a table a row: use --format table, markdown or json");
     for (uint32_t b = 0; b < s.batch.n; b++)

@@ -68,6 +68,14 @@ assert row["roofline"]["bf16"]["peak_gops"] >= row["roofline"]["f32"]["peak_gops
 assert row["environment"]["cpus"] >= 1 and row["environment"]["kernel_f32"].startswith("gemm_f32_") and row["environment"]["version"]
 ' "$model" || fail "the row of $model"
 done
+
+# Sessions at once: the samples of all, and what all of them together do in a second.
+"$program" bench "$work/squeeze.gguf" -b 2 -l 8 -n 5 --sessions 3 --json | python3 -c '
+import json, sys
+row = json.loads(sys.stdin.read())
+assert row["sessions"] == 3 and row["samples"] == 5 and len(row["samples_ms"]) == 15 and min(row["samples_ms"]) > 0, row
+assert abs(row["tokens_per_s"] * row["median_ms"] / 1e3 - 3 * 16) < 1e-9, row
+' || fail "--sessions"
 printf 'the good film , the bad films .\n' >"$work/text"
 "$program" bench "$work/bare.gguf" -l 12 -n 2 --stages --text "$work/text" --json | grep -q '"end_to_end"' || fail "--text"
 
@@ -106,6 +114,8 @@ refuse "more than 256" "$work/bare.gguf" -l 1-1000
 refuse "at most [0-9]+ pieces, not 4000" "$work/bare.gguf" -l 4000
 refuse "not f64" "$work/bare.gguf" -l 8 --type f64
 refuse "with commas between" "$work/bare.gguf" -l 8 --type bf16,,s8
+refuse "look at one session" "$work/bare.gguf" -l 8 --sessions 2 --profile
+refuse "sessions is 1 to" "$work/bare.gguf" -l 8 --sessions 0
 refuse "needs --stages" "$work/bare.gguf" -l 8 --text "$work/text"
 refuse "at least 3" "$work/bare.gguf" -l 2 --stages
 refuse "use --format" "$work/bare.gguf" -l 8 --format csv --profile
