@@ -26,6 +26,12 @@ else()
   find_package(Threads REQUIRED)
 endif()
 
+if(CMAKE_C_BYTE_ORDER STREQUAL "BIG_ENDIAN")
+  message(FATAL_ERROR "A big-endian processor: weights are read where they lie in the file, little endian.")
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64|i.86" AND CMAKE_SIZEOF_VOID_P EQUAL 4)
+  message(FATAL_ERROR "x86 with 32-bit pointers is not supported (its floating point keeps more digits than results are defined by): build for x86-64.")
+endif()
+
 # One instruction set a file: the suffix of its name gives its flags.
 set(SQZ_ISA_avx2 "-mavx2 -mfma -mf16c")
 set(SQZ_ISA_avxvnni "-mavx2 -mfma -mf16c -mavxvnni")
