@@ -82,7 +82,7 @@ static void put_together(const bench_row *row, bool exact, sheet *s)
     const int places = exact ? 6 : 3;
     const bench_times *run = &row->run;
     s->n = 0;
-    add(s, "model", 20, "%s", name_of(row));
+    add(s, "model", 32, "%s", name_of(row));
     add(s, "type", 4, "%s", row->type);
     add(s, "MB", 7, "%.1f", (double)row->info->file_bytes / 1e6);
     add(s, "batch", 5, "%u", row->shape->n);

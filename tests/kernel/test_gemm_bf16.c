@@ -414,6 +414,38 @@ static void bits_do_not_depend_on_cuts_of_m(void **state)
     }
 }
 
+/* Besides a matrix of ones, whichever way it is packed, panels hold zeros and what stood there before: a number of another size, if only a subnormal one,
+ * would make products slow. That k past the end is 0 the other tests see, as a NaN stood there. */
+static void panels_hold_nothing_but_the_weights(void **state)
+{
+    (void)state;
+    enum { N = 19, K = 45 };
+    static float ones[N * K];
+    static uint16_t halves[N * K];
+    for (size_t at = 0; at < N * K; at++) ones[at] = 1, halves[at] = 0x3F80;
+    const sqzk_pack_args ways[] = {
+        {.n = N, .k = K, .source = ones, .n_stride = K, .k_stride = 1, .type = SQZI_F32},
+        {.n = N, .k = K, .source = ones, .n_stride = 1, .k_stride = N, .type = SQZI_F32},
+        {.n = N, .k = K, .source = halves, .n_stride = K, .k_stride = 1, .type = SQZI_BF16},
+        {.n = N, .k = K, .source = halves, .n_stride = 1, .k_stride = N, .type = SQZI_BF16},
+    };
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_BF16, &i));)
+        for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
+            sqzt_guarded panels = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, K, N));
+            memset(panels.p, 0xFF, panels.bytes);
+            gemm->pack(&ways[way], panels.p);
+            const uint16_t *numbers = panels.p;
+            size_t found = 0;
+            for (size_t at = 0; at < panels.bytes / sizeof *numbers; at++) {
+                if (numbers[at] != 0 && numbers[at] != 0x3F80 && numbers[at] != 0xFFFF) fail_msg("%s, way %zu: number %zu of the panels is %04x", gemm->name, way, at, numbers[at]);
+                found += numbers[at] == 0x3F80;
+            }
+            assert_int_equal(found, N * K);
+            sqzt_guarded_close(&panels);
+        }
+}
+
 int main(void)
 {
     printf("seed %u\n", seed);
@@ -426,6 +458,7 @@ int main(void)
         cmocka_unit_test(odd_numbers_are_rounded_alike),
         cmocka_unit_test(a_nan_stays_in_its_row),
         cmocka_unit_test(bits_do_not_depend_on_cuts_of_m),
+        cmocka_unit_test(panels_hold_nothing_but_the_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
