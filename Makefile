@@ -11,7 +11,8 @@
 #   make check-clang       the tests built by clang
 #   make bench-peers PEERS=VENV   other engines on the same inputs (bench/peers/README.md says what VENV holds)
 #   make bench             every gemm of this machine at the shapes of the models, as a share of the machine's peak
-#   make install PREFIX=…  headers, libraries, pkg-config and CMake files, the program
+#   make install PREFIX=…  headers, libraries, pkg-config and CMake files, the program; DESTDIR=… goes before PREFIX
+#   make uninstall         removes what the last make install put there (the same DESTDIR)
 BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
@@ -86,7 +87,13 @@ bench:
 install: all
 	@cmake --install $(BUILD)
 
+uninstall:
+	@test -f $(BUILD)/install_manifest.txt || { echo "$(BUILD)/install_manifest.txt is missing: it lists what make install installed"; exit 1; }
+	@sed 's|^|$(DESTDIR)|' $(BUILD)/install_manifest.txt | xargs -d '\n' rm -f
+	@sed 's|^|$(DESTDIR)|; s|/[^/]*$$||' $(BUILD)/install_manifest.txt | sort -u | grep '/squeezebert$$' | xargs -d '\n' rmdir
+	@rm $(BUILD)/install_manifest.txt
+
 clean:
 	@rm -rf $(BUILD)
 
-.PHONY: all configure dependencies demo check check-sanitize check-long check-cross check-clang bench bench-peers install clean
+.PHONY: all configure dependencies demo check check-sanitize check-long check-cross check-clang bench bench-peers install uninstall clean

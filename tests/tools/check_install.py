@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """An installed copy can be used: the C example of the README builds against it with pkg-config and with find_package, shared and
-static, starts, and reports a missing model; the example has at most 30 lines.
+static, starts, and reports a missing model; the example has at most 30 lines. `make uninstall` leaves no file.
 
     check_install.py SOURCE BUILD CMAKE CC
 
@@ -74,7 +74,11 @@ def main():
         run(cmake, "--build", os.path.join(project, "out"))
         for name in ("shared", "static"):
             reports_a_missing_model(os.path.join(project, "out", name), libraries)
-    print("installed, and the example built three ways")
+        run("make", "-C", source, "uninstall", f"BUILD={build}")
+        left = [os.path.join(top, f) for top, _, files in os.walk(prefix) for f in files]
+        if left:
+            sys.exit(f"make uninstall leaves {' '.join(left)}")
+    print("installed, the example built three ways, uninstalled")
 
 
 if __name__ == "__main__":
