@@ -33,6 +33,13 @@ static inline vec v_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
 static inline vec v_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
 static inline vec v_div(vec a, vec b) { return _mm512_div_ps(a, b); }
 static inline vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+/* c + a * b, c stays where it is. In assembly: in an unrolled loop gcc 12 moves a gemm's sums from register to register and spills some. */
+static inline vec v_fma_onto(vec c, vec a, vec b)
+{
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+    return c;
+}
+#define v_fma_onto v_fma_onto
 static inline vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); } /* b where a is NaN */
 static inline vec v_min(vec a, vec b) { return _mm512_min_ps(a, b); }
 static inline vec v_round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Packing for the bf16 gemms in vectors: attention packs the keys and values of every head of every run. Included by gemm_bf16_panel.h where the
- * level's bf16_vector_<isa>.h has v_store_pairs. The bytes are those of pack_column, but for whole vectors of columns past n: nothing reads those. */
+ * level's bf16_vector_<isa>.h has v_store_pairs. The bytes are those of pack_column, those of columns past n included. */
 #ifndef SQZK_BF16_PACK_H
 #define SQZK_BF16_PACK_H
 
@@ -70,6 +70,7 @@ static void pack(const sqzk_pack_args *args, void *packed)
             for (size_t j = 0; j < n; j++) pack_column(args, column + j, panel + 2 * j);
             continue;
         }
+        if (n + V_WIDTH <= NR) memset(panel, 0, panel_numbers(args->k) * sizeof *panel);
         for (size_t j = 0; j < n; j += V_WIDTH) pack_vector(args, column + j, n - j < V_WIDTH ? n - j : V_WIDTH, panel + 2 * j);
     }
 }

@@ -2,7 +2,7 @@
 /* The packed panels and prepared rows of every bf16 gemm, and the order in which all of them add.
  *
  *   panel   bf16 [k/T][NR][T]   T = K_TOGETHER consecutive k lie together; k padded with zeros to a multiple of K_MULTIPLE (both 2 where the level
- *                               does not define them before), columns past n are 0 up to a whole vector and of any value behind it; padded to 64 bytes
+ *                               does not define them before), columns past n are 0; padded to 64 bytes
  *   row     bf16 [k], zeros up to a multiple of 64 bytes
  *
  * Numbers are rounded to nearest even; a NaN stays one. A sum is one chain over all of k in f32: of each pair the odd k first, then the even one, as

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bf16 gemm on vectors: tiles of up to TILE_ROWS rows times up to TILE_VECTORS vectors of columns, sums in f32 registers over the whole of k.
+/* The bf16 gemm on vectors: tiles of up to TILE_ROWS rows times TILE_VECTORS vectors of columns, sums in f32 registers over the whole of k.
  *
  * Include after a vector_<isa>.h and its bf16_vector_<isa>.h, with TILE_VECTORS (2 or 4), TILE_ROWS where it is 12 and not 6, GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE defined, and
  * either DOT_PAIRS, and dot(sum, pairs, pairs) that multiplies pairs of bf16, or nothing: then pairs are widened and go through v_fma, odd k first.
@@ -14,7 +14,7 @@ enum { NR = TILE_VECTORS * V_WIDTH };
 
 /* One step of every chain: weights from load(b), the row's number from spread(a). */
 #define MULTIPLY(i, j) \
-    if (j < vectors) c##i##j = STEP(c##i##j, x, b##j);
+    c##i##j = STEP(c##i##j, x, b##j);
 #define ROW(i, spread)                                  \
     if (i < rows) {                                     \
         const operand x = spread(ROW_OF(i) + i % 3 * lda); \
@@ -25,21 +25,21 @@ enum { NR = TILE_VECTORS * V_WIDTH };
 #define ROW_spread_even(i) ROW(i, spread_even)
 #if TILE_VECTORS == 4
 #define WEIGHTS_3_4(load)                                                \
-    const operand b2 = vectors > 2 ? load(b + 2 * 2 * V_WIDTH) : b0; \
-    const operand b3 = vectors > 3 ? load(b + 3 * 2 * V_WIDTH) : b0;
+    const operand b2 = load(b + 2 * 2 * V_WIDTH); \
+    const operand b3 = load(b + 3 * 2 * V_WIDTH);
 #else
 #define WEIGHTS_3_4(load)
 #endif
 #define CHAINS(load, spread)                                       \
     {                                                              \
         const operand b0 = load(b);                                \
-        const operand b1 = vectors > 1 ? load(b + 2 * V_WIDTH) : b0; \
+        const operand b1 = load(b + 2 * V_WIDTH); \
         WEIGHTS_3_4(load)                                          \
         EACH_ROW(ROW_##spread)                                       \
     }
 
-/* rows and vectors are constants of each instantiation: what they exclude is not compiled. */
-static inline __attribute__((always_inline)) void tile(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row, const uint16_t *b, const target *to, ahead next)
+/* rows is a constant of each instantiation: what it excludes is not compiled. */
+static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_gemm_args *args, size_t row, const uint16_t *b, const target *to, ahead next)
 {
     const size_t lda = args->lda / sizeof(uint16_t);
     const uint16_t *a = (const uint16_t *)args->a + row * lda, *const end = a + args->k;
@@ -48,7 +48,8 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t vecto
     TILE_SUMS(DECLARE)
 #undef DECLARE
     for (; a0 < end; a0 += 2, a3 += 2, a6 += 2, a9 += 2, b += 2 * NR) {
-        fetch(&next);
+        fetch_c(&next);
+        fetch_panel(&next, 0);
 #ifdef DOT_PAIRS
 #define STEP dot
         CHAINS(load_pairs, spread_pairs)
@@ -64,12 +65,12 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t vecto
 }
 
 /* The same for numbers known at run time only. */
-static void tile_of(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row, const uint16_t *b, const target *to, ahead next)
+static void tile_of(size_t rows, const sqzk_gemm_args *args, size_t row, const uint16_t *b, const target *to, ahead next)
 {
-    switch (rows * 4 + vectors - 1) {
-#define CASE(r, v) \
-    case (r) * 4 + (v) - 1: tile(r, v, args, row, b, to, next); break;
-        TILE_CASES(CASE)
+    switch (rows) {
+#define CASE(r) \
+    case r + 1: tile(r + 1, args, row, b, to, next); break;
+        EACH_ROW(CASE)
 #undef CASE
     }
 }
@@ -81,8 +82,8 @@ static void run_panel(const sqzk_gemm_args *args, const strip *s, size_t column,
     for (size_t t = 0, row = s->begin; row < s->end; row += rows_of_tile(s, t++)) {
         const size_t rows = rows_of_tile(s, t);
         target to;
-        const bool direct = direct_target(args, row, rows, column, n, buffer, &to);
-        tile_of(rows, (n + V_WIDTH - 1) / V_WIDTH, args, row, b, &to, ahead_of(s, t, b, panel_numbers(args->k) * sizeof *b));
+        const bool direct = direct_target(args, row, column, n, buffer, &to);
+        tile_of(rows, args, row, b, &to, ahead_of(args, s, t, row, column, b, panel_numbers(args->k) * sizeof *b));
         if (!direct) finish_buffer(args, buffer, row, rows, column, n);
     }
 }

@@ -78,7 +78,7 @@ static void run(const sqzk_gemm_args *args)
         for (size_t row = 0, rows; row < args->m; row += rows) {
             rows = tile_rows(args->m, row, MR);
             target to;
-            const bool direct = direct_target(args, row, rows, column, n, buffer, &to);
+            const bool direct = direct_target(args, row, column, n, buffer, &to);
             tile_of(rows, (n + V_WIDTH - 1) / V_WIDTH, args, row, b, &to);
             if (!direct) finish_buffer(args, buffer, row, rows, column, n);
         }

@@ -3,6 +3,7 @@
 #include "kernel/vector_avx2.h"
 
 #define TILE_VECTORS 2
+#define TILE_STEPS 4
 #define GEMM_NAME sqzk_gemm_f32_avx2
 #define GEMM_TEXT "gemm_f32_6x16_avx2"
 #define GEMM_LEVEL "avx2"

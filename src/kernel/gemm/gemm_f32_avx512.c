@@ -4,6 +4,7 @@
 
 #define TILE_ROWS 12
 #define TILE_VECTORS 2
+#define TILE_STEPS 4
 #define GEMM_NAME sqzk_gemm_f32_avx512
 #define GEMM_TEXT "gemm_f32_12x32_avx512"
 #define GEMM_LEVEL "avx512"

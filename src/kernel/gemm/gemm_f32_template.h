@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The f32 gemm on vectors: up to TILE_ROWS rows times up to TILE_VECTORS vectors of columns held in registers over the whole of k.
+/* The f32 gemm on vectors: up to TILE_ROWS rows times TILE_VECTORS vectors of columns held in registers over the whole of k.
  *
- * Include after a vector_<isa>.h with TILE_VECTORS (2 or 4), TILE_ROWS where it is 12 and not 6, GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE defined. Each output is the sum of its blocks of k, in order, and each block one chain of fused multiply-adds over ascending k,
- * whatever the tile: a chain over all of k would lose two bits at k = 3072.
+ * Include after a vector_<isa>.h with TILE_VECTORS (2 or 4), TILE_ROWS where it is 12 and not 6, TILE_STEPS where it is 4 and not 1, GEMM_NAME, GEMM_TEXT,
+ * GEMM_LEVEL, GEMM_FEATURE defined. Each output is the sum of its blocks of k, in order, and each block one chain of fused multiply-adds over ascending k, whatever
+ * the tile: a chain over all of k would lose two bits at k = 3072.
  *
  * Packed: panel p holds columns p*NR .. p*NR + NR-1, k after k: float [k][NR], columns past n are 0.
  */
@@ -16,70 +17,82 @@ enum { NR = TILE_VECTORS * V_WIDTH };
 
 #include "kernel/gemm/tile_target.h"
 
-/* One block of k: to = (sums +) product + bias + residual, where sums [TILE_ROWS][NR] are those of the blocks before, if any.
- * rows and vectors are constants of each instantiation: what they exclude is not compiled. */
-static inline __attribute__((always_inline)) void tile(size_t rows, size_t vectors, size_t k, const float *a, size_t lda, const float *b, const float *sums, const target *to, ahead next)
+#ifndef v_fma_onto
+#define v_fma_onto(c, a, b) v_fma(a, b, c)
+#endif
+
+/* to = product + bias + residual. rows is a constant of each instantiation: what it excludes is not compiled. sums [TILE_ROWS][NR] are those of the blocks of k
+ * before, while there is another: the residual may be c, which so is written last. */
+static inline __attribute__((always_inline)) void tile(size_t rows, size_t k, const float *a, size_t lda, const float *b, float *sums, const target *to, ahead next)
 {
 #define DECLARE(i, j) vec c##i##j = v_set(0.0f);
-    TILE_SUMS(DECLARE)
-#undef DECLARE
-    const float *a0 = a, *a3 = ROWS_FROM(a, 3, lda), *a6 = ROWS_FROM(a, 6, lda), *a9 = ROWS_FROM(a, 9, lda);
-    for (const float *const end = b + k * NR; b < end; b += NR, a0++, a3++, a6++, a9++) {
-        const vec b0 = v_load(b);
-        const vec b1 = vectors > 1 ? v_load(b + V_WIDTH) : b0;
-#if TILE_VECTORS == 4
-        const vec b2 = vectors > 2 ? v_load(b + 2 * V_WIDTH) : b0;
-        const vec b3 = vectors > 3 ? v_load(b + 3 * V_WIDTH) : b0;
-#endif
-#define MULTIPLY(i, j) \
-    if (j < vectors) c##i##j = v_fma(x, b##j, c##i##j);
-#define ROW(i)                             \
-    if (i < rows) {                        \
-        const vec x = v_set(ROW_OF(i)[i % 3 * lda]); \
-        COLUMNS(MULTIPLY, i)               \
+#define MULTIPLY(i, j) c##i##j = v_fma_onto(c##i##j, x, b##j);
+#define ROW(i)                                              \
+    if (i < rows) {                                         \
+        const vec x = v_set(ROW_OF(i)[i % 3 * lda + step]); \
+        COLUMNS(MULTIPLY, i)                                \
     }
-        EACH_ROW(ROW)
-        fetch(&next);
-#undef ROW
-#undef MULTIPLY
+#define WEIGHTS(i, j) const vec b##j = v_load(b + step * NR + j * V_WIDTH);
+#define STEP(s)              \
+    {                        \
+        fetch_panel(&next, s); \
+        enum { step = s };   \
+        COLUMNS(WEIGHTS, 0)  \
+        EACH_ROW(ROW)        \
     }
+#define ADVANCE(n) b += (n) * NR, a0 += n, a3 += n, a6 += n, a9 += n
+#define KEEP(i, j) \
+    if (i < rows) v_store(sums + i * NR + j * V_WIDTH, c##i##j), c##i##j = v_set(0.0f);
 #define ADD(i, j) \
-    if (i < rows && j < vectors) c##i##j = v_add(v_load(sums + i * NR + j * V_WIDTH), c##i##j);
-    if (sums) {
-        TILE_SUMS(ADD)
+    if (i < rows) c##i##j = v_add(v_load(sums + i * NR + j * V_WIDTH), c##i##j);
+    TILE_SUMS(DECLARE)
+    const float *a0 = a, *a3 = ROWS_FROM(a, 3, lda), *a6 = ROWS_FROM(a, 6, lda), *a9 = ROWS_FROM(a, 9, lda);
+    for (size_t done = 0;;) {
+        const size_t part = k - done < GEMM_F32_BLOCK ? k - done : GEMM_F32_BLOCK;
+        const float *const turns = b + part / TILE_STEPS * TILE_STEPS * NR, *const end = b + part * NR;
+        for (; b < turns; ADVANCE(TILE_STEPS)) {
+            fetch_c(&next);
+            EACH_STEP(STEP)
+        }
+        for (; TILE_STEPS > 1 && b < end; ADVANCE(1)) STEP(0)
+        if (done) {
+            TILE_SUMS(ADD)
+        }
+        done += part;
+        if (done == k) break;
+        TILE_SUMS(KEEP)
     }
-#undef ADD
 #define FINISHED(i, j) c##i##j
     PUT_TILE(to)
 #undef FINISHED
+#undef ADD
+#undef KEEP
+#undef ADVANCE
+#undef STEP
+#undef WEIGHTS
+#undef ROW
+#undef MULTIPLY
+#undef DECLARE
 }
 
 /* The same for numbers known at run time only. */
-static void tile_of(size_t rows, size_t vectors, size_t k, const float *a, size_t lda, const float *b, const float *sums, const target *to, ahead next)
+static void tile_of(size_t rows, size_t k, const float *a, size_t lda, const float *b, float *sums, const target *to, ahead next)
 {
-    switch (rows * 4 + vectors - 1) {
-#define CASE(r, v) \
-    case (r) * 4 + (v) - 1: tile(r, v, k, a, lda, b, sums, to, next); break;
-        TILE_CASES(CASE)
+    switch (rows) {
+#define CASE(r) \
+    case r + 1: tile(r + 1, k, a, lda, b, sums, to, next); break;
+        EACH_ROW(CASE)
 #undef CASE
     }
 }
 
-/* One tile of rows x n, block by block: the sums between stay in a buffer, as the residual may be c. */
 static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t column, size_t n, const float *b, ahead next)
 {
     float buffer[TILE_ROWS * NR] __attribute__((aligned(64)));
-    const size_t lda = args->lda / sizeof(float), vectors = (n + V_WIDTH - 1) / V_WIDTH;
-    const float *a = (const float *)args->a + row * lda, *sums = NULL;
-    const target between = {buffer, nothing, nothing, NR, 0};
+    const size_t lda = args->lda / sizeof(float);
     target to;
-    const bool direct = direct_target(args, row, rows, column, n, buffer, &to);
-    for (size_t begin = 0; begin < args->k; begin += GEMM_F32_BLOCK, sums = buffer) {
-        const size_t left = args->k - begin, part = left < GEMM_F32_BLOCK ? left : GEMM_F32_BLOCK;
-        tile_of(rows, vectors, part, a + begin, lda, b + begin * NR, sums, part == left ? &to : &between, next);
-        next.first += part * next.step;
-        next.second += part * next.step;
-    }
+    const bool direct = direct_target(args, row, column, n, buffer, &to);
+    tile_of(rows, args->k, (const float *)args->a + row * lda, lda, b, buffer, &to, next);
     if (!direct) finish_buffer(args, buffer, row, rows, column, n);
 }
 
@@ -92,7 +105,7 @@ static void run_panel(const sqzk_gemm_args *args, const strip *s, size_t column,
 {
     const size_t n = args->n - column < NR ? args->n - column : NR;
     for (size_t t = 0, row = s->begin; row < s->end; row += rows_of_tile(s, t++))
-        run_tile(args, row, rows_of_tile(s, t), column, n, b, ahead_of(s, t, b, panel_bytes(args->k)));
+        run_tile(args, row, rows_of_tile(s, t), column, n, b, ahead_of(args, s, t, row, column, b, panel_bytes(args->k)));
 }
 
 static void run(const sqzk_gemm_args *args)

@@ -25,6 +25,7 @@ static inline ivec multiply_add(ivec sum, ivec rows, ivec weights)
 
 #define TILE_ROWS 12
 #define TILE_VECTORS 2
+#define TILE_STEPS 4
 #define GEMM_NAME sqzk_gemm_s8_avx512vnni
 #define GEMM_TEXT "gemm_s8_12x32_avx512vnni"
 #define GEMM_LEVEL "avx512vnni"

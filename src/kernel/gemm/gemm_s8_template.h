@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The s8 gemm on vectors: tiles of up to TILE_ROWS rows times up to TILE_VECTORS vectors of columns, sums in registers over the whole of k.
+/* The s8 gemm on vectors: tiles of up to TILE_ROWS rows times TILE_VECTORS vectors of columns, sums in registers over the whole of k.
  *
- * Include after a vector_<isa>.h, its s8_vector_<isa>.h and these: TILE_VECTORS (2 or 4), TILE_ROWS where it is 12 and not 6; KR and FLIP
+ * Include after a vector_<isa>.h, its s8_vector_<isa>.h and these: TILE_VECTORS (2 or 4), TILE_ROWS where it is 12 and not 6, TILE_STEPS where it is 4 and not 1; KR and FLIP
  * (gemm_s8_panel.h); load_rows(p), the KR bytes of a row spread to all columns; load_weights(p), V_WIDTH columns of KR bytes; multiply_add(sum, rows,
  * weights), exact; OPERAND, the type of rows and weights, where it is not ivec; GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE.
  */
@@ -17,49 +17,56 @@ enum { NR = TILE_VECTORS * V_WIDTH };
 #include "kernel/gemm/s8_rows.h"
 #include "kernel/gemm/tile_target.h"
 
-/* rows and vectors are constants of each instantiation: what they exclude is not compiled. Sums begin at the column's compensation. */
-static inline __attribute__((always_inline)) void tile(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row, const signed char *b, const target *to, ahead next)
+/* rows is a constant of each instantiation: what it excludes is not compiled. Sums begin at the column's compensation. */
+static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_gemm_args *args, size_t row, const signed char *b, const target *to, ahead next)
 {
     const float *row_scale = args->row_scale + row * args->row_scale_stride;
     const float *scale = panel_scale(b, args->k);
     const int32_t *compensation = panel_compensation(b, args->k);
-    const size_t lda = args->lda, stride = args->row_scale_stride;
-    const unsigned char *a = (const unsigned char *)args->a + row * lda, *const end = a + args->k;
+    const size_t lda = args->lda, stride = args->row_scale_stride, steps = (args->k + KR - 1) / KR;
+    const unsigned char *a = (const unsigned char *)args->a + row * lda;
+    const signed char *const turns = b + steps / TILE_STEPS * TILE_STEPS * NR * KR, *const end = b + steps * NR * KR;
     const unsigned char *a0 = a, *a3 = ROWS_FROM(a, 3, lda), *a6 = ROWS_FROM(a, 6, lda), *a9 = ROWS_FROM(a, 9, lda);
-#define DECLARE(i, j) ivec c##i##j = i < rows && j < vectors ? i_load(compensation + j * V_WIDTH) : i_zero();
+#define DECLARE(i, j) ivec c##i##j = i < rows ? i_load(compensation + j * V_WIDTH) : i_zero();
     TILE_SUMS(DECLARE)
 #undef DECLARE
-    for (; a0 < end; a0 += KR, a3 += KR, a6 += KR, a9 += KR, b += NR * KR) {
-        const OPERAND b0 = load_weights(b);
-        const OPERAND b1 = vectors > 1 ? load_weights(b + V_WIDTH * KR) : b0;
-#if TILE_VECTORS == 4
-        const OPERAND b2 = vectors > 2 ? load_weights(b + 2 * V_WIDTH * KR) : b0;
-        const OPERAND b3 = vectors > 3 ? load_weights(b + 3 * V_WIDTH * KR) : b0;
-#endif
-#define MULTIPLY(i, j) \
-    if (j < vectors) c##i##j = multiply_add(c##i##j, x, b##j);
-#define ROW(i)                                  \
-    if (i < rows) {                             \
-        const OPERAND x = load_rows(ROW_OF(i) + i % 3 * lda); \
-        COLUMNS(MULTIPLY, i)                    \
+#define MULTIPLY(i, j) c##i##j = multiply_add(c##i##j, x, b##j);
+#define ROW(i)                                                            \
+    if (i < rows) {                                                       \
+        const OPERAND x = load_rows(ROW_OF(i) + i % 3 * lda + step * KR); \
+        COLUMNS(MULTIPLY, i)                                              \
     }
-        EACH_ROW(ROW)
-        fetch(&next);
+#define WEIGHTS(i, j) const OPERAND b##j = load_weights(b + (step * NR + j * V_WIDTH) * KR);
+#define STEP(s)             \
+    {                       \
+        fetch_panel(&next, s); \
+        enum { step = s };  \
+        COLUMNS(WEIGHTS, 0) \
+        EACH_ROW(ROW)       \
+    }
+#define ADVANCE(n) b += (n) * NR * KR, a0 += (n) * KR, a3 += (n) * KR, a6 += (n) * KR, a9 += (n) * KR
+    for (; b < turns; ADVANCE(TILE_STEPS)) {
+        fetch_c(&next);
+        EACH_STEP(STEP)
+    }
+    for (; TILE_STEPS > 1 && b < end; ADVANCE(1)) STEP(0)
+#undef ADVANCE
+#undef STEP
+#undef WEIGHTS
 #undef ROW
 #undef MULTIPLY
-    }
 #define FINISHED(i, j) v_mul(i_to_float(c##i##j), v_mul(v_set(row_scale[i * stride]), v_load(scale + j * V_WIDTH)))
     PUT_TILE(to)
 #undef FINISHED
 }
 
 /* The same for numbers known at run time only. */
-static void tile_of(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row, const signed char *b, const target *to, ahead next)
+static void tile_of(size_t rows, const sqzk_gemm_args *args, size_t row, const signed char *b, const target *to, ahead next)
 {
-    switch (rows * 4 + vectors - 1) {
-#define CASE(r, v) \
-    case (r) * 4 + (v) - 1: tile(r, v, args, row, b, to, next); break;
-        TILE_CASES(CASE)
+    switch (rows) {
+#define CASE(r) \
+    case r + 1: tile(r + 1, args, row, b, to, next); break;
+        EACH_ROW(CASE)
 #undef CASE
     }
 }
@@ -68,8 +75,8 @@ static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t
 {
     float buffer[TILE_ROWS * NR] __attribute__((aligned(64)));
     target to;
-    const bool direct = direct_target(args, row, rows, column, n, buffer, &to);
-    tile_of(rows, (n + V_WIDTH - 1) / V_WIDTH, args, row, b, &to, next);
+    const bool direct = direct_target(args, row, column, n, buffer, &to);
+    tile_of(rows, args, row, b, &to, next);
     if (!direct) finish_buffer(args, buffer, row, rows, column, n);
 }
 
@@ -77,7 +84,7 @@ static void run_panel(const sqzk_gemm_args *args, const strip *s, size_t column,
 {
     const size_t n = args->n - column < NR ? args->n - column : NR;
     for (size_t t = 0, row = s->begin; row < s->end; row += rows_of_tile(s, t++))
-        run_tile(args, row, rows_of_tile(s, t), column, n, b, ahead_of(s, t, b, panel_bytes(args->k)));
+        run_tile(args, row, rows_of_tile(s, t), column, n, b, ahead_of(args, s, t, row, column, b, panel_bytes(args->k)));
 }
 
 static void run(const sqzk_gemm_args *args)

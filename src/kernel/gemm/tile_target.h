@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where the numbers of a finished tile go from their registers: to c with bias and residual, or to a buffer where more has to be done to them. Shared
  * by the gemm templates, with the macros that name a tile's sums. Included after vector_<isa>.h, with TILE_VECTORS (2 or 4) and NR defined, and
- * TILE_ROWS where it is 12 and not 6. */
+ * TILE_ROWS where it is 12 and not 6, TILE_STEPS where it is 4 and not 1. */
 #ifndef SQZK_TILE_TARGET_H
 #define SQZK_TILE_TARGET_H
 
@@ -14,23 +14,18 @@
 /* X(i, j) for every sum of a tile: named variables, as gcc 12 keeps an array of them in memory. */
 #if TILE_VECTORS == 4
 #define COLUMNS_3_4(X, i) X(i, 2) X(i, 3)
-#define CASES(X, r) X(r, 1) X(r, 2) X(r, 3) X(r, 4)
 #else
 #define COLUMNS_3_4(X, i)
-#define CASES(X, r) X(r, 1) X(r, 2)
 #endif
 #define COLUMNS(X, i) X(i, 0) X(i, 1) COLUMNS_3_4(X, i)
 #define SUMS_1_6(X) COLUMNS(X, 0) COLUMNS(X, 1) COLUMNS(X, 2) COLUMNS(X, 3) COLUMNS(X, 4) COLUMNS(X, 5)
 #define ROWS_1_6(X) X(0) X(1) X(2) X(3) X(4) X(5)
-#define CASES_1_6(X) CASES(X, 1) CASES(X, 2) CASES(X, 3) CASES(X, 4) CASES(X, 5) CASES(X, 6)
 #if TILE_ROWS == 12
 #define TILE_SUMS(X) SUMS_1_6(X) COLUMNS(X, 6) COLUMNS(X, 7) COLUMNS(X, 8) COLUMNS(X, 9) COLUMNS(X, 10) COLUMNS(X, 11)
 #define EACH_ROW(X) ROWS_1_6(X) X(6) X(7) X(8) X(9) X(10) X(11)
-#define TILE_CASES(X) CASES_1_6(X) CASES(X, 7) CASES(X, 8) CASES(X, 9) CASES(X, 10) CASES(X, 11) CASES(X, 12)
 #else
 #define TILE_SUMS(X) SUMS_1_6(X)
 #define EACH_ROW(X) ROWS_1_6(X)
-#define TILE_CASES(X) CASES_1_6(X)
 #endif
 
 /* Row i of a tile lies i % 3 rows past a0, a3, a6 or a9: twelve pointers would spill. v_own_pointer keeps gcc from computing the twelve after all. */
@@ -40,18 +35,46 @@
 #define ROW_OF(i) ((i) < 3 ? a0 : (i) < 6 ? a3 : (i) < 9 ? a6 : a9)
 #define ROWS_FROM(a, i, lda) v_own_pointer((i) < rows ? (a) + (i) * (lda) : (a))
 
-/* The part of the next panel that a tile fetches into the second-level cache while it computes: two places, each `step` bytes further on every k. */
+/* A turn of a tile's loop is one step of k or four: what a loop costs besides its products is paid once a turn. */
+#ifndef TILE_STEPS
+#define TILE_STEPS 1
+#endif
+#if TILE_STEPS == 4
+#define EACH_STEP(X) X(0) X(1) X(2) X(3)
+#else
+#define EACH_STEP(X) X(0)
+#endif
+
+/* What a tile fetches while it computes: its share of the panel that follows, into the second-level cache, from two places, each `step` bytes further on
+ * every time; and every turn a row of C, the last one again and again: of the C that it will write into the first-level cache, and of the next tile's,
+ * `next_c` bytes from there, into the second: a tile of k = 192 is over before a line comes from further away. */
 typedef struct ahead {
-    uintptr_t first, second;
-    size_t step;
+    uintptr_t first, second, c, last_c;
+    size_t step, c_step, next_c;
 } ahead;
 
-static inline void fetch(ahead *a)
+/* Of the panel: both places every step, or, where a turn is four steps, one after the other. */
+enum { FETCHES = TILE_STEPS == 4 ? 2 : 1 };
+
+static inline void fetch_from(uintptr_t *place, size_t step)
 {
-    __builtin_prefetch((const void *)a->first, 0, 2);
-    __builtin_prefetch((const void *)a->second, 0, 2);
-    a->first += a->step;
-    a->second += a->step;
+    __builtin_prefetch((const void *)*place, 0, 2);
+    *place += step;
+}
+
+static inline void fetch_panel(ahead *a, int step)
+{
+    if (FETCHES == 1 || step % 2 == 0) fetch_from(&a->first, a->step);
+    if (FETCHES == 1 || step % 2 == 1) fetch_from(&a->second, a->step);
+}
+
+static inline void fetch_c(ahead *a)
+{
+    for (size_t j = 0; j < NR; j += 16) {
+        __builtin_prefetch((const void *)(a->c + 4 * j), 1, 3);
+        __builtin_prefetch((const void *)(a->c + a->next_c + 4 * j), 1, 2);
+    }
+    a->c += a->c < a->last_c ? a->c_step : 0;
 }
 
 /* Rows that are multiplied by one panel after another before the next rows are - as many as stay in the second-level cache - and how they are cut:
@@ -64,8 +87,8 @@ static inline strip strip_at(const sqzk_gemm_args *args, size_t begin, size_t ro
 {
     enum { STRIP_BYTES = 1 << 20 };
     const size_t fit = STRIP_BYTES / row_bytes / TILE_ROWS * TILE_ROWS, most = fit ? fit : TILE_ROWS, left = args->m - begin, m = left < most ? left : most;
-    const size_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS, half = panel_bytes / tiles / 2;
-    return (strip){begin, begin + m, m / tiles, m % tiles, 2 * half, (half + steps - 1) / steps};
+    const size_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS, fetches = (steps + TILE_STEPS - 1) / TILE_STEPS * FETCHES, half = panel_bytes / tiles / 2;
+    return (strip){begin, begin + m, m / tiles, m % tiles, 2 * half, (half + fetches - 1) / fetches};
 }
 
 static inline size_t rows_of_tile(const strip *s, size_t t)
@@ -74,17 +97,12 @@ static inline size_t rows_of_tile(const strip *s, size_t t)
 }
 
 /* The fetches of tile t, which multiplies by b. What follows the last panel of a call is often another group's or layer's, and a fetch never faults. */
-static inline ahead ahead_of(const strip *s, size_t t, const void *b, size_t panel_bytes)
+static inline ahead ahead_of(const sqzk_gemm_args *args, const strip *s, size_t t, size_t row, size_t column, const void *b, size_t panel_bytes)
 {
-    const uintptr_t first = (uintptr_t)b + panel_bytes + t * s->share;
-    return (ahead){first, first + s->share / 2, s->step};
-}
-
-/* Lines of C, so that they are there when the tile is finished. */
-static inline void fetch_c(const sqzk_gemm_args *args, size_t row, size_t rows, size_t column, size_t n)
-{
-    for (size_t i = row; i < row + rows; i++)
-        for (size_t j = column; j < column + n; j += 16) __builtin_prefetch(args->c + i * args->ldc + j, 1, 3);
+    const uintptr_t first = (uintptr_t)b + panel_bytes + t * s->share, c = (uintptr_t)(args->c + row * args->ldc + column);
+    const size_t rows = rows_of_tile(s, t), c_step = args->ldc * sizeof *args->c;
+    const size_t next_c = row + rows < s->end ? rows * c_step : NR * sizeof *args->c - (row - s->begin) * c_step; /* modulo SIZE_MAX + 1 */
+    return (ahead){first, first + s->share / 2, c, c + (rows - 1) * c_step, s->step, c_step, next_c};
 }
 
 /* What is added on the way is -0.0, which changes nothing, where there is no bias or residual. */
@@ -106,24 +124,27 @@ static const float nothing[NR] = {
 #undef FOUR
 };
 
-/* The finished sums of a tile, FINISHED(i, j) of each, to their target; in a function that has rows and vectors. */
-#define PUT_SUM(i, j)            \
-    if (i < rows && j < vectors) \
-        v_store(out + i * ldo + j * V_WIDTH, v_add(v_add(FINISHED(i, j), v_load(bias + j * V_WIDTH)), v_load(residual + i * ldr + j * V_WIDTH)));
+/* The finished sums of a tile, FINISHED(i, j) of each, to their target, row after row; in a function that has rows. */
+#define PUT_SUM(i, j) v_store(out + j * V_WIDTH, v_add(v_add(FINISHED(i, j), v_load(bias + j * V_WIDTH)), v_load(residual + j * V_WIDTH)));
+#define PUT_ROW(i)                                \
+    if (i < rows) {                               \
+        COLUMNS(PUT_SUM, i)                       \
+        out = (float *)v_own_pointer(out + ldo);  \
+        residual = v_own_pointer(residual + ldr); \
+    }
 #define PUT_TILE(to)                                                \
     {                                                               \
         float *out = (to)->out;                                     \
         const float *bias = (to)->bias, *residual = (to)->residual; \
         const size_t ldo = (to)->ldo, ldr = (to)->ldr;              \
-        TILE_SUMS(PUT_SUM)                                          \
+        EACH_ROW(PUT_ROW)                                           \
     }
 
-/* True: the tile at (row, column) may go to c itself, and *to says how. False, with beta, an activation or a part of a vector: it goes to the buffer. */
-static inline bool direct_target(const sqzk_gemm_args *args, size_t row, size_t rows, size_t column, size_t n, float *buffer, target *to)
+/* True: the tile at (row, column) may go to c itself, and *to says how. False, with beta, an activation or columns past n: it goes to the buffer. */
+static inline bool direct_target(const sqzk_gemm_args *args, size_t row, size_t column, size_t n, float *buffer, target *to)
 {
     const sqzk_epilogue *epilogue = args->epilogue;
-    fetch_c(args, row, rows, column, n);
-    if (args->beta || n % V_WIDTH || (epilogue && epilogue->activation != SQZK_IDENTITY)) {
+    if (args->beta || n < NR || (epilogue && epilogue->activation != SQZK_IDENTITY)) {
         *to = (target){buffer, nothing, nothing, NR, 0};
         return false;
     }
