@@ -88,6 +88,11 @@ def main():
     r = np.linspace(-h, h, 1000001).astype(f32)
     e, wanted = horner(np.concatenate(((1, 1), scaled)), r), np.exp(r.astype(np.float64))
     show('EXP', scaled); print('// exp(r): largest error in ulp:', np.max(np.abs(e - wanted) / np.spacing(wanted.astype(f32))))
+    # 2^r, 0 <= r <= 1, before it is rounded to bf16
+    p = least_largest(np.exp2, lambda r: np.exp2(-r), 0, 1, 4)
+    p = np.poly1d(p[::-1])(np.poly1d([2, -1])).coef[::-1]
+    r = np.linspace(0, 1, 1000001).astype(f32)
+    show('EXP2_NEAR', p); print('// 2^r, near: largest relative error in units of 2^-18:', np.max(np.abs(horner(p, r) / np.exp2(r.astype(np.float64)) - 1)) * 2**18)
     # tanh(x) = x + x^3 * P(x^2), |x| <= 0.625
     p = fit(lambda s: np.where(s < 1e-6, -1 / 3, (np.tanh(np.sqrt(s)) / np.sqrt(np.maximum(s, 1e-30)) - 1) / np.maximum(s, 1e-30)), 0, 0.390625, 4)
     shift = np.poly1d(p[::-1])(np.poly1d([2 / 0.390625, -1])).coef[::-1]

@@ -125,7 +125,8 @@ typedef struct sqzk_layer_norm_args {
  *
  *   e[r][j] = exp(scale * x[r][j] - max_j),   inverse[r] = 1 / sum_j e[r][j],   softmax = e * inverse
  *
- * Attention multiplies by inverse once a number of its context, not once a score. An exponential below e^-88 counts as 0.
+ * Attention multiplies by inverse once a number of its context, not once a score. An exponential below e^-88 counts as 0; below 2^-125.5
+ * where it is rounded to bf16, from what lies within 2^-18 of itself.
  *
  *   x        [m, n], row stride ldx; scale > 0
  *   halves   NULL: e overwrites x. Else e goes there, rounded to bf16, zeros up to a multiple of 64 bytes, and inverse is that of the rounded

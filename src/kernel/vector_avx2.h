@@ -57,6 +57,12 @@ static inline vec v_scale2(vec a, vec n)
     const vec second = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
     return _mm256_mul_ps(_mm256_mul_ps(a, first), second);
 }
+/* t - floor(t), and in *whole floor(t), as an exponent for v_scale2_from */
+static inline vec v_fraction(vec t, vec *whole)
+{
+    *whole = _mm256_floor_ps(t);
+    return _mm256_sub_ps(t, *whole);
+}
 /* a * 2^n where x >= least or x is NaN, else 0; what is 0 never becomes a subnormal number on the way */
 static inline vec v_scale2_from(vec a, vec n, vec x, float least)
 {
@@ -92,6 +98,12 @@ static inline void v_store_upper(uint16_t *p, vec v)
 {
     const __m256i upper = _mm256_srli_epi32(_mm256_castps_si256(v), 16);
     _mm_storeu_si128((__m128i *)(void *)p, _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256(upper, 1)));
+}
+/* Those of a, then those of b */
+static inline void v_store_uppers(uint16_t *p, vec a, vec b)
+{
+    const __m256i lanes = _mm256_packus_epi32(_mm256_srli_epi32(_mm256_castps_si256(a), 16), _mm256_srli_epi32(_mm256_castps_si256(b), 16));
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(lanes, 0xD8));
 }
 
 /* out[j][i] = in[i][j] for 8 x 8 floats; row strides in floats. */

@@ -45,6 +45,12 @@ static inline vec v_min(vec a, vec b) { return _mm512_min_ps(a, b); }
 static inline vec v_round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 /* a * 2^n for integral n in [-150, 127] */
 static inline vec v_scale2(vec a, vec n) { return _mm512_scalef_ps(a, n); }
+/* t - floor(t), and in *whole what stands for floor(t) as the exponent of v_scale2_from, which takes the floor itself */
+static inline vec v_fraction(vec t, vec *whole)
+{
+    *whole = t;
+    return _mm512_reduce_ps(t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
 /* a * 2^n where x >= least or x is NaN, else 0; what is 0 never becomes a subnormal number on the way */
 static inline vec v_scale2_from(vec a, vec n, vec x, float least) { return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(least), _CMP_NLT_UQ), a, n); }
 static inline vec v_where_less(vec a, vec b, vec yes, vec no) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes); }
@@ -62,6 +68,12 @@ static inline vec v_from_bf16(const uint16_t *p)
 static inline void v_store_upper(uint16_t *p, vec v)
 {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(v), 16)));
+}
+/* Those of a, then those of b */
+static inline void v_store_uppers(uint16_t *p, vec a, vec b)
+{
+    const __m512i odd = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    _mm512_storeu_si512(p, _mm512_permutex2var_epi16(_mm512_castps_si512(a), odd, _mm512_castps_si512(b)));
 }
 /* table[i] for 16 i in the lower five bits of `at` */
 #define V_LOOKUP_32

@@ -53,6 +53,12 @@ static inline vec v_scale2(vec a, vec n)
     const vec second = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(rest, bias), 23));
     return vmulq_f32(vmulq_f32(a, first), second);
 }
+/* t - floor(t), and in *whole floor(t), as an exponent for v_scale2_from */
+static inline vec v_fraction(vec t, vec *whole)
+{
+    *whole = vrndmq_f32(t);
+    return vsubq_f32(t, *whole);
+}
 /* a * 2^n where x >= least or x is NaN, else 0; what is 0 never becomes a subnormal number on the way */
 static inline vec v_scale2_from(vec a, vec n, vec x, float least)
 {
@@ -72,6 +78,8 @@ static inline vec v_from_f16(const uint16_t *p) { return vcvt_f32_f16(vreinterpr
 static inline vec v_from_bf16(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
 /* The upper halves of 4 floats: bf16, where the lower ones are 0 */
 static inline void v_store_upper(uint16_t *p, vec v) { vst1_u16(p, vshrn_n_u32(vreinterpretq_u32_f32(v), 16)); }
+/* Those of a, then those of b */
+static inline void v_store_uppers(uint16_t *p, vec a, vec b) { vst1q_u16(p, vuzp2q_u16(vreinterpretq_u16_f32(a), vreinterpretq_u16_f32(b))); }
 
 /* out[j][i] = in[i][j] for 4 x 4 floats; row strides in floats. */
 static inline void v_transpose(const float *in, size_t ldi, float *out, size_t ldo)

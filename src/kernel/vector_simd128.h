@@ -53,6 +53,12 @@ static inline vec v_scale2(vec a, vec n)
     const v128_t whole = wasm_i32x4_trunc_sat_f32x4(n), half = wasm_i32x4_shr(whole, 1), rest = wasm_i32x4_sub(whole, half), bias = wasm_i32x4_splat(127);
     return v_mul(v_mul(a, wasm_i32x4_shl(wasm_i32x4_add(half, bias), 23)), wasm_i32x4_shl(wasm_i32x4_add(rest, bias), 23));
 }
+/* t - floor(t), and in *whole floor(t), as an exponent for v_scale2_from */
+static inline vec v_fraction(vec t, vec *whole)
+{
+    *whole = wasm_f32x4_floor(t);
+    return wasm_f32x4_sub(t, *whole);
+}
 /* a * 2^n where x >= least or x is NaN, else 0; what is 0 never becomes a subnormal number on the way */
 static inline vec v_scale2_from(vec a, vec n, vec x, float least)
 {
@@ -74,6 +80,8 @@ static inline vec v_from_f16(const uint16_t *p) { return wasm_f32x4_make(sqzi_fr
 static inline vec v_from_bf16(const uint16_t *p) { return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16); }
 /* The upper halves of 4 floats: bf16, where the lower ones are 0 */
 static inline void v_store_upper(uint16_t *p, vec v) { wasm_v128_store64_lane(p, wasm_i16x8_shuffle(v, v, 1, 3, 5, 7, 1, 3, 5, 7), 0); }
+/* Those of a, then those of b */
+static inline void v_store_uppers(uint16_t *p, vec a, vec b) { wasm_v128_store(p, wasm_i16x8_shuffle(a, b, 1, 3, 5, 7, 9, 11, 13, 15)); }
 
 /* out[j][i] = in[i][j] for 4 x 4 floats; row strides in floats. */
 static inline void v_transpose(const float *in, size_t ldi, float *out, size_t ldo)

@@ -25,6 +25,19 @@ static inline vec v_exp(vec x)
     return v_scale2_from(p, n, x, -88.0f);
 }
 
+/* 2^t within 2^-18 of itself for t <= 127, for what is rounded to bf16 next; 0 below -125.5. A NaN stays one. */
+static inline vec v_exp2_near(vec t)
+{
+    vec whole;
+    const vec r = v_fraction(t, &whole);
+    vec p = v_set(0.0135341678f);
+    p = v_fma(p, r, v_set(0.0520114601f));
+    p = v_fma(p, r, v_set(0.241442755f));
+    p = v_fma(p, r, v_set(0.693003833f));
+    p = v_fma(p, r, v_set(1.00000262f));
+    return v_scale2_from(p, whole, t, -125.5f);
+}
+
 /* Odd polynomial below 0.625, else 1 - 2/(exp(2|x|) + 1) with x's sign (of a negative x itself the division would round at 2);
  * past 9.1 float32 has reached 1. */
 static inline vec v_tanh(vec x)

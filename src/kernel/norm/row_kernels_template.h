@@ -108,21 +108,20 @@ static float exp_row(float *x, size_t n, vec scale, vec offset)
     return v_sum(v_add(a, b));
 }
 
-/* One row to bf16; returns the sum of what was rounded. */
+/* One row to bf16, by powers of 2; returns the sum of what was rounded. */
 static float exp_row_to_halves(const float *x, size_t n, vec scale, vec offset, uint16_t *halves)
 {
     vec a = v_set(0.0f), b = a;
     size_t j = 0;
     for (; j + 2 * V_WIDTH <= n; j += 2 * V_WIDTH) {
-        const vec first = rounded_to_bf16(v_exp(v_fma(v_load(x + j), scale, offset)));
-        const vec second = rounded_to_bf16(v_exp(v_fma(v_load(x + j + V_WIDTH), scale, offset)));
-        v_store_upper(halves + j, first);
-        v_store_upper(halves + j + V_WIDTH, second);
+        const vec first = rounded_to_bf16(v_exp2_near(v_fma(v_load(x + j), scale, offset)));
+        const vec second = rounded_to_bf16(v_exp2_near(v_fma(v_load(x + j + V_WIDTH), scale, offset)));
+        v_store_uppers(halves + j, first, second);
         a = v_add(a, first);
         b = v_add(b, second);
     }
     for (; j < n; j += V_WIDTH) {
-        const vec e = rounded_to_bf16(v_exp(v_fma(v_load_fill(x + j, n - j < V_WIDTH ? n - j : V_WIDTH, -INFINITY), scale, offset)));
+        const vec e = rounded_to_bf16(v_exp2_near(v_fma(v_load_fill(x + j, n - j < V_WIDTH ? n - j : V_WIDTH, -INFINITY), scale, offset)));
         v_store_upper(halves + j, e);
         a = v_add(a, e);
     }
@@ -130,13 +129,17 @@ static float exp_row_to_halves(const float *x, size_t n, vec scale, vec offset, 
     return v_sum(v_add(a, b));
 }
 
+/* The offsets of all rows first, to where their inverses will stand: a row's exponentials wait for its largest number, which is found one step after
+ * another, and the CPU does not see far enough ahead to begin the next row meanwhile. */
 void LEVEL(sqzk_softmax)(const sqzk_softmax_args *args)
 {
-    const vec scale = v_set(args->scale);
+    const float scale = args->halves ? args->scale * 1.44269504f : args->scale; /* 2^(z log2(e)) is e^z */
+    const vec scales = v_set(scale);
+    for (size_t r = 0; r < args->m; r++) args->inverse[r] = -row_largest(args->x + r * args->ldx, args->n) * scale; /* scale > 0: the largest stays it */
     for (size_t r = 0; r < args->m; r++) {
         float *x = args->x + r * args->ldx;
-        const vec offset = v_set(-row_largest(x, args->n) * args->scale); /* scale > 0: the largest stays it */
-        args->inverse[r] = 1.0f / (args->halves ? exp_row_to_halves(x, args->n, scale, offset, args->halves + r * args->ldh) : exp_row(x, args->n, scale, offset));
+        const vec offset = v_set(args->inverse[r]);
+        args->inverse[r] = 1.0f / (args->halves ? exp_row_to_halves(x, args->n, scales, offset, args->halves + r * args->ldh) : exp_row(x, args->n, scales, offset));
     }
 }
 
