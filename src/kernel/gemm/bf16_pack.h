@@ -4,27 +4,18 @@
 #ifndef SQZK_BF16_PACK_H
 #define SQZK_BF16_PACK_H
 
-/* `rows` rows of V_WIDTH consecutive k of as many columns (n_stride apart), the other columns 0, to out: [V_WIDTH k][V_WIDTH columns]. */
-static inline void turn_square(const float *source, size_t n_stride, size_t rows, float *out)
-{
-    if (rows == V_WIDTH) {
-        v_transpose(source, n_stride, out, V_WIDTH);
-        return;
-    }
-    float square[V_WIDTH * V_WIDTH] __attribute__((aligned(64)));
-    for (size_t i = 0; i < V_WIDTH; i++) v_store(square + i * V_WIDTH, i < rows ? v_load(source + i * n_stride) : v_set(0.0f));
-    v_transpose(square, V_WIDTH, out, V_WIDTH);
-}
+#include "kernel/gemm/bf16_rows.h"
 
-/* n <= V_WIDTH columns, each contiguous over k (f32); returns how many k it took. */
+/* n <= V_WIDTH columns, each contiguous over k (f32); returns how many k it took. Pairs of k are words, and a square of words is turned. */
 static size_t pack_columns(const sqzk_pack_args *args, size_t column, size_t n, uint16_t *out)
 {
-    float square[V_WIDTH * V_WIDTH] __attribute__((aligned(64)));
+    uint16_t square[V_WIDTH][2 * V_WIDTH] __attribute__((aligned(64)));
     const float *source = (const float *)args->source + column * args->n_stride;
     size_t p = 0;
-    for (; p + V_WIDTH <= args->k; p += V_WIDTH) {
-        turn_square(source + p, args->n_stride, n, square);
-        for (size_t i = 0; i < V_WIDTH; i += 2) v_store_pairs(out + (p + i) * NR, v_load(square + i * V_WIDTH), v_load(square + (i + 1) * V_WIDTH));
+    if (n < V_WIDTH) memset(square, 0, sizeof square);
+    for (; p + 2 * V_WIDTH <= args->k; p += 2 * V_WIDTH) {
+        for (size_t j = 0; j < n; j++) round_two(source + j * args->n_stride + p, square[j]);
+        v_transpose((const float *)(const void *)square, V_WIDTH, (float *)(void *)(out + p * NR), NR);
     }
     return p;
 }

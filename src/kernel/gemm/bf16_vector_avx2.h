@@ -12,11 +12,7 @@ static inline __m256i rounded_bits(vec x)
     const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7FFF)), odd), nan = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
     return _mm256_blendv_epi8(rounded, nan, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
 }
-static inline void v_to_bf16(const float *x, uint16_t *out)
-{
-    const __m256i upper = _mm256_srli_epi32(rounded_bits(v_load(x)), 16);
-    _mm_storeu_si128((__m128i *)(void *)out, _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256(upper, 1)));
-}
+static inline vec v_rounded(vec x) { return _mm256_castsi256_ps(rounded_bits(x)); }
 /* V_WIDTH pairs: out[2i] = even[i], out[2i + 1] = odd[i]. */
 #define V_PAIRS
 static inline void v_store_pairs(uint16_t *out, vec even, vec odd)

@@ -8,14 +8,11 @@
 /* The upper halves are bf16. Not vcvtneps2bf16, which takes subnormal numbers for zero. */
 static inline __m512i rounded_bits(vec x)
 {
-    const __m512i bits = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF)), odd), nan = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
-    return _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), rounded, nan);
+    const __m512i bits = _mm512_castps_si512(x), below = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF)); /* a tie stays below */
+    const __m512i rounded = _mm512_mask_add_epi32(below, _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000)), below, _mm512_set1_epi32(1));
+    return _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), bits, _mm512_set1_epi32(0x400000)); /* a NaN: a quiet one */
 }
-static inline void v_to_bf16(const float *x, uint16_t *out)
-{
-    _mm256_storeu_si256((__m256i *)(void *)out, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded_bits(v_load(x)), 16)));
-}
+static inline vec v_rounded(vec x) { return _mm512_castsi512_ps(rounded_bits(x)); }
 /* V_WIDTH pairs: out[2i] = even[i], out[2i + 1] = odd[i]. */
 #define V_PAIRS
 static inline void v_store_pairs(uint16_t *out, vec even, vec odd)

@@ -5,12 +5,12 @@
 
 #include <string.h>
 
-static inline void v_to_bf16(const float *x, uint16_t *out)
+/* The upper halves are bf16. */
+static inline vec v_rounded(vec x)
 {
-    const float32x4_t value = vld1q_f32(x);
-    const uint32x4_t bits = vreinterpretq_u32_f32(value), upper = vshrq_n_u32(bits, 16);
-    const uint32x4_t rounded = vshrq_n_u32(vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7FFF)), vandq_u32(upper, vdupq_n_u32(1))), 16);
-    vst1_u16(out, vmovn_u32(vbslq_u32(vceqq_f32(value, value), rounded, vorrq_u32(upper, vdupq_n_u32(0x40)))));
+    const uint32x4_t bits = vreinterpretq_u32_f32(x), odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    const uint32x4_t rounded = vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7FFF)), odd), nan = vorrq_u32(bits, vdupq_n_u32(0x400000));
+    return vreinterpretq_f32_u32(vbslq_u32(vceqq_f32(x, x), rounded, nan));
 }
 
 typedef vec operand;

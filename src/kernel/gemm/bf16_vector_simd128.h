@@ -5,13 +5,14 @@
 
 #include <string.h>
 
+/* The upper halves are bf16. */
 static inline v128_t rounded_bits(v128_t bits)
 {
     const v128_t odd = wasm_v128_and(wasm_u32x4_shr(bits, 16), wasm_i32x4_splat(1));
     const v128_t rounded = wasm_i32x4_add(wasm_i32x4_add(bits, wasm_i32x4_splat(0x7FFF)), odd);
     return wasm_v128_bitselect(rounded, wasm_v128_or(bits, wasm_i32x4_splat(0x400000)), wasm_f32x4_eq(bits, bits));
 }
-static inline void v_to_bf16(const float *x, uint16_t *out) { v_store_upper(out, rounded_bits(wasm_v128_load(x))); }
+static inline vec v_rounded(vec x) { return rounded_bits(x); }
 /* V_WIDTH pairs: out[2i] = even[i], out[2i + 1] = odd[i]. */
 #define V_PAIRS
 static inline void v_store_pairs(uint16_t *out, vec even, vec odd)
