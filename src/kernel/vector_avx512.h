@@ -75,6 +75,8 @@ static inline void v_store_uppers(uint16_t *p, vec a, vec b)
     const __m512i odd = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
     _mm512_storeu_si512(p, _mm512_permutex2var_epi16(_mm512_castps_si512(a), odd, _mm512_castps_si512(b)));
 }
+/* The lesser of the magnitudes; b's where a is a NaN */
+static inline vec v_least_magnitude(vec a, vec b) { return _mm512_range_ps(a, b, 10); }
 /* table[i] for 16 i in the lower five bits of `at` */
 #define V_LOOKUP_32
 static inline vec v_lookup_32(const float *table, vec at) { return _mm512_permutex2var_ps(_mm512_loadu_ps(table), _mm512_castps_si512(at), _mm512_loadu_ps(table + 16)); }

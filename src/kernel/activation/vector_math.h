@@ -79,11 +79,10 @@ static inline vec v_gelu(vec x)
 static inline vec v_gelu_near(vec x)
 {
 #ifdef V_LOOKUP_32
-    const vec shift = v_set(0x1.8p23f), steps = v_set(6.0f), size = v_min(v_set(5.24f), v_abs(x));
-    const vec at = v_fma(size, steps, shift), r = v_fma(size, steps, v_sub(shift, at)); /* at's lower bits: the nearest whole number to 6 size */
-    vec p = v_fma(v_lookup_32(sqzk_gelu_cubics[3], at), r, v_lookup_32(sqzk_gelu_cubics[2], at));
-    p = v_fma(p, r, v_lookup_32(sqzk_gelu_cubics[1], at));
-    return v_sub(v_max(v_set(0.0f), x), v_fma(p, r, v_lookup_32(sqzk_gelu_cubics[0], at)));
+    const vec size = v_least_magnitude(x, v_set(5.24f)), at = v_fma(size, v_set(6.0f), v_set(0x1.8p23f)); /* its lower bits: the nearest whole number to 6 size */
+    vec p = v_fma(v_lookup_32(sqzk_gelu_cubics[3], at), size, v_lookup_32(sqzk_gelu_cubics[2], at));
+    p = v_fma(p, size, v_lookup_32(sqzk_gelu_cubics[1], at));
+    return v_sub(v_max(v_set(0.0f), x), v_fma(p, size, v_lookup_32(sqzk_gelu_cubics[0], at)));
 #else
     return v_gelu(x);
 #endif
