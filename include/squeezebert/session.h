@@ -35,7 +35,7 @@ typedef struct sqz_session_options {
 /* Bytes that sqz_session_open will ask the allocator for, from the same layout code. 0 for options that are out of range. */
 SQZ_API size_t sqz_session_plan(const sqz_model *model, const sqz_session_options *options);
 
-/* The model outlives the session. SQZ_EINVAL: max_tokens or max_sequences 0, or more than 2^28 tokens. SQZ_ENOMEM. */
+/* The model outlives the session. SQZ_EINVAL: max_tokens or max_sequences 0, more than 2^28 tokens, max_length over the model's. SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_session_open(const sqz_model *model, const sqz_session_options *options, sqz_session **session, sqz_error *error);
 SQZ_API void sqz_session_close(sqz_session *session);
 
