@@ -219,7 +219,7 @@ static void time_stages(const sqz_model *model, bench_run *run, bench_row *row)
         at[4] = bench_now_ms();
         bench_free_texts(&texts);
         if (i < plan->warm_up) continue;
-        const double ms[N_STAGES] = {at[1] - at[0], at[2] - at[1], (double)profile.stages[SQZ_STAGE_HEAD].ns / 1e6, at[4] - at[3]};
+        const double ms[N_STAGES] = {at[1] - at[0], at[2] - at[1], (double)profile.stages[SQZ_STAGE_HEAD].ns / 1e6 / row->n_threads, at[4] - at[3]};
         for (uint32_t s = 0; s < N_STAGES; s++) all[s]->ms[i - plan->warm_up] = ms[s];
     }
     for (uint32_t s = 0; s < N_STAGES; s++) bench_summarise(all[s], plan->samples);

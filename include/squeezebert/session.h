@@ -100,7 +100,7 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_embed(sqz_session *session, const sqz_batch
 typedef enum sqz_stage {
     SQZ_STAGE_EMBEDDING, SQZ_STAGE_QKV, SQZ_STAGE_ATTENTION, SQZ_STAGE_ATTENTION_OUTPUT, SQZ_STAGE_FFN_UP, SQZ_STAGE_FFN_DOWN, SQZ_STAGE_NORM,
     SQZ_STAGE_WAIT, /* for the other threads */
-    SQZ_STAGE_HEAD, /* pooling included */
+    SQZ_STAGE_HEAD, /* pooling included, and waiting for the other threads in it */
     SQZ_STAGES
 } sqz_stage;
 typedef struct sqz_stage_profile {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions: one block of working memory, and the three ways to run a batch. A run allocates nothing. */
-#include <math.h>
 #include <squeezebert/session.h>
 #include <string.h>
 
@@ -36,7 +35,7 @@ static sqz_session *lay_out(const sqz_model *model, const sqz_session_options *o
     if (!s->options.max_length) s->options.max_length = model->info.max_positions;
     if (s->options.max_length > options->max_tokens) s->options.max_length = options->max_tokens;
     sqzi_workspace_layout(&s->workspace, &model->encoder, options->max_tokens, s->options.max_length, sqzi_pool_threads(model->context->pool), arena);
-    sqzi_head_layout(&s->head, &model->head, arena);
+    sqzi_head_layout(&s->head, &model->head, s->workspace.members, arena);
     s->hidden = sqzi_arena_take(arena, (size_t)options->max_tokens * model->encoder.width, sizeof *s->hidden);
     return session;
 }
@@ -146,24 +145,36 @@ sqz_status sqz_encode(sqz_session *session, const sqz_batch *batch, float *hidde
     return session->workspace.numeric_error ? numeric_error(error) : SQZ_OK;
 }
 
-/* The head over `n` inputs, some rows at a time; row(i) is where input i lies. */
-static bool run_head(sqz_session *session, const sqz_batch *batch, const uint32_t *rows, uint32_t n, float *logits, size_t ldl)
+typedef struct head_job {
+    sqzi_head_function *run;
+    sqzi_head_args args;
+} head_job;
+
+static void run_head_job(void *argument, const sqzi_team *team)
 {
-    const sqzi_head *head = &session->model->head;
-    const size_t width = head->width;
-    for (uint32_t begin = 0; begin < n; begin += SQZI_HEAD_ROWS) {
-        const uint32_t part = n - begin < SQZI_HEAD_ROWS ? n - begin : SQZI_HEAD_ROWS;
-        for (uint32_t i = 0; i < part; i++) {
-            sqzi_real *to = session->head.pooled + i * width;
-            const uint32_t item = begin + i;
-            if (head->pool == SQZ_POOL_NONE || head->pool == SQZ_POOL_DEFAULT)
-                memcpy(to, session->hidden + (rows ? rows[item] : item) * width, width * sizeof *to);
-            else if (!sqzi_pool_sequence(head, head->pool, session->hidden, width, batch->first[item], batch->first[item + 1], &session->head, to))
-                return false;
-        }
-        if (!sqzi_head_run(head, &session->model->context->kernels, session->head.pooled, width, part, &session->head, logits + begin * ldl, ldl)) return false;
-    }
-    return true;
+    const head_job *j = argument;
+    j->run(&j->args, team);
+}
+
+/* Run a function over the session's hidden states. */
+static sqz_status run_head(sqz_session *session, sqzi_head_function *function, const sqzi_head_args *args, sqz_error *error)
+{
+    head_job j = {function, *args};
+    session->head.numeric_error = false;
+    j.args.head = &session->model->head;
+    j.args.kernels = &session->model->context->kernels;
+    j.args.scratch = &session->head;
+    j.args.hidden = session->hidden;
+    sqzi_pool_run(session->model->context->pool, session->workspace.members, run_head_job, &j);
+    return session->head.numeric_error ? numeric_error(error) : SQZ_OK;
+}
+
+/* Tokens wanted of a masked language model: all there? */
+static sqz_status check_rows(const uint32_t *rows, uint32_t n_rows, uint32_t n_tokens, sqz_error *error)
+{
+    for (uint32_t i = 0; i < n_rows; i++)
+        if (rows[i] >= n_tokens) return sqzi_fail(error, SQZ_EINVAL, i, "row %u is token %u, the batch has %u", i, rows[i], n_tokens);
+    return SQZ_OK;
 }
 
 sqz_status sqz_logits(sqz_session *session, const sqz_batch *batch, const uint32_t *rows, uint32_t n_rows, float *logits, size_t ldl, sqz_error *error)
@@ -172,29 +183,21 @@ sqz_status sqz_logits(sqz_session *session, const sqz_batch *batch, const uint32
     const sqzi_head *head = &session->model->head;
     if (head->kind == SQZ_HEAD_NONE) return sqzi_fail(error, SQZ_EINVAL, 0, "the model has no head: it gives hidden states and embeddings");
     if (ldl < head->classes) return sqzi_fail(error, SQZ_EINVAL, 0, "ldl is %zu, the head has %u outputs", ldl, head->classes);
-    const sqz_status status = sqz_encode(session, batch, session->hidden, head->width, error);
+    sqz_status status = sqz_encode(session, batch, session->hidden, head->width, error);
     if (status != SQZ_OK) return status;
     const uint32_t n_tokens = batch->first[batch->n_sequences];
-    const bool whole = head->pool > SQZ_POOL_NONE, chosen = head->kind == SQZ_HEAD_MASKED_LM && rows;
-    for (uint32_t i = 0; chosen && i < n_rows; i++)
-        if (rows[i] >= n_tokens) return sqzi_fail(error, SQZ_EINVAL, i, "row %u is token %u, the batch has %u", i, rows[i], n_tokens);
-    const uint32_t n = whole ? batch->n_sequences : chosen ? n_rows : n_tokens;
+    const bool pooled = head->pool > SQZ_POOL_NONE, chosen = head->kind == SQZ_HEAD_MASKED_LM && rows;
+    if (chosen) TRY(check_rows(rows, n_rows, n_tokens, error));
+    const sqzi_head_args args = {.pool = head->pool, .n = pooled ? batch->n_sequences : chosen ? n_rows : n_tokens, .first = batch->first, .rows = chosen ? rows : NULL, .out = logits, .ldo = ldl};
     const uint64_t begin = clock_for(session);
-    const bool fine = run_head(session, batch, chosen ? rows : NULL, n, logits, ldl);
+    TRY(run_head(session, sqzi_head_logits, &args, error));
     if (session->profile) {
         const uint64_t ns = sqzi_clock_ns() - begin;
         session->profile->wall_ns += ns;
-        sqzi_profile_add_head(session->profile, head, n, ns);
+        sqzi_profile_add_head(session->profile, head, args.n, ns * session->workspace.members);
     }
-    return fine ? SQZ_OK : numeric_error(error);
-}
-
-static void normalize_row(float *x, uint32_t n)
-{
-    double squares = 0;
-    for (uint32_t j = 0; j < n; j++) squares += (double)x[j] * (double)x[j];
-    const double length = sqrt(squares);
-    for (uint32_t j = 0; j < n && length > 0; j++) x[j] = (float)((double)x[j] / length);
+fail:
+    return status;
 }
 
 sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch, const sqz_embed_options *options, float *out, size_t ldo, sqz_error *error)
@@ -208,16 +211,7 @@ sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch, const sqz_emb
     if (pool > SQZ_POOL_POOLER || (pool == SQZ_POOL_POOLER && !head->has_pooler)) return sqzi_fail(error, SQZ_EINVAL, 0, "the model has no pooler; pool by mean or cls");
     const sqz_status status = sqz_encode(session, batch, session->hidden, info->width, error);
     if (status != SQZ_OK) return status;
-    const uint32_t n = pool == SQZ_POOL_NONE ? batch->first[batch->n_sequences] : batch->n_sequences;
-    const bool normalize = options->normalize < 0 ? info->normalize : options->normalize;
-    for (uint32_t i = 0; i < n; i++) {
-        const sqzi_real *row = session->hidden + (size_t)i * info->width;
-        if (pool != SQZ_POOL_NONE) {
-            row = session->head.pooled;
-            if (!sqzi_pool_sequence(head, pool, session->hidden, info->width, batch->first[i], batch->first[i + 1], &session->head, session->head.pooled)) return numeric_error(error);
-        }
-        memcpy(out + i * ldo, row, dimensions * sizeof *out);
-        if (normalize) normalize_row(out + i * ldo, dimensions);
-    }
-    return SQZ_OK;
+    const sqzi_head_args args = {.pool = pool, .n = pool == SQZ_POOL_NONE ? batch->first[batch->n_sequences] : batch->n_sequences, .first = batch->first, .out = out, .ldo = ldo,
+                                 .dimensions = dimensions, .normalize = options->normalize < 0 ? info->normalize : options->normalize};
+    return run_head(session, sqzi_head_embed, &args, error);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Heads: {pool, optional dense, activation, optional norm, output of K classes}, and the pooling of embeddings. */
+/* Heads: {pool, optional dense, activation, optional norm, output of K classes}, and embeddings. A team runs them in stages: linears by columns, what is
+ * done to rows by rows, means by columns; a row's bits depend on none of it. */
 #ifndef SQZI_HEAD_H
 #define SQZI_HEAD_H
 
@@ -26,16 +27,32 @@ typedef struct sqzi_head {
 enum { SQZI_HEAD_ROWS = 64 };    /* rows that go through the head together */
 
 typedef struct sqzi_head_scratch {
-    sqzi_linear_scratch linear;
-    sqzi_real *pooled, *dense, *reduced; /* [SQZI_HEAD_ROWS, width] each */
+    sqzi_linear_scratch *linear; /* [members] */
+    sqzi_real *first, *pooled, *dense, *reduced; /* [SQZI_HEAD_ROWS, width] each; first: tokens that the pooler reads */
+    _Atomic bool numeric_error;
 } sqzi_head_scratch;
 
-void sqzi_head_layout(sqzi_head_scratch *scratch, const sqzi_head *head, sqzi_arena *arena);
+void sqzi_head_layout(sqzi_head_scratch *scratch, const sqzi_head *head, uint32_t members, sqzi_arena *arena);
 
-/* out [C] = pooled rows first..last-1 of hidden; pool is MEAN, CLS or POOLER. The mean's sum runs in double. */
-bool sqzi_pool_sequence(const sqzi_head *head, sqz_pool pool, const sqzi_real *hidden, size_t ldh, uint32_t first, uint32_t last, sqzi_head_scratch *scratch, sqzi_real *out);
+/* What a head reads and writes. */
+typedef struct sqzi_head_args {
+    const sqzi_head *head;
+    const sqzk_table *kernels;
+    sqzi_head_scratch *scratch;
+    const sqzi_real *hidden;     /* [N, width] finished hidden states */
+    sqz_pool pool;               /* SQZ_POOL_NONE or SQZ_POOL_DEFAULT: inputs are tokens, else sequences */
+    uint32_t n;                  /* inputs */
+    const uint32_t *first;       /* [n + 1] where sequences begin */
+    const uint32_t *rows;        /* [n] which tokens, NULL: the first n */
+    sqzi_real *out;
+    size_t ldo;
+    uint32_t dimensions;         /* of an embedding: the first so many numbers of a row */
+    bool normalize;              /* an embedding has length 1 */
+} sqzi_head_args;
 
-/* logits [n, K] of the n <= SQZI_HEAD_ROWS inputs x [n, C] (pooled or token states). */
-bool sqzi_head_run(const sqzi_head *head, const sqzk_table *kernels, const sqzi_real *x, size_t ldx, size_t n, sqzi_head_scratch *scratch, sqzi_real *logits, size_t ldl);
+/* The team's part of out [n, K], logits, or of out [n, dimensions], embeddings. Every member calls it; returns when all parts are done.
+ * scratch->numeric_error is set when an int8 layer met a NaN or an infinity. */
+typedef void sqzi_head_function(const sqzi_head_args *args, const sqzi_team *team);
+sqzi_head_function sqzi_head_logits, sqzi_head_embed;
 
 #endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Heads and embeddings over more inputs than go through together, by several threads: each input's bits are those it has alone. */
+#include <squeezebert/session.h>
+#include <stdlib.h>
+
+#include "nn/head.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/tiny_model.h"
+
+enum { SEQUENCES = 2 * SQZI_HEAD_ROWS + 3, MOST = 4, TOKENS = SEQUENCES * MOST, WIDTH = 48, THREADS = 4 };
+
+/* Sequences of 1 to MOST tokens. */
+static uint32_t first[SEQUENCES + 1], ids[TOKENS];
+
+static int begin(void **state)
+{
+    (void)state;
+    sqzt_random random = sqzt_random_of(20);
+    for (uint32_t b = 0; b < SEQUENCES; b++) first[b + 1] = first[b] + 1 + (uint32_t)sqzt_below(&random, MOST);
+    for (uint32_t i = 0; i < TOKENS; i++) ids[i] = (uint32_t)sqzt_below(&random, SQZT_TINY_VOCABULARY);
+    return 0;
+}
+
+typedef struct work {
+    sqz_context *context;
+    sqz_model *model;
+    sqz_session *session;
+    const sqz_model_info *info;
+} work;
+
+static work open_work(const sqzt_tiny *tiny, uint32_t n_threads)
+{
+    work w;
+    sqz_error error = {0};
+    const char *path = sqzt_temporary("head.gguf");
+    sqzt_tiny_write(tiny, path);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = n_threads}, &w.context, &error), &error);
+    sqzt_assert_ok(sqz_model_open(w.context, path, &w.model, &error), &error);
+    sqzt_assert_ok(sqz_session_open(w.model, &(sqz_session_options){TOKENS, SEQUENCES, 0}, &w.session, &error), &error);
+    w.info = sqz_model_get_info(w.model);
+    return w;
+}
+
+static void close_work(work *w)
+{
+    sqz_session_close(w->session);
+    sqz_model_close(w->model);
+    sqz_context_close(w->context);
+}
+
+/* Room for n rows, full of what no result is. */
+static float *rows_of(size_t n, size_t width)
+{
+    float *rows = malloc(n * width * sizeof *rows);
+    assert_non_null(rows);
+    memset(rows, 0xFF, n * width * sizeof *rows);
+    return rows;
+}
+
+static sqz_batch sequence(uint32_t b, uint32_t own[2])
+{
+    own[0] = 0;
+    own[1] = first[b + 1] - first[b];
+    return (sqz_batch){1, own, ids + first[b], NULL};
+}
+
+static const sqz_batch all = {SEQUENCES, first, ids, NULL};
+
+static const sqzt_tiny classifier = {.width = WIDTH, .blocks = 1, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = WIDTH, .positions = 8, .head = "sequence", .classes = 3, .seed = 21};
+static const sqzt_tiny tagger = {.width = WIDTH, .blocks = 1, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = WIDTH, .positions = 8, .head = "token", .classes = 5, .seed = 22};
+static const sqzt_tiny masked = {.width = WIDTH, .blocks = 1, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = WIDTH, .positions = 8, .reduced = 11, .head = "masked_lm", .seed = 23};
+
+static void logits_are_those_of_each_input_alone(void **state)
+{
+    (void)state;
+    const sqzt_tiny *const models[] = {&classifier, &tagger, &masked};
+    sqz_error error = {0};
+    for (size_t m = 0; m < 3; m++)
+        for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++) {
+            work one = open_work(models[m], 1), many = open_work(models[m], n_threads);
+            const bool tokens = m > 0;
+            const size_t k = one.info->n_labels, n = tokens ? first[SEQUENCES] : SEQUENCES;
+            float *expected = rows_of(n, k), *got = rows_of(n, k);
+            uint32_t own[2];
+            for (uint32_t b = 0; b < SEQUENCES; b++) {
+                const sqz_batch batch = sequence(b, own);
+                sqzt_assert_ok(sqz_logits(one.session, &batch, NULL, 0, expected + (tokens ? first[b] : b) * k, k, &error), &error);
+            }
+            sqzt_assert_ok(sqz_logits(many.session, &all, NULL, 0, got, k, &error), &error);
+            assert_memory_equal(got, expected, n * k * sizeof *got);
+            free(expected);
+            free(got);
+            close_work(&one);
+            close_work(&many);
+        }
+}
+
+static void chosen_rows_are_rows_of_all(void **state)
+{
+    (void)state;
+    sqz_error error = {0};
+    for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++) {
+        work w = open_work(&masked, n_threads);
+        const uint32_t n_tokens = first[SEQUENCES];
+        const size_t k = w.info->n_labels;
+        float *whole = rows_of(n_tokens, k), *got = rows_of(TOKENS, k);
+        uint32_t rows[TOKENS];
+        sqzt_assert_ok(sqz_logits(w.session, &all, NULL, 0, whole, k, &error), &error);
+        for (uint32_t n = 0; n <= n_tokens; n = n < 3 ? n + 1 : 2 * n) {
+            for (uint32_t i = 0; i < n; i++) rows[i] = (n_tokens - 1) - i * 7 % n_tokens;
+            sqzt_assert_ok(sqz_logits(w.session, &all, rows, n, got, k, &error), &error);
+            for (uint32_t i = 0; i < n; i++) assert_memory_equal(got + i * k, whole + rows[i] * k, k * sizeof *got);
+        }
+        rows[0] = n_tokens;
+        sqzt_assert_fails(sqz_logits(w.session, &all, rows, 1, got, k, &error), SQZ_EINVAL, &error, "the batch has");
+        free(whole);
+        free(got);
+        close_work(&w);
+    }
+}
+
+/* Against the hidden states themselves: the mean in double, the first row, every row. */
+static void embeddings_are_what_their_pool_says(void **state)
+{
+    (void)state;
+    static const sqz_pool pools[] = {SQZ_POOL_NONE, SQZ_POOL_MEAN, SQZ_POOL_CLS};
+    enum { DIMENSIONS = WIDTH - 5, STRIDE = WIDTH + 3 };
+    sqz_error error = {0};
+    for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++) {
+        work w = open_work(&classifier, n_threads);
+        float *hidden = rows_of(TOKENS, WIDTH), *got = rows_of(TOKENS, STRIDE);
+        sqzt_assert_ok(sqz_encode(w.session, &all, hidden, WIDTH, &error), &error);
+        for (size_t p = 0; p < 3; p++) {
+            sqzt_assert_ok(sqz_embed(w.session, &all, &(sqz_embed_options){.pool = pools[p], .dimensions = DIMENSIONS}, got, STRIDE, &error), &error);
+            for (uint32_t i = 0; i < (p == 0 ? first[SEQUENCES] : SEQUENCES); i++)
+                for (uint32_t j = 0; j < DIMENSIONS; j++) {
+                    const uint32_t from = p == 0 ? i : first[i], to = p == 1 ? first[i + 1] : from + 1;
+                    double sum = 0;
+                    for (uint32_t t = from; t < to; t++) sum += (double)hidden[t * WIDTH + j];
+                    assert_true(got[i * STRIDE + j] == (float)(sum / (to - from)));
+                }
+            assert_memory_equal(got + DIMENSIONS, "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 8); /* nothing behind a row */
+        }
+        free(hidden);
+        free(got);
+        close_work(&w);
+    }
+}
+
+static void pooled_vectors_are_those_of_each_sequence_alone(void **state)
+{
+    (void)state;
+    sqz_error error = {0};
+    for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++) {
+        work w = open_work(&classifier, n_threads);
+        const sqz_embed_options options = {.pool = SQZ_POOL_POOLER, .normalize = 1};
+        float *got = rows_of(SEQUENCES, WIDTH), alone[WIDTH];
+        uint32_t own[2];
+        sqzt_assert_ok(sqz_embed(w.session, &all, &options, got, WIDTH, &error), &error);
+        for (uint32_t b = 0; b < SEQUENCES; b++) {
+            const sqz_batch batch = sequence(b, own);
+            sqzt_assert_ok(sqz_embed(w.session, &batch, &options, alone, WIDTH, &error), &error);
+            assert_memory_equal(got + b * WIDTH, alone, sizeof alone);
+        }
+        free(got);
+        close_work(&w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(logits_are_those_of_each_input_alone), cmocka_unit_test(chosen_rows_are_rows_of_all), cmocka_unit_test(embeddings_are_what_their_pool_says),
+                                       cmocka_unit_test(pooled_vectors_are_those_of_each_sequence_alone)};
+    return cmocka_run_group_tests(tests, begin, NULL);
+}
