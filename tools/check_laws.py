@@ -190,6 +190,25 @@ def reasons_of(root):
         return dict(line.strip().split(": ", 1) for line in file if ": " in line and not line.startswith("#"))
 
 
+def check_survivors(root, paths, say):
+    """Lines of tools/mutate_survivors.txt, which mutate.py itself reads only in check-long."""
+    name = "tools/mutate_survivors.txt"
+    for number, line in enumerate((read(root, name) if name in paths else "").split("\n"), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        parts = [part.strip() for part in line.split(" | ", 2)]
+        if len(parts) != 3:
+            say(name, number, "survivors", "a line is 'path | pattern | reason'")
+            continue
+        try:
+            re.compile(parts[1])
+            for pattern in parts[0].split(" > "):
+                if not any(re.fullmatch(pattern, path) for path in paths):
+                    say(name, number, "survivors", f"{pattern} is not in the tree")
+        except re.error as problem:
+            say(name, number, "survivors", f"no regular expression: {problem}")
+
+
 def check_tree(root, archives):
     """Every violation as 'path:line: law: text'."""
     found = []
@@ -210,6 +229,7 @@ def check_tree(root, archives):
     for path in reasons:
         if path not in paths:
             say("tools/long_files.txt", 0, "length", f"{path} is not in the tree")
+    check_survivors(root, paths, say)
     check_names(paths, say)
     for archive in archives:
         check_symbols(archive, say)
