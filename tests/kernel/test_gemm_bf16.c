@@ -19,7 +19,7 @@ static const uint32_t seed = 21;
 
 static const shape shapes[] = {
     {1, 1, 1},  {1, 2, 3},  {2, 15, 4},    {3, 16, 5},    {5, 17, 7},   {6, 31, 63}, {7, 64, 64},   {8, 65, 65},   {11, 63, 127},
-    {12, 48, 1}, {13, 80, 2}, {16, 192, 192}, {17, 129, 191}, {4, 100, 256}, {23, 7, 300}, {1, 192, 768}, {6, 64, 1537}, {9, 33, 3072},
+    {12, 48, 1}, {13, 80, 2}, {16, 192, 192}, {17, 129, 191}, {4, 100, 256}, {23, 7, 300}, {1, 192, 768}, {6, 64, 1537}, {9, 33, 3072}, {70, 200, 1040}, /* AMX: strips, and groups of columns */
 };
 
 /* Weights of every type hold the numbers of w16, so that all of them pack to the same panels; f32 holds others besides, for rounding. */

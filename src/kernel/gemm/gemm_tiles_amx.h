@@ -16,7 +16,9 @@
 #error "compile this file with AMX"
 #endif
 
-enum { TILE_ROWS = 16, TILE_COLUMNS = 16, ROW_BYTES = 64, WEIGHT_STRIDE = NR * 4, STEP_BYTES = 2 * TILE_ROWS * ROW_BYTES, ROWS_AT_ONCE = 4 };
+enum { TILE_ROWS = 16, TILE_COLUMNS = 16, ROW_BYTES = 64, WEIGHT_STRIDE = NR * 4, STEP_BYTES = 2 * TILE_ROWS * ROW_BYTES, ROWS_AT_ONCE = 4, LINE = 64 };
+/* Weights that all rows are multiplied by, 32 rows after the other, before the next: they stay in the second-level cache, the 32 rows in the first. */
+enum { GROUP_BYTES = 64 << 10 };
 
 /* Tiles 0 to 3 hold sums, 4 and 5 rows, 6 and 7 weights. */
 #define LOAD_TILE(tile, from, stride) __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile : : "r"(from), "r"(stride))
@@ -52,6 +54,7 @@ typedef struct half {
 
 typedef struct block {
     half halves[2];
+    uintptr_t ahead; /* weights to fetch while its products run */
 } block;
 
 /* The sums of one block between their tiles and C. */
@@ -154,25 +157,29 @@ static void finish_block(finish how, const sqzk_gemm_args *args, block *b, const
 
 typedef enum form { NARROW /* 16 x 32 */, TALL /* 32 x 32 */, WIDE /* 16 x 64 */ } form;
 
-/* How m is cut: `rows` a block, `upper` of them in its first half; the last block begins early and computes again what its neighbour has. And what is
- * done after each of the `steps` over k: from step `wait` on, whose predecessors gave the sums time to arrive in the buffer, so many rows of the block
- * before are finished; of so many rows the lines of C are fetched. */
+/* How m is cut: `rows` a block, `upper` of them in its first half; the last block begins early and computes again what its neighbour has. n is cut into
+ * groups of `columns`. And what is done after each of the `steps` over k: from step `wait` on, whose predecessors gave the sums time to arrive in the
+ * buffer, so many rows of the block before are finished; `ahead` lines of the next group's weights are fetched; the lines of C, if `fetch_c`. */
 typedef struct cut {
-    size_t rows, upper, steps, wait, finished, fetched;
+    size_t rows, upper, columns, steps, wait, finished, ahead;
+    bool fetch_c;
     form shape;
 } cut;
 
 static cut cut_of(const sqzk_gemm_args *args, finish how)
 {
-    const size_t blocks = (args->m + 2 * TILE_ROWS - 1) / (2 * TILE_ROWS), rows = (args->m + blocks - 1) / blocks;
+    const size_t blocks = (args->m + 2 * TILE_ROWS - 1) / (2 * TILE_ROWS), rows = (args->m + blocks - 1) / blocks, pair_bytes = 2 * panel_bytes(args->k);
     cut c = {.rows = rows, .upper = rows, .shape = WIDE, .steps = panel_weight_bytes(args->k) / STEP_BYTES};
     if (rows > TILE_ROWS) {
         c.shape = TALL;
         c.upper = (rows + 1) / 2;
     }
-    c.fetched = c.finished = c.steps >= 8 ? 4 : c.steps >= 4 ? 8 : 16;
+    c.columns = (GROUP_BYTES + pair_bytes - 1) / pair_bytes * 2 * NR;
+    c.finished = c.steps >= 4 ? 8 : 16;
     if (how == GELU || how == ANY) c.finished = (2 * TILE_ROWS + c.steps - 1) / c.steps; /* an activation is long: evenly */
-    else if (c.steps > 8) c.wait = 2;
+    else if (c.steps > 5) c.wait = 2;
+    if (blocks > 1) c.ahead = (STEP_BYTES / LINE + blocks - 1) / blocks;
+    c.fetch_c = c.steps < 4 && args->ldc * sizeof *args->c % 4096 != 0; /* else a column of them is in one set of the cache and drives itself out */
     return c;
 }
 
@@ -189,20 +196,15 @@ static cut cut_of(const sqzk_gemm_args *args, finish how)
         STORE_TILE(right_tile, sums->halves[i][1], ROW_BYTES);                                             \
     }
 
-/* The lines of C that rows `from` to from + rows-1 of a block will be written to. A fetch never faults, so there may be rows that the block does not have. */
-static inline void fetch_c(const sqzk_gemm_args *args, const block *b, size_t from, size_t rows)
+/* The lines of C that half of a block will be written to. */
+static inline void fetch_half(const sqzk_gemm_args *args, const half *h)
 {
-    if (from >= 2 * TILE_ROWS) return;
-    const half *h = &b->halves[from / TILE_ROWS];
-    if (from % TILE_ROWS >= h->rows) return;
     const size_t step = args->ldc * sizeof *args->c;
-    uintptr_t c = (uintptr_t)args->c + (h->row + from % TILE_ROWS) * step + h->column * sizeof *args->c;
-    for (size_t i = 0; i < rows; i += ROWS_AT_ONCE)
-#pragma GCC unroll 4
-        for (size_t j = 0; j < ROWS_AT_ONCE; j++, c += step) {
-            __builtin_prefetch((const void *)c, 1, 3);
-            __builtin_prefetch((const void *)(c + V_WIDTH * sizeof *args->c), 1, 3);
-        }
+    uintptr_t c = (uintptr_t)args->c + h->row * step + h->column * sizeof *args->c;
+    for (size_t i = 0; i < h->rows; i++, c += step) {
+        __builtin_prefetch((const void *)c, 1, 3);
+        __builtin_prefetch((const void *)(c + LINE), 1, 3); /* a fetch never faults, so the block may be narrower */
+    }
 }
 
 /* The sums of a block, and meanwhile the end of the block before. Of either the second half leaves its tiles only after two products of the next
@@ -215,28 +217,28 @@ static inline __attribute__((always_inline)) void sum_block(form shape, const sq
     const signed char *left = first->panel, *right = second->panel;
     ZERO_TILE(0); ZERO_TILE(1);
     for (size_t s = 0; s < c->steps; s++) {
-        if (shape == TALL) LOAD_TILE_ONCE(4, upper + s * ROW_BYTES, lda);
-        else LOAD_TILE(4, upper + s * ROW_BYTES, lda);
-        LOAD_TILE(6, left + s * STEP_BYTES, ldw);
+        LOAD_TILE(4, upper + s * ROW_BYTES, lda);
+        LOAD_TILE_ONCE(6, left + s * STEP_BYTES, ldw);
         MULTIPLY_TILES(0, 4, 6);
-        LOAD_TILE(7, left + s * STEP_BYTES + ROW_BYTES, ldw);
+        LOAD_TILE_ONCE(7, left + s * STEP_BYTES + ROW_BYTES, ldw);
         MULTIPLY_TILES(1, 4, 7);
         if (s == 0) {
             STORE_HALF(before, 1, 2, 3)
             ZERO_TILE(2); ZERO_TILE(3);
         }
         if (shape == TALL) {
-            LOAD_TILE_ONCE(5, lower + s * ROW_BYTES, lda);
+            LOAD_TILE(5, lower + s * ROW_BYTES, lda);
             MULTIPLY_TILES(2, 5, 6);
             MULTIPLY_TILES(3, 5, 7);
         }
         if (shape == WIDE) {
-            LOAD_TILE(6, right + s * STEP_BYTES, ldw);
+            LOAD_TILE_ONCE(6, right + s * STEP_BYTES, ldw);
             MULTIPLY_TILES(2, 4, 6);
-            LOAD_TILE(7, right + s * STEP_BYTES + ROW_BYTES, ldw);
+            LOAD_TILE_ONCE(7, right + s * STEP_BYTES + ROW_BYTES, ldw);
             MULTIPLY_TILES(3, 4, 7);
         }
-        fetch_c(args, b, s * c->fetched, c->fetched);
+        if (c->fetch_c && s < 2) fetch_half(args, &b->halves[s]);
+        for (size_t i = 0; i < c->ahead; i++) __builtin_prefetch((const void *)(b->ahead + (s * c->ahead + i) * LINE), 0, 2);
         if (s >= c->wait && rows_left(before)) finish_rows(how, args, before, sums, c->finished);
     }
     finish_block(how, args, before, sums);
@@ -276,28 +278,34 @@ static void sum_block_of(form shape, const sqzk_gemm_args *args, const cut *c, b
     }
 }
 
+/* The blocks of one group of columns, `begin` to `end`: a strip of rows through all of its panels, then the next strip. */
+static void run_group(const sqzk_gemm_args *args, const cut *c, finish how, size_t begin, size_t end, buffer *sums, block *before)
+{
+    const signed char *panels = args->b;
+    uintptr_t ahead = (uintptr_t)panels + (end + NR - 1) / NR * panel_bytes(args->k);
+    for (size_t row = 0; row < args->m; row += c->rows) {
+        const size_t done = row + c->rows > args->m ? row + c->rows - args->m : 0;
+        for (size_t column = begin, columns; column < end; column += columns) {
+            const form shape = c->shape == WIDE && args->n - column <= NR ? NARROW : c->shape;
+            block b = {.ahead = ahead};
+            columns = shape == WIDE ? 2 * NR : NR;
+            place(&b, args, c, shape, row - done, done, column, panels + column / NR * panel_bytes(args->k));
+            sum_block_of(shape, args, c, &b, sums, how, before);
+            *before = b;
+            ahead += c->steps * c->ahead * LINE;
+        }
+    }
+}
+
 static void run(const sqzk_gemm_args *args)
 {
-    block blocks[2], *now = &blocks[0], *before = &blocks[1];
     buffer memory, *const sums = &memory;
+    block last = {.halves = {{.rows = 0}, {.rows = 0}}}, *const before = &last;
     const finish how = finish_of(args);
     const cut c = cut_of(args, how);
-    const signed char *panel = args->b;
-    for (int i = 0; i < 2; i++) before->halves[i] = (half){.rows = 0};
     configure(c.upper, c.shape == TALL ? c.rows - c.upper : c.upper);
-    for (size_t column = 0, columns; column < args->n; column += columns) {
-        const form shape = c.shape == WIDE && args->n - column <= NR ? NARROW : c.shape;
-        for (size_t row = 0; row < args->m; row += c.rows) {
-            const size_t done = row + c.rows > args->m ? row + c.rows - args->m : 0;
-            place(now, args, &c, shape, row - done, done, column, panel);
-            sum_block_of(shape, args, &c, now, sums, how, before);
-            block *const full = now;
-            now = before;
-            before = full;
-        }
-        columns = shape == WIDE ? 2 * NR : NR;
-        panel += columns / NR * panel_bytes(args->k);
-    }
+    for (size_t begin = 0; begin < args->n; begin += c.columns)
+        run_group(args, &c, how, begin, args->n - begin < c.columns ? args->n : begin + c.columns, sums, before);
     STORE_HALF(before, 1, 2, 3)
     __asm__ volatile("tilerelease");
     finish_block(how, args, before, sums);
