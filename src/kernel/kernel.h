@@ -165,6 +165,19 @@ typedef struct sqzk_gather_args {
     size_t ldo;
 } sqzk_gather_args;
 
+/* out[j] = (beta ? out[j] : 0) + source[j] over n columns; each sum and product rounds once.
+ *
+ *   source   [n] of type: f32, f16, bf16, all exact, or s8 times scale
+ */
+typedef struct sqzk_widen_args {
+    size_t n;
+    const void *source;
+    sqzi_type type;
+    float scale;
+    uint32_t beta;
+    sqzi_real *out;
+} sqzk_widen_args;
+
 typedef struct sqzk_table {
     uint32_t features;                /* what the table was made for */
     const sqzk_gemm *gemm_f32;        /* never NULL */
@@ -178,7 +191,7 @@ typedef struct sqzk_table {
     void (*scale_rows)(const sqzk_scale_rows_args *args);
     void (*gather)(const sqzk_gather_args *args);   /* portable C but for AVX-512 */
     void (*activate)(sqzk_activation activation, sqzi_real *x, size_t n);           /* in place */
-    void (*widen)(const void *source, sqzi_type type, size_t n, sqzi_real *out);    /* f16, bf16 or f32 to real, exact */
+    void (*widen)(const sqzk_widen_args *args);
 } sqzk_table;
 
 /* Fill the table for a set of features (sqzi_cpu_detect, masked). */

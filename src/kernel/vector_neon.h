@@ -74,6 +74,12 @@ static inline float v_sum(vec a)
     return vget_lane_f32(s, 0) + vget_lane_f32(s, 1);
 }
 static inline float v_largest(vec a) { return vmaxvq_f32(a); }
+static inline vec v_from_s8(const int8_t *p)
+{
+    uint32_t four;
+    memcpy(&four, p, sizeof four);
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(four))))));
+}
 static inline vec v_from_f16(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 static inline vec v_from_bf16(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
 /* The upper halves of 4 floats: bf16, where the lower ones are 0 */

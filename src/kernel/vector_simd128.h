@@ -76,6 +76,10 @@ static inline float v_largest(vec a)
     const vec two = v_max(a, wasm_i32x4_shuffle(a, a, 2, 3, 0, 1));
     return wasm_f32x4_extract_lane(v_max(two, wasm_i32x4_shuffle(two, two, 1, 0, 3, 2)), 0);
 }
+static inline vec v_from_s8(const int8_t *p)
+{
+    return wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p))));
+}
 static inline vec v_from_f16(const uint16_t *p) { return wasm_f32x4_make(sqzi_from_f16(p[0]), sqzi_from_f16(p[1]), sqzi_from_f16(p[2]), sqzi_from_f16(p[3])); }
 static inline vec v_from_bf16(const uint16_t *p) { return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16); }
 /* The upper halves of 4 floats: bf16, where the lower ones are 0 */

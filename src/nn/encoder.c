@@ -54,7 +54,7 @@ void sqzi_workspace_layout(sqzi_workspace *workspace, const sqzi_encoder *encode
         sqzi_linear_scratch_layout(&own.linear, arena);
         sqzi_attention_layout(&own.attention, encoder, max_length, arena);
         own.normed = sqzi_arena_take(arena, members > 1 ? workspace->strip_rows * encoder->width : 0, sizeof(sqzi_real));
-        own.row = sqzi_arena_take(arena, most(embedding->width, embedding->word.width), sizeof(sqzi_real));
+        own.row = sqzi_arena_take(arena, embedding->reduced ? embedding->word.width : 0, sizeof(sqzi_real));
         if (workspace->scratch) workspace->scratch[i] = own;
     }
 }

@@ -88,7 +88,7 @@ typedef struct sqzi_member_scratch {
     sqzi_linear_scratch linear;
     sqzi_attention_scratch attention;
     sqzi_real *normed;     /* [strip rows, C] its own copy of rows whose columns are split */
-    sqzi_real *row;        /* a widened row of a table */
+    sqzi_real *row;        /* a word's, where the table is reduced */
     sqzi_stopwatch watch;  /* off but for profiles */
 } sqzi_member_scratch;
 
@@ -117,8 +117,5 @@ bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kerne
 void sqzi_attention_run(const sqzk_table *kernels, const sqzi_block *block, sqzi_workspace *workspace, sqzi_attention_scratch *scratch, uint32_t head, uint32_t begin, uint32_t end,
                         sqzi_real *scores);
 void sqzi_attention_layout(sqzi_attention_scratch *scratch, const sqzi_encoder *encoder, uint32_t max_length, sqzi_arena *arena);
-
-/* One row of a table as reals, added to or put into out[0..width). */
-void sqzi_table_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row, sqzi_real *out);
 
 #endif

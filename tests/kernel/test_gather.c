@@ -6,18 +6,8 @@
 #include "kernel/kernel.h"
 #include "support/guarded.h"
 #include "support/random.h"
+#include "support/row_levels.h"
 #include "support/test.h"
-
-enum { ROWS = 3 };
-
-/* [ROWS, n] with stride ld, NaN between the rows; ends at an unreadable page. */
-static sqzt_guarded rows_of(sqzt_random *random, size_t n, size_t ld)
-{
-    sqzt_guarded g = sqzt_guarded_open(((ROWS - 1) * ld + n) * sizeof(float));
-    float *x = g.p;
-    for (size_t i = 0; i < g.bytes / sizeof *x; i++) x[i] = i % ld < n ? (float)sqzt_normal(random) : NAN;
-    return g;
-}
 
 static sqzt_guarded order_of(sqzt_random *random, size_t n)
 {
@@ -38,7 +28,7 @@ static void check(const sqzk_table *kernels, size_t n, bool adds)
 {
     const size_t ldx = n + 5, ldo = n + 2;
     sqzt_random random = sqzt_random_of(31 + n);
-    sqzt_guarded x = rows_of(&random, n, ldx), out = rows_of(&random, n, ldo), before = sqzt_guarded_open(out.bytes), index = order_of(&random, n);
+    sqzt_guarded x = rows_of(&random, n, ldx, 0, 1), out = rows_of(&random, n, ldo, 0, 1), before = sqzt_guarded_open(out.bytes), index = order_of(&random, n);
     const float *from = x.p, *residual = before.p, *y = out.p;
     const uint32_t *order = index.p;
     memcpy(before.p, out.p, out.bytes);

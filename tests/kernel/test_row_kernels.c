@@ -10,50 +10,13 @@
 #include "base/half.h"
 #include "support/guarded.h"
 #include "support/random.h"
+#include "support/row_levels.h"
 #include "support/test.h"
 
 static const uint32_t seed = 22;
 static const double u = 0x1p-24;
 static const size_t lengths[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 127, 128, 192, 300, 384, 511, 512, 768, 1000};
-enum { N_LENGTHS = sizeof lengths / sizeof *lengths, ROWS = 3 };
-
-typedef struct level {
-    const char *name;
-    uint32_t features;
-    sqzk_table table;
-} level;
-
-/* The levels of this machine in turn; false at the end. */
-static bool next_level(uint32_t *i, level *l)
-{
-    static const level all[] = {
-        {.name = "portable", .features = 0},
-#if defined(__x86_64__)
-        {.name = "avx2", .features = SQZI_CPU_SSE2 | SQZI_CPU_AVX2},
-        {.name = "avx512", .features = SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512},
-#elif defined(__aarch64__)
-        {.name = "neon", .features = SQZI_CPU_NEON},
-#elif defined(__wasm__)
-        {.name = "simd128", .features = SQZI_CPU_SIMD128},
-#endif
-    };
-    while (*i < sizeof all / sizeof *all) {
-        *l = all[(*i)++];
-        sqzk_table_init(&l->table, l->features);
-        if ((l->features & ~sqzi_cpu_detect()) == 0) return true;
-        printf("row kernels, %s: not run here\n", l->name);
-    }
-    return false;
-}
-
-/* [ROWS, n] with stride ld; NaN between the rows. */
-static sqzt_guarded rows_of(sqzt_random *random, size_t n, size_t ld, double mean, double deviation)
-{
-    sqzt_guarded g = sqzt_guarded_open(((ROWS - 1) * ld + n) * sizeof(float));
-    float *x = g.p;
-    for (size_t i = 0; i < g.bytes / sizeof *x; i++) x[i] = i % ld < n ? (float)(mean + deviation * sqzt_normal(random)) : NAN;
-    return g;
-}
+enum { N_LENGTHS = sizeof lengths / sizeof *lengths };
 
 /* Sums of n numbers carry at most n roundings each. */
 static void check_norm_row(const level *l, const sqzk_layer_norm_args *args, const float *x, const float *out)
@@ -367,7 +330,7 @@ static void every_half_is_widened_exactly(void **state)
             const sqzi_type type = t ? SQZI_F16 : SQZI_BF16;
             for (size_t cut = 0; cut < 19; cut++) { /* from any place to the unreadable page */
                 float *y = (float *)out.p + cut;
-                l.table.widen(x + cut, type, 65536 - cut, y);
+                l.table.widen(&(sqzk_widen_args){.n = 65536 - cut, .source = x + cut, .type = type, .scale = NAN, .out = y});
                 for (uint32_t j = (uint32_t)cut; j < 65536; j++) {
                     const uint32_t sign = j >> 15, e = t ? j >> 10 & 31 : j >> 7 & 255, f = t ? j & 1023 : j & 127;
                     const uint32_t bias = t ? 15 : 127, digits = t ? 10 : 7, top = t ? 31 : 255;
@@ -379,6 +342,39 @@ static void every_half_is_widened_exactly(void **state)
         }
     sqzt_guarded_close(&source);
     sqzt_guarded_close(&out);
+}
+
+/* Numbers of 8 bits times their scale, and rows of every type added to what stands there: one rounding each, from any place to the unreadable page. */
+static void rows_are_widened_and_added(void **state)
+{
+    (void)state;
+    static const sqzi_type types[] = {SQZI_F32, SQZI_F16, SQZI_BF16, SQZI_S8};
+    enum { N = 70 };
+    level l;
+    for (uint32_t i = 0; next_level(&i, &l);)
+        for (size_t at = 0; at < 4 * N * 2; at++) {
+            const sqzi_type type = types[at / 2 % 4];
+            const size_t n = at / 8 + 1, bytes = type == SQZI_F32 ? 4 : type == SQZI_S8 ? 1 : 2;
+            const uint32_t beta = at % 2;
+            const float scale = type == SQZI_S8 ? 0.0123f : NAN;
+            sqzt_random random = sqzt_random_of(seed + at);
+            sqzt_guarded source = sqzt_guarded_open(n * bytes), out = sqzt_guarded_open(n * sizeof(float));
+            float before[N], *y = out.p;
+            for (size_t j = 0; j < n; j++) {
+                const float x = (float)sqzt_normal(&random);
+                if (type == SQZI_F32) ((float *)source.p)[j] = x;
+                else if (type == SQZI_S8) ((int8_t *)source.p)[j] = (int8_t)((int)sqzt_below(&random, 255) - 127);
+                else ((uint16_t *)source.p)[j] = type == SQZI_F16 ? sqzi_to_f16(x) : sqzi_to_bf16(x);
+                y[j] = before[j] = beta ? (float)sqzt_normal(&random) : NAN;
+            }
+            l.table.widen(&(sqzk_widen_args){.n = n, .source = source.p, .type = type, .scale = scale, .beta = beta, .out = y});
+            for (size_t j = 0; j < n; j++) {
+                const float x = type == SQZI_S8 ? (float)((int8_t *)source.p)[j] * scale : sqzi_load_real(source.p, j, type);
+                assert_true(y[j] == (beta ? before[j] + x : x));
+            }
+            sqzt_guarded_close(&source);
+            sqzt_guarded_close(&out);
+        }
 }
 
 int main(void)
@@ -395,6 +391,7 @@ int main(void)
         cmocka_unit_test(an_activation_does_not_see_its_neighbours),
         cmocka_unit_test(a_nan_stays_one),
         cmocka_unit_test(every_half_is_widened_exactly),
+        cmocka_unit_test(rows_are_widened_and_added),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

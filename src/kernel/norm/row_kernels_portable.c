@@ -56,7 +56,10 @@ void sqzk_activate_portable(sqzk_activation activation, sqzi_real *x, size_t n)
     for (size_t j = 0; j < n; j++) x[j] = sqzk_scalar_activate(activation, x[j]);
 }
 
-void sqzk_widen_portable(const void *source, sqzi_type type, size_t n, sqzi_real *out)
+void sqzk_widen_portable(const sqzk_widen_args *args)
 {
-    for (size_t j = 0; j < n; j++) out[j] = sqzi_load_real(source, j, type);
+    for (size_t j = 0; j < args->n; j++) {
+        const sqzi_real x = args->type == SQZI_S8 ? ((const int8_t *)args->source)[j] * (sqzi_real)args->scale : sqzi_load_real(args->source, j, args->type);
+        args->out[j] = args->beta ? args->out[j] + x : x;
+    }
 }

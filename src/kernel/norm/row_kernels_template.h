@@ -157,18 +157,26 @@ void LEVEL(sqzk_activate)(sqzk_activation activation, float *x, size_t n)
     FOR_ROW(j, part, n) v_store_part(x + j, v_activate(activation, v_load_part(x + j, part)), part);
 }
 
-void LEVEL(sqzk_widen)(const void *source, sqzi_type type, size_t n, float *out)
+static inline vec widened(const void *from, sqzi_type type, vec scale)
 {
-    if (type == SQZI_F32) {
-        memcpy(out, source, n * sizeof *out);
-        return;
+    switch (type) {
+    case SQZI_S8: return v_mul(v_from_s8(from), scale);
+    case SQZI_F16: return v_from_f16(from);
+    case SQZI_BF16: return v_from_bf16(from);
+    default: return v_load(from);
     }
-    const uint16_t *halves = source;
-    FOR_ROW(j, part, n)
+}
+
+void LEVEL(sqzk_widen)(const sqzk_widen_args *args)
+{
+    const size_t bytes = args->type == SQZI_F32 ? sizeof(float) : args->type == SQZI_S8 ? 1 : 2;
+    const vec scale = v_set(args->scale);
+    FOR_ROW(j, part, args->n)
     {
-        uint16_t tail[V_WIDTH] = {0};
-        if (part < V_WIDTH) memcpy(tail, halves + j, part * sizeof *tail);
-        const uint16_t *from = part < V_WIDTH ? tail : halves + j;
-        v_store_part(out + j, type == SQZI_F16 ? v_from_f16(from) : v_from_bf16(from), part);
+        float tail[V_WIDTH] = {0};
+        const void *from = (const unsigned char *)args->source + j * bytes;
+        if (part < V_WIDTH) from = memcpy(tail, from, part * bytes);
+        const vec x = widened(from, args->type, scale);
+        v_store_part(args->out + j, args->beta ? v_add(v_load_part(args->out + j, part), x) : x, part);
     }
 }
