@@ -39,17 +39,18 @@ enum { NR = TILE_VECTORS * V_WIDTH };
     }
 
 /* rows is a constant of each instantiation: what it excludes is not compiled. */
-static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_gemm_args *args, size_t row, const uint16_t *b, const target *to, ahead next)
+static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_gemm_args *args, size_t row, const uint16_t *b, const target *to, const ahead *next)
 {
+    ahead fetched = *next;
     const size_t lda = args->lda / sizeof(uint16_t);
-    const uint16_t *a = (const uint16_t *)args->a + row * lda, *const end = a + args->k;
+    const uint16_t *a = (const uint16_t *)args->a + row * lda, *const end = a + args->k, *const late = a + 2 * first_turn_of_rows(args->k / 2, rows);
     const uint16_t *a0 = a, *a3 = ROWS_FROM(a, 3, lda), *a6 = ROWS_FROM(a, 6, lda), *a9 = ROWS_FROM(a, 9, lda);
 #define DECLARE(i, j) vec c##i##j = v_set(0.0f);
     TILE_SUMS(DECLARE)
 #undef DECLARE
     for (; a0 < end; a0 += 2, a3 += 2, a6 += 2, a9 += 2, b += 2 * NR) {
-        fetch_c(&next);
-        fetch_panel(&next, 0);
+        if (a0 >= late) fetch_rows(&fetched);
+        fetch_panel(&fetched, 0);
 #ifdef DOT_PAIRS
 #define STEP dot
         CHAINS(load_pairs, spread_pairs)
@@ -65,7 +66,7 @@ static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_g
 }
 
 /* The same for numbers known at run time only. */
-static void tile_of(size_t rows, const sqzk_gemm_args *args, size_t row, const uint16_t *b, const target *to, ahead next)
+static void tile_of(size_t rows, const sqzk_gemm_args *args, size_t row, const uint16_t *b, const target *to, const ahead *next)
 {
     switch (rows) {
 #define CASE(r) \
@@ -83,7 +84,8 @@ static void run_panel(const sqzk_gemm_args *args, const strip *s, size_t column,
         const size_t rows = rows_of_tile(s, t);
         target to;
         const bool direct = direct_target(args, row, column, n, buffer, &to);
-        tile_of(rows, args, row, b, &to, ahead_of(args, s, t, row, column, b, panel_numbers(args->k) * sizeof *b));
+        const ahead next = ahead_of(args, s, t, row, column, b, panel_numbers(args->k) * sizeof *b);
+        tile_of(rows, args, row, b, &to, &next);
         if (!direct) finish_buffer(args, buffer, row, rows, column, n);
     }
 }

@@ -23,8 +23,9 @@ enum { NR = TILE_VECTORS * V_WIDTH };
 
 /* to = product + bias + residual. rows is a constant of each instantiation: what it excludes is not compiled. sums [TILE_ROWS][NR] are those of the blocks of k
  * before, while there is another: the residual may be c, which so is written last. */
-static inline __attribute__((always_inline)) void tile(size_t rows, size_t k, const float *a, size_t lda, const float *b, float *sums, const target *to, ahead next)
+static inline __attribute__((always_inline)) void tile(size_t rows, size_t k, const float *a, size_t lda, const float *b, float *sums, const target *to, const ahead *next)
 {
+    ahead fetched = *next;
 #define DECLARE(i, j) vec c##i##j = v_set(0.0f);
 #define MULTIPLY(i, j) c##i##j = v_fma_onto(c##i##j, x, b##j);
 #define ROW(i)                                              \
@@ -35,7 +36,7 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t k, co
 #define WEIGHTS(i, j) const vec b##j = v_load(b + step * NR + j * V_WIDTH);
 #define STEP(s)              \
     {                        \
-        fetch_panel(&next, s); \
+        fetch_panel(&fetched, s); \
         enum { step = s };   \
         COLUMNS(WEIGHTS, 0)  \
         EACH_ROW(ROW)        \
@@ -47,11 +48,12 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t k, co
     if (i < rows) c##i##j = v_add(v_load(sums + i * NR + j * V_WIDTH), c##i##j);
     TILE_SUMS(DECLARE)
     const float *a0 = a, *a3 = ROWS_FROM(a, 3, lda), *a6 = ROWS_FROM(a, 6, lda), *a9 = ROWS_FROM(a, 9, lda);
+    const float *const late = b + first_turn_of_rows(k / TILE_STEPS, rows) * TILE_STEPS * NR;
     for (size_t done = 0;;) {
         const size_t part = k - done < GEMM_F32_BLOCK ? k - done : GEMM_F32_BLOCK;
         const float *const turns = b + part / TILE_STEPS * TILE_STEPS * NR, *const end = b + part * NR;
         for (; b < turns; ADVANCE(TILE_STEPS)) {
-            fetch_c(&next);
+            if (b >= late) fetch_rows(&fetched);
             EACH_STEP(STEP)
         }
         for (; TILE_STEPS > 1 && b < end; ADVANCE(1)) STEP(0)
@@ -76,7 +78,7 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t k, co
 }
 
 /* The same for numbers known at run time only. */
-static void tile_of(size_t rows, size_t k, const float *a, size_t lda, const float *b, float *sums, const target *to, ahead next)
+static void tile_of(size_t rows, size_t k, const float *a, size_t lda, const float *b, float *sums, const target *to, const ahead *next)
 {
     switch (rows) {
 #define CASE(r) \
@@ -86,7 +88,7 @@ static void tile_of(size_t rows, size_t k, const float *a, size_t lda, const flo
     }
 }
 
-static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t column, size_t n, const float *b, ahead next)
+static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t column, size_t n, const float *b, const ahead *next)
 {
     float buffer[TILE_ROWS * NR] __attribute__((aligned(64)));
     const size_t lda = args->lda / sizeof(float);
@@ -104,8 +106,10 @@ static size_t panel_bytes(size_t k)
 static void run_panel(const sqzk_gemm_args *args, const strip *s, size_t column, const float *b)
 {
     const size_t n = args->n - column < NR ? args->n - column : NR;
-    for (size_t t = 0, row = s->begin; row < s->end; row += rows_of_tile(s, t++))
-        run_tile(args, row, rows_of_tile(s, t), column, n, b, ahead_of(args, s, t, row, column, b, panel_bytes(args->k)));
+    for (size_t t = 0, row = s->begin; row < s->end; row += rows_of_tile(s, t++)) {
+        const ahead next = ahead_of(args, s, t, row, column, b, panel_bytes(args->k));
+        run_tile(args, row, rows_of_tile(s, t), column, n, b, &next);
+    }
 }
 
 static void run(const sqzk_gemm_args *args)

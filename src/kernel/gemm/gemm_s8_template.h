@@ -18,14 +18,16 @@ enum { NR = TILE_VECTORS * V_WIDTH };
 #include "kernel/gemm/tile_target.h"
 
 /* rows is a constant of each instantiation: what it excludes is not compiled. Sums begin at the column's compensation. */
-static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_gemm_args *args, size_t row, const signed char *b, const target *to, ahead next)
+static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_gemm_args *args, size_t row, const signed char *b, const target *to, const ahead *next)
 {
+    ahead fetched = *next;
     const float *row_scale = args->row_scale + row * args->row_scale_stride;
     const float *scale = panel_scale(b, args->k);
     const int32_t *compensation = panel_compensation(b, args->k);
     const size_t lda = args->lda, stride = args->row_scale_stride, steps = (args->k + KR - 1) / KR;
     const unsigned char *a = (const unsigned char *)args->a + row * lda;
     const signed char *const turns = b + steps / TILE_STEPS * TILE_STEPS * NR * KR, *const end = b + steps * NR * KR;
+    const signed char *const late = b + first_turn_of_rows(steps / TILE_STEPS, rows) * TILE_STEPS * NR * KR;
     const unsigned char *a0 = a, *a3 = ROWS_FROM(a, 3, lda), *a6 = ROWS_FROM(a, 6, lda), *a9 = ROWS_FROM(a, 9, lda);
 #define DECLARE(i, j) ivec c##i##j = i < rows ? i_load(compensation + j * V_WIDTH) : i_zero();
     TILE_SUMS(DECLARE)
@@ -39,14 +41,14 @@ static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_g
 #define WEIGHTS(i, j) const OPERAND b##j = load_weights(b + (step * NR + j * V_WIDTH) * KR);
 #define STEP(s)             \
     {                       \
-        fetch_panel(&next, s); \
+        fetch_panel(&fetched, s); \
         enum { step = s };  \
         COLUMNS(WEIGHTS, 0) \
         EACH_ROW(ROW)       \
     }
 #define ADVANCE(n) b += (n) * NR * KR, a0 += (n) * KR, a3 += (n) * KR, a6 += (n) * KR, a9 += (n) * KR
     for (; b < turns; ADVANCE(TILE_STEPS)) {
-        fetch_c(&next);
+        if (b >= late) fetch_rows(&fetched);
         EACH_STEP(STEP)
     }
     for (; TILE_STEPS > 1 && b < end; ADVANCE(1)) STEP(0)
@@ -61,7 +63,7 @@ static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_g
 }
 
 /* The same for numbers known at run time only. */
-static void tile_of(size_t rows, const sqzk_gemm_args *args, size_t row, const signed char *b, const target *to, ahead next)
+static void tile_of(size_t rows, const sqzk_gemm_args *args, size_t row, const signed char *b, const target *to, const ahead *next)
 {
     switch (rows) {
 #define CASE(r) \
@@ -71,7 +73,7 @@ static void tile_of(size_t rows, const sqzk_gemm_args *args, size_t row, const s
     }
 }
 
-static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t column, size_t n, const signed char *b, ahead next)
+static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t column, size_t n, const signed char *b, const ahead *next)
 {
     float buffer[TILE_ROWS * NR] __attribute__((aligned(64)));
     target to;
@@ -83,8 +85,10 @@ static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t
 static void run_panel(const sqzk_gemm_args *args, const strip *s, size_t column, const signed char *b)
 {
     const size_t n = args->n - column < NR ? args->n - column : NR;
-    for (size_t t = 0, row = s->begin; row < s->end; row += rows_of_tile(s, t++))
-        run_tile(args, row, rows_of_tile(s, t), column, n, b, ahead_of(args, s, t, row, column, b, panel_bytes(args->k)));
+    for (size_t t = 0, row = s->begin; row < s->end; row += rows_of_tile(s, t++)) {
+        const ahead next = ahead_of(args, s, t, row, column, b, panel_bytes(args->k));
+        run_tile(args, row, rows_of_tile(s, t), column, n, b, &next);
+    }
 }
 
 static void run(const sqzk_gemm_args *args)

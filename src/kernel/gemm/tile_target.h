@@ -46,11 +46,11 @@
 #endif
 
 /* What a tile fetches while it computes: its share of the panel that follows, into the second-level cache, from two places, each `step` bytes further on
- * every time; and every turn a row of C, the last one again and again: of the C that it will write into the first-level cache, and of the next tile's,
- * `next_c` bytes from there, into the second: a tile of k = 192 is over before a line comes from further away. */
+ * every time; and in its last turns a row of C and A each: of the C that it will write into the first-level cache, of the next tile's, `next_c` bytes from
+ * there, into the second - a tile of k = 192 is over before a line comes from further away -, and the beginning of a row of A that the next tile reads. */
 typedef struct ahead {
-    uintptr_t first, second, c, last_c;
-    size_t step, c_step, next_c;
+    uintptr_t first, second, c, a;
+    size_t step, c_step, next_c, a_step;
 } ahead;
 
 /* Of the panel: both places every step, or, where a turn is four steps, one after the other. */
@@ -68,13 +68,21 @@ static inline void fetch_panel(ahead *a, int step)
     if (FETCHES == 1 || step % 2 == 1) fetch_from(&a->second, a->step);
 }
 
-static inline void fetch_c(ahead *a)
+static inline void fetch_rows(ahead *a)
 {
     for (size_t j = 0; j < NR; j += 16) {
         __builtin_prefetch((const void *)(a->c + 4 * j), 1, 3);
         __builtin_prefetch((const void *)(a->c + a->next_c + 4 * j), 1, 2);
     }
-    a->c += a->c < a->last_c ? a->c_step : 0;
+    for (size_t i = 0; i < 2; i++) __builtin_prefetch((const void *)(a->a + 64 * i), 0, 3);
+    a->c += a->c_step;
+    a->a += a->a_step;
+}
+
+/* The first of the turns, of `all`, that fetch rows. */
+static inline size_t first_turn_of_rows(size_t all, size_t rows)
+{
+    return all > rows ? all - rows : 0;
 }
 
 /* Rows that are multiplied by one panel after another before the next rows are - as many as stay in the second-level cache - and how they are cut:
@@ -102,7 +110,8 @@ static inline ahead ahead_of(const sqzk_gemm_args *args, const strip *s, size_t 
     const uintptr_t first = (uintptr_t)b + panel_bytes + t * s->share, c = (uintptr_t)(args->c + row * args->ldc + column);
     const size_t rows = rows_of_tile(s, t), c_step = args->ldc * sizeof *args->c;
     const size_t next_c = row + rows < s->end ? rows * c_step : NR * sizeof *args->c - (row - s->begin) * c_step; /* modulo SIZE_MAX + 1 */
-    return (ahead){first, first + s->share / 2, c, c + (rows - 1) * c_step, s->step, c_step, next_c};
+    const uintptr_t a = (uintptr_t)args->a + (row + rows < s->end ? row + rows : s->begin) * args->lda;
+    return (ahead){first, first + s->share / 2, c, a, s->step, c_step, next_c, args->lda};
 }
 
 /* What is added on the way is -0.0, which changes nothing, where there is no bias or residual. */
