@@ -43,7 +43,8 @@ typedef struct test {
     size_t m, copies, copy, weight_bytes, group_bytes, row_bytes, calls, block_bytes;
     void *block;
     unsigned char *weights, *rows;
-    float *row_scale, *bias, *c;
+    sqzk_s8_row *s8_rows;
+    float *bias, *c;
     double share[MOST_SAMPLES], rate[MOST_SAMPLES], read[MOST_SAMPLES];
 } test;
 
@@ -100,7 +101,7 @@ static void make_rows(test *t, uint64_t *random)
     for (size_t i = 0; i < t->m * width; i++) x[i] = uniform(random);
     for (size_t g = 0; g < t->s.groups; g++)
         t->gemm->prepare(&(sqzk_prepare_args){.m = t->m, .k = t->s.k, .x = x + g * t->s.k, .ldx = width, .out = t->rows + g * prepared, .ldo = t->row_bytes,
-                                              .scale = t->row_scale + g, .scale_stride = t->s.groups});
+                                              .s8_rows = t->s8_rows + g * t->m});
     free(x);
 }
 
@@ -112,7 +113,7 @@ static void call(test *t, bool gelu)
     for (size_t g = 0; g < t->s.groups; g++) {
         const sqzk_epilogue epilogue = {.bias = t->bias + g * t->s.n, .activation = gelu ? SQZK_GELU : SQZK_IDENTITY};
         t->gemm->run(&(sqzk_gemm_args){.m = t->m, .n = t->s.n, .k = t->s.k, .a = t->rows + g * sqzk_gemm_prepared_bytes(t->gemm, t->s.k), .lda = t->row_bytes,
-                                       .row_scale = t->row_scale + g, .row_scale_stride = t->s.groups, .b = weights + g * t->group_bytes,
+                                       .s8_rows = t->s8_rows + g * t->m, .b = weights + g * t->group_bytes,
                                        .c = t->c + g * t->s.n, .ldc = ldc, .epilogue = &epilogue});
     }
 }
@@ -127,7 +128,7 @@ static void lay_out(test *t, sqzi_arena *arena)
 {
     t->weights = sqzi_arena_take(arena, t->copies, t->weight_bytes);
     t->rows = sqzi_arena_take(arena, t->m, t->row_bytes);
-    t->row_scale = sqzi_arena_take(arena, t->m * t->s.groups, sizeof(float));
+    t->s8_rows = sqzi_arena_take(arena, t->m * t->s.groups, sizeof *t->s8_rows);
     t->bias = sqzi_arena_take(arena, t->s.groups * t->s.n, sizeof(float));
     t->c = sqzi_arena_take(arena, t->m * t->s.groups * t->s.n, sizeof(float));
 }

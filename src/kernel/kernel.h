@@ -33,23 +33,30 @@ typedef struct sqzk_epilogue {
     sqzk_activation activation;
 } sqzk_epilogue;
 
+/* What an s8 row is besides its bytes (gemm_s8_portable.c has the definition): its largest number may exceed a byte, and what is left of it is kept here,
+ * for the gemm that prepared the row. */
+typedef struct sqzk_s8_row {
+    float scale;
+    uint32_t at;     /* byte of a panel where the weights that it multiplies begin */
+    uint32_t excess; /* shifted to its place among the numbers that are multiplied at once */
+} sqzk_s8_row;
+
 /* C[m, n] = epilogue(beta * C + A[m, k] * B[k, n]).
  *
  *   a          prepared rows, row stride lda in BYTES (f32: the caller's own floats; lda a multiple of 4)
- *   row_scale  [m] with stride row_scale_stride elements (s8); NULL otherwise
+ *   s8_rows    [m] (s8); NULL otherwise
  *   b          panels as packed by the same descriptor, beginning at the panel that holds column 0
  *   c          f32, row stride ldc elements
  *   beta       0 or 1; with 0 c is not read
  *   epilogue   NULL for none
  *
- * m >= 1, n >= 1, k >= 1, any size. Writes exactly m x n numbers; reads of a nothing past each row's prepared bytes.
+ * m >= 1, n >= 1, k >= 1, any size; of s8, k <= 133,000 (gemm_s8_panel.h). Writes exactly m x n numbers; reads of a nothing past each row's prepared bytes.
  */
 typedef struct sqzk_gemm_args {
     size_t m, n, k;
     const void *a;
     size_t lda;
-    const float *row_scale;
-    size_t row_scale_stride;
+    const sqzk_s8_row *s8_rows;
     const void *b;
     sqzi_real *c;
     size_t ldc;
@@ -73,9 +80,9 @@ typedef struct sqzk_pack_args {
 
 /* Rows of floats to rows the gemm takes.
  *
- *   x       [m, k] f32, row stride ldx; element i of a row is x[gather ? gather[i] : i]
+ *   x       [m, k] f32, row stride ldx
  *   out     row stride ldo bytes >= prepared_bytes(k); padding up to prepared_bytes is written
- *   scale   [m] with stride scale_stride (s8); otherwise not touched
+ *   s8_rows [m] (s8); otherwise not touched
  *
  * Returns false when an s8 row holds a NaN or an infinity (its output is then unspecified), else true.
  */
@@ -83,11 +90,9 @@ typedef struct sqzk_prepare_args {
     size_t m, k;
     const sqzi_real *x;
     size_t ldx;
-    const uint32_t *gather;
     void *out;
     size_t ldo;
-    float *scale;
-    size_t scale_stride;
+    sqzk_s8_row *s8_rows;
 } sqzk_prepare_args;
 
 typedef struct sqzk_gemm {
@@ -98,7 +103,7 @@ typedef struct sqzk_gemm {
     uint32_t mr, nr, kr;   /* rows of a tile, columns of a panel, k is padded to a multiple of kr in prepared rows and panels */
     void (*run)(const sqzk_gemm_args *args);
     void (*pack)(const sqzk_pack_args *args, void *packed);
-    bool (*prepare)(const sqzk_prepare_args *args); /* NULL for f32 without gather: rows are used as they are */
+    bool (*prepare)(const sqzk_prepare_args *args); /* NULL for f32: rows are used as they are */
 } sqzk_gemm;
 
 /* Bytes of one panel of nr columns and depth k (a multiple of 64); panel p begins at p * panel_bytes. For s8 the panel ends with its column

@@ -282,8 +282,9 @@ static sqz_status load_low_rank(sqzi_loader *loader, const char *name, sqzi_line
     const uint32_t groups = shape.factor_groups;
     sqzi_term *term = &linear->terms[linear->n_terms++];
     sqz_status status = SQZ_OK;
-    if (a->n_dims != 2 || a->shape[0] % groups || a->shape[0] > UINT32_MAX || a->shape[1] != shape.n_in / groups)
-        return sqzi_fail(loader->error, SQZ_EFORMAT, a->offset, "tensor '%s.a' must be [rank * %u, %u]", name, groups, shape.n_in / groups);
+    enum { MOST_ROWS = 1 << 16 }; /* as of every other linear: sums of bytes fit 32 bits up to twice as many (gemm_s8_panel.h) */
+    if (a->n_dims != 2 || a->shape[0] % groups || a->shape[0] > MOST_ROWS || a->shape[1] != shape.n_in / groups)
+        return sqzi_fail(loader->error, SQZ_EFORMAT, a->offset, "tensor '%s.a' must be [rank * %u, %u], and its first dimension at most %d", name, groups, shape.n_in / groups, MOST_ROWS);
     const uint32_t rank = (uint32_t)a->shape[0] / groups;
     snprintf(full, sizeof full, "%s.b", name);
     status = sqzi_load_tensor(loader, full, true, shape.n_out, rank, &b);

@@ -40,13 +40,13 @@ void sqzi_linear_need(const sqzi_linear *linear, size_t rows, sqzi_linear_scratc
         if (first->gather) scratch->gathered_n = largest(scratch->gathered_n, rows * linear->n_in);
         if (must_prepare(first)) {
             scratch->prepared_bytes = largest(scratch->prepared_bytes, rows * row_bytes(first));
-            scratch->scale_n = largest(scratch->scale_n, rows * first->groups);
+            scratch->s8_row_n = largest(scratch->s8_row_n, rows * first->groups);
         }
         if (!term->a.packed) continue;
         scratch->middle_n = largest(scratch->middle_n, rows * term->a.n_out);
         if (!must_prepare(&term->b)) continue;
         scratch->prepared_middle_bytes = largest(scratch->prepared_middle_bytes, rows * row_bytes(&term->b));
-        scratch->middle_scale_n = largest(scratch->middle_scale_n, rows * term->b.groups);
+        scratch->middle_s8_row_n = largest(scratch->middle_s8_row_n, rows * term->b.groups);
     }
     if (linear->from) scratch->permuted_n = largest(scratch->permuted_n, rows * linear->n_out);
 }
@@ -54,10 +54,10 @@ void sqzi_linear_need(const sqzi_linear *linear, size_t rows, sqzi_linear_scratc
 void sqzi_linear_scratch_layout(sqzi_linear_scratch *scratch, sqzi_arena *arena)
 {
     scratch->prepared = sqzi_arena_take(arena, scratch->prepared_bytes, 1);
-    scratch->scale = sqzi_arena_take(arena, scratch->scale_n, sizeof *scratch->scale);
+    scratch->s8_rows = sqzi_arena_take(arena, scratch->s8_row_n, sizeof *scratch->s8_rows);
     scratch->middle = sqzi_arena_take(arena, scratch->middle_n, sizeof *scratch->middle);
     scratch->prepared_middle = sqzi_arena_take(arena, scratch->prepared_middle_bytes, 1);
-    scratch->middle_scale = sqzi_arena_take(arena, scratch->middle_scale_n, sizeof *scratch->middle_scale);
+    scratch->middle_s8_rows = sqzi_arena_take(arena, scratch->middle_s8_row_n, sizeof *scratch->middle_s8_rows);
     scratch->gathered = sqzi_arena_take(arena, scratch->gathered_n, sizeof *scratch->gathered);
     scratch->permuted = sqzi_arena_take(arena, scratch->permuted_n, sizeof *scratch->permuted);
 }
@@ -66,22 +66,22 @@ void sqzi_linear_scratch_layout(sqzi_linear_scratch *scratch, sqzi_arena *arena)
 typedef struct input {
     const void *rows;
     size_t ld_bytes, group_bytes;
-    const float *scale; /* [m, groups] */
+    const sqzk_s8_row *s8_rows; /* [groups, m] */
 } input;
 
 /* Prepare m rows for some groups of the matrix, or hand out x itself. */
-static bool prepare(const sqzi_matrix *matrix, sqzi_range groups, size_t m, const sqzi_real *x, size_t ldx, void *memory, float *scale, bool ready, input *out)
+static bool prepare(const sqzi_matrix *matrix, sqzi_range groups, size_t m, const sqzi_real *x, size_t ldx, void *memory, sqzk_s8_row *s8_rows, bool ready, input *out)
 {
     const size_t k = matrix->n_in / matrix->groups;
     if (!must_prepare(matrix)) {
         *out = (input){x, ldx * sizeof *x, k * sizeof *x, NULL};
         return true;
     }
-    *out = (input){memory, row_bytes(matrix), sqzk_gemm_prepared_bytes(matrix->gemm, k), scale};
+    *out = (input){memory, row_bytes(matrix), sqzk_gemm_prepared_bytes(matrix->gemm, k), s8_rows};
     for (size_t g = groups.begin; g < groups.end && !ready; g++) {
         const sqzk_prepare_args args = {
             .m = m, .k = k, .x = x + g * k, .ldx = ldx,
-            .out = (unsigned char *)memory + g * out->group_bytes, .ldo = out->ld_bytes, .scale = scale + g, .scale_stride = matrix->groups,
+            .out = (unsigned char *)memory + g * out->group_bytes, .ldo = out->ld_bytes, .s8_rows = s8_rows + g * m,
         };
         if (!matrix->gemm->prepare(&args)) return false;
     }
@@ -104,7 +104,7 @@ static void multiply(const sqzi_matrix *matrix, const input *rows, size_t m, siz
         const sqzk_gemm_args args = {
             .m = m, .n = stop - column, .k = k,
             .a = (const unsigned char *)rows->rows + g * rows->group_bytes, .lda = rows->ld_bytes,
-            .row_scale = rows->scale ? rows->scale + g : NULL, .row_scale_stride = matrix->groups,
+            .s8_rows = rows->s8_rows ? rows->s8_rows + g * m : NULL,
             .b = matrix->packed + g * matrix->group_bytes + within / matrix->gemm->nr * panel_bytes,
             .c = y + column, .ldc = ldy, .beta = beta, .epilogue = epilogue ? &part : NULL,
         };
@@ -132,11 +132,11 @@ static bool run_term(const sqzi_linear *linear, uint32_t t, const sqzi_linear_ar
     input rows;
     if (first->gather && !ready)
         linear->kernels->gather(&(sqzk_gather_args){.m = args->m, .n = ldx, .x = args->x, .ldx = args->ldx, .index = first->gather, .out = scratch->gathered, .ldo = ldx});
-    if (!prepare(first, term->a.packed ? all : groups, args->m, x, ldx, scratch->prepared, scratch->scale, ready, &rows)) return false;
+    if (!prepare(first, term->a.packed ? all : groups, args->m, x, ldx, scratch->prepared, scratch->s8_rows, ready, &rows)) return false;
     if (term->a.packed) {
         const size_t ldm = term->a.n_out;
         multiply(&term->a, &rows, args->m, 0, ldm, scratch->middle, ldm, 0, NULL);
-        if (!prepare(&term->b, groups, args->m, scratch->middle, ldm, scratch->prepared_middle, scratch->middle_scale, false, &rows)) return false;
+        if (!prepare(&term->b, groups, args->m, scratch->middle, ldm, scratch->prepared_middle, scratch->middle_s8_rows, false, &rows)) return false;
     }
     multiply(&term->b, &rows, args->m, columns.begin, columns.end, y, ldy, t > 0, t + 1 == linear->n_terms ? epilogue : NULL);
     return true;
@@ -220,9 +220,8 @@ bool sqzi_linear_run_group(const sqzi_linear *linear, uint32_t g, const sqzi_lin
     if (must_prepare(matrix)) {
         product.a = scratch->prepared;
         product.lda = sqzk_gemm_prepared_bytes(matrix->gemm, k);
-        product.row_scale = scratch->scale;
-        product.row_scale_stride = 1;
-        if (!matrix->gemm->prepare(&(sqzk_prepare_args){.m = args->m, .k = k, .x = args->x, .ldx = args->ldx, .out = scratch->prepared, .ldo = product.lda, .scale = scratch->scale, .scale_stride = 1}))
+        product.s8_rows = scratch->s8_rows;
+        if (!matrix->gemm->prepare(&(sqzk_prepare_args){.m = args->m, .k = k, .x = args->x, .ldx = args->ldx, .out = scratch->prepared, .ldo = product.lda, .s8_rows = scratch->s8_rows}))
             return false;
     }
     matrix->gemm->run(&product);

@@ -48,13 +48,13 @@ typedef struct sqzi_linear {
 /* Working memory of one team member for linears of at most `rows` rows, laid out by sqzi_linear_scratch for the largest of them. */
 typedef struct sqzi_linear_scratch {
     unsigned char *prepared;     /* rows for the gemm */
-    float *scale;
+    sqzk_s8_row *s8_rows;
     sqzi_real *middle;           /* output of the first factor */
     unsigned char *prepared_middle;
-    float *middle_scale;
+    sqzk_s8_row *middle_s8_rows;
     sqzi_real *gathered;         /* permuted inputs */
     sqzi_real *permuted;         /* outputs before they go to their places */
-    size_t prepared_bytes, scale_n, middle_n, prepared_middle_bytes, middle_scale_n, gathered_n, permuted_n;
+    size_t prepared_bytes, s8_row_n, middle_n, prepared_middle_bytes, middle_s8_row_n, gathered_n, permuted_n;
 } sqzi_linear_scratch;
 
 /* Bytes of its packed weights. */

@@ -275,30 +275,6 @@ static void every_source_packs_to_the_same_panels(void **state)
         }
 }
 
-/* Rows as they are and gathered out of longer ones, whose other numbers are NaN, into memory that ends at an unreadable page. */
-static void rows_are_prepared(void **state)
-{
-    (void)state;
-    enum { M = 3, K = 21, LDX = 2 * K + 1, LDO = K + 2 };
-    float x[M * LDX];
-    uint32_t gather[K];
-    for (uint32_t j = 0; j < K; j++) gather[j] = j * 4 % K * 2;
-    for (size_t at = 0; at < M * LDX; at++) x[at] = at % LDX % 2 || at % LDX == 2 * K ? NAN : (float)at;
-    const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_F32, &i));)
-        for (size_t gathered = 0; gathered < 2; gathered++) {
-            sqzt_guarded rows = sqzt_guarded_open(((M - 1) * LDO + K) * sizeof(float));
-            float *out = rows.p;
-            out[K] = canary;
-            const sqzk_prepare_args args = {.m = M, .k = K, .x = x, .ldx = LDX, .gather = gathered ? gather : NULL, .out = out, .ldo = LDO * sizeof(float)};
-            assert_true(gemm->prepare(&args));
-            for (size_t r = 0; r < M; r++)
-                for (size_t j = 0; j < K; j++) assert_memory_equal(&out[r * LDO + j], &x[r * LDX + (gathered ? gather[j] : j)], sizeof(float));
-            assert_memory_equal(&out[K], &canary, sizeof canary);
-            sqzt_guarded_close(&rows);
-        }
-}
-
 static void the_best_gemm_of_this_machine_is_chosen(void **state)
 {
     (void)state;
@@ -317,7 +293,6 @@ int main(void)
         cmocka_unit_test(products_keep_their_bound),
         cmocka_unit_test(gelu_is_applied_in_the_tile),
         cmocka_unit_test(bits_do_not_depend_on_cuts),
-        cmocka_unit_test(rows_are_prepared),
         cmocka_unit_test(every_source_packs_to_the_same_panels),
         cmocka_unit_test(the_best_gemm_of_this_machine_is_chosen),
     };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every s8 gemm against integers summed here: exact bits of rows, scales and products on every level, awkward sizes and strides, rows that end at
- * unreadable pages, canaries around C, ties, saturating patterns, rows that are zero, tiny or not finite. A level that this machine lacks is named. */
+ * unreadable pages, canaries around C, ties, saturating patterns, outliers, rows that are zero, tiny or not finite. A level that this machine lacks is named. */
 #include "kernel/kernel.h"
 
 #include <float.h>
@@ -30,7 +30,7 @@ typedef struct problem {
     size_t ldx, ldw;
     sqzt_guarded x, w, bias_page;
     float *scale, *bias, *residual;
-    signed char *q;     /* [m, k] as it should be */
+    int *q;             /* [m, k] as it should be, the largest number of a row unbroken */
     float *row_scale;   /* [m] */
 } problem;
 
@@ -46,23 +46,32 @@ static float entry(sqzt_random *random, size_t row, size_t i)
 {
     switch (row % 6) {
     case 1: return sqzt_below(random, 2) ? 3.7f : -3.7f;
-    case 2: return i == 0 ? 127.0f : (float)sqzt_below(random, 126) - 63.0f + 0.5f;
+    case 2: return i == 0 ? 127.0f : i == 1 ? -127.0f : (float)sqzt_below(random, 126) - 63.0f + 0.5f;
     case 3: return row % 12 == 3 ? 0.0f : i % 7 == 0 ? -0.0f : (float)sqzt_normal(random) * 1e-30f;
-    case 4: return i == 0 ? 1e-37f : 1e-38f;
+    case 4: return i == 0 ? 1e-37f : i == 1 ? -1e-37f : 1e-38f;
     case 5: return (float)sqzt_normal(random) * 1e20f;
     default: return (float)sqzt_normal(random);
     }
 }
 
 /* What a row becomes, in the plainest words. */
-static void quantise_row(const float *x, size_t k, signed char *q, float *scale)
+static void quantise_row(const float *x, size_t k, int *q, float *scale)
 {
-    float amax = 0;
-    for (size_t i = 0; i < k; i++) amax = fmaxf(amax, fabsf(x[i]));
-    const float inverse = amax > 0 ? 127.0f / amax : 0.0f;
-    const bool zero = amax <= 0 || isinf(inverse);
-    *scale = zero ? 0.0f : amax / 127.0f;
-    for (size_t i = 0; i < k; i++) q[i] = zero ? 0 : (signed char)nearbyintf(x[i] * inverse);
+    size_t largest = 0;
+    float rest = 0;
+    for (size_t i = 0; i < k; i++) largest = fabsf(x[i]) > fabsf(x[largest]) ? i : largest;
+    for (size_t i = 0; i < k; i++) rest = i == largest ? rest : fmaxf(rest, fabsf(x[i]));
+    const float most = fabsf(x[largest]);
+    const bool apart = rest <= most * 0.8f;
+    const float a = apart ? fmaxf(rest, most / 3) : most, inverse = a > 0 ? 127.0f / a : 0.0f, sign = apart && x[largest] < 0 ? -1.0f : 1.0f;
+    const bool zero = a <= 0 || isinf(inverse);
+    *scale = zero ? 0.0f : sign * (a / 127.0f);
+    for (size_t i = 0; i < k; i++) q[i] = zero ? 0 : (int)nearbyintf(x[i] * (sign * inverse));
+}
+
+static signed char byte_of(int q)
+{
+    return (signed char)(q > 127 ? 127 : q);
 }
 
 static problem make(shape s)
@@ -75,7 +84,7 @@ static problem make(shape s)
     p.bias_page = sqzt_guarded_open(s.n * sizeof(float));
     p.bias = p.bias_page.p;
     p.residual = take(s.m * s.n, sizeof *p.residual);
-    p.q = take(s.m * s.k, 1);
+    p.q = take(s.m * s.k, sizeof *p.q);
     p.row_scale = take(s.m, sizeof *p.row_scale);
     float *x = p.x.p;
     signed char *w = p.w.p;
@@ -117,17 +126,17 @@ static const sqzk_gemm *next_gemm(uint32_t *i)
 /* Prepared rows and packed panels of one gemm, each ending at an unreadable page. */
 typedef struct operands {
     sqzt_guarded rows, panels;
-    size_t lda, stride;
-    float *row_scale; /* stride 3, so that a wrong stride shows */
+    size_t lda;
+    sqzk_s8_row *s8_rows;
 } operands;
 
 static operands prepare(const sqzk_gemm *gemm, const problem *p)
 {
-    operands o = {.lda = sqzk_gemm_prepared_bytes(gemm, p->s.k), .stride = 3};
+    operands o = {.lda = sqzk_gemm_prepared_bytes(gemm, p->s.k)};
     o.rows = sqzt_guarded_open(p->s.m * o.lda);
     o.panels = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, p->s.k, p->s.n));
-    o.row_scale = take(p->s.m * o.stride, sizeof *o.row_scale);
-    const sqzk_prepare_args rows = {.m = p->s.m, .k = p->s.k, .x = p->x.p, .ldx = p->ldx, .out = o.rows.p, .ldo = o.lda, .scale = o.row_scale, .scale_stride = o.stride};
+    o.s8_rows = take(p->s.m, sizeof *o.s8_rows);
+    const sqzk_prepare_args rows = {.m = p->s.m, .k = p->s.k, .x = p->x.p, .ldx = p->ldx, .out = o.rows.p, .ldo = o.lda, .s8_rows = o.s8_rows};
     assert_true(gemm->prepare(&rows));
     gemm->pack(&(sqzk_pack_args){.n = p->s.n, .k = p->s.k, .source = p->w.p, .n_stride = p->ldw, .k_stride = 1, .type = SQZI_S8, .scale = p->scale}, o.panels.p);
     return o;
@@ -137,12 +146,13 @@ static void release(operands *o)
 {
     sqzt_guarded_close(&o->rows);
     sqzt_guarded_close(&o->panels);
-    free(o->row_scale);
+    free(o->s8_rows);
 }
 
 static float product(const problem *p, size_t i, size_t j)
 {
-    const signed char *w = (const signed char *)p->w.p + j * p->ldw, *q = p->q + i * p->s.k;
+    const signed char *w = (const signed char *)p->w.p + j * p->ldw;
+    const int *q = p->q + i * p->s.k;
     int64_t sum = 0;
     for (size_t k = 0; k < p->s.k; k++) sum += (int64_t)q[k] * w[k];
     assert_in_range((uint64_t)(sum + INT32_MAX), 0, 2 * (uint64_t)INT32_MAX);
@@ -177,7 +187,7 @@ static void compare(const sqzk_gemm *gemm, const problem *p, const float *c, siz
 
 static sqzk_gemm_args args_of(const problem *p, const operands *o, float *c, size_t ldc)
 {
-    return (sqzk_gemm_args){.m = p->s.m, .n = p->s.n, .k = p->s.k, .a = o->rows.p, .lda = o->lda, .row_scale = o->row_scale, .row_scale_stride = o->stride, .b = o->panels.p, .c = c, .ldc = ldc};
+    return (sqzk_gemm_args){.m = p->s.m, .n = p->s.n, .k = p->s.k, .a = o->rows.p, .lda = o->lda, .s8_rows = o->s8_rows, .b = o->panels.p, .c = c, .ldc = ldc};
 }
 
 /* One problem with each beta and epilogue. */
@@ -230,6 +240,19 @@ static void the_best_gemm_of_this_machine_is_chosen(void **state)
     assert_ptr_equal(table.gemm_s8, last);
 }
 
+static void check_rows(const sqzk_gemm *gemm, const problem *p, const operands *o)
+{
+    const int flip = ((const unsigned char *)o->rows.p)[0] ^ (unsigned char)byte_of(p->q[0]);
+    assert_true(flip == 0 || flip == 128);
+    for (size_t r = 0; r < p->s.m; r++) {
+        assert_memory_equal(&o->s8_rows[r].scale, &p->row_scale[r], sizeof(float));
+        for (size_t k = 0; k < p->s.k; k++) {
+            const signed char q = (signed char)(((const unsigned char *)o->rows.p)[r * o->lda + k] ^ flip), wanted = byte_of(p->q[r * p->s.k + k]);
+            if (q != wanted) fail_msg("%s: row %zu, number %zu is %d, %d expected", gemm->name, r, k, q, wanted);
+        }
+    }
+}
+
 /* Rows as bytes: the same integers whether stored signed or with 128 added, the same bits of scales. */
 static void rows_are_exact(void **state)
 {
@@ -239,16 +262,57 @@ static void rows_are_exact(void **state)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             problem p = make(shapes[s]);
             operands o = prepare(gemm, &p);
-            const int flip = ((const unsigned char *)o.rows.p)[0] ^ (unsigned char)p.q[0];
-            assert_true(flip == 0 || flip == 128);
-            for (size_t r = 0; r < p.s.m; r++) {
-                assert_memory_equal(&o.row_scale[r * o.stride], &p.row_scale[r], sizeof(float));
-                for (size_t k = 0; k < p.s.k; k++) {
-                    const int q = ((const unsigned char *)o.rows.p)[r * o.lda + k] ^ flip;
-                    if ((signed char)q != p.q[r * p.s.k + k]) fail_msg("%s: row %zu, number %zu is %d, %d expected", gemm->name, r, k, (signed char)q, p.q[r * p.s.k + k]);
-                }
-            }
+            check_rows(gemm, &p, &o);
             release(&o);
+            discard(&p);
+        }
+}
+
+/* The rows of a problem anew: numbers up to 1, but `factor` at `place` and `again` at another, unless that is 0. */
+static void plant(problem *p, float factor, size_t place, float again, size_t other)
+{
+    sqzt_random random = sqzt_random_of(seed + place);
+    for (size_t r = 0; r < p->s.m; r++) {
+        float *x = (float *)p->x.p + r * p->ldx;
+        for (size_t j = 0; j < p->s.k; j++) x[j] = 2 * (float)sqzt_uniform(&random) - 1;
+        x[(place + r) % p->s.k] = factor;
+        if (again != 0) x[(other + r) % p->s.k] = again;
+        quantise_row(x, p->s.k, p->q + r * p->s.k, &p->row_scale[r]);
+    }
+}
+
+static void check_planted(const sqzk_gemm *gemm, problem *p)
+{
+    operands o = prepare(gemm, p);
+    sqzt_guarded c = blank(p->s, p->s.n);
+    sqzk_gemm_args args = args_of(p, &o, c.p, p->s.n);
+    check_rows(gemm, p, &o);
+    gemm->run(&args);
+    compare(gemm, p, c.p, p->s.n, 0, NULL);
+    sqzt_guarded_close(&c);
+    release(&o);
+}
+
+/* The largest number of a row wherever it stands, of either sign, up to far above the rest; and two of a size, in the same lane of every vector and in
+ * others. */
+static void outliers_are_exact(void **state)
+{
+    (void)state;
+    static const float factors[] = {1.01f, 1.9f, 2.1f, 3, 7.9f, 8.1f, 20, 1000};
+    static const size_t ks[] = {1, 2, 5, 64, 65, 192, 300};
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+        for (size_t at = 0; at < sizeof ks / sizeof *ks; at++) {
+            const size_t k = ks[at], places[] = {0, k / 2, k - 1}, others[] = {1, 16, 64, 128};
+            problem p = make((shape){9, 70, k}); /* a place and the eight after it */
+            for (size_t f = 0; f < 2 * sizeof factors / sizeof *factors; f++)
+                for (size_t place = 0; place < 3; place++) {
+                    const float factor = f % 2 ? -factors[f / 2] : factors[f / 2];
+                    plant(&p, factor, places[place], 0, 0);
+                    check_planted(gemm, &p);
+                    plant(&p, factor, places[place], f % 4 < 2 ? factor : -factor, places[place] + others[f % 4]);
+                    check_planted(gemm, &p);
+                }
             discard(&p);
         }
 }
@@ -274,29 +338,6 @@ static void weights_of_any_stride_pack_alike(void **state)
     }
 }
 
-static void gathered_rows_are_rows_in_another_order(void **state)
-{
-    (void)state;
-    const sqzk_gemm *gemm;
-    enum { K = 77 };
-    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
-        float x[2 * K], permuted[K], scale[2]; /* what the row does not gather is not a number */
-        uint32_t gather[K];
-        sqzt_random random = sqzt_random_of(seed);
-        for (uint32_t j = 0; j < K; j++) {
-            gather[j] = (j * 30) % K * 2;
-            x[gather[j]] = (float)sqzt_normal(&random);
-            x[gather[j] + 1] = NAN;
-        }
-        for (uint32_t j = 0; j < K; j++) permuted[j] = x[gather[j]];
-        unsigned char rows[2][128];
-        assert_true(gemm->prepare(&(sqzk_prepare_args){.m = 1, .k = K, .x = x, .ldx = 2 * K, .gather = gather, .out = rows[0], .ldo = 128, .scale = &scale[0], .scale_stride = 1}));
-        assert_true(gemm->prepare(&(sqzk_prepare_args){.m = 1, .k = K, .x = permuted, .ldx = K, .out = rows[1], .ldo = 128, .scale = &scale[1], .scale_stride = 1}));
-        assert_memory_equal(rows[0], rows[1], 128);
-        assert_memory_equal(&scale[0], &scale[1], sizeof(float));
-    }
-}
-
 static void a_row_that_is_not_finite_is_refused(void **state)
 {
     (void)state;
@@ -306,10 +347,11 @@ static void a_row_that_is_not_finite_is_refused(void **state)
         for (size_t k = 1; k < 70; k += 17)
             for (size_t at = 0; at < 2 * k; at++)
                 for (size_t b = 0; b < 4; b++) {
-                    float x[140], scale[2];
+                    float x[140];
+                    sqzk_s8_row s8_rows[2];
                     unsigned char rows[2][128];
                     for (size_t j = 0; j < 2 * k; j++) x[j] = 1.0f;
-                    const sqzk_prepare_args args = {.m = 2, .k = k, .x = x, .ldx = k, .out = rows, .ldo = 128, .scale = scale, .scale_stride = 1};
+                    const sqzk_prepare_args args = {.m = 2, .k = k, .x = x, .ldx = k, .out = rows, .ldo = 128, .s8_rows = s8_rows};
                     assert_true(gemm->prepare(&args));
                     x[at] = bad[b];
                     if (gemm->prepare(&args)) fail_msg("%s: k = %zu: %g at %zu is accepted", gemm->name, k, (double)bad[b], at);
@@ -342,7 +384,7 @@ static void bits_do_not_depend_on_cuts(void **state)
                 cut.m = rows;
                 cut.n = n;
                 cut.a = (const unsigned char *)o.rows.p + row * o.lda;
-                cut.row_scale = o.row_scale + row * o.stride;
+                cut.s8_rows = o.s8_rows + row;
                 cut.b = (const unsigned char *)o.panels.p + column / gemm->nr * sqzk_gemm_panel_bytes(gemm, p.s.k);
                 cut.c = parts + row * p.s.n + column;
                 cut.epilogue = &part;
@@ -399,11 +441,11 @@ int main(void)
     printf("seed %u\n", seed);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_exact),
+        cmocka_unit_test(outliers_are_exact),
         cmocka_unit_test(products_are_exact),
         cmocka_unit_test(products_are_exact_at_every_edge),
         cmocka_unit_test(the_best_gemm_of_this_machine_is_chosen),
         cmocka_unit_test(weights_of_any_stride_pack_alike),
-        cmocka_unit_test(gathered_rows_are_rows_in_another_order),
         cmocka_unit_test(a_row_that_is_not_finite_is_refused),
         cmocka_unit_test(bits_do_not_depend_on_cuts),
         cmocka_unit_test(gelu_is_applied_in_the_tile),

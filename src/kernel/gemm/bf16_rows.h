@@ -17,9 +17,9 @@ static inline void round_two(const float *x, uint16_t *out)
 static void prepare_row(const sqzk_prepare_args *args, const float *x, uint16_t *out)
 {
     size_t j = 0;
-    for (; !args->gather && j + 2 * V_WIDTH <= args->k; j += 2 * V_WIDTH) round_two(x + j, out + j);
-    for (; !args->gather && j + V_WIDTH <= args->k; j += V_WIDTH) v_store_upper(out + j, v_rounded(v_load(x + j)));
-    for (; j < args->k; j++) out[j] = sqzi_to_bf16(x[args->gather ? args->gather[j] : j]);
+    for (; j + 2 * V_WIDTH <= args->k; j += 2 * V_WIDTH) round_two(x + j, out + j);
+    for (; j + V_WIDTH <= args->k; j += V_WIDTH) v_store_upper(out + j, v_rounded(v_load(x + j)));
+    for (; j < args->k; j++) out[j] = sqzi_to_bf16(x[j]);
     memset(out + args->k, 0, (args->k + 31) / 32 * 64 - args->k * sizeof *out);
 }
 

@@ -11,9 +11,10 @@ enum { NR = 32 };
 #include "kernel/gemm/gemm_bf16_panel.h"
 
 typedef float sum;
-static inline vec scale_of_row(const sqzk_gemm_args *args, size_t i) { return (void)args, (void)i, v_set(1.0f); }
+typedef char row_factors; /* none */
+static inline row_factors factors_of_row(const sqzk_gemm_args *args, size_t i, const void *panel) { return (void)args, (void)i, (void)panel, 0; }
 static inline vec scales_of_columns(const void *panel, size_t k, size_t j) { return (void)panel, (void)k, (void)j, v_set(1.0f); }
-static inline vec product(const sum *sums, vec row, vec columns) { return (void)row, (void)columns, v_load(sums); }
+static inline vec product(const sum *sums, row_factors row, size_t j, vec columns) { return (void)row, (void)j, (void)columns, v_load(sums); }
 static inline size_t panel_weight_bytes(size_t k) { return panel_numbers(k) * sizeof(uint16_t); }
 static inline size_t panel_bytes(size_t k) { return panel_weight_bytes(k); }
 

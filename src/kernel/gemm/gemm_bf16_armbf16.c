@@ -26,9 +26,10 @@ static inline vec block_row(block_sum first, block_sum second, bool upper)
 {
     return upper ? vcombine_f32(vget_low_f32(first), vget_low_f32(second)) : vcombine_f32(vget_high_f32(first), vget_high_f32(second));
 }
-static inline vec scale_of_row(const sqzk_gemm_args *args, size_t i) { return (void)args, (void)i, v_set(1.0f); }
+typedef char row_factors; /* none */
+static inline row_factors factors_of_row(const sqzk_gemm_args *args, size_t i, const void *panel) { return (void)args, (void)i, (void)panel, 0; }
 static inline vec scales_of_columns(const void *panel, size_t k, size_t j) { return (void)panel, (void)k, (void)j, v_set(1.0f); }
-static inline vec scaled(vec sums, vec row, vec columns) { return (void)row, (void)columns, sums; }
+static inline vec product(vec sums, row_factors row, size_t j, vec columns) { return (void)row, (void)j, (void)columns, sums; }
 static inline size_t panel_bytes(size_t k) { return panel_numbers(k) * sizeof(uint16_t); }
 
 #define GEMM_NAME sqzk_gemm_bf16_armbf16

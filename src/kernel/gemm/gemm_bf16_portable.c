@@ -32,7 +32,7 @@ static bool prepare(const sqzk_prepare_args *args)
     for (size_t i = 0; i < args->m; i++) {
         const sqzi_real *x = args->x + i * args->ldx;
         uint16_t *out = (uint16_t *)(void *)((unsigned char *)args->out + i * args->ldo);
-        for (size_t j = 0; j < args->k; j++) out[j] = sqzi_to_bf16((float)x[args->gather ? args->gather[j] : j]);
+        for (size_t j = 0; j < args->k; j++) out[j] = sqzi_to_bf16((float)x[j]);
         memset(out + args->k, 0, (args->k + 31) / 32 * 64 - args->k * sizeof *out);
     }
     return true;

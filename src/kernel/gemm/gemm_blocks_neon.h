@@ -3,7 +3,8 @@
  * columns, 24 of the 32 registers sum.
  *
  * Include after vector_neon.h and these: block_sum, 2 x 2 sums, rows first; block_zero(); block_step(sum, rows, columns); block_row(first, second, upper),
- * 4 columns of the upper or lower row of two blocks as floats; scale_of_row(args, i), scales_of_columns(panel, k, j) and scaled(sums, row's, columns');
+ * 4 columns of the upper or lower row of two blocks; factors_of_row(args, i, panel), scales_of_columns(panel, k, j) and
+ * product(block_row's, row's, j, columns'), 4 floats;
  * GROUP_BYTES = 8, the bytes of a row or column in a block; panel_bytes(k); pack, prepare; GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE, GEMM_TYPE, KR.
  * Panels lie as [k][16 columns][8 bytes]. Accumulators are variables with names: gcc 12 keeps an array of them in memory.
  */
@@ -47,7 +48,7 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t vecto
     const size_t ldo = to->ldo, ldr = to->ldr;
 #define END(i, v, first, second)                                                                                                           \
     if (i < rows && v < vectors) {                                                                                                         \
-        const vec y = scaled(block_row(first, second, i % 2 == 0), scale_of_row(args, row + i), scales_of_columns(panel, args->k, v * V_WIDTH)); \
+        const vec y = product(block_row(first, second, i % 2 == 0), factors_of_row(args, row + i, panel), v * V_WIDTH, scales_of_columns(panel, args->k, v * V_WIDTH)); \
         v_store(out + i * ldo + v * V_WIDTH, v_add(v_add(y, v_load(bias + v * V_WIDTH)), v_load(residual + i * ldr + v * V_WIDTH)));         \
     }
 #define END_ROW(i, c) END(i, 0, c##0, c##1) END(i, 1, c##2, c##3) END(i, 2, c##4, c##5) END(i, 3, c##6, c##7)

@@ -50,16 +50,6 @@ static void pack(const sqzk_pack_args *args, void *packed)
                 out[p * NR + j] = column + j < args->n ? sqzi_load_real(args->source, (column + j) * args->n_stride + p * args->k_stride, args->type) : 0;
 }
 
-static bool prepare(const sqzk_prepare_args *args)
-{
-    for (size_t i = 0; i < args->m; i++) {
-        const sqzi_real *x = args->x + i * args->ldx;
-        sqzi_real *out = (sqzi_real *)((unsigned char *)args->out + i * args->ldo);
-        for (size_t j = 0; j < args->k; j++) out[j] = x[args->gather ? args->gather[j] : j];
-    }
-    return true;
-}
-
 extern const sqzk_gemm sqzk_gemm_f32_portable;
 const sqzk_gemm sqzk_gemm_f32_portable = {
     .name = "gemm_f32_1x16_portable",
@@ -71,5 +61,4 @@ const sqzk_gemm sqzk_gemm_f32_portable = {
     .kr = 1,
     .run = run,
     .pack = pack,
-    .prepare = prepare,
 };

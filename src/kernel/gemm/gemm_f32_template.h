@@ -169,18 +169,6 @@ static void pack(const sqzk_pack_args *args, void *packed)
     }
 }
 
-static bool prepare(const sqzk_prepare_args *args)
-{
-    for (size_t i = 0; i < args->m; i++) {
-        const float *x = args->x + i * args->ldx;
-        float *out = (float *)((unsigned char *)args->out + i * args->ldo);
-        if (!args->gather) memcpy(out, x, args->k * sizeof *out);
-        else
-            for (size_t j = 0; j < args->k; j++) out[j] = x[args->gather[j]];
-    }
-    return true;
-}
-
 extern const sqzk_gemm GEMM_NAME;
 const sqzk_gemm GEMM_NAME = {
     .name = GEMM_TEXT,
@@ -192,5 +180,4 @@ const sqzk_gemm GEMM_NAME = {
     .kr = 1,
     .run = run,
     .pack = pack,
-    .prepare = prepare,
 };

@@ -3,16 +3,25 @@
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/s8_vector_avx512.h"
 
-enum { NR = 32, KR = 4, FLIP = 0 };
+enum { NR = 32, KR = 4, FLIP = 0, EXCESS_BITS = 8 };
 #define K_MULTIPLE 64
 
 #include "kernel/gemm/gemm_s8_panel.h"
 #include "kernel/gemm/s8_rows.h"
 
+static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights)
+{
+    return _mm512_dpbusd_epi32(sum, i_set(excess), _mm512_loadu_si512(weights));
+}
+
+#include "kernel/gemm/s8_excess.h"
+
 typedef int32_t sum;
-static inline vec scale_of_row(const sqzk_gemm_args *args, size_t i) { return v_set(args->row_scale[i * args->row_scale_stride]); }
 static inline vec scales_of_columns(const void *panel, size_t k, size_t j) { return v_load(panel_scale(panel, k) + j); }
-static inline vec product(const sum *sums, vec row, vec columns) { return v_mul(i_to_float(i_load(sums)), v_mul(row, columns)); }
+static inline vec product(const sum *sums, row_factors row, size_t j, vec columns)
+{
+    return v_mul(i_to_float(with_excess(i_load(sums), row.excess, j)), v_mul(row.scale, columns));
+}
 
 #define SUMS_ARE_PRODUCTS 0
 #define TILE_PRODUCT "tdpbssd"

@@ -7,7 +7,7 @@
 #error "compile this file with AVX-VNNI"
 #endif
 
-enum { KR = 4, FLIP = 128 };
+enum { KR = 4, FLIP = 128, EXCESS_BITS = 8 };
 
 static inline ivec load_weights(const signed char *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
 static inline ivec load_rows(const unsigned char *p)
@@ -22,6 +22,7 @@ static inline ivec multiply_add(ivec sum, ivec rows, ivec weights)
     __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(rows), "x"(weights));
     return sum;
 }
+static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights) { return multiply_add(sum, i_set(excess), load_weights(weights)); }
 
 #define TILE_VECTORS 2
 #define TILE_STEPS 4

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The packed panels of every s8 gemm. Included after NR (columns of a panel), KR (consecutive k that lie together) and FLIP are defined,
- * and K_MULTIPLE where k is padded to another multiple than KR.
+ * K_MULTIPLE where k is padded to another multiple than KR, and EXCESS_BITS: how many bits an excess has for each of the KR numbers that the level
+ * multiplies at once, or 0 where it takes the weights of one k.
  *
  *   s8     [k/KR][NR][KR]   k padded with zeros up to that multiple, columns past n are 0
  *   f32    [NR]             scale of each column
  *   s32    [NR]             where a sum begins: -FLIP * sum of the column, where rows are unsigned (q + FLIP); 0 where they are signed
  *
- * padded to a multiple of 64 bytes. q and weights lie within +-127, so an s32 holds every sum up to k = 133,000; sums of unsigned rows may wrap on
- * their way and are right at their end.
+ * padded to a multiple of 64 bytes. Bytes and weights lie within +-127, an excess within 0 .. 254: the magnitude of a sum is at most
+ * 127 * (127 k + 254), which an s32 holds up to k = 133,000. Sums of unsigned rows may wrap on their way and are right at their end.
  */
 #ifndef SQZK_GEMM_S8_PANEL_H
 #define SQZK_GEMM_S8_PANEL_H
@@ -38,6 +39,14 @@ static inline const float *panel_scale(const signed char *panel, size_t k)
 static inline const int32_t *panel_compensation(const signed char *panel, size_t k)
 {
     return (const int32_t *)(const void *)(panel + panel_weight_bytes(k) + NR * sizeof(float));
+}
+
+/* The largest number of a row is its place-th: its excess goes to where it meets that one's weights. */
+static inline void place_excess(sqzk_s8_row *row, uint32_t place)
+{
+    const uint32_t within = place % KR;
+    row->at = (place - within) * NR + (EXCESS_BITS ? 0 : within);
+    row->excess <<= within * EXCESS_BITS;
 }
 
 /* One column of k weights to its place; returns their sum. */

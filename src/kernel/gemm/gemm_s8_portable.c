@@ -1,31 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* s8 gemm in plain C, and the definition of what every other level computes to the bit: how a row becomes integers, and
  *
- *   product = (float)(sum over k of q[k] * w[k]) * (row scale * column scale)
+ *   product = (float)(sum over k of byte[k] * w[k], + excess * w[place]) * (row scale * column scale)
  *
- * A row: amax = max |x|, q = round-half-even(x * (127 / amax)), scale = amax / 127. Where 127 / amax overflows (amax below 3.8e-37) the row counts as
- * zero: q = 0 and scale = 0. Magnitudes are compared as the integers of their bits, where a NaN is above infinity and infinity above every number.
+ * A row: with the largest magnitude M and the largest of the others r - M where two tie -
+ *
+ *   a = M, or where r <= 0.8 M, and the largest number is kept apart, max(r, M / 3)
+ *   scale = a / 127,   q = round-half-even(x * (127 / a)), both with the sign of the largest number where it is kept apart
+ *   byte = min(q, 127),   excess = q - 127 of the largest number or 0,   place = its k
+ *
+ * So a number far above the rest does not cost the rest their digits: its q is positive, at most 381, the others lie within +-127, one byte at most is
+ * cut off, and nothing is lost of it. Where 127 / a overflows (a below 3.8e-37) the row counts as zero: bytes, excess and scale are 0. Magnitudes are
+ * compared as the integers of their bits, where a NaN is above infinity and infinity above every number.
  */
-#include <math.h>
-
-#include "base/half.h"
 #include "kernel/gemm/scalar_epilogue.h"
 
-enum { NR = 16, KR = 1, FLIP = 0 };
+enum { NR = 16, KR = 1, FLIP = 0, EXCESS_BITS = 0 };
 
 #include "kernel/gemm/gemm_s8_panel.h"
+#include "kernel/gemm/s8_row.h"
 
 static void run_row(const sqzk_gemm_args *args, size_t row, size_t column, size_t n, const signed char *b)
 {
     const signed char *a = (const signed char *)args->a + row * args->lda;
-    const float row_scale = args->row_scale[row * args->row_scale_stride];
+    const sqzk_s8_row *s8_row = args->s8_rows + row;
     const float *scale = panel_scale(b, args->k);
     sqzi_real *c = args->c + row * args->ldc + column;
-    int32_t sum[NR] = {0};
+    int32_t sum[NR];
+    for (size_t j = 0; j < NR; j++) sum[j] = (int32_t)s8_row->excess * b[s8_row->at + j];
     for (size_t p = 0; p < args->k; p++)
         for (size_t j = 0; j < NR; j++) sum[j] += a[p] * b[p * NR + j];
     for (size_t j = 0; j < n; j++) {
-        const sqzi_real product = (float)sum[j] * (row_scale * scale[j]);
+        const sqzi_real product = (float)sum[j] * (s8_row->scale * scale[j]);
         c[j] = finish_scalar(args->beta ? c[j] + product : product, args->epilogue, row, column + j);
     }
 }
@@ -39,26 +45,36 @@ static void run(const sqzk_gemm_args *args)
     }
 }
 
-static bool prepare_row(const sqzk_prepare_args *args, const sqzi_real *x, signed char *out, float *scale)
+static s8_largest find_largest(const sqzi_real *x, size_t k)
 {
-    uint32_t largest = 0;
-    for (size_t j = 0; j < args->k; j++) {
-        const uint32_t bits = sqzi_bits_of_float((float)x[args->gather ? args->gather[j] : j]) & 0x7FFFFFFFu;
-        largest = bits > largest ? bits : largest;
+    s8_largest found = {0};
+    for (uint32_t j = 0; j < k; j++) {
+        const uint32_t magnitude = s8_magnitude((float)x[j]), smaller = magnitude > found.most ? found.most : magnitude;
+        found.next = smaller > found.next ? smaller : found.next;
+        found.place = magnitude > found.most ? j : found.place;
+        found.most = magnitude > found.most ? magnitude : found.most;
     }
-    if (largest >= 0x7F800000u) return false;
-    const float amax = sqzi_float_of_bits(largest), inverse = 127.0f / amax;
-    const bool zero = largest == 0 || isinf(inverse);
-    *scale = zero ? 0.0f : amax / 127.0f;
-    for (size_t j = 0; j < args->k; j++) out[j] = zero ? 0 : (signed char)lrintf((float)x[args->gather ? args->gather[j] : j] * inverse);
-    memset(out + args->k, 0, (args->k + 63) / 64 * 64 - args->k);
+    return found;
+}
+
+static bool prepare_row(const sqzi_real *x, size_t k, signed char *out, sqzk_s8_row *row)
+{
+    const s8_largest largest = find_largest(x, k);
+    float factor;
+    if (!s8_row_of((float)x[largest.place], largest, row, &factor)) return false;
+    place_excess(row, largest.place);
+    for (size_t j = 0; j < k; j++) {
+        const long q = lrintf((float)x[j] * factor);
+        out[j] = (signed char)(q > MOST_STEPS ? MOST_STEPS : q);
+    }
+    memset(out + k, 0, (k + 63) / 64 * 64 - k);
     return true;
 }
 
 static bool prepare(const sqzk_prepare_args *args)
 {
     for (size_t i = 0; i < args->m; i++)
-        if (!prepare_row(args, args->x + i * args->ldx, (signed char *)args->out + i * args->ldo, args->scale + i * args->scale_stride)) return false;
+        if (!prepare_row(args->x + i * args->ldx, args->k, (signed char *)args->out + i * args->ldo, args->s8_rows + i)) return false;
     return true;
 }
 

@@ -4,7 +4,7 @@
 #include "kernel/vector_simd128.h"
 #include "kernel/gemm/s8_vector_simd128.h"
 
-enum { KR = 2, FLIP = 0 };
+enum { KR = 2, FLIP = 0, EXCESS_BITS = 16 };
 
 static inline ivec load_weights(const signed char *p) { return wasm_i16x8_load8x8(p); }
 static inline ivec load_rows(const unsigned char *p)
@@ -14,6 +14,7 @@ static inline ivec load_rows(const unsigned char *p)
     return wasm_i16x8_extend_low_i8x16(wasm_i16x8_splat(two));
 }
 static inline ivec multiply_add(ivec sum, ivec rows, ivec weights) { return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(rows, weights)); }
+static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights) { return multiply_add(sum, i_set(excess), load_weights(weights)); }
 
 #define TILE_VECTORS 2
 #define GEMM_NAME sqzk_gemm_s8_simd128

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The s8 gemm on vectors: tiles of up to TILE_ROWS rows times TILE_VECTORS vectors of columns, sums in registers over the whole of k.
  *
- * Include after a vector_<isa>.h, its s8_vector_<isa>.h and these: TILE_VECTORS (2 or 4), TILE_ROWS where it is 12 and not 6, TILE_STEPS where it is 4 and not 1; KR and FLIP
- * (gemm_s8_panel.h); load_rows(p), the KR bytes of a row spread to all columns; load_weights(p), V_WIDTH columns of KR bytes; multiply_add(sum, rows,
- * weights), exact; OPERAND, the type of rows and weights, where it is not ivec; GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE.
+ * Include after a vector_<isa>.h, its s8_vector_<isa>.h and these: TILE_VECTORS (2 or 4), TILE_ROWS where it is 12 and not 6, TILE_STEPS where it is 4
+ * and not 1; KR, FLIP and EXCESS_BITS (gemm_s8_panel.h); load_rows(p), the KR bytes of a row spread to all columns; load_weights(p), V_WIDTH columns of
+ * KR bytes; multiply_add(sum, rows, weights), exact; add_excess (s8_excess.h); OPERAND, the type of rows and weights, where it is not ivec; GEMM_NAME,
+ * GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE.
  */
 #include "base/cpu.h"
 
@@ -14,22 +15,33 @@
 enum { NR = TILE_VECTORS * V_WIDTH };
 
 #include "kernel/gemm/gemm_s8_panel.h"
+#include "kernel/gemm/s8_excess.h"
 #include "kernel/gemm/s8_rows.h"
 #include "kernel/gemm/tile_target.h"
 
-/* rows is a constant of each instantiation: what it excludes is not compiled. Sums begin at the column's compensation. */
-static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_gemm_args *args, size_t row, const signed char *b, const target *to, const ahead *next)
+/* Where the sums of a tile begin: at the column's compensation and what the row's excess adds. Apart from the tile, whose code stands there once for each
+ * of its heights. */
+static void begin_sums(const sqzk_gemm_args *args, size_t row, size_t rows, const signed char *panel, int32_t *sums)
+{
+    const int32_t *compensation = panel_compensation(panel, args->k);
+    for (size_t i = 0; i < rows; i++) {
+        const s8_excess excess = excess_of_row(&args->s8_rows[row + i], panel);
+        for (size_t j = 0; j < NR; j += V_WIDTH) i_store(sums + i * NR + j, with_excess(i_load(compensation + j), excess, j));
+    }
+}
+
+/* rows is a constant of each instantiation: what it excludes is not compiled. */
+static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_gemm_args *args, size_t row, const signed char *b, const int32_t *sums, const target *to, const ahead *next)
 {
     ahead fetched = *next;
-    const float *row_scale = args->row_scale + row * args->row_scale_stride;
+    const sqzk_s8_row *s8_row = args->s8_rows + row;
     const float *scale = panel_scale(b, args->k);
-    const int32_t *compensation = panel_compensation(b, args->k);
-    const size_t lda = args->lda, stride = args->row_scale_stride, steps = (args->k + KR - 1) / KR;
+    const size_t lda = args->lda, steps = (args->k + KR - 1) / KR;
     const unsigned char *a = (const unsigned char *)args->a + row * lda;
     const signed char *const turns = b + steps / TILE_STEPS * TILE_STEPS * NR * KR, *const end = b + steps * NR * KR;
     const signed char *const late = b + first_turn_of_rows(steps / TILE_STEPS, rows) * TILE_STEPS * NR * KR;
     const unsigned char *a0 = a, *a3 = ROWS_FROM(a, 3, lda), *a6 = ROWS_FROM(a, 6, lda), *a9 = ROWS_FROM(a, 9, lda);
-#define DECLARE(i, j) ivec c##i##j = i < rows ? i_load(compensation + j * V_WIDTH) : i_zero();
+#define DECLARE(i, j) ivec c##i##j = i < rows ? i_load(sums + i * NR + j * V_WIDTH) : i_zero();
     TILE_SUMS(DECLARE)
 #undef DECLARE
 #define MULTIPLY(i, j) c##i##j = multiply_add(c##i##j, x, b##j);
@@ -57,7 +69,7 @@ static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_g
 #undef WEIGHTS
 #undef ROW
 #undef MULTIPLY
-#define FINISHED(i, j) v_mul(i_to_float(c##i##j), v_mul(v_set(row_scale[i * stride]), v_load(scale + j * V_WIDTH)))
+#define FINISHED(i, j) v_mul(i_to_float(c##i##j), v_mul(v_set(s8_row[i].scale), v_load(scale + j * V_WIDTH)))
     PUT_TILE(to)
 #undef FINISHED
 }
@@ -65,9 +77,11 @@ static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_g
 /* The same for numbers known at run time only. */
 static void tile_of(size_t rows, const sqzk_gemm_args *args, size_t row, const signed char *b, const target *to, const ahead *next)
 {
+    int32_t sums[TILE_ROWS * NR] __attribute__((aligned(64)));
+    begin_sums(args, row, rows, b, sums);
     switch (rows) {
 #define CASE(r) \
-    case r + 1: tile(r + 1, args, row, b, to, next); break;
+    case r + 1: tile(r + 1, args, row, b, sums, to, next); break;
         EACH_ROW(CASE)
 #undef CASE
     }

@@ -3,9 +3,9 @@
  * four tiles of sums, 32 rows x 32 columns, or 16 x 64 where m allows no more rows. While a block's products run, the vector units finish the block
  * before it, a few rows after every step over k.
  *
- * Include after vector_avx512.h and these: K_MULTIPLE, the k of a tile; TILE_PRODUCT, the instruction; sum, the type of a sum; scale_of_row(args, i),
- * scales_of_columns(panel, k, j) and product(sums, row's, columns'), 16 sums as floats; SUMS_ARE_PRODUCTS, whether that changes nothing;
- * panel_bytes(k), panel_weight_bytes(k), pack, prepare; GEMM_NAME, GEMM_TEXT, GEMM_TYPE. Panels lie as [k][32 columns] in words of four bytes.
+ * Include after vector_avx512.h and these: K_MULTIPLE, the k of a tile; TILE_PRODUCT, the instruction; sum, the type of a sum; factors_of_row(args, i,
+ * panel), scales_of_columns(panel, k, j) and product(sums, row's, j, columns'), 16 sums as floats; SUMS_ARE_PRODUCTS, whether that changes
+ * nothing; panel_bytes(k), panel_weight_bytes(k), pack, prepare; GEMM_NAME, GEMM_TEXT, GEMM_TYPE. Panels lie as [k][32 columns] in words of four bytes.
  *
  * Instructions are written in assembly: the macros of gcc 12 do not tell the compiler which memory they read.
  */
@@ -90,7 +90,8 @@ static inline __attribute__((always_inline)) void finish_rows_as(finish how, con
     const bool added = (how == ADDED || how == ANY) && epilogue.residual;
     const size_t ldc = args->ldc, ldr = added ? epilogue.ldr : 0, n[2] = {h->n < V_WIDTH ? h->n : V_WIDTH, h->n < V_WIDTH ? 0 : h->n - V_WIDTH};
     const float *bias = epilogue.bias ? epilogue.bias + h->column : nothing;
-    const vec scales[2] = {scales_of_columns(h->panel, args->k, 0), scales_of_columns(h->panel, args->k, V_WIDTH)};
+    const signed char *const panel = h->panel;
+    const vec scales[2] = {scales_of_columns(panel, args->k, 0), scales_of_columns(panel, args->k, V_WIDTH)};
     const vec biases[2] = {v_load_part(bias, n[0]), v_load_part(bias + V_WIDTH, n[1])};
     size_t row = h->row + h->first, left = end - h->first;
     const float *residual = added ? epilogue.residual + row * ldr + h->column : nothing;
@@ -100,7 +101,7 @@ static inline __attribute__((always_inline)) void finish_rows_as(finish how, con
 #define FINISH(i, j)                                                                                           \
     {                                                                                                          \
         float *to = c + (i) * ldc + (j) * V_WIDTH;                                                             \
-        vec y = product(sums + ((j) * TILE_ROWS + (i)) * TILE_COLUMNS, row_scale, scales[j]);                  \
+        vec y = product(sums + ((j) * TILE_ROWS + (i)) * TILE_COLUMNS, factors, (j) * V_WIDTH, scales[j]); \
         if (how == ANY && args->beta) y = v_add(v_load_part(to, n[j]), y);                                     \
         y = v_add(y, biases[j]);                                                                               \
         if (how == GELU) y = TILE_GELU(y);                                                                     \
@@ -110,7 +111,7 @@ static inline __attribute__((always_inline)) void finish_rows_as(finish how, con
     }
 #define FINISH_ROWS(rows)                                     \
     for (size_t i = 0; i < (rows); i++) {                     \
-        const vec row_scale = scale_of_row(args, row + i);    \
+        const row_factors factors = factors_of_row(args, row + i, panel); \
         FINISH(i, 0)                                          \
         FINISH(i, 1)                                          \
     }                                                         \

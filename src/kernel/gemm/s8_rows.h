@@ -1,71 +1,111 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of floats to rows of bytes on vectors, to the bit as gemm_s8_portable.c defines it, plus FLIP. Two passes over a row: its largest magnitude,
- * its bytes. Included after a vector_<isa>.h and its s8_vector_<isa>.h, with FLIP defined. */
+/* Rows of floats to rows of bytes on vectors, to the bit as gemm_s8_portable.c defines it, plus FLIP. Two passes over a row: its two largest
+ * magnitudes, its bytes. Included after a vector_<isa>.h, its s8_vector_<isa>.h and gemm_s8_panel.h. */
 #ifndef SQZK_S8_ROWS_H
 #define SQZK_S8_ROWS_H
 
-#include <math.h>
 #include <string.h>
 
-#include "base/half.h"
-#include "kernel/kernel.h"
+#include "kernel/gemm/s8_row.h"
 
 /* What an int8 layer activates is rounded to 8 bits before it is used. */
 #define TILE_GELU v_gelu_near
 
-/* Numbers j .. j+V_WIDTH-1 of a row: where they lie, or gathered or cut short in the buffer, which is filled up with zeros. */
-static inline const float *row_part(const float *x, const uint32_t *gather, size_t j, size_t k, float *buffer)
+/* Numbers j .. j+V_WIDTH-1 of a row: where they lie, or cut short in the buffer, which is filled up with zeros. */
+static inline const float *row_part(const float *x, size_t j, size_t k, float *buffer)
 {
-    const size_t n = k - j < V_WIDTH ? k - j : V_WIDTH;
-    if (!gather && n == V_WIDTH) return x + j;
-    for (size_t i = 0; i < V_WIDTH; i++) buffer[i] = i >= n ? 0.0f : x[gather ? gather[j + i] : j + i];
+    if (k - j >= V_WIDTH) return x + j;
+    for (size_t i = 0; i < V_WIDTH; i++) buffer[i] = j + i < k ? x[j + i] : 0.0f;
     return buffer;
 }
 
-static uint32_t largest_magnitude(const float *x, const uint32_t *gather, size_t k)
+/* The largest magnitudes of the numbers that stand LANES apart. */
+enum { LANES = 4 * V_WIDTH };
+
+typedef struct lanes {
+    ivec parts[4];
+} lanes;
+
+static inline lanes largest_of_lanes(const float *x, size_t k)
 {
     float buffer[V_WIDTH];
-    ivec first = i_zero(), second = i_zero();
+    ivec a = i_zero(), b = a, c = a, d = a;
     size_t j = 0;
-    for (; !gather && j + 4 * V_WIDTH <= k; j += 4 * V_WIDTH) {
-        first = i_max_magnitude(i_max_magnitude(first, x + j), x + j + V_WIDTH);
-        second = i_max_magnitude(i_max_magnitude(second, x + j + 2 * V_WIDTH), x + j + 3 * V_WIDTH);
+    for (; j + LANES <= k; j += LANES) {
+        a = i_max_magnitude(a, x + j);
+        b = i_max_magnitude(b, x + j + V_WIDTH);
+        c = i_max_magnitude(c, x + j + 2 * V_WIDTH);
+        d = i_max_magnitude(d, x + j + 3 * V_WIDTH);
     }
-    for (; !gather && j + 2 * V_WIDTH <= k; j += 2 * V_WIDTH) {
-        first = i_max_magnitude(first, x + j);
-        second = i_max_magnitude(second, x + j + V_WIDTH);
-    }
-    for (; j < k; j += V_WIDTH) first = i_max_magnitude(first, row_part(x, gather, j, k, buffer));
-    return i_largest(first, second);
+    lanes all = {{a, b, c, d}};
+    for (size_t part = 0; j < k; j += V_WIDTH, part++) all.parts[part] = i_max_magnitude(all.parts[part], row_part(x, j, k, buffer));
+    return all;
 }
 
-static bool prepare_row(const sqzk_prepare_args *args, const float *x, unsigned char *out, float *scale)
+static inline ivec merged(const lanes *of)
 {
-    const uint32_t largest = largest_magnitude(x, args->gather, args->k);
-    if (largest >= 0x7F800000u) return false;
-    const float amax = sqzi_float_of_bits(largest), inverse = 127.0f / amax;
-    const size_t padded = (args->k + 63) / 64 * 64;
-    float buffer[V_WIDTH];
-    if (largest == 0 || isinf(inverse)) {
-        *scale = 0.0f;
-        memset(out, FLIP, padded);
-        return true;
+    return i_max(i_max(of->parts[0], of->parts[1]), i_max(of->parts[2], of->parts[3]));
+}
+
+/* One number of a row may stand above `rest`, the most that another may be beside it: the largest of the others is then that of the other lanes or stands
+ * in the same, whose numbers are looked at once more. */
+static __attribute__((noinline)) void look_closer(const float *x, size_t k, lanes all, uint32_t rest, s8_largest *found)
+{
+    uint64_t above = 0;
+    for (size_t i = 0; i < 4; i++) {
+        above |= (uint64_t)i_lanes_above(all.parts[i], rest) << i * V_WIDTH;
+        all.parts[i] = i_without_above(all.parts[i], rest);
     }
-    *scale = amax / 127.0f;
+    if (above & (above - 1)) return;
+    uint32_t next = i_largest(merged(&all)), times = 0;
+    for (size_t i = (size_t)__builtin_ctzll(above); i < k; i += LANES) {
+        const uint32_t magnitude = s8_magnitude(x[i]);
+        if (magnitude == found->most) {
+            found->place = (uint32_t)i;
+            times++;
+        } else if (magnitude > next) next = magnitude;
+    }
+    if (times == 1) found->next = next;
+}
+
+static inline __attribute__((always_inline)) s8_largest find_largest(const float *x, size_t k)
+{
+    const lanes all = largest_of_lanes(x, k);
+    const ivec of_lanes = merged(&all);
+    s8_largest found = {.most = i_largest(of_lanes)};
+    found.next = found.most;
+    const uint32_t rest = s8_most_beside(found.most), above = i_lanes_above(of_lanes, rest);
+    if (above && !(above & (above - 1))) look_closer(x, k, all, rest, &found);
+    return found;
+}
+
+static bool write_row(const float *x, size_t k, s8_largest largest, unsigned char *out, sqzk_s8_row *row)
+{
+    float buffer[V_WIDTH], factor;
+    if (!s8_row_of(x[largest.place], largest, row, &factor)) return false;
+    place_excess(row, largest.place);
     size_t j = 0;
 #ifdef I_QUANTISE_4
-    for (; !args->gather && j + 4 * V_WIDTH <= args->k; j += 4 * V_WIDTH) i_quantise_4(x + j, v_set(inverse), FLIP, out + j);
+    for (; j + LANES <= k; j += LANES) i_quantise_4(x + j, v_set(factor), FLIP, out + j);
 #endif
-    for (; j < args->k; j += V_WIDTH) i_quantise(row_part(x, args->gather, j, args->k, buffer), v_set(inverse), FLIP, out + j);
-    const size_t written = (args->k + V_WIDTH - 1) / V_WIDTH * V_WIDTH;
-    memset(out + written, FLIP, padded - written);
+    for (; j < k; j += V_WIDTH) i_quantise(row_part(x, j, k, buffer), v_set(factor), FLIP, out + j);
+    const size_t padded = (k + 63) / 64 * 64;
+    if (j < padded) memset(out + j, FLIP, padded - j);
     return true;
 }
 
+/* Some rows are looked through before they are written: what the one waits for, the other need not. */
 static bool prepare(const sqzk_prepare_args *args)
 {
-    for (size_t i = 0; i < args->m; i++)
-        if (!prepare_row(args, args->x + i * args->ldx, (unsigned char *)args->out + i * args->ldo, args->scale + i * args->scale_stride)) return false;
+    enum { ROWS = 4 };
+    s8_largest largest[ROWS];
+    for (size_t i = 0; i < args->m; i += ROWS) {
+        const size_t rows = args->m - i < ROWS ? args->m - i : ROWS;
+        const float *x = args->x + i * args->ldx;
+        for (size_t r = 0; r < rows; r++) largest[r] = find_largest(x + r * args->ldx, args->k);
+        for (size_t r = 0; r < rows; r++)
+            if (!write_row(x + r * args->ldx, args->k, largest[r], (unsigned char *)args->out + (i + r) * args->ldo, args->s8_rows + i + r)) return false;
+    }
     return true;
 }
 

@@ -8,20 +8,25 @@
 typedef __m256i ivec;
 
 static inline ivec i_zero(void) { return _mm256_setzero_si256(); }
+static inline ivec i_set(uint32_t a) { return _mm256_set1_epi32((int)a); }
 static inline ivec i_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+static inline void i_store(int32_t *p, ivec a) { _mm256_storeu_si256((__m256i *)(void *)p, a); }
 static inline vec i_to_float(ivec a) { return _mm256_cvtepi32_ps(a); }
 static inline ivec i_max_magnitude(ivec largest, const float *x)
 {
     return _mm256_max_epu32(largest, _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(const void *)x), _mm256_set1_epi32(0x7FFFFFFF)));
 }
-static inline uint32_t i_largest(ivec a, ivec b)
+static inline ivec i_max(ivec a, ivec b) { return _mm256_max_epu32(a, b); } /* unsigned */
+static inline uint32_t i_largest(ivec a)
 {
-    const __m256i both = _mm256_max_epu32(a, b);
-    __m128i m = _mm_max_epu32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
+    __m128i m = _mm_max_epu32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
     m = _mm_max_epu32(m, _mm_shuffle_epi32(m, 0x4E));
     return (uint32_t)_mm_cvtsi128_si32(_mm_max_epu32(m, _mm_shuffle_epi32(m, 0xB1)));
 }
-/* 8 floats to 8 bytes: round(x * inverse) + flip (0 or 128) */
+/* Of magnitudes: bit i where lane i is above x; the lanes that are not, and 0 for those that are */
+static inline uint32_t i_lanes_above(ivec a, uint32_t x) { return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(a, i_set(x)))); }
+static inline ivec i_without_above(ivec a, uint32_t x) { return _mm256_andnot_si256(_mm256_cmpgt_epi32(a, i_set(x)), a); }
+/* 8 floats to 8 bytes: round(x * inverse) within a byte, + flip (0 or 128) */
 static inline void i_quantise(const float *x, vec inverse, int flip, unsigned char *out)
 {
     const __m256i q = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inverse));

@@ -121,15 +121,9 @@ typedef struct target {
     size_t ldo, ldr;
 } target;
 
-static const float nothing[NR] = {
+static const float nothing[64] = { /* NR is at most that */
 #define FOUR -0.0f, -0.0f, -0.0f, -0.0f
-    FOUR, FOUR,
-#if TILE_VECTORS * V_WIDTH >= 16
-    FOUR, FOUR,
-#endif
-#if TILE_VECTORS * V_WIDTH == 64
-    FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR,
-#endif
+    FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR, FOUR,
 #undef FOUR
 };
 
