@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention of one head against loops in double, at every edge of a strip of queries and of a vector of keys, f32 and bf16 products, on every level; what
+ * lies beside the head's columns and the sequence's rows is NaN. */
+#include "nn/encoder.h"
+
+#include <stdlib.h>
+
+#include "base/cpu.h"
+#include "base/memory.h"
+#include "support/guarded.h"
+#include "support/random.h"
+#include "support/test.h"
+
+enum { HEADS = 2, D = 24, LD = HEADS * D + 5, BEGIN = 3, MOST = 200 };
+static const uint32_t lengths[] = {1, 2, 15, 16, 17, 32, 47, 59, 60, 61, 63, 64, 65, 96, 119, 120, 121, 127, 128, 129, MOST};
+static const char *const levels[] = {"portable", "avx2", "avx512", "avx512bf16", "fastbf16", "amx", "neon", "armbf16"};
+static const double u = 0x1p-24, v = 0x1p-8; /* of f32 and of bf16 */
+
+/* q, k and v [BEGIN + length + 1, LD]: numbers where this head reads, NaN elsewhere. */
+static sqzi_real *numbers(sqzt_random *random, uint32_t length, uint32_t head, double deviation)
+{
+    sqzi_real *x = malloc((BEGIN + length + 1) * LD * sizeof *x);
+    assert_non_null(x);
+    for (size_t i = 0; i < (BEGIN + length + 1) * LD; i++) {
+        const size_t row = i / LD, column = i % LD;
+        x[i] = row >= BEGIN && row < BEGIN + length && column / D == head ? (sqzi_real)(deviation * sqzt_normal(random)) : (sqzi_real)NAN;
+    }
+    return x;
+}
+
+typedef struct problem {
+    const char *level;
+    const sqzk_gemm *gemm; /* of the products */
+    uint32_t length, head;
+    const sqzi_real *q, *k, *v; /* at the head's first number */
+} problem;
+
+/* Scores of a query, and the most that rounding moves one of them: of each product, or of both its factors in bf16. */
+static double exact_scores(const problem *p, uint32_t query, double *scores)
+{
+    const double scale = 1 / sqrt((double)D), each = p->gemm->type == SQZI_F32 ? (D + 4) * u : 2 * v + (D + 4) * u;
+    double most = 0;
+    for (uint32_t t = 0; t < p->length; t++) {
+        double sum = 0, size = 0;
+        for (uint32_t j = 0; j < D; j++) {
+            const double product = (double)p->q[query * LD + j] * (double)p->k[t * LD + j];
+            sum += product;
+            size += fabs(product);
+        }
+        scores[t] = sum * scale;
+        most = fmax(most, each * size * scale);
+    }
+    return 1.05 * most;
+}
+
+/* A weight is off by e^(2d) - 1 of itself where scores are off by d, and by the roundings of exp, of the sum and of the mean; in bf16 by those of e and values too. */
+static void check_query(const problem *p, uint32_t query, const sqzi_real *context, const sqzi_real *kept)
+{
+    double scores[MOST], sum = 0, largest = -INFINITY, value = 0, worst = 0;
+    const double d = exact_scores(p, query, scores);
+    for (uint32_t t = 0; t < p->length; t++) {
+        if (!(fabs((double)kept[t] - scores[t]) <= d)) fail_msg("%s, %u tokens: score %u of query %u is %g, %g +- %.2g expected", p->level, p->length, t, query, (double)kept[t], scores[t], d);
+        largest = fmax(largest, scores[t]);
+    }
+    for (uint32_t t = 0; t < p->length; t++) sum += scores[t] = exp(scores[t] - largest);
+    for (uint32_t t = 0; t < p->length; t++)
+        for (uint32_t j = 0; j < D; j++) value = fmax(value, fabs((double)p->v[t * LD + j]));
+    const double bound = 1.05 * value * (expm1(2 * d) + (2 * p->length + 16) * u + (p->gemm->type == SQZI_F32 ? 0 : 3 * v));
+    for (uint32_t j = 0; j < D; j++) {
+        double wanted = 0;
+        for (uint32_t t = 0; t < p->length; t++) wanted += scores[t] / sum * (double)p->v[t * LD + j];
+        const double error = fabs((double)context[j] - wanted);
+        if (!(error <= bound)) fail_msg("%s, %u tokens: number %u of query %u is %g, %g +- %.2g expected", p->level, p->length, j, query, (double)context[j], wanted, bound);
+        worst = fmax(worst, error);
+    }
+}
+
+/* One head; the context takes the place of q, and nothing else changes. */
+static void check_head(const sqzi_encoder *encoder, const sqzk_gemm *gemm, const char *level, uint32_t length, uint32_t head)
+{
+    sqzt_random random = sqzt_random_of(length * HEADS + head);
+    sqzi_real *q = numbers(&random, length, head, 1.5), *k = numbers(&random, length, head, 1), *values = numbers(&random, length, head, 1);
+    sqzi_real *before = malloc((BEGIN + length + 1) * LD * sizeof *before), *scores = malloc(length * length * sizeof *scores);
+    assert_true(before && scores);
+    memcpy(before, q, (BEGIN + length + 1) * LD * sizeof *q);
+    sqzi_workspace workspace = {.q = q, .k = k, .v = values, .qkv_width = LD};
+    sqzi_attention_scratch scratch;
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    sqzi_attention_layout(&scratch, encoder, length, &arena);
+    sqzt_guarded memory = sqzt_guarded_open((arena.used + SQZI_ALIGNMENT - 1) / SQZI_ALIGNMENT * SQZI_ALIGNMENT);
+    memset(memory.p, 0xFF, memory.bytes); /* NaN */
+    arena = sqzi_arena_over(memory.p, memory.bytes);
+    sqzi_attention_layout(&scratch, encoder, length, &arena);
+    sqzi_attention_run(encoder->kernels, encoder->blocks, &workspace, &scratch, head, BEGIN, BEGIN + length, scores);
+    const size_t place = BEGIN * LD + head * D;
+    const problem p = {level, gemm, length, head, before + place, k + place, values + place};
+    for (uint32_t i = 0; i < length; i++) {
+        check_query(&p, i, q + place + i * LD, scores + (size_t)i * length);
+        memcpy(q + place + i * LD, before + place + i * LD, D * sizeof *q);
+    }
+    assert_memory_equal(q, before, (BEGIN + length + 1) * LD * sizeof *q);
+    sqzt_guarded_close(&memory);
+    sqzi_real *const all[] = {q, k, values, before, scores};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
+static void every_length_is_the_softmax_of_its_scores_times_its_values(void **state)
+{
+    (void)state;
+    sqz_error error = {0};
+    for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
+        uint32_t features;
+        sqzk_table kernels;
+        sqzt_assert_ok(sqzi_cpu_mask(sqzi_cpu_detect(), levels[l], &features, &error), &error);
+        sqzk_table_init(&kernels, features);
+        const sqzk_gemm *const weights[] = {kernels.gemm_f32, kernels.gemm_bf16, kernels.gemm_s8}; /* of the model */
+        const sqzk_gemm *const products[] = {kernels.gemm_f32, kernels.attention_bf16, kernels.attention_s8};
+        for (size_t type = 0; type < 3; type++) {
+            sqzi_block block = {.heads = HEADS, .head_width = D};
+            block.attn_q.terms[0].b.gemm = weights[type];
+            const sqzi_encoder encoder = {.kernels = &kernels, .blocks = &block, .n_blocks = 1};
+            for (size_t at = 0; at < sizeof lengths / sizeof *lengths; at++) check_head(&encoder, products[type], levels[l], lengths[at], at % HEADS);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_length_is_the_softmax_of_its_scores_times_its_values)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
