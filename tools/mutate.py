@@ -5,7 +5,7 @@
     mutate.py ROOT BUILD [--count 20] [--seed 1] [--only TEXT]
 
 BUILD is a build of ROOT with tests; those of another processor run in the emulator that ctest uses. A kernel is a .c file of src/kernel/gemm or src/kernel/norm that this machine's build
-has, with the headers of those folders that it includes (the row kernels: and of src/kernel/activation). Each change - an operator, a constant, an
+has, with the headers of those folders that it includes (the row kernels: and of src/kernel/activation), and src/nn/attention.c. Each change - an operator, a constant, an
 index, a bound, an intrinsic, in a line that this level compiles - is compiled as that file alone and linked with the kernel's test. The test must fail, crash or
 hang. What survives must match a line of tools/mutate_survivors.txt, `regular expression of the path | regular expression of "line before => line after" |
 why no test can or need see it`; the path may be `KERNEL > PATH` where the reason holds for some kernels alone. Exits 1 where something else survives. A kernel that this CPU
@@ -30,13 +30,13 @@ SWAPS = [(" + ", " - "), (" - ", " + "), (" * ", " + "), (" / ", " * "), (" % ",
 NUMBER = re.compile(r"(?<![\w.])(0x[0-9A-Fa-f]+u?|\d+\.\d+(?:e-?\d+)?f|\d+u?)(?![\w.])")
 INDEX = re.compile(r"\[(\w+)\]")
 SMALLER = re.compile(r"(\w+(?:->\w+)?(?: - \w+)?) [<>] (\w+(?: - \w+)?) \? \1 : \2")  # the smaller of two: < and <= are the same
-FOLDERS = ("src/kernel/gemm/", "src/kernel/norm/", "src/kernel/activation/")
+FOLDERS = ("src/kernel/gemm/", "src/kernel/norm/", "src/kernel/activation/", "src/nn/attention.c")
 
 
 def test_of(path):
     name = os.path.basename(path)
-    match = re.match(r"(gemm_(?:f32|bf16|s8)|row_kernels|gather)_", name)
-    return "test_" + match.group(1) if match else None
+    match = re.match(r"(gemm_(?:f32|bf16|s8)|row_kernels|gather)_|(attention)\.c", name)
+    return "test_" + (match.group(1) or match.group(2)) if match else None
 
 
 def sources_of(root, path):
@@ -104,7 +104,7 @@ def places(root, path, pick, seen):
 
 def test_commands(build):
     """{test program: how ctest runs it}, an emulator in front where the build has one."""
-    out = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1", "-R", "^kernel/"], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1", "-R", "^(kernel/|unit/test_attention)"], capture_output=True, text=True, check=True).stdout
     return {test["name"].split("/")[1]: test["command"] for test in json.loads(out)["tests"]}
 
 
@@ -198,7 +198,7 @@ def check_kernel(kernel, options, explained):
 def runs_here(path, root, test_command):
     """Whether the test of this kernel names no level of the file as 'not run here'."""
     out = subprocess.run(test_command, capture_output=True, text=True, cwd=root).stdout
-    level = os.path.splitext(os.path.basename(path))[0].rsplit("_", 1)[1]
+    level = os.path.splitext(os.path.basename(path))[0].rsplit("_", 1)[-1]
     return not re.search(rf"[_ ]{level}: not run here", out)
 
 
