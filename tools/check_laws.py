@@ -4,13 +4,14 @@
 
     check_laws.py ROOT [--archive FILE.a]...
 
-Reads the files that git tracks under ROOT (every file where ROOT is no repository), prints one line a violation,
+Reads the files that git tracks under ROOT (every file where ROOT is no repository, or there is no git), prints one line a violation,
 `path:line: law: what was found`, and exits 1 if there was one. Only text is read; nothing is compiled. Needs python3
 and, for --archive, nm. What it cannot see: includes made by macros, symbols of objects that are in no archive given.
 """
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -47,8 +48,8 @@ LONGEST_FILE, LONG_FUNCTION, LONGEST_FUNCTION = 400, 60, 120
 
 def tracked(root):
     """Paths under root, with '/', in order."""
-    top = subprocess.run(["git", "-C", root, "rev-parse", "--show-toplevel"], capture_output=True, text=True)
-    if top.returncode == 0 and os.path.realpath(top.stdout.strip()) == os.path.realpath(root):
+    top = shutil.which("git") and subprocess.run(["git", "-C", root, "rev-parse", "--show-toplevel"], capture_output=True, text=True)
+    if top and top.returncode == 0 and os.path.realpath(top.stdout.strip()) == os.path.realpath(root):
         listed = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, text=True, check=True)
         return sorted(p for p in listed.stdout.split("\0") if p and os.path.isfile(os.path.join(root, p)))
     found = []
