@@ -85,7 +85,7 @@ static inline size_t first_turn_of_rows(size_t all, size_t rows)
     return all > rows ? all - rows : 0;
 }
 
-/* Rows that are multiplied by one panel after another before the next rows are - as many as stay in the second-level cache - and how they are cut:
+/* Rows that are multiplied by one panel after another before the next rows are - as many as stay in the second-level cache, about as many in every strip - and how they are cut:
  * tiles of `rows` or one row more, each fetching its share of the panel that follows. */
 typedef struct strip {
     size_t begin, end, rows, longer, share, step;
@@ -94,7 +94,8 @@ typedef struct strip {
 static inline strip strip_at(const sqzk_gemm_args *args, size_t begin, size_t row_bytes, size_t panel_bytes, size_t steps)
 {
     enum { STRIP_BYTES = 1 << 20 };
-    const size_t fit = STRIP_BYTES / row_bytes / TILE_ROWS * TILE_ROWS, most = fit ? fit : TILE_ROWS, left = args->m - begin, m = left < most ? left : most;
+    const size_t fit = STRIP_BYTES / row_bytes / TILE_ROWS * TILE_ROWS, most = fit ? fit : TILE_ROWS, left = args->m - begin;
+    const size_t strips = (left + most - 1) / most, even = (left + strips - 1) / strips, m = strips > 1 ? (even + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS : left;
     const size_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS, fetches = (steps + TILE_STEPS - 1) / TILE_STEPS * FETCHES, half = panel_bytes / tiles / 2;
     return (strip){begin, begin + m, m / tiles, m % tiles, 2 * half, (half + fetches - 1) / fetches};
 }
