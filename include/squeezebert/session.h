@@ -32,7 +32,7 @@ typedef struct sqz_session_options {
     uint32_t max_length;
 } sqz_session_options;
 
-/* Bytes that sqz_session_open will ask the allocator for, from the same layout code. 0 for options that are out of range. */
+/* Bytes that sqz_session_open will ask the allocator for, from the same layout code. 0 for options that are out of range, and for NULL. */
 SQZ_API size_t sqz_session_plan(const sqz_model *model, const sqz_session_options *options);
 
 /* The model outlives the session. SQZ_EINVAL: max_tokens or max_sequences 0, more than 2^28 tokens, max_length over the model's. SQZ_ENOMEM. */

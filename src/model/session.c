@@ -42,7 +42,7 @@ static sqz_session *lay_out(const sqz_model *model, const sqz_session_options *o
 
 size_t sqz_session_plan(const sqz_model *model, const sqz_session_options *options)
 {
-    if (!in_range(model, options)) return 0;
+    if (!model || !options || !in_range(model, options)) return 0;
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     (void)lay_out(model, options, &arena);
     return arena.used == SIZE_MAX ? 0 : arena.used;

@@ -60,6 +60,7 @@ static void opening_refuses_null(void **state)
     REFUSED(sqz_model_open(NULL, "x", &m, &error));
     REFUSED(sqz_model_open(context, NULL, &m, &error));
     REFUSED(sqz_model_open(context, "x", NULL, &error));
+    assert_true(sqz_session_plan(NULL, &options) == 0 && sqz_session_plan(model, NULL) == 0 && sqz_session_plan(model, &options) > 0);
     REFUSED(sqz_session_open(NULL, &options, &s, &error));
     REFUSED(sqz_session_open(model, NULL, &s, &error));
     REFUSED(sqz_session_open(model, &options, NULL, &error));
