@@ -36,7 +36,7 @@ struct sqzi_pool {
     uint64_t spin_ns;            /* 0 where there are fewer CPUs than threads: who spins keeps another from working */
     pthread_t *threads;          /* [n_threads - 1] */
     struct worker *workers;
-    part_queue *queues;               /* [n_threads] */
+    part_queue *queues;          /* [n_threads] */
     atomic_flag busy;
     _Atomic bool stop;
     sqzi_job *job;

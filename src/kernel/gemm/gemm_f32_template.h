@@ -34,13 +34,6 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t k, co
         COLUMNS(MULTIPLY, i)                                \
     }
 #define WEIGHTS(i, j) const vec b##j = v_load(b + step * NR + j * V_WIDTH);
-#define STEP(s)              \
-    {                        \
-        fetch_panel(&fetched, s); \
-        enum { step = s };   \
-        COLUMNS(WEIGHTS, 0)  \
-        EACH_ROW(ROW)        \
-    }
 #define ADVANCE(n) b += (n) * NR, a0 += n, a3 += n, a6 += n, a9 += n
 #define KEEP(i, j) \
     if (i < rows) v_store(sums + i * NR + j * V_WIDTH, c##i##j), c##i##j = v_set(0.0f);
@@ -54,9 +47,9 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t k, co
         const float *const turns = b + part / TILE_STEPS * TILE_STEPS * NR, *const end = b + part * NR;
         for (; b < turns; ADVANCE(TILE_STEPS)) {
             if (b >= late) fetch_rows(&fetched);
-            EACH_STEP(STEP)
+            EACH_STEP(TILE_STEP)
         }
-        for (; TILE_STEPS > 1 && b < end; ADVANCE(1)) STEP(0)
+        for (; TILE_STEPS > 1 && b < end; ADVANCE(1)) TILE_STEP(0)
         if (done) {
             TILE_SUMS(ADD)
         }
@@ -70,7 +63,6 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t k, co
 #undef ADD
 #undef KEEP
 #undef ADVANCE
-#undef STEP
 #undef WEIGHTS
 #undef ROW
 #undef MULTIPLY

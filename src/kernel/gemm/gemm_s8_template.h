@@ -51,21 +51,13 @@ static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_g
         COLUMNS(MULTIPLY, i)                                              \
     }
 #define WEIGHTS(i, j) const OPERAND b##j = load_weights(b + (step * NR + j * V_WIDTH) * KR);
-#define STEP(s)             \
-    {                       \
-        fetch_panel(&fetched, s); \
-        enum { step = s };  \
-        COLUMNS(WEIGHTS, 0) \
-        EACH_ROW(ROW)       \
-    }
 #define ADVANCE(n) b += (n) * NR * KR, a0 += (n) * KR, a3 += (n) * KR, a6 += (n) * KR, a9 += (n) * KR
     for (; b < turns; ADVANCE(TILE_STEPS)) {
         if (b >= late) fetch_rows(&fetched);
-        EACH_STEP(STEP)
+        EACH_STEP(TILE_STEP)
     }
-    for (; TILE_STEPS > 1 && b < end; ADVANCE(1)) STEP(0)
+    for (; TILE_STEPS > 1 && b < end; ADVANCE(1)) TILE_STEP(0)
 #undef ADVANCE
-#undef STEP
 #undef WEIGHTS
 #undef ROW
 #undef MULTIPLY

@@ -45,6 +45,15 @@
 #define EACH_STEP(X) X(0)
 #endif
 
+/* Step s of a turn, in a function that has `fetched` and defines WEIGHTS(i, j) and ROW(i), which find s in `step`. */
+#define TILE_STEP(s)              \
+    {                             \
+        fetch_panel(&fetched, s); \
+        enum { step = s };        \
+        COLUMNS(WEIGHTS, 0)       \
+        EACH_ROW(ROW)             \
+    }
+
 /* What a tile fetches while it computes: its share of the panel that follows, into the second-level cache, from two places, each `step` bytes further on
  * every time; and in its last turns a row of C and A each: of the C that it will write into the first-level cache, of the next tile's, `next_c` bytes from
  * there, into the second - a tile of k = 192 is over before a line comes from further away -, and the beginning of a row of A that the next tile reads. */
