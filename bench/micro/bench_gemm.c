@@ -99,7 +99,9 @@ static void make_rows(test *t, uint64_t *random)
     const size_t width = t->s.groups * t->s.k, prepared = sqzk_gemm_prepared_bytes(t->gemm, t->s.k);
     float *x = take(t->m * width, sizeof *x);
     for (size_t i = 0; i < t->m * width; i++) x[i] = uniform(random);
-    for (size_t g = 0; g < t->s.groups; g++)
+    for (size_t g = 0; !t->gemm->prepare && g < t->s.groups; g++)
+        for (size_t i = 0; i < t->m; i++) memcpy(t->rows + i * t->row_bytes + g * prepared, x + i * width + g * t->s.k, t->s.k * sizeof *x);
+    for (size_t g = 0; t->gemm->prepare && g < t->s.groups; g++)
         t->gemm->prepare(&(sqzk_prepare_args){.m = t->m, .k = t->s.k, .x = x + g * t->s.k, .ldx = width, .out = t->rows + g * prepared, .ldo = t->row_bytes,
                                               .s8_rows = t->s8_rows + g * t->m});
     free(x);
