@@ -132,17 +132,22 @@ static sqz_status numeric_error(sqz_error *error)
     return sqzi_fail(error, SQZ_ENUMERIC, 0, "a hidden state is NaN or infinite, which an int8 layer cannot take");
 }
 
-sqz_status sqz_encode(sqz_session *session, const sqz_batch *batch, float *hidden, size_t ldh, sqz_error *error)
+/* A batch that check_batch has passed. */
+static sqz_status encode(sqz_session *session, const sqz_batch *batch, float *hidden, size_t ldh, sqz_error *error)
 {
-    if (!session || !hidden || ldh < session->model->info.width) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_encode: session or hidden is NULL, or ldh is less than the width");
     const uint64_t begin = clock_for(session);
-    const sqz_status status = check_batch(session, batch, error);
-    if (status != SQZ_OK) return status;
     job j = {session, {batch->n_sequences, batch->first[batch->n_sequences], 0, batch->first, batch->ids, batch->types}, hidden, ldh};
     session->workspace.numeric_error = false;
     sqzi_pool_run(session->model->context->pool, session->workspace.members, run_job, &j);
     add_run(session, &j, begin);
     return session->workspace.numeric_error ? numeric_error(error) : SQZ_OK;
+}
+
+sqz_status sqz_encode(sqz_session *session, const sqz_batch *batch, float *hidden, size_t ldh, sqz_error *error)
+{
+    if (!session || !hidden || ldh < session->model->info.width) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_encode: session or hidden is NULL, or ldh is less than the width");
+    const sqz_status status = check_batch(session, batch, error);
+    return status == SQZ_OK ? encode(session, batch, hidden, ldh, error) : status;
 }
 
 typedef struct head_job {
@@ -183,11 +188,12 @@ sqz_status sqz_logits(sqz_session *session, const sqz_batch *batch, const uint32
     const sqzi_head *head = &session->model->head;
     if (head->kind == SQZ_HEAD_NONE) return sqzi_fail(error, SQZ_EINVAL, 0, "the model has no head: it gives hidden states and embeddings");
     if (ldl < head->classes) return sqzi_fail(error, SQZ_EINVAL, 0, "ldl is %zu, the head has %u outputs", ldl, head->classes);
-    sqz_status status = sqz_encode(session, batch, session->hidden, head->width, error);
+    sqz_status status = check_batch(session, batch, error);
     if (status != SQZ_OK) return status;
     const uint32_t n_tokens = batch->first[batch->n_sequences];
     const bool pooled = head->pool > SQZ_POOL_NONE, chosen = head->kind == SQZ_HEAD_MASKED_LM && rows;
     if (chosen) TRY(check_rows(rows, n_rows, n_tokens, error));
+    TRY(encode(session, batch, session->hidden, head->width, error));
     const sqzi_head_args args = {.pool = head->pool, .n = pooled ? batch->n_sequences : chosen ? n_rows : n_tokens, .first = batch->first, .rows = chosen ? rows : NULL, .out = logits, .ldo = ldl};
     const uint64_t begin = clock_for(session);
     TRY(run_head(session, sqzi_head_logits, &args, error));
@@ -209,7 +215,8 @@ sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch, const sqz_emb
     const uint32_t dimensions = options->dimensions ? options->dimensions : info->width;
     if (dimensions > info->width || ldo < dimensions) return sqzi_fail(error, SQZ_EINVAL, 0, "%u dimensions in rows of %zu: the model has %u", dimensions, ldo, info->width);
     if (pool > SQZ_POOL_POOLER || (pool == SQZ_POOL_POOLER && !head->has_pooler)) return sqzi_fail(error, SQZ_EINVAL, 0, "the model has no pooler; pool by mean or cls");
-    const sqz_status status = sqz_encode(session, batch, session->hidden, info->width, error);
+    sqz_status status = check_batch(session, batch, error);
+    if (status == SQZ_OK) status = encode(session, batch, session->hidden, info->width, error);
     if (status != SQZ_OK) return status;
     const sqzi_head_args args = {.pool = pool, .n = pool == SQZ_POOL_NONE ? batch->first[batch->n_sequences] : batch->n_sequences, .first = batch->first, .out = out, .ldo = ldo,
                                  .dimensions = dimensions, .normalize = options->normalize < 0 ? info->normalize : options->normalize};

@@ -112,8 +112,12 @@ static void chosen_rows_are_rows_of_all(void **state)
             sqzt_assert_ok(sqz_logits(w.session, &all, rows, n, got, k, &error), &error);
             for (uint32_t i = 0; i < n; i++) assert_memory_equal(got + i * k, whole + rows[i] * k, k * sizeof *got);
         }
-        rows[0] = n_tokens;
-        sqzt_assert_fails(sqz_logits(w.session, &all, rows, 1, got, k, &error), SQZ_EINVAL, &error, "the batch has");
+        sqz_profile profile = {0};
+        sqz_session_set_profile(w.session, &profile);
+        rows[2] = n_tokens;
+        sqzt_assert_fails(sqz_logits(w.session, &all, rows, 3, got, k, &error), SQZ_EINVAL, &error, "the batch has");
+        assert_int_equal(error.offset, 2);
+        assert_int_equal(profile.runs, 0); /* nothing was encoded for it */
         free(whole);
         free(got);
         close_work(&w);
