@@ -27,6 +27,8 @@ const sqzt_named_tiny sqzt_tiny_forms[] = {
     {"low rank, s8", {.width = 96, .blocks = 2, .heads = 3, .head_width = 32, .ffn_width = 200, .embedding_width = 96, .positions = 40, .token_types = 2, .rank = 40, .head = "sequence", .classes = 2, .type = SQZI_S8, .seed = 12}},
     {"low rank, bf16", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .rank = 7, .head = "sequence", .classes = 2, .type = SQZI_BF16, .seed = 13}},
     {"sum of groups and low rank, permuted, s8", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 2, 4, 4}, .rank = 5, .sum = true, .permuted = true, .reduced = 11, .head = "sequence", .classes = 2, .type = SQZI_S8, .seed = 14}},
+    {"low rank in groups", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .rank = 5, .factor_groups = 4, .head = "sequence", .classes = 2, .seed = 20}},
+    {"low rank in groups of a grouped sum, permuted, s8", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 2, 4, 4}, .rank = 5, .factor_groups = 3, .sum = true, .permuted = true, .head = "sequence", .classes = 2, .type = SQZI_S8, .seed = 21}},
     {"dense, permuted", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .permuted = true, .head = "sequence", .classes = 2, .seed = 16}},
     {"low rank, permuted", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .rank = 7, .permuted = true, .head = "sequence", .classes = 2, .seed = 17}},
     {"groups, permuted within", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 1, 4, 4}, .permuted = true, .kept = 12, .head = "sequence", .classes = 2, .seed = 18}},
@@ -159,7 +161,8 @@ static void put_linear(build *b, const char *name, uint32_t n_in, uint32_t n_out
     }
     if (rank) {
         snprintf(full, sizeof full, "%s.a", name);
-        put_at(b, full, rank, n_in, 0.3, 0, (places){in, NULL, rank});
+        const uint32_t factor_groups = b->tiny->factor_groups ? b->tiny->factor_groups : 1;
+        put_at(b, full, rank * factor_groups, n_in / factor_groups, 0.3, 0, (places){in, NULL, rank});
         snprintf(full, sizeof full, "%s.b", name);
         put_at(b, full, n_out, rank, 0.3, 0, (places){NULL, out, n_out});
     }
@@ -232,6 +235,8 @@ static void describe(build *b)
         char name[64];
         snprintf(name, sizeof name, "%s.groups", linear_names[j]);
         put_block_u32(b, name, t->groups[j], j == 0 ? t->last_groups : 0);
+        snprintf(name, sizeof name, "%s.factor_groups", linear_names[j]);
+        if (t->factor_groups) put_block_u32(b, name, t->factor_groups, 0);
     }
 }
 

@@ -14,6 +14,7 @@ typedef struct sqzt_tiny {
     uint32_t positions, token_types;
     uint32_t groups[6];   /* attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down; 0 counts as 1 */
     uint32_t rank;        /* > 0: linears are a low-rank pair ... */
+    uint32_t factor_groups; /* of that pair, a rank each; 0 counts as 1 */
     bool sum;             /* ... and a grouped one as well */
     bool permuted;        /* inputs and outputs of every linear of the blocks */
     uint32_t kept;        /* > 0: the permutations keep every number in its group of so many */

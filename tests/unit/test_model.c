@@ -80,6 +80,16 @@ static void refuse(sqz_context *context, const sqzt_tiny *tiny, sqz_status wante
     if (!strstr(error.text, "refused.gguf")) fail_msg("the error names no file: %s", error.text);
 }
 
+static void accept(sqz_context *context, const sqzt_tiny *tiny)
+{
+    const char *path = sqzt_temporary("accepted.gguf");
+    sqz_model *model;
+    sqz_error error = {0};
+    sqzt_tiny_write(tiny, path);
+    sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
+    sqz_model_close(model);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -102,6 +112,10 @@ static void test_refused(void **state)
     t = *form("dense");
     t.groups[2] = 5;
     refuse(context, &t, SQZ_EFORMAT, "5 groups do not divide its 24 inputs and 24 outputs");
+    t = (sqzt_tiny){.width = 4, .blocks = 1, .heads = 1, .head_width = 4, .ffn_width = 4, .embedding_width = 4, .positions = 4, .rank = (1 << 15) + 1, .factor_groups = 2};
+    refuse(context, &t, SQZ_EFORMAT, "tensor 'blk.0.attn_q.a' must be [rank * 2, 2], and its first dimension at most 65536");
+    t.rank--; /* 65,536 in all */
+    accept(context, &t);
     t = *form("dense");
     t.blocks = 0;
     refuse(context, &t, SQZ_ELIMIT, "sqz.blocks");
