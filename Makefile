@@ -4,7 +4,7 @@
 #   make                   build/squeezebert and the libraries
 #   make demo              installs what is missing, builds, gets a real model and searches a text file by meaning
 #   make check             installs what is missing, builds with the tests, runs them
-#   make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer, and the threads under ThreadSanitizer
+#   make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer, the threads under ThreadSanitizer; a Debug build without warnings
 #   make check-long        what takes too long for every change: 134,000 mutations of hostile input under sanitizers, kernels changed one place at a
 #                          time (tools/mutate.py), and check-cross
 #   make check-cross       kernels and golden models on AArch64 (qemu) and as WebAssembly (Node); part of check-long
@@ -43,6 +43,8 @@ check-sanitize: dependencies
 	@cmake -S . -B $(BUILD)/tsan -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSQZ_SANITIZE=thread
 	@cmake --build $(BUILD)/tsan -j $(JOBS) --target test_threads test_context test_sessions test_head test_invariance
 	@ctest --test-dir $(BUILD)/tsan --output-on-failure -R 'test_threads|test_context|test_sessions|test_head|test_invariance'
+	@cmake -S . -B $(BUILD)/debug -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=Debug -DSQZ_WERROR=ON
+	@cmake --build $(BUILD)/debug -j $(JOBS)
 
 check-long: dependencies check-cross
 	@cmake -S . -B $(BUILD)/asan -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSQZ_SANITIZE=address,undefined
