@@ -39,7 +39,9 @@ static void list_cpus(char *text, size_t bytes)
 void bench_read_environment(bench_environment *environment)
 {
     list_cpus(environment->affinity, sizeof environment->affinity);
-    read_line("/sys/fs/cgroup/cpu.max", environment->quota, sizeof environment->quota);
+    const double quota = sqz_cpu_quota();
+    if (quota > 0) snprintf(environment->quota, sizeof environment->quota, "%.10g CPUs", quota);
+    else snprintf(environment->quota, sizeof environment->quota, "none");
     read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", environment->governor, sizeof environment->governor);
 }
 

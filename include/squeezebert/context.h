@@ -59,6 +59,9 @@ SQZ_API const char *sqz_context_fact(const sqz_context *context, uint32_t i);
 /* CPUs this process may use: the smaller of the affinity mask and the quota (rounded up) of its cgroup or one above it, at least 1. */
 SQZ_API uint32_t sqz_cpu_count(void);
 
+/* That quota as it stands, the least of those cgroups': 1.5 is three seconds of CPU time in two. 0 where none of them has one. */
+SQZ_API double sqz_cpu_quota(void);
+
 /* ---- what this machine can do at most ----
  *
  * Work for measuring it; the clock is the caller's. Every thread of the context does its share; where another run has the threads, the caller's alone.

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "base/cpu_count.h"
 
+#include <math.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,11 +17,6 @@ enum {
     LINE_BYTES = 128 /* more than two numbers take */
 };
 
-static uint32_t least(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
 /* The digits next in the text as a number; 0 where there are none. After 10^18 more digits are passed over. */
 static uint64_t take_number(const char **text)
 {
@@ -31,12 +27,15 @@ static uint64_t take_number(const char **text)
     return n;
 }
 
-uint32_t sqzi_quota_cpus(const char *text)
+double sqzi_quota_cpus(const char *text)
 {
     const uint64_t quota = take_number(&text), period = take_number(&text);
-    if (period == 0) return 0;
-    const uint64_t cpus = quota / period + (quota % period != 0);
-    return cpus < UINT32_MAX ? (uint32_t)cpus : UINT32_MAX;
+    return period ? (double)quota / (double)period : 0;
+}
+
+uint32_t sqzi_whole_cpus(double cpus)
+{
+    return cpus < UINT32_MAX ? (uint32_t)ceil(cpus) : UINT32_MAX;
 }
 
 /* The first line of the file "FOLDER/NAME", or false. */
@@ -51,31 +50,31 @@ static bool read_line(const char *folder, const char *name, char line[LINE_BYTES
     return found;
 }
 
-/* The quota of one folder, of either version; UINT32_MAX where it has none. */
-static uint32_t folder_cpus(const char *folder)
+/* The quota of one folder, of either version; INFINITY where it has none. */
+static double folder_cpus(const char *folder)
 {
     char quota[LINE_BYTES], period[LINE_BYTES], both[2 * LINE_BYTES];
-    uint32_t cpus = 0;
+    double cpus = 0;
     if (read_line(folder, "cpu.max", quota)) {
         cpus = sqzi_quota_cpus(quota);
     } else if (read_line(folder, "cpu.cfs_quota_us", quota) && read_line(folder, "cpu.cfs_period_us", period)) {
         snprintf(both, sizeof both, "%s %s", quota, period);
         cpus = sqzi_quota_cpus(both);
     }
-    return cpus ? cpus : UINT32_MAX;
+    return cpus > 0 ? cpus : INFINITY;
 }
 
 /* The least quota of BASE/PATH and the folders above it, BASE among them. */
-static uint32_t branch_cpus(const char *base, const char *path)
+static double branch_cpus(const char *base, const char *path)
 {
     char folder[PATH_BYTES];
     const size_t base_n = strlen(base);
     const int n = snprintf(folder, sizeof folder, "%s%s", base, path);
-    uint32_t cpus = UINT32_MAX;
+    double cpus = INFINITY;
     for (size_t end = n > 0 && n < PATH_BYTES ? (size_t)n : base_n; end >= base_n; end--) {
         if (end > base_n && folder[end] != '/' && folder[end] != '\0') continue;
         folder[end] = '\0';
-        cpus = least(cpus, folder_cpus(folder));
+        cpus = fmin(cpus, folder_cpus(folder));
     }
     return cpus;
 }
@@ -91,23 +90,23 @@ static bool lists(const char *list, size_t n, const char *name)
     return false;
 }
 
-uint32_t sqzi_cgroup_cpus(const char *membership, const char *root)
+double sqzi_cgroup_cpus(const char *membership, const char *root)
 {
     char line[PATH_BYTES], version1[PATH_BYTES];
     const int n = snprintf(version1, sizeof version1, "%s/cpu", root);
     if (n < 0 || n >= PATH_BYTES) return 0;
-    uint32_t cpus = least(folder_cpus(root), folder_cpus(version1));
+    double cpus = fmin(folder_cpus(root), folder_cpus(version1));
     FILE *file = fopen(membership, "re");
     while (file && fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = '\0';
         const char *controllers = strchr(line, ':'), *path = controllers ? strchr(++controllers, ':') : NULL;
         if (!path) continue;
         const size_t controllers_n = (size_t)(path++ - controllers);
-        if (controllers_n == 0) cpus = least(cpus, branch_cpus(root, path));
-        else if (lists(controllers, controllers_n, "cpu")) cpus = least(cpus, branch_cpus(version1, path));
+        if (controllers_n == 0) cpus = fmin(cpus, branch_cpus(root, path));
+        else if (lists(controllers, controllers_n, "cpu")) cpus = fmin(cpus, branch_cpus(version1, path));
     }
     if (file) fclose(file);
-    return cpus < UINT32_MAX ? cpus : 0;
+    return isfinite(cpus) ? cpus : 0;
 }
 
 static uint32_t affinity_cpus(void)
@@ -120,8 +119,13 @@ static uint32_t affinity_cpus(void)
     return online > 0 ? (uint32_t)online : 1;
 }
 
+double sqz_cpu_quota(void)
+{
+    return sqzi_cgroup_cpus("/proc/self/cgroup", "/sys/fs/cgroup");
+}
+
 uint32_t sqz_cpu_count(void)
 {
-    const uint32_t allowed = affinity_cpus(), quota = sqzi_cgroup_cpus("/proc/self/cgroup", "/sys/fs/cgroup");
-    return quota ? least(allowed, quota) : allowed;
+    const uint32_t allowed = affinity_cpus(), quota = sqzi_whole_cpus(sqz_cpu_quota());
+    return quota && quota < allowed ? quota : allowed;
 }

@@ -5,9 +5,8 @@
 
 #include <stdint.h>
 
-/* CPUs that a text "QUOTA PERIOD" allows: their quotient rounded up, as in cpu.max. 0 where it sets no limit: "max 100000", "-1 100000", not two numbers
- * above 0. */
-uint32_t sqzi_quota_cpus(const char *text);
+/* CPUs that a text "QUOTA PERIOD" allows: their quotient, as in cpu.max. 0 where it sets no limit: "max 100000", "-1 100000", not two numbers above 0. */
+double sqzi_quota_cpus(const char *text);
 
 /* The least that the cgroup of a process, and those above it, allow; 0 where none has a quota.
  *
@@ -16,6 +15,9 @@ uint32_t sqzi_quota_cpus(const char *text);
  *
  * A container may see only its own part of the tree at the root while its PATH is the host's: what is not there is passed over on the way up.
  */
-uint32_t sqzi_cgroup_cpus(const char *membership, const char *root);
+double sqzi_cgroup_cpus(const char *membership, const char *root);
+
+/* The threads that so many CPUs are worth: rounded up, UINT32_MAX at most. */
+uint32_t sqzi_whole_cpus(double cpus);
 
 #endif

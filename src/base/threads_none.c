@@ -47,6 +47,11 @@ bool sqzi_take_part(sqzi_turn *turn, uint32_t n, uint32_t *part)
     return false;
 }
 
+double sqz_cpu_quota(void)
+{
+    return 0;
+}
+
 uint32_t sqz_cpu_count(void)
 {
     return 1;

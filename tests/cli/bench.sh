@@ -87,6 +87,18 @@ assert [row["length"] for row in rows] == ["4", "8"] and all(float(row["median m
 ' || fail "--format csv"
 "$program" bench "$work/bare.gguf" -l 4 -n 2 --profile | grep -Eq 'ffn_down +[0-9.]+ +[0-9.]+ %' || fail "--profile"
 
+# The quota that holds here, seen in a tree of cgroups of our own.
+cat >"$work/in_cgroup" <<'END'
+path=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
+mount -t tmpfs none /sys/fs/cgroup && mkdir -p "$path" || exit 77
+[ "$1" = none ] || echo "$1 100000" >"$path/cpu.max"
+"$2" bench "$3" -l 4 -n 1 --json
+END
+for quota in "150000:1.5 CPUs" "max:none" "none:none"; do
+  row=$(unshare -rm sh "$work/in_cgroup" "${quota%%:*}" "$program" "$work/bare.gguf" 2>/dev/null) || { echo "no mounts of our own here: the quota is not looked at"; break; }
+  grep -q "\"quota\":\"${quota#*:}\"" <<<"$row" || fail "cpu.max of ${quota%%:*}: $row"
+done
+
 mkdir "$work/a \"name\", twice" # a name becomes the model's
 python3 "$here/make_folder.py" "$work/a \"name\", twice" BertModel
 "$program" import "$work/a \"name\", twice" -o "$work/name.gguf" 2>/dev/null || fail "import of a name"

@@ -12,17 +12,23 @@
 #include "support/test.h"
 #include "support/tiny_model.h"
 
-static void a_quota_is_rounded_up(void **state)
+static void a_quota_is_a_quotient_and_is_rounded_up(void **state)
 {
     (void)state;
-    assert_int_equal(sqzi_quota_cpus("100000 100000\n"), 1);
-    assert_int_equal(sqzi_quota_cpus("150000 100000\n"), 2);
-    assert_int_equal(sqzi_quota_cpus("200000 100000\n"), 2);
-    assert_int_equal(sqzi_quota_cpus("200001 100000"), 3);
-    assert_int_equal(sqzi_quota_cpus("1000 1000000"), 1);
-    assert_int_equal(sqzi_quota_cpus("150000\n 100000\n"), 2); /* the two lines of version 1 */
-    assert_int_equal(sqzi_quota_cpus("18446744073709551616 1"), UINT32_MAX);
-    assert_int_equal(sqzi_quota_cpus("99999999999999999999999999999999 100000"), UINT32_MAX);
+    static const struct {
+        const char *text;
+        double quota;
+        uint32_t cpus;
+    } cases[] = {
+        {"100000 100000\n", 1, 1},    {"150000 100000\n", 1.5, 2},   {"200000 100000\n", 2, 2},
+        {"200001 100000", 2.00001, 3}, {"1000 1000000", 0.001, 1},    {"150000\n 100000\n", 1.5, 2}, /* the two lines of version 1 */
+        {"4294967295 1", 4294967295.0, UINT32_MAX}, {"18446744073709551616 1", 1844674407370955161.0, UINT32_MAX}, {"99999999999999999999999999999999 1", 1e19, UINT32_MAX},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const double quota = sqzi_quota_cpus(cases[i].text);
+        if (quota != cases[i].quota || sqzi_whole_cpus(quota) != cases[i].cpus) fail_msg("'%s' is taken for %.17g CPUs, %u threads", cases[i].text, quota, sqzi_whole_cpus(quota));
+    }
+    assert_int_equal(sqzi_whole_cpus(0), 0);
 }
 
 static void what_is_no_quota_limits_nothing(void **state)
@@ -30,7 +36,7 @@ static void what_is_no_quota_limits_nothing(void **state)
     (void)state;
     static const char *const texts[] = {"max 100000\n", "-1\n 100000\n", "max", "", "\n", "0 100000", "150000 0", "150000", "150000 max", "150000x 100000", "1.5 1", "0x10 8", "quota 150000 100000"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (sqzi_quota_cpus(texts[i]) != 0) fail_msg("'%s' is taken for a quota of %u CPUs", texts[i], sqzi_quota_cpus(texts[i]));
+        if (sqzi_quota_cpus(texts[i]) != 0) fail_msg("'%s' is taken for a quota of %g CPUs", texts[i], sqzi_quota_cpus(texts[i]));
 }
 
 /* A tree of cgroups: its root, and the file that says where the process is. */
@@ -68,13 +74,13 @@ static tree new_tree(const char *membership)
 
 static uint32_t cpus(const tree *t)
 {
-    return sqzi_cgroup_cpus(t->membership, t->root);
+    return sqzi_whole_cpus(sqzi_cgroup_cpus(t->membership, t->root));
 }
 
 static void without_cgroups_there_is_no_quota(void **state)
 {
     (void)state;
-    assert_int_equal(sqzi_cgroup_cpus("/nonexistent/cgroup", "/nonexistent"), 0);
+    assert_true(sqzi_cgroup_cpus("/nonexistent/cgroup", "/nonexistent") == 0);
     const tree empty = new_tree(""), lost = new_tree("0::/somewhere/else\n4:cpu,cpuacct:/somewhere/else\n");
     assert_int_equal(cpus(&empty), 0);
     assert_int_equal(cpus(&lost), 0);
@@ -102,6 +108,8 @@ static void a_cgroup_is_held_to_those_above_it(void **state)
     assert_int_equal(cpus(&t), 4);
     put(&t, "a/cpu.max", "200000 100000\n");
     assert_int_equal(cpus(&t), 2);
+    put(&t, "a/cpu.max", "175000 100000\n");
+    assert_true(sqzi_cgroup_cpus(t.membership, t.root) == 1.75); /* as it stands */
     put(&t, "a/b/cpu.max", "max 100000\n");
     assert_int_equal(cpus(&t), 2);
     put(&t, "a/b/c/d/cpu.max", "100000 100000\n"); /* not the process's */
@@ -171,7 +179,8 @@ static void the_affinity_mask_is_honoured(void **state)
     (void)state;
     cpu_set_t all, some;
     assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
-    const uint32_t quota = sqzi_cgroup_cpus("/proc/self/cgroup", "/sys/fs/cgroup");
+    const uint32_t quota = sqzi_whole_cpus(sqzi_cgroup_cpus("/proc/self/cgroup", "/sys/fs/cgroup"));
+    assert_true(sqz_cpu_quota() == sqzi_cgroup_cpus("/proc/self/cgroup", "/sys/fs/cgroup"));
     uint32_t i = 0;
     CPU_ZERO(&some);
     for (size_t cpu = 0; cpu < CPU_SETSIZE && i < 8; cpu++) {
@@ -188,7 +197,7 @@ static void the_affinity_mask_is_honoured(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_quota_is_rounded_up), cmocka_unit_test(what_is_no_quota_limits_nothing), cmocka_unit_test(without_cgroups_there_is_no_quota),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_quota_is_a_quotient_and_is_rounded_up), cmocka_unit_test(what_is_no_quota_limits_nothing), cmocka_unit_test(without_cgroups_there_is_no_quota),
                                        cmocka_unit_test(version_2_is_read_at_the_root_and_at_the_process), cmocka_unit_test(a_cgroup_is_held_to_those_above_it),
                                        cmocka_unit_test(version_1_has_its_folder_and_two_files), cmocka_unit_test(odd_memberships_are_passed_over), cmocka_unit_test(the_affinity_mask_is_honoured)};
     return cmocka_run_group_tests(tests, NULL, NULL);
