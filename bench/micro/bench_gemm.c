@@ -7,8 +7,9 @@
  * the share is the median of the samples' ratios, so a clock that changes changes both. All shapes and M of a kernel are sampled in turn. Time is the
  * thread's CPU time: what another process takes is not counted. Rows are prepared beforehand; bias, and GELU where asked, are applied.
  *
- * "warm" calls use the same weights again and again. "streamed" calls walk through copies of them that no cache near the core holds, as the layers of a
- * model do; their GB/s stand beside what a loop that only reads memory reaches, sampled alike.
+ * "warm" calls use the same weights again and again; a sample begins with one that is not timed, as the caches are full of other shapes. "streamed" calls walk
+ * through copies of them that no cache near the core holds, as the layers of a model do; their GB/s stand beside what a loop that only reads memory reaches,
+ * sampled alike.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -203,6 +204,7 @@ static uint64_t peak_rounds(const sqzk_peak *peak)
 
 static void sample(test *t, size_t at, const sqzk_peak *peak, uint64_t rounds, const void *memory, bool gelu)
 {
+    if (!memory) call(t, gelu);
     const double begin = now();
     for (size_t i = 0; i < t->calls; i++) call(t, gelu);
     t->rate[at] = operations(t) * (double)t->calls / (now() - begin);
