@@ -100,9 +100,10 @@ typedef struct strip {
     size_t begin, end, rows, longer, share, step;
 } strip;
 
+enum { STRIP_BYTES = 1 << 20 };
+
 static inline strip strip_at(const sqzk_gemm_args *args, size_t begin, size_t row_bytes, size_t panel_bytes, size_t steps)
 {
-    enum { STRIP_BYTES = 1 << 20 };
     const size_t fit = STRIP_BYTES / row_bytes / TILE_ROWS * TILE_ROWS, most = fit ? fit : TILE_ROWS, left = args->m - begin;
     const size_t strips = (left + most - 1) / most, even = (left + strips - 1) / strips, m = strips > 1 ? (even + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS : left;
     const size_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS, fetches = (steps + TILE_STEPS - 1) / TILE_STEPS * FETCHES, half = panel_bytes / tiles / 2;
