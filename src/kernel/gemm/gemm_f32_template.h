@@ -124,6 +124,19 @@ static void pack_transposed(const float *source, size_t n_stride, size_t k, floa
         for (size_t j = 0; j < V_WIDTH; j++) out[p * NR + j] = source[j * n_stride + p];
 }
 
+/* The same of n < V_WIDTH columns, beside which are zeros. */
+static void pack_transposed_part(const float *source, size_t n, size_t n_stride, size_t k, float *out)
+{
+    float rows[V_WIDTH * V_WIDTH] = {0};
+    size_t p = 0;
+    for (; p + V_WIDTH <= k; p += V_WIDTH) {
+        for (size_t j = 0; j < n; j++) v_store(rows + j * V_WIDTH, v_load(source + j * n_stride + p));
+        v_transpose(rows, V_WIDTH, out + p * NR, NR);
+    }
+    for (; p < k; p++)
+        for (size_t j = 0; j < V_WIDTH; j++) out[p * NR + j] = j < n ? source[j * n_stride + p] : 0.0f;
+}
+
 static inline vec load_typed(const void *source, size_t i, sqzi_type type)
 {
     if (type == SQZI_F16) return v_from_f16((const uint16_t *)source + i);
@@ -141,6 +154,8 @@ static void pack_panel(const sqzk_pack_args *args, size_t column, size_t n, floa
             for (size_t p = 0; p < args->k; p++) v_store(out + p * NR + j, v_set(0.0f));
         } else if (part == V_WIDTH && args->k_stride == 1 && args->type == SQZI_F32) {
             pack_transposed((const float *)args->source + first, args->n_stride, args->k, out + j);
+        } else if (args->k_stride == 1 && args->type == SQZI_F32) {
+            pack_transposed_part((const float *)args->source + first, part, args->n_stride, args->k, out + j);
         } else if (part == V_WIDTH && args->n_stride == 1) {
             for (size_t p = 0; p < args->k; p++) v_store(out + p * NR + j, load_typed(args->source, first + p * args->k_stride, args->type));
         } else {
