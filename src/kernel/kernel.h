@@ -49,6 +49,8 @@ typedef struct sqzk_s8_row {
  *   c          f32, row stride ldc elements
  *   beta       0 or 1; with 0 c is not read
  *   epilogue   NULL for none
+ *   c_bf16     NULL, or where the outputs go instead, as prepare of this level's bf16 gemm rounds them; row stride ldc elements, beta 0.
+ *              Of gemms with writes_bf16 alone
  *
  * m >= 1, n >= 1, k >= 1, any size; of s8, k <= 133,000 (gemm_s8_panel.h). Writes exactly m x n numbers; reads of a nothing past each row's prepared bytes.
  */
@@ -62,6 +64,7 @@ typedef struct sqzk_gemm_args {
     size_t ldc;
     uint32_t beta;
     const sqzk_epilogue *epilogue;
+    uint16_t *c_bf16;
 } sqzk_gemm_args;
 
 /* Where pack reads B[k, n] from: element (i of k, j of n) is source[i * k_stride + j * n_stride]. A weight W [out, in] is n = out, k = in,
@@ -101,6 +104,8 @@ typedef struct sqzk_gemm {
     uint32_t feature;      /* the SQZI_CPU_ bit it needs, 0 for portable */
     sqzi_type type;        /* of both inputs */
     uint32_t mr, nr, kr;   /* rows of a tile, columns of a panel, k is padded to a multiple of kr in prepared rows and panels */
+    bool writes_bf16;      /* run knows c_bf16 */
+    bool fast;             /* it multiplies faster than weights come from behind the second-level cache: many rows should meet them at once */
     void (*run)(const sqzk_gemm_args *args);
     void (*pack)(const sqzk_pack_args *args, void *packed);
     bool (*prepare)(const sqzk_prepare_args *args); /* NULL for f32: rows are used as they are */

@@ -51,6 +51,18 @@ static void keep_scores(sqzi_real *scores, const sqzi_real *strip, size_t ld, si
         for (size_t j = 0; j < length; j++) scores[i * length + j] = strip[i * ld + j] * scale;
 }
 
+bool sqzi_attention_in_bf16(const sqzk_table *kernels, const sqzi_block *block)
+{
+    const sqzk_gemm *gemm = products(kernels, block);
+    return gemm->type == SQZI_BF16 && sqzk_gemm_prepared_bytes(gemm, block->head_width) == block->head_width * sizeof(uint16_t) && sqzi_linear_writes_bf16(&block->attn_q) &&
+           sqzi_linear_writes_bf16(&block->attn_k) && sqzi_linear_writes_bf16(&block->attn_v);
+}
+
+uint16_t *sqzi_workspace_bf16(const sqzi_workspace *workspace, uint32_t i)
+{
+    return i == 2 ? (uint16_t *)(void *)workspace->v : (uint16_t *)(void *)workspace->k + i * workspace->max_tokens * workspace->qkv_width;
+}
+
 /* One head of one sequence. */
 typedef struct head_args {
     const sqzk_table *kernels;
@@ -60,46 +72,60 @@ typedef struct head_args {
     sqzi_real scale;
 } head_args;
 
-/* scores of `rows` queries and all keys. */
-static void score(const head_args *a, const sqzi_real *q, size_t rows)
+/* Rows that the products take, as they lie or prepared. */
+typedef struct queries {
+    const void *rows;
+    size_t ld_bytes;
+} queries;
+
+static queries prepare(const head_args *a, const sqzi_real *q, size_t rows)
 {
-    const sqzi_attention_scratch *s = a->scratch;
-    const void *from = q;
-    size_t ld_bytes = a->ld * sizeof *q;
-    if (a->gemm->type != SQZI_F32) {
-        from = s->queries;
-        ld_bytes = sqzk_gemm_prepared_bytes(a->gemm, a->width);
-        (void)a->gemm->prepare(&(sqzk_prepare_args){.m = rows, .k = a->width, .x = q, .ldx = a->ld, .out = s->queries, .ldo = ld_bytes}); /* bf16 takes every number */
-    }
-    a->gemm->run(&(sqzk_gemm_args){.m = rows, .n = padded(a->length), .k = a->width, .a = from, .lda = ld_bytes, .b = s->packed_k, .c = s->scores, .ldc = s->scores_ld});
+    if (a->gemm->type == SQZI_F32) return (queries){q, a->ld * sizeof *q};
+    const size_t ld_bytes = sqzk_gemm_prepared_bytes(a->gemm, a->width);
+    (void)a->gemm->prepare(&(sqzk_prepare_args){.m = rows, .k = a->width, .x = q, .ldx = a->ld, .out = a->scratch->queries, .ldo = ld_bytes}); /* bf16 takes every number */
+    return (queries){a->scratch->queries, ld_bytes};
 }
 
-/* Their softmax times the values, to where the queries were. */
-static void mix(const head_args *a, sqzi_real *q, size_t rows)
+/* scores of `rows` queries and all keys. */
+static void score(const head_args *a, queries q, size_t rows)
+{
+    const sqzi_attention_scratch *s = a->scratch;
+    a->gemm->run(&(sqzk_gemm_args){.m = rows, .n = padded(a->length), .k = a->width, .a = q.rows, .lda = q.ld_bytes, .b = s->packed_k, .c = s->scores, .ldc = s->scores_ld});
+}
+
+/* Their softmax times the values. */
+static void mix(const head_args *a, sqzi_real *context, size_t rows)
 {
     const sqzi_attention_scratch *s = a->scratch;
     const bool whole = a->gemm->type == SQZI_F32;
-    const size_t ld_bytes = whole ? s->scores_ld * sizeof *q : sqzk_gemm_prepared_bytes(a->gemm, a->length);
+    const size_t ld_bytes = whole ? s->scores_ld * sizeof *s->scores : sqzk_gemm_prepared_bytes(a->gemm, a->length);
     a->kernels->softmax(&(sqzk_softmax_args){.m = rows, .n = a->length, .x = s->scores, .ldx = s->scores_ld, .scale = a->scale, .inverse = s->inverse,
                                              .halves = whole ? NULL : s->weights, .ldh = ld_bytes / sizeof *s->weights});
-    a->gemm->run(&(sqzk_gemm_args){.m = rows, .n = a->width, .k = a->length, .a = whole ? (const void *)s->scores : s->weights, .lda = ld_bytes, .b = s->packed_v, .c = q, .ldc = a->ld});
-    a->kernels->scale_rows(&(sqzk_scale_rows_args){.m = rows, .n = a->width, .x = q, .ldx = a->ld, .factor = s->inverse});
+    a->gemm->run(&(sqzk_gemm_args){.m = rows, .n = a->width, .k = a->length, .a = whole ? (const void *)s->scores : s->weights, .lda = ld_bytes, .b = s->packed_v, .c = context, .ldc = a->ld});
+    a->kernels->scale_rows(&(sqzk_scale_rows_args){.m = rows, .n = a->width, .x = context, .ldx = a->ld, .factor = s->inverse});
 }
 
-void sqzi_attention_run(const sqzk_table *kernels, const sqzi_block *block, sqzi_workspace *workspace, sqzi_attention_scratch *scratch, uint32_t head, uint32_t begin, uint32_t end,
-                        sqzi_real *scores)
+void sqzi_attention_run(const sqzi_attention_args *args)
 {
-    const sqzk_gemm *gemm = products(kernels, block);
-    const size_t ld = workspace->qkv_width, width = block->head_width, length = end - begin, place = begin * ld + head * width;
-    const head_args args = {kernels, gemm, scratch, width, length, ld, (sqzi_real)(1 / sqrt((double)width))};
+    const sqzi_workspace *w = args->workspace;
+    sqzi_attention_scratch *scratch = args->scratch;
+    const sqzk_gemm *gemm = products(args->kernels, args->block);
+    const size_t ld = w->qkv_width, width = args->block->head_width, length = args->end - args->begin, place = args->begin * ld + args->head * width;
+    const head_args a = {args->kernels, gemm, scratch, width, length, ld, (sqzi_real)(1 / sqrt((double)width))};
     const size_t strip = gemm->mr < QUERIES ? QUERIES / gemm->mr * gemm->mr : QUERIES;
-    gemm->pack(&(sqzk_pack_args){.n = length, .k = width, .source = workspace->k + place, .n_stride = ld, .k_stride = 1, .type = SQZI_F32}, scratch->packed_k);
-    gemm->pack(&(sqzk_pack_args){.n = width, .k = length, .source = workspace->v + place, .n_stride = 1, .k_stride = ld, .type = SQZI_F32}, scratch->packed_v);
+    const void *k = w->k + place, *v = w->v + place;
+    if (args->in_bf16) {
+        k = sqzi_workspace_bf16(w, 1) + place;
+        v = sqzi_workspace_bf16(w, 2) + place;
+    }
+    const sqzi_type type = args->in_bf16 ? SQZI_BF16 : SQZI_F32;
+    gemm->pack(&(sqzk_pack_args){.n = length, .k = width, .source = k, .n_stride = ld, .k_stride = 1, .type = type}, scratch->packed_k);
+    gemm->pack(&(sqzk_pack_args){.n = width, .k = length, .source = v, .n_stride = 1, .k_stride = ld, .type = type}, scratch->packed_v);
     for (size_t query = 0; query < length; query += strip) {
         const size_t rows = length - query < strip ? length - query : strip;
-        sqzi_real *q = workspace->q + place + query * ld;
-        score(&args, q, rows);
-        if (scores) keep_scores(scores + query * length, scratch->scores, scratch->scores_ld, rows, length, args.scale);
-        mix(&args, q, rows);
+        sqzi_real *q = w->q + place + query * ld;
+        score(&a, args->in_bf16 ? (queries){sqzi_workspace_bf16(w, 0) + place + query * ld, ld * sizeof(uint16_t)} : prepare(&a, q, rows), rows);
+        if (args->scores) keep_scores(args->scores + query * length, scratch->scores, scratch->scores_ld, rows, length, a.scale);
+        mix(&a, q, rows);
     }
 }

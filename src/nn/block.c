@@ -58,6 +58,12 @@ bool sqzi_block_heads_apart(const sqzi_block *block, uint32_t parts)
     return true;
 }
 
+/* What is kept, is kept as f32. */
+static bool qkv_in_bf16(const sqzi_run *r, const sqzi_block *block)
+{
+    return !r->keep && sqzi_attention_in_bf16(r->encoder->kernels, block);
+}
+
 /* Q, K and V of a strip of m rows, each by a call of its own; the second and third find their rows prepared. */
 typedef struct qkv_call {
     const sqzi_linear *linear;
@@ -68,9 +74,10 @@ static void make_qkv(const sqzi_run *r, const sqzi_block *block, sqzi_rows x, si
 {
     const sqzi_linear *linears[] = {&block->attn_q, &block->attn_k, &block->attn_v};
     sqzi_real *const to[] = {r->workspace->q, r->workspace->k, r->workspace->v};
-    const size_t ld = r->workspace->qkv_width;
-    for (int i = 0; i < 3; i++)
-        calls[i] = (qkv_call){linears[i], {.m = m, .x = x.first + row * x.ld, .ldx = x.ld, .y = to[i] + (row - r->shift) * ld, .ldy = ld,
+    const size_t ld = r->workspace->qkv_width, at = (row - r->shift) * ld;
+    const bool bf16 = qkv_in_bf16(r, block);
+    for (uint32_t i = 0; i < 3; i++)
+        calls[i] = (qkv_call){linears[i], {.m = m, .x = x.first + row * x.ld, .ldx = x.ld, .y = to[i] + at, .y_bf16 = bf16 ? sqzi_workspace_bf16(r->workspace, i) + at : NULL, .ldy = ld,
                                            .prepared = i > 0 && sqzi_linear_same_input(linears[i - 1], linears[i])}};
 }
 
@@ -104,13 +111,15 @@ void sqzi_block_context(const sqzi_run *r, uint32_t i, uint32_t from, uint32_t t
 {
     const sqzi_block *block = &r->encoder->blocks[i];
     const uint32_t *first = r->batch->first;
+    const bool bf16 = qkv_in_bf16(r, block);
     sqzi_real *scores = r->keep && r->keep->scores ? r->keep->scores[i] : NULL;
     for (uint32_t b = 0; scores && b < from; b++) scores += (size_t)block->heads * (first[b + 1] - first[b]) * (first[b + 1] - first[b]);
     for (uint32_t b = from; b < to; b++) {
         const size_t length = first[b + 1] - first[b];
         const uint32_t begin = (uint32_t)(first[b] - r->shift), end = begin + (uint32_t)length;
         for (size_t head = heads.begin; head < heads.end; head++)
-            sqzi_attention_run(r->encoder->kernels, block, r->workspace, &r->scratch->attention, (uint32_t)head, begin, end, scores ? scores + head * length * length : NULL);
+            sqzi_attention_run(&(sqzi_attention_args){.kernels = r->encoder->kernels, .block = block, .workspace = r->workspace, .scratch = &r->scratch->attention, .head = (uint32_t)head,
+                                                      .begin = begin, .end = end, .in_bf16 = bf16, .scores = scores ? scores + head * length * length : NULL});
         if (scores) scores += block->heads * length * length;
     }
     sqzi_run_mark(r, SQZ_STAGE_ATTENTION);
@@ -153,16 +162,23 @@ static sqzi_linear_args output_args(const sqzi_run *r, sqzi_rows x, size_t row, 
     return (sqzi_linear_args){.m = m, .x = r->workspace->q + at * ld, .ldx = ld, .y = r->workspace->attended + at * width, .ldy = width, .residual = x.first + row * x.ld, .ldr = x.ld};
 }
 
+/* What lies between the feed-forward's linears is written as the second reads it, where that is bf16. */
+static uint16_t *inner_bf16(const sqzi_run *r, const sqzi_block *block, sqzi_real *ffn)
+{
+    return !r->keep && sqzi_linear_writes_bf16(&block->ffn_up) && sqzi_linear_reads_bf16(&block->ffn_down) ? (uint16_t *)(void *)ffn : NULL;
+}
+
 /* Groups of the feed-forward, one after the other, each while its part of the strip is in cache. */
 static void run_groups(const sqzi_run *r, const sqzi_block *block, size_t m, const sqzi_real *a, sqzi_real *x, sqzi_range groups)
 {
     const uint32_t n_groups = block->ffn_up.terms[0].b.groups;
     const size_t width = r->encoder->width, part = width / n_groups, ffn_part = block->ffn_width / n_groups;
+    uint16_t *const bf16 = inner_bf16(r, block, r->ffn);
     for (uint32_t g = (uint32_t)groups.begin; g < groups.end; g++) {
-        const sqzi_linear_args up = {.m = m, .x = a + g * part, .ldx = width, .y = r->ffn, .ldy = ffn_part, .activation = block->activation};
+        const sqzi_linear_args up = {.m = m, .x = a + g * part, .ldx = width, .y = r->ffn, .y_bf16 = bf16, .ldy = ffn_part, .activation = block->activation};
         check(r, sqzi_linear_run_group(&block->ffn_up, g, &up, &r->scratch->linear));
         sqzi_run_mark(r, SQZ_STAGE_FFN_UP);
-        const sqzi_linear_args down = {.m = m, .x = r->ffn, .ldx = ffn_part, .y = x + g * part, .ldy = r->ldx, .residual = a + g * part, .ldr = width};
+        const sqzi_linear_args down = {.m = m, .x = r->ffn, .x_bf16 = bf16, .ldx = ffn_part, .y = x + g * part, .ldy = r->ldx, .residual = a + g * part, .ldr = width};
         check(r, sqzi_linear_run_group(&block->ffn_down, g, &down, &r->scratch->linear));
         sqzi_run_mark(r, SQZ_STAGE_FFN_DOWN);
     }
@@ -170,12 +186,12 @@ static void run_groups(const sqzi_run *r, const sqzi_block *block, size_t m, con
 
 static sqzi_linear_args up_args(const sqzi_run *r, const sqzi_block *block, size_t m, const sqzi_real *a, sqzi_real *ffn)
 {
-    return (sqzi_linear_args){.m = m, .x = a, .ldx = r->encoder->width, .y = ffn, .ldy = block->ffn_width, .activation = block->activation};
+    return (sqzi_linear_args){.m = m, .x = a, .ldx = r->encoder->width, .y = ffn, .y_bf16 = inner_bf16(r, block, ffn), .ldy = block->ffn_width, .activation = block->activation};
 }
 
-static sqzi_linear_args down_args(const sqzi_run *r, const sqzi_block *block, size_t m, const sqzi_real *a, const sqzi_real *ffn, sqzi_real *x)
+static sqzi_linear_args down_args(const sqzi_run *r, const sqzi_block *block, size_t m, const sqzi_real *a, sqzi_real *ffn, sqzi_real *x)
 {
-    return (sqzi_linear_args){.m = m, .x = ffn, .ldx = block->ffn_width, .y = x, .ldy = r->ldx, .residual = a, .ldr = r->encoder->width};
+    return (sqzi_linear_args){.m = m, .x = ffn, .x_bf16 = inner_bf16(r, block, ffn), .ldx = block->ffn_width, .y = x, .ldy = r->ldx, .residual = a, .ldr = r->encoder->width};
 }
 
 /* x = a + ffn_down(activation(ffn_up(a))) over a strip. */

@@ -8,12 +8,26 @@
 
 enum {
     STRIP_ROWS = 128,      /* rows that go through a linear together: their weights are read once a strip */
+    LONG_STRIP_ROWS = 256, /* where gemms are fast and a block's weights far larger than the second-level cache */
+    LARGE_BLOCK = 3 << 20, /* bytes of such weights; doc/speed.md has what was measured */
     LEAST_ROWS = 32        /* a member's share of rows below which columns are split instead */
 };
 
 static uint32_t most(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;
+}
+
+static size_t strip_rows(const sqzi_encoder *encoder)
+{
+    size_t rows = STRIP_ROWS;
+    for (uint32_t i = 0; i < encoder->n_blocks; i++) {
+        const sqzi_block *b = &encoder->blocks[i];
+        const size_t bytes = sqzi_linear_bytes(&b->attn_q) + sqzi_linear_bytes(&b->attn_k) + sqzi_linear_bytes(&b->attn_v) + sqzi_linear_bytes(&b->attn_output) + sqzi_linear_bytes(&b->ffn_up) +
+                             sqzi_linear_bytes(&b->ffn_down);
+        if (b->ffn_up.terms[0].b.gemm->fast && bytes > LARGE_BLOCK) rows = LONG_STRIP_ROWS;
+    }
+    return rows;
 }
 
 /* The encoder's largest sizes, and what its linears need of a member. */
@@ -39,7 +53,8 @@ void sqzi_workspace_layout(sqzi_workspace *workspace, const sqzi_encoder *encode
     workspace->members = members;
     workspace->max_tokens = max_tokens;
     workspace->max_length = max_length;
-    workspace->strip_rows = max_tokens < STRIP_ROWS ? max_tokens : STRIP_ROWS;
+    workspace->strip_rows = strip_rows(encoder);
+    if (max_tokens < workspace->strip_rows) workspace->strip_rows = max_tokens;
     find_sizes(encoder, workspace, &need);
     const size_t qkv = (size_t)max_tokens * workspace->qkv_width;
     workspace->q = sqzi_arena_take(arena, qkv, sizeof(sqzi_real));

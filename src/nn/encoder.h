@@ -55,7 +55,8 @@ typedef struct sqzi_encoder {
     uint32_t n_blocks, width, max_positions;
 } sqzi_encoder;
 
-/* What a run of a team of one stores besides its result, and who sees what its linears read; NULL members are not stored. All [n_blocks] arrays of pointers but hidden, which has n_blocks + 1: hidden[0]
+/* What a run of a team of one stores besides its result, and who sees what its linears read; NULL members are not stored. What is kept is computed as f32:
+ * a GELU that would be written as bf16 may differ by 2^-20 (doc/kernels.md). All [n_blocks] arrays of pointers but hidden, which has n_blocks + 1: hidden[0]
  * is the output of the embedding. Scores are those of sequence b and head h at scores[i] + H·(sum of earlier T²) + h·T². */
 typedef struct sqzi_keep {
     sqzi_real *const *hidden;           /* [N, C] */
@@ -94,7 +95,7 @@ typedef struct sqzi_member_scratch {
 
 typedef struct sqzi_workspace {
     uint32_t members, max_tokens, max_length;
-    sqzi_real *q, *k, *v;  /* [N, max H·D]; the context takes q's place */
+    sqzi_real *q, *k, *v;  /* [N, max H·D]; the context takes q's place. As bf16 they lie where sqzi_workspace_bf16 says */
     sqzi_real *attended;   /* [N, C] */
     sqzi_real *embedded;   /* [N, E] where E differs from C or the table is reduced */
     sqzi_real *ffn;        /* [members, strip rows, max F] */
@@ -113,9 +114,28 @@ void sqzi_encoder_run(const sqzi_encoder *encoder, const sqzi_batch *batch, cons
 bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kernels, const sqzi_batch *batch, size_t begin, size_t end, sqzi_real *embedded, sqzi_real *x, size_t ldx,
                         sqzi_member_scratch *scratch);
 
-/* Attention of one head over one sequence of a workspace's q, k, v (attention.c). scores NULL, or [T, T] to be kept. */
-void sqzi_attention_run(const sqzk_table *kernels, const sqzi_block *block, sqzi_workspace *workspace, sqzi_attention_scratch *scratch, uint32_t head, uint32_t begin, uint32_t end,
-                        sqzi_real *scores);
+/* Whether the block's Q, K and V are rounded to bf16 by attention in any case and can be written so by their linears. */
+bool sqzi_attention_in_bf16(const sqzk_table *kernels, const sqzi_block *block);
+
+/* Q, K, V (i = 0, 1, 2) as bf16, [N, max H·D]: beside one another in the memory of k and v, so that of q is the context's. */
+uint16_t *sqzi_workspace_bf16(const sqzi_workspace *workspace, uint32_t i);
+
+/* Attention of one head over one sequence of a workspace's q, k, v (attention.c).
+ *
+ *   in_bf16   q, k and v lie as bf16
+ *   scores    NULL, or [T, T] to be kept
+ */
+typedef struct sqzi_attention_args {
+    const sqzk_table *kernels;
+    const sqzi_block *block;
+    sqzi_workspace *workspace;
+    sqzi_attention_scratch *scratch;
+    uint32_t head, begin, end;
+    bool in_bf16;
+    sqzi_real *scores;
+} sqzi_attention_args;
+
+void sqzi_attention_run(const sqzi_attention_args *args);
 void sqzi_attention_layout(sqzi_attention_scratch *scratch, const sqzi_encoder *encoder, uint32_t max_length, sqzi_arena *arena);
 
 #endif

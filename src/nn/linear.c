@@ -69,6 +69,18 @@ typedef struct input {
     const sqzk_s8_row *s8_rows; /* [groups, m] */
 } input;
 
+/* Rows of bf16 lie as its gemm wants them: no group is filled up with zeros. */
+static bool takes_bf16(const sqzi_matrix *matrix)
+{
+    enum { LINE = 64 / sizeof(uint16_t) };
+    return matrix->gemm->type == SQZI_BF16 && !matrix->gather && matrix->n_in / matrix->groups % LINE == 0;
+}
+
+static input rows_of_bf16(const sqzi_matrix *matrix, const uint16_t *x, size_t ldx)
+{
+    return (input){x, ldx * sizeof *x, matrix->n_in / matrix->groups * sizeof *x, NULL};
+}
+
 /* Prepare m rows for some groups of the matrix, or hand out x itself. */
 static bool prepare(const sqzi_matrix *matrix, sqzi_range groups, size_t m, const sqzi_real *x, size_t ldx, void *memory, sqzk_s8_row *s8_rows, bool ready, input *out)
 {
@@ -88,8 +100,15 @@ static bool prepare(const sqzi_matrix *matrix, sqzi_range groups, size_t m, cons
     return true;
 }
 
+/* Where a product goes: f32, or bf16 where that is not NULL. */
+typedef struct output {
+    sqzi_real *y;
+    uint16_t *bf16;
+    size_t ld;
+} output;
+
 /* y[:, begin..end) of a block-diagonal matrix; begin and end are multiples of nr within their groups, or the ends of groups. */
-static void multiply(const sqzi_matrix *matrix, const input *rows, size_t m, size_t begin, size_t end, sqzi_real *y, size_t ldy, uint32_t beta, const sqzk_epilogue *epilogue)
+static void multiply(const sqzi_matrix *matrix, const input *rows, size_t m, size_t begin, size_t end, output to, uint32_t beta, const sqzk_epilogue *epilogue)
 {
     const size_t k = matrix->n_in / matrix->groups, n = matrix->n_out / matrix->groups;
     const size_t panel_bytes = sqzk_gemm_panel_bytes(matrix->gemm, k);
@@ -106,7 +125,7 @@ static void multiply(const sqzi_matrix *matrix, const input *rows, size_t m, siz
             .a = (const unsigned char *)rows->rows + g * rows->group_bytes, .lda = rows->ld_bytes,
             .s8_rows = rows->s8_rows ? rows->s8_rows + g * m : NULL,
             .b = matrix->packed + g * matrix->group_bytes + within / matrix->gemm->nr * panel_bytes,
-            .c = y + column, .ldc = ldy, .beta = beta, .epilogue = epilogue ? &part : NULL,
+            .c = to.bf16 ? NULL : to.y + column, .c_bf16 = to.bf16 ? to.bf16 + column : NULL, .ldc = to.ld, .beta = beta, .epilogue = epilogue ? &part : NULL,
         };
         matrix->gemm->run(&args);
         column = stop;
@@ -119,7 +138,7 @@ static bool alike(const sqzi_matrix *a, const sqzi_matrix *b)
 }
 
 /* One term over some columns: rows are prepared for the groups of these columns alone, but for a first factor, which serves them all. */
-static bool run_term(const sqzi_linear *linear, uint32_t t, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, sqzi_range columns, sqzi_real *y, size_t ldy,
+static bool run_term(const sqzi_linear *linear, uint32_t t, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, sqzi_range columns, output to,
                      const sqzk_epilogue *epilogue)
 {
     const sqzi_term *term = &linear->terms[t];
@@ -132,25 +151,25 @@ static bool run_term(const sqzi_linear *linear, uint32_t t, const sqzi_linear_ar
     input rows;
     if (first->gather && !ready)
         linear->kernels->gather(&(sqzk_gather_args){.m = args->m, .n = ldx, .x = args->x, .ldx = args->ldx, .index = first->gather, .out = scratch->gathered, .ldo = ldx});
-    if (!prepare(first, term->a.packed ? all : groups, args->m, x, ldx, scratch->prepared, scratch->s8_rows, ready, &rows)) return false;
+    if (args->x_bf16) rows = rows_of_bf16(first, args->x_bf16, args->ldx);
+    else if (!prepare(first, term->a.packed ? all : groups, args->m, x, ldx, scratch->prepared, scratch->s8_rows, ready, &rows)) return false;
     if (term->a.packed) {
         const size_t ldm = term->a.n_out;
-        multiply(&term->a, &rows, args->m, 0, ldm, scratch->middle, ldm, 0, NULL);
+        multiply(&term->a, &rows, args->m, 0, ldm, (output){scratch->middle, NULL, ldm}, 0, NULL);
         if (!prepare(&term->b, groups, args->m, scratch->middle, ldm, scratch->prepared_middle, scratch->middle_s8_rows, false, &rows)) return false;
     }
-    multiply(&term->b, &rows, args->m, columns.begin, columns.end, y, ldy, t > 0, t + 1 == linear->n_terms ? epilogue : NULL);
+    multiply(&term->b, &rows, args->m, columns.begin, columns.end, to, t > 0, t + 1 == linear->n_terms ? epilogue : NULL);
     return true;
 }
 
 bool sqzi_linear_run_columns(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch, sqzi_range columns)
 {
     const sqzk_epilogue epilogue = {linear->bias, linear->from ? NULL : args->residual, args->ldr, args->activation};
-    sqzi_real *y = linear->from ? scratch->permuted : args->y;
-    const size_t ldy = linear->from ? linear->n_out : args->ldy;
+    const output to = linear->from ? (output){scratch->permuted, NULL, linear->n_out} : (output){args->y, args->y_bf16, args->ldy};
     for (uint32_t t = 0; t < linear->n_terms; t++)
-        if (!run_term(linear, t, args, scratch, columns, y, ldy, &epilogue)) return false;
+        if (!run_term(linear, t, args, scratch, columns, to, &epilogue)) return false;
     if (linear->from)
-        linear->kernels->gather(&(sqzk_gather_args){.m = args->m, .n = linear->n_out, .x = y, .ldx = ldy, .index = linear->from, .residual = args->residual, .ldr = args->ldr, .out = args->y,
+        linear->kernels->gather(&(sqzk_gather_args){.m = args->m, .n = linear->n_out, .x = to.y, .ldx = to.ld, .index = linear->from, .residual = args->residual, .ldr = args->ldr, .out = args->y,
                                                     .ldo = args->ldy});
     return true;
 }
@@ -192,10 +211,21 @@ bool sqzi_linear_run_part(const sqzi_linear *linear, const sqzi_linear_args *arg
     sqzi_linear_args rows = *args;
     rows.m = share.end - share.begin;
     rows.prepared = false;
-    rows.x += share.begin * args->ldx;
-    rows.y += share.begin * args->ldy;
+    if (rows.x_bf16) rows.x_bf16 += share.begin * args->ldx;
+    else rows.x += share.begin * args->ldx;
+    rows.y += share.begin * args->ldy; /* what writes bf16 has columns */
     if (rows.residual) rows.residual += share.begin * args->ldr;
     return sqzi_linear_run(linear, &rows, scratch);
+}
+
+bool sqzi_linear_reads_bf16(const sqzi_linear *linear)
+{
+    return linear->n_terms == 1 && takes_bf16(first_matrix(&linear->terms[0]));
+}
+
+bool sqzi_linear_writes_bf16(const sqzi_linear *linear)
+{
+    return has_columns(linear) && linear->terms[0].b.gemm->writes_bf16;
 }
 
 static bool is_one_block_diagonal(const sqzi_linear *linear)
@@ -215,9 +245,12 @@ bool sqzi_linear_run_group(const sqzi_linear *linear, uint32_t g, const sqzi_lin
     const sqzi_matrix *matrix = &linear->terms[0].b;
     const size_t k = matrix->n_in / matrix->groups, n = matrix->n_out / matrix->groups;
     const sqzk_epilogue epilogue = {linear->bias ? linear->bias + g * n : NULL, args->residual, args->ldr, args->activation};
-    sqzk_gemm_args product = {.m = args->m, .n = n, .k = k, .a = args->x, .lda = args->ldx * sizeof *args->x, .b = matrix->packed + g * matrix->group_bytes, .c = args->y, .ldc = args->ldy,
-                              .epilogue = &epilogue};
-    if (must_prepare(matrix)) {
+    sqzk_gemm_args product = {.m = args->m, .n = n, .k = k, .a = args->x, .lda = args->ldx * sizeof *args->x, .b = matrix->packed + g * matrix->group_bytes, .c = args->y, .c_bf16 = args->y_bf16,
+                              .ldc = args->ldy, .epilogue = &epilogue};
+    if (args->x_bf16) {
+        product.a = args->x_bf16;
+        product.lda = args->ldx * sizeof *args->x_bf16;
+    } else if (must_prepare(matrix)) {
         product.a = scratch->prepared;
         product.lda = sqzk_gemm_prepared_bytes(matrix->gemm, k);
         product.s8_rows = scratch->s8_rows;

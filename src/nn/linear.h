@@ -75,7 +75,15 @@ typedef struct sqzi_linear_args {
     const sqzi_real *residual; /* [m, n_out], may be y, or NULL */
     size_t ldr;
     bool prepared;             /* the scratch holds these rows already, prepared by a linear with sqzi_linear_same_input */
+    const uint16_t *x_bf16;    /* not NULL: what is read instead of x; row stride ldx */
+    uint16_t *y_bf16;          /* not NULL: what is written instead of y; row stride ldy */
 } sqzi_linear_args;
+
+/* x_bf16 may be set: the linear rounds its rows to bf16 in any case, to rows that are nothing but their numbers. */
+bool sqzi_linear_reads_bf16(const sqzi_linear *linear);
+
+/* y_bf16 may be set: the outputs are those that a linear which reads bf16 would make of y. */
+bool sqzi_linear_writes_bf16(const sqzi_linear *linear);
 
 /* All columns of m rows. False when an int8 layer met a NaN or an infinity. */
 bool sqzi_linear_run(const sqzi_linear *linear, const sqzi_linear_args *args, sqzi_linear_scratch *scratch);

@@ -9,15 +9,13 @@
 #include <stdlib.h>
 
 #include "base/cpu.h"
+#include "base/half.h"
+#include "support/gemms.h"
 #include "support/guarded.h"
 #include "support/random.h"
 #include "support/test.h"
 
 static const uint32_t seed = 20;
-
-typedef struct shape {
-    size_t m, n, k;
-} shape;
 
 static const shape shapes[] = {
     {1, 1, 1},   {1, 2, 3},    {2, 15, 4},  {3, 16, 5},   {5, 17, 7},    {6, 31, 63},   {7, 64, 64},  {8, 65, 65},    {11, 63, 127},
@@ -33,13 +31,6 @@ typedef struct problem {
     int *q;             /* [m, k] as it should be, the largest number of a row unbroken */
     float *row_scale;   /* [m] */
 } problem;
-
-static void *take(size_t n, size_t bytes)
-{
-    void *p = calloc(n ? n : 1, bytes);
-    assert_non_null(p);
-    return p;
-}
 
 /* Row kinds: plain numbers; all the largest, signs mixed; halves that tie; zeros; one number so small that its inverse overflows; subnormal. */
 static float entry(sqzt_random *random, size_t row, size_t i)
@@ -111,18 +102,6 @@ static void discard(problem *p)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-/* The gemms this machine runs; the others are named once a test. */
-static const sqzk_gemm *next_gemm(uint32_t *i)
-{
-    const uint32_t features = sqzi_cpu_detect();
-    for (const sqzk_gemm *gemm; (gemm = sqzk_gemm_list((*i)++));) {
-        if (gemm->type != SQZI_S8) continue;
-        if ((gemm->feature & ~features) == 0) return gemm;
-        printf("%s: not run here\n", gemm->name);
-    }
-    return NULL;
-}
-
 /* Prepared rows and packed panels of one gemm, each ending at an unreadable page. */
 typedef struct operands {
     sqzt_guarded rows, panels;
@@ -159,8 +138,6 @@ static float product(const problem *p, size_t i, size_t j)
     const float factor = p->row_scale[i] * p->scale[j];
     return (float)(int32_t)sum * factor;
 }
-
-static const float canary = -12345.5f;
 
 static sqzt_guarded blank(shape s, size_t ldc)
 {
@@ -207,6 +184,7 @@ static void check_products(const sqzk_gemm *gemm, shape s)
         compare(gemm, &p, c.p, ldc, args.beta, args.epilogue);
         sqzt_guarded_close(&c);
     }
+    sqzt_check_bf16_outputs(gemm, args_of(&p, &o, NULL, 0), p.bias, p.residual);
     release(&o);
     discard(&p);
 }
@@ -215,7 +193,7 @@ static void products_are_exact(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) check_products(gemm, shapes[s]);
 }
 
@@ -224,7 +202,7 @@ static void products_are_exact_at_every_edge(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));) {
         for (size_t m = 1; m <= 70; m++) check_products(gemm, (shape){m, 1 + m * 11 % 83, 1 + m * 7 % 70});
         for (size_t k = 1; k <= 70; k++) check_products(gemm, (shape){1 + k * 5 % 33, 1 + k * 29 % 67, k});
     }
@@ -236,7 +214,7 @@ static void the_best_gemm_of_this_machine_is_chosen(void **state)
     sqzk_table table;
     sqzk_table_init(&table, sqzi_cpu_detect());
     const sqzk_gemm *last = NULL, *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));) last = gemm;
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));) last = gemm;
     assert_ptr_equal(table.gemm_s8, last);
 }
 
@@ -258,7 +236,7 @@ static void rows_are_exact(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             problem p = make(shapes[s]);
             operands o = prepare(gemm, &p);
@@ -301,7 +279,7 @@ static void outliers_are_exact(void **state)
     static const float factors[] = {1.01f, 1.9f, 2.1f, 3, 7.9f, 8.1f, 20, 1000};
     static const size_t ks[] = {1, 2, 5, 64, 65, 192, 300};
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));)
         for (size_t at = 0; at < sizeof ks / sizeof *ks; at++) {
             const size_t k = ks[at], places[] = {0, k / 2, k - 1}, others[] = {1, 16, 64, 128};
             problem p = make((shape){9, 70, k}); /* a place and the eight after it */
@@ -327,7 +305,7 @@ static void weights_of_any_stride_pack_alike(void **state)
     sqzt_random random = sqzt_random_of(seed);
     for (size_t at = 0; at < N * K; at++) turned[2 * (at % K * N + at / K)] = w[at] = (signed char)((int)sqzt_below(&random, 255) - 127);
     for (size_t j = 0; j < N; j++) scale[j] = (float)sqzt_uniform(&random);
-    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));) {
         const size_t bytes = sqzk_gemm_packed_bytes(gemm, K, N);
         void *panels[2] = {take(bytes, 1), take(bytes, 1)};
         memset(panels[1], 0xA5, bytes);
@@ -343,7 +321,7 @@ static void a_row_that_is_not_finite_is_refused(void **state)
     (void)state;
     const sqzk_gemm *gemm;
     const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
-    for (uint32_t i = 0; (gemm = next_gemm(&i));)
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));)
         for (size_t k = 1; k < 70; k += 17)
             for (size_t at = 0; at < 2 * k; at++)
                 for (size_t b = 0; b < 4; b++) {
@@ -365,7 +343,7 @@ static void bits_do_not_depend_on_cuts(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));) {
         problem p = make((shape){69, 200, 130});
         operands o = prepare(gemm, &p);
         sqzk_epilogue epilogue = {p.bias, p.residual, p.s.n, SQZK_GELU};
@@ -425,14 +403,37 @@ static void check_gelu(const sqzk_gemm *gemm, size_t n)
     discard(&p);
 }
 
+/* The same as bf16. */
+static void check_gelu_bf16(const sqzk_gemm *gemm, size_t n)
+{
+    enum { M = 13 };
+    if (!gemm->writes_bf16) return;
+    problem p = make((shape){M, n, 96});
+    operands o = prepare(gemm, &p);
+    sqzt_guarded memory = sqzt_guarded_open(M * n * sizeof(uint16_t));
+    const uint16_t *c = memory.p;
+    gemm->run(&(sqzk_gemm_args){.m = M, .n = n, .k = 96, .a = o.rows.p, .lda = o.lda, .s8_rows = o.s8_rows, .b = o.panels.p, .c_bf16 = memory.p, .ldc = n,
+                                .epilogue = &(sqzk_epilogue){p.bias, NULL, 0, SQZK_GELU}});
+    for (size_t i = 0; i < M; i++)
+        for (size_t j = 0; j < n; j++) {
+            const double x = (double)(product(&p, i, j) + p.bias[j]), wanted = 0.5 * x * erfc(-x * 0.70710678118654752440), got = (double)sqzi_from_bf16(c[i * n + j]);
+            if (!(fabs(got - wanted) <= sqzt_gelu_bf16_bound(x, wanted))) fail_msg("%s: gelu(%.9g) is %.9g as bf16, %.9g expected", gemm->name, x, got, wanted);
+        }
+    sqzt_guarded_close(&memory);
+    release(&o);
+    discard(&p);
+}
+
 static void gelu_is_applied_in_the_tile(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
-    for (uint32_t i = 0; (gemm = next_gemm(&i));) {
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));) {
         check_gelu(gemm, 64);
         check_gelu(gemm, 65); /* one column past whole vectors: nothing is written behind it */
         check_gelu(gemm, 70);
+        check_gelu_bf16(gemm, 64);
+        check_gelu_bf16(gemm, 71);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cpu.h"
+#include "base/half.h"
 #include "base/memory.h"
 #include "support/guarded.h"
 #include "support/random.h"
@@ -99,7 +100,8 @@ static void check_head(const sqzi_encoder *encoder, const sqzk_gemm *gemm, const
     memset(memory.p, 0xFF, memory.bytes); /* NaN */
     arena = sqzi_arena_over(memory.p, memory.bytes);
     sqzi_attention_layout(&scratch, encoder, length, &arena);
-    sqzi_attention_run(encoder->kernels, encoder->blocks, &workspace, &scratch, head, BEGIN, BEGIN + length, scores);
+    sqzi_attention_run(&(sqzi_attention_args){.kernels = encoder->kernels, .block = encoder->blocks, .workspace = &workspace, .scratch = &scratch, .head = head, .begin = BEGIN,
+                                              .end = BEGIN + length, .scores = scores});
     const size_t place = BEGIN * LD + head * D;
     const problem p = {level, gemm, length, head, before + place, k + place, values + place};
     for (uint32_t i = 0; i < length; i++) {
@@ -132,8 +134,61 @@ static void every_length_is_the_softmax_of_its_scores_times_its_values(void **st
     }
 }
 
+/* Where Q, K and V can come as bf16, they give the bits of the same numbers as f32: attention rounds those. */
+static void check_bf16(const sqzk_table *kernels, const sqzk_gemm *gemm, uint32_t length)
+{
+    enum { WIDTH = 32, WIDE = HEADS * WIDTH };
+    sqzi_block block = {.heads = HEADS, .head_width = WIDTH};
+    sqzi_linear *const linears[] = {&block.attn_q, &block.attn_k, &block.attn_v};
+    for (int i = 0; i < 3; i++) {
+        linears[i]->n_terms = 1;
+        linears[i]->terms[0].b.gemm = gemm;
+    }
+    const sqzi_encoder encoder = {.kernels = kernels, .blocks = &block, .n_blocks = 1};
+    if (!sqzi_attention_in_bf16(kernels, &block)) return;
+    sqzt_random random = sqzt_random_of(length);
+    const size_t n = (BEGIN + (size_t)length) * WIDE;
+    sqzi_real *memory = malloc(6 * n * sizeof *memory);
+    assert_non_null(memory);
+    sqzi_workspace workspaces[2] = {{.q = memory, .k = memory + n, .v = memory + 2 * n}, {.q = memory + 3 * n, .k = memory + 4 * n, .v = memory + 5 * n}};
+    for (int w = 0; w < 2; w++) workspaces[w].qkv_width = WIDE, workspaces[w].max_tokens = BEGIN + length;
+    sqzi_real *const from[] = {workspaces[0].q, workspaces[0].k, workspaces[0].v};
+    for (size_t i = 0; i < 3 * n; i++) memory[i] = (sqzi_real)sqzt_normal(&random);
+    for (uint32_t i = 0; i < 3; i++)
+        for (size_t j = 0; j < n; j++) sqzi_workspace_bf16(&workspaces[1], i)[j] = sqzi_to_bf16((float)from[i][j]);
+    sqzi_attention_scratch scratch;
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    sqzi_attention_layout(&scratch, &encoder, length, &arena);
+    void *space = aligned_alloc(SQZI_ALIGNMENT, (arena.used + SQZI_ALIGNMENT - 1) / SQZI_ALIGNMENT * SQZI_ALIGNMENT);
+    assert_non_null(space);
+    arena = sqzi_arena_over(space, arena.used);
+    sqzi_attention_layout(&scratch, &encoder, length, &arena);
+    for (uint32_t run = 0; run < 2 * HEADS; run++)
+        sqzi_attention_run(&(sqzi_attention_args){.kernels = kernels, .block = &block, .workspace = &workspaces[run % 2], .scratch = &scratch, .head = run / 2, .begin = BEGIN, .end = BEGIN + length,
+                                                  .in_bf16 = run % 2});
+    for (size_t j = BEGIN * WIDE; j < n; j++)
+        if (memcmp(&workspaces[0].q[j], &workspaces[1].q[j], sizeof *memory) != 0) fail_msg("%u tokens: number %zu of the context is %g from bf16, %g from f32", length, j, (double)workspaces[1].q[j], (double)workspaces[0].q[j]);
+    free(space);
+    free(memory);
+}
+
+static void bf16_rows_give_the_bits_of_f32_rows(void **state)
+{
+    (void)state;
+    sqzk_table kernels;
+    sqzk_table_init(&kernels, sqzi_cpu_detect());
+    for (size_t at = 0; at < sizeof lengths / sizeof *lengths; at++) {
+        check_bf16(&kernels, kernels.gemm_bf16, lengths[at]);
+        check_bf16(&kernels, kernels.gemm_s8, lengths[at]);
+    }
+    for (uint32_t length = 1; length < 70; length++) check_bf16(&kernels, kernels.gemm_s8, length);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_length_is_the_softmax_of_its_scores_times_its_values)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_length_is_the_softmax_of_its_scores_times_its_values),
+        cmocka_unit_test(bf16_rows_give_the_bits_of_f32_rows),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

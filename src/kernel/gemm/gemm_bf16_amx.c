@@ -3,6 +3,7 @@
  * added to the output's. All roundings are to nearest even whatever the control register says; subnormal inputs and sums are zero. */
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/bf16_vector_avx512.h"
+#include "kernel/gemm/bf16_store_amx.h"
 
 enum { NR = 32 };
 #define K_MULTIPLE 32

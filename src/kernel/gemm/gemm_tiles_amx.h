@@ -10,6 +10,7 @@
  * Instructions are written in assembly: the macros of gcc 12 do not tell the compiler which memory they read.
  */
 #include "base/cpu.h"
+#include "kernel/gemm/bf16_store_amx.h"
 #include "kernel/gemm/tile_epilogue.h"
 
 #if !defined(__AMX_TILE__) && !defined(__AMXTILE__) /* gcc's name, clang's */
@@ -69,14 +70,24 @@ static const float nothing[NR] = {
 #undef FOUR
 };
 
-typedef enum finish { AS_IT_IS, BIASED, ADDED, GELU, ANY } finish;
+typedef enum finish { AS_IT_IS, BIASED, ADDED, GELU, BIASED_BF16, GELU_BF16, ANY } finish;
 
 static finish finish_of(const sqzk_gemm_args *args)
 {
-    if (SUMS_ARE_PRODUCTS && !args->epilogue && !args->beta && args->n % TILE_COLUMNS == 0) return AS_IT_IS; /* attention's */
+    if (SUMS_ARE_PRODUCTS && !args->epilogue && !args->beta && !args->c_bf16 && args->n % TILE_COLUMNS == 0) return AS_IT_IS; /* attention's */
     const sqzk_activation activation = args->epilogue ? args->epilogue->activation : SQZK_IDENTITY;
     const bool added = args->epilogue && args->epilogue->residual;
-    return args->beta ? ANY : activation == SQZK_IDENTITY ? (added ? ADDED : BIASED) : activation == SQZK_GELU && !added ? GELU : ANY;
+    if (args->beta || (added && (args->c_bf16 || activation != SQZK_IDENTITY))) return ANY;
+    if (activation == SQZK_IDENTITY) return added ? ADDED : args->c_bf16 ? BIASED_BF16 : BIASED;
+    return activation != SQZK_GELU ? ANY : args->c_bf16 ? GELU_BF16 : GELU;
+}
+
+/* Where number (row, column) of C goes, and the bytes from there to the next row's. */
+static inline unsigned char *place_in_c(const sqzk_gemm_args *args, size_t row, size_t column, size_t *step)
+{
+    const size_t bytes = args->c_bf16 ? sizeof *args->c_bf16 : sizeof *args->c;
+    *step = args->ldc * bytes;
+    return (args->c_bf16 ? (unsigned char *)args->c_bf16 : (unsigned char *)args->c) + row * *step + column * bytes;
 }
 
 /* The next rows of a half, up to `end`: vectors of 16 columns, masked past n. `how` is a constant.
@@ -88,39 +99,40 @@ static inline __attribute__((always_inline)) void finish_rows_as(finish how, con
     const sqzk_gemm_args own = *shared, *args = &own;
     const sqzk_epilogue epilogue = args->epilogue ? *args->epilogue : (sqzk_epilogue){.activation = SQZK_IDENTITY};
     const bool added = (how == ADDED || how == ANY) && epilogue.residual;
-    const size_t ldc = args->ldc, ldr = added ? epilogue.ldr : 0, n[2] = {h->n < V_WIDTH ? h->n : V_WIDTH, h->n < V_WIDTH ? 0 : h->n - V_WIDTH};
+    const bool to_bf16 = how == BIASED_BF16 || how == GELU_BF16 || (how == ANY && args->c_bf16);
+    const size_t ldr = added ? epilogue.ldr : 0, columns = h->n, n[2] = {columns < V_WIDTH ? columns : V_WIDTH, columns < V_WIDTH ? 0 : columns - V_WIDTH};
     const float *bias = epilogue.bias ? epilogue.bias + h->column : nothing;
     const signed char *const panel = h->panel;
     const vec scales[2] = {scales_of_columns(panel, args->k, 0), scales_of_columns(panel, args->k, V_WIDTH)};
     const vec biases[2] = {v_load_part(bias, n[0]), v_load_part(bias + V_WIDTH, n[1])};
-    size_t row = h->row + h->first, left = end - h->first;
+    size_t row = h->row + h->first, left = end - h->first, step;
     const float *residual = added ? epilogue.residual + row * ldr + h->column : nothing;
-    float *c = args->c + row * ldc + h->column;
+    unsigned char *c = place_in_c(args, row, h->column, &step);
     sums += h->first * TILE_COLUMNS;
     h->first = end;
-#define FINISH(i, j)                                                                                           \
-    {                                                                                                          \
-        float *to = c + (i) * ldc + (j) * V_WIDTH;                                                             \
-        vec y = product(sums + ((j) * TILE_ROWS + (i)) * TILE_COLUMNS, factors, (j) * V_WIDTH, scales[j]); \
-        if (how == ANY && args->beta) y = v_add(v_load_part(to, n[j]), y);                                     \
-        y = v_add(y, biases[j]);                                                                               \
-        if (how == GELU) y = TILE_GELU(y);                                                                     \
-        if (how == ANY) y = tile_activate(epilogue.activation, y);                                             \
-        if (how == ADDED || how == ANY) y = v_add(y, v_load_part(residual + (i) * ldr + (j) * V_WIDTH, n[j])); \
-        v_store_part(to, y, n[j]);                                                                             \
-    }
-#define FINISH_ROWS(rows)                                     \
-    for (size_t i = 0; i < (rows); i++) {                     \
-        const row_factors factors = factors_of_row(args, row + i, panel); \
-        FINISH(i, 0)                                          \
-        FINISH(i, 1)                                          \
-    }                                                         \
-    row += (rows);                                            \
-    left -= (rows);                                           \
-    sums += (rows) * TILE_COLUMNS;                            \
-    residual += (rows) * ldr;                                 \
-    c += (rows) * ldc;
-    const size_t at_once = how == BIASED || how == ADDED ? ROWS_AT_ONCE : 1; /* an activation is long enough, and large */
+#define TO(i, j) ((float *)(void *)(c + (i) * step) + (j) * V_WIDTH)
+#define FINISH(y, i, j)                                                                                    \
+    vec y = product(sums + ((j) * TILE_ROWS + (i)) * TILE_COLUMNS, factors, (j) * V_WIDTH, scales[j]);     \
+    if (how == ANY && args->beta) y = v_add(v_load_part(TO(i, j), n[j]), y);                               \
+    y = v_add(y, biases[j]);                                                                               \
+    if (how == GELU) y = TILE_GELU(y);                                                                     \
+    if (how == GELU_BF16) y = v_gelu_near(y);                                                              \
+    if (how == ANY) y = tile_activate(epilogue.activation, y);                                             \
+    if (how == ADDED || how == ANY) y = v_add(y, v_load_part(residual + (i) * ldr + (j) * V_WIDTH, n[j])); \
+    if (!to_bf16) v_store_part(TO(i, j), y, n[j]);
+#define FINISH_ROWS(rows)                                                   \
+    for (size_t i = 0; i < (rows); i++) {                                   \
+        const row_factors factors = factors_of_row(args, row + i, panel);   \
+        FINISH(y0, i, 0)                                                    \
+        FINISH(y1, i, 1)                                                    \
+        if (to_bf16) store_bf16(c + i * step, y0, y1, columns);             \
+    }                                                                       \
+    row += (rows);                                                          \
+    left -= (rows);                                                         \
+    sums += (rows) * TILE_COLUMNS;                                          \
+    residual += (rows) * ldr;                                               \
+    c += (rows) * step;
+    const size_t at_once = how == BIASED || how == ADDED || how == BIASED_BF16 ? ROWS_AT_ONCE : 1; /* an activation is long enough, and large */
     while (left >= at_once) {
 #pragma GCC unroll 4
         FINISH_ROWS(at_once)
@@ -142,6 +154,8 @@ static void finish_rows(finish how, const sqzk_gemm_args *args, block *b, const 
     case BIASED: finish_rows_as(BIASED, args, h, from, end); break;
     case ADDED: finish_rows_as(ADDED, args, h, from, end); break;
     case GELU: finish_rows_as(GELU, args, h, from, end); break;
+    case BIASED_BF16: finish_rows_as(BIASED_BF16, args, h, from, end); break;
+    case GELU_BF16: finish_rows_as(GELU_BF16, args, h, from, end); break;
     case ANY: finish_rows_as(ANY, args, h, from, end); break;
     }
 }
@@ -177,7 +191,7 @@ static cut cut_of(const sqzk_gemm_args *args, finish how)
     }
     c.columns = (GROUP_BYTES + pair_bytes - 1) / pair_bytes * 2 * NR;
     c.finished = c.steps >= 4 ? 8 : 16;
-    if (how == GELU || how == ANY) c.finished = (2 * TILE_ROWS + c.steps - 1) / c.steps; /* an activation is long: evenly */
+    if (how == GELU || how == GELU_BF16 || how == ANY) c.finished = (2 * TILE_ROWS + c.steps - 1) / c.steps; /* an activation is long: evenly */
     else if (c.steps > 5) c.wait = 2;
     if (blocks > 1) c.ahead = (STEP_BYTES / LINE + blocks - 1) / blocks;
     c.fetch_c = c.steps < 4 && args->ldc * sizeof *args->c % 4096 != 0; /* else a column of them is in one set of the cache and drives itself out */
@@ -200,11 +214,11 @@ static cut cut_of(const sqzk_gemm_args *args, finish how)
 /* The lines of C that half of a block will be written to. */
 static inline void fetch_half(const sqzk_gemm_args *args, const half *h)
 {
-    const size_t step = args->ldc * sizeof *args->c;
-    uintptr_t c = (uintptr_t)args->c + h->row * step + h->column * sizeof *args->c;
+    size_t step;
+    const unsigned char *c = place_in_c(args, h->row, h->column, &step);
     for (size_t i = 0; i < h->rows; i++, c += step) {
-        __builtin_prefetch((const void *)c, 1, 3);
-        __builtin_prefetch((const void *)(c + LINE), 1, 3); /* a fetch never faults, so the block may be narrower */
+        __builtin_prefetch(c, 1, 3);
+        if (!args->c_bf16) __builtin_prefetch(c + LINE, 1, 3); /* a fetch never faults, so the block may be narrower */
     }
 }
 
@@ -279,8 +293,9 @@ static void sum_block_of(form shape, const sqzk_gemm_args *args, const cut *c, b
     }
 }
 
-/* The blocks of one group of columns, `begin` to `end`: a strip of rows through all of its panels, then the next strip. */
-static void run_group(const sqzk_gemm_args *args, const cut *c, finish how, size_t begin, size_t end, buffer *sums, block *before)
+/* The blocks of one group of columns, `begin` to `end`: a strip of rows through all of its panels, then the next strip. Returns the last one, which is to be
+ * finished; it stands in `pair`, as `before` does. A block is not copied: that would wait for all stores before it, tiles of sums among them. */
+static block *run_group(const sqzk_gemm_args *args, const cut *c, finish how, size_t begin, size_t end, buffer *sums, block pair[2], block *before)
 {
     const signed char *panels = args->b;
     uintptr_t ahead = (uintptr_t)panels + (end + NR - 1) / NR * panel_bytes(args->k);
@@ -288,25 +303,27 @@ static void run_group(const sqzk_gemm_args *args, const cut *c, finish how, size
         const size_t done = row + c->rows > args->m ? row + c->rows - args->m : 0;
         for (size_t column = begin, columns; column < end; column += columns) {
             const form shape = c->shape == WIDE && args->n - column <= NR ? NARROW : c->shape;
-            block b = {.ahead = ahead};
+            block *const b = &pair[before == pair];
             columns = shape == WIDE ? 2 * NR : NR;
-            place(&b, args, c, shape, row - done, done, column, panels + column / NR * panel_bytes(args->k));
-            sum_block_of(shape, args, c, &b, sums, how, before);
-            *before = b;
+            b->ahead = ahead;
+            place(b, args, c, shape, row - done, done, column, panels + column / NR * panel_bytes(args->k));
+            sum_block_of(shape, args, c, b, sums, how, before);
+            before = b;
             ahead += c->steps * c->ahead * LINE;
         }
     }
+    return before;
 }
 
 static void run(const sqzk_gemm_args *args)
 {
     buffer memory, *const sums = &memory;
-    block last = {.halves = {{.rows = 0}, {.rows = 0}}}, *const before = &last;
+    block pair[2] = {{.halves = {{.rows = 0}, {.rows = 0}}}}, *before = pair;
     const finish how = finish_of(args);
     const cut c = cut_of(args, how);
     configure(c.upper, c.shape == TALL ? c.rows - c.upper : c.upper);
     for (size_t begin = 0; begin < args->n; begin += c.columns)
-        run_group(args, &c, how, begin, args->n - begin < c.columns ? args->n : begin + c.columns, sums, before);
+        before = run_group(args, &c, how, begin, args->n - begin < c.columns ? args->n : begin + c.columns, sums, pair, before);
     STORE_HALF(before, 1, 2, 3)
     __asm__ volatile("tilerelease");
     finish_block(how, args, before, sums);
@@ -321,6 +338,8 @@ const sqzk_gemm GEMM_NAME = {
     .mr = 2 * TILE_ROWS,
     .nr = NR,
     .kr = K_MULTIPLE,
+    .writes_bf16 = true,
+    .fast = true,
     .run = run,
     .pack = pack,
     .prepare = prepare,
