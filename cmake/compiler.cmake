@@ -32,13 +32,15 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64|i.86" AND CMAKE_SIZEOF
   message(FATAL_ERROR "x86 with 32-bit pointers is not supported (its floating point keeps more digits than results are defined by): build for x86-64.")
 endif()
 
-# One instruction set a file: the suffix of its name gives its flags.
+# One instruction set a file: the suffix of its name gives its flags. AVX-512 is tuned for a CPU that has it: else gcc keeps what does not fit the general
+# registers in vector ones, and moving it back takes a port of the multiplications.
+set(SQZ_AVX512 "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mtune=skylake-avx512")
 set(SQZ_ISA_avx2 "-mavx2 -mfma -mf16c")
 set(SQZ_ISA_avxvnni "-mavx2 -mfma -mf16c -mavxvnni")
-set(SQZ_ISA_avx512 "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c")
-set(SQZ_ISA_avx512vnni "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c")
-set(SQZ_ISA_avx512bf16 "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 -mavx2 -mfma -mf16c")
-set(SQZ_ISA_amx "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 -mavx512vnni -mamx-tile -mamx-int8 -mamx-bf16 -mavx2 -mfma -mf16c")
+set(SQZ_ISA_avx512 "${SQZ_AVX512}")
+set(SQZ_ISA_avx512vnni "${SQZ_AVX512} -mavx512vnni")
+set(SQZ_ISA_avx512bf16 "${SQZ_AVX512} -mavx512bf16")
+set(SQZ_ISA_amx "${SQZ_AVX512} -mavx512bf16 -mavx512vnni -mamx-tile -mamx-int8 -mamx-bf16")
 set(SQZ_ISA_neon "")
 set(SQZ_ISA_dotprod "-march=armv8.2-a+dotprod")
 set(SQZ_ISA_i8mm "-march=armv8.2-a+i8mm")

@@ -15,15 +15,19 @@
 
 enum { NR = TILE_VECTORS * V_WIDTH };
 
+#if TILE_STEPS == 4
+#define FETCH_PANEL(s)                      \
+    if (!few) fetch_panel(&fetched, s);     \
+    else if (s == 0) fetch_from(&fetched.first, fetched.step);
+#endif
 #include "kernel/gemm/tile_target.h"
 
 #ifndef v_fma_onto
 #define v_fma_onto(c, a, b) v_fma(a, b, c)
 #endif
 
-/* to = product + bias + residual. rows is a constant of each instantiation: what it excludes is not compiled. sums [TILE_ROWS][NR] are those of the blocks of k
- * before, while there is another: the residual may be c, which so is written last. */
-static inline __attribute__((always_inline)) void tile(size_t rows, size_t k, const float *a, size_t lda, const float *b, float *sums, const target *to, const ahead *next)
+/* The sums of a tile to sums [TILE_ROWS][NR]. rows and few (tile_target.h) are constants of each instantiation: what they exclude is not compiled. */
+static inline __attribute__((always_inline)) void tile(size_t rows, bool few, size_t k, const float *a, size_t lda, const float *b, float *sums, const ahead *next)
 {
     ahead fetched = *next;
 #define DECLARE(i, j) vec c##i##j = v_set(0.0f);
@@ -35,16 +39,16 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t k, co
     }
 #define WEIGHTS(i, j) const vec b##j = v_load(b + step * NR + j * V_WIDTH);
 #define ADVANCE(n) b += (n) * NR, a0 += n, a3 += n, a6 += n, a9 += n
-#define KEEP(i, j) \
-    if (i < rows) v_store(sums + i * NR + j * V_WIDTH, c##i##j), c##i##j = v_set(0.0f);
 #define ADD(i, j) \
     if (i < rows) c##i##j = v_add(v_load(sums + i * NR + j * V_WIDTH), c##i##j);
-    TILE_SUMS(DECLARE)
+#define KEEP(i, j) \
+    if (i < rows) v_store(sums + i * NR + j * V_WIDTH, c##i##j);
     const float *a0 = a, *a3 = ROWS_FROM(a, 3, lda), *a6 = ROWS_FROM(a, 6, lda), *a9 = ROWS_FROM(a, 9, lda);
     const float *const late = b + first_turn_of_rows(k / TILE_STEPS, rows) * TILE_STEPS * NR;
-    for (size_t done = 0;;) {
-        const size_t part = k - done < GEMM_F32_BLOCK ? k - done : GEMM_F32_BLOCK;
+    for (size_t done = 0, part; done < k; done += part) {
+        part = k - done < GEMM_F32_BLOCK ? k - done : GEMM_F32_BLOCK;
         const float *const turns = b + part / TILE_STEPS * TILE_STEPS * NR, *const end = b + part * NR;
+        TILE_SUMS(DECLARE)
         for (; b < turns; ADVANCE(TILE_STEPS)) {
             if (b >= late) fetch_rows(&fetched);
             EACH_STEP(TILE_STEP)
@@ -53,15 +57,10 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t k, co
         if (done) {
             TILE_SUMS(ADD)
         }
-        done += part;
-        if (done == k) break;
         TILE_SUMS(KEEP)
     }
-#define FINISHED(i, j) c##i##j
-    PUT_TILE(to)
-#undef FINISHED
-#undef ADD
 #undef KEEP
+#undef ADD
 #undef ADVANCE
 #undef WEIGHTS
 #undef ROW
@@ -70,24 +69,69 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t k, co
 }
 
 /* The same for numbers known at run time only. */
-static void tile_of(size_t rows, size_t k, const float *a, size_t lda, const float *b, float *sums, const target *to, const ahead *next)
+static void tile_of(size_t rows, size_t k, const float *a, size_t lda, const float *b, float *sums, const ahead *next)
 {
-    switch (rows) {
+    switch (next->few ? rows + TILE_ROWS : rows) {
+#if HAS_FEW
+    case TILE_ROWS + 10: tile(10, true, k, a, lda, b, sums, next); break;
+    case TILE_ROWS + 11: tile(11, true, k, a, lda, b, sums, next); break;
+    case TILE_ROWS + 12: tile(12, true, k, a, lda, b, sums, next); break;
+#endif
 #define CASE(r) \
-    case r + 1: tile(r + 1, k, a, lda, b, sums, to, next); break;
+    case r + 1: tile(r + 1, false, k, a, lda, b, sums, next); break;
         EACH_ROW(CASE)
 #undef CASE
     }
 }
 
+/* Where the sums of a tile go. */
+typedef struct finish_args {
+    const float *sums, *bias, *residual; /* bias of the panel's columns; NULL for none */
+    size_t rows, ldr, ldo;
+    float *out;
+} finish_args;
+
+/* out = activation(sums + bias) + residual, whole vectors. The last three are constants of each instantiation. */
+static inline __attribute__((always_inline)) void finish_rows(const finish_args *f, bool bias, bool gelu, bool residual)
+{
+    const float *sums = f->sums, *r = f->residual;
+    float *out = f->out;
+    for (size_t i = 0; i < f->rows; i++, sums += NR, out += f->ldo) {
+#define PUT(i, j)                                              \
+    {                                                          \
+        vec y = v_load(sums + j * V_WIDTH);                    \
+        if (bias) y = v_add(y, v_load(f->bias + j * V_WIDTH)); \
+        if (gelu) y = TILE_GELU(y);                            \
+        if (residual) y = v_add(y, v_load(r + j * V_WIDTH));   \
+        v_store(out + j * V_WIDTH, y);                         \
+    }
+        COLUMNS(PUT, 0)
+#undef PUT
+        if (residual) r += f->ldr;
+    }
+}
+
+/* What every layer of every model has goes by whole vectors; beta, other activations and columns past n take their time. */
+static void finish(const sqzk_gemm_args *args, float *sums, size_t row, size_t rows, size_t column, size_t n)
+{
+    static const sqzk_epilogue none;
+    const sqzk_epilogue *e = args->epilogue ? args->epilogue : &none;
+    const finish_args f = {.sums = sums, .bias = e->bias ? e->bias + column : NULL, .residual = e->residual ? e->residual + row * e->ldr + column : NULL,
+                           .rows = rows, .ldr = e->ldr, .ldo = args->ldc, .out = args->c + row * args->ldc + column};
+    const bool plain = e->activation == SQZK_IDENTITY, gelu = e->activation == SQZK_GELU && f.bias && !f.residual;
+    if (args->beta || n < NR || !(plain || gelu) || (f.residual && !f.bias)) finish_buffer(args, sums, row, rows, column, n);
+    else if (gelu) finish_rows(&f, true, true, false);
+    else if (f.residual) finish_rows(&f, true, false, true);
+    else if (f.bias) finish_rows(&f, true, false, false);
+    else finish_rows(&f, false, false, false);
+}
+
 static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t column, size_t n, const float *b, const ahead *next)
 {
-    float buffer[TILE_ROWS * NR] __attribute__((aligned(64)));
+    float sums[TILE_ROWS * NR] __attribute__((aligned(64)));
     const size_t lda = args->lda / sizeof(float);
-    target to;
-    const bool direct = direct_target(args, row, column, n, buffer, &to);
-    tile_of(rows, args->k, (const float *)args->a + row * lda, lda, b, buffer, &to, next);
-    if (!direct) finish_buffer(args, buffer, row, rows, column, n);
+    tile_of(rows, args->k, (const float *)args->a + row * lda, lda, b, sums, next);
+    finish(args, sums, row, rows, column, n);
 }
 
 static size_t panel_bytes(size_t k)

@@ -45,21 +45,31 @@
 #define EACH_STEP(X) X(0)
 #endif
 
+/* Where turns are four steps, a template may have a second loop for tiles of ROWS_OF_FEW rows and more, with one fetch of the panel a turn: with
+ * FETCH_PANEL(s) its own. */
+#ifdef FETCH_PANEL
+#define HAS_FEW 1
+#else
+#define HAS_FEW 0
+#define FETCH_PANEL(s) fetch_panel(&fetched, s);
+#endif
+
 /* Step s of a turn, in a function that has `fetched` and defines WEIGHTS(i, j) and ROW(i), which find s in `step`. */
 #define TILE_STEP(s)              \
     {                             \
-        fetch_panel(&fetched, s); \
+        FETCH_PANEL(s)            \
         enum { step = s };        \
         COLUMNS(WEIGHTS, 0)       \
         EACH_ROW(ROW)             \
     }
 
 /* What a tile fetches while it computes: its share of the panel that follows, into the second-level cache, from two places, each `step` bytes further on
- * every time; and in its last turns a row of C and A each: of the C that it will write into the first-level cache, of the next tile's, `next_c` bytes from
- * there, into the second - a tile of k = 192 is over before a line comes from further away -, and the beginning of a row of A that the next tile reads. */
+ * every time, or from the first alone; and in its last turns a row of C and A each: of the C that the next tile will write into the second-level cache - a tile
+ * of k = 192 is over before a line comes from further away -, and the beginning of a row of A that it reads. */
 typedef struct ahead {
     uintptr_t first, second, c, a;
-    size_t step, c_step, next_c, a_step;
+    size_t step, c_step, a_step;
+    bool few;
 } ahead;
 
 /* Of the panel: both places every step, or, where a turn is four steps, one after the other. */
@@ -79,10 +89,7 @@ static inline void fetch_panel(ahead *a, int step)
 
 static inline void fetch_rows(ahead *a)
 {
-    for (size_t j = 0; j < NR; j += 16) {
-        __builtin_prefetch((const void *)(a->c + 4 * j), 1, 3);
-        __builtin_prefetch((const void *)(a->c + a->next_c + 4 * j), 1, 2);
-    }
+    for (size_t j = 0; j < NR; j += 16) __builtin_prefetch((const void *)(a->c + 4 * j), 1, 2);
     for (size_t i = 0; i < 2; i++) __builtin_prefetch((const void *)(a->a + 64 * i), 0, 3);
     a->c += a->c_step;
     a->a += a->a_step;
@@ -95,19 +102,22 @@ static inline size_t first_turn_of_rows(size_t all, size_t rows)
 }
 
 /* Rows that are multiplied by one panel after another before the next rows are - as many as stay in the second-level cache, about as many in every strip - and how they are cut:
- * tiles of `rows` or one row more, each fetching its share of the panel that follows. */
+ * tiles of `rows` or one row more, each fetching its share of the panel that follows: where they are many, a few lines each. */
 typedef struct strip {
     size_t begin, end, rows, longer, share, step;
+    bool few;
 } strip;
 
-enum { STRIP_BYTES = 1 << 20 };
+enum { STRIP_BYTES = 1 << 20, TILES_OF_FEW = 5, ROWS_OF_FEW = 10 };
 
 static inline strip strip_at(const sqzk_gemm_args *args, size_t begin, size_t row_bytes, size_t panel_bytes, size_t steps)
 {
     const size_t fit = STRIP_BYTES / row_bytes / TILE_ROWS * TILE_ROWS, most = fit ? fit : TILE_ROWS, left = args->m - begin;
     const size_t strips = (left + most - 1) / most, even = (left + strips - 1) / strips, m = strips > 1 ? (even + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS : left;
-    const size_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS, fetches = (steps + TILE_STEPS - 1) / TILE_STEPS * FETCHES, half = panel_bytes / tiles / 2;
-    return (strip){begin, begin + m, m / tiles, m % tiles, 2 * half, (half + fetches - 1) / fetches};
+    const size_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS, half = panel_bytes / tiles / 2;
+    const bool few = HAS_FEW && tiles >= TILES_OF_FEW && m / tiles >= ROWS_OF_FEW;
+    const size_t turns = (steps + TILE_STEPS - 1) / TILE_STEPS, step = few ? (2 * half + turns - 1) / turns : (half + turns * FETCHES - 1) / (turns * FETCHES);
+    return (strip){begin, begin + m, m / tiles, m % tiles, 2 * half, step, few};
 }
 
 static inline size_t rows_of_tile(const strip *s, size_t t)
@@ -118,11 +128,11 @@ static inline size_t rows_of_tile(const strip *s, size_t t)
 /* The fetches of tile t, which multiplies by b. What follows the last panel of a call is often another group's or layer's, and a fetch never faults. */
 static inline ahead ahead_of(const sqzk_gemm_args *args, const strip *s, size_t t, size_t row, size_t column, const void *b, size_t panel_bytes)
 {
-    const uintptr_t first = (uintptr_t)b + panel_bytes + t * s->share, c = (uintptr_t)(args->c + row * args->ldc + column);
     const size_t rows = rows_of_tile(s, t), c_step = args->ldc * sizeof *args->c;
-    const size_t next_c = row + rows < s->end ? rows * c_step : NR * sizeof *args->c - (row - s->begin) * c_step; /* modulo SIZE_MAX + 1 */
-    const uintptr_t a = (uintptr_t)args->a + (row + rows < s->end ? row + rows : s->begin) * args->lda;
-    return (ahead){first, first + s->share / 2, c, a, s->step, c_step, next_c, args->lda};
+    const bool last = row + rows == s->end;
+    const size_t next_row = last ? s->begin : row + rows, next_column = last ? column + NR : column;
+    const uintptr_t first = (uintptr_t)b + panel_bytes + t * s->share, c = (uintptr_t)args->c + next_row * c_step + next_column * sizeof *args->c;
+    return (ahead){first, first + s->share / 2, c, (uintptr_t)args->a + next_row * args->lda, s->step, c_step, args->lda, s->few};
 }
 
 /* What is added on the way is -0.0, which changes nothing, where there is no bias or residual. */
