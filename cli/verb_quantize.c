@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* quantize: a float model file to int8, bf16 or f16, with a table of what each tensor becomes. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <squeezebert/squeeze.h>
 
 #include "output.h"
+#include "stream.h"
 #include "verbs.h"
 
-static const char *output_path, *keep;
+enum { CALIBRATION_BYTES = 16 << 20 }; /* of the texts' file that are read at most */
+
+static const char *output_path, *keep, *calibrate;
 static uint32_t type;
 static bool dry_run, no_correction;
 
@@ -16,6 +20,7 @@ static const cli_option options[] = {
     {"output", 'o', CLI_TEXT, &output_path, "FILE", "the model file to write; may be MODEL itself"},
     {"type", 0, CLI_CHOICE, &type, "s8|bf16|f16", "what weights become"},
     {"keep", 0, CLI_TEXT, &keep, "REGEX", "tensors whose name holds a match stay as they are (extended regular expression)"},
+    {"calibrate", 0, CLI_TEXT, &calibrate, "FILE", "s8: choose the integers so that their errors cancel on the inputs that these texts bring, one text a line"},
     {"no-correction", 0, CLI_FLAG, &no_correction, NULL, "s8: leave biases as they are, instead of letting them take up what rounding does to the mean input of each layer"},
     {"dry-run", 0, CLI_FLAG, &dry_run, NULL, "print the table, write nothing"},
     {0},
@@ -105,17 +110,67 @@ static void show(void)
     cli_json_close('}');
 }
 
+/* The beginning of the file, whole lines. */
+static char *read_texts(size_t *n_bytes)
+{
+    FILE *file = fopen(calibrate, "rb");
+    if (!file) cli_die(CLI_BAD_FILE, "%s: cannot open: %s", calibrate, strerror(errno));
+    char *bytes = cli_allocate(NULL, CALIBRATION_BYTES + 1);
+    const size_t n = fread(bytes, 1, CALIBRATION_BYTES, file);
+    if (ferror(file)) cli_die(CLI_BAD_FILE, "%s: cannot read: %s", calibrate, strerror(errno));
+    const bool whole = feof(file) || fgetc(file) == EOF;
+    fclose(file);
+    for (*n_bytes = n; !whole && *n_bytes && bytes[*n_bytes - 1] != '\n';) --*n_bytes;
+    if (*n_bytes == 0) cli_die(CLI_BAD_FILE, n ? "%s: its first line is longer than 16 MB: one text a line is expected" : "%s: is empty: texts to calibrate on are expected, one a line", calibrate);
+    return bytes;
+}
+
+/* One text a line, over the file's bytes. */
+static sqz_text *cut_lines(const char *bytes, size_t n_bytes, size_t *n)
+{
+    sqz_text *texts = NULL;
+    size_t capacity = 0;
+    *n = 0;
+    for (const char *line = bytes, *const end = bytes + n_bytes; line < end;) {
+        const char *newline = memchr(line, '\n', (size_t)(end - line)), *stop = newline ? newline : end;
+        if (*n == capacity) {
+            capacity = capacity ? 2 * capacity : 1024;
+            texts = cli_allocate(texts, capacity * sizeof *texts);
+        }
+        texts[(*n)++] = (sqz_text){line, (size_t)(stop - line)};
+        line = stop + 1;
+    }
+    return texts;
+}
+
+static int show_progress(void *user, size_t done, size_t total)
+{
+    char of[40];
+    (void)user;
+    snprintf(of, sizeof of, " of %zu layers calibrated", total);
+    cli_show_progress(done, of, done == total);
+    return 0;
+}
+
 static int run(char **arguments, uint32_t n)
 {
     (void)n;
     sqz_error error = {0};
     if (!output_path && !dry_run) cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go? (--dry-run prints the table alone)");
-    const sqz_quantize_options o = {.type = (sqz_quantize_type)type, .keep = keep, .no_correction = no_correction, .tensor = take};
+    if (calibrate && type != SQZ_QUANTIZE_S8) cli_die(CLI_USAGE, "--calibrate is for --type s8: bf16 and f16 round every weight for itself");
+    if (calibrate && no_correction) cli_die(CLI_USAGE, "--calibrate corrects biases, --no-correction forbids it: leave one of them out");
+    size_t n_bytes = 0, n_texts = 0;
+    char *bytes = calibrate ? read_texts(&n_bytes) : NULL;
+    sqz_text *texts = calibrate ? cut_lines(bytes, n_bytes, &n_texts) : NULL;
+    const sqz_quantize_options o = {.type = (sqz_quantize_type)type, .keep = keep, .no_correction = no_correction, .tensor = take, .texts = texts, .n_texts = n_texts,
+                                    .progress = calibrate ? show_progress : NULL};
     const sqz_status status = sqz_quantize(cli_context(), arguments[0], dry_run ? NULL : output_path, &o, &error);
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
     cli_check(status, &error);
     show();
     free(rows);
+    free(texts);
+    free(bytes);
     if (!dry_run) cli_say("wrote %s", output_path);
     return CLI_DONE;
 }

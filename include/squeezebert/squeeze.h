@@ -3,7 +3,7 @@
 #ifndef SQUEEZEBERT_SQUEEZE_H
 #define SQUEEZEBERT_SQUEEZE_H
 
-#include <squeezebert/context.h>
+#include <squeezebert/tokenizer.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -43,14 +43,21 @@ typedef struct sqz_quantized_tensor {
  *
  *   keep     tensors whose name holds a match of this extended regular expression (POSIX) stay as they are; NULL: none
  *   no_correction   int8: leave biases as they are
+ *   texts    [n_texts] int8: texts of the kind that the model will read, to calibrate on; NULL: none. The first ones that reach 32,768 pieces are
+ *            taken, cut at the model's max_length; some hundred sentences do. Not with no_correction
  *   tensor   called once for every tensor but the reference vectors, in the order of the file, before anything is written
+ *   progress   called with the layers calibrated on texts and their number, the embedding's included; other than 0 stops with SQZ_ECANCELLED. May be NULL
+ *   user     what tensor and progress are called with
  */
 typedef struct sqz_quantize_options {
     sqz_quantize_type type;
     const char *keep;
     int no_correction;
     void (*tensor)(void *user, const sqz_quantized_tensor *tensor);
+    int (*progress)(void *user, size_t done, size_t total);
     void *user;
+    const sqz_text *texts;
+    size_t n_texts;
 } sqz_quantize_options;
 
 /* Read a model file, write it with its weights in another type.
@@ -62,12 +69,17 @@ typedef struct sqz_quantize_options {
  * runs on 32 sequences of 64 random ids (always the same), s the mean's share of the inputs' squares. A linear without a bias gets one. The
  * context's kernels run it: the last bits of m, so of b', are those of its level.
  *
+ * With texts, m is the mean over them, s = 1, and the integers of every such linear are not the nearest to w / scale one by one: they are chosen in turn
+ * so that their errors cancel on what the layer reads, those of later inputs making up for those of earlier ones (second moments of the inputs, damped
+ * by a hundredth; the integers of GPTQ, Frantar et al. 2022). Then `error` of a tensor grows and that of the model falls. Embeddings are rounded as ever.
+ *
  * Metadata, tokenizer and labels are carried over; sqz.history gets a line. Reference vectors keep their inputs; their results and tolerance are made
  * anew by the portable kernels on the new weights (doc/format.md), so that sqz_model_verify works on the new file. A file without them gets none.
- * Cost: one pass over the weights to report, another to write; a third and a run of 2,048 tokens to correct biases; with reference vectors the file is written twice and run once. Memory: the source
- * opened as a model, then the result. The regular expression takes its memory from the C library, all else comes from the context's allocator.
+ * Cost: one pass over the weights to report, another to write; a third and a run of 2,048 tokens to correct biases; with reference vectors the file is written twice and run once.
+ * Texts: a run of their tokens and, per block, products as long as that and a Cholesky factor of each linear's inputs. Memory: the source opened as a
+ * model, then the result; with texts also their hidden states, the moments of one block, and the integers. The regular expression and a sort take theirs from the C library, all else comes from the context's allocator.
  *
- * SQZ_EINVAL: `type` is none of the three, `keep` is no regular expression or matches no tensor that would change, or there is nothing to change.
+ * SQZ_EINVAL: `type` is none of the three, the texts have fewer than 2,048 pieces in all (empty ones left out) or stand beside another type or no_correction, `keep` is no regular expression or matches no tensor that would change, or there is nothing to change.
  * SQZ_EUNSUPPORTED: the source holds int8 weights already. SQZ_ENUMERIC: a weight is NaN, infinite or too large for the type; the text names tensor
  * and index. SQZ_EIO, SQZ_EFORMAT, SQZ_ELIMIT, SQZ_ENOMEM as sqz_model_open.
  * Maths: doc/model.md; measured in doc/results.md "Quantised models".

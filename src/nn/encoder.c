@@ -101,6 +101,19 @@ static uint32_t strip_of_sequences(const sqzi_run *r, uint32_t b, uint32_t to)
     return next;
 }
 
+/* Sequences [from, to) through block i. */
+static void run_block(sqzi_run *r, uint32_t i, uint32_t from, uint32_t to)
+{
+    const uint32_t *first = r->batch->first;
+    const sqzi_range heads = {0, r->encoder->blocks[i].heads};
+    for (uint32_t b = from, next; b < to; b = next) {
+        next = strip_of_sequences(r, b, to);
+        r->shift = first[b] - first[from];
+        sqzi_block_attend(r, i, (sqzi_rows){r->x, r->ldx}, b, next, heads);
+        sqzi_block_finish_rows(r, i, (sqzi_range){first[b], first[next]});
+    }
+}
+
 /* Sequences [from, to) through everything. */
 static void run_sequences(sqzi_run *r, uint32_t from, uint32_t to)
 {
@@ -108,13 +121,7 @@ static void run_sequences(sqzi_run *r, uint32_t from, uint32_t to)
     embed(r, (sqzi_range){first[from], first[to]});
     sqzi_run_keep_hidden(r, 0);
     for (uint32_t i = 0; i < r->encoder->n_blocks; i++) {
-        const sqzi_range heads = {0, r->encoder->blocks[i].heads};
-        for (uint32_t b = from, next; b < to; b = next) {
-            next = strip_of_sequences(r, b, to);
-            r->shift = first[b] - first[from];
-            sqzi_block_attend(r, i, (sqzi_rows){r->x, r->ldx}, b, next, heads);
-            sqzi_block_finish_rows(r, i, (sqzi_range){first[b], first[next]});
-        }
+        run_block(r, i, from, to);
         sqzi_run_keep_hidden(r, i + 1);
     }
 }
@@ -186,14 +193,32 @@ static bool can_deal_sequences(const sqzi_batch *batch, uint32_t parts)
     return (uint64_t)largest * parts <= batch->n_tokens + batch->n_tokens / 8;
 }
 
-void sqzi_encoder_run(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh, const sqzi_team *team)
+static sqzi_run begin_run(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh, const sqzi_team *team)
 {
     sqzi_run r = {.encoder = encoder, .batch = batch, .keep = keep, .workspace = workspace, .scratch = &workspace->scratch[team->member], .x = hidden, .ldx = ldh, .turn = {.team = team}};
-    const uint32_t parts = team->members;
     r.ffn = workspace->ffn + team->member * workspace->strip_rows * workspace->ffn_width;
     sqzi_stopwatch_begin(&r.scratch->watch);
+    return r;
+}
+
+void sqzi_encoder_run(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh, const sqzi_team *team)
+{
+    sqzi_run r = begin_run(encoder, batch, keep, workspace, hidden, ldh, team);
+    const uint32_t parts = team->members;
     if (can_deal_sequences(batch, parts))
         for (uint32_t part; take(&r, parts, &part);) run_sequences(&r, first_sequence(batch, part, parts), first_sequence(batch, part + 1, parts));
     else
         run_together(&r);
+}
+
+void sqzi_encoder_embed(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh)
+{
+    const sqzi_run r = begin_run(encoder, batch, keep, workspace, hidden, ldh, &(sqzi_team){0, 1, NULL});
+    embed(&r, (sqzi_range){0, batch->n_tokens});
+}
+
+void sqzi_encoder_run_block(const sqzi_encoder *encoder, uint32_t i, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh)
+{
+    sqzi_run r = begin_run(encoder, batch, keep, workspace, hidden, ldh, &(sqzi_team){0, 1, NULL});
+    run_block(&r, i, 0, batch->n_sequences);
 }

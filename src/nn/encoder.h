@@ -110,6 +110,10 @@ void sqzi_workspace_layout(sqzi_workspace *workspace, const sqzi_encoder *encode
 /* The team's part of hidden = encoder(batch); hidden [N, C] with row stride ldh. Every member calls it; returns when all parts are done. */
 void sqzi_encoder_run(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh, const sqzi_team *team);
 
+/* The same step by step, by a team of one, with equal bits: hidden = the embedding of all tokens; hidden = block i of hidden. */
+void sqzi_encoder_embed(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh);
+void sqzi_encoder_run_block(const sqzi_encoder *encoder, uint32_t i, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh);
+
 /* x = embedding of tokens [begin, end) (embedding.c). */
 bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kernels, const sqzi_batch *batch, size_t begin, size_t end, sqzi_real *embedded, sqzi_real *x, size_t ldx,
                         sqzi_member_scratch *scratch);

@@ -53,13 +53,16 @@ static void lay_out(sqzi_corrections *corrections, sqzi_quantize_plan *plan, sqz
     corrections->list = sqzi_arena_take(arena, n_linears, sizeof *corrections->list);
     for (uint32_t j = 0; j < n_linears; j++) {
         char name[48];
-        sqzi_correction c = {.linear = linear_at(encoder, j, name)};
+        sqzi_correction c = {.linear = linear_at(encoder, j, name), .stage = j == encoder->n_blocks * BLOCK_LINEARS ? 0 : j / BLOCK_LINEARS + 1};
         if (!c.linear) continue;
         c.weight = find_part(plan, name, "weight");
         c.a = find_part(plan, name, "a");
         c.b = find_part(plan, name, "b");
         if (!is_rounded(c.weight) && !is_rounded(c.a) && !is_rounded(c.b)) continue;
         snprintf(c.bias_name, sizeof c.bias_name, "%s.bias", name);
+        c.of_weight = (sqzi_moments){.groups = c.linear->terms[0].b.groups, .n = c.linear->n_in / c.linear->terms[0].b.groups};
+        const sqzi_matrix *a = &c.linear->terms[c.linear->n_terms - 1].a;
+        if (c.a) c.of_a = (sqzi_moments){.groups = a->groups, .n = c.linear->n_in / a->groups};
         c.bias = sqzi_gguf_find_tensor(plan->model->gguf, c.bias_name);
         c.sum = sqzi_arena_take(arena, c.linear->n_in, sizeof *c.sum);
         c.corrected = sqzi_arena_take(arena, c.linear->n_out, sizeof *c.corrected);
@@ -103,37 +106,76 @@ const sqzi_correction *sqzi_corrections_find(const sqzi_corrections *corrections
     return NULL;
 }
 
-/* sqzi_keep's input: rows that a linear reads. */
-static void add_rows(void *user, const sqzi_linear *linear, size_t m, const sqzi_real *x, size_t ldx)
+void sqzi_correction_see(sqzi_correction *c, size_t m, const sqzi_real *x, size_t ldx)
 {
-    const sqzi_corrections *corrections = user;
-    for (uint32_t i = 0; i < corrections->n; i++) {
-        sqzi_correction *c = &corrections->list[i];
-        if (c->linear != linear) continue;
-        for (size_t row = 0; row < m; row++)
-            for (uint32_t j = 0; j < linear->n_in; j++) {
-                const double value = (double)x[row * ldx + j];
-                c->sum[j] += value;
-                c->squares += value * value;
-            }
-        c->rows += m;
-    }
+    for (size_t row = 0; row < m; row++)
+        for (uint32_t j = 0; j < c->linear->n_in; j++) {
+            const double value = (double)x[row * ldx + j];
+            c->sum[j] += value;
+            c->squares += value * value;
+        }
+    c->rows += m;
 }
 
-sqz_status sqzi_correction_solve(sqzi_correction *c, double *work, sqz_error *error)
+void sqzi_correction_lay_out_moments(sqzi_correction *c, sqzi_arena *arena)
+{
+    if (is_rounded(c->weight)) c->of_weight.squares = sqzi_arena_take(arena, sqzi_moments_items(&c->of_weight), sizeof(sqzi_real));
+    if (is_rounded(c->a) || is_rounded(c->b)) c->of_a.squares = sqzi_arena_take(arena, sqzi_moments_items(&c->of_a), sizeof(sqzi_real));
+}
+
+/* The mean input, in the order in which the linear reads it. Returns its squares. */
+static double find_mean(const sqzi_correction *c, double *mean)
+{
+    const sqzi_linear *linear = c->linear;
+    double squares = 0;
+    for (uint32_t j = 0; j < linear->n_in; j++) {
+        mean[j] = c->sum[linear->in ? linear->in[j] : j] / (double)c->rows;
+        squares += mean[j] * mean[j];
+    }
+    return squares;
+}
+
+/* A factor's outputs vary as its inputs make them. */
+static sqz_status compensate_second(sqzi_correction *c, const sqzk_gemm *gemm, sqz_error *error)
+{
+    const sqz_allocator *allocator = &c->b->plan->model->context->allocator;
+    sqzi_moments middle = {.groups = c->of_a.groups, .n = (uint32_t)middle_of(c) / c->of_a.groups};
+    const size_t bytes = sqzi_moments_items(&middle) * sizeof *middle.squares;
+    middle.squares = sqzi_allocate(allocator, bytes);
+    if (!middle.squares) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the moments of '%s'", c->b->name);
+    sqz_status status = sqzi_moments_through(gemm, &c->of_a, c->a, &middle, error);
+    if (status == SQZ_OK) status = sqzi_compensate(gemm, &middle, c->b, error);
+    sqzi_release(allocator, middle.squares, bytes);
+    return status;
+}
+
+sqz_status sqzi_correction_compensate(sqzi_correction *c, const sqzk_gemm *gemm, double *work, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    (void)find_mean(c, work);
+    if (c->of_weight.squares) {
+        sqzi_moments_centre(&c->of_weight, work, c->rows);
+        TRY(sqzi_compensate(gemm, &c->of_weight, c->weight, error));
+    }
+    if (c->of_a.squares) {
+        sqzi_moments_centre(&c->of_a, work, c->rows);
+        if (is_rounded(c->a)) TRY(sqzi_compensate(gemm, &c->of_a, c->a, error));
+        if (is_rounded(c->b)) TRY(compensate_second(c, gemm, error));
+    }
+fail:
+    return status;
+}
+
+sqz_status sqzi_correction_solve(sqzi_correction *c, bool in_full, double *work, sqz_error *error)
 {
     const sqzi_linear *linear = c->linear;
     const size_t middle = middle_of(c), n_out = linear->n_out;
     double *mean = work, *middle_before = mean + linear->n_in, *middle_after = middle_before + middle, *before = middle_after + middle, *after = before + n_out;
     const float *bias = c->bias ? c->bias->data : NULL; /* the linear's lies in the order of its packed weights */
-    double squares = 0;
     sqz_status status = SQZ_OK;
     memset(middle_before, 0, 2 * (middle + n_out) * sizeof *work);
-    for (uint32_t j = 0; j < linear->n_in; j++) {
-        mean[j] = c->sum[linear->in ? linear->in[j] : j] / (double)c->rows;
-        squares += mean[j] * mean[j];
-    }
-    const double share = c->squares > 0 ? squares * (double)c->rows / c->squares : 0;
+    const double squares = find_mean(c, mean);
+    const double share = in_full ? 1 : c->squares > 0 ? squares * (double)c->rows / c->squares : 0;
     const sqzi_term *low_rank = &linear->terms[linear->n_terms - 1];
     if (c->weight) TRY(sqzi_quantize_multiply(c->weight, linear->terms[0].b.groups, mean, mean, before, after, error));
     if (c->a) TRY(sqzi_quantize_multiply(c->a, low_rank->a.groups, mean, mean, middle_before, middle_after, error));
@@ -143,59 +185,5 @@ sqz_status sqzi_correction_solve(sqzi_correction *c, double *work, sqz_error *er
         FAIL_IF(!isfinite(c->corrected[j]), SQZ_ENUMERIC, 0, "bias '%s': number %zu, corrected, is not finite; quantise without correction", c->bias_name, j);
     }
 fail:
-    return status;
-}
-
-/* Memory of one sequence's run. */
-typedef struct calibration {
-    sqzi_workspace workspace;
-    sqzi_real *hidden;
-    uint32_t *ids;
-} calibration;
-
-static void lay_out_run(calibration *run, const sqzi_encoder *encoder, uint32_t length, sqzi_arena *arena)
-{
-    sqzi_workspace_layout(&run->workspace, encoder, length, length, 1, arena);
-    run->hidden = sqzi_arena_take(arena, (size_t)length * encoder->width, sizeof *run->hidden);
-    run->ids = sqzi_arena_take(arena, length, sizeof *run->ids);
-}
-
-/* A linear congruential generator modulo 2^64 (Knuth's MMIX), its upper half. */
-static uint32_t next_random(uint64_t *state)
-{
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(*state >> 32);
-}
-
-static void run_sequences(sqzi_corrections *corrections, calibration *run, uint32_t length)
-{
-    const sqz_model *model = corrections->model;
-    const sqzi_keep keep = {.input = add_rows, .user = corrections};
-    const uint32_t first[] = {0, length};
-    const sqzi_batch batch = {1, length, length, first, run->ids, NULL};
-    uint64_t state = 1;
-    for (int i = 0; i < SQZI_CALIBRATION_SEQUENCES; i++) {
-        for (uint32_t t = 0; t < length; t++) run->ids[t] = next_random(&state) % model->info.vocabulary;
-        sqzi_encoder_run(&model->encoder, &batch, &keep, &run->workspace, run->hidden, model->encoder.width, &(sqzi_team){0, 1, NULL});
-    }
-}
-
-sqz_status sqzi_corrections_calibrate(sqzi_corrections *corrections, sqz_error *error)
-{
-    const sqz_model *model = corrections->model;
-    const sqz_allocator *allocator = &model->context->allocator;
-    const uint32_t length = model->info.max_positions < SQZI_CALIBRATION_LENGTH ? model->info.max_positions : SQZI_CALIBRATION_LENGTH;
-    calibration run;
-    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
-    lay_out_run(&run, &model->encoder, length, &arena);
-    const size_t bytes = arena.used;
-    void *block = sqzi_allocate(allocator, bytes);
-    if (!block) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a run of %u tokens", length);
-    arena = sqzi_arena_over(block, bytes);
-    lay_out_run(&run, &model->encoder, length, &arena);
-    run_sequences(corrections, &run, length);
-    sqzi_release(allocator, block, bytes);
-    sqz_status status = SQZ_OK;
-    for (uint32_t i = 0; i < corrections->n && status == SQZ_OK; i++) status = sqzi_correction_solve(&corrections->list[i], corrections->work, error);
     return status;
 }

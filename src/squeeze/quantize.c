@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "model/reference_vectors.h"
-#include "squeeze/correction.h"
+#include "squeeze/calibration.h"
 
 enum { MAX_PATH = 4096, MAX_FEATURES = 32, MAX_HISTORY = 4096 };
 
@@ -26,6 +26,7 @@ typedef struct quantizer {
     sqz_model *model;
     sqzi_quantize_plan plan;
     sqzi_corrections corrections; /* none but for int8 */
+    sqzi_sequences sequences;
     regex_t keep;
     bool has_keep;
     references references;
@@ -120,7 +121,8 @@ static sqz_status put_metadata(quantizer *q, sqzi_gguf_writer *writer)
     if (q->options.type != SQZ_QUANTIZE_F16) TRY(put_strings_and(q, writer, "sqz.requires", MAX_FEATURES, requires, false));
     else if (sqzi_gguf_find(q->model->gguf, "sqz.requires")) sqzi_gguf_put_value(writer, sqzi_gguf_find(q->model->gguf, "sqz.requires"));
     char how[64] = "";
-    if (q->corrections.n) snprintf(how, sizeof how, ", biases corrected over %d x %d random ids", SQZI_CALIBRATION_SEQUENCES, SQZI_CALIBRATION_LENGTH);
+    if (q->corrections.n && q->sequences.texts) snprintf(how, sizeof how, ", calibrated on %u texts of %u pieces", q->sequences.n, sqzi_sequences_tokens(&q->sequences));
+    else if (q->corrections.n) snprintf(how, sizeof how, ", biases corrected over %d x %d random ids", SQZI_CALIBRATION_SEQUENCES, SQZI_CALIBRATION_LENGTH);
     else if (q->options.type == SQZ_QUANTIZE_S8) snprintf(how, sizeof how, " --no-correction");
     snprintf(q->history, sizeof q->history, "quantize --type %s%s%.400s%s%s", type_names[q->options.type], q->has_keep ? " --keep '" : "", q->has_keep ? q->options.keep : "",
              q->has_keep ? "'" : "", how);
@@ -247,9 +249,22 @@ static void discard(quantizer *q)
     sqzi_release(&q->context->allocator, r->found, r->count * sizeof *r->found);
     sqzi_release(&q->context->allocator, r->results, r->count * sizeof *r->results);
     if (r->portable) sqz_context_close(r->portable);
+    sqzi_sequences_discard(&q->sequences);
     if (q->model) sqzi_corrections_discard(&q->corrections);
     if (q->model) sqzi_quantize_plan_discard(&q->plan);
     sqz_model_close(q->model);
+}
+
+/* Over texts before the report, which shows what became of the weights; over random ids only where the biases are needed. */
+static sqz_status calibrate(quantizer *q, bool write)
+{
+    const sqz_quantize_options *o = &q->options;
+    sqz_quantized_tensor ignored;
+    sqz_status status = SQZ_OK;
+    if (q->corrections.n == 0 || !(write || o->texts)) return SQZ_OK;
+    status = o->texts ? sqzi_sequences_of_texts(q->model, o->texts, o->n_texts, &q->sequences, q->error) : sqzi_sequences_random(q->model, &q->sequences, q->error);
+    for (uint32_t i = 0; i < q->plan.n && o->texts && status == SQZ_OK; i++) status = sqzi_quantize_measure(&q->plan, i, &ignored, q->error);
+    return status == SQZ_OK ? sqzi_calibrate(&q->corrections, &q->sequences, o, q->error) : status;
 }
 
 sqz_status sqz_quantize(sqz_context *context, const char *path, const char *out, const sqz_quantize_options *options, sqz_error *error)
@@ -259,13 +274,16 @@ sqz_status sqz_quantize(sqz_context *context, const char *path, const char *out,
     if (!context || !path) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_quantize: context or path is NULL");
     if (options) q.options = *options;
     if ((unsigned)q.options.type > SQZ_QUANTIZE_F16) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_quantize: type %d is none of s8, bf16 and f16", (int)q.options.type);
+    if (q.options.texts && (q.options.type != SQZ_QUANTIZE_S8 || q.options.no_correction))
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_quantize: texts calibrate int8 with its biases corrected, nothing else");
     TRY(compile_keep(&q));
     TRY(sqz_model_open(context, path, &q.model, error));
     status = sqzi_quantize_plan_make(q.model, q.options.type, is_kept, &q, &q.plan, error);
     if (status == SQZ_OK) status = check_plan(&q);
     if (status == SQZ_OK && q.options.type == SQZ_QUANTIZE_S8 && !q.options.no_correction) status = sqzi_corrections_make(&q.plan, &q.corrections, error);
+    if (status == SQZ_OK && q.options.texts) status = calibrate(&q, out != NULL);
     if (status == SQZ_OK) status = report(&q);
-    if (status == SQZ_OK && out && q.corrections.n) status = sqzi_corrections_calibrate(&q.corrections, error);
+    if (status == SQZ_OK && !q.options.texts) status = calibrate(&q, out != NULL);
     if (status != SQZ_OK) sqzi_error_prefix(error, path);
     if (status == SQZ_OK && out) status = write_file(&q, out);
 fail:

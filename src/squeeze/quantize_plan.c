@@ -56,6 +56,7 @@ static void lay_out(sqzi_quantize_plan *plan, sqz_quantize_type type, sqzi_arena
         if (plan->tensors) plan->tensors[i].scale = scaled ? scale : NULL;
     }
     plan->row = sqzi_arena_take(arena, widest, sizeof *plan->row);
+    plan->after = sqzi_arena_take(arena, widest, sizeof *plan->after);
     plan->rounded = sqzi_arena_take(arena, widest, sizeof(uint16_t));
 }
 
@@ -83,7 +84,7 @@ sqz_status sqzi_quantize_plan_make(const sqz_model *model, sqz_quantize_type typ
         const sqzi_type to = target_of(model, from, type);
         const bool kept = to != from->type && keep(user, model->tensor_names[i]);
         const bool changed = to != from->type && !kept;
-        *t = (sqzi_quantized){from, model->tensor_names[i], changed ? to : from->type, changed, kept, t->scale, plan};
+        *t = (sqzi_quantized){from, model->tensor_names[i], changed ? to : from->type, changed, kept, t->scale, NULL, plan};
         plan->n_changed += changed;
         plan->n_kept += kept;
     }
@@ -93,7 +94,9 @@ fail:
 
 void sqzi_quantize_plan_discard(sqzi_quantize_plan *plan)
 {
-    if (plan->block) sqzi_release(&plan->model->context->allocator, plan->block, plan->bytes);
+    if (!plan->block) return;
+    for (uint32_t i = 0; i < plan->n; i++) sqzi_release(&plan->model->context->allocator, plan->tensors[i].chosen, (size_t)plan->tensors[i].from->n);
+    sqzi_release(&plan->model->context->allocator, plan->block, plan->bytes);
     plan->block = NULL;
 }
 
@@ -122,7 +125,12 @@ static sqz_status round_row(sqzi_quantized *t, uint64_t r, bool measuring, sqzi_
         return sqzi_fail(error, SQZ_ENUMERIC, t->from->offset, "tensor '%s': number %" PRIu64 " of row %" PRIu64 " is a NaN or an infinity", t->name, (uint64_t)at, r);
     if (t->to == SQZI_S8) {
         if (measuring) t->scale[r] = sqzi_s8_scale(plan->row, n);
-        sqzi_s8_row(plan->row, n, t->scale[r], plan->rounded, sums);
+        if (t->chosen) {
+            memcpy(plan->rounded, t->chosen + (size_t)r * n, n);
+            sqzi_s8_row_error(plan->row, n, t->scale[r], plan->rounded, sums);
+        } else {
+            sqzi_s8_row(plan->row, n, t->scale[r], plan->rounded, sums);
+        }
         return SQZ_OK;
     }
     at = t->to == SQZI_BF16 ? sqzi_bf16_row(plan->row, n, plan->rounded, sums) : sqzi_f16_row(plan->row, n, plan->rounded, sums);
@@ -156,25 +164,38 @@ sqz_status sqzi_quantize_measure(sqzi_quantize_plan *plan, uint32_t i, sqz_quant
     return SQZ_OK;
 }
 
-sqz_status sqzi_quantize_multiply(sqzi_quantized *t, uint32_t groups, const double *x_before, const double *x_after, double *before, double *after, sqz_error *error)
+sqz_status sqzi_quantize_row(sqzi_quantized *t, uint64_t r, const float **before, const double **after, sqz_error *error)
 {
     sqzi_rounding_error ignored = {0, 0};
-    const size_t rows = (size_t)t->from->shape[0], n = (size_t)t->from->shape[1];
-    const float *row = t->plan->row;
-    const int8_t *q = t->plan->rounded;
+    sqzi_quantize_plan *plan = t->plan;
+    const size_t n = (size_t)t->from->shape[1];
+    const int8_t *q = plan->rounded;
+    size_t bad;
     const bool rounded = t->changed && t->to == SQZI_S8;
+    if (rounded) {
+        const sqz_status status = round_row(t, r, false, &ignored, error);
+        if (status != SQZ_OK) return status;
+    } else {
+        (void)widen_row(plan, t->from, r, &bad); /* opening the model saw that it is finite */
+    }
+    for (size_t j = 0; j < n; j++) plan->after[j] = rounded ? (double)t->scale[r] * q[j] : (double)plan->row[j];
+    if (before) *before = plan->row;
+    if (after) *after = plan->after;
+    return SQZ_OK;
+}
+
+sqz_status sqzi_quantize_multiply(sqzi_quantized *t, uint32_t groups, const double *x_before, const double *x_after, double *before, double *after, sqz_error *error)
+{
+    const size_t rows = (size_t)t->from->shape[0], n = (size_t)t->from->shape[1];
     for (size_t r = 0; r < rows; r++) {
-        size_t bad;
-        if (rounded) {
-            const sqz_status status = round_row(t, r, false, &ignored, error);
-            if (status != SQZ_OK) return status;
-        } else {
-            (void)widen_row(t->plan, t->from, r, &bad); /* opening the model saw that it is finite */
-        }
+        const float *row;
+        const double *rounded;
+        const sqz_status status = sqzi_quantize_row(t, r, &row, &rounded, error);
+        if (status != SQZ_OK) return status;
         const size_t from = r / (rows / groups) * n;
         for (size_t j = 0; j < n; j++) {
             before[r] += (double)row[j] * x_before[from + j];
-            after[r] += (rounded ? (double)t->scale[r] * q[j] : (double)row[j]) * x_after[from + j];
+            after[r] += rounded[j] * x_after[from + j];
         }
     }
     sqzi_file_map_drop(&t->plan->model->map, (size_t)t->from->offset, (size_t)t->from->bytes);

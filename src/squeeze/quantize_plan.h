@@ -14,6 +14,7 @@ typedef struct sqzi_quantized {
     sqzi_type to;
     bool changed, kept;
     float *scale;          /* [rows] of an int8 tensor */
+    int8_t *chosen;        /* the integers of an int8 tensor where its inputs had a say (compensation.h), else NULL: each number to the nearest */
     struct sqzi_quantize_plan *plan;
 } sqzi_quantized;
 
@@ -22,6 +23,7 @@ typedef struct sqzi_quantize_plan {
     sqzi_quantized *tensors; /* [n] */
     uint32_t n, n_changed, n_kept;
     float *row;              /* a widened row of any tensor */
+    double *after;           /* the same as the new file will mean it */
     void *rounded;
     void *block;
     size_t bytes;
@@ -34,6 +36,9 @@ void sqzi_quantize_plan_discard(sqzi_quantize_plan *plan);
 
 /* Find the scales and the error of tensor i, in one pass. SQZ_ENUMERIC. */
 SQZ_NODISCARD sqz_status sqzi_quantize_measure(sqzi_quantize_plan *plan, uint32_t i, sqz_quantized_tensor *report, sqz_error *error);
+
+/* Row r of a tensor of a measured plan: as it is, and as the new file will mean it; either may be NULL. Valid until the next call. */
+SQZ_NODISCARD sqz_status sqzi_quantize_row(sqzi_quantized *t, uint64_t r, const float **before, const double **after, sqz_error *error);
 
 /* before += T x_before and after += T' x_after, for the matrix T that tensor t of a measured plan stores and the one T' that the new file will: block
  * diagonal, group g of the rows reads group g of the inputs. T' is T where the tensor stays. */

@@ -31,6 +31,11 @@ void sqzi_s8_row(const float *x, size_t n, float scale, int8_t *q, sqzi_rounding
     }
 }
 
+void sqzi_s8_row_error(const float *x, size_t n, float scale, const int8_t *q, sqzi_rounding_error *error)
+{
+    for (size_t i = 0; i < n; i++) add(error, x[i], (double)scale * q[i]);
+}
+
 size_t sqzi_bf16_row(const float *x, size_t n, uint16_t *y, sqzi_rounding_error *error)
 {
     for (size_t i = 0; i < n; i++) {

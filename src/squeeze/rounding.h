@@ -19,6 +19,9 @@ float sqzi_s8_scale(const float *x, size_t n);
 /* q = round-half-even(x / scale) within [-127, 127], x = about scale * q. Adds to *error. */
 void sqzi_s8_row(const float *x, size_t n, float scale, int8_t *q, sqzi_rounding_error *error);
 
+/* The error alone, of integers that were chosen otherwise. */
+void sqzi_s8_row_error(const float *x, size_t n, float scale, const int8_t *q, sqzi_rounding_error *error);
+
 /* To nearest even. n where every number is finite after it, else the index of the first that is not. Adds to *error. */
 size_t sqzi_bf16_row(const float *x, size_t n, uint16_t *y, sqzi_rounding_error *error);
 size_t sqzi_f16_row(const float *x, size_t n, uint16_t *y, sqzi_rounding_error *error);

@@ -8,6 +8,7 @@ MiniLM sentences of SST-2 dev. Bars: s8 at most the best peer's int8, of random-
 one was missed.
 
     quantized_error.py WORK_FOLDER --vocab VOCAB.txt --data DATA [--minilm FOLDER] [--models a,b] [--peers NAME;NAME | --peers none] [--levels avx512,...]
+                       [--calibrate TEXTS]
 
 Converted models stay in WORK_FOLDER/MODEL. Peers: those of bench/peers/engines.py; what cannot run a model is a row "not run".
 """
@@ -74,7 +75,8 @@ class Job:
         paths = {kind: folder / f"{kind}.gguf" for kind in ("f32", "s8", "bf16", "f16")}
         model_file.write(self.encoder(), model_file.read_vocabulary(self.options.vocab), paths["f32"])
         for kind in ("s8", "bf16", "f16"):
-            subprocess.run([ROOT / "build" / "squeezebert", "quantize", paths["f32"], "-o", paths[kind], "--type", kind], check=True, capture_output=True)
+            calibrate = ["--calibrate", self.options.calibrate] if self.options.calibrate and self.name == "minilm" and kind == "s8" else []
+            subprocess.run([ROOT / "build" / "squeezebert", "quantize", paths["f32"], "-o", paths[kind], "--type", kind, *calibrate], check=True, capture_output=True)
         return paths
 
 
@@ -127,6 +129,7 @@ def main():
     parser.add_argument("--models", default=",".join(make_models.MODELS))
     parser.add_argument("--peers", default=";".join(PEERS))
     parser.add_argument("--levels", default="", help="kernel levels, comma-separated; as this CPU has them where left out")
+    parser.add_argument("--calibrate", help="texts, one a line, that MiniLM's int8 is calibrated on; random ids mean nothing to it")
     options = parser.parse_args()
     options.peers = [] if options.peers == "none" else options.peers.split(";")
     torch.set_num_threads(1)

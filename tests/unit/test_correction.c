@@ -109,7 +109,7 @@ static void a_constant_input_comes_out_as_from_the_float_linear(void **state)
             assert_true(c->linear->n_in <= MOST_WIDTH && c->linear->n_out <= MOST_WIDTH);
             for (uint32_t j = 0; j < c->linear->n_in; j++) x[j] = sin(1.7 * j + i) + 0.3;
             see(c, x, 4);
-            sqzt_assert_ok(sqzi_correction_solve(c, p.corrections.work, &error), &error);
+            sqzt_assert_ok(sqzi_correction_solve(c, false, p.corrections.work, &error), &error);
             const double most = run_linear(c, false, x, expected) + run_linear(c, true, x, got);
             for (uint32_t j = 0; j < c->linear->n_out; j++) {
                 if (!(fabs(got[j] - expected[j]) <= 0x1p-24 * fabs((double)c->corrected[j]) + 0x1p-40 * most))
@@ -131,7 +131,7 @@ static void inputs_without_a_mean_change_no_bias(void **state)
         sqzi_correction *c = &p.corrections.list[i];
         c->rows = 2; /* x and -x */
         c->squares = 2;
-        sqzt_assert_ok(sqzi_correction_solve(c, p.corrections.work, &error), &error);
+        sqzt_assert_ok(sqzi_correction_solve(c, false, p.corrections.work, &error), &error);
         for (uint32_t j = 0; j < c->linear->n_out; j++) assert_true(c->corrected[j] == (c->linear->bias ? c->linear->bias[j] : 0));
     }
     discard(&p);
@@ -149,16 +149,21 @@ static void a_mean_counts_by_its_share(void **state)
     double largest = 0;
     for (uint32_t j = 0; j < c->linear->n_in; j++) x[j] = sin(1.7 * j) + 0.3;
     see(c, x, 1);
-    sqzt_assert_ok(sqzi_correction_solve(c, p.corrections.work, &error), &error);
+    sqzt_assert_ok(sqzi_correction_solve(c, false, p.corrections.work, &error), &error);
     for (uint32_t j = 0; j < c->linear->n_out; j++) whole[j] = (double)c->corrected[j];
     c->rows = 2;
-    sqzt_assert_ok(sqzi_correction_solve(c, p.corrections.work, &error), &error);
+    sqzt_assert_ok(sqzi_correction_solve(c, false, p.corrections.work, &error), &error);
     for (uint32_t j = 0; j < c->linear->n_out; j++) {
         const double bias = c->linear->bias ? (double)c->linear->bias[j] : 0;
         largest = fmax(largest, fabs(whole[j] - bias));
         assert_true(fabs((double)c->corrected[j] - bias - (whole[j] - bias) / 4) <= 0x1p-24 * (fabs(whole[j]) + fabs((double)c->corrected[j]))); /* two roundings to float */
     }
     assert_true(largest > 1e-5); /* there was something to take up */
+    sqzt_assert_ok(sqzi_correction_solve(c, true, p.corrections.work, &error), &error); /* over texts: half of what x alone would bring */
+    for (uint32_t j = 0; j < c->linear->n_out; j++) {
+        const double bias = c->linear->bias ? (double)c->linear->bias[j] : 0;
+        assert_true(fabs((double)c->corrected[j] - bias - (whole[j] - bias) / 2) <= 0x1p-24 * (fabs(whole[j]) + fabs((double)c->corrected[j])));
+    }
     discard(&p);
 }
 
@@ -210,7 +215,10 @@ static void the_encoder_shows_every_row_once_and_changes_no_bit(void **state)
         for (uint32_t i = 0; i <= encoder->n_blocks; i++) assert_non_null(kept[i] = calloc(n, sizeof *results));
         for (uint32_t i = 0; i < encoder->n_blocks; i++) assert_non_null(s.hidden[i] = calloc(n, sizeof *results));
         const sqzi_keep keep = {.hidden = kept, .input = take, .user = &s};
+        sqzi_encoder_embed(encoder, &batch, NULL, &workspace, results + n, encoder->width);
+        for (uint32_t i = 0; i < encoder->n_blocks; i++) sqzi_encoder_run_block(encoder, i, &batch, NULL, &workspace, results + n, encoder->width);
         sqzi_encoder_run(encoder, &batch, NULL, &workspace, results, encoder->width, &(sqzi_team){0, 1, NULL});
+        assert_memory_equal(results, results + n, n * sizeof *results);
         sqzi_encoder_run(encoder, &batch, &keep, &workspace, results + n, encoder->width, &(sqzi_team){0, 1, NULL});
         assert_memory_equal(results, results + n, n * sizeof *results);
         assert_memory_equal(results, kept[encoder->n_blocks], n * sizeof *results);

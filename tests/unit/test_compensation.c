@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rounding by the covariance of the inputs: moments against sums in double, every chosen integer against the definition, and what a whole model gains. */
+#include <math.h>
+#include <squeezebert/session.h>
+#include <squeezebert/squeeze.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "squeeze/calibration.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/tiny_model.h"
+
+static const double u = 0x1p-24;
+
+static bool none(const void *user, const char *name)
+{
+    (void)user;
+    (void)name;
+    return false;
+}
+
+/* The measured int8 plan of a model. */
+typedef struct planned {
+    sqz_context *context;
+    sqz_model *model;
+    sqzi_quantize_plan plan;
+    sqzi_corrections corrections;
+    const sqzk_gemm *gemm;
+} planned;
+
+static void plan_form(const sqzt_tiny *tiny, planned *p)
+{
+    sqz_error error = {0};
+    sqz_quantized_tensor ignored;
+    const char *path = sqzt_temporary("float.gguf");
+    sqzt_tiny_write(tiny, path);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &p->context, &error), &error);
+    sqzt_assert_ok(sqz_model_open(p->context, path, &p->model, &error), &error);
+    sqzt_assert_ok(sqzi_quantize_plan_make(p->model, SQZ_QUANTIZE_S8, none, NULL, &p->plan, &error), &error);
+    sqzt_assert_ok(sqzi_corrections_make(&p->plan, &p->corrections, &error), &error);
+    for (uint32_t i = 0; i < p->plan.n; i++) sqzt_assert_ok(sqzi_quantize_measure(&p->plan, i, &ignored, &error), &error);
+    p->gemm = p->context->kernels.gemm_f32;
+}
+
+static void discard(planned *p)
+{
+    sqzi_corrections_discard(&p->corrections);
+    sqzi_quantize_plan_discard(&p->plan);
+    sqz_model_close(p->model);
+    sqz_context_close(p->context);
+}
+
+static void *take(size_t n, size_t bytes)
+{
+    void *memory = sqzi_allocate_zeroed(&sqzi_default_allocator, n, bytes);
+    assert_non_null(memory);
+    return memory;
+}
+
+static void release(void *memory, size_t n, size_t bytes)
+{
+    sqzi_release(&sqzi_default_allocator, memory, n * bytes);
+}
+
+/* Rows in three parts, one a single row; sums of at most 133 products in f32, whatever their order, are within 133 u of the terms' magnitudes, the mean's
+ * square and the last rounding add little: 4 u. */
+static void moments_are_covariances(void **state)
+{
+    (void)state;
+    enum { GROUPS = 2, N = 301, ROWS = 133, WIDTH = GROUPS * N };
+    planned p;
+    plan_form(&sqzt_tiny_forms[0].tiny, &p);
+    sqzt_random random = sqzt_random_of(3);
+    sqzi_moments m = {.groups = GROUPS, .n = N, .squares = take(GROUPS * N * N, sizeof(sqzi_real))};
+    sqzi_real *columns = take(WIDTH * SQZI_MOMENT_ROWS, sizeof *columns);
+    float *x = take(ROWS * WIDTH, sizeof *x);
+    double *mean = take(WIDTH, sizeof *mean);
+    const size_t packed_bytes = sqzi_moments_packed_bytes(p.gemm, &m), parts[] = {0, 128, 129, ROWS};
+    void *packed = take(packed_bytes, 1);
+    for (size_t i = 0; i < ROWS * WIDTH; i++) {
+        x[i] = (float)(sqzt_normal(&random) + 0.5 * sin((double)(i % WIDTH)));
+        mean[i % WIDTH] += (double)x[i] / ROWS;
+    }
+    for (size_t part = 0; part < 3; part++) {
+        const size_t rows = parts[part + 1] - parts[part];
+        for (size_t r = 0; r < rows; r++)
+            for (size_t j = 0; j < WIDTH; j++) columns[j * SQZI_MOMENT_ROWS + r] = x[(parts[part] + r) * WIDTH + j];
+        sqzi_moments_add(p.gemm, &m, columns, rows, packed);
+    }
+    sqzi_moments_centre(&m, mean, ROWS);
+    for (size_t g = 0; g < GROUPS; g++)
+        for (size_t i = 0; i < N; i++)
+            for (size_t j = 0; j < N; j++) {
+                double wanted = -mean[g * N + i] * mean[g * N + j], most = fabs(wanted);
+                for (size_t r = 0; r < ROWS; r++) {
+                    const double term = (double)x[r * WIDTH + g * N + i] * (double)x[r * WIDTH + g * N + j] / ROWS;
+                    wanted += term;
+                    most += fabs(term);
+                }
+                const double got = (double)m.squares[(g * N + i) * N + j];
+                if (!(fabs(got - wanted) <= (ROWS + 4) * u * most)) fail_msg("group %zu, (%zu, %zu): %g, %g expected", g, i, j, got, wanted);
+            }
+    release(m.squares, GROUPS * N * N, sizeof(sqzi_real));
+    release(columns, WIDTH * SQZI_MOMENT_ROWS, sizeof *columns);
+    release(x, ROWS * WIDTH, sizeof *x);
+    release(mean, WIDTH, sizeof *mean);
+    release(packed, packed_bytes, 1);
+    discard(&p);
+}
+
+static sqzi_quantized *find(planned *p, const char *name)
+{
+    for (uint32_t i = 0; i < p->plan.n; i++)
+        if (strcmp(p->plan.tensors[i].name, name) == 0) return &p->plan.tensors[i];
+    fail_msg("no tensor %s", name);
+    return NULL;
+}
+
+/* A covariance whose correlations are 0.5^|i - j|, of eigenvalues within 1/3 .. 3, and whose variances differ by some hundred: none is another's. */
+static double correlation(size_t i, size_t j)
+{
+    return pow(0.5, fabs((double)i - (double)j));
+}
+
+static double deviation(size_t g, size_t i)
+{
+    return 0.1 + (double)((i * 37 + g * 11) % 101) / 50;
+}
+
+/* In double: what the definition (compensation.h) wants of number i, in steps of the scale, when all inputs of larger variance are rounded as they are. */
+typedef struct definition {
+    size_t n;
+    size_t *order; /* inputs by ascending variance */
+    double *r;     /* [n, n] upper */
+} definition;
+
+static definition define(size_t g, size_t n)
+{
+    definition d = {n, take(n, sizeof *d.order), take(n * n, sizeof *d.r)};
+    double mean = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = 0;
+        for (size_t j = 0; j < n; j++) at += deviation(g, j) < deviation(g, i) || (deviation(g, j) <= deviation(g, i) && j < i);
+        d.order[at] = i;
+        mean += deviation(g, i) * deviation(g, i) / (double)n;
+    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = i; j < n; j++) {
+            double c = correlation(d.order[i], d.order[j]) * deviation(g, d.order[i]) * deviation(g, d.order[j]);
+            if (i == j) c += 0.01 * c + 1e-6 * mean;
+            for (size_t k = 0; k < i; k++) c -= d.r[k * n + i] * d.r[k * n + j];
+            d.r[i * n + j] = i == j ? sqrt(c) : c / d.r[i * n + i];
+        }
+    return d;
+}
+
+static void check_row(const definition *d, const float *w, float scale, const int8_t *q, const char *name, size_t row)
+{
+    const size_t n = d->n;
+    for (size_t i = 0; i < n; i++) {
+        double wanted = (double)w[d->order[i]], norm = 0;
+        for (size_t j = i + 1; j < n; j++) {
+            const double off = (double)w[d->order[j]] - (double)scale * q[d->order[j]];
+            wanted += d->r[i * n + j] / d->r[i * n + i] * off;
+            norm += off * off;
+        }
+        /* A Cholesky factor in f32 is that of a matrix off by (n + 1) u of its diagonal; what follows from it is off by the condition number, 9, times that,
+         * of the errors' norm, and the sum rounds n times more. */
+        const double steps = wanted / (double)scale, slack = 9 * (2 * (double)n + 1) * u * (sqrt((double)n * norm) + fabs(wanted)) / (double)scale;
+        const bool fits = fabs(steps - q[d->order[i]]) <= 0.5 + slack, cut = abs(q[d->order[i]]) == 127 && fabs(steps) > 127;
+        if (!fits && !cut) fail_msg("%s, row %zu, input %zu: %d, %g expected (slack %g)", name, row, d->order[i], q[d->order[i]], steps, slack);
+    }
+}
+
+/* Dense and grouped matrices, with more inputs than the block of the factorisation and fewer. */
+static void every_integer_is_the_nearest_to_what_the_later_ones_leave(void **state)
+{
+    (void)state;
+    static const uint32_t widths[] = {200, 64, 8};
+    for (size_t at = 0; at < 3; at++) {
+        const uint32_t groups = 1 + (uint32_t)at % 2;
+        sqzt_tiny tiny = sqzt_tiny_forms[0].tiny;
+        tiny.ffn_width = widths[at] * groups;
+        tiny.width = 24;
+        tiny.groups[5] = groups;
+        planned p;
+        sqz_error error = {0};
+        plan_form(&tiny, &p);
+        sqzi_quantized *t = find(&p, "blk.0.ffn_down.weight");
+        const size_t n = widths[at], rows = tiny.width;
+        sqzi_moments c = {.groups = groups, .n = (uint32_t)n, .squares = take(groups * n * n, sizeof(sqzi_real))};
+        for (size_t g = 0; g < groups; g++)
+            for (size_t i = 0; i < n * n; i++) c.squares[g * n * n + i] = (sqzi_real)(correlation(i / n, i % n) * deviation(g, i / n) * deviation(g, i % n));
+        sqzt_assert_ok(sqzi_compensate(p.gemm, &c, t, &error), &error);
+        size_t differ = 0;
+        for (size_t g = 0; g < groups; g++) {
+            definition d = define(g, n);
+            for (size_t r = g * rows / groups; r < (g + 1) * rows / groups; r++) {
+                const float *w = (const float *)t->from->data + r * n;
+                check_row(&d, w, t->scale[r], t->chosen + r * n, t->name, r);
+                for (size_t i = 0; i < n; i++) differ += t->chosen[r * n + i] != (int)rintf(w[i] / t->scale[r]);
+            }
+            release(d.order, n, sizeof *d.order);
+            release(d.r, n * n, sizeof *d.r);
+        }
+        assert_true(differ > rows * n / 10); /* the neighbours had a say */
+        release(c.squares, groups * n * n, sizeof(sqzi_real));
+        discard(&p);
+    }
+}
+
+static void inputs_that_never_vary_or_vary_alone_are_rounded_for_themselves(void **state)
+{
+    (void)state;
+    for (int varied = 0; varied < 2; varied++) {
+        planned p;
+        sqz_error error = {0};
+        plan_form(&sqzt_tiny_forms[0].tiny, &p);
+        sqzi_quantized *t = find(&p, "blk.0.attn_q.weight");
+        const size_t n = (size_t)t->from->shape[1];
+        sqzi_moments c = {.groups = 1, .n = (uint32_t)n, .squares = take(n * n, sizeof(sqzi_real))};
+        for (size_t i = 0; varied && i < n; i++) c.squares[i * n + i] = (sqzi_real)(1 + i % 3);
+        sqzt_assert_ok(sqzi_compensate(p.gemm, &c, t, &error), &error);
+        for (size_t i = 0; i < t->from->n; i++) {
+            const double steps = (double)((const float *)t->from->data)[i] / (double)t->scale[i / n];
+            assert_true(fabs(steps - t->chosen[i]) <= 0.5 + 127 * u); /* the weight in steps is a quotient of floats: at most 127, rounded once */
+        }
+        release(c.squares, n * n, sizeof(sqzi_real));
+        discard(&p);
+    }
+}
+
+static void a_covariance_that_is_not_finite_is_refused(void **state)
+{
+    (void)state;
+    planned p;
+    sqz_error error = {0};
+    plan_form(&sqzt_tiny_forms[0].tiny, &p);
+    sqzi_quantized *t = find(&p, "blk.0.attn_q.weight");
+    const size_t n = (size_t)t->from->shape[1];
+    sqzi_moments c = {.groups = 1, .n = (uint32_t)n, .squares = take(n * n, sizeof(sqzi_real))};
+    c.squares[n + 1] = (sqzi_real)INFINITY;
+    assert_int_equal(sqzi_compensate(p.gemm, &c, t, &error), SQZ_ENUMERIC);
+    assert_non_null(strstr(error.text, "blk.0.attn_q.weight"));
+    release(c.squares, n * n, sizeof(sqzi_real));
+    discard(&p);
+}
+
+/* Letters and words of the tiny vocabulary. */
+enum { TEXTS = 400, TEXT_BYTES = 24 };
+static char bytes[TEXTS][TEXT_BYTES];
+static sqz_text texts[TEXTS];
+
+static void make_texts(uint64_t seed)
+{
+    sqzt_random random = sqzt_random_of(seed);
+    for (size_t i = 0; i < TEXTS; i++) {
+        for (size_t j = 0; j < TEXT_BYTES; j++) bytes[i][j] = j % 3 == 2 ? ' ' : (char)('a' + sqzt_below(&random, 26));
+        texts[i] = (sqz_text){bytes[i], TEXT_BYTES};
+    }
+}
+
+/* Norm of the difference between two models' hidden states over texts. */
+static double distance(const sqz_model *a, const sqz_model *b)
+{
+    sqzi_sequences s;
+    sqz_error error = {0};
+    double squares = 0;
+    const sqz_model *models[] = {a, b};
+    float *hidden[2];
+    sqzt_assert_ok(sqzi_sequences_of_texts(a, texts, TEXTS, &s, &error), &error);
+    const uint32_t n = sqzi_sequences_tokens(&s), *first = (const uint32_t *)(const void *)s.first.data, *ids = (const uint32_t *)(const void *)s.ids.data;
+    const size_t width = a->encoder.width;
+    for (int m = 0; m < 2; m++) {
+        sqz_session *session;
+        hidden[m] = take(n * width, sizeof(float));
+        sqzt_assert_ok(sqz_session_open(models[m], &(sqz_session_options){.max_tokens = s.longest, .max_sequences = 1, .max_length = s.longest}, &session, &error), &error);
+        for (uint32_t i = 0; i < s.n; i++) {
+            const uint32_t bounds[] = {0, first[i + 1] - first[i]};
+            sqzt_assert_ok(sqz_encode(session, &(sqz_batch){.n_sequences = 1, .first = bounds, .ids = ids + first[i]}, hidden[m] + first[i] * width, width, &error), &error);
+        }
+        sqz_session_close(session);
+    }
+    for (size_t i = 0; i < n * width; i++) squares += pow((double)hidden[0][i] - (double)hidden[1][i], 2);
+    for (int m = 0; m < 2; m++) release(hidden[m], n * width, sizeof(float));
+    sqzi_sequences_discard(&s);
+    return sqrt(squares);
+}
+
+static bool is_float(const sqzt_tiny *tiny)
+{
+    return tiny->type == SQZI_F32 && !tiny->poison && !tiny->drop && !tiny->extra;
+}
+
+static sqz_status quantize(sqz_context *context, const char *path, const char *out, size_t n_texts, sqz_error *error)
+{
+    return sqz_quantize(context, path, out, &(sqz_quantize_options){.texts = n_texts ? texts : NULL, .n_texts = n_texts}, error);
+}
+
+static size_t read_whole(const char *path, unsigned char **data)
+{
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    *data = malloc(1 << 22);
+    assert_non_null(*data);
+    const size_t n = fread(*data, 1, 1 << 22, file);
+    assert_true(n > 0 && n < 1 << 22);
+    fclose(file);
+    return n;
+}
+
+/* Every form, other texts than those calibrated on: nearer to the float model, all forms together, than rounding to nearest with biases from random ids
+ * is; and the same file every time. */
+static void texts_bring_every_form_nearer(void **state)
+{
+    (void)state;
+    double plain = 0, calibrated = 0;
+    for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++) {
+        if (!is_float(&form->tiny)) continue;
+        sqz_error error = {0};
+        sqz_context *context;
+        sqz_model *from, *to[2];
+        char path[256];
+        double off[2];
+        snprintf(path, sizeof path, "%s", sqzt_temporary("float.gguf"));
+        sqzt_tiny_write(&form->tiny, path);
+        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
+        sqzt_assert_ok(sqz_model_open(context, path, &from, &error), &error);
+        const char *out = sqzt_temporary("quantized.gguf");
+        for (int with = 0; with < 2; with++) {
+            make_texts(1);
+            sqzt_assert_ok(quantize(context, path, out, with ? TEXTS : 0, &error), &error);
+            sqzt_assert_ok(sqz_model_open(context, out, &to[with], &error), &error);
+            make_texts(2);
+            off[with] = distance(from, to[with]);
+            sqz_model_close(to[with]);
+        }
+        printf("%s: %.3g becomes %.3g\n", form->name, off[0], off[1]);
+        plain += log(off[0]);
+        calibrated += log(off[1]);
+        unsigned char *data[2];
+        size_t n[2];
+        n[0] = read_whole(out, &data[0]);
+        make_texts(1);
+        sqzt_assert_ok(quantize(context, path, out, TEXTS, &error), &error);
+        n[1] = read_whole(out, &data[1]);
+        assert_true(n[0] == n[1] && memcmp(data[0], data[1], n[0]) == 0);
+        for (int i = 0; i < 2; i++) free(data[i]);
+        sqz_model_close(from);
+        sqz_context_close(context);
+    }
+    assert_true(calibrated < plain);
+}
+
+/* A X A' of covariances X in double, from the weights as the file will hold them; three roundings a term of two sums of n terms: (2 n + 3) u. */
+static void a_factor_hands_its_covariances_on(void **state)
+{
+    (void)state;
+    for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++) {
+        if (!is_float(&form->tiny) || !form->tiny.rank) continue;
+        planned p;
+        sqz_error error = {0};
+        plan_form(&form->tiny, &p);
+        const sqzi_correction *c = NULL;
+        for (uint32_t i = 0; i < p.corrections.n && !c; i++) c = p.corrections.list[i].a ? &p.corrections.list[i] : NULL;
+        assert_non_null(c);
+        const size_t groups = c->of_a.groups, n = c->of_a.n, rank = (size_t)c->a->from->shape[0] / groups;
+        sqzi_moments outer = {.groups = (uint32_t)groups, .n = (uint32_t)n, .squares = take(groups * n * n, sizeof(sqzi_real))};
+        sqzi_moments inner = {.groups = (uint32_t)groups, .n = (uint32_t)rank, .squares = take(groups * rank * rank, sizeof(sqzi_real))};
+        for (size_t i = 0; i < groups * n * n; i++) outer.squares[i] = (sqzi_real)(correlation(i / n % n, i % n) * deviation(i / n / n, i / n % n) * deviation(i / n / n, i % n));
+        sqzt_assert_ok(sqzi_moments_through(p.gemm, &outer, c->a, &inner, &error), &error);
+        double *rows = take(groups * rank * n, sizeof *rows);
+        for (size_t r = 0; r < groups * rank; r++) {
+            const double *row;
+            sqzt_assert_ok(sqzi_quantize_row(c->a, r, NULL, &row, &error), &error);
+            memcpy(rows + r * n, row, n * sizeof *rows);
+        }
+        for (size_t g = 0; g < groups; g++)
+            for (size_t at = 0; at < rank * rank; at++) {
+                const double *a = rows + (g * rank + at / rank) * n, *b = rows + (g * rank + at % rank) * n;
+                double wanted = 0, most = 0;
+                for (size_t i = 0; i < n * n; i++) {
+                    const double term = a[i / n] * (double)outer.squares[g * n * n + i] * b[i % n];
+                    wanted += term;
+                    most += fabs(term);
+                }
+                const double got = (double)inner.squares[g * rank * rank + at];
+                if (!(fabs(got - wanted) <= (2 * (double)n + 3) * u * most)) fail_msg("%s, group %zu, %zu: %g, %g expected", form->name, g, at, got, wanted);
+            }
+        release(rows, groups * rank * n, sizeof *rows);
+        release(outer.squares, groups * n * n, sizeof(sqzi_real));
+        release(inner.squares, groups * rank * rank, sizeof(sqzi_real));
+        discard(&p);
+    }
+}
+
+static int stop_at_once(void *user, size_t done, size_t total)
+{
+    assert_true(done == 1 && total == 1 + sqzt_tiny_forms[0].tiny.blocks);
+    ++*(int *)user;
+    return 1;
+}
+
+static void what_texts_cannot_do_is_said(void **state)
+{
+    (void)state;
+    sqz_error error = {0};
+    sqz_context *context;
+    char path[256];
+    int calls = 0;
+    snprintf(path, sizeof path, "%s", sqzt_temporary("float.gguf"));
+    const char *out = sqzt_temporary("never.gguf");
+    sqzt_tiny_write(&sqzt_tiny_forms[0].tiny, path);
+    make_texts(1);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
+    assert_int_equal(quantize(context, path, out, 10, &error), SQZ_EINVAL);
+    assert_non_null(strstr(error.text, "10 texts"));
+    for (size_t i = 0; i < TEXTS; i++) texts[i].n_bytes = i % 2; /* empty, or blank */
+    for (size_t i = 0; i < TEXTS; i++) bytes[i][0] = ' ';
+    assert_int_equal(quantize(context, path, out, TEXTS, &error), SQZ_EINVAL);
+    assert_non_null(strstr(error.text, "0 texts"));
+    make_texts(1);
+    const sqz_quantize_options wrong[] = {{.type = SQZ_QUANTIZE_BF16, .texts = texts, .n_texts = TEXTS}, {.no_correction = 1, .texts = texts, .n_texts = TEXTS}};
+    for (int i = 0; i < 2; i++) assert_int_equal(sqz_quantize(context, path, out, &wrong[i], &error), SQZ_EINVAL);
+    const sqz_quantize_options stopped = {.texts = texts, .n_texts = TEXTS, .progress = stop_at_once, .user = &calls};
+    assert_int_equal(sqz_quantize(context, path, out, &stopped, &error), SQZ_ECANCELLED);
+    assert_int_equal(calls, 1);
+    FILE *file = fopen(out, "rb");
+    assert_null(file);
+    sqz_context_close(context);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(moments_are_covariances),
+        cmocka_unit_test(every_integer_is_the_nearest_to_what_the_later_ones_leave),
+        cmocka_unit_test(inputs_that_never_vary_or_vary_alone_are_rounded_for_themselves),
+        cmocka_unit_test(a_covariance_that_is_not_finite_is_refused),
+        cmocka_unit_test(a_factor_hands_its_covariances_on),
+        cmocka_unit_test(texts_bring_every_form_nearer),
+        cmocka_unit_test(what_texts_cannot_do_is_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
