@@ -43,7 +43,7 @@ typedef struct sqz_quantized_tensor {
  *
  *   keep     tensors whose name holds a match of this extended regular expression (POSIX) stay as they are; NULL: none
  *   no_correction   int8: leave biases as they are
- *   texts    [n_texts] int8: texts of the kind that the model will read, to calibrate on; NULL: none. The first ones that reach 32,768 pieces are
+ *   texts    [n_texts] int8: texts of the kind that the model will read, to calibrate on; NULL: none. The first ones that reach 16,384 pieces are
  *            taken, cut at the model's max_length; some hundred sentences do. Not with no_correction
  *   tensor   called once for every tensor but the reference vectors, in the order of the file, before anything is written
  *   progress   called with the layers calibrated on texts and their number, the embedding's included; other than 0 stops with SQZ_ECANCELLED. May be NULL

@@ -7,7 +7,7 @@
 
 enum {
     SQZI_CALIBRATION_SEQUENCES = 32, SQZI_CALIBRATION_LENGTH = 64, /* of random ids */
-    SQZI_CALIBRATION_LEAST = 2048, SQZI_CALIBRATION_MOST = 32768   /* pieces of texts; the first ones that reach MOST are taken */
+    SQZI_CALIBRATION_LEAST = 2048, SQZI_CALIBRATION_MOST = 16384   /* pieces of texts; the first ones that reach MOST are taken */
 };
 
 typedef struct sqzi_sequences {
