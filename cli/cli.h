@@ -63,7 +63,7 @@ typedef struct cli_settings {
 extern cli_settings cli;
 extern const cli_option cli_program_options[]; /* --help and the like: every verb */
 extern const cli_option cli_model_options[];   /* --json --threads --cpu */
-extern const cli_option cli_record_options[];  /* --pair --input --text --strict --bytes */
+extern const cli_option cli_record_options[];  /* --pair --input --text --strict --bytes --progress */
 extern const cli_option cli_length_options[];  /* --max-length --long --stride */
 
 /* Read the options of a verb; arguments are moved to the front of argv, their number comes back. Exits with CLI_USAGE on a mistake. */

@@ -21,7 +21,6 @@ const cli_option cli_model_options[] = {
     {"json", 'j', CLI_FLAG, &cli.json, NULL, "write JSON, one object a line"},
     {"threads", 't', CLI_NUMBER, &cli.threads, "N", "threads to use, at most the CPUs this process may use (the default)"},
     {"cpu", 0, CLI_TEXT, &cli.cpu, "LIST", "CPU features to use: a preset such as avx2 or portable, then -NAME to take some away (default: $SQZ_CPU, else all)"},
-    {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
     {0},
 };
 
@@ -32,6 +31,7 @@ const cli_option cli_record_options[] = {
     {"text2", 0, CLI_TEXT, &cli.text2, "COLUMN", "with a table: the column of the second text"},
     {"strict", 0, CLI_FLAG, &cli.strict, NULL, "stop at the first record that fails"},
     {"bytes", 0, CLI_FLAG, &cli.bytes, NULL, "offsets in bytes instead of code points"},
+    {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
     {0},
 };
 

@@ -18,6 +18,7 @@ static const cli_option options[] = {
     {"split", 0, CLI_TEXT, &split, "NAME", "dev (the default), train, ..."},
     {"cosine", 0, CLI_FLAG, &cosine, NULL, "stsb: the cosine of the two embeddings, no head needed"},
     {"classes", 0, CLI_TEXT, &classes_text, "A,B,...", "the task's classes in the order of the model's logits, where its labels do not tell"},
+    {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
     {0},
 };
 

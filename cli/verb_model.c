@@ -12,7 +12,7 @@ static bool dense;
 
 static const cli_option import_options[] = {
     {"output", 'o', CLI_TEXT, &output_path, "FILE", "the model file to write"},
-    {"dtype", 0, CLI_CHOICE, &dtype, "f32|f16|bf16", "how weights are stored"},
+    {"dtype", 0, CLI_CHOICE, &dtype, "f32|f16|bf16", "how weights are stored (default: f32)"},
     {0},
 };
 static const cli_option export_options[] = {

@@ -18,7 +18,7 @@ static bool dry_run, no_correction;
 
 static const cli_option options[] = {
     {"output", 'o', CLI_TEXT, &output_path, "FILE", "the model file to write; may be MODEL itself"},
-    {"type", 0, CLI_CHOICE, &type, "s8|bf16|f16", "what weights become"},
+    {"type", 0, CLI_CHOICE, &type, "s8|bf16|f16", "what weights become (default: s8)"},
     {"keep", 0, CLI_TEXT, &keep, "REGEX", "tensors whose name holds a match stay as they are (extended regular expression)"},
     {"calibrate", 0, CLI_TEXT, &calibrate, "FILE", "s8: choose the integers so that their errors cancel on the inputs that these texts bring, one text a line"},
     {"no-correction", 0, CLI_FLAG, &no_correction, NULL, "s8: leave biases as they are, instead of letting them take up what rounding does to the mean input of each layer"},

@@ -3,17 +3,27 @@
 #define _DEFAULT_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/file_map.h"
+
+/* A rename would put a file in the place of a device or a pipe: root's `-o /dev/null` would take it from the whole system. */
+static bool is_no_file(const char *path)
+{
+    struct stat found;
+    return stat(path, &found) == 0 && !S_ISREG(found.st_mode);
+}
 
 sqz_status sqzi_file_writer_open(const char *path, sqzi_file_writer *writer, sqz_error *error)
 {
     writer->stream = NULL;
     const int written = snprintf(writer->path, sizeof writer->path, "%s", path);
     if (written < 0 || (size_t)written >= sizeof writer->path) return sqzi_fail(error, SQZ_EIO, 0, "the path has more than %zu bytes", sizeof writer->path - 1);
+    if (is_no_file(path)) return sqzi_fail(error, SQZ_EIO, 0, "%s: cannot write: it is no file but a folder, a device or a pipe; name a file", path);
     snprintf(writer->temporary, sizeof writer->temporary, "%s.%ld.tmp", writer->path, (long)getpid());
     writer->stream = fopen(writer->temporary, "wbe");
     if (!writer->stream) return sqzi_fail(error, errno == ENOMEM ? SQZ_ENOMEM : SQZ_EIO, 0, "%s: cannot write: %s", writer->temporary, strerror(errno));

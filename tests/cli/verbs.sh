@@ -87,6 +87,11 @@ expect 2 "leave one of them out" quantize "$work/squeeze.gguf" -o "$work/never.g
 [ ! -e "$work/never.gguf" ] || { echo "FAILED: a refused quantisation left a file"; failed=1; }
 expect 2 "o FILE is missing" quantize "$work/squeeze.gguf" </dev/null
 expect 3 "cannot write" quantize "$work/squeeze.gguf" -o "$work/no/such/folder.gguf" </dev/null
+mkfifo "$work/pipe"
+expect 3 "pipe: cannot write: it is no file" quantize "$work/squeeze.gguf" -o "$work/pipe" </dev/null
+expect 3 "cannot write: it is no file" quantize "$work/squeeze.gguf" -o "$work" </dev/null
+[ -p "$work/pipe" ] || { echo "FAILED: a file stands in the place of a pipe"; failed=1; }
+expect 2 "unknown or ambiguous option --progress" quantize "$work/squeeze.gguf" -o "$work/never.gguf" --progress none </dev/null
 
 expect 0 '"width":24' info "$work/squeeze.gguf" --json </dev/null
 expect 0 'attn_v.weight +F32 +\[24, 8\]  768' info "$work/squeeze.gguf" --tensors </dev/null

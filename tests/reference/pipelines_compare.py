@@ -57,7 +57,7 @@ def build(folder, kind, class_name, vocabulary, labels=None, sizes=None, **confi
 class Ours:
     def __init__(self, program, folder):
         self.program, self.path = program, folder / "model.gguf"
-        subprocess.run([program, "import", folder, "-o", self.path, "--progress", "none"], check=True, capture_output=True)
+        subprocess.run([program, "import", folder, "-o", self.path], check=True, capture_output=True)
 
     def __call__(self, verb, records, *options):
         lines = "".join(json.dumps(r) + "\n" for r in records)

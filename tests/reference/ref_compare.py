@@ -26,7 +26,7 @@ def compare(name, folder, program):
     model = make_golden.build(name)
     make_golden.write_folder(model, folder / name)
     path = folder / (name + ".gguf")
-    subprocess.run([program, "import", folder / name, "-o", path, "--progress", "none"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run([program, "import", folder / name, "-o", path], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     ids, types = make_golden.batch(model)
     theirs = make_golden.run(model, ids, types)
     reference = encoder.Model(path)
