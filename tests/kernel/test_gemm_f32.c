@@ -78,7 +78,7 @@ static double roundings(size_t k)
 
 static void compare(const sqzk_gemm *gemm, const problem *p, const sqzk_gemm_args *args)
 {
-    const float *x = p->x.p, *w = p->w.p, *bias = p->bias.p, *residual = p->residual.p;
+    const float *x = p->x.p, *w = p->w.p, *bias = args->epilogue ? args->epilogue->bias : NULL, *residual = args->epilogue ? args->epilogue->residual : NULL;
     const double base = args->beta ? 0.75 : 0;
     for (size_t i = 0; i < p->s.m; i++)
         for (size_t j = 0; j < p->s.n; j++) {
@@ -89,7 +89,7 @@ static void compare(const sqzk_gemm *gemm, const problem *p, const sqzk_gemm_arg
                 size += fabs(term);
             }
             if (args->epilogue) {
-                const double b = (double)bias[j], r = (double)residual[i * p->ldr + j];
+                const double b = bias ? (double)bias[j] : 0, r = residual ? (double)residual[i * p->ldr + j] : 0;
                 sum += b;
                 if (args->epilogue->activation == SQZK_RELU) sum = fmax(sum, 0);
                 sum += r;
@@ -122,13 +122,14 @@ static void products_keep_their_bound(void **state)
             problem p = make(shapes[s]);
             sqzt_guarded b = packed(gemm, &p);
             const sqzk_epilogue plain = {p.bias.p, p.residual.p, p.ldr, SQZK_IDENTITY}, relu = {p.bias.p, p.residual.p, p.ldr, SQZK_RELU};
-            const sqzk_epilogue *const epilogues[] = {NULL, &plain, &relu};
-            for (uint32_t e = 0; e < 6; e++) {
+            const sqzk_epilogue bias = {p.bias.p, NULL, 0, SQZK_RELU}, residual = {NULL, p.residual.p, p.ldr, SQZK_RELU};
+            const sqzk_epilogue *const epilogues[] = {NULL, NULL, &plain, &plain, &relu, &relu, &bias, &residual};
+            for (uint32_t e = 0; e < sizeof epilogues / sizeof *epilogues; e++) {
                 const size_t ldc = p.s.n + 3;
                 sqzt_guarded c = blank(p.s, ldc, e & 1);
                 sqzk_gemm_args args = args_of(&p, &b, c.p, ldc);
                 args.beta = e & 1;
-                args.epilogue = epilogues[e / 2];
+                args.epilogue = epilogues[e];
                 gemm->run(&args);
                 compare(gemm, &p, &args);
                 assert_untouched(&args);

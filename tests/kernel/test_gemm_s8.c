@@ -152,9 +152,9 @@ static void compare(const sqzk_gemm *gemm, const problem *p, const float *c, siz
         for (size_t j = 0; j < p->s.n; j++) {
             float wanted = product(p, i, j);
             if (beta) wanted = canary + wanted;
-            if (epilogue) wanted += p->bias[j];
+            if (epilogue && epilogue->bias) wanted += p->bias[j];
             if (epilogue && epilogue->activation == SQZK_RELU) wanted = wanted < 0 ? 0 : wanted;
-            if (epilogue) wanted += p->residual[i * p->s.n + j];
+            if (epilogue && epilogue->residual) wanted += p->residual[i * p->s.n + j];
             if (memcmp(&wanted, &c[i * ldc + j], sizeof wanted) != 0)
                 fail_msg("%s, %zu x %zu x %zu: (%zu, %zu) is %.9g, exactly %.9g expected", gemm->name, p->s.m, p->s.n, p->s.k, i, j, (double)c[i * ldc + j], (double)wanted);
         }
@@ -173,13 +173,14 @@ static void check_products(const sqzk_gemm *gemm, shape s)
     problem p = make(s);
     operands o = prepare(gemm, &p);
     const sqzk_epilogue plain = {p.bias, p.residual, p.s.n, SQZK_IDENTITY}, relu = {p.bias, p.residual, p.s.n, SQZK_RELU};
-    const sqzk_epilogue *const epilogues[] = {NULL, &plain, &relu};
-    for (uint32_t e = 0; e < 6; e++) {
+    const sqzk_epilogue bias = {p.bias, NULL, 0, SQZK_RELU}, residual = {NULL, p.residual, p.s.n, SQZK_RELU};
+    const sqzk_epilogue *const epilogues[] = {NULL, NULL, &plain, &plain, &relu, &relu, &bias, &residual};
+    for (uint32_t e = 0; e < sizeof epilogues / sizeof *epilogues; e++) {
         const size_t ldc = p.s.n + 3;
         sqzt_guarded c = blank(p.s, ldc);
         sqzk_gemm_args args = args_of(&p, &o, c.p, ldc);
         args.beta = e & 1;
-        args.epilogue = epilogues[e / 2];
+        args.epilogue = epilogues[e];
         gemm->run(&args);
         compare(gemm, &p, c.p, ldc, args.beta, args.epilogue);
         sqzt_guarded_close(&c);
