@@ -24,7 +24,6 @@ bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kerne
     sqzi_real *sum = embedding->resized ? embedded : x;
     const size_t lds = embedding->resized ? embedding->width : ldx;
     uint32_t sequence = 0;
-    while (sequence + 1 < batch->n_sequences && batch->first[sequence + 1] <= begin) sequence++;
     for (size_t token = begin; token < end; token++) {
         while (batch->first[sequence + 1] <= token) sequence++;
         sqzi_real *row = sum + token * lds;

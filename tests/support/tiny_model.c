@@ -30,6 +30,8 @@ const sqzt_named_tiny sqzt_tiny_forms[] = {
     {"sum of groups and low rank, permuted, s8", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 2, 4, 4}, .rank = 5, .sum = true, .permuted = true, .reduced = 11, .head = "sequence", .classes = 2, .type = SQZI_S8, .seed = 14}},
     {"low rank in groups", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .rank = 5, .factor_groups = 4, .head = "sequence", .classes = 2, .seed = 20}},
     {"low rank in groups of a grouped sum, permuted, s8", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 2, 4, 4}, .rank = 5, .factor_groups = 3, .sum = true, .permuted = true, .head = "sequence", .classes = 2, .type = SQZI_S8, .seed = 21}},
+    {"only K and V not cut at heads", {.width = 48, .blocks = 1, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .groups = {1, 4, 4, 1, 1, 1}, .seed = 22}},
+    {"only V not cut at heads", {.width = 48, .blocks = 1, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .groups = {1, 1, 4, 1, 1, 1}, .seed = 23}},
     {"dense, permuted", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .permuted = true, .head = "sequence", .classes = 2, .seed = 16}},
     {"low rank, permuted", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .rank = 7, .permuted = true, .head = "sequence", .classes = 2, .seed = 17}},
     {"groups, permuted within", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 1, 4, 4}, .permuted = true, .kept = 12, .head = "sequence", .classes = 2, .seed = 18}},
@@ -245,8 +247,10 @@ static void put_head(build *b)
 {
     const sqzt_tiny *t = b->tiny;
     const bool whole = t->head && strcmp(t->head, "sequence") == 0, tied = t->head && strcmp(t->head, "masked_lm") == 0;
-    put(b, "pooler.weight", t->width, t->width, 0.3, 0);
-    put(b, "pooler.bias", t->width, 0, 0.1, 0);
+    if (!t->no_pooler) {
+        put(b, "pooler.weight", t->width, t->width, 0.3, 0);
+        put(b, "pooler.bias", t->width, 0, 0.1, 0);
+    }
     if (!t->head) return;
     sqzi_gguf_put_string(b->writer, "sqz.head.kind", t->head);
     sqzi_gguf_put_string(b->writer, "sqz.head.pool", whole ? (t->pool ? t->pool : "pooler") : "none");

@@ -22,6 +22,7 @@ typedef struct sqzt_tiny {
     bool same_inner;      /* one permutation for ffn_up's outputs and ffn_down's inputs */
     uint32_t reduced;     /* > 0: the word table is [V, reduced] with a projection */
     uint32_t last_groups, last_ffn_width; /* > 0: of the last block's attn_q, and its feed-forward */
+    bool no_pooler;
     const char *head;     /* sqz.head.kind, NULL for none */
     const char *pool;     /* sqz.head.pool of a head that reads one vector; NULL: pooler */
     uint32_t classes;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Heads and embeddings over more inputs than go through together, by several threads: each input's bits are those it has alone. */
+#include <math.h>
 #include <squeezebert/session.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "nn/head.h"
@@ -112,10 +114,12 @@ static void chosen_rows_are_rows_of_all(void **state)
             sqzt_assert_ok(sqz_logits(w.session, &all, rows, n, got, k, &error), &error);
             for (uint32_t i = 0; i < n; i++) assert_memory_equal(got + i * k, whole + rows[i] * k, k * sizeof *got);
         }
+        char wanted[64];
+        snprintf(wanted, sizeof wanted, "row 2 is token %u, the batch has %u", n_tokens, n_tokens);
         sqz_profile profile = {0};
         sqz_session_set_profile(w.session, &profile);
         rows[2] = n_tokens;
-        sqzt_assert_fails(sqz_logits(w.session, &all, rows, 3, got, k, &error), SQZ_EINVAL, &error, "the batch has");
+        sqzt_assert_fails(sqz_logits(w.session, &all, rows, 3, got, k, &error), SQZ_EINVAL, &error, wanted);
         assert_int_equal(error.offset, 2);
         assert_int_equal(profile.runs, 0); /* nothing was encoded for it */
         free(whole);
@@ -172,9 +176,29 @@ static void pooled_vectors_are_those_of_each_sequence_alone(void **state)
     }
 }
 
+/* The length is summed in double, so each number is rounded once; a vector of zeros stays one, and nothing behind a row is touched. */
+static void vectors_are_divided_by_their_length(void **state)
+{
+    (void)state;
+    enum { ROWS = 3, COLUMNS = 9, KEPT = 7, LDO = 10 };
+    sqzt_random random = sqzt_random_of(24);
+    sqzi_real hidden[ROWS * COLUMNS], out[ROWS * LDO], untouched;
+    memset(out, 0xFF, sizeof out);
+    memset(&untouched, 0xFF, sizeof untouched);
+    for (size_t i = 0; i < ROWS * COLUMNS; i++) hidden[i] = i / COLUMNS == 1 ? 0 : (sqzi_real)(3 * sqzt_normal(&random));
+    const sqzi_head head = {.width = COLUMNS};
+    sqzi_head_embed(&(sqzi_head_args){.head = &head, .hidden = hidden, .pool = SQZ_POOL_NONE, .n = ROWS, .out = out, .ldo = LDO, .dimensions = KEPT, .normalize = true}, &(sqzi_team){0, 1, NULL});
+    for (size_t i = 0; i < ROWS; i++) {
+        double squares = 0;
+        for (size_t j = 0; j < KEPT; j++) squares += (double)hidden[i * COLUMNS + j] * (double)hidden[i * COLUMNS + j];
+        for (size_t j = 0; j < KEPT; j++) assert_true(out[i * LDO + j] == (i == 1 ? 0 : (sqzi_real)((double)hidden[i * COLUMNS + j] / sqrt(squares))));
+        for (size_t j = KEPT; j < LDO; j++) assert_memory_equal(&out[i * LDO + j], &untouched, sizeof untouched);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(logits_are_those_of_each_input_alone), cmocka_unit_test(chosen_rows_are_rows_of_all), cmocka_unit_test(embeddings_are_what_their_pool_says),
-                                       cmocka_unit_test(pooled_vectors_are_those_of_each_sequence_alone)};
+                                       cmocka_unit_test(pooled_vectors_are_those_of_each_sequence_alone), cmocka_unit_test(vectors_are_divided_by_their_length)};
     return cmocka_run_group_tests(tests, begin, NULL);
 }

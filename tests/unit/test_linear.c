@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linear layers of every form against loops in double; whole, cut into parts and at columns, and with rows prepared once for several layers. */
+/* Linear layers of every form against loops in double; and, of f32, bf16 and s8, the same bits whole, cut into parts, at columns and by groups, row by row, and
+ * with rows prepared once for several layers. Which layers may run by groups, or share their rows. */
 #include "nn/linear.h"
 
 #include <stdlib.h>
@@ -28,6 +29,7 @@ static const form forms[] = {
     {"permuted on both sides", 48, 72, 4, 0, 1, true, true, true},
     {"all of it", 48, 72, 4, 5, 2, true, true, true},
     {"a sum of terms that read alike", 48, 72, 4, 5, 4, true, true, true},
+    {"groups of one output", 24, 8, 8, 0, 1, true, false, false},
     {"one number", 1, 1, 1, 0, 1, true, false, false},
 };
 
@@ -51,14 +53,34 @@ static float *random_floats(sqzt_random *random, size_t n)
     return x;
 }
 
+/* Rows of n numbers as bytes with a scale each. */
+static void to_bytes(const float *from, size_t rows, size_t n, int8_t *bytes, float *scale)
+{
+    for (size_t i = 0; i < rows; i++) {
+        float largest = 0;
+        for (size_t j = 0; j < n; j++) largest = fmaxf(largest, fabsf(from[i * n + j]));
+        scale[i] = largest / 127;
+        for (size_t j = 0; j < n; j++) bytes[i * n + j] = (int8_t)lrintf(from[i * n + j] / scale[i]);
+    }
+}
+
 static sqzi_matrix pack(const sqzk_gemm *gemm, const float *from, uint32_t n_in, uint32_t n_out, uint32_t groups, void **memory)
 {
-    const size_t k = n_in / groups, n = n_out / groups, bytes = sqzk_gemm_packed_bytes(gemm, k, n);
-    unsigned char *packed = *memory = aligned_alloc(64, groups * bytes);
-    assert_non_null(packed);
-    for (uint32_t g = 0; g < groups; g++)
-        gemm->pack(&(sqzk_pack_args){.n = n, .k = k, .source = from + g * n * k, .n_stride = k, .k_stride = 1, .type = SQZI_F32}, packed + g * bytes);
-    return (sqzi_matrix){n_in, n_out, groups, gemm, packed, bytes, NULL};
+    const size_t k = n_in / groups, n = n_out / groups, group_bytes = sqzk_gemm_packed_bytes(gemm, k, n);
+    const bool s8 = gemm->type == SQZI_S8;
+    unsigned char *packed = *memory = aligned_alloc(64, groups * group_bytes);
+    int8_t *bytes = malloc(n_out * k);
+    float *scale = malloc(n_out * sizeof *scale);
+    assert_true(packed && bytes && scale);
+    to_bytes(from, n_out, k, bytes, scale);
+    for (uint32_t g = 0; g < groups; g++) {
+        const void *source = s8 ? (const void *)(bytes + g * n * k) : from + g * n * k;
+        gemm->pack(&(sqzk_pack_args){.n = n, .k = k, .source = source, .n_stride = k, .k_stride = 1, .type = s8 ? SQZI_S8 : SQZI_F32, .scale = s8 ? scale + g * n : NULL},
+                   packed + g * group_bytes);
+    }
+    free(bytes);
+    free(scale);
+    return (sqzi_matrix){n_in, n_out, groups, gemm, packed, group_bytes, NULL};
 }
 
 static uint32_t *random_order(sqzt_random *random, uint32_t n)
@@ -93,9 +115,8 @@ static void multiply_out(layer *l)
     }
 }
 
-static layer make(const form *f, const sqzk_table *kernels, sqzt_random *random)
+static layer make(const form *f, const sqzk_table *kernels, const sqzk_gemm *gemm, sqzt_random *random)
 {
-    const sqzk_gemm *gemm = kernels->gemm_f32;
     layer l = {.f = *f, .linear = {.n_in = f->n_in, .n_out = f->n_out, .kernels = kernels}};
     l.weight = random_floats(random, (size_t)f->n_out * f->n_in / f->groups);
     l.a = random_floats(random, (size_t)f->rank * f->n_in);
@@ -125,17 +146,31 @@ static void discard(layer *l)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-static sqzi_linear_scratch scratch_for(const sqzi_linear *linear, void **memory)
+typedef struct room {
+    sqzi_linear_scratch scratch;
+    void *memory;
+    size_t bytes;
+} room;
+
+static room room_for(const sqzi_linear *linear)
 {
-    sqzi_linear_scratch scratch = {0};
-    sqzi_linear_need(linear, ROWS, &scratch);
+    room r = {0};
+    sqzi_linear_need(linear, ROWS, &r.scratch);
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
-    sqzi_linear_scratch_layout(&scratch, &arena);
-    *memory = aligned_alloc(64, (arena.used + 64) / 64 * 64);
-    assert_non_null(*memory);
-    arena = sqzi_arena_over(*memory, arena.used);
-    sqzi_linear_scratch_layout(&scratch, &arena);
-    return scratch;
+    sqzi_linear_scratch_layout(&r.scratch, &arena);
+    r.bytes = arena.used;
+    r.memory = aligned_alloc(64, (r.bytes + 64) / 64 * 64);
+    assert_non_null(r.memory);
+    arena = sqzi_arena_over(r.memory, r.bytes);
+    sqzi_linear_scratch_layout(&r.scratch, &arena);
+    return r;
+}
+
+/* Nothing of an earlier call is left to be read. */
+static sqzi_linear_scratch *emptied(room *r)
+{
+    memset(r->memory, 0xFF, r->bytes);
+    return &r->scratch;
 }
 
 /* y = relu(W x + b) + residual within k·u·sum |w x| of float arithmetic, twice over for two factors. */
@@ -165,55 +200,80 @@ static void compare(const layer *l, const float *x, const float *residual, const
 
 static void check_parts(const layer *l, const sqzi_linear_args *args, const float *whole, float *y)
 {
-    void *memory;
-    sqzi_linear_scratch scratch = scratch_for(&l->linear, &memory);
+    room r = room_for(&l->linear);
+    const size_t bytes = ROWS * (size_t)l->f.n_out * sizeof *y;
     for (uint32_t parts = 1; parts <= 4; parts++) {
-        memset(y, 0xFF, ROWS * (size_t)l->f.n_out * sizeof *y);
-        for (uint32_t part = 0; part < parts; part++) assert_true(sqzi_linear_run_part(&l->linear, args, &scratch, part, parts));
-        if (memcmp(y, whole, ROWS * (size_t)l->f.n_out * sizeof *y) != 0) fail_msg("%s: %u parts give other bits", l->f.name, parts);
+        memset(y, 0xFF, bytes);
+        for (uint32_t part = 0; part < parts; part++) assert_true(sqzi_linear_run_part(&l->linear, args, emptied(&r), part, parts));
+        if (memcmp(y, whole, bytes) != 0) fail_msg("%s: %u parts give other bits", l->f.name, parts);
     }
     for (size_t column = 0; column <= l->f.n_out; column++) {
         if (!sqzi_linear_can_cut(&l->linear, column)) continue;
-        memset(y, 0xFF, ROWS * (size_t)l->f.n_out * sizeof *y);
-        assert_true(column == l->f.n_out || sqzi_linear_run_columns(&l->linear, args, &scratch, (sqzi_range){column, l->f.n_out}));
-        assert_true(column == 0 || sqzi_linear_run_columns(&l->linear, args, &scratch, (sqzi_range){0, column}));
-        if (memcmp(y, whole, ROWS * (size_t)l->f.n_out * sizeof *y) != 0) fail_msg("%s: cut at column %zu gives other bits", l->f.name, column);
+        memset(y, 0xFF, bytes);
+        assert_true(column == l->f.n_out || sqzi_linear_run_columns(&l->linear, args, emptied(&r), (sqzi_range){column, l->f.n_out}));
+        assert_true(column == 0 || sqzi_linear_run_columns(&l->linear, args, emptied(&r), (sqzi_range){0, column}));
+        if (memcmp(y, whole, bytes) != 0) fail_msg("%s: cut at column %zu gives other bits", l->f.name, column);
     }
-    free(memory);
+    free(r.memory);
 }
 
 /* Each row alone gives the bits it has among others. */
 static void check_rows(const layer *l, sqzi_linear_args args, const float *whole, float *y)
 {
-    void *memory;
-    sqzi_linear_scratch scratch = scratch_for(&l->linear, &memory);
+    room r = room_for(&l->linear);
     args.m = 1;
-    for (uint32_t m = 0; m < ROWS; m++, args.x += args.ldx, args.y += args.ldy, args.residual += args.ldr) assert_true(sqzi_linear_run(&l->linear, &args, &scratch));
+    for (uint32_t m = 0; m < ROWS; m++, args.x += args.ldx, args.y += args.ldy, args.residual += args.ldr) assert_true(sqzi_linear_run(&l->linear, &args, emptied(&r)));
     if (memcmp(y, whole, ROWS * (size_t)l->f.n_out * sizeof *y) != 0) fail_msg("%s: a row alone has other bits", l->f.name);
-    free(memory);
+    free(r.memory);
 }
 
-static void check_form(const form *f, const sqzk_table *kernels)
+/* So does each group, of a layer that is one term without permutations. */
+static void check_groups(const layer *l, const sqzi_linear_args *args, const float *whole, float *y)
+{
+    const uint32_t groups = l->f.groups, in = l->f.n_in / groups, out = l->f.n_out / groups;
+    if (l->f.rank || l->f.in || l->f.out) return;
+    room r = room_for(&l->linear);
+    memset(y, 0xFF, ROWS * (size_t)l->f.n_out * sizeof *y);
+    for (uint32_t g = 0; g < groups; g++) {
+        sqzi_linear_args own = *args;
+        own.x += g * in;
+        own.y += g * out;
+        own.residual += g * out;
+        assert_true(sqzi_linear_run_group(&l->linear, g, &own, emptied(&r)));
+    }
+    if (memcmp(y, whole, ROWS * (size_t)l->f.n_out * sizeof *y) != 0) fail_msg("%s: groups alone have other bits", l->f.name);
+    free(r.memory);
+}
+
+static size_t packed_bytes(const sqzk_gemm *gemm, uint32_t groups, uint32_t n_in, uint32_t n_out)
+{
+    return groups * sqzk_gemm_packed_bytes(gemm, n_in / groups, n_out / groups);
+}
+
+static void check_form(const form *f, const sqzk_table *kernels, const sqzk_gemm *gemm)
 {
     sqzt_random random = sqzt_random_of(11);
-    layer l = make(f, kernels, &random);
+    layer l = make(f, kernels, gemm, &random);
     float *x = random_floats(&random, ROWS * (size_t)f->n_in), *residual = random_floats(&random, ROWS * (size_t)f->n_out);
     float *whole = random_floats(&random, ROWS * (size_t)f->n_out), *y = random_floats(&random, ROWS * (size_t)f->n_out);
-    void *memory;
-    sqzi_linear_scratch scratch = scratch_for(&l.linear, &memory);
+    room r = room_for(&l.linear);
     sqzi_linear_args args = {.m = ROWS, .x = x, .ldx = f->n_in, .y = whole, .ldy = f->n_out, .activation = SQZK_RELU, .residual = residual, .ldr = f->n_out};
-    assert_true(sqzi_linear_run(&l.linear, &args, &scratch));
-    compare(&l, x, residual, whole);
+    assert_true(sqzi_linear_run(&l.linear, &args, &r.scratch));
+    if (gemm->type == SQZI_F32) compare(&l, x, residual, whole);
     args.y = y;
     check_parts(&l, &args, whole, y);
     check_rows(&l, args, whole, y);
+    check_groups(&l, &args, whole, y);
     if (sqzi_linear_same_input(&l.linear, &l.linear)) {
         args.prepared = true;
         memset(y, 0xFF, ROWS * (size_t)f->n_out * sizeof *y);
-        assert_true(sqzi_linear_run(&l.linear, &args, &scratch));
+        assert_true(sqzi_linear_run(&l.linear, &args, &r.scratch));
         assert_memory_equal(y, whole, ROWS * (size_t)f->n_out * sizeof *y);
     }
-    free(memory);
+    const uint32_t inner = f->rank * f->factor_groups;
+    assert_int_equal(sqzi_linear_bytes(&l.linear), (f->whole ? packed_bytes(gemm, f->groups, f->n_in, f->n_out) : 0) +
+                                                       (f->rank ? packed_bytes(gemm, f->factor_groups, f->n_in, inner) + packed_bytes(gemm, f->factor_groups, inner, f->n_out) : 0));
+    free(r.memory);
     free(x);
     free(residual);
     free(whole);
@@ -229,12 +289,72 @@ static void test_forms(void **state)
     for (size_t s = 0; s < sizeof sets / sizeof *sets; s++) {
         sqzk_table kernels;
         sqzk_table_init(&kernels, sets[s]);
-        for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) check_form(&forms[i], &kernels);
+        const sqzk_gemm *const gemms[] = {kernels.gemm_f32, kernels.gemm_bf16, kernels.gemm_s8};
+        for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+            for (size_t g = 0; g < 3; g++) check_form(&forms[i], &kernels, gemms[g]);
     }
+}
+
+static const form up = {"up", 64, 128, 4, 0, 1, true, false, false}, down = {"down", 128, 64, 4, 0, 1, true, false, false};
+
+/* What is asked of two layers, in bf16 or f32. */
+typedef bool question(const sqzi_linear *first, const sqzi_linear *second);
+
+static bool ask(question *asked, const form *first, const form *second, bool f32)
+{
+    sqzk_table kernels;
+    sqzk_table_init(&kernels, sqzi_cpu_detect());
+    sqzt_random random = sqzt_random_of(12);
+    const sqzk_gemm *gemm = f32 ? kernels.gemm_f32 : kernels.gemm_bf16;
+    layer a = make(first, &kernels, gemm, &random), b = make(second, &kernels, gemm, &random);
+    const bool answer = asked(&a.linear, &b.linear);
+    discard(&a);
+    discard(&b);
+    return answer;
+}
+
+/* Two forms of which either is changed in one thing. */
+static void refuse_changes(question *asked, form first, form second, const form *changes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (ask(asked, &changes[i], &second, false)) fail_msg("%s first: not refused", changes[i].name);
+        form changed = changes[i];
+        changed.n_in = second.n_in;
+        changed.n_out = second.n_out;
+        if (ask(asked, &first, &changed, false)) fail_msg("%s second: not refused", changes[i].name);
+    }
+}
+
+static void only_layers_in_the_same_groups_run_by_groups(void **state)
+{
+    (void)state;
+    static const form changes[] = {{"two groups", 64, 128, 2, 0, 1, true, false, false}, {"low rank in four groups", 64, 128, 1, 3, 4, false, false, false}, {"a sum", 64, 128, 4, 3, 4, true, false, false},
+                                   {"permuted inputs", 64, 128, 4, 0, 1, true, true, false}, {"permuted outputs", 64, 128, 4, 0, 1, true, false, true}};
+    static const form dense_up = {"dense", 64, 128, 1, 0, 1, true, false, false}, dense_down = {"dense", 128, 64, 1, 0, 1, true, false, false};
+    assert_true(ask(sqzi_linear_in_groups, &up, &down, false));
+    assert_true(ask(sqzi_linear_in_groups, &up, &down, true));
+    assert_false(ask(sqzi_linear_in_groups, &up, &up, false)); /* 128 out, 64 in */
+    assert_false(ask(sqzi_linear_in_groups, &dense_up, &dense_down, false));
+    refuse_changes(sqzi_linear_in_groups, up, down, changes, sizeof changes / sizeof *changes);
+}
+
+static void only_layers_that_read_alike_share_their_rows(void **state)
+{
+    (void)state;
+    static const form changes[] = {{"two groups", 64, 128, 2, 0, 1, true, false, false}, {"a sum", 64, 128, 4, 3, 4, true, false, false}, {"permuted inputs", 64, 128, 4, 0, 1, true, true, false},
+                                   {"permuted outputs", 64, 128, 4, 0, 1, true, false, true}};
+    static const form narrow = {"fewer inputs", 32, 128, 4, 0, 1, true, false, false}, other = {"other outputs", 64, 48, 4, 0, 1, true, false, false};
+    static const form pair = {"low rank in four groups", 64, 48, 1, 3, 4, false, false, false};
+    assert_true(ask(sqzi_linear_same_input, &up, &other, false));
+    assert_true(ask(sqzi_linear_same_input, &pair, &up, false));
+    assert_true(ask(sqzi_linear_same_input, &up, &pair, false));
+    assert_false(ask(sqzi_linear_same_input, &up, &other, true)); /* f32 rows are nothing to share */
+    assert_false(ask(sqzi_linear_same_input, &up, &narrow, false));
+    refuse_changes(sqzi_linear_same_input, up, up, changes, sizeof changes / sizeof *changes);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms), cmocka_unit_test(only_layers_in_the_same_groups_run_by_groups), cmocka_unit_test(only_layers_that_read_alike_share_their_rows)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -177,8 +177,9 @@ static void test_session(void **state)
     for (int i = 0; i < 7; i++) squares += (double)out[i] * (double)out[i];
     assert_true(squares > 1 - 1e-6 && squares < 1 + 1e-6);
 
-    const uint32_t falling[] = {0, 3, 3}, many[] = {0, 20, 51}, late[] = {1, 3, 8}, bad_ids[] = {2, 5, 72, 2, 6, 7, 8, 3};
+    const uint32_t empty[] = {0, 0, 3}, falling[] = {0, 3, 3}, many[] = {0, 20, 51}, late[] = {1, 3, 8}, bad_ids[] = {2, 5, 72, 2, 6, 7, 8, 3};
     const uint8_t bad_types[] = {0, 1, 0, 0, 2, 0, 0, 0};
+    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, empty, ids, NULL}, out, 24, &error), SQZ_EINVAL, &error, "sequence 0 holds tokens 0 to 0");
     sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, falling, ids, NULL}, out, 24, &error), SQZ_EINVAL, &error, "sequence 1");
     sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, many, ids, NULL}, out, 24, &error), SQZ_EINVAL, &error, "50 in all");
     sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, late, ids, NULL}, out, 24, &error), SQZ_EINVAL, &error, "begin at 1");
@@ -191,14 +192,41 @@ static void test_session(void **state)
     sqzt_assert_fails(sqz_embed(session, &batch, &(sqz_embed_options){.dimensions = 25}, out, 25, &error), SQZ_EINVAL, &error, "25 dimensions");
     sqz_session_close(session);
     sqzt_assert_fails(sqz_session_open(model, &(sqz_session_options){.max_tokens = 0, .max_sequences = 1}, &session, &error), SQZ_EINVAL, &error, "0 tokens");
+    const sqz_session_options largest = {.max_tokens = 1 << 28, .max_sequences = 1}, larger = {.max_tokens = (1 << 28) + 1, .max_sequences = 1};
+    assert_true(sqz_session_plan(model, &largest) > 1 << 28 && sqz_session_plan(model, &larger) == 0);
     sqzt_assert_fails(sqz_session_open(model, &(sqz_session_options){.max_tokens = 9, .max_sequences = 1, .max_length = 41}, &session, &error), SQZ_EINVAL, &error, "40 pieces");
     sqz_model_close(model);
     sqz_context_close(context);
     assert_int_equal(memory.held_bytes, 0);
 }
 
+static void test_no_pooler(void **state)
+{
+    (void)state;
+    enum { WIDTH = 8 };
+    const sqzt_tiny tiny = {.width = WIDTH, .blocks = 1, .heads = 2, .head_width = 4, .ffn_width = 8, .embedding_width = WIDTH, .positions = 4, .no_pooler = true};
+    const char *path = sqzt_temporary("no_pooler.gguf");
+    sqz_context *context = open_context(NULL);
+    sqz_error error = {0};
+    sqz_model *model;
+    sqz_session *session;
+    float out[WIDTH], mean[WIDTH];
+    const uint32_t first[] = {0, 3}, ids[] = {2, 5, 3};
+    const sqz_batch batch = {1, first, ids, NULL};
+    sqzt_tiny_write(&tiny, path);
+    sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
+    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){3, 1, 0}, &session, &error), &error);
+    sqzt_assert_fails(sqz_embed(session, &batch, &(sqz_embed_options){.pool = SQZ_POOL_POOLER}, out, WIDTH, &error), SQZ_EINVAL, &error, "no pooler");
+    sqzt_assert_ok(sqz_embed(session, &batch, &(sqz_embed_options){.pool = SQZ_POOL_MEAN}, mean, WIDTH, &error), &error);
+    sqzt_assert_ok(sqz_embed(session, &batch, &(sqz_embed_options){.pool = SQZ_POOL_DEFAULT}, out, WIDTH, &error), &error);
+    assert_memory_equal(out, mean, sizeof out);
+    sqz_session_close(session);
+    sqz_model_close(model);
+    sqz_context_close(context);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_info), cmocka_unit_test(test_refused), cmocka_unit_test(test_cut_short), cmocka_unit_test(test_session)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_info), cmocka_unit_test(test_refused), cmocka_unit_test(test_cut_short), cmocka_unit_test(test_session), cmocka_unit_test(test_no_pooler)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
