@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Changes kernels one place at a time and looks whether their checks see it.
+"""Changes kernels, and the files that run a model by them, one place at a time and looks whether their checks see it.
 
     mutate.py ROOT BUILD [--count 20] [--seed 1] [--only TEXT]
 
 BUILD is a build of ROOT with tests; those of another processor run in the emulator that ctest uses. A kernel is a .c file of src/kernel/gemm or src/kernel/norm that this machine's build
-has, with the headers of those folders that it includes (the row kernels: and of src/kernel/activation), and src/nn/attention.c. Each change - an operator, a constant, an
-index, a bound, an intrinsic, in a line that this level compiles - is compiled as that file alone and linked with the kernel's test. The test must fail, crash or
-hang. What survives must match a line of tools/mutate_survivors.txt, `regular expression of the path | regular expression of "line before => line after" |
+has, with the headers of those folders that it includes (the row kernels: and of src/kernel/activation), and src/nn/attention.c. The files of MODEL_TESTS are the same for every processor and
+left out where there is an emulator. Each change - an operator, a constant, an index, a bound, an intrinsic, in a line that this level compiles - is compiled as that file alone and
+linked with the file's tests. One of them must fail, crash or hang. What survives must match a line of tools/mutate_survivors.txt, `regular expression of the path | regular expression of "line before => line after" |
 why no test can or need see it`; the path may be `KERNEL > PATH` where the reason holds for some kernels alone. Exits 1 where something else survives. A kernel that this CPU
 (or emulator) cannot run is named and left out.
 """
@@ -30,13 +30,24 @@ SWAPS = [(" + ", " - "), (" - ", " + "), (" * ", " + "), (" / ", " * "), (" % ",
 NUMBER = re.compile(r"(?<![\w.])(0x[0-9A-Fa-f]+u?|\d+\.\d+(?:e-?\d+)?f|\d+u?)(?![\w.])")
 INDEX = re.compile(r"\[(\w+)\]")
 SMALLER = re.compile(r"(\w+(?:->\w+)?(?: - \w+)?) [<>] (\w+(?: - \w+)?) \? \1 : \2")  # the smaller of two: < and <= are the same
-FOLDERS = ("src/kernel/gemm/", "src/kernel/norm/", "src/kernel/activation/", "src/nn/attention.c")
+FOLDERS = ("src/kernel/gemm/", "src/kernel/norm/", "src/kernel/activation/")
+ATTENTION = "src/nn/attention.c"
+MODEL_TESTS = {"src/nn/embedding.c": ["golden", "invariance"],
+               "src/nn/linear.c": ["linear", "permutations", "golden", "invariance"],
+               "src/nn/block.c": ["golden", "keep", "profile", "invariance"],
+               "src/nn/encoder.c": ["golden", "keep", "profile", "invariance"],
+               "src/nn/head.c": ["golden", "head"],
+               "src/model/session.c": ["golden", "model", "profile", "arguments", "head"]}
 
 
-def test_of(path):
-    name = os.path.basename(path)
-    match = re.match(r"(gemm_(?:f32|bf16|s8)|row_kernels|gather)_|(attention)\.c", name)
-    return "test_" + (match.group(1) or match.group(2)) if match else None
+def tests_of(path):
+    """The tests that must see a change, in the order in which they run; none for a file that is not changed."""
+    if path in MODEL_TESTS:
+        return ["test_" + name for name in MODEL_TESTS[path]]
+    if path == ATTENTION:
+        return ["test_attention"]
+    match = re.match(r"(gemm_(?:f32|bf16|s8)|row_kernels|gather)_(?!list)", os.path.basename(path))
+    return ["test_" + match.group(1)] if match and path.startswith(FOLDERS) else []
 
 
 def sources_of(root, path):
@@ -44,7 +55,7 @@ def sources_of(root, path):
     first, found, queue = path, [], [path]
     while queue:
         path = queue.pop(0)
-        if path in found or not path.startswith(FOLDERS) or ("/gemm/" in first and "/activation/" in path):
+        if path in found or not (path == first or path.startswith(FOLDERS)) or ("/gemm/" in first and "/activation/" in path):
             continue  # the functions of one number are the row kernels' duty
         found.append(path)
         with open(os.path.join(root, path)) as file:
@@ -104,30 +115,45 @@ def places(root, path, pick, seen):
 
 def test_commands(build):
     """{test program: how ctest runs it}, an emulator in front where the build has one."""
-    out = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1", "-R", "^(kernel/|unit/test_attention)"], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1", "-R", "^(kernel|unit|golden)/test_"], capture_output=True, text=True, check=True).stdout
     return {test["name"].split("/")[1]: test["command"] for test in json.loads(out)["tests"]}
 
 
+class Test:
+    """One program, linked with a changed object in place of the library's."""
+
+    def __init__(self, root, build, name, command, folder, changed):
+        self.root, self.tests = root, os.path.join(build, "tests")
+        program = os.path.join(folder, name + os.path.splitext(command[-1])[1])
+        self.run = command[:-1] + [program]
+        with open(os.path.join(self.tests, "CMakeFiles", name + ".dir", "link.txt")) as file:
+            link = shlex.split(file.read().split("\n")[0])
+        link = [a for a in link if not re.match("-O[23]", a)]  # clang has wasm-opt optimise the program for it
+        link[link.index("-o") + 1] = program
+        first = next(i for i, a in enumerate(link) if a.endswith((".o", ".obj")))
+        self.link = link[:first] + [changed] + link[first:]
+        begin = time.monotonic()
+        subprocess.run(command, cwd=root, capture_output=True, check=True)
+        self.timeout = 60 + 4 * (time.monotonic() - begin)  # a change that loops for ever is caught
+
+    def passes(self):
+        """None where it does not link."""
+        if subprocess.run(self.link, cwd=self.tests, capture_output=True).returncode:
+            return None
+        try:
+            return subprocess.run(self.run, cwd=self.root, capture_output=True, timeout=self.timeout).returncode == 0
+        except subprocess.TimeoutExpired:
+            return False
+
+
 class Kernel:
-    def __init__(self, root, build, path, command, folder, test_command):
-        self.root, self.path, self.folder = root, path, folder
+    def __init__(self, root, build, path, command, folder, commands):
+        self.root, self.path, self.folder, self.tests = root, path, folder, os.path.join(build, "tests")
         self.compile = [a for a in shlex.split(command) if not a.startswith("-W")]
         self.compile = ["-O1" if re.match("-O[23]", a) else a for a in self.compile]
         self.object = os.path.join(folder, "mutant.o")
         self.compile[self.compile.index("-o") + 1] = self.object
-        self.program = os.path.join(folder, "mutant" + os.path.splitext(test_command[-1])[1])
-        self.run = test_command[:-1] + [self.program]
-        test = test_of(path)
-        tests = os.path.join(build, "tests")
-        with open(os.path.join(tests, "CMakeFiles", test + ".dir", "link.txt")) as file:
-            link = shlex.split(file.read().split("\n")[0])
-        link = [a for a in link if not re.match("-O[23]", a)]  # clang has wasm-opt optimise the program for it
-        link[link.index("-o") + 1] = self.program
-        first = next(i for i, a in enumerate(link) if a.endswith((".o", ".obj")))
-        self.link, self.tests = link[:first] + [self.object] + link[first:], tests
-        begin = time.monotonic()
-        subprocess.run(test_command, cwd=root, capture_output=True, check=True)
-        self.timeout = 60 + 4 * (time.monotonic() - begin)  # a change that loops for ever is caught
+        self.checks = [Test(root, build, name, commands[name], folder, self.object) for name in tests_of(path)]
 
     def lines_seen(self):
         """The numbers of the lines that the preprocessor keeps, by path."""
@@ -146,7 +172,7 @@ class Kernel:
         return seen
 
     def survives(self, change):
-        """None where it does not compile, else whether the test still passes."""
+        """None where it does not compile, else whether all tests still pass."""
         path, number, new = change
         with open(os.path.join(self.root, path)) as file:
             lines = file.read().split("\n")
@@ -156,15 +182,15 @@ class Kernel:
         with open(shadow, "w") as file:
             file.write("\n".join(lines))
         compile = [self.compile[0], "-I", self.folder] + [shadow if a.endswith(path) else a for a in self.compile[1:]]
-        try:
-            if subprocess.run(compile, cwd=self.tests, capture_output=True).returncode or subprocess.run(self.link, cwd=self.tests, capture_output=True).returncode:
-                return None
-            run = subprocess.run(self.run, cwd=self.root, capture_output=True, timeout=self.timeout)
-            return run.returncode == 0
-        except subprocess.TimeoutExpired:
-            return False
-        finally:
-            os.remove(shadow)
+        compiled = subprocess.run(compile, cwd=self.tests, capture_output=True).returncode == 0
+        os.remove(shadow)
+        if not compiled:
+            return None
+        for check in self.checks:
+            passes = check.passes()
+            if not passes:
+                return passes
+        return True
 
 
 def survivors_file(root):
@@ -212,19 +238,19 @@ def main():
     options = parser.parse_args()
     options.root, build = os.path.abspath(options.root), os.path.abspath(options.build)
     explained, total = survivors_file(options.root), [0, 0, 0]
-    print(f"seed {options.seed}, {options.count} changes a kernel")
+    print(f"seed {options.seed}, {options.count} changes a file")
     with open(os.path.join(build, "compile_commands.json")) as file:
         commands = {os.path.relpath(c["file"], options.root): c["command"] for c in json.load(file)}
     tests = test_commands(build)
     for path in sorted(commands):
-        if not path.startswith(FOLDERS) or not test_of(path) or path.endswith("_list.c") or options.only not in path:
+        names = tests_of(path)
+        if not names or options.only not in path or (path in MODEL_TESTS and len(tests[names[0]]) > 1):
             continue
-        test = tests[test_of(path)]
-        if not runs_here(path, options.root, test):
+        if not runs_here(path, options.root, tests[names[0]]):
             print(f"{path}: not run here")
             continue
         with tempfile.TemporaryDirectory() as folder:
-            total = [a + b for a, b in zip(total, check_kernel(Kernel(options.root, build, path, commands[path], folder, test), options, explained))]
+            total = [a + b for a, b in zip(total, check_kernel(Kernel(options.root, build, path, commands[path], folder, tests), options, explained))]
     print(f"all: {total[0]} caught, {total[1]} explained, {total[2]} survived")
     return total[2] > 0
 
