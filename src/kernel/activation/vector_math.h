@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exp, tanh and the activations on vectors. Included after a vector_<isa>.h. Coefficients: tools/fit_polynomials.py, which also prints the
- * errors of a float32 evaluation: exp 0.8 ulp (with the steps of its argument 0.97), tanh 1.5 ulp, GELU 1.3 * 2^-24 max(1, |x|). */
+ * errors of a float32 evaluation: exp 0.8 ulp (with the steps of its argument 0.97), tanh 1.5 ulp, GELU 1.3 * 2^-24 max(1, |x|), from a table 1.1. */
 #ifndef SQZK_VECTOR_MATH_H
 #define SQZK_VECTOR_MATH_H
 
+#include "kernel/activation/gelu_quartics.h"
 #include "kernel/activation/gelu_table.h"
 #include "kernel/kernel.h"
 
@@ -56,6 +57,18 @@ static inline vec v_tanh(vec x)
     return v_where_less(size, v_set(0.625f), small, large);
 }
 
+#ifdef V_LOOKUP_32
+/* x/2 (1 + erf(x/sqrt2)) as max(x, 0) less an even function, of which 32 quartics lie in registers; past 5.7 it no longer counts. A NaN stays one. */
+static inline vec v_gelu(vec x)
+{
+    const vec size = v_least_magnitude(x, v_set(5.7f)), scale = v_set(5.5f), shift = v_set(0x1.8p23f);
+    const vec at = v_fma(size, scale, shift), u = v_fma(size, scale, v_sub(shift, at)); /* at's lower bits: the nearest whole number to 5.5 size */
+    vec p = v_lookup_32(sqzk_gelu_quartics[4], at);
+#pragma GCC unroll 4
+    for (int i = 3; i >= 0; i--) p = v_fma(p, u, v_lookup_32(sqzk_gelu_quartics[i], at));
+    return v_sub(v_max(v_set(0.0f), x), p);
+}
+#else
 /* x/2 (1 + erf(x/sqrt2)) as max(x, 0) - |x|/2 E with E = erfc(|x|/sqrt2) = 2^Q(|x|): one exponential and no branch, and where x is negative
  * nothing cancels. At 5.7 E no longer counts. A NaN stays one. */
 static inline vec v_gelu(vec x)
@@ -74,6 +87,7 @@ static inline vec v_gelu(vec x)
     for (int i = 4; i >= 0; i--) p = v_fma(p, r, v_set(exp2[i]));
     return v_fma(v_mul(size, v_set(-0.5f)), v_scale2(p, n), v_max(v_set(0.0f), x));
 }
+#endif
 
 /* GELU within 2^-20 max(1, |x|), for what is rounded to 8 bits next: where a level can look numbers up in registers, from a table of cubics. */
 static inline vec v_gelu_near(vec x)
