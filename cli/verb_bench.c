@@ -6,7 +6,7 @@
 #include "bench.h"
 #include "verbs.h"
 
-static const char *batches = "1", *lengths = "128", *threads = "1", *lengths_file, *types;
+static const char *batches, *lengths, *threads = "1", *lengths_file, *types;
 static uint32_t format;
 static bench_plan plan = {.samples = 30, .warm_up = 3, .sessions = 1};
 
@@ -168,7 +168,8 @@ static int run(char **arguments, uint32_t n)
     const list thread_counts = read_list(threads, "--threads");
     if (cli.json && format != BENCH_TABLE && format != BENCH_JSON) cli_die(CLI_USAGE, "--json is --format json: give one format");
     if (cli.json) format = BENCH_JSON;
-    shapes s = {.batch = read_list(batches, "--batch"), .length = read_list(lengths, "--length"), .values = cli_allocate(NULL, MAX_SEQUENCES * sizeof *s.values)};
+    if (lengths_file && (batches || lengths)) cli_die(CLI_USAGE, "--lengths names one batch: leave out --batch and --length");
+    shapes s = {.batch = read_list(batches ? batches : "1", "--batch"), .length = read_list(lengths ? lengths : "128", "--length"), .values = cli_allocate(NULL, MAX_SEQUENCES * sizeof *s.values)};
     if (plan.samples < 1 || plan.samples > 1000000) cli_die(CLI_USAGE, "--samples is 1 to 1000000");
     if (plan.warm_up > 1000000) cli_die(CLI_USAGE, "--warm-up is at most 1000000");
     if (plan.sessions < 1 || plan.sessions > MAX_SESSIONS) cli_die(CLI_USAGE, "--sessions is 1 to %d", MAX_SESSIONS);

@@ -136,4 +136,6 @@ refuse "warm-up is at most" "$work/bare.gguf" -l 8 --warm-up 4294967295
 printf '3\nx\n' >"$work/bad"
 refuse "line 2: 'x' is no length" "$work/bare.gguf" --lengths "$work/bad"
 refuse "cannot open" "$work/bare.gguf" --lengths "$work/none"
+refuse "leave out --batch and --length" "$work/bare.gguf" --lengths "$work/lengths" -b 2
+refuse "leave out --batch and --length" "$work/bare.gguf" --lengths "$work/lengths" -l 4
 exit $failed
