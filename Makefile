@@ -10,7 +10,7 @@
 #   make check-cross       kernels and golden models on AArch64 (qemu) and as WebAssembly (Node); part of check-long
 #   make check-clang       the tests built by clang
 #   make bench-peers PEERS=VENV   other engines on the same inputs (bench/peers/README.md says what VENV holds)
-#   make bench             every gemm of this machine at the shapes of the models, as a share of the machine's peak
+#   make bench [BENCH=…]   every gemm of this machine at the shapes of the models, as a share of the machine's peak; BENCH holds options of bench_gemm
 #   make install PREFIX=…  headers, libraries, pkg-config and CMake files, the program; DESTDIR=… goes before PREFIX
 #   make uninstall         removes what the last make install put there (the same DESTDIR)
 BUILD ?= build

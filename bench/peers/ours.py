@@ -81,7 +81,7 @@ def model_path(job, precision, low_rank=False):
     if precision == "f32":
         return source
     path = source.with_name(source.name.replace("f32", precision))
-    if not path.exists():
+    if not path.exists() or path.stat().st_mtime < pathlib.Path(program()).stat().st_mtime:  # quantised by an earlier version
         done = subprocess.run([program(), "quantize", str(source), "-o", str(path), "--type", precision], capture_output=True, text=True)
         if done.returncode:
             raise NotRun(f"squeezebert quantize: {done.stderr.strip().splitlines()[-1]}")

@@ -85,7 +85,7 @@ def minilm_folder():
 
 
 def parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)  # --no-amx is looked for above
     parser.add_argument("--cache", required=True, type=pathlib.Path, help="converted models, kept for later runs")
     parser.add_argument("--data", required=True, help="the folder that holds glue/SST-2, glue/STS-B and vocab")
     parser.add_argument("--vocab", help="default: DATA/vocab/bert-base-uncased-vocab.txt")
@@ -101,12 +101,27 @@ def parse():
     parser.add_argument("--convert", action="store_true", help="make the models of every engine and stop")
     parser.add_argument("--json", type=pathlib.Path, help="write every sample here")
     options = parser.parse_args()
-    for name in ("models", "shapes", "precision"):
-        setattr(options, name, getattr(options, name).split(","))
-    options.vocab = options.vocab or str(pathlib.Path(options.data) / "vocab" / "bert-base-uncased-vocab.txt")
-    options.kinds = {n: KINDS[n] for n in options.peers.split(";")} if options.peers else KINDS
+
+    def listed(name, given, known):
+        if wrong := [item for item in given if item not in known]:
+            parser.error(f"--{name}: '{wrong[0]}' is none of {'; '.join(known)}")
+        return given
+    options.models = listed("models", options.models.split(","), [*make_models.MODELS, "minilm"])
+    options.shapes = listed("shapes", options.shapes.split(","), [*inputs.SHAPES, "mixed"])
+    options.precision = listed("precision", options.precision.split(","), measure.CLASSES)
+    options.kinds = {n: KINDS[n] for n in listed("peers", options.peers.split(";"), KINDS)} if options.peers else KINDS
+    if any("=" not in item for item in options.ours):
+        parser.error("--ours takes PRECISION=FOLDER")
     options.ours = dict(item.split("=", 1) for item in options.ours)
+    listed("ours", list(options.ours), measure.CLASSES)
+    if not all(t.isdecimal() and int(t) for t in options.threads.split(",")):
+        parser.error(f"--threads takes numbers from 1 on with commas between them, not '{options.threads}'")
     options.threads = [int(t) for t in options.threads.split(",")]
+    if options.samples < 1:
+        parser.error("--samples is 1 or more")
+    options.vocab = options.vocab or str(pathlib.Path(options.data) / "vocab" / "bert-base-uncased-vocab.txt")
+    if not pathlib.Path(options.vocab).is_file():
+        parser.error(f"there is no {options.vocab}: --data names the folder that holds vocab, or --vocab the file")
     return options
 
 
