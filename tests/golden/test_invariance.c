@@ -11,7 +11,7 @@
 #include "support/test.h"
 #include "support/tiny_model.h"
 
-enum { SEQUENCES = 9, MAX_TOKENS = SEQUENCES * 70 };
+enum { SEQUENCES = 9, MAX_TOKENS = SEQUENCES * 300 };
 
 typedef struct work {
     sqz_context *context;

@@ -207,6 +207,7 @@ static void check_parts(const layer *l, const sqzi_linear_args *args, const floa
         for (uint32_t part = 0; part < parts; part++) assert_true(sqzi_linear_run_part(&l->linear, args, emptied(&r), part, parts));
         if (memcmp(y, whole, bytes) != 0) fail_msg("%s: %u parts give other bits", l->f.name, parts);
     }
+    assert_true(sqzi_linear_can_cut(&l->linear, 0) && sqzi_linear_can_cut(&l->linear, l->f.n_out));
     for (size_t column = 0; column <= l->f.n_out; column++) {
         if (!sqzi_linear_can_cut(&l->linear, column)) continue;
         memset(y, 0xFF, bytes);
