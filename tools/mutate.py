@@ -5,8 +5,8 @@
     mutate.py ROOT BUILD [--count 20] [--seed 1] [--only TEXT]
 
 BUILD is a build of ROOT with tests; those of another processor run in the emulator that ctest uses. A kernel is a .c file of src/kernel/gemm or src/kernel/norm that this machine's build
-has, with the headers of those folders that it includes (the row kernels: and of src/kernel/activation), and src/nn/attention.c. The files of MODEL_TESTS are the same for every processor and
-left out where there is an emulator. Each change - an operator, a constant, an index, a bound, an intrinsic, in a line that this level compiles - is compiled as that file alone and
+has, with the headers of those folders that it includes (the row kernels: and of src/kernel/activation). The files of MODEL_TESTS are the same for every processor and left out where there is
+an emulator, but for attention, which runs in its own test alone there. Each change - an operator, a constant, an index, a bound, an intrinsic, in a line that this level compiles - is compiled as that file alone and
 linked with the file's tests. One of them must fail, crash or hang. What survives must match a line of tools/mutate_survivors.txt, `regular expression of the path | regular expression of "line before => line after" |
 why no test can or need see it`; the path may be `KERNEL > PATH` where the reason holds for some kernels alone. Exits 1 where something else survives. A kernel that this CPU
 (or emulator) cannot run is named and left out.
@@ -32,7 +32,8 @@ INDEX = re.compile(r"\[(\w+)\]")
 SMALLER = re.compile(r"(\w+(?:->\w+)?(?: - \w+)?) [<>] (\w+(?: - \w+)?) \? \1 : \2")  # the smaller of two: < and <= are the same
 FOLDERS = ("src/kernel/gemm/", "src/kernel/norm/", "src/kernel/activation/")
 ATTENTION = "src/nn/attention.c"
-MODEL_TESTS = {"src/nn/embedding.c": ["golden", "invariance"],
+MODEL_TESTS = {ATTENTION: ["attention", "golden", "invariance"],
+               "src/nn/embedding.c": ["golden", "invariance"],
                "src/nn/linear.c": ["linear", "permutations", "golden", "invariance"],
                "src/nn/block.c": ["golden", "keep", "profile", "invariance"],
                "src/nn/encoder.c": ["golden", "keep", "profile", "invariance"],
@@ -44,8 +45,6 @@ def tests_of(path):
     """The tests that must see a change, in the order in which they run; none for a file that is not changed."""
     if path in MODEL_TESTS:
         return ["test_" + name for name in MODEL_TESTS[path]]
-    if path == ATTENTION:
-        return ["test_attention"]
     match = re.match(r"(gemm_(?:f32|bf16|s8)|row_kernels|gather)_(?!list)", os.path.basename(path))
     return ["test_" + match.group(1)] if match and path.startswith(FOLDERS) else []
 
@@ -147,13 +146,13 @@ class Test:
 
 
 class Kernel:
-    def __init__(self, root, build, path, command, folder, commands):
+    def __init__(self, root, build, path, command, folder, test_commands):
         self.root, self.path, self.folder, self.tests = root, path, folder, os.path.join(build, "tests")
         self.compile = [a for a in shlex.split(command) if not a.startswith("-W")]
         self.compile = ["-O1" if re.match("-O[23]", a) else a for a in self.compile]
         self.object = os.path.join(folder, "mutant.o")
         self.compile[self.compile.index("-o") + 1] = self.object
-        self.checks = [Test(root, build, name, commands[name], folder, self.object) for name in tests_of(path)]
+        self.checks = [Test(root, build, name, run, folder, self.object) for name, run in test_commands.items()]
 
     def lines_seen(self):
         """The numbers of the lines that the preprocessor keeps, by path."""
@@ -244,13 +243,15 @@ def main():
     tests = test_commands(build)
     for path in sorted(commands):
         names = tests_of(path)
-        if not names or options.only not in path or (path in MODEL_TESTS and len(tests[names[0]]) > 1):
+        if names and len(tests[names[0]]) > 1 and path in MODEL_TESTS:
+            names = names[:1] if path == ATTENTION else []
+        if not names or options.only not in path:
             continue
         if not runs_here(path, options.root, tests[names[0]]):
             print(f"{path}: not run here")
             continue
         with tempfile.TemporaryDirectory() as folder:
-            total = [a + b for a, b in zip(total, check_kernel(Kernel(options.root, build, path, commands[path], folder, tests), options, explained))]
+            total = [a + b for a, b in zip(total, check_kernel(Kernel(options.root, build, path, commands[path], folder, {name: tests[name] for name in names}), options, explained))]
     print(f"all: {total[0]} caught, {total[1]} explained, {total[2]} survived")
     return total[2] > 0
 
