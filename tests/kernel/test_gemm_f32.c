@@ -216,6 +216,24 @@ static void bits_do_not_depend_on_cuts(void **state)
         }
 }
 
+/* A long k goes in pieces where c may keep the sums between them, strip after strip of rows: the same bits as at once, where c is the residual. */
+static void pieces_of_k_add_up_as_the_whole(void **state)
+{
+    (void)state;
+    const sqzk_gemm *gemm;
+    for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_F32, &i));) {
+        problem p = make((shape){262, 64, 2047});
+        sqzt_guarded b = packed(gemm, &p), c = blank(p.s, p.s.n, 0);
+        sqzk_gemm_args args = args_of(&p, &b, c.p, p.s.n);
+        args.epilogue = &(sqzk_epilogue){p.bias.p, p.residual.p, p.ldr, SQZK_GELU};
+        gemm->run(&args);
+        check_cut(gemm, &p, &b, c.p, 129, 2);
+        sqzt_guarded_close(&c);
+        sqzt_guarded_close(&b);
+        discard(&p);
+    }
+}
+
 /* Numbers that f16 and bf16 hold exactly: eighths below 16. */
 static float short_number(size_t i)
 {
@@ -294,6 +312,7 @@ int main(void)
         cmocka_unit_test(products_keep_their_bound),
         cmocka_unit_test(gelu_is_applied_in_the_tile),
         cmocka_unit_test(bits_do_not_depend_on_cuts),
+        cmocka_unit_test(pieces_of_k_add_up_as_the_whole),
         cmocka_unit_test(every_source_packs_to_the_same_panels),
         cmocka_unit_test(the_best_gemm_of_this_machine_is_chosen),
     };

@@ -26,8 +26,9 @@ enum { NR = TILE_VECTORS * V_WIDTH };
 #define v_fma_onto(c, a, b) v_fma(a, b, c)
 #endif
 
-/* The sums of a tile to sums [TILE_ROWS][NR]. rows and few (tile_target.h) are constants of each instantiation: what they exclude is not compiled. */
-static inline __attribute__((always_inline)) void tile(size_t rows, bool few, size_t k, const float *a, size_t lda, const float *b, float *sums, const ahead *next)
+/* The sums of a tile to sums [TILE_ROWS][NR]: behind those of the k before, where there are some. rows and few (tile_target.h) are constants of each
+ * instantiation: what they exclude is not compiled. */
+static inline __attribute__((always_inline)) void tile(size_t rows, bool few, bool some, size_t k, const float *a, size_t lda, const float *b, float *sums, const ahead *next)
 {
     ahead fetched = *next;
 #define DECLARE(i, j) vec c##i##j = v_set(0.0f);
@@ -54,7 +55,7 @@ static inline __attribute__((always_inline)) void tile(size_t rows, bool few, si
             EACH_STEP(TILE_STEP)
         }
         for (; TILE_STEPS > 1 && b < end; ADVANCE(1)) TILE_STEP(0)
-        if (done) {
+        if (done || some) {
             TILE_SUMS(ADD)
         }
         TILE_SUMS(KEEP)
@@ -69,16 +70,16 @@ static inline __attribute__((always_inline)) void tile(size_t rows, bool few, si
 }
 
 /* The same for numbers known at run time only. */
-static void tile_of(size_t rows, size_t k, const float *a, size_t lda, const float *b, float *sums, const ahead *next)
+static void tile_of(size_t rows, bool some, size_t k, const float *a, size_t lda, const float *b, float *sums, const ahead *next)
 {
     switch (next->few ? rows + TILE_ROWS : rows) {
 #if HAS_FEW
-    case TILE_ROWS + 10: tile(10, true, k, a, lda, b, sums, next); break;
-    case TILE_ROWS + 11: tile(11, true, k, a, lda, b, sums, next); break;
-    case TILE_ROWS + 12: tile(12, true, k, a, lda, b, sums, next); break;
+    case TILE_ROWS + 10: tile(10, true, some, k, a, lda, b, sums, next); break;
+    case TILE_ROWS + 11: tile(11, true, some, k, a, lda, b, sums, next); break;
+    case TILE_ROWS + 12: tile(12, true, some, k, a, lda, b, sums, next); break;
 #endif
 #define CASE(r) \
-    case r + 1: tile(r + 1, false, k, a, lda, b, sums, next); break;
+    case r + 1: tile(r + 1, false, some, k, a, lda, b, sums, next); break;
         EACH_ROW(CASE)
 #undef CASE
     }
@@ -87,7 +88,7 @@ static void tile_of(size_t rows, size_t k, const float *a, size_t lda, const flo
 /* Where the sums of a tile go. */
 typedef struct finish_args {
     const float *sums, *bias, *residual; /* bias of the panel's columns; NULL for none */
-    size_t rows, ldr, ldo;
+    size_t rows, lds, ldr, ldo;
     float *out;
 } finish_args;
 
@@ -96,7 +97,7 @@ static inline __attribute__((always_inline)) void finish_rows(const finish_args 
 {
     const float *sums = f->sums, *r = f->residual;
     float *out = f->out;
-    for (size_t i = 0; i < f->rows; i++, sums += NR, out += f->ldo) {
+    for (size_t i = 0; i < f->rows; i++, sums += f->lds, out += f->ldo) {
 #define PUT(i, j)                                              \
     {                                                          \
         vec y = v_load(sums + j * V_WIDTH);                    \
@@ -117,7 +118,7 @@ static void finish(const sqzk_gemm_args *args, float *sums, size_t row, size_t r
     static const sqzk_epilogue none;
     const sqzk_epilogue *e = args->epilogue ? args->epilogue : &none;
     const finish_args f = {.sums = sums, .bias = e->bias ? e->bias + column : NULL, .residual = e->residual ? e->residual + row * e->ldr + column : NULL,
-                           .rows = rows, .ldr = e->ldr, .ldo = args->ldc, .out = args->c + row * args->ldc + column};
+                           .rows = rows, .lds = NR, .ldr = e->ldr, .ldo = args->ldc, .out = args->c + row * args->ldc + column};
     const bool plain = e->activation == SQZK_IDENTITY, gelu = e->activation == SQZK_GELU && f.bias && !f.residual;
     if (args->beta || n < NR || !(plain || gelu) || (f.residual && !f.bias)) finish_buffer(args, sums, row, rows, column, n);
     else if (gelu) finish_rows(&f, true, true, false);
@@ -126,37 +127,64 @@ static void finish(const sqzk_gemm_args *args, float *sums, size_t row, size_t r
     else finish_rows(&f, false, false, false);
 }
 
-static void run_tile(const sqzk_gemm_args *args, size_t row, size_t rows, size_t column, size_t n, const float *b, const ahead *next)
-{
-    float sums[TILE_ROWS * NR] __attribute__((aligned(64)));
-    const size_t lda = args->lda / sizeof(float);
-    tile_of(rows, args->k, (const float *)args->a + row * lda, lda, b, sums, next);
-    finish(args, sums, row, rows, column, n);
-}
-
 static size_t panel_bytes(size_t k)
 {
     return (k * NR * sizeof(float) + 63) / 64 * 64;
 }
 
-static void run_panel(const sqzk_gemm_args *args, const strip *s, size_t column, const float *b)
+/* k from `begin` to `end` of a strip. Where that is not all of k, c keeps the sums between one piece and the next. */
+typedef struct piece {
+    size_t begin, end;
+    strip rows;
+} piece;
+
+static void run_tile(const sqzk_gemm_args *args, const piece *p, size_t row, size_t rows, size_t column, size_t n, const float *b, const ahead *next)
 {
-    const size_t n = args->n - column < NR ? args->n - column : NR;
-    for (size_t t = 0, row = s->begin; row < s->end; row += rows_of_tile(s, t++)) {
-        const ahead next = ahead_of(args, s, t, row, column, b, panel_bytes(args->k));
-        run_tile(args, row, rows_of_tile(s, t), column, n, b, &next);
+    float sums[TILE_ROWS * NR] __attribute__((aligned(64)));
+    const size_t lda = args->lda / sizeof(float), k = p->end - p->begin;
+    const bool some = p->begin > 0;
+    float *c = args->c + row * args->ldc + column;
+    if (some) finish_rows(&(finish_args){.sums = c, .lds = args->ldc, .rows = rows, .out = sums, .ldo = NR}, false, false, false);
+    tile_of(rows, some, k, (const float *)args->a + row * lda + p->begin, lda, b, sums, next);
+    if (p->end == args->k) finish(args, sums, row, rows, column, n);
+    else finish_rows(&(finish_args){.sums = sums, .lds = NR, .rows = rows, .out = c, .ldo = args->ldc}, false, false, false);
+}
+
+/* The panels of a piece; what comes after the last one's part is the first one's next part. */
+static void run_piece(const sqzk_gemm_args *args, const piece *p)
+{
+    const float *const first = (const float *)args->b + p->begin * NR, *b = first;
+    const size_t panel = panel_bytes(args->k), part = (p->end - p->begin) * NR * sizeof *b;
+    for (size_t column = 0; column < args->n; column += NR, b += panel / sizeof *b) {
+        const size_t n = args->n - column < NR ? args->n - column : NR;
+        const size_t next_panel = n + column < args->n || p->end == args->k ? panel : (uintptr_t)first + part - (uintptr_t)b;
+        for (size_t t = 0, row = p->rows.begin; row < p->rows.end; row += rows_of_tile(&p->rows, t++)) {
+            const ahead next = ahead_of(args, &p->rows, t, row, column, b, next_panel);
+            run_tile(args, p, row, rows_of_tile(&p->rows, t), column, n, b, &next);
+        }
     }
+}
+
+/* k of a piece: whole blocks, as many in every piece but the last, so that a strip's rows and the panels' parts stay in the second-level cache. All of k where c
+ * cannot keep sums: it is added to, is the residual too, or ends within a panel. */
+static size_t piece_k(const sqzk_gemm_args *args)
+{
+    enum { PIECE_K = 8 * GEMM_F32_BLOCK };
+    const bool c_is_free = !args->beta && args->n % NR == 0 && !(args->epilogue && args->epilogue->residual == args->c);
+    const size_t pieces = (args->k + PIECE_K - 1) / PIECE_K, even = (args->k + pieces - 1) / pieces;
+    return c_is_free ? (even + GEMM_F32_BLOCK - 1) / GEMM_F32_BLOCK * GEMM_F32_BLOCK : args->k;
 }
 
 static void run(const sqzk_gemm_args *args)
 {
-    const size_t panel = panel_bytes(args->k);
-    for (size_t begin = 0; begin < args->m;) {
-        const strip s = strip_at(args, begin, args->k * sizeof(float), panel, args->k);
-        const float *b = args->b;
-        for (size_t column = 0; column < args->n; column += NR, b += panel / sizeof *b) run_panel(args, &s, column, b);
-        begin = s.end;
-    }
+    const size_t most = piece_k(args);
+    for (size_t begin = 0, end = 0; begin < args->m; begin = end)
+        for (size_t k = 0; k < args->k; k += most) {
+            const size_t part = args->k - k < most ? args->k - k : most;
+            const piece p = {k, k + part, strip_at(args, begin, most * sizeof(float), panel_bytes(part), part)};
+            run_piece(args, &p);
+            end = p.rows.end;
+        }
 }
 
 /* V_WIDTH columns of b, each contiguous over k: transposed block by block. */
