@@ -39,12 +39,14 @@ typedef struct sqzk_s8_row {
     float scale;
     uint32_t at;     /* byte of a panel where the weights that it multiplies begin */
     uint32_t excess; /* shifted to its place among the numbers that are multiplied at once */
+    uint32_t more;   /* the rest of it, where it is over 255 and has a byte there; multiplies the same */
 } sqzk_s8_row;
 
 /* C[m, n] = epilogue(beta * C + A[m, k] * B[k, n]).
  *
  *   a          prepared rows, row stride lda in BYTES (f32: the caller's own floats; lda a multiple of 4)
  *   s8_rows    [m] (s8); NULL otherwise
+ *   unsigned_rows   (s8) as the rows were prepared, and the panels packed
  *   b          panels as packed by the same descriptor, beginning at the panel that holds column 0
  *   c          f32, row stride ldc elements
  *   beta       0 or 1; with 0 c is not read
@@ -52,13 +54,14 @@ typedef struct sqzk_s8_row {
  *   c_bf16     NULL, or where the outputs go instead, as prepare of this level's bf16 gemm rounds them; row stride ldc elements, beta 0.
  *              Of gemms with writes_bf16 alone
  *
- * m >= 1, n >= 1, k >= 1, any size; of s8, k <= 133,000 (gemm_s8_panel.h). Writes exactly m x n numbers; reads of a nothing past each row's prepared bytes.
+ * m >= 1, n >= 1, k >= 1, any size; of s8, k <= 66,000 (gemm_s8_panel.h). Writes exactly m x n numbers; reads of a nothing past each row's prepared bytes.
  */
 typedef struct sqzk_gemm_args {
     size_t m, n, k;
     const void *a;
     size_t lda;
     const sqzk_s8_row *s8_rows;
+    bool unsigned_rows;
     const void *b;
     sqzi_real *c;
     size_t ldc;
@@ -72,6 +75,7 @@ typedef struct sqzk_gemm_args {
  *
  *   type    SQZI_F32, SQZI_F16, SQZI_BF16 for the float gemms; SQZI_S8 for s8
  *   scale   [n] column scales, with SQZI_S8 only
+ *   unsigned_rows   with SQZI_S8: the rows it will meet are prepared as unsigned
  */
 typedef struct sqzk_pack_args {
     size_t n, k;
@@ -79,6 +83,7 @@ typedef struct sqzk_pack_args {
     size_t n_stride, k_stride; /* elements */
     sqzi_type type;
     const float *scale;
+    bool unsigned_rows;
 } sqzk_pack_args;
 
 /* Rows of floats to rows the gemm takes.
@@ -86,6 +91,8 @@ typedef struct sqzk_pack_args {
  *   x       [m, k] f32, row stride ldx
  *   out     row stride ldo bytes >= prepared_bytes(k); padding up to prepared_bytes is written
  *   s8_rows [m] (s8); otherwise not touched
+ *   unsigned_rows (s8) x + shift, which no number takes below 0, is what becomes integers, 0 .. 255: twice the steps of signed ones. The product is
+ *           that of x + shift. Without, shift is not read
  *
  * Returns false when an s8 row holds a NaN or an infinity (its output is then unspecified), else true.
  */
@@ -96,6 +103,8 @@ typedef struct sqzk_prepare_args {
     void *out;
     size_t ldo;
     sqzk_s8_row *s8_rows;
+    bool unsigned_rows;
+    float shift;
 } sqzk_prepare_args;
 
 typedef struct sqzk_gemm {

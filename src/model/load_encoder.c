@@ -59,13 +59,13 @@ static sqz_status load_embedding(sqzi_loader *loader)
     if (info->n_token_types) TRY(sqzi_load_table(loader, "token_types.weight", info->n_token_types, info->embedding_width, &embedding->type));
     TRY(sqzi_gguf_get_f64(loader->gguf, "sqz.embedding.norm_epsilon", true, &epsilon, error));
     TRY(sqzi_load_norm(loader, "token_embd_norm", info->embedding_width, epsilon, &embedding->norm));
-    const sqzi_linear_shape shape = {info->embedding_width, info->width, 1, 1, NULL};
+    const sqzi_linear_shape shape = {info->embedding_width, info->width, 1, 1, NULL, SQZK_IDENTITY};
     TRY(sqzi_load_linear(loader, "embd_output", shape, info->embedding_width != info->width, &embedding->resized, &embedding->output));
 fail:
     return status;
 }
 
-static sqz_status load_block_linear(sqzi_loader *loader, uint32_t i, const char *name, uint32_t n_in, uint32_t n_out, const uint32_t *order, sqzi_linear *linear)
+static sqz_status load_block_linear(sqzi_loader *loader, uint32_t i, const char *name, uint32_t n_in, uint32_t n_out, const uint32_t *order, sqzk_activation input, sqzi_linear *linear)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = loader->error;
@@ -76,7 +76,7 @@ static sqz_status load_block_linear(sqzi_loader *loader, uint32_t i, const char 
     TRY(sqzi_gguf_get_array(loader->gguf, key, SQZI_GGUF_U32, n_blocks, false, &groups, error));
     snprintf(key, sizeof key, "sqz.block.%s.factor_groups", name);
     TRY(sqzi_gguf_get_array(loader->gguf, key, SQZI_GGUF_U32, n_blocks, false, &factor_groups, error));
-    const sqzi_linear_shape shape = {n_in, n_out, groups ? (uint32_t)sqzi_gguf_uint(groups, i) : 1, factor_groups ? (uint32_t)sqzi_gguf_uint(factor_groups, i) : 1, order};
+    const sqzi_linear_shape shape = {n_in, n_out, groups ? (uint32_t)sqzi_gguf_uint(groups, i) : 1, factor_groups ? (uint32_t)sqzi_gguf_uint(factor_groups, i) : 1, order, input};
     snprintf(full, sizeof full, "blk.%u.%s", (unsigned)i, name);
     TRY(sqzi_load_linear(loader, full, shape, true, NULL, linear));
 fail:
@@ -98,13 +98,13 @@ static sqz_status load_block(sqzi_loader *loader, uint32_t i, description *d)
             block->heads, block->head_width, block->ffn_width, MAX_WIDTH);
     TRY(parse_activation(loader, sqzi_gguf_next_string(&d->activation), &block->activation));
     const uint32_t attended = block->heads * block->head_width;
-    TRY(load_block_linear(loader, i, "attn_q", width, attended, NULL, &block->attn_q));
-    TRY(load_block_linear(loader, i, "attn_k", width, attended, NULL, &block->attn_k));
-    TRY(load_block_linear(loader, i, "attn_v", width, attended, NULL, &block->attn_v));
-    TRY(load_block_linear(loader, i, "attn_output", attended, width, NULL, &block->attn_output));
-    TRY(load_block_linear(loader, i, "ffn_up", width, block->ffn_width, NULL, &block->ffn_up));
+    TRY(load_block_linear(loader, i, "attn_q", width, attended, NULL, SQZK_IDENTITY, &block->attn_q));
+    TRY(load_block_linear(loader, i, "attn_k", width, attended, NULL, SQZK_IDENTITY, &block->attn_k));
+    TRY(load_block_linear(loader, i, "attn_v", width, attended, NULL, SQZK_IDENTITY, &block->attn_v));
+    TRY(load_block_linear(loader, i, "attn_output", attended, width, NULL, SQZK_IDENTITY, &block->attn_output));
+    TRY(load_block_linear(loader, i, "ffn_up", width, block->ffn_width, NULL, SQZK_IDENTITY, &block->ffn_up));
     const uint32_t *between = block->ffn_up.from; /* only the second linear reads what the first one makes: it can as well take it as it comes */
-    TRY(load_block_linear(loader, i, "ffn_down", block->ffn_width, width, between, &block->ffn_down));
+    TRY(load_block_linear(loader, i, "ffn_down", block->ffn_width, width, between, block->activation, &block->ffn_down));
     if (between) block->ffn_up.from = block->ffn_up.out = NULL;
     snprintf(name, sizeof name, "blk.%u.attn_output_norm", (unsigned)i);
     TRY(sqzi_load_norm(loader, name, width, sqzi_gguf_float(d->attn_epsilon, i), &block->attn_norm));
@@ -177,7 +177,7 @@ static sqz_status load_output(sqzi_loader *loader, uint32_t n_in, bool tied)
     const sqzi_embedding *embedding = &loader->model->encoder.embedding;
     const sqz_model_info *info = &loader->model->info;
     if (!tied) {
-        TRY(sqzi_load_linear(loader, "head.output", (sqzi_linear_shape){n_in, head->classes, 1, 1, NULL}, true, NULL, &head->output));
+        TRY(sqzi_load_linear(loader, "head.output", (sqzi_linear_shape){n_in, head->classes, 1, 1, NULL, SQZK_IDENTITY}, true, NULL, &head->output));
         return SQZ_OK;
     }
     FAIL_IF(n_in != info->embedding_width, SQZ_EFORMAT, 0, "the head hands %u numbers to a decoder tied to embeddings of width %u", n_in, info->embedding_width);
@@ -226,7 +226,7 @@ static sqz_status load_head_parts(sqzi_loader *loader)
     if (dense) {
         FAIL_IF(dense->n_dims != 2 || dense->shape[0] > MAX_WIDTH, SQZ_EFORMAT, dense->offset, "tensor 'head.dense.weight' must be [out, %u]", width);
         n_in = (uint32_t)dense->shape[0];
-        TRY(sqzi_load_linear(loader, "head.dense", (sqzi_linear_shape){width, n_in, 1, 1, NULL}, true, &head->has_dense, &head->dense));
+        TRY(sqzi_load_linear(loader, "head.dense", (sqzi_linear_shape){width, n_in, 1, 1, NULL, SQZK_IDENTITY}, true, &head->has_dense, &head->dense));
     }
     head->has_norm = sqzi_load_find(loader, "head.norm.weight") != NULL;
     FAIL_IF(head->has_norm && !head->has_dense, SQZ_EFORMAT, 0, "'head.norm' stands without 'head.dense'");
@@ -254,7 +254,7 @@ sqz_status sqzi_load_head(sqzi_loader *loader)
     TRY(parse_word(loader, "sqz.head.pool", "none", pools, &pool));
     head->kind = (sqz_head_kind)kind;
     head->pool = (sqz_pool)pool;
-    TRY(sqzi_load_linear(loader, "pooler", (sqzi_linear_shape){head->width, head->width, 1, 1, NULL}, false, &head->has_pooler, &head->pooler));
+    TRY(sqzi_load_linear(loader, "pooler", (sqzi_linear_shape){head->width, head->width, 1, 1, NULL, SQZK_IDENTITY}, false, &head->has_pooler, &head->pooler));
     FAIL_IF(head->pool == SQZ_POOL_POOLER && !head->has_pooler, SQZ_EFORMAT, 0, "the head reads the pooler, which has no tensors");
     const bool whole = head->kind == SQZ_HEAD_SEQUENCE || head->kind == SQZ_HEAD_MULTIPLE_CHOICE;
     FAIL_IF(head->kind != SQZ_HEAD_NONE && whole == (head->pool <= SQZ_POOL_NONE), SQZ_EFORMAT, 0, "a head '%s' cannot read '%s' (sqz.head.pool)", kinds[kind], pools[pool]);

@@ -157,7 +157,7 @@ static void pack_groups(const sqzi_matrix *matrix, const sqzi_gguf_tensor *tenso
     const size_t k = matrix->n_in / matrix->groups, n = matrix->n_out / matrix->groups;
     for (uint32_t g = 0; g < matrix->groups; g++) {
         const unsigned char *source = (const unsigned char *)weights + g * n * k * type_bytes(tensor->type);
-        const sqzk_pack_args args = {.n = n, .k = k, .source = source, .n_stride = transposed ? 1 : k, .k_stride = transposed ? n : 1, .type = tensor->type, .scale = scale ? scale + g * n : NULL};
+        const sqzk_pack_args args = {.n = n, .k = k, .source = source, .n_stride = transposed ? 1 : k, .k_stride = transposed ? n : 1, .type = tensor->type, .scale = scale ? scale + g * n : NULL, .unsigned_rows = matrix->unsigned_rows};
         matrix->gemm->pack(&args, packed + g * matrix->group_bytes);
     }
 }
@@ -165,7 +165,7 @@ static void pack_groups(const sqzi_matrix *matrix, const sqzi_gguf_tensor *tenso
 sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const sqzi_matrix_form *form, sqzi_matrix *matrix)
 {
     const float *scale;
-    *matrix = (sqzi_matrix){.n_in = form->n_in, .n_out = form->n_out, .groups = form->groups};
+    *matrix = (sqzi_matrix){.n_in = form->n_in, .n_out = form->n_out, .groups = form->groups, .unsigned_rows = form->unsigned_rows};
     sqz_status status = choose_gemm(loader, tensor, &matrix->gemm);
     if (status == SQZ_OK) status = find_scale(loader, tensor, &scale);
     if (status != SQZ_OK) return status;
@@ -256,13 +256,39 @@ static void load_places(sqzi_loader *loader, sqzi_linear_shape shape, bool whole
     linear->from = from;
 }
 
-/* The bias in the order of the packed weights. */
-static void place_bias(sqzi_loader *loader, sqzi_linear *linear)
+/* What an activation's results are at least, taken off, so that they are never negative: GELU's minimum is -0.16998, of the tanh form -0.17005, and kernels
+ * may be off by 2^-20. */
+static bool lowest_of(sqzk_activation activation, float *shift)
 {
-    float *to = linear->bias && linear->out ? sqzi_arena_take(&loader->arena, linear->n_out, sizeof *to) : NULL;
-    if (!to || linear->from) return;
-    for (uint32_t j = 0; j < linear->n_out; j++) to[linear->out[j]] = linear->bias[j];
+    *shift = activation == SQZK_GELU || activation == SQZK_GELU_TANH ? 0.1701f : 0.0f;
+    return *shift > 0 || activation == SQZK_RELU;
+}
+
+/* What a shift of all inputs adds to output j: shift * the row's sum. */
+static double shifted_by(const sqzi_matrix *matrix, const sqzi_gguf_tensor *weight, const float *scale, size_t j)
+{
+    const size_t k = matrix->n_in / matrix->groups;
+    const int8_t *q = (const int8_t *)weight->data + j * k;
+    int64_t sum = 0;
+    for (size_t i = 0; i < k; i++) sum += q[i];
+    return (double)matrix->shift * (double)scale[j] * (double)sum;
+}
+
+/* The bias in the order of the packed weights, without what the shift of their inputs adds. */
+static sqz_status place_bias(sqzi_loader *loader, const sqzi_gguf_tensor *weight, sqzi_linear *linear)
+{
+    const sqzi_matrix *matrix = &linear->terms[0].b;
+    const bool placed = linear->bias && linear->out, shifted = matrix->unsigned_rows && matrix->shift > 0;
+    const float *scale = NULL;
+    float *to = placed || shifted ? sqzi_arena_take(&loader->arena, linear->n_out, sizeof *to) : NULL;
+    const sqz_status status = shifted ? find_scale(loader, weight, &scale) : SQZ_OK;
+    if (status != SQZ_OK || !to || (linear->from && !shifted)) return status;
+    for (uint32_t j = 0; j < linear->n_out; j++) {
+        const double bias = linear->bias ? (double)linear->bias[j] : 0;
+        to[linear->out && !linear->from ? linear->out[j] : j] = (float)(shifted ? bias - shifted_by(matrix, weight, scale, j) : bias);
+    }
     linear->bias = to;
+    return SQZ_OK;
 }
 
 /* The matrix of a term that reads the linear's inputs. */
@@ -298,6 +324,7 @@ sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_s
 {
     sqz_status status = SQZ_OK;
     char full[96];
+    float shift = 0;
     const sqzi_gguf_tensor *weight;
     *linear = (sqzi_linear){.n_in = shape.n_in, .n_out = shape.n_out, .kernels = &loader->model->context->kernels};
     snprintf(full, sizeof full, "%s.a", name);
@@ -313,13 +340,16 @@ sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_s
     reorder_input(loader, shape, &linear->in);
     load_places(loader, shape, weight, a, linear);
     if (weight) {
-        const sqzi_matrix_form form = {.n_in = shape.n_in, .n_out = shape.n_out, .groups = shape.groups, .out = linear->from ? NULL : linear->out};
-        TRY(load_first(loader, weight, form, linear, &linear->terms[linear->n_terms++].b));
+        const sqzi_matrix_form form = {.n_in = shape.n_in, .n_out = shape.n_out, .groups = shape.groups, .out = linear->from ? NULL : linear->out,
+                                       .unsigned_rows = !a && weight->type == SQZI_S8 && lowest_of(shape.input, &shift)};
+        sqzi_matrix *matrix = &linear->terms[linear->n_terms++].b;
+        TRY(load_first(loader, weight, form, linear, matrix));
+        matrix->shift = shift;
     }
     if (a) TRY(load_low_rank(loader, name, shape, a, linear));
     snprintf(full, sizeof full, "%s.bias", name);
     TRY(sqzi_load_vector(loader, full, false, shape.n_out, &linear->bias));
-    place_bias(loader, linear);
+    TRY(place_bias(loader, weight, linear));
 fail:
     return status;
 }

@@ -46,12 +46,14 @@ SQZ_NODISCARD sqz_status sqzi_load_norm(sqzi_loader *loader, const char *name, u
 typedef struct sqzi_linear_shape {
     uint32_t n_in, n_out, groups, factor_groups;
     const uint32_t *order; /* [n_in] or NULL: number i of what the file says it reads is number order[i] of what it is handed */
+    sqzk_activation input; /* what its inputs come from: of some, no number is below a bound */
 } sqzi_linear_shape;
 SQZ_NODISCARD sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_shape shape, bool required, bool *found, sqzi_linear *linear);
 /* One matrix [n_out, n_in/groups] of a tensor, packed. */
 typedef struct sqzi_matrix_form {
     uint32_t n_in, n_out, groups;
     bool transposed;          /* the tensor is [n_in, n_out] and groups 1 */
+    bool unsigned_rows;       /* int8: the rows it multiplies are */
     const uint32_t *in, *out; /* NULL, or permutations that keep their groups: the tensor's column i reads input in[i], its row j makes output out[j] */
 } sqzi_matrix_form;
 SQZ_NODISCARD sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const sqzi_matrix_form *form, sqzi_matrix *matrix);

@@ -94,6 +94,7 @@ static bool prepare(const sqzi_matrix *matrix, sqzi_range groups, size_t m, cons
         const sqzk_prepare_args args = {
             .m = m, .k = k, .x = x + g * k, .ldx = ldx,
             .out = (unsigned char *)memory + g * out->group_bytes, .ldo = out->ld_bytes, .s8_rows = s8_rows + g * m,
+            .unsigned_rows = matrix->unsigned_rows, .shift = matrix->shift,
         };
         if (!matrix->gemm->prepare(&args)) return false;
     }
@@ -123,7 +124,7 @@ static void multiply(const sqzi_matrix *matrix, const input *rows, size_t m, siz
         const sqzk_gemm_args args = {
             .m = m, .n = stop - column, .k = k,
             .a = (const unsigned char *)rows->rows + g * rows->group_bytes, .lda = rows->ld_bytes,
-            .s8_rows = rows->s8_rows ? rows->s8_rows + g * m : NULL,
+            .s8_rows = rows->s8_rows ? rows->s8_rows + g * m : NULL, .unsigned_rows = matrix->unsigned_rows,
             .b = matrix->packed + g * matrix->group_bytes + within / matrix->gemm->nr * panel_bytes,
             .c = to.bf16 ? NULL : to.y + column, .c_bf16 = to.bf16 ? to.bf16 + column : NULL, .ldc = to.ld, .beta = beta, .epilogue = epilogue ? &part : NULL,
         };
@@ -134,7 +135,7 @@ static void multiply(const sqzi_matrix *matrix, const input *rows, size_t m, siz
 
 static bool alike(const sqzi_matrix *a, const sqzi_matrix *b)
 {
-    return a->gemm == b->gemm && a->groups == b->groups && a->gather == b->gather;
+    return a->gemm == b->gemm && a->groups == b->groups && a->gather == b->gather && a->unsigned_rows == b->unsigned_rows;
 }
 
 /* One term over some columns: rows are prepared for the groups of these columns alone, but for a first factor, which serves them all. */
@@ -254,8 +255,10 @@ bool sqzi_linear_run_group(const sqzi_linear *linear, uint32_t g, const sqzi_lin
         product.a = scratch->prepared;
         product.lda = sqzk_gemm_prepared_bytes(matrix->gemm, k);
         product.s8_rows = scratch->s8_rows;
-        if (!matrix->gemm->prepare(&(sqzk_prepare_args){.m = args->m, .k = k, .x = args->x, .ldx = args->ldx, .out = scratch->prepared, .ldo = product.lda, .s8_rows = scratch->s8_rows}))
-            return false;
+        product.unsigned_rows = matrix->unsigned_rows;
+        const sqzk_prepare_args rows = {.m = args->m, .k = k, .x = args->x, .ldx = args->ldx, .out = scratch->prepared, .ldo = product.lda, .s8_rows = scratch->s8_rows,
+                                        .unsigned_rows = matrix->unsigned_rows, .shift = matrix->shift};
+        if (!matrix->gemm->prepare(&rows)) return false;
     }
     matrix->gemm->run(&product);
     return true;

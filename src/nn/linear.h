@@ -26,6 +26,8 @@ typedef struct sqzi_matrix {
     const unsigned char *packed; /* group g at g * group_bytes */
     size_t group_bytes;
     const uint32_t *gather;      /* [n_in] or NULL: the j-th input is x[gather[j]] */
+    bool unsigned_rows;          /* s8: what it multiplies is x + shift, and the linear's bias takes that off again */
+    float shift;
 } sqzi_matrix;
 
 typedef struct sqzi_term {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every s8 gemm against integers summed here: exact bits of rows, scales and products on every level, awkward sizes and strides, rows that end at
- * unreadable pages, canaries around C, ties, saturating patterns, outliers, rows that are zero, tiny or not finite. A level that this machine lacks is named. */
+ * unreadable pages, canaries around C, ties, saturating patterns, outliers, rows that are zero, tiny or not finite, signed rows and unsigned ones. A level that this machine lacks is named. */
 #include "kernel/kernel.h"
 
 #include <float.h>
@@ -25,6 +25,8 @@ static const shape shapes[] = {
 /* One problem in memory: x [m, ldx], w [n, ldw], with bias and residual. */
 typedef struct problem {
     shape s;
+    bool is_unsigned;   /* x + shift is never negative */
+    float shift;
     size_t ldx, ldw;
     sqzt_guarded x, w, bias_page;
     float *scale, *bias, *residual;
@@ -46,29 +48,32 @@ static float entry(sqzt_random *random, size_t row, size_t i)
 }
 
 /* What a row becomes, in the plainest words. */
-static void quantise_row(const float *x, size_t k, int *q, float *scale)
+static void quantise_row(const problem *p, const float *x, int *q, float *scale)
 {
+    const size_t k = p->s.k;
+    const float shift = p->is_unsigned ? p->shift : 0, steps = p->is_unsigned ? 255 : 127;
     size_t largest = 0;
     float rest = 0;
     for (size_t i = 0; i < k; i++) largest = fabsf(x[i]) > fabsf(x[largest]) ? i : largest;
     for (size_t i = 0; i < k; i++) rest = i == largest ? rest : fmaxf(rest, fabsf(x[i]));
     const float most = fabsf(x[largest]);
-    const bool apart = rest <= most * 0.8f;
-    const float a = apart ? fmaxf(rest, most / 3) : most, inverse = a > 0 ? 127.0f / a : 0.0f, sign = apart && x[largest] < 0 ? -1.0f : 1.0f;
+    const bool apart = rest <= most * 0.8f && !(p->is_unsigned && x[largest] < 0);
+    const float a = apart ? fmaxf(rest + shift, (most + shift) / (p->is_unsigned ? 3 : 5)) : most + shift, inverse = a > 0 ? steps / a : 0.0f, sign = apart && x[largest] < 0 ? -1.0f : 1.0f;
     const bool zero = a <= 0 || isinf(inverse);
-    *scale = zero ? 0.0f : sign * (a / 127.0f);
-    for (size_t i = 0; i < k; i++) q[i] = zero ? 0 : (int)nearbyintf(x[i] * (sign * inverse));
+    *scale = zero ? 0.0f : sign * (a / steps);
+    for (size_t i = 0; i < k; i++) q[i] = zero ? 0 : (int)nearbyintf((x[i] + shift) * (sign * inverse));
 }
 
-static signed char byte_of(int q)
+static signed char byte_of(const problem *p, int q)
 {
-    return (signed char)(q > 127 ? 127 : q);
+    const int signed_q = p->is_unsigned ? q - 128 : q;
+    return (signed char)(signed_q > 127 ? 127 : signed_q);
 }
 
-static problem make(shape s)
+static problem make_rows(shape s, bool is_unsigned)
 {
     sqzt_random random = sqzt_random_of(seed + s.m * 31 + s.n * 7 + s.k);
-    problem p = {.s = s, .ldx = s.k + 3, .ldw = s.k + 5};
+    problem p = {.s = s, .is_unsigned = is_unsigned, .shift = 0.17f, .ldx = s.k + 3, .ldw = s.k + 5};
     p.x = sqzt_guarded_open(((s.m - 1) * p.ldx + s.k) * sizeof(float));
     p.w = sqzt_guarded_open((s.n - 1) * p.ldw + s.k);
     p.scale = take(s.n, sizeof *p.scale);
@@ -80,8 +85,8 @@ static problem make(shape s)
     float *x = p.x.p;
     signed char *w = p.w.p;
     for (size_t i = 0; i < s.m; i++) {
-        for (size_t j = 0; j < s.k; j++) x[i * p.ldx + j] = entry(&random, i, j);
-        quantise_row(x + i * p.ldx, s.k, p.q + i * s.k, &p.row_scale[i]);
+        for (size_t j = 0; j < s.k; j++) x[i * p.ldx + j] = is_unsigned ? fabsf(entry(&random, i, j)) - p.shift : entry(&random, i, j);
+        quantise_row(&p, x + i * p.ldx, p.q + i * s.k, &p.row_scale[i]);
     }
     for (size_t j = 0; j < s.n; j++) {
         for (size_t i = 0; i < s.k; i++) /* every third column saturates: +-127 alone */
@@ -91,6 +96,11 @@ static problem make(shape s)
     }
     for (size_t i = 0; i < s.m * s.n; i++) p.residual[i] = (float)sqzt_normal(&random);
     return p;
+}
+
+static problem make(shape s)
+{
+    return make_rows(s, false);
 }
 
 static void discard(problem *p)
@@ -115,9 +125,11 @@ static operands prepare(const sqzk_gemm *gemm, const problem *p)
     o.rows = sqzt_guarded_open(p->s.m * o.lda);
     o.panels = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, p->s.k, p->s.n));
     o.s8_rows = take(p->s.m, sizeof *o.s8_rows);
-    const sqzk_prepare_args rows = {.m = p->s.m, .k = p->s.k, .x = p->x.p, .ldx = p->ldx, .out = o.rows.p, .ldo = o.lda, .s8_rows = o.s8_rows};
+    const sqzk_prepare_args rows = {.m = p->s.m, .k = p->s.k, .x = p->x.p, .ldx = p->ldx, .out = o.rows.p, .ldo = o.lda, .s8_rows = o.s8_rows, .unsigned_rows = p->is_unsigned,
+                                    .shift = p->shift};
     assert_true(gemm->prepare(&rows));
-    gemm->pack(&(sqzk_pack_args){.n = p->s.n, .k = p->s.k, .source = p->w.p, .n_stride = p->ldw, .k_stride = 1, .type = SQZI_S8, .scale = p->scale}, o.panels.p);
+    gemm->pack(&(sqzk_pack_args){.n = p->s.n, .k = p->s.k, .source = p->w.p, .n_stride = p->ldw, .k_stride = 1, .type = SQZI_S8, .scale = p->scale, .unsigned_rows = p->is_unsigned},
+               o.panels.p);
     return o;
 }
 
@@ -164,13 +176,13 @@ static void compare(const sqzk_gemm *gemm, const problem *p, const float *c, siz
 
 static sqzk_gemm_args args_of(const problem *p, const operands *o, float *c, size_t ldc)
 {
-    return (sqzk_gemm_args){.m = p->s.m, .n = p->s.n, .k = p->s.k, .a = o->rows.p, .lda = o->lda, .s8_rows = o->s8_rows, .b = o->panels.p, .c = c, .ldc = ldc};
+    return (sqzk_gemm_args){.m = p->s.m, .n = p->s.n, .k = p->s.k, .a = o->rows.p, .lda = o->lda, .s8_rows = o->s8_rows, .unsigned_rows = p->is_unsigned, .b = o->panels.p, .c = c, .ldc = ldc};
 }
 
 /* One problem with each beta and epilogue. */
-static void check_products(const sqzk_gemm *gemm, shape s)
+static void check_products(const sqzk_gemm *gemm, shape s, bool is_unsigned)
 {
-    problem p = make(s);
+    problem p = make_rows(s, is_unsigned);
     operands o = prepare(gemm, &p);
     const sqzk_epilogue plain = {p.bias, p.residual, p.s.n, SQZK_IDENTITY}, relu = {p.bias, p.residual, p.s.n, SQZK_RELU};
     const sqzk_epilogue bias = {p.bias, NULL, 0, SQZK_RELU}, residual = {NULL, p.residual, p.s.n, SQZK_RELU};
@@ -195,7 +207,7 @@ static void products_are_exact(void **state)
     (void)state;
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));)
-        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) check_products(gemm, shapes[s]);
+        for (size_t s = 0; s < 2 * sizeof shapes / sizeof *shapes; s++) check_products(gemm, shapes[s / 2], s % 2);
 }
 
 /* Every m up to two tiles of the tallest kernel and some beyond, every k up to a tile of the deepest and some, n that walks past every width. */
@@ -204,8 +216,8 @@ static void products_are_exact_at_every_edge(void **state)
     (void)state;
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));) {
-        for (size_t m = 1; m <= 70; m++) check_products(gemm, (shape){m, 1 + m * 11 % 83, 1 + m * 7 % 70});
-        for (size_t k = 1; k <= 70; k++) check_products(gemm, (shape){1 + k * 5 % 33, 1 + k * 29 % 67, k});
+        for (size_t m = 1; m <= 70; m++) check_products(gemm, (shape){m, 1 + m * 11 % 83, 1 + m * 7 % 70}, m % 2);
+        for (size_t k = 1; k <= 70; k++) check_products(gemm, (shape){1 + k * 5 % 33, 1 + k * 29 % 67, k}, k % 2 == 0);
     }
 }
 
@@ -221,12 +233,12 @@ static void the_best_gemm_of_this_machine_is_chosen(void **state)
 
 static void check_rows(const sqzk_gemm *gemm, const problem *p, const operands *o)
 {
-    const int flip = ((const unsigned char *)o->rows.p)[0] ^ (unsigned char)byte_of(p->q[0]);
+    const int flip = ((const unsigned char *)o->rows.p)[0] ^ (unsigned char)byte_of(p, p->q[0]);
     assert_true(flip == 0 || flip == 128);
     for (size_t r = 0; r < p->s.m; r++) {
         assert_memory_equal(&o->s8_rows[r].scale, &p->row_scale[r], sizeof(float));
         for (size_t k = 0; k < p->s.k; k++) {
-            const signed char q = (signed char)(((const unsigned char *)o->rows.p)[r * o->lda + k] ^ flip), wanted = byte_of(p->q[r * p->s.k + k]);
+            const signed char q = (signed char)(((const unsigned char *)o->rows.p)[r * o->lda + k] ^ flip), wanted = byte_of(p, p->q[r * p->s.k + k]);
             if (q != wanted) fail_msg("%s: row %zu, number %zu is %d, %d expected", gemm->name, r, k, q, wanted);
         }
     }
@@ -238,8 +250,8 @@ static void rows_are_exact(void **state)
     (void)state;
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));)
-        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
-            problem p = make(shapes[s]);
+        for (size_t s = 0; s < 2 * sizeof shapes / sizeof *shapes; s++) {
+            problem p = make_rows(shapes[s / 2], s % 2);
             operands o = prepare(gemm, &p);
             check_rows(gemm, &p, &o);
             release(&o);
@@ -256,7 +268,8 @@ static void plant(problem *p, float factor, size_t place, float again, size_t ot
         for (size_t j = 0; j < p->s.k; j++) x[j] = 2 * (float)sqzt_uniform(&random) - 1;
         x[(place + r) % p->s.k] = factor;
         if (again != 0) x[(other + r) % p->s.k] = again;
-        quantise_row(x, p->s.k, p->q + r * p->s.k, &p->row_scale[r]);
+        for (size_t j = 0; p->is_unsigned && j < p->s.k; j++) x[j] = fabsf(x[j]) - p->shift;
+        quantise_row(p, x, p->q + r * p->s.k, &p->row_scale[r]);
     }
 }
 
@@ -277,13 +290,13 @@ static void check_planted(const sqzk_gemm *gemm, problem *p)
 static void outliers_are_exact(void **state)
 {
     (void)state;
-    static const float factors[] = {1.01f, 1.9f, 2.1f, 3, 7.9f, 8.1f, 20, 1000};
-    static const size_t ks[] = {1, 2, 5, 64, 65, 192, 300};
+    static const float factors[] = {1.01f, 1.9f, 2.1f, 3, 4.9f, 5.1f, 20, 1000};
+    static const size_t ks[] = {1, 1, 2, 2, 5, 5, 64, 64, 65, 65, 192, 192, 300, 300}; /* signed and unsigned */
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));)
         for (size_t at = 0; at < sizeof ks / sizeof *ks; at++) {
             const size_t k = ks[at], places[] = {0, k / 2, k - 1}, others[] = {1, 16, 64, 128};
-            problem p = make((shape){9, 70, k}); /* a place and the eight after it */
+            problem p = make_rows((shape){9, 70, k}, at % 2); /* a place and the eight after it */
             for (size_t f = 0; f < 2 * sizeof factors / sizeof *factors; f++)
                 for (size_t place = 0; place < 3; place++) {
                     const float factor = f % 2 ? -factors[f / 2] : factors[f / 2];
@@ -330,7 +343,7 @@ static void a_row_that_is_not_finite_is_refused(void **state)
                     sqzk_s8_row s8_rows[2];
                     unsigned char rows[2][128];
                     for (size_t j = 0; j < 2 * k; j++) x[j] = 1.0f;
-                    const sqzk_prepare_args args = {.m = 2, .k = k, .x = x, .ldx = k, .out = rows, .ldo = 128, .s8_rows = s8_rows};
+                    const sqzk_prepare_args args = {.m = 2, .k = k, .x = x, .ldx = k, .out = rows, .ldo = 128, .s8_rows = s8_rows, .unsigned_rows = k % 2, .shift = 0.17f};
                     assert_true(gemm->prepare(&args));
                     x[at] = bad[b];
                     if (gemm->prepare(&args)) fail_msg("%s: k = %zu: %g at %zu is accepted", gemm->name, k, (double)bad[b], at);

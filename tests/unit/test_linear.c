@@ -80,7 +80,7 @@ static sqzi_matrix pack(const sqzk_gemm *gemm, const float *from, uint32_t n_in,
     }
     free(bytes);
     free(scale);
-    return (sqzi_matrix){n_in, n_out, groups, gemm, packed, group_bytes, NULL};
+    return (sqzi_matrix){.n_in = n_in, .n_out = n_out, .groups = groups, .gemm = gemm, .packed = packed, .group_bytes = group_bytes};
 }
 
 static uint32_t *random_order(sqzt_random *random, uint32_t n)

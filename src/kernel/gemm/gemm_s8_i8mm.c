@@ -31,7 +31,7 @@ static inline block_sum block_row(block_sum first, block_sum second, bool upper)
 }
 static inline vec product(ivec sums, row_factors row, size_t j, vec columns)
 {
-    return v_mul(i_to_float(with_excess(sums, row.excess, j)), v_mul(row.scale, columns));
+    return v_mul(i_to_float(with_excess(i_add(sums, i_load(row.compensation + j)), row.excess, j)), v_mul(row.scale, columns));
 }
 static inline vec scales_of_columns(const void *panel, size_t k, size_t j) { return v_load(panel_scale(panel, k) + j); }
 

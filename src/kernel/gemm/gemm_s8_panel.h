@@ -5,10 +5,11 @@
  *
  *   s8     [k/KR][NR][KR]   k padded with zeros up to that multiple, columns past n are 0
  *   f32    [NR]             scale of each column
- *   s32    [NR]             where a sum begins: -FLIP * sum of the column, where rows are unsigned (q + FLIP); 0 where they are signed
+ *   s32    [NR]             where a sum begins: what bytes differ by from the integers that they mean, times the sum of the column. Bytes hold
+ *                           q + FLIP of signed rows, q - 128 + FLIP of unsigned ones
  *
- * padded to a multiple of 64 bytes. Bytes and weights lie within +-127, an excess within 0 .. 254: the magnitude of a sum is at most
- * 127 * (127 k + 254), which an s32 holds up to k = 133,000. Sums of unsigned rows may wrap on their way and are right at their end.
+ * padded to a multiple of 64 bytes. Weights lie within +-127, integers within +-127 or 0 .. 255, an excess within 0 .. 510: the magnitude of a sum is
+ * at most 127 * (255 k + 510), which an s32 holds up to k = 66,000. Sums may wrap on their way and are right at their end.
  */
 #ifndef SQZK_GEMM_S8_PANEL_H
 #define SQZK_GEMM_S8_PANEL_H
@@ -46,6 +47,10 @@ static inline void place_excess(sqzk_s8_row *row, uint32_t place)
 {
     const uint32_t within = place % KR;
     row->at = (place - within) * NR + (EXCESS_BITS ? 0 : within);
+    if (EXCESS_BITS == 8 && row->excess > 255) {
+        row->more = (row->excess - 255) << within * EXCESS_BITS;
+        row->excess = 255;
+    }
     row->excess <<= within * EXCESS_BITS;
 }
 
@@ -78,7 +83,7 @@ static void pack(const sqzk_pack_args *args, void *packed)
         for (size_t j = 0; j < n; j++) {
             const int32_t sum = pack_column(source + (column + j) * args->n_stride, args->k_stride, args->k, panel + j * KR);
             scale[j] = args->scale[column + j];
-            compensation[j] = -FLIP * sum;
+            compensation[j] = ((args->unsigned_rows ? 128 : 0) - FLIP) * sum;
         }
     }
 }

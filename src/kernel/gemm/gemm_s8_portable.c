@@ -5,12 +5,19 @@
  *
  * A row: with the largest magnitude M and the largest of the others r - M where two tie -
  *
- *   a = M, or where r <= 0.8 M, and the largest number is kept apart, max(r, M / 3)
+ *   a = M, or where r <= 0.8 M, and the largest number is kept apart, max(r, M / 5)
  *   scale = a / 127,   q = round-half-even(x * (127 / a)), both with the sign of the largest number where it is kept apart
  *   byte = min(q, 127),   excess = q - 127 of the largest number or 0,   place = its k
  *
- * So a number far above the rest does not cost the rest their digits: its q is positive, at most 381, the others lie within +-127, one byte at most is
- * cut off, and nothing is lost of it. Where 127 / a overflows (a below 3.8e-37) the row counts as zero: bytes, excess and scale are 0. Magnitudes are
+ * An unsigned row, where x + shift is never negative:
+ *
+ *   a = M + shift, or where r <= 0.8 M and the largest number is positive, max(r + shift, (M + shift) / 3)
+ *   scale = a / 255,   q = round-half-even((x + shift) * (255 / a)),   integer = min(q, 255),   excess = q - 255 or 0,   byte = integer - 128
+ *
+ * Magnitudes are those of x, so a is at least the largest x + shift. The panel's sums make up for the 128.
+ *
+ * So a number far above the rest does not cost the rest their digits: its q is positive, at most 635 or 765, the others lie within +-127 or 0 .. 255, one
+ * is cut off at most, and nothing is lost of it. Where 127 / a or 255 / a overflows the row counts as zero: integers, excess and scale are 0. Magnitudes are
  * compared as the integers of their bits, where a NaN is above infinity and infinity above every number.
  */
 #include "kernel/gemm/scalar_epilogue.h"
@@ -27,7 +34,7 @@ static void run_row(const sqzk_gemm_args *args, size_t row, size_t column, size_
     const float *scale = panel_scale(b, args->k);
     sqzi_real *c = args->c + row * args->ldc + column;
     int32_t sum[NR];
-    for (size_t j = 0; j < NR; j++) sum[j] = (int32_t)s8_row->excess * b[s8_row->at + j];
+    for (size_t j = 0; j < NR; j++) sum[j] = panel_compensation(b, args->k)[j] + (int32_t)s8_row->excess * b[s8_row->at + j];
     for (size_t p = 0; p < args->k; p++)
         for (size_t j = 0; j < NR; j++) sum[j] += a[p] * b[p * NR + j];
     for (size_t j = 0; j < n; j++) {
@@ -57,24 +64,26 @@ static s8_largest find_largest(const sqzi_real *x, size_t k)
     return found;
 }
 
-static bool prepare_row(const sqzi_real *x, size_t k, signed char *out, sqzk_s8_row *row)
+static bool prepare_row(const sqzk_prepare_args *args, const sqzi_real *x, signed char *out, sqzk_s8_row *row)
 {
-    const s8_largest largest = find_largest(x, k);
+    const s8_largest largest = find_largest(x, args->k);
+    const s8_form form = s8_form_of(args);
+    const long less = args->unsigned_rows ? UNSIGNED_LESS : 0;
     float factor;
-    if (!s8_row_of((float)x[largest.place], largest, row, &factor)) return false;
+    if (!s8_row_of((float)x[largest.place], largest, form, row, &factor)) return false;
     place_excess(row, largest.place);
-    for (size_t j = 0; j < k; j++) {
-        const long q = lrintf((float)x[j] * factor);
-        out[j] = (signed char)(q > MOST_STEPS ? MOST_STEPS : q);
+    for (size_t j = 0; j < args->k; j++) {
+        const long q = lrintf(((float)x[j] + form.shift) * factor) - less;
+        out[j] = (signed char)(q > 127 ? 127 : q < -128 ? -128 : q);
     }
-    memset(out + k, 0, (k + 63) / 64 * 64 - k);
+    memset(out + args->k, 0, (args->k + 63) / 64 * 64 - args->k);
     return true;
 }
 
 static bool prepare(const sqzk_prepare_args *args)
 {
     for (size_t i = 0; i < args->m; i++)
-        if (!prepare_row(args->x + i * args->ldx, args->k, (signed char *)args->out + i * args->ldo, args->s8_rows + i)) return false;
+        if (!prepare_row(args, args->x + i * args->ldx, (signed char *)args->out + i * args->ldo, args->s8_rows + i)) return false;
     return true;
 }
 

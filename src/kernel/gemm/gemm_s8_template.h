@@ -57,6 +57,15 @@ static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_g
 #undef PUT
 }
 
+/* Few rows have more of an excess than their sums began with. */
+static void add_more(const sqzk_s8_row *s8_rows, size_t rows, const signed char *panel, int32_t *sums)
+{
+    for (size_t i = 0; i < rows; i++, sums += NR) {
+        if (!s8_rows[i].more) continue;
+        for (size_t j = 0; j < NR; j += V_WIDTH) i_store(sums + j, with_more(i_load(sums + j), excess_of_row(s8_rows + i, panel), j));
+    }
+}
+
 /* The same for numbers known at run time only. */
 static void tile_of(size_t rows, const sqzk_gemm_args *args, size_t row, const signed char *b, int32_t *sums, const ahead *next)
 {
@@ -66,6 +75,7 @@ static void tile_of(size_t rows, const sqzk_gemm_args *args, size_t row, const s
         EACH_ROW(CASE)
 #undef CASE
     }
+    if (EXCESS_BITS == 8) add_more(args->s8_rows + row, rows, b, sums);
 }
 
 /* A tile's sums, and where they go. */

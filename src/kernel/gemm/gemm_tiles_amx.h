@@ -5,7 +5,8 @@
  *
  * Include after vector_avx512.h and these: K_MULTIPLE, the k of a tile; TILE_PRODUCT, the instruction; sum, the type of a sum; factors_of_row(args, i,
  * panel), scales_of_columns(panel, k, j) and product(sums, row's, j, columns'), 16 sums as floats; SUMS_ARE_PRODUCTS, whether that changes
- * nothing; panel_bytes(k), panel_weight_bytes(k), pack, prepare; GEMM_NAME, GEMM_TEXT, GEMM_TYPE. Panels lie as [k][32 columns] in words of four bytes.
+ * nothing; BEGIN_TILE(tile, args, panel, j) where the sums of the panel's columns from j on may not begin at 0; panel_bytes(k), panel_weight_bytes(k), pack,
+ * prepare; GEMM_NAME, GEMM_TEXT, GEMM_TYPE. Panels lie as [k][32 columns] in words of four bytes.
  *
  * Instructions are written in assembly: the macros of gcc 12 do not tell the compiler which memory they read.
  */
@@ -27,6 +28,9 @@ enum { GROUP_BYTES = 64 << 10 };
 #define LOAD_TILE_ONCE(tile, from, stride) __asm__ volatile("tileloaddt1 (%0,%1,1), %%tmm" #tile : : "r"(from), "r"(stride))
 #define STORE_TILE(tile, to, stride) __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" : : "r"(to), "r"((size_t)(stride)) : "memory")
 #define ZERO_TILE(tile) __asm__ volatile("tilezero %tmm" #tile)
+#ifndef BEGIN_TILE
+#define BEGIN_TILE(tile, args, panel, j) ZERO_TILE(tile)
+#endif
 #define MULTIPLY_TILES(sums, rows, weights) __asm__ volatile(TILE_PRODUCT " %tmm" #weights ", %tmm" #rows ", %tmm" #sums)
 
 /* What ldtilecfg reads: palette 1, then bytes of a row and rows of each tile. */
@@ -230,7 +234,8 @@ static inline __attribute__((always_inline)) void sum_block(form shape, const sq
     const size_t lda = args->lda, ldw = WEIGHT_STRIDE;
     const unsigned char *upper = (const unsigned char *)args->a + first->row * lda, *lower = (const unsigned char *)args->a + second->row * lda;
     const signed char *left = first->panel, *right = second->panel;
-    ZERO_TILE(0); ZERO_TILE(1);
+    BEGIN_TILE(0, args, left, 0);
+    BEGIN_TILE(1, args, left, TILE_COLUMNS);
     for (size_t s = 0; s < c->steps; s++) {
         LOAD_TILE(4, upper + s * ROW_BYTES, lda);
         LOAD_TILE_ONCE(6, left + s * STEP_BYTES, ldw);
@@ -239,7 +244,8 @@ static inline __attribute__((always_inline)) void sum_block(form shape, const sq
         MULTIPLY_TILES(1, 4, 7);
         if (s == 0) {
             STORE_HALF(before, 1, 2, 3)
-            ZERO_TILE(2); ZERO_TILE(3);
+            BEGIN_TILE(2, args, right, 0);
+            BEGIN_TILE(3, args, right, TILE_COLUMNS);
         }
         if (shape == TALL) {
             LOAD_TILE(5, lower + s * ROW_BYTES, lda);

@@ -9,7 +9,8 @@
 #include "base/half.h"
 #include "kernel/kernel.h"
 
-enum { MOST_STEPS = 127, MOST_RATIO = 3 };
+/* Steps of a byte, and how many times that the largest number may have where it is kept apart: MOST_EXCESS more. */
+enum { SIGNED_STEPS = 127, SIGNED_RATIO = 5, UNSIGNED_STEPS = 255, UNSIGNED_RATIO = 3, UNSIGNED_LESS = 128 /* what is taken off, that they fit a signed byte */ };
 static const float most_beside = 0.8f; /* where the largest number is kept apart, the others are at most this part of it */
 
 /* The largest magnitude of a row; where it is kept apart, the largest of the others and its place, else a `next` above that bound and any place. */
@@ -29,19 +30,32 @@ static inline uint32_t s8_most_beside(uint32_t magnitude)
     return s8_magnitude(sqzi_float_of_bits(magnitude) * most_beside);
 }
 
-/* x is the number at the place. The row's bytes are round(number * *factor), at most 127. False where the row is not finite. */
-static inline bool s8_row_of(float x, s8_largest largest, sqzk_s8_row *row, float *factor)
+/* Rows as they come; or unsigned: x + shift, which is never negative. */
+typedef struct s8_form {
+    bool is_unsigned;
+    float shift;
+} s8_form;
+
+static inline s8_form s8_form_of(const sqzk_prepare_args *args)
+{
+    return (s8_form){args->unsigned_rows, args->unsigned_rows ? args->shift : 0.0f};
+}
+
+/* x is the number at the place. The row's integers are round((number + shift) * *factor), cut off at the steps of a byte. False where the row is not finite. */
+static inline bool s8_row_of(float x, s8_largest largest, s8_form form, sqzk_s8_row *row, float *factor)
 {
     if (largest.most >= 0x7F800000u) return false;
-    const float most = sqzi_float_of_bits(largest.most), rest = sqzi_float_of_bits(largest.next), part = most / MOST_RATIO;
-    const bool apart = largest.next <= s8_most_beside(largest.most);
-    const float a = !apart ? most : rest > part ? rest : part, inverse = MOST_STEPS / a, sign = apart && x < 0 ? -1.0f : 1.0f;
+    const uint32_t byte_steps = form.is_unsigned ? UNSIGNED_STEPS : SIGNED_STEPS;
+    const float most = sqzi_float_of_bits(largest.most) + form.shift, rest = sqzi_float_of_bits(largest.next) + form.shift;
+    const float part = most / (float)(form.is_unsigned ? UNSIGNED_RATIO : SIGNED_RATIO);
+    const bool apart = largest.next <= s8_most_beside(largest.most) && !(form.is_unsigned && x < 0);
+    const float a = !apart ? most : rest > part ? rest : part, inverse = (float)byte_steps / a, sign = apart && x < 0 ? -1.0f : 1.0f;
     *row = (sqzk_s8_row){0};
     *factor = 0.0f;
     if (isinf(inverse)) return true;
-    const uint32_t steps = (uint32_t)lrintf(most * inverse);
-    row->scale = sign * (a / MOST_STEPS);
-    row->excess = steps > MOST_STEPS ? steps - MOST_STEPS : 0;
+    const uint32_t steps = apart ? (uint32_t)lrintf(most * inverse) : 0;
+    row->scale = sign * (a / (float)byte_steps);
+    row->excess = steps > byte_steps ? steps - byte_steps : 0;
     *factor = sign * inverse;
     return true;
 }

@@ -32,13 +32,13 @@ static inline lanes largest_of_lanes(const float *x, size_t k)
     ivec a = i_zero(), b = a, c = a, d = a;
     size_t j = 0;
     for (; j + LANES <= k; j += LANES) {
-        a = i_max_magnitude(a, x + j);
-        b = i_max_magnitude(b, x + j + V_WIDTH);
-        c = i_max_magnitude(c, x + j + 2 * V_WIDTH);
-        d = i_max_magnitude(d, x + j + 3 * V_WIDTH);
+        a = i_max_magnitude(a, v_load(x + j));
+        b = i_max_magnitude(b, v_load(x + j + V_WIDTH));
+        c = i_max_magnitude(c, v_load(x + j + 2 * V_WIDTH));
+        d = i_max_magnitude(d, v_load(x + j + 3 * V_WIDTH));
     }
     lanes all = {{a, b, c, d}};
-    for (size_t part = 0; j < k; j += V_WIDTH, part++) all.parts[part] = i_max_magnitude(all.parts[part], row_part(x, j, k, buffer));
+    for (size_t part = 0; j < k; j += V_WIDTH, part++) all.parts[part] = i_max_magnitude(all.parts[part], v_load(row_part(x, j, k, buffer)));
     return all;
 }
 
@@ -79,16 +79,31 @@ static inline __attribute__((always_inline)) s8_largest find_largest(const float
     return found;
 }
 
-static bool write_row(const float *x, size_t k, s8_largest largest, unsigned char *out, sqzk_s8_row *row)
+/* What a row is multiplied by and shifted to. The branch costs nothing that can be seen, two loops cost kilobytes on each level. */
+typedef struct row_steps {
+    vec factor, shift;
+    bool is_unsigned;
+} row_steps;
+
+static inline ivec steps_of(vec x, const row_steps *by)
+{
+    if (by->is_unsigned) return i_subtract(i_round(v_mul(v_add(x, by->shift), by->factor)), i_set(UNSIGNED_LESS));
+    return i_round(v_mul(x, by->factor));
+}
+
+static bool write_row(s8_form form, const float *x, size_t k, s8_largest largest, unsigned char *out, sqzk_s8_row *row)
 {
     float buffer[V_WIDTH], factor;
-    if (!s8_row_of(x[largest.place], largest, row, &factor)) return false;
+    if (!s8_row_of(x[largest.place], largest, form, row, &factor)) return false;
     place_excess(row, largest.place);
+    const row_steps by = {v_set(factor), v_set(form.shift), form.is_unsigned};
     size_t j = 0;
-#ifdef I_QUANTISE_4
-    for (; j + LANES <= k; j += LANES) i_quantise_4(x + j, v_set(factor), FLIP, out + j);
+#ifdef I_TO_BYTES_4
+    for (; j + LANES <= k; j += LANES)
+        i_to_bytes_4(steps_of(v_load(x + j), &by), steps_of(v_load(x + j + V_WIDTH), &by), steps_of(v_load(x + j + 2 * V_WIDTH), &by), steps_of(v_load(x + j + 3 * V_WIDTH), &by), FLIP,
+                     out + j);
 #endif
-    for (; j < k; j += V_WIDTH) i_quantise(row_part(x, j, k, buffer), v_set(factor), FLIP, out + j);
+    for (; j < k; j += V_WIDTH) i_to_bytes(steps_of(v_load(row_part(x, j, k, buffer)), &by), FLIP, out + j);
     const size_t padded = (k + 63) / 64 * 64;
     if (j < padded) memset(out + j, FLIP, padded - j);
     return true;
@@ -104,7 +119,7 @@ static bool prepare(const sqzk_prepare_args *args)
         const float *x = args->x + i * args->ldx;
         for (size_t r = 0; r < rows; r++) largest[r] = find_largest(x + r * args->ldx, args->k);
         for (size_t r = 0; r < rows; r++)
-            if (!write_row(x + r * args->ldx, args->k, largest[r], (unsigned char *)args->out + (i + r) * args->ldo, args->s8_rows + i + r)) return false;
+            if (!write_row(s8_form_of(args), x + r * args->ldx, args->k, largest[r], (unsigned char *)args->out + (i + r) * args->ldo, args->s8_rows + i + r)) return false;
     }
     return true;
 }

@@ -12,9 +12,9 @@ static inline ivec i_set(uint32_t a) { return vdupq_n_s32((int32_t)a); }
 static inline ivec i_load(const int32_t *p) { return vld1q_s32(p); }
 static inline void i_store(int32_t *p, ivec a) { vst1q_s32(p, a); }
 static inline vec i_to_float(ivec a) { return vcvtq_f32_s32(a); }
-static inline ivec i_max_magnitude(ivec largest, const float *x)
+static inline ivec i_max_magnitude(ivec largest, vec x)
 {
-    const uint32x4_t magnitude = vandq_u32(vreinterpretq_u32_f32(vld1q_f32(x)), vdupq_n_u32(0x7FFFFFFFu));
+    const uint32x4_t magnitude = vandq_u32(vreinterpretq_u32_f32(x), vdupq_n_u32(0x7FFFFFFFu));
     return vreinterpretq_s32_u32(vmaxq_u32(vreinterpretq_u32_s32(largest), magnitude));
 }
 static inline ivec i_max(ivec a, ivec b) { return vreinterpretq_s32_u32(vmaxq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b))); } /* unsigned */
@@ -28,10 +28,13 @@ static inline uint32_t i_lanes_above(ivec a, uint32_t x)
 static inline ivec i_without_above(ivec a, uint32_t x) { return vbicq_s32(a, vreinterpretq_s32_u32(vcgtq_s32(a, i_set(x)))); }
 /* sum + excess * the lowest byte, signed, of each lane of weights */
 static inline ivec i_add_low_bytes(ivec sum, uint32_t excess, ivec weights) { return vmlaq_n_s32(sum, vshrq_n_s32(vshlq_n_s32(weights, 24), 24), (int32_t)excess); }
-/* 4 floats to 4 bytes: round(x * inverse) within a byte, + flip (0 or 128) */
-static inline void i_quantise(const float *x, vec inverse, int flip, unsigned char *out)
+static inline ivec i_round(vec x) { return vcvtnq_s32_f32(x); } /* half to even */
+static inline ivec i_subtract(ivec a, ivec b) { return vsubq_s32(a, b); }
+static inline ivec i_add(ivec a, ivec b) { return vaddq_s32(a, b); }
+/* 4 numbers to 4 bytes: within a byte, + flip (0 or 128) */
+static inline void i_to_bytes(ivec q, int flip, unsigned char *out)
 {
-    const int16x4_t words = vmovn_s32(vcvtnq_s32_f32(vmulq_f32(vld1q_f32(x), inverse)));
+    const int16x4_t words = vmovn_s32(q);
     const int8x8_t bytes = veor_s8(vqmovn_s16(vcombine_s16(words, words)), vdup_n_s8((int8_t)flip));
     const uint32_t four = vget_lane_u32(vreinterpret_u32_s8(bytes), 0);
     memcpy(out, &four, sizeof four);
