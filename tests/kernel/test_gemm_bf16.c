@@ -436,33 +436,40 @@ static void bits_do_not_depend_on_cuts_of_m(void **state)
     }
 }
 
-/* Besides a matrix of ones, whichever way it is packed, panels hold zeros: a number of another size, if only a subnormal one, would make products slow. Columns
- * end within a vector, and where the whole second one of a panel lies past them. */
+/* Whichever way a matrix lies, in f32 or bf16, its panels are the same, and hold zeros besides its numbers: a number of another size, if only a subnormal one,
+ * would make products slow. Columns end within a vector, where the whole second one of a panel lies past them, and in a second panel. */
 static void panels_hold_nothing_but_the_weights(void **state)
 {
     (void)state;
-    enum { MOST_N = 19, K = 45 };
-    static const size_t columns[] = {MOST_N, 9};
-    static float ones[MOST_N * K];
-    static uint16_t halves[MOST_N * K];
-    for (size_t at = 0; at < MOST_N * K; at++) ones[at] = 1, halves[at] = 0x3F80;
+    enum { MOST_N = 45, K = 45 };
+    static const size_t columns[] = {9, 19, MOST_N};
+    static float numbers[2][MOST_N * K]; /* column after column, and k after k */
+    static uint16_t halves[2][MOST_N * K];
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_BF16, &i));)
-        for (size_t way = 0; way < 8; way++) {
-            const size_t n = columns[way / 4];
-            const bool f32 = way % 2, rows = way / 2 % 2;
-            sqzt_guarded panels = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, K, n));
-            memset(panels.p, 0xFF, panels.bytes);
-            gemm->pack(&(sqzk_pack_args){.n = n, .k = K, .source = f32 ? (const void *)ones : halves, .n_stride = rows ? 1 : K, .k_stride = rows ? n : 1, .type = f32 ? SQZI_F32 : SQZI_BF16},
-                       panels.p);
-            const uint16_t *numbers = panels.p;
-            size_t found = 0;
-            for (size_t at = 0; at < panels.bytes / sizeof *numbers; at++) {
-                if (numbers[at] != 0 && numbers[at] != 0x3F80) fail_msg("%s, way %zu: number %zu of the panels is %04x", gemm->name, way, at, numbers[at]);
-                found += numbers[at] == 0x3F80;
+        for (size_t s = 0; s < sizeof columns / sizeof *columns; s++) {
+            const size_t n = columns[s];
+            for (size_t j = 0; j < n; j++)
+                for (size_t k = 0; k < K; k++) {
+                    const float number = 1 + (float)((j * K + k) % 255); /* exact in bf16 */
+                    numbers[0][j * K + k] = numbers[1][k * n + j] = number;
+                    halves[0][j * K + k] = halves[1][k * n + j] = sqzi_to_bf16(number);
+                }
+            sqzt_guarded first = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, K, n));
+            for (size_t way = 0; way < 4; way++) {
+                const bool rows = way % 2, half = way / 2;
+                sqzt_guarded panels = sqzt_guarded_open(first.bytes);
+                memset(panels.p, 0xFF, panels.bytes);
+                gemm->pack(&(sqzk_pack_args){.n = n, .k = K, .source = half ? (const void *)halves[rows] : numbers[rows], .n_stride = rows ? 1 : K, .k_stride = rows ? n : 1,
+                                             .type = half ? SQZI_BF16 : SQZI_F32}, panels.p);
+                if (way == 0) memcpy(first.p, panels.p, first.bytes);
+                if (memcmp(first.p, panels.p, first.bytes) != 0) fail_msg("%s, %zu columns: way %zu packs other bytes", gemm->name, n, way);
+                sqzt_guarded_close(&panels);
             }
+            size_t found = 0;
+            for (size_t at = 0; at < first.bytes / sizeof(uint16_t); at++) found += ((const uint16_t *)first.p)[at] != 0;
             assert_int_equal(found, n * K);
-            sqzt_guarded_close(&panels);
+            sqzt_guarded_close(&first);
         }
 }
 
