@@ -197,7 +197,8 @@ static cut cut_of(const sqzk_gemm_args *args, finish how)
     c.finished = c.steps >= 4 ? 8 : 16;
     if (how == GELU || how == GELU_BF16 || how == ANY) c.finished = (2 * TILE_ROWS + c.steps - 1) / c.steps; /* an activation is long: evenly */
     else if (c.steps > 5) c.wait = 2;
-    if (blocks > 1) c.ahead = (STEP_BYTES / LINE + blocks - 1) / blocks;
+    /* One block alone goes through its weights once, as fast as they come, and loses by fetches: but for an activation, which leaves time. */
+    if (blocks > 1 || (c.shape == TALL && (how == GELU || how == GELU_BF16))) c.ahead = (STEP_BYTES / LINE + blocks - 1) / blocks;
     c.fetch_c = c.steps < 4 && args->ldc * sizeof *args->c % 4096 != 0; /* else a column of them is in one set of the cache and drives itself out */
     return c;
 }
