@@ -31,6 +31,7 @@ enum { NR = TILE_VECTORS * V_WIDTH };
 static inline __attribute__((always_inline)) void tile(size_t rows, bool few, bool some, size_t k, const float *a, size_t lda, const float *b, float *sums, const ahead *next)
 {
     ahead fetched = *next;
+    (void)few; /* where no tiles fetch less than others */
 #define DECLARE(i, j) vec c##i##j = v_set(0.0f);
 #define MULTIPLY(i, j) c##i##j = v_fma_onto(c##i##j, x, b##j);
 #define ROW(i)                                              \
