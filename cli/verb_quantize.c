@@ -22,6 +22,7 @@ static const cli_option options[] = {
     {"keep", 0, CLI_TEXT, &keep, "REGEX", "tensors whose name holds a match stay as they are (extended regular expression)"},
     {"calibrate", 0, CLI_TEXT, &calibrate, "FILE", "s8: choose the integers so that their errors cancel on the inputs that these texts bring, one text a line"},
     {"no-correction", 0, CLI_FLAG, &no_correction, NULL, "s8: leave biases as they are, instead of letting them take up what rounding does to the mean input of each layer"},
+    {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "with --calibrate: progress on stderr"},
     {"dry-run", 0, CLI_FLAG, &dry_run, NULL, "print the table, write nothing"},
     {0},
 };
@@ -158,6 +159,7 @@ static int run(char **arguments, uint32_t n)
     sqz_error error = {0};
     if (!output_path && !dry_run) cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go? (--dry-run prints the table alone)");
     if (calibrate && type != SQZ_QUANTIZE_S8) cli_die(CLI_USAGE, "--calibrate is for --type s8: bf16 and f16 round every weight for itself");
+    if (cli.progress && !calibrate) cli_die(CLI_USAGE, "--progress is for --calibrate: nothing else takes long enough to show any");
     if (calibrate && no_correction) cli_die(CLI_USAGE, "--calibrate corrects biases, --no-correction forbids it: leave one of them out");
     size_t n_bytes = 0, n_texts = 0;
     char *bytes = calibrate ? read_texts(&n_bytes) : NULL;
@@ -179,4 +181,4 @@ static const cli_option *const tables[] = {options, cli_model_options, NULL};
 const cli_verb cli_verb_quantize = {"quantize", "store a model's weights in int8, bf16 or f16", "MODEL",
                                     "Prints what each tensor becomes, its relative error and its bytes, and writes a model file. int8 models run in integers, bf16 models in bf16; "
                                     "f16 is storage, expanded to f32 when the model is opened.",
-                                    "squeezebert quantize minilm.gguf -o minilm-s8.gguf --type s8", 1, 1, tables, run};
+                                    "squeezebert quantize minilm.gguf -o minilm-s8.gguf --type s8 --calibrate texts.txt", 1, 1, tables, run};

@@ -73,7 +73,7 @@ expect 0 ' 12 biases are corrected' quantize "$work/squeeze.gguf" -o "$work/cali
 expect 0 'quantize --type s8, calibrated on 300 texts of [0-9]+ pieces' info "$work/calibrated8.gguf" </dev/null
 expect 0 '"ok":true' verify "$work/calibrated8.gguf" --json </dev/null
 cmp -s "$work/calibrated8.gguf" "$work/squeeze8.gguf" && { echo "FAILED: --calibrate changed nothing"; failed=1; }
-expect 0 'biases are corrected' quantize "$work/squeeze.gguf" --dry-run --calibrate "$work/texts" </dev/null
+expect 0 'biases are corrected' quantize "$work/squeeze.gguf" --dry-run --calibrate "$work/texts" --progress none </dev/null
 head -n 20 "$work/texts" >"$work/few"
 : >"$work/empty"
 expect 2 "20 texts to calibrate on have [0-9]+ pieces in all, at least 2048 are needed" quantize "$work/squeeze.gguf" -o "$work/never.gguf" --calibrate "$work/few" </dev/null
@@ -91,7 +91,7 @@ mkfifo "$work/pipe"
 expect 3 "pipe: cannot write: it is no file" quantize "$work/squeeze.gguf" -o "$work/pipe" </dev/null
 expect 3 "cannot write: it is no file" quantize "$work/squeeze.gguf" -o "$work" </dev/null
 [ -p "$work/pipe" ] || { echo "FAILED: a file stands in the place of a pipe"; failed=1; }
-expect 2 "unknown or ambiguous option --progress" quantize "$work/squeeze.gguf" -o "$work/never.gguf" --progress none </dev/null
+expect 2 "progress is for --calibrate" quantize "$work/squeeze.gguf" -o "$work/never.gguf" --progress none </dev/null
 
 expect 0 '"width":24' info "$work/squeeze.gguf" --json </dev/null
 expect 0 'attn_v.weight +F32 +\[24, 8\]  768' info "$work/squeeze.gguf" --tensors </dev/null
