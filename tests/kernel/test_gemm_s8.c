@@ -119,15 +119,19 @@ typedef struct operands {
     sqzk_s8_row *s8_rows;
 } operands;
 
+static void prepare_rows(const sqzk_gemm *gemm, const problem *p, const operands *o)
+{
+    assert_true(gemm->prepare(&(sqzk_prepare_args){.m = p->s.m, .k = p->s.k, .x = p->x.p, .ldx = p->ldx, .out = o->rows.p, .ldo = o->lda, .s8_rows = o->s8_rows,
+                                                   .unsigned_rows = p->is_unsigned, .shift = p->shift}));
+}
+
 static operands prepare(const sqzk_gemm *gemm, const problem *p)
 {
     operands o = {.lda = sqzk_gemm_prepared_bytes(gemm, p->s.k)};
     o.rows = sqzt_guarded_open(p->s.m * o.lda);
     o.panels = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, p->s.k, p->s.n));
     o.s8_rows = take(p->s.m, sizeof *o.s8_rows);
-    const sqzk_prepare_args rows = {.m = p->s.m, .k = p->s.k, .x = p->x.p, .ldx = p->ldx, .out = o.rows.p, .ldo = o.lda, .s8_rows = o.s8_rows, .unsigned_rows = p->is_unsigned,
-                                    .shift = p->shift};
-    assert_true(gemm->prepare(&rows));
+    prepare_rows(gemm, p, &o);
     gemm->pack(&(sqzk_pack_args){.n = p->s.n, .k = p->s.k, .source = p->w.p, .n_stride = p->ldw, .k_stride = 1, .type = SQZI_S8, .scale = p->scale, .unsigned_rows = p->is_unsigned},
                o.panels.p);
     return o;
@@ -254,6 +258,12 @@ static void rows_are_exact(void **state)
             problem p = make_rows(shapes[s / 2], s % 2);
             operands o = prepare(gemm, &p);
             check_rows(gemm, &p, &o);
+            unsigned char *rows = take(o.rows.bytes, 1);
+            memcpy(rows, o.rows.p, o.rows.bytes);
+            memset(o.rows.p, 0xA5, o.rows.bytes); /* what fills a row up is written as well */
+            prepare_rows(gemm, &p, &o);
+            assert_memory_equal(rows, o.rows.p, o.rows.bytes);
+            free(rows);
             release(&o);
             discard(&p);
         }
@@ -286,7 +296,7 @@ static void check_planted(const sqzk_gemm *gemm, problem *p)
 }
 
 /* The largest number of a row wherever it stands, of either sign, up to far above the rest; and two of a size, in the same lane of every vector and in
- * others. */
+ * others; and one exactly as far above the next as it must be to be kept apart. */
 static void outliers_are_exact(void **state)
 {
     (void)state;
@@ -305,6 +315,8 @@ static void outliers_are_exact(void **state)
                     plant(&p, factor, places[place], f % 4 < 2 ? factor : -factor, places[place] + others[f % 4]);
                     check_planted(gemm, &p);
                 }
+            plant(&p, 2, 0, 2 * 0.8f, k / 3);
+            check_planted(gemm, &p);
             discard(&p);
         }
 }
@@ -446,6 +458,8 @@ static void gelu_is_applied_in_the_tile(void **state)
         check_gelu(gemm, 64);
         check_gelu(gemm, 65); /* one column past whole vectors: nothing is written behind it */
         check_gelu(gemm, 70);
+        check_gelu(gemm, 72); /* a panel that is full for a vector of 8 or 16 and no more */
+        check_gelu(gemm, 80);
         check_gelu_bf16(gemm, 64);
         check_gelu_bf16(gemm, 71);
     }
