@@ -15,7 +15,7 @@
 
 enum { NR = TILE_VECTORS * V_WIDTH };
 
-#if TILE_STEPS == 4
+#if TILE_STEPS == 4 && TILE_ROWS == 12
 #define FETCH_PANEL(s)                      \
     if (!few) fetch_panel(&fetched, s);     \
     else if (s == 0) fetch_from(&fetched.first, fetched.step);
