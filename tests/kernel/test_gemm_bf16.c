@@ -284,13 +284,15 @@ static void check_strides(const sqzk_gemm *gemm, size_t k_dim)
     args.c = c[1];
     gemm->run(&args);
     assert_memory_equal(c[0], c[1], sizeof c[0]);
-    uint16_t halves[K * N];
+    sqzt_guarded guarded = sqzt_guarded_open(k_dim * N * sizeof(uint16_t));
+    uint16_t *halves = guarded.p;
     for (size_t at = 0; at < k_dim * N; at++) halves[at] = sqzi_to_bf16(turned[at]);
     memset(o.panels.p, 0xFF, o.panels.bytes);
     gemm->pack(&(sqzk_pack_args){.n = N, .k = k_dim, .source = halves, .n_stride = 1, .k_stride = N, .type = SQZI_BF16}, o.panels.p);
     memset(c[1], 0, sizeof c[1]);
     gemm->run(&args);
     assert_memory_equal(c[0], c[1], sizeof c[0]);
+    sqzt_guarded_close(&guarded);
     check_spaced(gemm, &p, &o);
     release(&o);
     discard(&p);
