@@ -45,7 +45,7 @@ def tests_of(path):
     """The tests that must see a change, in the order in which they run; none for a file that is not changed."""
     if path in MODEL_TESTS:
         return ["test_" + name for name in MODEL_TESTS[path]]
-    match = re.match(r"(gemm_(?:f32|bf16|s8)|row_kernels|gather)_(?!list)", os.path.basename(path))
+    match = re.match(r"(gemm_(?:f32|bf16|s8|s16)|row_kernels|gather)_(?!list)", os.path.basename(path))
     return ["test_" + match.group(1)] if match and path.startswith(FOLDERS) else []
 
 

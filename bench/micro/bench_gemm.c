@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How near every gemm of this machine comes to the machine's peak, at the shapes of the models this library runs.
  *
- *   bench_gemm [--type f32|bf16|s8] [--level NAME] [--shape KxN[xG]]... [--m M]... [--samples S] [--gelu]
+ *   bench_gemm [--type f32|bf16|s8|s16] [--level NAME] [--shape KxN[xG]]... [--m M]... [--samples S] [--gelu]
  *
  * A sample is half a millisecond of one kernel at one shape and M, then as much of the loop over registers of its instruction (src/kernel/peak):
  * the share is the median of the samples' ratios, so a clock that changes changes both. All shapes and M of a kernel are sampled in turn. Time is the
@@ -259,7 +259,7 @@ static void run_gemm(const sqzk_gemm *gemm, const options *o, bool streamed, con
 
 static bool wanted(const sqzk_gemm *gemm, const options *o)
 {
-    const char *type = gemm->type == SQZI_S8 ? "s8" : gemm->type == SQZI_BF16 ? "bf16" : "f32";
+    const char *type = gemm->type == SQZI_S8 ? "s8" : gemm->type == SQZI_S16 ? "s16" : gemm->type == SQZI_BF16 ? "bf16" : "f32";
     return (!o->type || strcmp(o->type, type) == 0) && (!o->level || strcmp(o->level, gemm->level) == 0);
 }
 
@@ -304,7 +304,7 @@ int main(int n, char **arguments)
     for (int i = 1; i < n; i++) {
         if (strcmp(arguments[i], "--gelu") == 0) o.gelu = true;
         else if (i + 1 >= n || !read_option(&o, arguments[i], arguments[i + 1])) {
-            fprintf(stderr, "bench_gemm: cannot use '%s%s%s'\nbench_gemm [--type f32|bf16|s8] [--level NAME] [--shape KxN[xG]]... [--m M]... [--samples S] [--gelu]\n"
+            fprintf(stderr, "bench_gemm: cannot use '%s%s%s'\nbench_gemm [--type f32|bf16|s8|s16] [--level NAME] [--shape KxN[xG]]... [--m M]... [--samples S] [--gelu]\n"
                             "K, N, G and M are 1 to %d, S to %d; at most %d shapes and %d M\n", arguments[i], i + 1 < n ? " " : "", i + 1 < n ? arguments[i + 1] : "", MOST_SIDE, MOST_SAMPLES, MOST_SHAPES, MOST_M);
             return 2;
         } else i++;

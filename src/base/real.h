@@ -9,7 +9,7 @@ typedef double sqzi_real;
 typedef float sqzi_real;
 #endif
 
-/* Types of stored numbers. */
-typedef enum sqzi_type { SQZI_F32, SQZI_F16, SQZI_BF16, SQZI_S8, SQZI_I32, SQZI_F64 } sqzi_type;
+/* Types of stored numbers; s16 of prepared rows and panels alone. */
+typedef enum sqzi_type { SQZI_F32, SQZI_F16, SQZI_BF16, SQZI_S8, SQZI_I32, SQZI_F64, SQZI_S16 } sqzi_type;
 
 #endif

@@ -45,7 +45,7 @@ typedef struct sqzk_s8_row {
 /* C[m, n] = epilogue(beta * C + A[m, k] * B[k, n]).
  *
  *   a          prepared rows, row stride lda in BYTES (f32: the caller's own floats; lda a multiple of 4)
- *   s8_rows    [m] (s8); NULL otherwise
+ *   s8_rows    [m] (s8, s16); NULL otherwise
  *   unsigned_rows   (s8) as the rows were prepared, and the panels packed
  *   b          panels as packed by the same descriptor, beginning at the panel that holds column 0
  *   c          f32, row stride ldc elements
@@ -73,7 +73,7 @@ typedef struct sqzk_gemm_args {
 /* Where pack reads B[k, n] from: element (i of k, j of n) is source[i * k_stride + j * n_stride]. A weight W [out, in] is n = out, k = in,
  * n_stride = in, k_stride = 1; a matrix of activations [k, n] is k_stride = ld, n_stride = 1.
  *
- *   type    SQZI_F32, SQZI_F16, SQZI_BF16 for the float gemms; SQZI_S8 for s8
+ *   type    SQZI_F32, SQZI_F16, SQZI_BF16 for the float gemms; SQZI_S8 for s8; SQZI_F32 for s16, where n_stride or k_stride is 1
  *   scale   [n] column scales, with SQZI_S8 only
  *   unsigned_rows   with SQZI_S8: the rows it will meet are prepared as unsigned
  */
@@ -90,7 +90,7 @@ typedef struct sqzk_pack_args {
  *
  *   x       [m, k] f32, row stride ldx
  *   out     row stride ldo bytes >= prepared_bytes(k); padding up to prepared_bytes is written
- *   s8_rows [m] (s8); otherwise not touched
+ *   s8_rows [m] (s8, s16); otherwise not touched
  *   unsigned_rows (s8) x + shift, which no number takes below 0, is what becomes integers, 0 .. 255: twice the steps of signed ones. The product is
  *           that of x + shift. Without, shift is not read
  *
@@ -120,8 +120,8 @@ typedef struct sqzk_gemm {
     bool (*prepare)(const sqzk_prepare_args *args); /* NULL for f32: rows are used as they are */
 } sqzk_gemm;
 
-/* Bytes of one panel of nr columns and depth k (a multiple of 64); panel p begins at p * panel_bytes. For s8 the panel ends with its column
- * scales and compensation. */
+/* Bytes of one panel of nr columns and depth k (a multiple of 64); panel p begins at p * panel_bytes. For s8 and s16 the panel ends with its column
+ * scales, for s8 also its compensation. */
 size_t sqzk_gemm_panel_bytes(const sqzk_gemm *gemm, size_t k);
 /* Bytes of all panels of n columns. */
 size_t sqzk_gemm_packed_bytes(const sqzk_gemm *gemm, size_t k, size_t n);
@@ -203,7 +203,7 @@ typedef struct sqzk_table {
     const sqzk_gemm *gemm_bf16;
     const sqzk_gemm *gemm_s8;
     const sqzk_gemm *attention_bf16;  /* attention of bf16 models: gemm_bf16 where the CPU multiplies bf16, else gemm_f32 */
-    const sqzk_gemm *attention_s8;    /* of s8 models: gemm_bf16 where the CPU multiplies bf16 faster than f32, else gemm_f32 */
+    const sqzk_gemm *attention_s8;    /* of s8 models: gemm_bf16 where the CPU multiplies bf16 faster than f32, else in 16 bits where it has that, else gemm_f32 */
     const char *rows_level;           /* of the functions below: "portable", "avx2", ... */
     void (*layer_norm)(const sqzk_layer_norm_args *args);
     void (*softmax)(const sqzk_softmax_args *args);

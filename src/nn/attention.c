@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { QUERIES = 64, COLUMNS = 16 }; /* of a strip, at most; scores are computed in whole vectors */
+enum { QUERIES = 64, COLUMNS = 16, KEYS_S16 = 128 }; /* of a strip, at most; scores are computed in whole vectors; keys whose weights meet their values in one sum of 16 bits */
 
 static size_t padded(size_t n)
 {
@@ -24,6 +24,18 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* Keys whose values are packed as one matrix. */
+static size_t keys_at_once(const sqzk_gemm *gemm, size_t length)
+{
+    return gemm->type == SQZI_S16 && length > KEYS_S16 ? KEYS_S16 : length;
+}
+
+static size_t values_bytes(const sqzk_gemm *gemm, size_t length, size_t width)
+{
+    const size_t keys = keys_at_once(gemm, length);
+    return (length + keys - 1) / keys * sqzk_gemm_packed_bytes(gemm, keys, width);
+}
+
 void sqzi_attention_layout(sqzi_attention_scratch *scratch, const sqzi_encoder *encoder, uint32_t max_length, sqzi_arena *arena)
 {
     size_t k_bytes = 0, v_bytes = 0, query_bytes = 0, weight_bytes = 0;
@@ -31,7 +43,7 @@ void sqzi_attention_layout(sqzi_attention_scratch *scratch, const sqzi_encoder *
         const sqzi_block *block = &encoder->blocks[i];
         const sqzk_gemm *gemm = products(encoder->kernels, block);
         k_bytes = larger(k_bytes, sqzk_gemm_packed_bytes(gemm, block->head_width, max_length));
-        v_bytes = larger(v_bytes, sqzk_gemm_packed_bytes(gemm, max_length, block->head_width));
+        v_bytes = larger(v_bytes, values_bytes(gemm, max_length, block->head_width));
         if (gemm->type == SQZI_F32) continue;
         query_bytes = larger(query_bytes, QUERIES * sqzk_gemm_prepared_bytes(gemm, block->head_width));
         weight_bytes = larger(weight_bytes, QUERIES * sqzk_gemm_prepared_bytes(gemm, max_length));
@@ -40,6 +52,7 @@ void sqzi_attention_layout(sqzi_attention_scratch *scratch, const sqzi_encoder *
     scratch->packed_v = sqzi_arena_take(arena, v_bytes, 1);
     scratch->queries = sqzi_arena_take(arena, query_bytes, 1);
     scratch->weights = sqzi_arena_take(arena, weight_bytes, 1);
+    scratch->rows = sqzi_arena_take(arena, QUERIES, sizeof *scratch->rows);
     scratch->inverse = sqzi_arena_take(arena, QUERIES, sizeof *scratch->inverse);
     scratch->scores_ld = padded(max_length);
     scratch->scores = sqzi_arena_take(arena, QUERIES * scratch->scores_ld, sizeof *scratch->scores);
@@ -72,6 +85,16 @@ typedef struct head_args {
     sqzi_real scale;
 } head_args;
 
+/* From f32, or from bf16 alone where that is what the products take. */
+static void pack_values(const head_args *a, const void *v, sqzi_type type)
+{
+    const size_t keys = keys_at_once(a->gemm, a->length), bytes = type == SQZI_BF16 ? sizeof(uint16_t) : sizeof(sqzi_real);
+    unsigned char *packed = a->scratch->packed_v;
+    for (size_t key = 0; key < a->length; key += keys, packed += sqzk_gemm_packed_bytes(a->gemm, keys, a->width))
+        a->gemm->pack(&(sqzk_pack_args){.n = a->width, .k = a->length - key < keys ? a->length - key : keys, .source = (const unsigned char *)v + key * a->ld * bytes, .n_stride = 1,
+                                        .k_stride = a->ld, .type = type}, packed);
+}
+
 /* Rows that the products take, as they lie or prepared. */
 typedef struct queries {
     const void *rows;
@@ -82,7 +105,7 @@ static queries prepare(const head_args *a, const sqzi_real *q, size_t rows)
 {
     if (a->gemm->type == SQZI_F32) return (queries){q, a->ld * sizeof *q};
     const size_t ld_bytes = sqzk_gemm_prepared_bytes(a->gemm, a->width);
-    (void)a->gemm->prepare(&(sqzk_prepare_args){.m = rows, .k = a->width, .x = q, .ldx = a->ld, .out = a->scratch->queries, .ldo = ld_bytes}); /* bf16 takes every number */
+    (void)a->gemm->prepare(&(sqzk_prepare_args){.m = rows, .k = a->width, .x = q, .ldx = a->ld, .out = a->scratch->queries, .ldo = ld_bytes, .s8_rows = a->scratch->rows}); /* bf16 and s16 take every number */
     return (queries){a->scratch->queries, ld_bytes};
 }
 
@@ -90,7 +113,21 @@ static queries prepare(const head_args *a, const sqzi_real *q, size_t rows)
 static void score(const head_args *a, queries q, size_t rows)
 {
     const sqzi_attention_scratch *s = a->scratch;
-    a->gemm->run(&(sqzk_gemm_args){.m = rows, .n = padded(a->length), .k = a->width, .a = q.rows, .lda = q.ld_bytes, .b = s->packed_k, .c = s->scores, .ldc = s->scores_ld});
+    a->gemm->run(&(sqzk_gemm_args){.m = rows, .n = padded(a->length), .k = a->width, .a = q.rows, .lda = q.ld_bytes, .s8_rows = s->rows, .b = s->packed_k, .c = s->scores, .ldc = s->scores_ld});
+}
+
+/* The same in 16 bits: what the sum of the softmax divides by goes into the scales of rows. */
+static void mix_s16(const head_args *a, sqzi_real *context, size_t rows)
+{
+    const sqzi_attention_scratch *s = a->scratch;
+    const size_t ld_bytes = sqzk_gemm_prepared_bytes(a->gemm, a->length), keys = keys_at_once(a->gemm, a->length), block_bytes = sqzk_gemm_packed_bytes(a->gemm, keys, a->width);
+    const unsigned char *weights = (const unsigned char *)s->weights, *values = s->packed_v;
+    a->kernels->softmax(&(sqzk_softmax_args){.m = rows, .n = a->length, .x = s->scores, .ldx = s->scores_ld, .scale = a->scale, .inverse = s->inverse});
+    (void)a->gemm->prepare(&(sqzk_prepare_args){.m = rows, .k = a->length, .x = s->scores, .ldx = s->scores_ld, .out = s->weights, .ldo = ld_bytes, .s8_rows = s->rows});
+    for (size_t i = 0; i < rows; i++) s->rows[i].scale *= (float)s->inverse[i];
+    for (size_t key = 0; key < a->length; key += keys, weights += keys * sizeof(int16_t), values += block_bytes)
+        a->gemm->run(&(sqzk_gemm_args){.m = rows, .n = a->width, .k = a->length - key < keys ? a->length - key : keys, .a = weights, .lda = ld_bytes, .s8_rows = s->rows, .b = values,
+                                       .c = context, .ldc = a->ld, .beta = key > 0});
 }
 
 /* Their softmax times the values. */
@@ -120,12 +157,13 @@ void sqzi_attention_run(const sqzi_attention_args *args)
     }
     const sqzi_type type = args->in_bf16 ? SQZI_BF16 : SQZI_F32;
     gemm->pack(&(sqzk_pack_args){.n = length, .k = width, .source = k, .n_stride = ld, .k_stride = 1, .type = type}, scratch->packed_k);
-    gemm->pack(&(sqzk_pack_args){.n = width, .k = length, .source = v, .n_stride = 1, .k_stride = ld, .type = type}, scratch->packed_v);
+    pack_values(&a, v, type);
     for (size_t query = 0; query < length; query += strip) {
         const size_t rows = length - query < strip ? length - query : strip;
         sqzi_real *q = w->q + place + query * ld;
         score(&a, args->in_bf16 ? (queries){sqzi_workspace_bf16(w, 0) + place + query * ld, ld * sizeof(uint16_t)} : prepare(&a, q, rows), rows);
         if (args->scores) keep_scores(args->scores + query * length, scratch->scores, scratch->scores_ld, rows, length, a.scale);
-        mix(&a, q, rows);
+        if (gemm->type == SQZI_S16) mix_s16(&a, q, rows);
+        else mix(&a, q, rows);
     }
 }

@@ -80,6 +80,7 @@ typedef struct sqzi_attention_scratch {
     unsigned char *queries; /* bf16 rows, where the products are */
     sqzi_real *scores;      /* row stride scores_ld */
     uint16_t *weights;      /* the softmax as bf16 rows, where the products are */
+    sqzk_s8_row *rows;      /* scales of either, in 16 bits */
     sqzi_real *inverse;
     size_t scores_ld;
 } sqzi_attention_scratch;

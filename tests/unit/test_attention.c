@@ -14,7 +14,7 @@
 
 enum { HEADS = 2, D = 24, LD = HEADS * D + 5, BEGIN = 3, MOST = 200 };
 static const uint32_t lengths[] = {1, 2, 15, 16, 17, 32, 47, 59, 60, 61, 63, 64, 65, 96, 119, 120, 121, 127, 128, 129, MOST};
-static const char *const levels[] = {"portable", "avx2", "avx512", "avx512bf16", "fastbf16", "amx", "neon", "armbf16"};
+static const char *const levels[] = {"portable", "avx2", "avx512", "avx512vnni", "avx512bf16", "fastbf16", "amx", "neon", "armbf16"};
 static const double u = 0x1p-24, v = 0x1p-8; /* of f32 and of bf16 */
 
 /* q, k and v [BEGIN + length + 1, LD]: numbers where this head reads, NaN elsewhere. */
@@ -36,20 +36,39 @@ typedef struct problem {
     const sqzi_real *q, *k, *v; /* at the head's first number */
 } problem;
 
-/* Scores of a query, and the most that rounding moves one of them: of each product, or of both its factors in bf16. */
+/* Half a step of n numbers rounded to at most `most` steps; none for other products than those in 16 bits. */
+static double half_step(const problem *p, const sqzi_real *x, uint32_t n, double most)
+{
+    double largest = 0;
+    for (uint32_t i = 0; i < n; i++) largest = largest > fabs((double)x[i]) ? largest : fabs((double)x[i]);
+    return p->gemm->type == SQZI_S16 ? largest / most / 2 : 0;
+}
+
+/* Steps of a column of k numbers in 16 bits (gemm_s16_avx512vnni.c). */
+static double column_most(uint32_t k)
+{
+    return fmin(INT16_MAX, floor(INT32_MAX / (16383.0 * k)));
+}
+
+/* Scores of a query, and the most that rounding moves one of them: of each product, or of both its factors in bf16 or in 16 bits. */
 static double exact_scores(const problem *p, uint32_t query, double *scores)
 {
-    const double scale = 1 / sqrt((double)D), each = p->gemm->type == SQZI_F32 ? (D + 4) * u : 2 * v + (D + 4) * u;
+    const double scale = 1 / sqrt((double)D), each = p->gemm->type == SQZI_BF16 ? 2 * v + (D + 4) * u : (D + 4) * u;
+    const sqzi_real *q = p->q + query * LD;
+    const double q_off = half_step(p, q, D, 16383);
     double most = 0;
     for (uint32_t t = 0; t < p->length; t++) {
-        double sum = 0, size = 0;
+        const sqzi_real *k = p->k + t * LD;
+        const double k_off = half_step(p, k, D, column_most(D));
+        double sum = 0, size = 0, off = 0;
         for (uint32_t j = 0; j < D; j++) {
-            const double product = (double)p->q[query * LD + j] * (double)p->k[t * LD + j];
+            const double product = (double)q[j] * (double)k[j];
             sum += product;
             size += fabs(product);
+            off += fabs((double)q[j]) * k_off + (fabs((double)k[j]) + k_off) * q_off;
         }
         scores[t] = sum * scale;
-        most = fmax(most, each * size * scale);
+        most = fmax(most, (each * size + off) * scale);
     }
     return 1.05 * most;
 }
@@ -65,7 +84,16 @@ static double largest_value(const problem *p)
     return largest;
 }
 
-/* A weight is off by e^(2d) - 1 of itself where scores are off by d, and by the roundings of exp, of the sum and of the mean; in bf16 by those of e and values too. */
+/* What rounding weights and values moves a context by, in parts of the largest value: in 16 bits a weight, of which the largest is 1 and their sum `sum`, by half a
+ * step, and a value by half a step of as many keys as meet in one sum. */
+static double off_by_rounding(const problem *p, double sum)
+{
+    if (p->gemm->type == SQZI_F32) return 0;
+    if (p->gemm->type == SQZI_BF16) return 3 * v;
+    return p->length / (2 * 16383.0) / sum + 0.5 / column_most(p->length < 128 ? p->length : 128);
+}
+
+/* A weight is off by e^(2d) - 1 of itself where scores are off by d, and by the roundings of exp, of the sum and of the mean; and by those of e and values. */
 static void check_query(const problem *p, uint32_t query, const sqzi_real *context, const sqzi_real *kept)
 {
     double scores[MOST], sum = 0, largest = -INFINITY;
@@ -75,7 +103,7 @@ static void check_query(const problem *p, uint32_t query, const sqzi_real *conte
         largest = fmax(largest, scores[t]);
     }
     for (uint32_t t = 0; t < p->length; t++) sum += scores[t] = exp(scores[t] - largest);
-    const double bound = 1.05 * largest_value(p) * (expm1(2 * d) + (2 * p->length + 16) * u + (p->gemm->type == SQZI_F32 ? 0 : 3 * v));
+    const double bound = 1.05 * largest_value(p) * (expm1(2 * d) + (2 * p->length + 16) * u + off_by_rounding(p, sum));
     for (uint32_t j = 0; j < D; j++) {
         double wanted = 0;
         for (uint32_t t = 0; t < p->length; t++) wanted += scores[t] / sum * (double)p->v[t * LD + j];

@@ -59,21 +59,28 @@ static void what_is_found_is_complete(void **state)
     if (found & SQZI_CPU_FASTBF16) assert_true(found & SQZI_CPU_AVX512BF16);
 }
 
+#ifdef __x86_64__
+static const sqzi_type of_vnni = SQZI_S16;
+#else
+static const sqzi_type of_vnni = SQZI_F32; /* its kernels are not in */
+#endif
+
 static void attention_multiplies_what_is_faster(void **state)
 {
     (void)state;
     const struct {
         uint32_t features;
-        bool of_bf16, of_s8; /* in bf16 */
+        sqzi_type of_bf16, of_s8;
     } sets[] = {
-        {0, false, false}, {VNNI, false, false}, {SLOW, true, false}, {FAST, true, true}, {TILES, true, true},
-        {SQZI_CPU_NEON, false, false}, {SQZI_CPU_NEON | SQZI_CPU_ARMBF16, true, true},
+        {0, SQZI_F32, SQZI_F32}, {VNNI, SQZI_F32, of_vnni}, {SLOW, SQZI_BF16, of_vnni}, {FAST, SQZI_BF16, SQZI_BF16}, {TILES, SQZI_BF16, SQZI_BF16},
+        {SQZI_CPU_NEON, SQZI_F32, SQZI_F32}, {SQZI_CPU_NEON | SQZI_CPU_ARMBF16, SQZI_BF16, SQZI_BF16},
     };
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         sqzk_table table;
         sqzk_table_init(&table, sets[i].features);
-        assert_ptr_equal(table.attention_bf16, sets[i].of_bf16 ? table.gemm_bf16 : table.gemm_f32);
-        assert_ptr_equal(table.attention_s8, sets[i].of_s8 ? table.gemm_bf16 : table.gemm_f32);
+        assert_int_equal(table.attention_bf16->type, sets[i].of_bf16);
+        assert_int_equal(table.attention_s8->type, sets[i].of_s8);
+        assert_int_equal(table.attention_s8->feature & ~sets[i].features, 0);
     }
 }
 

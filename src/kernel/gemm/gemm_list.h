@@ -8,5 +8,6 @@
 extern const sqzk_gemm *const sqzk_gemm_f32_list[];
 extern const sqzk_gemm *const sqzk_gemm_bf16_list[];
 extern const sqzk_gemm *const sqzk_gemm_s8_list[];
+extern const sqzk_gemm *const sqzk_gemm_s16_list[]; /* may be empty */
 
 #endif

@@ -120,16 +120,20 @@ static inline strip strip_at(const sqzk_gemm_args *args, size_t begin, size_t ro
     return (strip){begin, begin + m, m / tiles, m % tiles, 2 * half, step, few};
 }
 
+#ifndef HEIGHT_STEP
+#define HEIGHT_STEP 1
+#endif
+
 static inline size_t rows_of_tile(const strip *s, size_t t)
 {
-    return s->rows + (t < s->longer);
+    return s->rows + (t < s->longer ? HEIGHT_STEP : 0);
 }
 
 /* The fetches of tile t, which multiplies by b. What follows the last panel of a call is often another group's or layer's, and a fetch never faults. */
 static inline ahead ahead_of(const sqzk_gemm_args *args, const strip *s, size_t t, size_t row, size_t column, const void *b, size_t panel_bytes)
 {
     const size_t rows = rows_of_tile(s, t), c_step = args->ldc * sizeof *args->c;
-    const bool last = row + rows == s->end;
+    const bool last = row + rows >= s->end;
     const size_t next_row = last ? s->begin : row + rows, next_column = last ? column + NR : column;
     const uintptr_t first = (uintptr_t)b + panel_bytes + t * s->share, c = (uintptr_t)args->c + next_row * c_step + next_column * sizeof *args->c;
     return (ahead){first, first + s->share / 2, c, (uintptr_t)args->a + next_row * args->lda, s->step, c_step, args->lda, s->few};
