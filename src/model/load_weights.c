@@ -264,28 +264,28 @@ static bool lowest_of(sqzk_activation activation, float *shift)
     return *shift > 0 || activation == SQZK_RELU;
 }
 
-/* What a shift of all inputs adds to output j: shift * the row's sum. */
-static double shifted_by(const sqzi_matrix *matrix, const sqzi_gguf_tensor *weight, const float *scale, size_t j)
+/* The sum of n numbers, of which no linear has more than 65,536: it fits. */
+static int32_t sum_of(const int8_t *q, size_t n)
 {
-    const size_t k = matrix->n_in / matrix->groups;
-    const int8_t *q = (const int8_t *)weight->data + j * k;
-    int64_t sum = 0;
-    for (size_t i = 0; i < k; i++) sum += q[i];
-    return (double)matrix->shift * (double)scale[j] * (double)sum;
+    int32_t sum = 0;
+    for (size_t i = 0; i < n; i++) sum += q[i];
+    return sum;
 }
 
-/* The bias in the order of the packed weights, without what the shift of their inputs adds. */
-static sqz_status place_bias(sqzi_loader *loader, const sqzi_gguf_tensor *weight, sqzi_linear *linear)
+/* The bias in the order of the packed weights, without what a shift of all inputs adds: shift * the sum of an output's weights. Before these are packed, as their
+ * pages of the file are given back then. */
+static sqz_status place_bias(sqzi_loader *loader, const sqzi_gguf_tensor *weight, sqzi_linear_shape shape, float shift, sqzi_linear *linear)
 {
-    const sqzi_matrix *matrix = &linear->terms[0].b;
-    const bool placed = linear->bias && linear->out, shifted = matrix->unsigned_rows && matrix->shift > 0;
+    const size_t k = shape.n_in / shape.groups;
+    const bool placed = linear->bias && linear->out, shifted = shift > 0;
     const float *scale = NULL;
     float *to = placed || shifted ? sqzi_arena_take(&loader->arena, linear->n_out, sizeof *to) : NULL;
     const sqz_status status = shifted ? find_scale(loader, weight, &scale) : SQZ_OK;
     if (status != SQZ_OK || !to || (linear->from && !shifted)) return status;
     for (uint32_t j = 0; j < linear->n_out; j++) {
         const double bias = linear->bias ? (double)linear->bias[j] : 0;
-        to[linear->out && !linear->from ? linear->out[j] : j] = (float)(shifted ? bias - shifted_by(matrix, weight, scale, j) : bias);
+        const double added = shifted ? (double)shift * (double)scale[j] * (double)sum_of((const int8_t *)weight->data + j * k, k) : 0;
+        to[linear->out && !linear->from ? linear->out[j] : j] = (float)(bias - added);
     }
     linear->bias = to;
     return SQZ_OK;
@@ -339,17 +339,17 @@ sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_s
     TRY(load_permutation(loader, name, "out", shape.n_out, &linear->out));
     reorder_input(loader, shape, &linear->in);
     load_places(loader, shape, weight, a, linear);
+    snprintf(full, sizeof full, "%s.bias", name);
+    TRY(sqzi_load_vector(loader, full, false, shape.n_out, &linear->bias));
+    const bool unsigned_rows = weight && !a && weight->type == SQZI_S8 && lowest_of(shape.input, &shift);
+    TRY(place_bias(loader, weight, shape, unsigned_rows ? shift : 0, linear));
     if (weight) {
-        const sqzi_matrix_form form = {.n_in = shape.n_in, .n_out = shape.n_out, .groups = shape.groups, .out = linear->from ? NULL : linear->out,
-                                       .unsigned_rows = !a && weight->type == SQZI_S8 && lowest_of(shape.input, &shift)};
+        const sqzi_matrix_form form = {.n_in = shape.n_in, .n_out = shape.n_out, .groups = shape.groups, .out = linear->from ? NULL : linear->out, .unsigned_rows = unsigned_rows};
         sqzi_matrix *matrix = &linear->terms[linear->n_terms++].b;
         TRY(load_first(loader, weight, form, linear, matrix));
         matrix->shift = shift;
     }
     if (a) TRY(load_low_rank(loader, name, shape, a, linear));
-    snprintf(full, sizeof full, "%s.bias", name);
-    TRY(sqzi_load_vector(loader, full, false, shape.n_out, &linear->bias));
-    TRY(place_bias(loader, weight, linear));
 fail:
     return status;
 }
