@@ -92,20 +92,20 @@ static void members_take_their_own_share_first(void **state)
 }
 
 typedef struct slow {
-    _Atomic uint32_t waiting, wrong;
+    _Atomic uint32_t here, wrong;
     _Atomic bool done;
 } slow;
 
-/* The caller is slow over its part while the others have nothing left to do; in the next stage it must be done. */
+/* Who takes part 0, mostly the caller, is slow over it while the others have nothing left to do; in the next stage it must be done. */
 static void run_slowly(void *argument, const sqzi_team *team)
 {
     slow *s = argument;
     sqzi_turn turn = {.team = team};
     uint32_t part;
-    if (team->member != 0) s->waiting++;
+    s->here++;
     while (sqzi_take_part(&turn, team->members, &part)) {
-        if (team->member != 0) continue;
-        while (s->waiting < team->members - 1) sched_yield();
+        if (part != 0) continue;
+        while (s->here < team->members) sched_yield();
         for (int i = 0; i < 200; i++) sched_yield();
         s->done = true;
     }
