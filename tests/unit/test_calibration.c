@@ -8,21 +8,8 @@
 #include <string.h>
 
 #include "squeeze/calibration.h"
+#include "support/planned.h"
 #include "support/random.h"
-#include "support/test.h"
-#include "support/tiny_model.h"
-
-static void *take(size_t n, size_t bytes)
-{
-    void *memory = sqzi_allocate_zeroed(&sqzi_default_allocator, n, bytes);
-    assert_non_null(memory);
-    return memory;
-}
-
-static void release(void *memory, size_t n, size_t bytes)
-{
-    sqzi_release(&sqzi_default_allocator, memory, n * bytes);
-}
 
 /* Letters and words of the tiny vocabulary. */
 enum { TEXTS = 120, TEXT_BYTES = 24 };
@@ -51,7 +38,7 @@ static double distance(const sqz_model *a, const sqz_model *b)
     const size_t width = a->encoder.width;
     for (int m = 0; m < 2; m++) {
         sqz_session *session;
-        hidden[m] = take(n * width, sizeof(float));
+        hidden[m] = sqzt_take(n * width, sizeof(float));
         sqzt_assert_ok(sqz_session_open(models[m], &(sqz_session_options){.max_tokens = s.longest, .max_sequences = 1, .max_length = s.longest}, &session, &error), &error);
         for (uint32_t i = 0; i < s.n; i++) {
             const uint32_t bounds[] = {0, first[i + 1] - first[i]};
@@ -60,7 +47,7 @@ static double distance(const sqz_model *a, const sqz_model *b)
         sqz_session_close(session);
     }
     for (size_t i = 0; i < n * width; i++) squares += pow((double)hidden[0][i] - (double)hidden[1][i], 2);
-    for (int m = 0; m < 2; m++) release(hidden[m], n * width, sizeof(float));
+    for (int m = 0; m < 2; m++) sqzt_release(hidden[m], n * width, sizeof(float));
     sqzi_sequences_discard(&s);
     return sqrt(squares);
 }

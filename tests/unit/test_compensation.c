@@ -5,62 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "squeeze/correction.h"
+#include "support/planned.h"
 #include "support/random.h"
-#include "support/test.h"
-#include "support/tiny_model.h"
 
 static const double u = 0x1p-24;
-
-static bool none(const void *user, const char *name)
-{
-    (void)user;
-    (void)name;
-    return false;
-}
-
-/* The measured int8 plan of a model. */
-typedef struct planned {
-    sqz_context *context;
-    sqz_model *model;
-    sqzi_quantize_plan plan;
-    sqzi_corrections corrections;
-    const sqzk_gemm *gemm;
-} planned;
-
-static void plan_form(const sqzt_tiny *tiny, planned *p)
-{
-    sqz_error error = {0};
-    sqz_quantized_tensor ignored;
-    const char *path = sqzt_temporary("float.gguf");
-    sqzt_tiny_write(tiny, path);
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &p->context, &error), &error);
-    sqzt_assert_ok(sqz_model_open(p->context, path, &p->model, &error), &error);
-    sqzt_assert_ok(sqzi_quantize_plan_make(p->model, SQZ_QUANTIZE_S8, none, NULL, &p->plan, &error), &error);
-    sqzt_assert_ok(sqzi_corrections_make(&p->plan, &p->corrections, &error), &error);
-    for (uint32_t i = 0; i < p->plan.n; i++) sqzt_assert_ok(sqzi_quantize_measure(&p->plan, i, &ignored, &error), &error);
-    p->gemm = p->context->kernels.gemm_f32;
-}
-
-static void discard(planned *p)
-{
-    sqzi_corrections_discard(&p->corrections);
-    sqzi_quantize_plan_discard(&p->plan);
-    sqz_model_close(p->model);
-    sqz_context_close(p->context);
-}
-
-static void *take(size_t n, size_t bytes)
-{
-    void *memory = sqzi_allocate_zeroed(&sqzi_default_allocator, n, bytes);
-    assert_non_null(memory);
-    return memory;
-}
-
-static void release(void *memory, size_t n, size_t bytes)
-{
-    sqzi_release(&sqzi_default_allocator, memory, n * bytes);
-}
 
 /* Rows in three parts, one a single row; sums of at most 133 products in f32, whatever their order, are within 133 u of the terms' magnitudes, the mean's
  * square and the last rounding add little: 4 u. */
@@ -68,15 +16,15 @@ static void moments_are_covariances(void **state)
 {
     (void)state;
     enum { GROUPS = 2, N = 301, ROWS = 133, WIDTH = GROUPS * N };
-    planned p;
-    plan_form(&sqzt_tiny_forms[0].tiny, &p);
+    sqzt_planned p;
+    sqzt_plan(&sqzt_tiny_forms[0].tiny, &p);
     sqzt_random random = sqzt_random_of(3);
-    sqzi_moments m = {.groups = GROUPS, .n = N, .squares = take(GROUPS * N * N, sizeof(sqzi_real))};
-    sqzi_real *columns = take(WIDTH * SQZI_MOMENT_ROWS, sizeof *columns);
-    float *x = take(ROWS * WIDTH, sizeof *x);
-    double *mean = take(WIDTH, sizeof *mean);
-    const size_t packed_bytes = sqzi_moments_packed_bytes(p.gemm, &m), parts[] = {0, 128, 129, ROWS};
-    void *packed = take(packed_bytes, 1);
+    sqzi_moments m = {.groups = GROUPS, .n = N, .squares = sqzt_take(GROUPS * N * N, sizeof(sqzi_real))};
+    sqzi_real *columns = sqzt_take(WIDTH * SQZI_MOMENT_ROWS, sizeof *columns);
+    float *x = sqzt_take(ROWS * WIDTH, sizeof *x);
+    double *mean = sqzt_take(WIDTH, sizeof *mean);
+    const size_t packed_bytes = sqzi_moments_packed_bytes(p.context->kernels.gemm_f32, &m), parts[] = {0, 128, 129, ROWS};
+    void *packed = sqzt_take(packed_bytes, 1);
     for (size_t i = 0; i < ROWS * WIDTH; i++) {
         x[i] = (float)(sqzt_normal(&random) + 0.5 * sin((double)(i % WIDTH)));
         mean[i % WIDTH] += (double)x[i] / ROWS;
@@ -85,7 +33,7 @@ static void moments_are_covariances(void **state)
         const size_t rows = parts[part + 1] - parts[part];
         for (size_t r = 0; r < rows; r++)
             for (size_t j = 0; j < WIDTH; j++) columns[j * SQZI_MOMENT_ROWS + r] = x[(parts[part] + r) * WIDTH + j];
-        sqzi_moments_add(p.gemm, &m, columns, rows, packed);
+        sqzi_moments_add(p.context->kernels.gemm_f32, &m, columns, rows, packed);
     }
     sqzi_moments_centre(&m, mean, ROWS);
     for (size_t g = 0; g < GROUPS; g++)
@@ -100,15 +48,15 @@ static void moments_are_covariances(void **state)
                 const double got = (double)m.squares[(g * N + i) * N + j];
                 if (!(fabs(got - wanted) <= (ROWS + 4) * u * most)) fail_msg("group %zu, (%zu, %zu): %g, %g expected", g, i, j, got, wanted);
             }
-    release(m.squares, GROUPS * N * N, sizeof(sqzi_real));
-    release(columns, WIDTH * SQZI_MOMENT_ROWS, sizeof *columns);
-    release(x, ROWS * WIDTH, sizeof *x);
-    release(mean, WIDTH, sizeof *mean);
-    release(packed, packed_bytes, 1);
-    discard(&p);
+    sqzt_release(m.squares, GROUPS * N * N, sizeof(sqzi_real));
+    sqzt_release(columns, WIDTH * SQZI_MOMENT_ROWS, sizeof *columns);
+    sqzt_release(x, ROWS * WIDTH, sizeof *x);
+    sqzt_release(mean, WIDTH, sizeof *mean);
+    sqzt_release(packed, packed_bytes, 1);
+    sqzt_discard_plan(&p);
 }
 
-static sqzi_quantized *find(planned *p, const char *name)
+static sqzi_quantized *find(sqzt_planned *p, const char *name)
 {
     for (uint32_t i = 0; i < p->plan.n; i++)
         if (strcmp(p->plan.tensors[i].name, name) == 0) return &p->plan.tensors[i];
@@ -136,7 +84,7 @@ typedef struct definition {
 
 static definition define(size_t g, size_t n)
 {
-    definition d = {n, take(n, sizeof *d.order), take(n * n, sizeof *d.r)};
+    definition d = {n, sqzt_take(n, sizeof *d.order), sqzt_take(n * n, sizeof *d.r)};
     double mean = 0;
     for (size_t i = 0; i < n; i++) {
         size_t at = 0;
@@ -183,15 +131,15 @@ static void every_integer_is_the_nearest_to_what_the_later_ones_leave(void **sta
         tiny.ffn_width = widths[at] * groups;
         tiny.width = 24;
         tiny.groups[5] = groups;
-        planned p;
+        sqzt_planned p;
         sqz_error error = {0};
-        plan_form(&tiny, &p);
+        sqzt_plan(&tiny, &p);
         sqzi_quantized *t = find(&p, "blk.0.ffn_down.weight");
         const size_t n = widths[at], rows = tiny.width;
-        sqzi_moments c = {.groups = groups, .n = (uint32_t)n, .squares = take(groups * n * n, sizeof(sqzi_real))};
+        sqzi_moments c = {.groups = groups, .n = (uint32_t)n, .squares = sqzt_take(groups * n * n, sizeof(sqzi_real))};
         for (size_t g = 0; g < groups; g++)
             for (size_t i = 0; i < n * n; i++) c.squares[g * n * n + i] = (sqzi_real)(correlation(i / n, i % n) * deviation(g, i / n) * deviation(g, i % n));
-        sqzt_assert_ok(sqzi_compensate(p.gemm, &c, t, &error), &error);
+        sqzt_assert_ok(sqzi_compensate(p.context->kernels.gemm_f32, &c, t, &error), &error);
         size_t differ = 0;
         for (size_t g = 0; g < groups; g++) {
             definition d = define(g, n);
@@ -200,12 +148,12 @@ static void every_integer_is_the_nearest_to_what_the_later_ones_leave(void **sta
                 check_row(&d, w, t->scale[r], t->chosen + r * n, t->name, r);
                 for (size_t i = 0; i < n; i++) differ += t->chosen[r * n + i] != (int)rintf(w[i] / t->scale[r]);
             }
-            release(d.order, n, sizeof *d.order);
-            release(d.r, n * n, sizeof *d.r);
+            sqzt_release(d.order, n, sizeof *d.order);
+            sqzt_release(d.r, n * n, sizeof *d.r);
         }
         assert_true(differ > rows * n / 10); /* the neighbours had a say */
-        release(c.squares, groups * n * n, sizeof(sqzi_real));
-        discard(&p);
+        sqzt_release(c.squares, groups * n * n, sizeof(sqzi_real));
+        sqzt_discard_plan(&p);
     }
 }
 
@@ -213,37 +161,37 @@ static void inputs_that_never_vary_or_vary_alone_are_rounded_for_themselves(void
 {
     (void)state;
     for (int varied = 0; varied < 2; varied++) {
-        planned p;
+        sqzt_planned p;
         sqz_error error = {0};
-        plan_form(&sqzt_tiny_forms[0].tiny, &p);
+        sqzt_plan(&sqzt_tiny_forms[0].tiny, &p);
         sqzi_quantized *t = find(&p, "blk.0.attn_q.weight");
         const size_t n = (size_t)t->from->shape[1];
-        sqzi_moments c = {.groups = 1, .n = (uint32_t)n, .squares = take(n * n, sizeof(sqzi_real))};
+        sqzi_moments c = {.groups = 1, .n = (uint32_t)n, .squares = sqzt_take(n * n, sizeof(sqzi_real))};
         for (size_t i = 0; varied && i < n; i++) c.squares[i * n + i] = (sqzi_real)(1 + i % 3);
-        sqzt_assert_ok(sqzi_compensate(p.gemm, &c, t, &error), &error);
+        sqzt_assert_ok(sqzi_compensate(p.context->kernels.gemm_f32, &c, t, &error), &error);
         for (size_t i = 0; i < t->from->n; i++) {
             const double steps = (double)((const float *)t->from->data)[i] / (double)t->scale[i / n];
             assert_true(fabs(steps - t->chosen[i]) <= 0.5 + 127 * u); /* the weight in steps is a quotient of floats: at most 127, rounded once */
         }
-        release(c.squares, n * n, sizeof(sqzi_real));
-        discard(&p);
+        sqzt_release(c.squares, n * n, sizeof(sqzi_real));
+        sqzt_discard_plan(&p);
     }
 }
 
 static void a_covariance_that_is_not_finite_is_refused(void **state)
 {
     (void)state;
-    planned p;
+    sqzt_planned p;
     sqz_error error = {0};
-    plan_form(&sqzt_tiny_forms[0].tiny, &p);
+    sqzt_plan(&sqzt_tiny_forms[0].tiny, &p);
     sqzi_quantized *t = find(&p, "blk.0.attn_q.weight");
     const size_t n = (size_t)t->from->shape[1];
-    sqzi_moments c = {.groups = 1, .n = (uint32_t)n, .squares = take(n * n, sizeof(sqzi_real))};
+    sqzi_moments c = {.groups = 1, .n = (uint32_t)n, .squares = sqzt_take(n * n, sizeof(sqzi_real))};
     c.squares[n + 1] = (sqzi_real)INFINITY;
-    assert_int_equal(sqzi_compensate(p.gemm, &c, t, &error), SQZ_ENUMERIC);
+    assert_int_equal(sqzi_compensate(p.context->kernels.gemm_f32, &c, t, &error), SQZ_ENUMERIC);
     assert_non_null(strstr(error.text, "blk.0.attn_q.weight"));
-    release(c.squares, n * n, sizeof(sqzi_real));
-    discard(&p);
+    sqzt_release(c.squares, n * n, sizeof(sqzi_real));
+    sqzt_discard_plan(&p);
 }
 
 static bool is_float(const sqzt_tiny *tiny)
@@ -257,18 +205,18 @@ static void a_factor_hands_its_covariances_on(void **state)
     (void)state;
     for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++) {
         if (!is_float(&form->tiny) || !form->tiny.rank) continue;
-        planned p;
+        sqzt_planned p;
         sqz_error error = {0};
-        plan_form(&form->tiny, &p);
+        sqzt_plan(&form->tiny, &p);
         const sqzi_correction *c = NULL;
         for (uint32_t i = 0; i < p.corrections.n && !c; i++) c = p.corrections.list[i].a ? &p.corrections.list[i] : NULL;
         assert_non_null(c);
         const size_t groups = c->of_a.groups, n = c->of_a.n, rank = (size_t)c->a->from->shape[0] / groups;
-        sqzi_moments outer = {.groups = (uint32_t)groups, .n = (uint32_t)n, .squares = take(groups * n * n, sizeof(sqzi_real))};
-        sqzi_moments inner = {.groups = (uint32_t)groups, .n = (uint32_t)rank, .squares = take(groups * rank * rank, sizeof(sqzi_real))};
+        sqzi_moments outer = {.groups = (uint32_t)groups, .n = (uint32_t)n, .squares = sqzt_take(groups * n * n, sizeof(sqzi_real))};
+        sqzi_moments inner = {.groups = (uint32_t)groups, .n = (uint32_t)rank, .squares = sqzt_take(groups * rank * rank, sizeof(sqzi_real))};
         for (size_t i = 0; i < groups * n * n; i++) outer.squares[i] = (sqzi_real)(correlation(i / n % n, i % n) * deviation(i / n / n, i / n % n) * deviation(i / n / n, i % n));
-        sqzt_assert_ok(sqzi_moments_through(p.gemm, &outer, c->a, &inner, &error), &error);
-        double *rows = take(groups * rank * n, sizeof *rows);
+        sqzt_assert_ok(sqzi_moments_through(p.context->kernels.gemm_f32, &outer, c->a, &inner, &error), &error);
+        double *rows = sqzt_take(groups * rank * n, sizeof *rows);
         for (size_t r = 0; r < groups * rank; r++) {
             const double *row;
             sqzt_assert_ok(sqzi_quantize_row(c->a, r, NULL, &row, &error), &error);
@@ -286,10 +234,10 @@ static void a_factor_hands_its_covariances_on(void **state)
                 const double got = (double)inner.squares[g * rank * rank + at];
                 if (!(fabs(got - wanted) <= (2 * (double)n + 3) * u * most)) fail_msg("%s, group %zu, %zu: %g, %g expected", form->name, g, at, got, wanted);
             }
-        release(rows, groups * rank * n, sizeof *rows);
-        release(outer.squares, groups * n * n, sizeof(sqzi_real));
-        release(inner.squares, groups * rank * rank, sizeof(sqzi_real));
-        discard(&p);
+        sqzt_release(rows, groups * rank * n, sizeof *rows);
+        sqzt_release(outer.squares, groups * n * n, sizeof(sqzi_real));
+        sqzt_release(inner.squares, groups * rank * rank, sizeof(sqzi_real));
+        sqzt_discard_plan(&p);
     }
 }
 

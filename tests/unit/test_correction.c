@@ -6,47 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "squeeze/correction.h"
-#include "support/test.h"
-#include "support/tiny_model.h"
+#include "support/planned.h"
 
 enum { MOST_WIDTH = 512 };
-
-static bool none(const void *user, const char *name)
-{
-    (void)user;
-    (void)name;
-    return false;
-}
-
-/* A measured int8 plan of a model and its corrections. */
-typedef struct planned {
-    sqz_context *context;
-    sqz_model *model;
-    sqzi_quantize_plan plan;
-    sqzi_corrections corrections;
-} planned;
-
-static void plan_form(const sqzt_tiny *tiny, planned *p)
-{
-    sqz_error error = {0};
-    sqz_quantized_tensor ignored;
-    const char *path = sqzt_temporary("float.gguf");
-    sqzt_tiny_write(tiny, path);
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &p->context, &error), &error);
-    sqzt_assert_ok(sqz_model_open(p->context, path, &p->model, &error), &error);
-    sqzt_assert_ok(sqzi_quantize_plan_make(p->model, SQZ_QUANTIZE_S8, none, NULL, &p->plan, &error), &error);
-    sqzt_assert_ok(sqzi_corrections_make(&p->plan, &p->corrections, &error), &error);
-    for (uint32_t i = 0; i < p->plan.n; i++) sqzt_assert_ok(sqzi_quantize_measure(&p->plan, i, &ignored, &error), &error);
-}
-
-static void discard(planned *p)
-{
-    sqzi_corrections_discard(&p->corrections);
-    sqzi_quantize_plan_discard(&p->plan);
-    sqz_model_close(p->model);
-    sqz_context_close(p->context);
-}
 
 /* y += T x in double, T as in the file or rounded to int8. Returns the sum of |T x| terms. */
 static double multiply(const sqzi_quantized *t, uint32_t groups, bool rounded, const double *x, double *y)
@@ -99,10 +61,10 @@ static void a_constant_input_comes_out_as_from_the_float_linear(void **state)
     static double x[MOST_WIDTH], expected[MOST_WIDTH], got[MOST_WIDTH];
     uint32_t linears = 0;
     for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++) {
-        planned p;
+        sqzt_planned p;
         sqz_error error = {0};
         if (form->tiny.type != SQZI_F32 || form->tiny.ffn_width > MOST_WIDTH) continue;
-        plan_form(&form->tiny, &p);
+        sqzt_plan(&form->tiny, &p);
         assert_true(p.corrections.n >= 6 * form->tiny.blocks);
         for (uint32_t i = 0; i < p.corrections.n; i++, linears++) {
             sqzi_correction *c = &p.corrections.list[i];
@@ -116,7 +78,7 @@ static void a_constant_input_comes_out_as_from_the_float_linear(void **state)
                     fail_msg("%s, %s, output %u: %g, expected %g", form->name, c->bias_name, j, got[j], expected[j]);
             }
         }
-        discard(&p);
+        sqzt_discard_plan(&p);
     }
     printf("%u linears\n", linears);
 }
@@ -124,9 +86,9 @@ static void a_constant_input_comes_out_as_from_the_float_linear(void **state)
 static void inputs_without_a_mean_change_no_bias(void **state)
 {
     (void)state;
-    planned p;
+    sqzt_planned p;
     sqz_error error = {0};
-    plan_form(&sqzt_tiny_forms[0].tiny, &p);
+    sqzt_plan(&sqzt_tiny_forms[0].tiny, &p);
     for (uint32_t i = 0; i < p.corrections.n; i++) {
         sqzi_correction *c = &p.corrections.list[i];
         c->rows = 2; /* x and -x */
@@ -134,7 +96,7 @@ static void inputs_without_a_mean_change_no_bias(void **state)
         sqzt_assert_ok(sqzi_correction_solve(c, false, p.corrections.work, &error), &error);
         for (uint32_t j = 0; j < c->linear->n_out; j++) assert_true(c->corrected[j] == (c->linear->bias ? c->linear->bias[j] : 0));
     }
-    discard(&p);
+    sqzt_discard_plan(&p);
 }
 
 /* Half of the rows are x, half are 0: the mean is x/2 and holds half of the squares, so a quarter of what x alone would bring. */
@@ -142,9 +104,9 @@ static void a_mean_counts_by_its_share(void **state)
 {
     (void)state;
     static double x[MOST_WIDTH], whole[MOST_WIDTH];
-    planned p;
+    sqzt_planned p;
     sqz_error error = {0};
-    plan_form(&sqzt_tiny_forms[0].tiny, &p);
+    sqzt_plan(&sqzt_tiny_forms[0].tiny, &p);
     sqzi_correction *c = &p.corrections.list[0];
     double largest = 0;
     for (uint32_t j = 0; j < c->linear->n_in; j++) x[j] = sin(1.7 * j) + 0.3;
@@ -164,7 +126,7 @@ static void a_mean_counts_by_its_share(void **state)
         const double bias = c->linear->bias ? (double)c->linear->bias[j] : 0;
         assert_true(fabs((double)c->corrected[j] - bias - (whole[j] - bias) / 2) <= 0x1p-24 * (fabs(whole[j]) + fabs((double)c->corrected[j])));
     }
-    discard(&p);
+    sqzt_discard_plan(&p);
 }
 
 typedef struct seen {
@@ -193,9 +155,9 @@ static void the_encoder_shows_every_row_once_and_changes_no_bit(void **state)
 {
     (void)state;
     for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++) {
-        planned p;
+        sqzt_planned p;
         if (form->tiny.type != SQZI_F32) continue;
-        plan_form(&form->tiny, &p);
+        sqzt_plan(&form->tiny, &p);
         const sqzi_encoder *encoder = &p.model->encoder;
         const size_t n = (size_t)TOKENS * encoder->width;
         uint32_t ids[TOKENS];
@@ -230,7 +192,7 @@ static void the_encoder_shows_every_row_once_and_changes_no_bit(void **state)
         for (uint32_t i = 0; i < encoder->n_blocks; i++) free(s.hidden[i]);
         free(results);
         sqzi_release(&sqzi_default_allocator, block, bytes);
-        discard(&p);
+        sqzt_discard_plan(&p);
     }
 }
 
