@@ -45,6 +45,14 @@ void cli_show_progress(uint64_t done, const char *of, bool last)
     shown_ms = now;
 }
 
+int cli_show_share(void *what, size_t done, size_t total)
+{
+    char of[64];
+    snprintf(of, sizeof of, " of %zu %s", total, (const char *)what);
+    cli_show_progress(done, of, done == total);
+    return 0;
+}
+
 /* None where results go to the same terminal. */
 static void show_records(const loop *l, bool last)
 {

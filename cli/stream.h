@@ -32,4 +32,7 @@ uint32_t cli_offset(uint32_t code_points, uint32_t bytes);
 /* "DONE OF" on stderr: a counter that overwrites itself on a terminal and is gone at the last call, a line every few seconds in a log. */
 void cli_show_progress(uint64_t done, const char *of, bool last);
 
+/* The same as a progress callback of the library, "DONE of TOTAL WHAT": `what`, the user pointer, is that text. Never stops the work. */
+int cli_show_share(void *what, size_t done, size_t total);
+
 #endif

@@ -22,15 +22,6 @@ static const cli_option options[] = {
     {0},
 };
 
-static int show_progress(void *user, size_t done, size_t total)
-{
-    char of[40];
-    (void)user;
-    snprintf(of, sizeof of, " of %zu examples", total);
-    cli_show_progress(done, of, done == total);
-    return 0;
-}
-
 static void show_json(const sqz_eval_report *report)
 {
     cli_json_open('{');
@@ -62,7 +53,7 @@ static int run(char **arguments, uint32_t n)
     strcpy(copy, classes_text ? classes_text : "");
     for (char *word = strtok(copy, ","); word && n_classes < 64; word = strtok(NULL, ",")) classes[n_classes++] = word;
     const sqz_task_options task_options = cli_task_options();
-    const sqz_eval_options o = {.split = split, .cosine = cosine, .classes = n_classes ? classes : NULL, .n_classes = n_classes, .task = &task_options, .progress = show_progress};
+    const sqz_eval_options o = {.split = split, .cosine = cosine, .classes = n_classes ? classes : NULL, .n_classes = n_classes, .task = &task_options, .progress = cli_show_share, .user = "examples"};
     cli_check(sqz_evaluate(cli_model(arguments[0]), (sqz_glue_task)task, folder, &o, &report, &error), &error);
     free(copy);
     if (cli.json) {

@@ -116,7 +116,7 @@ static char *read_texts(size_t *n_bytes)
 {
     FILE *file = fopen(calibrate, "rb");
     if (!file) cli_die(CLI_BAD_FILE, "%s: cannot open: %s", calibrate, strerror(errno));
-    char *bytes = cli_allocate(NULL, CALIBRATION_BYTES + 1);
+    char *bytes = cli_allocate(NULL, CALIBRATION_BYTES);
     const size_t n = fread(bytes, 1, CALIBRATION_BYTES, file);
     if (ferror(file)) cli_die(CLI_BAD_FILE, "%s: cannot read: %s", calibrate, strerror(errno));
     const bool whole = feof(file) || fgetc(file) == EOF;
@@ -144,15 +144,6 @@ static sqz_text *cut_lines(const char *bytes, size_t n_bytes, size_t *n)
     return texts;
 }
 
-static int show_progress(void *user, size_t done, size_t total)
-{
-    char of[40];
-    (void)user;
-    snprintf(of, sizeof of, " of %zu layers calibrated", total);
-    cli_show_progress(done, of, done == total);
-    return 0;
-}
-
 static int run(char **arguments, uint32_t n)
 {
     (void)n;
@@ -165,7 +156,7 @@ static int run(char **arguments, uint32_t n)
     char *bytes = calibrate ? read_texts(&n_bytes) : NULL;
     sqz_text *texts = calibrate ? cut_lines(bytes, n_bytes, &n_texts) : NULL;
     const sqz_quantize_options o = {.type = (sqz_quantize_type)type, .keep = keep, .no_correction = no_correction, .tensor = take, .texts = texts, .n_texts = n_texts,
-                                    .progress = calibrate ? show_progress : NULL};
+                                    .progress = calibrate ? cli_show_share : NULL, .user = "layers calibrated"};
     const sqz_status status = sqz_quantize(cli_context(), arguments[0], dry_run ? NULL : output_path, &o, &error);
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
     cli_check(status, &error);
