@@ -76,6 +76,7 @@ typedef struct sqzk_gemm_args {
  *   type    SQZI_F32, SQZI_F16, SQZI_BF16 for the float gemms; SQZI_S8 for s8; SQZI_F32 for s16, where n_stride or k_stride is 1
  *   scale   [n] column scales, with SQZI_S8 only
  *   unsigned_rows   with SQZI_S8: the rows it will meet are prepared as unsigned
+ *   sums    [n] with SQZI_S8: the sum of each column is written here; NULL where it is not wanted
  */
 typedef struct sqzk_pack_args {
     size_t n, k;
@@ -84,6 +85,7 @@ typedef struct sqzk_pack_args {
     sqzi_type type;
     const float *scale;
     bool unsigned_rows;
+    int32_t *sums;
 } sqzk_pack_args;
 
 /* Rows of floats to rows the gemm takes.

@@ -152,12 +152,13 @@ static sqz_status arrange(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, c
     return SQZ_OK;
 }
 
-static void pack_groups(const sqzi_matrix *matrix, const sqzi_gguf_tensor *tensor, const void *weights, const float *scale, bool transposed, unsigned char *packed)
+static void pack_groups(const sqzi_matrix *matrix, const sqzi_gguf_tensor *tensor, const sqzi_matrix_form *form, const void *weights, const float *scale, unsigned char *packed)
 {
     const size_t k = matrix->n_in / matrix->groups, n = matrix->n_out / matrix->groups;
     for (uint32_t g = 0; g < matrix->groups; g++) {
         const unsigned char *source = (const unsigned char *)weights + g * n * k * type_bytes(tensor->type);
-        const sqzk_pack_args args = {.n = n, .k = k, .source = source, .n_stride = transposed ? 1 : k, .k_stride = transposed ? n : 1, .type = tensor->type, .scale = scale ? scale + g * n : NULL, .unsigned_rows = matrix->unsigned_rows};
+        const sqzk_pack_args args = {.n = n, .k = k, .source = source, .n_stride = form->transposed ? 1 : k, .k_stride = form->transposed ? n : 1, .type = tensor->type,
+                                     .scale = scale ? scale + g * n : NULL, .unsigned_rows = form->unsigned_rows, .sums = form->sums ? form->sums + g * n : NULL};
         matrix->gemm->pack(&args, packed + g * matrix->group_bytes);
     }
 }
@@ -180,10 +181,10 @@ sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
         arranged a;
         status = arrange(loader, tensor, scale, form, &a);
         if (status != SQZ_OK) return status;
-        pack_groups(matrix, tensor, a.weights, scale ? a.scale : NULL, false, packed);
+        pack_groups(matrix, tensor, form, a.weights, scale ? a.scale : NULL, packed);
         sqzi_release(&loader->model->context->allocator, a.weights, a.bytes);
     } else {
-        pack_groups(matrix, tensor, tensor->data, scale, form->transposed, packed);
+        pack_groups(matrix, tensor, form, tensor->data, scale, packed);
     }
     sqzi_file_map_drop(&loader->model->map, (size_t)tensor->offset, (size_t)tensor->bytes);
     return SQZ_OK;
@@ -264,28 +265,18 @@ static bool lowest_of(sqzk_activation activation, float *shift)
     return *shift > 0 || activation == SQZK_RELU;
 }
 
-/* The sum of n numbers, of which no linear has more than 65,536: it fits. */
-static int32_t sum_of(const int8_t *q, size_t n)
+/* The bias in the order of the packed weights, without what a shift of all inputs adds to an output: shift * the sum of its weights. */
+static sqz_status place_bias(sqzi_loader *loader, const sqzi_gguf_tensor *weight, float shift, const int32_t *sums, sqzi_linear *linear)
 {
-    int32_t sum = 0;
-    for (size_t i = 0; i < n; i++) sum += q[i];
-    return sum;
-}
-
-/* The bias in the order of the packed weights, without what a shift of all inputs adds: shift * the sum of an output's weights. Before these are packed, as their
- * pages of the file are given back then. */
-static sqz_status place_bias(sqzi_loader *loader, const sqzi_gguf_tensor *weight, sqzi_linear_shape shape, float shift, sqzi_linear *linear)
-{
-    const size_t k = shape.n_in / shape.groups;
     const bool placed = linear->bias && linear->out, shifted = shift > 0;
     const float *scale = NULL;
     float *to = placed || shifted ? sqzi_arena_take(&loader->arena, linear->n_out, sizeof *to) : NULL;
     const sqz_status status = shifted ? find_scale(loader, weight, &scale) : SQZ_OK;
     if (status != SQZ_OK || !to || (linear->from && !shifted)) return status;
     for (uint32_t j = 0; j < linear->n_out; j++) {
+        const uint32_t place = linear->out && !linear->from ? linear->out[j] : j;
         const double bias = linear->bias ? (double)linear->bias[j] : 0;
-        const double added = shifted ? (double)shift * (double)scale[j] * (double)sum_of((const int8_t *)weight->data + j * k, k) : 0;
-        to[linear->out && !linear->from ? linear->out[j] : j] = (float)(bias - added);
+        to[place] = (float)(shifted ? bias - (double)shift * (double)scale[j] * (double)sums[place] : bias);
     }
     linear->bias = to;
     return SQZ_OK;
@@ -325,6 +316,7 @@ sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_s
     sqz_status status = SQZ_OK;
     char full[96];
     float shift = 0;
+    int32_t *sums = NULL;
     const sqzi_gguf_tensor *weight;
     *linear = (sqzi_linear){.n_in = shape.n_in, .n_out = shape.n_out, .kernels = &loader->model->context->kernels};
     snprintf(full, sizeof full, "%s.a", name);
@@ -339,17 +331,18 @@ sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_s
     TRY(load_permutation(loader, name, "out", shape.n_out, &linear->out));
     reorder_input(loader, shape, &linear->in);
     load_places(loader, shape, weight, a, linear);
-    snprintf(full, sizeof full, "%s.bias", name);
-    TRY(sqzi_load_vector(loader, full, false, shape.n_out, &linear->bias));
-    const bool unsigned_rows = weight && !a && weight->type == SQZI_S8 && lowest_of(shape.input, &shift);
-    TRY(place_bias(loader, weight, shape, unsigned_rows ? shift : 0, linear));
     if (weight) {
-        const sqzi_matrix_form form = {.n_in = shape.n_in, .n_out = shape.n_out, .groups = shape.groups, .out = linear->from ? NULL : linear->out, .unsigned_rows = unsigned_rows};
+        sqzi_matrix_form form = {.n_in = shape.n_in, .n_out = shape.n_out, .groups = shape.groups, .out = linear->from ? NULL : linear->out,
+                                 .unsigned_rows = !a && weight->type == SQZI_S8 && lowest_of(shape.input, &shift)};
+        if (shift > 0) sums = form.sums = sqzi_arena_take(&loader->arena, shape.n_out, sizeof *sums);
         sqzi_matrix *matrix = &linear->terms[linear->n_terms++].b;
         TRY(load_first(loader, weight, form, linear, matrix));
         matrix->shift = shift;
     }
     if (a) TRY(load_low_rank(loader, name, shape, a, linear));
+    snprintf(full, sizeof full, "%s.bias", name);
+    TRY(sqzi_load_vector(loader, full, false, shape.n_out, &linear->bias));
+    TRY(place_bias(loader, weight, shift, sums, linear));
 fail:
     return status;
 }

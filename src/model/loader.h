@@ -54,6 +54,7 @@ typedef struct sqzi_matrix_form {
     uint32_t n_in, n_out, groups;
     bool transposed;          /* the tensor is [n_in, n_out] and groups 1 */
     bool unsigned_rows;       /* int8: the rows it multiplies are */
+    int32_t *sums;            /* int8: [n_out] the sums of each output's weights are written here, in the order in which they are packed; NULL: none */
     const uint32_t *in, *out; /* NULL, or permutations that keep their groups: the tensor's column i reads input in[i], its row j makes output out[j] */
 } sqzi_matrix_form;
 SQZ_NODISCARD sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const sqzi_matrix_form *form, sqzi_matrix *matrix);

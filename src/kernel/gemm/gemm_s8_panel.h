@@ -54,26 +54,26 @@ static inline void place_excess(sqzk_s8_row *row, uint32_t place)
     row->excess <<= within * EXCESS_BITS;
 }
 
-/* One column of k weights to its place; returns their sum. */
-static int32_t pack_column(const signed char *source, size_t k_stride, size_t k, signed char *out)
+/* One column of k weights to its place. */
+static void pack_column(const signed char *source, size_t k_stride, size_t k, signed char *out)
 {
-    int32_t sum = 0;
     size_t p = 0;
     if (k_stride == 1)
-        for (; p + KR <= k; p += KR) {
-            memcpy(out + p * NR, source + p, KR);
-            for (size_t i = 0; i < KR; i++) sum += source[p + i];
-        }
-    for (; p < k; p++) {
-        out[p / KR * KR * NR + p % KR] = source[p * k_stride];
-        sum += source[p * k_stride];
-    }
+        for (; p + KR <= k; p += KR) memcpy(out + p * NR, source + p, KR);
+    for (; p < k; p++) out[p / KR * KR * NR + p % KR] = source[p * k_stride];
+}
+
+static int32_t column_sum(const signed char *source, size_t k_stride, size_t k)
+{
+    int32_t sum = 0;
+    for (size_t p = 0; p < k; p++) sum += source[p * k_stride];
     return sum;
 }
 
 static void pack(const sqzk_pack_args *args, void *packed)
 {
     const signed char *source = args->source;
+    const int32_t difference = (args->unsigned_rows ? 128 : 0) - FLIP;
     signed char *panel = packed;
     for (size_t column = 0; column < args->n; column += NR, panel += panel_bytes(args->k)) {
         const size_t n = args->n - column < NR ? args->n - column : NR;
@@ -81,9 +81,13 @@ static void pack(const sqzk_pack_args *args, void *packed)
         int32_t *compensation = (int32_t *)(void *)(scale + NR);
         memset(panel, 0, panel_bytes(args->k));
         for (size_t j = 0; j < n; j++) {
-            const int32_t sum = pack_column(source + (column + j) * args->n_stride, args->k_stride, args->k, panel + j * KR);
+            const signed char *from = source + (column + j) * args->n_stride;
+            pack_column(from, args->k_stride, args->k, panel + j * KR);
             scale[j] = args->scale[column + j];
-            compensation[j] = ((args->unsigned_rows ? 128 : 0) - FLIP) * sum;
+            if (difference == 0 && !args->sums) continue; /* opening a model waits for this */
+            const int32_t sum = column_sum(from, args->k_stride, args->k);
+            compensation[j] = difference * sum;
+            if (args->sums) args->sums[column + j] = sum;
         }
     }
 }
