@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the bench share. One row is one model, shape and number of threads: it is measured, then written, then forgotten. */
+/* What the files of the bench share. One row is one model, shape and number of threads: it is
+ * measured, then written, then forgotten. */
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 
@@ -28,9 +29,12 @@ typedef struct bench_times {
 
 /* What the machine can do at most with the threads of the context; operations per ns are GOP/s. */
 typedef struct bench_peak {
-    double arithmetic[3];      /* GOP/s by sqz_peak_type; bf16 is at least f32's, which can do its work */
+    /* GOP/s by sqz_peak_type; bf16 is at least f32's, which can do its work */
+    double arithmetic[3];
     const char *instruction[3];
-    double memory, weights;    /* GB/s of reading much memory, and of reading as many bytes as the model's weights again and again */
+    /* GB/s of reading much memory, and of reading as many bytes as the model's weights again and
+     * again */
+    double memory, weights;
     uint64_t memory_bytes, weight_bytes;
 } bench_peak;
 
@@ -40,8 +44,10 @@ typedef struct bench_row {
     const bench_shape *shape;
     const bench_plan *plan;
     uint32_t n_threads;
-    bench_times run;                          /* ids to logits, or to hidden states where there is no head */
-    bench_times tokenize, encode, head, whole; /* --stages: text to ids, ids to hidden states, hidden states to logits, text to logits */
+    /* ids to logits, or to hidden states where there is no head */
+    bench_times run;
+    /* --stages: text to ids, ids to hidden states, hidden states to logits, text to logits */
+    bench_times tokenize, encode, head, whole;
     sqz_profile profile;                      /* --profile, --roofline */
     bench_peak peak;                          /* --roofline */
 } bench_row;
@@ -58,8 +64,9 @@ const char *bench_type(const sqz_model *model);
 
 /* ---- bench_text.c: texts with a wanted number of pieces ---- */
 
-/* n texts behind each other, text i of lengths[i] pieces, the two special tokens included; freed by bench_free_texts. Words come from the file (over and
- * over) or are whole words of the vocabulary in random order. Dies where a length cannot be made. */
+/* n texts behind each other, text i of lengths[i] pieces, the two special tokens included; freed by
+ * bench_free_texts. Words come from the file (over and over) or are whole words of the vocabulary
+ * in random order. Dies where a length cannot be made. */
 typedef struct bench_texts {
     sqz_text *texts; /* [n] */
     char *bytes;
@@ -73,7 +80,8 @@ void bench_measure_peak(sqz_context *context, uint64_t weight_bytes, bench_peak 
 sqz_peak_type bench_peak_type(const char *type);
 
 /* ---- bench_types.c ---- */
-/* The model at `path` as "f32", "bf16", "f16" or "s8": itself, or a file made for the bench, which bench_remove_file removes again. Dies where neither can be. */
+/* The model at `path` as "f32", "bf16", "f16" or "s8": itself, or a file made for the bench, which
+ * bench_remove_file removes again. Dies where neither can be. */
 const char *bench_file_of_type(const char *path, const char *type);
 void bench_remove_file(void);
 

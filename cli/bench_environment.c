@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a figure depends on besides the model: where this process may run, how much of it, and how the clock of the CPU is set. */
+/* What a figure depends on besides the model: where this process may run, how much of it, and how
+ * the clock of the CPU is set. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include <sched.h>
 #include <string.h>
@@ -29,7 +30,10 @@ static void list_cpus(char *text, size_t bytes)
         if (!CPU_ISSET(cpu, &set)) continue;
         size_t last = cpu;
         while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, &set)) last++;
-        const int n = last > cpu ? snprintf(text + used, bytes - used, "%s%zu-%zu", used ? "," : "", cpu, last) : snprintf(text + used, bytes - used, "%s%zu", used ? "," : "", cpu);
+        const int n = last > cpu
+                          ? snprintf(text + used, bytes - used, "%s%zu-%zu", used ? "," : "", cpu,
+                                     last)
+                          : snprintf(text + used, bytes - used, "%s%zu", used ? "," : "", cpu);
         if (n > 0) used += (size_t)n;
         cpu = last;
     }
@@ -42,7 +46,8 @@ void bench_read_environment(bench_environment *environment)
     const double quota = sqz_cpu_quota();
     if (quota > 0) snprintf(environment->quota, sizeof environment->quota, "%.10g CPUs", quota);
     else snprintf(environment->quota, sizeof environment->quota, "none");
-    read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", environment->governor, sizeof environment->governor);
+    read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", environment->governor,
+              sizeof environment->governor);
 }
 
 const char *bench_fact(const sqz_context *context, const char *name)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bench's clock: a batch of other random ids each time, so that nothing can be remembered, timed from memory to logits, in one session or in several
- * at once; and its parts. */
+/* The bench's clock: a batch of other random ids each time, so that nothing can be remembered,
+ * timed from memory to logits, in one session or in several at once; and its parts. */
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include <math.h>
 #include <pthread.h>
@@ -31,7 +31,8 @@ void bench_summarise(bench_times *times, uint32_t n)
     qsort(sorted, n, sizeof *sorted, by_size);
     for (uint32_t i = 0; i < n; i++) sum += sorted[i];
     times->mean = sum / n;
-    for (uint32_t i = 0; i < n; i++) squares += (sorted[i] - times->mean) * (sorted[i] - times->mean);
+    for (uint32_t i = 0; i < n; i++)
+        squares += (sorted[i] - times->mean) * (sorted[i] - times->mean);
     times->deviation = n > 1 ? sqrt(squares / (n - 1)) : 0;
     times->median = (sorted[n / 2] + sorted[(n - 1) / 2]) / 2;
     times->min = sorted[0];
@@ -42,13 +43,15 @@ void bench_summarise(bench_times *times, uint32_t n)
 
 const char *bench_type(const sqz_model *model)
 {
-    static const char *const types[][2] = {{"F32", "f32"}, {"F16", "f16"}, {"BF16", "bf16"}, {"I8", "s8"}};
+    static const char *const types[][2] = {
+        {"F32", "f32"}, {"F16", "f16"}, {"BF16", "bf16"}, {"I8", "s8"}};
     enum { N_TYPES = sizeof types / sizeof *types };
     uint64_t bytes[N_TYPES] = {0};
     uint32_t most = 0;
     sqz_tensor_info tensor;
     for (uint32_t i = 0; sqz_model_tensor(model, i, &tensor); i++)
-        for (uint32_t t = 0; t < N_TYPES && strncmp(tensor.name, "blk.", 4) == 0 && tensor.n_dims > 1; t++)
+        for (uint32_t t = 0;
+             t < N_TYPES && strncmp(tensor.name, "blk.", 4) == 0 && tensor.n_dims > 1; t++)
             if (strcmp(tensor.type, types[t][0]) == 0) bytes[t] += tensor.bytes;
     for (uint32_t t = 1; t < N_TYPES; t++)
         if (bytes[t] > bytes[most]) most = t;
@@ -73,9 +76,15 @@ static bench_run open_run(const sqz_model *model, const bench_shape *shape, uint
     run.first = cli_allocate(NULL, (shape->n + 1) * sizeof *run.first);
     run.first[0] = 0;
     for (uint32_t b = 0; b < shape->n; b++) run.first[b + 1] = run.first[b] + shape->lengths[b];
-    cli_check(sqz_session_open(model, &(sqz_session_options){shape->n_tokens, shape->n, shape->longest}, &run.session, &error), &error);
+    cli_check(sqz_session_open(model,
+                               &(sqz_session_options){shape->n_tokens, shape->n, shape->longest},
+                               &run.session, &error),
+              &error);
     run.ids = cli_allocate(NULL, shape->n_tokens * sizeof *run.ids);
-    const size_t hidden = (size_t)shape->n_tokens * run.info->width, logits = (size_t)(run.info->head == SQZ_HEAD_MASKED_LM ? shape->n : shape->n_tokens) * run.info->n_labels;
+    const size_t hidden = (size_t)shape->n_tokens * run.info->width,
+                 logits = (size_t)(run.info->head == SQZ_HEAD_MASKED_LM ? shape->n
+                                                                        : shape->n_tokens) *
+                          run.info->n_labels;
     run.out = cli_allocate(NULL, (hidden > logits ? hidden : logits) * sizeof *run.out);
     run.batch = (sqz_batch){shape->n, run.first, run.ids, NULL};
     return run;
@@ -104,13 +113,18 @@ static void encode(bench_run *run)
     cli_check(sqz_encode(run->session, &run->batch, run->out, run->info->width, &error), &error);
 }
 
-/* Logits; of a masked language model those of one token a sequence; hidden states where there is no head. */
+/* Logits; of a masked language model those of one token a sequence; hidden states where there is no
+ * head. */
 static void compute(bench_run *run)
 {
     const bool masked = run->info->head == SQZ_HEAD_MASKED_LM;
     sqz_error error = {0};
     if (run->info->head == SQZ_HEAD_NONE) encode(run);
-    else cli_check(sqz_logits(run->session, &run->batch, masked ? run->first : NULL, masked ? run->batch.n_sequences : 0, run->out, run->info->n_labels, &error), &error);
+    else
+        cli_check(sqz_logits(run->session, &run->batch, masked ? run->first : NULL,
+                             masked ? run->batch.n_sequences : 0, run->out, run->info->n_labels,
+                             &error),
+                  &error);
 }
 
 static double *new_times(const bench_row *row)
@@ -134,7 +148,8 @@ typedef struct bench_caller {
     _Atomic uint32_t *begun, *finished; /* sessions that are warm, that have their samples */
 } bench_caller;
 
-/* It runs, uncounted, also while others are not warm yet or not done, so that each sample is taken beside all of them. */
+/* It runs, uncounted, also while others are not warm yet or not done, so that each sample is taken
+ * beside all of them. */
 static void *call(void *argument)
 {
     bench_caller *c = argument;
@@ -155,9 +170,12 @@ static void time_sessions(const sqz_model *model, bench_row *row)
     pthread_t *threads = cli_allocate(NULL, plan->sessions * sizeof *threads);
     row->run.ms = cli_allocate(NULL, (size_t)plan->sessions * plan->samples * sizeof *row->run.ms);
     for (uint32_t i = 0; i < plan->sessions; i++)
-        callers[i] = (bench_caller){open_run(model, row->shape, i + 1), plan, row->run.ms + (size_t)i * plan->samples, &begun, &finished};
+        callers[i] = (bench_caller){open_run(model, row->shape, i + 1), plan,
+                                    row->run.ms + (size_t)i * plan->samples, &begun, &finished};
     for (uint32_t i = 1; i < plan->sessions; i++)
-        if (pthread_create(&threads[i], NULL, call, &callers[i]) != 0) cli_die(CLI_NO_RESOURCE, "cannot start thread %u of %u for --sessions", i + 1, plan->sessions);
+        if (pthread_create(&threads[i], NULL, call, &callers[i]) != 0)
+            cli_die(CLI_NO_RESOURCE, "cannot start thread %u of %u for --sessions", i + 1,
+                    plan->sessions);
     (void)call(&callers[0]);
     for (uint32_t i = 1; i < plan->sessions; i++) pthread_join(threads[i], NULL);
     for (uint32_t i = 0; i < plan->sessions; i++) close_run(&callers[i].run);
@@ -178,18 +196,22 @@ static void profile_run(bench_run *run, bench_row *row)
     sqz_session_set_profile(run->session, NULL);
 }
 
-static void tokenize(const sqz_model *model, bench_run *run, const bench_texts *texts, sqz_encoding *encoding)
+static void tokenize(const sqz_model *model, bench_run *run, const bench_texts *texts,
+                     sqz_encoding *encoding)
 {
     sqz_error error = {0};
     for (uint32_t b = 0; b < run->batch.n_sequences; b++) {
         const uint32_t n = run->first[b + 1] - run->first[b];
-        cli_check(sqz_tokenize(sqz_model_tokenizer(model), texts->texts[b], NULL, &(sqz_tokenize_options){.max_length = n}, encoding, &error), &error);
+        cli_check(sqz_tokenize(sqz_model_tokenizer(model), texts->texts[b], NULL,
+                               &(sqz_tokenize_options){.max_length = n}, encoding, &error),
+                  &error);
         memcpy(run->ids + run->first[b], sqz_encoding_ids(encoding), n * sizeof *run->ids);
         memcpy(run->types + run->first[b], sqz_encoding_types(encoding), n);
     }
 }
 
-/* Tokenise, encode, head, and everything in one go: one sample of each a round. The head's time is what a profile of the run says of it. */
+/* Tokenise, encode, head, and everything in one go: one sample of each a round. The head's time is
+ * what a profile of the run says of it. */
 static void time_stages(const sqz_model *model, bench_run *run, bench_row *row)
 {
     const bench_plan *plan = row->plan;
@@ -219,7 +241,10 @@ static void time_stages(const sqz_model *model, bench_run *run, bench_row *row)
         at[4] = bench_now_ms();
         bench_free_texts(&texts);
         if (i < plan->warm_up) continue;
-        const double ms[N_STAGES] = {at[1] - at[0], at[2] - at[1], (double)profile.stages[SQZ_STAGE_HEAD].ns / 1e6 / row->n_threads, at[4] - at[3]};
+        const double ms[N_STAGES] = {at[1] - at[0], at[2] - at[1],
+                                     (double)profile.stages[SQZ_STAGE_HEAD].ns / 1e6 /
+                                         row->n_threads,
+                                     at[4] - at[3]};
         for (uint32_t s = 0; s < N_STAGES; s++) all[s]->ms[i - plan->warm_up] = ms[s];
     }
     for (uint32_t s = 0; s < N_STAGES; s++) bench_summarise(all[s], plan->samples);

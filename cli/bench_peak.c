@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Timing the machine's peak. Of several tries the fastest counts: a peak is what the machine can do when nothing is in the way. */
+/* Timing the machine's peak. Of several tries the fastest counts: a peak is what the machine can do
+ * when nothing is in the way. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
 
-enum { TRIES = 20, READ_TRIES = 6, MEMORY_BYTES = 512 << 20, ALIGNMENT = 64, LEAST_WEIGHTS = 1 << 16 };
+enum {
+    TRIES = 20,
+    READ_TRIES = 6,
+    MEMORY_BYTES = 512 << 20,
+    ALIGNMENT = 64,
+    LEAST_WEIGHTS = 1 << 16
+};
 static const double long_enough_ms = 4;
 
 static double arithmetic(sqz_context *context, sqz_peak_type type)
@@ -50,7 +57,9 @@ static double reading(sqz_context *context, const void *memory, uint64_t bytes)
 
 sqz_peak_type bench_peak_type(const char *type)
 {
-    return strcmp(type, "s8") == 0 ? SQZ_PEAK_S8 : strcmp(type, "bf16") == 0 ? SQZ_PEAK_BF16 : SQZ_PEAK_F32;
+    return strcmp(type, "s8") == 0     ? SQZ_PEAK_S8
+           : strcmp(type, "bf16") == 0 ? SQZ_PEAK_BF16
+                                       : SQZ_PEAK_F32;
 }
 
 void bench_measure_peak(sqz_context *context, uint64_t weight_bytes, bench_peak *peak)
@@ -65,8 +74,11 @@ void bench_measure_peak(sqz_context *context, uint64_t weight_bytes, bench_peak 
         peak->instruction[SQZ_PEAK_BF16] = peak->instruction[SQZ_PEAK_F32];
     }
     peak->memory_bytes = MEMORY_BYTES;
-    peak->weight_bytes = weight_bytes < LEAST_WEIGHTS ? LEAST_WEIGHTS : weight_bytes < MEMORY_BYTES ? weight_bytes : MEMORY_BYTES;
-    char *block = cli_allocate(NULL, MEMORY_BYTES + ALIGNMENT), *memory = block + (ALIGNMENT - (uintptr_t)block % ALIGNMENT);
+    peak->weight_bytes = weight_bytes < LEAST_WEIGHTS  ? LEAST_WEIGHTS
+                         : weight_bytes < MEMORY_BYTES ? weight_bytes
+                                                       : MEMORY_BYTES;
+    char *block = cli_allocate(NULL, MEMORY_BYTES + ALIGNMENT),
+         *memory = block + (ALIGNMENT - (uintptr_t)block % ALIGNMENT);
     memset(memory, 1, MEMORY_BYTES);
     peak->memory = reading(context, memory, peak->memory_bytes);
     peak->weights = reading(context, memory, peak->weight_bytes);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of the bench, as a table for people, as Markdown, as CSV, or as JSON Lines with every sample. A row is put together once, as cells; the first three
- * formats are three ways to write cells. */
+/* Rows of the bench, as a table for people, as Markdown, as CSV, or as JSON Lines with every
+ * sample. A row is put together once, as cells; the first three formats are three ways to write
+ * cells. */
 #include <stdarg.h>
 #include <string.h>
 
@@ -29,7 +30,8 @@ static CLI_PRINTF(4, 5) void add(sheet *s, const char *head, int width, const ch
     va_start(arguments, format);
     vsnprintf(c->text, sizeof c->text, format, arguments);
     va_end(arguments);
-    for (char *at = c->text; *at; at++) /* a model's name is its file's: it must not break a line or reach the terminal */
+    /* a model's name is its file's: it must not break a line or reach the terminal */
+    for (char *at = c->text; *at; at++)
         if ((unsigned char)*at < ' ' || *at == 0x7F) *at = ' ';
 }
 
@@ -48,7 +50,8 @@ double bench_giga_operations(const bench_row *row)
 
 double bench_share_of_peak(const bench_row *row)
 {
-    return bench_giga_operations(row) / (row->run.median / 1e3) / row->peak.arithmetic[bench_peak_type(row->type)];
+    return bench_giga_operations(row) / (row->run.median / 1e3) /
+           row->peak.arithmetic[bench_peak_type(row->type)];
 }
 
 /* The name of the model, else of its file without folders. */
@@ -108,7 +111,8 @@ static void put_together(const bench_row *row, bool exact, sheet *s)
     }
 }
 
-static void write_cells(const sheet *s, bool heads, const char *before, const char *between, const char *after)
+static void write_cells(const sheet *s, bool heads, const char *before, const char *between,
+                        const char *after)
 {
     for (uint32_t i = 0; i < s->n; i++) {
         const cell *c = &s->cells[i];
@@ -140,7 +144,9 @@ static void write_environment(bench_format format)
     if (written) return;
     written = true;
     add_environment(&s);
-    for (uint32_t i = 0; i < s.n; i++) printf("%s%s: %s\n", format == BENCH_MARKDOWN ? "- " : "", s.cells[i].head, s.cells[i].text);
+    for (uint32_t i = 0; i < s.n; i++)
+        printf("%s%s: %s\n", format == BENCH_MARKDOWN ? "- " : "", s.cells[i].head,
+               s.cells[i].text);
     putchar('\n');
 }
 
@@ -151,7 +157,9 @@ static void write_sheet(const bench_row *row, bench_format format)
     static sheet s;
     if (format != BENCH_CSV) write_environment(format);
     put_together(row, format == BENCH_CSV, &s);
-    const char *before = format == BENCH_MARKDOWN ? "| " : "", *between = format == BENCH_MARKDOWN ? " | " : "  ", *after = format == BENCH_MARKDOWN ? " |" : "";
+    const char *before = format == BENCH_MARKDOWN ? "| " : "",
+               *between = format == BENCH_MARKDOWN ? " | " : "  ",
+               *after = format == BENCH_MARKDOWN ? " |" : "";
     if (format == BENCH_CSV) {
         add_environment(&s);
         if (!head_written) write_csv(&s, true);
@@ -185,7 +193,10 @@ static void json_parts(const bench_row *row)
     const struct {
         const char *name;
         const bench_times *times;
-    } parts[] = {{"tokenize", &row->tokenize}, {"encode", &row->encode}, {"head", &row->head}, {"end_to_end", &row->whole}};
+    } parts[] = {{"tokenize", &row->tokenize},
+                 {"encode", &row->encode},
+                 {"head", &row->head},
+                 {"end_to_end", &row->whole}};
     cli_json_key("parts");
     cli_json_open('{');
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a row's time goes, stage by stage, and how near each comes to the peak. A stage's rate is its products over the time its threads spent in it, so the
- * peak beside it is that of one thread; its weights are read once a run at least, which is what its GB/s count. */
+/* Where a row's time goes, stage by stage, and how near each comes to the peak. A stage's rate is
+ * its products over the time its threads spent in it, so the peak beside it is that of one thread;
+ * its weights are read once a run at least, which is what its GB/s count. */
 #include "bench.h"
 #include "output.h"
 
@@ -17,11 +18,13 @@ static stage_figures figures_of(const bench_row *row, sqz_stage stage)
 {
     const sqz_stage_profile *s = &row->profile.stages[stage];
     const double runs = (double)row->profile.runs, ns = (double)s->ns;
-    stage_figures f = {.ms = ns / runs / 1e6, .share = ns / ((double)row->profile.wall_ns * row->n_threads)};
+    stage_figures f = {.ms = ns / runs / 1e6,
+                       .share = ns / ((double)row->profile.wall_ns * row->n_threads)};
     if (s->ns == 0) return f;
     f.giga = 2 * (double)s->multiply_adds / ns;
     f.reading = (double)s->weight_bytes / ns;
-    if (row->plan->roofline) f.of_peak = f.giga / (row->peak.arithmetic[bench_peak_type(row->type)] / row->n_threads);
+    if (row->plan->roofline)
+        f.of_peak = f.giga / (row->peak.arithmetic[bench_peak_type(row->type)] / row->n_threads);
     return f;
 }
 
@@ -32,10 +35,12 @@ static double weight_bytes(const bench_row *row)
     return bytes / (double)row->profile.runs;
 }
 
-/* The least time the machine could take: all products at the peak, or all weights read once, whichever is longer. */
+/* The least time the machine could take: all products at the peak, or all weights read once,
+ * whichever is longer. */
 static double bound_ms(const bench_row *row)
 {
-    const double computing = bench_giga_operations(row) / row->peak.arithmetic[bench_peak_type(row->type)] * 1e3;
+    const double computing = bench_giga_operations(row) /
+                             row->peak.arithmetic[bench_peak_type(row->type)] * 1e3;
     const double reading = weight_bytes(row) / row->peak.weights / 1e6;
     return computing > reading ? computing : reading;
 }
@@ -43,17 +48,24 @@ static double bound_ms(const bench_row *row)
 static void write_peak(const bench_row *row, const char *line)
 {
     const bench_peak *p = &row->peak;
-    printf("%speak with %u thread%s: f32 %.0f GOP/s (%s), bf16 %.0f (%s), s8 %.0f (%s); reading %.1f GB/s from %.0f MB, %.1f from the %.1f MB of the weights\n", line, row->n_threads,
-           row->n_threads > 1 ? "s" : "", p->arithmetic[SQZ_PEAK_F32], p->instruction[SQZ_PEAK_F32], p->arithmetic[SQZ_PEAK_BF16], p->instruction[SQZ_PEAK_BF16], p->arithmetic[SQZ_PEAK_S8],
-           p->instruction[SQZ_PEAK_S8], p->memory, (double)p->memory_bytes / 1e6, p->weights, weight_bytes(row) / 1e6);
-    printf("%s%.3f G operations, at least %.3f ms here: %.1f %% of that bound, %.1f %% of the %s peak\n", line, bench_giga_operations(row), bound_ms(row), 100 * bound_ms(row) / row->run.median,
+    printf("%speak with %u thread%s: f32 %.0f GOP/s (%s), bf16 %.0f (%s), s8 %.0f (%s); reading "
+           "%.1f GB/s from %.0f MB, %.1f from the %.1f MB of the weights\n",
+           line, row->n_threads, row->n_threads > 1 ? "s" : "", p->arithmetic[SQZ_PEAK_F32],
+           p->instruction[SQZ_PEAK_F32], p->arithmetic[SQZ_PEAK_BF16],
+           p->instruction[SQZ_PEAK_BF16], p->arithmetic[SQZ_PEAK_S8], p->instruction[SQZ_PEAK_S8],
+           p->memory, (double)p->memory_bytes / 1e6, p->weights, weight_bytes(row) / 1e6);
+    printf("%s%.3f G operations, at least %.3f ms here: %.1f %% of that bound, %.1f %% of the %s "
+           "peak\n",
+           line, bench_giga_operations(row), bound_ms(row), 100 * bound_ms(row) / row->run.median,
            100 * bench_share_of_peak(row), row->type);
 }
 
 void bench_report_stages(const bench_row *row, bench_format format)
 {
     const bool markdown = format == BENCH_MARKDOWN;
-    const char *line = markdown ? "\n" : "  ", *wide = markdown ? "| %s | %s | %s | %s | %s | %s |\n" : "  %-18s %10s %8s %9s %8s %8s\n";
+    const char *line = markdown ? "\n" : "  ", *wide = markdown
+                                                           ? "| %s | %s | %s | %s | %s | %s |\n"
+                                                           : "  %-18s %10s %8s %9s %8s %8s\n";
     if (row->plan->roofline) write_peak(row, line);
     if (markdown) putchar('\n');
     printf(wide, "stage", "ms a run", "of time", "GOP/s", "of peak", "GB/s");

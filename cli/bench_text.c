@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Texts for the end-to-end times. A text of the file is cut behind the piece that makes its length, so that tokenising reads no more than it uses; words of
- * the vocabulary are one piece each, which is easier than real text. */
+/* Texts for the end-to-end times. A text of the file is cut behind the piece that makes its length,
+ * so that tokenising reads no more than it uses; words of the vocabulary are one piece each, which
+ * is easier than real text. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,8 @@ static void read_file(const char *path)
     FILE *file = fopen(path, "rb");
     if (!file) cli_die(CLI_BAD_FILE, "cannot open %s", path);
     for (size_t room = 0, n = 1; n; file_length += n) {
-        if (room - file_length < 1 << 16) file_bytes = cli_allocate(file_bytes, room = 2 * room + (1 << 20));
+        if (room - file_length < 1 << 16)
+            file_bytes = cli_allocate(file_bytes, room = 2 * room + (1 << 20));
         n = fread(file_bytes + file_length, 1, room - file_length, file);
     }
     fclose(file);
@@ -54,7 +56,8 @@ static size_t write_words(const sqz_tokenizer *tokenizer, uint32_t pieces, char 
     for (uint32_t i = 0; i < pieces; i++) {
         uint32_t id = below(sqz_tokenizer_size(tokenizer)), tried = 0;
         while (!is_word(sqz_tokenizer_piece(tokenizer, id)))
-            if (tried++ == sqz_tokenizer_size(tokenizer)) cli_die(CLI_BAD_FILE, "the vocabulary has no whole word of a-z: give --text FILE");
+            if (tried++ == sqz_tokenizer_size(tokenizer))
+                cli_die(CLI_BAD_FILE, "the vocabulary has no whole word of a-z: give --text FILE");
             else id = (id + 1) % sqz_tokenizer_size(tokenizer);
         const char *word = sqz_tokenizer_piece(tokenizer, id);
         const size_t n = strlen(word);
@@ -72,8 +75,12 @@ static size_t bytes_for(const sqz_model *model, sqz_text text, uint32_t pieces)
     sqz_encoding *encoding;
     size_t bytes = 0;
     cli_check(sqz_encoding_open(sqz_model_context(model), &encoding, &error), &error);
-    cli_check(sqz_tokenize(sqz_model_tokenizer(model), text, NULL, &(sqz_tokenize_options){.max_length = pieces + SPECIAL_TOKENS}, encoding, &error), &error);
-    if (sqz_encoding_first(encoding, 1) == pieces + SPECIAL_TOKENS) bytes = sqz_encoding_pieces(encoding)[pieces].end_byte;
+    cli_check(sqz_tokenize(sqz_model_tokenizer(model), text, NULL,
+                           &(sqz_tokenize_options){.max_length = pieces + SPECIAL_TOKENS}, encoding,
+                           &error),
+              &error);
+    if (sqz_encoding_first(encoding, 1) == pieces + SPECIAL_TOKENS)
+        bytes = sqz_encoding_pieces(encoding)[pieces].end_byte;
     sqz_encoding_close(encoding);
     return bytes;
 }
@@ -85,17 +92,24 @@ static size_t write_text(const sqz_model *model, uint32_t pieces, const char *pa
     if (!path) return write_words(sqz_model_tokenizer(model), pieces, to);
     copy_from_file(to, room);
     size_t bytes = bytes_for(model, (sqz_text){to, room}, pieces);
-    if (!bytes) cli_die(CLI_BAD_FILE, "%s: %zu bytes of it make fewer than %u pieces; give a text of common words", path, room, pieces);
+    if (!bytes)
+        cli_die(CLI_BAD_FILE,
+                "%s: %zu bytes of it make fewer than %u pieces; give a text of common words", path,
+                room, pieces);
     return bytes;
 }
 
 bench_texts bench_make_texts(const sqz_model *model, const bench_shape *shape, const char *path)
 {
-    bench_texts made = {.texts = cli_allocate(NULL, shape->n * sizeof *made.texts), .bytes = cli_allocate(NULL, (size_t)BYTES_A_PIECE * shape->n_tokens)};
+    bench_texts made = {.texts = cli_allocate(NULL, shape->n * sizeof *made.texts),
+                        .bytes = cli_allocate(NULL, (size_t)BYTES_A_PIECE * shape->n_tokens)};
     char *at = made.bytes;
     if (path && !file_bytes) read_file(path);
     for (uint32_t b = 0; b < shape->n; b++) {
-        if (shape->lengths[b] <= SPECIAL_TOKENS) cli_die(CLI_USAGE, "--stages needs lengths of at least %d: two of the pieces are special tokens", SPECIAL_TOKENS + 1);
+        if (shape->lengths[b] <= SPECIAL_TOKENS)
+            cli_die(CLI_USAGE,
+                    "--stages needs lengths of at least %d: two of the pieces are special tokens",
+                    SPECIAL_TOKENS + 1);
         const uint32_t pieces = shape->lengths[b] - SPECIAL_TOKENS;
         made.texts[b] = (sqz_text){at, write_text(model, pieces, path, at)};
         at += (size_t)BYTES_A_PIECE * pieces;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the program share: verbs and their option tables, how a run ends, and the objects that most verbs open. */
+/* What the files of the program share: verbs and their option tables, how a run ends, and the
+ * objects that most verbs open. */
 #ifndef CLI_H
 #define CLI_H
 
@@ -19,8 +20,16 @@
 /* Exit codes. */
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_BAD_FILE = 3, CLI_NO_RESOURCE = 4 };
 
-/* One option. `target` is where its value goes: bool, const char *, uint32_t, double, or the index of a choice as uint32_t. */
-typedef enum cli_kind { CLI_FLAG, CLI_NO_FLAG, CLI_TEXT, CLI_NUMBER, CLI_REAL, CLI_CHOICE } cli_kind;
+/* One option. `target` is where its value goes: bool, const char *, uint32_t, double, or the index
+ * of a choice as uint32_t. */
+typedef enum cli_kind {
+    CLI_FLAG,
+    CLI_NO_FLAG,
+    CLI_TEXT,
+    CLI_NUMBER,
+    CLI_REAL,
+    CLI_CHOICE
+} cli_kind;
 typedef struct cli_option {
     const char *name;           /* without the dashes; NULL ends a table */
     char letter;                /* '\0': none */
@@ -63,10 +72,12 @@ typedef struct cli_settings {
 extern cli_settings cli;
 extern const cli_option cli_program_options[]; /* --help and the like: every verb */
 extern const cli_option cli_model_options[];   /* --json --threads --cpu */
-extern const cli_option cli_record_options[];  /* --pair --input --text --strict --bytes --progress */
+/* --pair --input --text --strict --bytes --progress */
+extern const cli_option cli_record_options[];
 extern const cli_option cli_length_options[];  /* --max-length --long --stride */
 
-/* Read the options of a verb; arguments are moved to the front of argv, their number comes back. Exits with CLI_USAGE on a mistake. */
+/* Read the options of a verb; arguments are moved to the front of argv, their number comes back.
+ * Exits with CLI_USAGE on a mistake. */
 uint32_t cli_read_options(const cli_verb *verb, int argc, char **argv);
 
 /* ---- help.c ---- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the program says about itself, all of it from the verbs' tables: help, man page, completions. */
+/* What the program says about itself, all of it from the verbs' tables: help, man page,
+ * completions. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,10 +11,13 @@ static const char purpose[] = "BERT-class encoders on any CPU: one program, one 
 void cli_print_overview(FILE *stream)
 {
     fprintf(stream, "squeezebert: %s.\n\nUsage: squeezebert VERB [OPTIONS] ...\n\n", purpose);
-    for (const cli_verb *const *verb = cli_verbs; *verb; verb++) fprintf(stream, "  %-12s %s\n", (*verb)->name, (*verb)->summary);
+    for (const cli_verb *const *verb = cli_verbs; *verb; verb++)
+        fprintf(stream, "  %-12s %s\n", (*verb)->name, (*verb)->summary);
     fputs("\n`squeezebert VERB --help` shows a verb's options and an example.\n"
           "Also: --version, help --man (a man page), help --completions bash.\n"
-          "Exit codes: 0 done, 1 failed or some records did, 2 wrong usage, 3 bad input file, 4 out of a resource.\n", stream);
+          "Exit codes: 0 done, 1 failed or some records did, 2 wrong usage, 3 bad input file, 4 "
+          "out of a resource.\n",
+          stream);
 }
 
 /* "-j, --json" or "    --text COLUMN" */
@@ -21,7 +25,8 @@ static void name_option(const cli_option *option, char *out, size_t bytes)
 {
     char letter[8] = "    ";
     if (option->letter) snprintf(letter, sizeof letter, "-%c, ", option->letter);
-    snprintf(out, bytes, "%s--%s%s%s", letter, option->name, option->argument ? " " : "", option->argument ? option->argument : "");
+    snprintf(out, bytes, "%s--%s%s%s", letter, option->name, option->argument ? " " : "",
+             option->argument ? option->argument : "");
 }
 
 static void print_table(const cli_option *table)
@@ -36,8 +41,10 @@ static void print_table(const cli_option *table)
 
 void cli_print_help(const cli_verb *verb)
 {
-    printf("squeezebert %s: %s.\n\nUsage: squeezebert %s [OPTIONS] %s\n\n%s\n\nOptions:\n", verb->name, verb->summary, verb->name, verb->arguments, verb->details);
-    for (const cli_option *const *table = verb->tables; table && *table; table++) print_table(*table);
+    printf("squeezebert %s: %s.\n\nUsage: squeezebert %s [OPTIONS] %s\n\n%s\n\nOptions:\n",
+           verb->name, verb->summary, verb->name, verb->arguments, verb->details);
+    for (const cli_option *const *table = verb->tables; table && *table; table++)
+        print_table(*table);
     print_table(cli_program_options);
     printf("\nExample:\n%s\n", verb->example);
 }
@@ -84,7 +91,8 @@ static void man_verb(const cli_verb *verb)
     printf(".\n");
     roff(verb->details);
     putchar('\n');
-    for (const cli_option *const *table = verb->tables; table && *table; table++) man_options(*table);
+    for (const cli_option *const *table = verb->tables; table && *table; table++)
+        man_options(*table);
     printf(".PP\nExample:\n.PP\n.nf\n");
     roff(verb->example);
     printf("\n.fi\n");
@@ -95,12 +103,15 @@ void cli_print_man_page(void)
     printf(".TH SQUEEZEBERT 1\n.SH NAME\nsqueezebert \\- ");
     roff(purpose);
     printf("\n.SH SYNOPSIS\n.B squeezebert\n.I VERB\n[OPTIONS] ...\n.SH DESCRIPTION\n");
-    roff("Records come from stdin, one a line, and results go to stdout in the same order; progress and messages go to stderr. "
+    roff("Records come from stdin, one a line, and results go to stdout in the same order; "
+         "progress and messages go to stderr. "
          "A record that fails leaves an error record in its place.");
     putchar('\n');
     for (const cli_verb *const *verb = cli_verbs; *verb; verb++) man_verb(*verb);
-    printf(".SH EXIT STATUS\n0 done; 1 the job or some records failed; 2 wrong usage; 3 bad input file; 4 out of a resource.\n"
-           ".SH ENVIRONMENT\n.TP\n.B SQZ_CPU\nCPU features to use, as \\-\\-cpu.\n.TP\n.B NO_COLOR\nno colour in output.\n");
+    printf(".SH EXIT STATUS\n0 done; 1 the job or some records failed; 2 wrong usage; 3 bad input "
+           "file; 4 out of a resource.\n"
+           ".SH ENVIRONMENT\n.TP\n.B SQZ_CPU\nCPU features to use, as \\-\\-cpu.\n.TP\n.B "
+           "NO_COLOR\nno colour in output.\n");
 }
 
 static void complete_options(const cli_option *table)
@@ -110,17 +121,23 @@ static void complete_options(const cli_option *table)
 
 int cli_print_completions(const char *shell)
 {
-    if (strcmp(shell, "bash") != 0) cli_die(CLI_USAGE, "completions are there for bash, not for %s", shell);
-    printf("_squeezebert() {\n    local word=\"${COMP_WORDS[COMP_CWORD]}\" options=\"\"\n    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        options=\"");
+    if (strcmp(shell, "bash") != 0)
+        cli_die(CLI_USAGE, "completions are there for bash, not for %s", shell);
+    printf("_squeezebert() {\n    local word=\"${COMP_WORDS[COMP_CWORD]}\" options=\"\"\n    if [ "
+           "\"$COMP_CWORD\" -eq 1 ]; then\n        options=\"");
     for (const cli_verb *const *verb = cli_verbs; *verb; verb++) printf("%s ", (*verb)->name);
     printf("\"\n    else\n        case \"${COMP_WORDS[1]}\" in\n");
     for (const cli_verb *const *verb = cli_verbs; *verb; verb++) {
         printf("            %s) options=\"", (*verb)->name);
-        for (const cli_option *const *table = (*verb)->tables; table && *table; table++) complete_options(*table);
+        for (const cli_option *const *table = (*verb)->tables; table && *table; table++)
+            complete_options(*table);
         complete_options(cli_program_options);
         printf("\" ;;\n");
     }
-    printf("        esac\n    fi\n    case \"$word\" in\n        -*|\"\") ;;\n        *) [ \"$COMP_CWORD\" -gt 1 ] && { COMPREPLY=($(compgen -f -- \"$word\")); return; } ;;\n    esac\n"
-           "    COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n}\ncomplete -o filenames -F _squeezebert squeezebert\n");
+    printf("        esac\n    fi\n    case \"$word\" in\n        -*|\"\") ;;\n        *) [ "
+           "\"$COMP_CWORD\" -gt 1 ] && { COMPREPLY=($(compgen -f -- \"$word\")); return; } ;;\n    "
+           "esac\n"
+           "    COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n}\ncomplete -o filenames -F "
+           "_squeezebert squeezebert\n");
     return CLI_DONE;
 }

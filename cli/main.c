@@ -22,7 +22,8 @@ const cli_verb *cli_find_verb(const char *name)
 static int run_help(int argc, char **argv)
 {
     if (argc > 2 && strcmp(argv[2], "--man") == 0) cli_print_man_page();
-    else if (argc > 3 && strcmp(argv[2], "--completions") == 0) return cli_print_completions(argv[3]);
+    else if (argc > 3 && strcmp(argv[2], "--completions") == 0)
+        return cli_print_completions(argv[3]);
     else if (argc > 2 && cli_find_verb(argv[2])) cli_print_help(cli_find_verb(argv[2]));
     else cli_print_overview(stdout);
     return CLI_DONE;
@@ -37,7 +38,8 @@ static int run_verb(const cli_verb *verb, int argc, char **argv)
     return code;
 }
 
-/* jansson 2.14 goes on when its lexer finds no memory, and reads past what it has: the program ends instead. */
+/* jansson 2.14 goes on when its lexer finds no memory, and reads past what it has: the program ends
+ * instead. */
 static void *allocate_json(size_t bytes)
 {
     return cli_allocate(NULL, bytes);
@@ -55,7 +57,9 @@ int main(int argc, char **argv)
         printf("squeezebert %s\n", SQZ_PROGRAM_VERSION);
         return CLI_DONE;
     }
-    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return run_help(argc, argv);
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+        strcmp(argv[1], "-h") == 0)
+        return run_help(argc, argv);
     const cli_verb *verb = cli_find_verb(argv[1]);
     if (!verb) cli_die(CLI_USAGE, "there is no verb '%s'; `squeezebert help` lists them", argv[1]);
     return run_verb(verb, argc - 1, argv + 1);

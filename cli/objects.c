@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a run ends, and the objects that most verbs need: one context, one model, one task, opened when first asked for. */
+/* How a run ends, and the objects that most verbs need: one context, one model, one task, opened
+ * when first asked for. */
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +72,8 @@ sqz_context *cli_context(void)
     const uint32_t most = sqz_cpu_count();
     sqz_error error = {0};
     if (cli.threads > most) {
-        cli_say("%u threads were asked for, this process may use %u CPUs: using %u", cli.threads, most, most);
+        cli_say("%u threads were asked for, this process may use %u CPUs: using %u", cli.threads,
+                most, most);
         cli.threads = most;
     }
     const sqz_context_options options = {.n_threads = cli.threads, .cpu = cli.cpu};
@@ -92,7 +94,10 @@ sqz_model *cli_model(const char *path)
 
 sqz_task_options cli_task_options(void)
 {
-    return (sqz_task_options){.max_length = cli.max_length, .long_text = (sqz_long_text)cli.long_text, .stride = cli.stride, .batch_tokens = cli.batch_tokens,
+    return (sqz_task_options){.max_length = cli.max_length,
+                              .long_text = (sqz_long_text)cli.long_text,
+                              .stride = cli.stride,
+                              .batch_tokens = cli.batch_tokens,
                               .literal_special_tokens = cli.literal_special_tokens};
 }
 

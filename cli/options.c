@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Command lines. getopt_long does the reading; its tables are made from the verb's, so that reading, help, man page and completions cannot differ. */
+/* Command lines. getopt_long does the reading; its tables are made from the verb's, so that
+ * reading, help, man page and completions cannot differ. */
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
@@ -19,15 +20,20 @@ const cli_option cli_program_options[] = {
 
 const cli_option cli_model_options[] = {
     {"json", 'j', CLI_FLAG, &cli.json, NULL, "write JSON, one object a line"},
-    {"threads", 't', CLI_NUMBER, &cli.threads, "N", "threads to use, at most the CPUs this process may use (the default)"},
-    {"cpu", 0, CLI_TEXT, &cli.cpu, "LIST", "CPU features to use: a preset such as avx2 or portable, then -NAME to take some away (default: $SQZ_CPU, else all)"},
+    {"threads", 't', CLI_NUMBER, &cli.threads, "N",
+     "threads to use, at most the CPUs this process may use (the default)"},
+    {"cpu", 0, CLI_TEXT, &cli.cpu, "LIST",
+     "CPU features to use: a preset such as avx2 or portable, then -NAME to take some away "
+     "(default: $SQZ_CPU, else all)"},
     {0},
 };
 
 const cli_option cli_record_options[] = {
     {"pair", 0, CLI_FLAG, &cli.pair, NULL, "a TAB splits each line in two texts"},
-    {"input", 0, CLI_CHOICE, &cli.input, "lines|csv|tsv|jsonl", "what stdin holds; tables come out as JSON with their other fields passed through"},
-    {"text", 0, CLI_TEXT, &cli.text, "COLUMN", "with a table: the column of the text (default: text)"},
+    {"input", 0, CLI_CHOICE, &cli.input, "lines|csv|tsv|jsonl",
+     "what stdin holds; tables come out as JSON with their other fields passed through"},
+    {"text", 0, CLI_TEXT, &cli.text, "COLUMN",
+     "with a table: the column of the text (default: text)"},
     {"text2", 0, CLI_TEXT, &cli.text2, "COLUMN", "with a table: the column of the second text"},
     {"strict", 0, CLI_FLAG, &cli.strict, NULL, "stop at the first record that fails"},
     {"bytes", 0, CLI_FLAG, &cli.bytes, NULL, "offsets in bytes instead of code points"},
@@ -36,11 +42,16 @@ const cli_option cli_record_options[] = {
 };
 
 const cli_option cli_length_options[] = {
-    {"max-length", 0, CLI_NUMBER, &cli.max_length, "N", "pieces read of a text, special tokens included (default: the model's)"},
-    {"long", 0, CLI_CHOICE, &cli.long_text, "default|cut|stride|error", "longer texts are cut, read in windows that overlap, or refused"},
-    {"stride", 0, CLI_NUMBER, &cli.stride, "N", "pieces that a window repeats (default: a quarter of the length, at most 128)"},
-    {"batch-tokens", 0, CLI_NUMBER, &cli.batch_tokens, "N", "pieces computed at a time (default: 2048)"},
-    {"literal-special-tokens", 0, CLI_FLAG, &cli.literal_special_tokens, NULL, "\"[SEP]\" in a text is text, not the special token"},
+    {"max-length", 0, CLI_NUMBER, &cli.max_length, "N",
+     "pieces read of a text, special tokens included (default: the model's)"},
+    {"long", 0, CLI_CHOICE, &cli.long_text, "default|cut|stride|error",
+     "longer texts are cut, read in windows that overlap, or refused"},
+    {"stride", 0, CLI_NUMBER, &cli.stride, "N",
+     "pieces that a window repeats (default: a quarter of the length, at most 128)"},
+    {"batch-tokens", 0, CLI_NUMBER, &cli.batch_tokens, "N",
+     "pieces computed at a time (default: 2048)"},
+    {"literal-special-tokens", 0, CLI_FLAG, &cli.literal_special_tokens, NULL,
+     "\"[SEP]\" in a text is text, not the special token"},
     {0},
 };
 
@@ -64,7 +75,8 @@ static uint32_t read_number(const cli_verb *verb, const cli_option *option, cons
     char *end, what[64];
     errno = 0;
     const unsigned long value = strtoul(text, &end, 10);
-    if (text[0] >= '0' && text[0] <= '9' && !*end && !errno && value <= UINT32_MAX) return (uint32_t)value;
+    if (text[0] >= '0' && text[0] <= '9' && !*end && !errno && value <= UINT32_MAX)
+        return (uint32_t)value;
     snprintf(what, sizeof what, "--%s needs a whole number, not ", option->name);
     misuse(verb, what, text);
 }
@@ -86,7 +98,8 @@ static uint32_t read_choice(const cli_verb *verb, const cli_option *option, cons
     char what[256];
     for (const char *word = option->argument; word; index++) {
         const char *bar = strchr(word, '|');
-        if ((bar ? (size_t)(bar - word) : strlen(word)) == n && strncmp(word, text, n) == 0) return index;
+        if ((bar ? (size_t)(bar - word) : strlen(word)) == n && strncmp(word, text, n) == 0)
+            return index;
         word = bar ? bar + 1 : NULL;
     }
     snprintf(what, sizeof what, "--%s is one of %s, not ", option->name, option->argument);
@@ -106,12 +119,14 @@ static void store(const cli_verb *verb, const cli_option *option, const char *te
 }
 
 /* getopt_long's two tables. Long options come back as FIRST_VALUE + their index. */
-static void make_tables(const cli_option *const *all, uint32_t n, struct option *longs, char *letters)
+static void make_tables(const cli_option *const *all, uint32_t n, struct option *longs,
+                        char *letters)
 {
     *letters++ = ':'; /* a missing argument is told from an unknown option */
     for (uint32_t i = 0; i < n; i++) {
         const bool value = all[i]->kind != CLI_FLAG && all[i]->kind != CLI_NO_FLAG;
-        longs[i] = (struct option){all[i]->name, value ? required_argument : no_argument, NULL, (int)(FIRST_VALUE + i)};
+        longs[i] = (struct option){all[i]->name, value ? required_argument : no_argument, NULL,
+                                   (int)(FIRST_VALUE + i)};
         if (!all[i]->letter) continue;
         *letters++ = all[i]->letter;
         if (value) *letters++ = ':';
@@ -122,7 +137,8 @@ static void make_tables(const cli_option *const *all, uint32_t n, struct option 
 
 static const cli_option *find(const cli_option *const *all, uint32_t n, int code)
 {
-    if (code >= FIRST_VALUE) return (uint32_t)(code - FIRST_VALUE) < n ? all[code - FIRST_VALUE] : NULL;
+    if (code >= FIRST_VALUE)
+        return (uint32_t)(code - FIRST_VALUE) < n ? all[code - FIRST_VALUE] : NULL;
     for (uint32_t i = 0; i < n; i++)
         if (all[i]->letter == code) return all[i];
     return NULL;
@@ -148,7 +164,8 @@ uint32_t cli_read_options(const cli_verb *verb, int argc, char **argv)
     }
     const uint32_t arguments = (uint32_t)(argc - optind);
     if (arguments < verb->least) misuse(verb, "too few arguments: give ", verb->arguments);
-    if (arguments > verb->most) misuse(verb, "too many arguments, from this one on: ", argv[optind + (int)verb->most]);
+    if (arguments > verb->most)
+        misuse(verb, "too many arguments, from this one on: ", argv[optind + (int)verb->most]);
     memmove(argv, argv + optind, arguments * sizeof *argv);
     return arguments;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The output side. JSON is written by hand because most of it is arrays of floats, for which a tree of allocated numbers is slow. */
+/* The output side. JSON is written by hand because most of it is arrays of floats, for which a tree
+ * of allocated numbers is slow. */
 #define _DEFAULT_SOURCE /* mkstemps */
 #include "output.h"
 
@@ -49,11 +50,16 @@ void cli_json_key(const char *key)
     after_key = true;
 }
 
-/* Bytes of the well-formed sequence at text, 0 where it is ill-formed; then *bad is the length of the maximal part to replace. */
+/* Bytes of the well-formed sequence at text, 0 where it is ill-formed; then *bad is the length of
+ * the maximal part to replace. */
 static size_t sequence(const unsigned char *text, size_t n, size_t *bad)
 {
     const unsigned char lead = text[0];
-    const size_t length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : (lead & 0xF0) == 0xE0 ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
+    const size_t length = lead < 0x80                    ? 1
+                          : lead >= 0xC2 && lead < 0xE0  ? 2
+                          : (lead & 0xF0) == 0xE0        ? 3
+                          : lead >= 0xF0 && lead <= 0xF4 ? 4
+                                                         : 0;
     *bad = 1;
     for (size_t i = 1; i < length; i++) {
         const unsigned char low = i > 1 ? 0x80 : lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
@@ -174,7 +180,8 @@ void cli_json_floats(const float *values, size_t n)
 
 void cli_print_text(const char *bytes, size_t n)
 {
-    for (size_t i = 0; i < n; i++) putc((unsigned char)bytes[i] < 0x20 || bytes[i] == 0x7F ? ' ' : bytes[i], cli_out());
+    for (size_t i = 0; i < n; i++)
+        putc((unsigned char)bytes[i] < 0x20 || bytes[i] == 0x7F ? ' ' : bytes[i], cli_out());
 }
 
 void cli_open_output(const char *path)
@@ -199,7 +206,8 @@ void cli_open_output(const char *path)
 static _Noreturn void write_failed(const char *name)
 {
     const int reason = errno;
-    cli_die(reason == ENOSPC || reason == EDQUOT ? CLI_NO_RESOURCE : CLI_FAILED, "cannot write %s: %s", name, strerror(reason));
+    cli_die(reason == ENOSPC || reason == EDQUOT ? CLI_NO_RESOURCE : CLI_FAILED,
+            "cannot write %s: %s", name, strerror(reason));
 }
 
 void cli_flush_output(void)
@@ -212,7 +220,8 @@ void cli_commit_output(void)
 {
     cli_flush_output();
     if (!file) return;
-    if (fsync(fileno(file)) != 0 || rename(temporary_path, final_path) != 0) write_failed(final_path);
+    if (fsync(fileno(file)) != 0 || rename(temporary_path, final_path) != 0)
+        write_failed(final_path);
     fclose(file);
     free(final_path);
     free(temporary_path);

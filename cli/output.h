@@ -5,7 +5,8 @@
 
 #include "cli.h"
 
-/* JSON is written as it is told, without a tree: values in an array or object are separated by themselves. */
+/* JSON is written as it is told, without a tree: values in an array or object are separated by
+ * themselves. */
 void cli_json_open(char bracket);  /* '{' or '[' */
 void cli_json_close(char bracket); /* '}' or ']'; the outermost one ends the line */
 void cli_json_key(const char *key);
@@ -15,7 +16,8 @@ void cli_json_key_double(const char *key, double value);
 void cli_json_text(const char *bytes, size_t n); /* ill-formed UTF-8 becomes U+FFFD */
 void cli_json_string(const char *text);          /* NULL: null */
 void cli_json_number(uint64_t value);
-void cli_json_float(float value);   /* 9 digits, which give the same float back; NaN and infinities: null */
+/* 9 digits, which give the same float back; NaN and infinities: null */
+void cli_json_float(float value);
 void cli_json_double(double value); /* the fewest digits that give the same double back */
 void cli_json_bool(bool value);
 void cli_json_null(void);

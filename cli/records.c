@@ -59,7 +59,8 @@ static uint32_t split(char *row, size_t n)
         bool quoted = cli.input == CSV && begin < n && row[begin] == '"';
         for (bool inside = quoted; end < n && (inside || row[end] != separator); end++)
             if (quoted && row[end] == '"' && end > begin) inside = !inside;
-        cells[count++] = quoted ? unquote(row + begin, end - begin) : (sqz_text){row + begin, end - begin};
+        cells[count++] = quoted ? unquote(row + begin, end - begin)
+                                : (sqz_text){row + begin, end - begin};
         if (end >= n) break;
         begin = end + 1;
     }
@@ -70,7 +71,8 @@ static uint32_t find_column(const char *name)
 {
     for (uint32_t c = 0; c < n_names; c++)
         if (strcmp(names[c], name) == 0) return c;
-    cli_die(CLI_BAD_FILE, "the table's header has no column '%s': name one with --text or --text2", name);
+    cli_die(CLI_BAD_FILE, "the table's header has no column '%s': name one with --text or --text2",
+            name);
 }
 
 /* The header's names are kept for good. */
@@ -106,7 +108,8 @@ static void read_row(cli_record *record, char *row, size_t n)
     if (pairs) record->input.second = cells[text2_at];
     record->fields = cli_allocate(NULL, n_names * sizeof *record->fields);
     for (uint32_t c = 0; c < n_names; c++)
-        if (c != text_at && c != text2_at) record->fields[record->n_fields++] = (cli_field){names[c], cells[c], NULL};
+        if (c != text_at && c != text2_at)
+            record->fields[record->n_fields++] = (cli_field){names[c], cells[c], NULL};
 }
 
 static char *copy(const char *bytes, size_t n)
@@ -122,18 +125,26 @@ static sqz_text take_string(cli_record *record, const json_t *object, const char
 {
     const json_t *value = json_object_get(object, key);
     char text[160];
-    if (json_is_string(value)) return (sqz_text){copy(json_string_value(value), json_string_length(value)), json_string_length(value)};
+    if (json_is_string(value))
+        return (sqz_text){copy(json_string_value(value), json_string_length(value)),
+                          json_string_length(value)};
     snprintf(text, sizeof text, "the object has no string '%.60s'", key);
     fault(record, SQZ_EFORMAT, text);
     return (sqz_text){NULL, 0};
 }
 
-/* What jansson takes for values, at most: "{}," is three bytes of text and 240 of memory. A line that would take too much is refused unread. */
+/* What jansson takes for values, at most: "{}," is three bytes of text and 240 of memory. A line
+ * that would take too much is refused unread. */
 static bool fits_memory(const char *line, size_t n)
 {
     enum { OBJECT = 240, ARRAY = 136, MEMBER = 130, ELEMENT = 90, FACTOR = 12, SPARE = 40000000 };
     size_t bytes = 0;
-    for (size_t i = 0; i < n; i++) bytes += line[i] == '{' ? OBJECT : line[i] == '[' ? ARRAY : line[i] == ':' ? MEMBER : line[i] == ',' ? ELEMENT : 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += line[i] == '{'   ? OBJECT
+                 : line[i] == '[' ? ARRAY
+                 : line[i] == ':' ? MEMBER
+                 : line[i] == ',' ? ELEMENT
+                                  : 0;
     return bytes <= FACTOR * n + SPARE;
 }
 
@@ -143,13 +154,16 @@ static void read_object(cli_record *record, const char *line, size_t n)
     json_error_t error;
     char text[160];
     if (!fits_memory(line, n)) {
-        fault(record, SQZ_ELIMIT, "the JSON holds so many values that they would take over 16 times its bytes and 64 MB");
+        fault(
+            record, SQZ_ELIMIT,
+            "the JSON holds so many values that they would take over 16 times its bytes and 64 MB");
         return;
     }
     json_t *object = json_loadb(line, n, JSON_ALLOW_NUL, &error), *value;
     const char *key;
     if (!json_is_object(object)) {
-        snprintf(text, sizeof text, "not a JSON object: %.120s", object ? "another value" : error.text);
+        snprintf(text, sizeof text, "not a JSON object: %.120s",
+                 object ? "another value" : error.text);
         fault(record, SQZ_EFORMAT, text);
         json_decref(object);
         return;
@@ -159,7 +173,8 @@ static void read_object(cli_record *record, const char *line, size_t n)
     record->fields = cli_allocate(NULL, json_object_size(object) * sizeof *record->fields);
     json_object_foreach(object, key, value) {
         if (strcmp(key, column) == 0 || (pairs && strcmp(key, column2) == 0)) continue;
-        record->fields[record->n_fields++] = (cli_field){copy(key, strlen(key)), {NULL, 0}, json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY)};
+        record->fields[record->n_fields++] = (cli_field){
+            copy(key, strlen(key)), {NULL, 0}, json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY)};
     }
     json_decref(object);
 }
@@ -227,9 +242,11 @@ void cli_records_open(cli_reading how)
     places = cli_allocate(NULL, capacity * sizeof *places);
     cells = cli_allocate(NULL, MAX_COLUMNS * sizeof *cells);
     source.csv = cli.input == CSV;
-    if (cli.input == LINES && (cli.text || cli.text2)) cli_die(CLI_USAGE, "--text and --text2 name columns: say --input csv, tsv or jsonl");
+    if (cli.input == LINES && (cli.text || cli.text2))
+        cli_die(CLI_USAGE, "--text and --text2 name columns: say --input csv, tsv or jsonl");
     if (cli.input != LINES) cli.json = true;
-    if ((cli.input == CSV || cli.input == TSV) && take(&place)) read_header(source.data + place.begin, place.n);
+    if ((cli.input == CSV || cli.input == TSV) && take(&place))
+        read_header(source.data + place.begin, place.n);
 }
 
 uint32_t cli_records_next(cli_record **out)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records in: lines, pairs and tables from stdin, in portions of what is there, so that a slow pipe is answered line by line and a fast one in batches. */
+/* Records in: lines, pairs and tables from stdin, in portions of what is there, so that a slow pipe
+ * is answered line by line and a fast one in batches. */
 #ifndef CLI_RECORDS_H
 #define CLI_RECORDS_H
 
@@ -20,7 +21,8 @@ typedef struct cli_record {
     uint32_t n_fields;
 } cli_record;
 
-/* How a verb reads: pair 0 as --pair says, 1 always two texts; columns of tables where --text and --text2 do not say. */
+/* How a verb reads: pair 0 as --pair says, 1 always two texts; columns of tables where --text and
+ * --text2 do not say. */
 typedef struct cli_reading {
     bool pair;
     const char *column, *column2;

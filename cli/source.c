@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One growing buffer over stdin. Taken records stay where they are until they are forgotten, so nothing is copied but what a refill moves to the front. */
+/* One growing buffer over stdin. Taken records stay where they are until they are forgotten, so
+ * nothing is copied but what a refill moves to the front. */
 #include "source.h"
 
 #include <errno.h>
@@ -16,14 +17,16 @@ static char *find_end(cli_source *source)
 {
     if (!source->data) return NULL;
     char *at = source->data + source->scanned, *end = source->data + source->end;
-    if (!source->csv) return source->scanned < source->end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+    if (!source->csv)
+        return source->scanned < source->end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
     for (; at < end; at++) {
         const char c = *at;
         if (source->quotes == QUOTED) source->quotes = c == '"' ? QUOTE_SEEN : QUOTED;
         else if (c == '\n') {
             source->quotes = FIELD_START;
             return at;
-        } else if (c == '"' && source->quotes != PLAIN) source->quotes = QUOTED; /* opens a field, or is the second of two */
+        } else if (c == '"' && source->quotes != PLAIN)
+            source->quotes = QUOTED; /* opens a field, or is the second of two */
         else source->quotes = c == ',' ? FIELD_START : PLAIN;
     }
     return NULL;
@@ -41,7 +44,8 @@ bool cli_source_take(cli_source *source, cli_place *place)
         }
         if (!source->at_end || (end == source->begin && !source->too_long)) return false;
     }
-    *place = (cli_place){source->begin, source->too_long ? 0 : end - source->begin, source->too_long || end - source->begin > CLI_MAX_RECORD};
+    *place = (cli_place){source->begin, source->too_long ? 0 : end - source->begin,
+                         source->too_long || end - source->begin > CLI_MAX_RECORD};
     source->too_long = false;
     source->begin = source->scanned = newline ? end + 1 : end;
     if (!newline) source->end = source->begin;

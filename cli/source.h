@@ -15,7 +15,8 @@ typedef struct cli_source {
     bool csv, at_end, too_long;
 } cli_source;
 
-/* Places are offsets into source->data, which may move while more is read. The newline is not part of a record. */
+/* Places are offsets into source->data, which may move while more is read. The newline is not part
+ * of a record. */
 typedef struct cli_place {
     size_t begin, n;
     bool too_long;

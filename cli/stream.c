@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The record loop. Only records that could be read reach the task, so results are matched to records by counting. */
+/* The record loop. Only records that could be read reach the task, so results are matched to
+ * records by counting. */
 #define _POSIX_C_SOURCE 200809L
 #include "stream.h"
 
@@ -159,7 +160,11 @@ int cli_run_stream(const cli_stream *stream)
     cli_records_close();
     free(l.inputs);
     free(l.results);
-    if (l.n_cut) cli_say("%llu of %llu texts were cut to the maximal length", (unsigned long long)l.n_cut, (unsigned long long)l.n);
-    if (l.n_failed) cli_say("%llu of %llu records failed", (unsigned long long)l.n_failed, (unsigned long long)l.n);
+    if (l.n_cut)
+        cli_say("%llu of %llu texts were cut to the maximal length", (unsigned long long)l.n_cut,
+                (unsigned long long)l.n);
+    if (l.n_failed)
+        cli_say("%llu of %llu records failed", (unsigned long long)l.n_failed,
+                (unsigned long long)l.n);
     return l.n_failed ? CLI_FAILED : CLI_DONE;
 }

@@ -90,7 +90,8 @@ static const char two_columns[] = "| | |", two_rules[] = "|---|---|";
 
 static void show_facts(const sqz_model *model)
 {
-    static const char *const heads[] = {"none", "sequence", "token", "question", "masked_lm", "multiple_choice"};
+    static const char *const heads[] = {"none",     "sequence",  "token",
+                                        "question", "masked_lm", "multiple_choice"};
     static const char *const pools[] = {"default", "none", "mean", "cls", "pooler"};
     static const char *const problems[] = {"single_label", "multi_label", "regression"};
     const sqz_model_info *info = sqz_model_get_info(model);
@@ -121,7 +122,8 @@ static void show_types(const sqz_model *model)
     sqz_tensor_info t;
     for (uint32_t i = 0; sqz_model_tensor(model, i, &t); i++)
         for (size_t k = 0; k < sizeof types / sizeof *types; k++)
-            if (strncmp(t.name, "verify.", 7) != 0 && strcmp(t.type, types[k]) == 0) bytes[k] += t.bytes;
+            if (strncmp(t.name, "verify.", 7) != 0 && strcmp(t.type, types[k]) == 0)
+                bytes[k] += t.bytes;
     begin_table("Weights", "weight_bytes", "| type | bytes |", "|---|---:|");
     for (size_t k = 0; k < sizeof types / sizeof *types; k++)
         if (bytes[k]) show_number(types[k], bytes[k]);
@@ -136,12 +138,15 @@ static void show_labels(const sqz_model *model)
         cli_json_bool(sqz_model_get_info(model)->labels_named);
         cli_json_key("labels");
         cli_json_open('[');
-        for (uint32_t k = 0; sqz_model_label(model, k); k++) cli_json_string(sqz_model_label(model, k));
+        for (uint32_t k = 0; sqz_model_label(model, k); k++)
+            cli_json_string(sqz_model_label(model, k));
         cli_json_close(']');
         return;
     }
     if (!sqz_model_label(model, 0)) return;
-    begin_table(sqz_model_get_info(model)->labels_named ? "Labels" : "Labels (the source named none)", "labels", "| class | label |", "|---:|---|");
+    begin_table(sqz_model_get_info(model)->labels_named ? "Labels"
+                                                        : "Labels (the source named none)",
+                "labels", "| class | label |", "|---:|---|");
     for (uint32_t k = 0; sqz_model_label(model, k); k++) {
         snprintf(number, sizeof number, "%u", (unsigned)k);
         print_row(number, sqz_model_label(model, k));
@@ -152,7 +157,9 @@ static void show_prompts(const sqz_model *model)
 {
     if (!cli.json && !sqz_model_prompt_name(model, 0)) return;
     begin_table("Prompts", "prompts", "| name | text |", "|---|---|");
-    for (uint32_t i = 0; sqz_model_prompt_name(model, i); i++) show_text(sqz_model_prompt_name(model, i), sqz_model_prompt(model, sqz_model_prompt_name(model, i)));
+    for (uint32_t i = 0; sqz_model_prompt_name(model, i); i++)
+        show_text(sqz_model_prompt_name(model, i),
+                  sqz_model_prompt(model, sqz_model_prompt_name(model, i)));
     end_table();
 }
 
@@ -193,8 +200,11 @@ static void show_tensors(const sqz_model *model)
     for (uint32_t i = 0; sqz_model_tensor(model, i, &t); i++) {
         char shape[96];
         size_t used = 0;
-        for (uint32_t d = 0; d < t.n_dims; d++) used += (size_t)snprintf(shape + used, sizeof shape - used, "%s%" PRIu64, d ? ", " : "", t.shape[d]);
-        printf(markdown ? "| %s | %s | [%s] | %" PRIu64 " |\n" : "%-40s %-5s [%s]  %" PRIu64 "\n", t.name, t.type, shape, t.bytes);
+        for (uint32_t d = 0; d < t.n_dims; d++)
+            used += (size_t)snprintf(shape + used, sizeof shape - used, "%s%" PRIu64, d ? ", " : "",
+                                     t.shape[d]);
+        printf(markdown ? "| %s | %s | [%s] | %" PRIu64 " |\n" : "%-40s %-5s [%s]  %" PRIu64 "\n",
+               t.name, t.type, shape, t.bytes);
     }
 }
 
@@ -219,7 +229,15 @@ static int run_info(char **arguments, uint32_t n)
 }
 
 static const cli_option *const info_tables[] = {info_options, cli_model_options, NULL};
-const cli_verb cli_verb_info = {"info", "say what a model file holds", "MODEL",
-                                "Sizes, types of the weights, head, labels, prompts, metadata and, with --tensors, every tensor with its shape and bytes.\n"
-                                "With --json one object; long strings of the metadata are cut there as well.",
-                                "squeezebert info minilm.gguf --tensors", 1, 1, info_tables, run_info};
+const cli_verb cli_verb_info = {
+    "info",
+    "say what a model file holds",
+    "MODEL",
+    "Sizes, types of the weights, head, labels, prompts, metadata and, with --tensors, every "
+    "tensor with its shape and bytes.\n"
+    "With --json one object; long strings of the metadata are cut there as well.",
+    "squeezebert info minilm.gguf --tensors",
+    1,
+    1,
+    info_tables,
+    run_info};

@@ -17,7 +17,8 @@ static const cli_option import_options[] = {
 };
 static const cli_option export_options[] = {
     {"output", 'o', CLI_TEXT, &output_path, "FOLDER", "the folder to write: absent, or empty"},
-    {"dense", 0, CLI_FLAG, &dense, NULL, "write grouped layers as dense ones with zeros between the groups"},
+    {"dense", 0, CLI_FLAG, &dense, NULL,
+     "write grouped layers as dense ones with zeros between the groups"},
     {0},
 };
 
@@ -33,7 +34,8 @@ static int run_import(char **arguments, uint32_t n)
     sqz_error error = {0};
     if (!output_path) cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go?");
     const sqz_import_options options = {.type = (sqz_import_type)dtype, .note = note};
-    const sqz_status status = sqz_import(cli_context(), arguments[0], output_path, &options, &error);
+    const sqz_status status = sqz_import(cli_context(), arguments[0], output_path, &options,
+                                         &error);
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
     cli_check(status, &error);
     cli_say("wrote %s", output_path);
@@ -44,7 +46,8 @@ static int run_export(char **arguments, uint32_t n)
 {
     (void)n;
     sqz_error error = {0};
-    if (!output_path) cli_die(CLI_USAGE, "-o FOLDER is missing: where should the Hugging Face folder go?");
+    if (!output_path)
+        cli_die(CLI_USAGE, "-o FOLDER is missing: where should the Hugging Face folder go?");
     const sqz_export_options options = {.dense = dense, .note = note};
     cli_check(sqz_export(cli_model(arguments[0]), output_path, &options, &error), &error);
     cli_say("wrote %s", output_path);
@@ -59,7 +62,8 @@ static int run_doctor(char **arguments, uint32_t n)
     const char *fact;
     if (!cli.json) {
         for (uint32_t i = 0; (fact = sqz_context_fact(context, i)); i++) printf("%s\n", fact);
-        printf("CPUs this process may use: %u\nthreads: %u\n", sqz_cpu_count(), sqz_context_threads(context));
+        printf("CPUs this process may use: %u\nthreads: %u\n", sqz_cpu_count(),
+               sqz_context_threads(context));
         return CLI_DONE;
     }
     cli_json_open('{');
@@ -76,11 +80,36 @@ static int run_doctor(char **arguments, uint32_t n)
 static const cli_option *const import_tables[] = {import_options, cli_model_options, NULL};
 static const cli_option *const export_tables[] = {export_options, cli_model_options, NULL};
 static const cli_option *const model_tables[] = {cli_model_options, NULL};
-const cli_verb cli_verb_import = {"import", "read a Hugging Face folder, write a model file", "FOLDER", "FOLDER holds config.json, model.safetensors and the tokenizer's files. Nothing in it is executed.",
-                                  "squeezebert import all-MiniLM-L6-v2 -o minilm.gguf", 1, 1, import_tables, run_import};
-const cli_verb cli_verb_export = {"export", "read a model file, write a Hugging Face folder", "MODEL",
-                                  "The folder holds config.json, model.safetensors and the tokenizer's files, and Transformers loads it with the same results. Factorised, summed and permuted\n"
-                                  "layers are written as their product. What no class of Transformers can express is refused: a classifier that pools by mean, a reduced embedding,\n"
-                                  "groups (see --dense), heads or widths that differ from block to block.",
-                                  "squeezebert export minilm.gguf -o minilm-folder", 1, 1, export_tables, run_export};
-const cli_verb cli_verb_doctor = {"doctor", "say what this machine can do and which kernels were chosen", "", "CPU, features found and used, kernels, limits.", "squeezebert doctor", 0, 0, model_tables, run_doctor};
+const cli_verb cli_verb_import = {"import",
+                                  "read a Hugging Face folder, write a model file",
+                                  "FOLDER",
+                                  "FOLDER holds config.json, model.safetensors and the tokenizer's "
+                                  "files. Nothing in it is executed.",
+                                  "squeezebert import all-MiniLM-L6-v2 -o minilm.gguf",
+                                  1,
+                                  1,
+                                  import_tables,
+                                  run_import};
+const cli_verb cli_verb_export = {
+    "export",
+    "read a model file, write a Hugging Face folder",
+    "MODEL",
+    "The folder holds config.json, model.safetensors and the tokenizer's files, and Transformers "
+    "loads it with the same results. Factorised, summed and permuted\n"
+    "layers are written as their product. What no class of Transformers can express is refused: a "
+    "classifier that pools by mean, a reduced embedding,\n"
+    "groups (see --dense), heads or widths that differ from block to block.",
+    "squeezebert export minilm.gguf -o minilm-folder",
+    1,
+    1,
+    export_tables,
+    run_export};
+const cli_verb cli_verb_doctor = {"doctor",
+                                  "say what this machine can do and which kernels were chosen",
+                                  "",
+                                  "CPU, features found and used, kernels, limits.",
+                                  "squeezebert doctor",
+                                  0,
+                                  0,
+                                  model_tables,
+                                  run_doctor};

@@ -19,9 +19,14 @@ static bool dry_run, no_correction;
 static const cli_option options[] = {
     {"output", 'o', CLI_TEXT, &output_path, "FILE", "the model file to write; may be MODEL itself"},
     {"type", 0, CLI_CHOICE, &type, "s8|bf16|f16", "what weights become (default: s8)"},
-    {"keep", 0, CLI_TEXT, &keep, "REGEX", "tensors whose name holds a match stay as they are (extended regular expression)"},
-    {"calibrate", 0, CLI_TEXT, &calibrate, "FILE", "s8: choose the integers so that their errors cancel on the inputs that these texts bring, one text a line"},
-    {"no-correction", 0, CLI_FLAG, &no_correction, NULL, "s8: leave biases as they are, instead of letting them take up what rounding does to the mean input of each layer"},
+    {"keep", 0, CLI_TEXT, &keep, "REGEX",
+     "tensors whose name holds a match stay as they are (extended regular expression)"},
+    {"calibrate", 0, CLI_TEXT, &calibrate, "FILE",
+     "s8: choose the integers so that their errors cancel on the inputs that these texts bring, "
+     "one text a line"},
+    {"no-correction", 0, CLI_FLAG, &no_correction, NULL,
+     "s8: leave biases as they are, instead of letting them take up what rounding does to the mean "
+     "input of each layer"},
     {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "with --calibrate: progress on stderr"},
     {"dry-run", 0, CLI_FLAG, &dry_run, NULL, "print the table, write nothing"},
     {0},
@@ -39,12 +44,20 @@ static void show_text(const sqz_quantized_tensor *t)
 {
     char shape[96], becomes[32];
     size_t used = 0;
-    for (uint32_t d = 0; d < t->n_dims; d++) used += (size_t)snprintf(shape + used, sizeof shape - used, "%s%llu", d ? "x" : "", (unsigned long long)t->shape[d]);
-    snprintf(becomes, sizeof becomes, "%s%s%s", t->from, strcmp(t->from, t->to) ? " > " : t->kept ? " kept" : t->corrected ? " corrected" : "", strcmp(t->from, t->to) ? t->to : "");
+    for (uint32_t d = 0; d < t->n_dims; d++)
+        used += (size_t)snprintf(shape + used, sizeof shape - used, "%s%llu", d ? "x" : "",
+                                 (unsigned long long)t->shape[d]);
+    snprintf(becomes, sizeof becomes, "%s%s%s", t->from,
+             strcmp(t->from, t->to) ? " > "
+             : t->kept              ? " kept"
+             : t->corrected         ? " corrected"
+                                    : "",
+             strcmp(t->from, t->to) ? t->to : "");
     printf("%-40s %-14s %-13s", t->name, shape, becomes);
     if (t->error > 0) printf(" %9.2e", t->error);
     else printf(" %9s", "-");
-    printf(" %11llu %11llu\n", (unsigned long long)t->bytes_before, (unsigned long long)t->bytes_after);
+    printf(" %11llu %11llu\n", (unsigned long long)t->bytes_before,
+           (unsigned long long)t->bytes_after);
 }
 
 static void show_json(const sqz_quantized_tensor *t)
@@ -88,7 +101,8 @@ static void show(void)
         cli_json_key("tensors");
         cli_json_open('[');
     } else {
-        printf("%-40s %-14s %-13s %9s %11s %11s\n", "tensor", "shape", "type", "error", "bytes", "after");
+        printf("%-40s %-14s %-13s %9s %11s %11s\n", "tensor", "shape", "type", "error", "bytes",
+               "after");
     }
     for (size_t i = 0; i < n_rows; i++) {
         sqz_quantized_tensor *t = &rows[i].tensor;
@@ -102,7 +116,8 @@ static void show(void)
         else show_text(t);
     }
     if (!cli.json) {
-        printf("%u tensors change, %u are kept, %u biases are corrected: %.1f MB become %.1f MB\n", n_changed, n_kept, n_corrected, (double)before / 1e6, (double)after / 1e6);
+        printf("%u tensors change, %u are kept, %u biases are corrected: %.1f MB become %.1f MB\n",
+               n_changed, n_kept, n_corrected, (double)before / 1e6, (double)after / 1e6);
         return;
     }
     cli_json_close(']');
@@ -122,7 +137,11 @@ static char *read_texts(size_t *n_bytes)
     const bool whole = feof(file) || fgetc(file) == EOF;
     fclose(file);
     for (*n_bytes = n; !whole && *n_bytes && bytes[*n_bytes - 1] != '\n';) --*n_bytes;
-    if (*n_bytes == 0) cli_die(CLI_BAD_FILE, n ? "%s: its first line is longer than 16 MB: one text a line is expected" : "%s: is empty: texts to calibrate on are expected, one a line", calibrate);
+    if (*n_bytes == 0)
+        cli_die(CLI_BAD_FILE,
+                n ? "%s: its first line is longer than 16 MB: one text a line is expected"
+                  : "%s: is empty: texts to calibrate on are expected, one a line",
+                calibrate);
     return bytes;
 }
 
@@ -133,7 +152,8 @@ static sqz_text *cut_lines(const char *bytes, size_t n_bytes, size_t *n)
     size_t capacity = 0;
     *n = 0;
     for (const char *line = bytes, *const end = bytes + n_bytes; line < end;) {
-        const char *newline = memchr(line, '\n', (size_t)(end - line)), *stop = newline ? newline : end;
+        const char *newline = memchr(line, '\n', (size_t)(end - line)),
+                   *stop = newline ? newline : end;
         if (*n == capacity) {
             capacity = capacity ? 2 * capacity : 1024;
             texts = cli_allocate(texts, capacity * sizeof *texts);
@@ -148,16 +168,31 @@ static int run(char **arguments, uint32_t n)
 {
     (void)n;
     sqz_error error = {0};
-    if (!output_path && !dry_run) cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go? (--dry-run prints the table alone)");
-    if (calibrate && type != SQZ_QUANTIZE_S8) cli_die(CLI_USAGE, "--calibrate is for --type s8: bf16 and f16 round every weight for itself");
-    if (cli.progress && !calibrate) cli_die(CLI_USAGE, "--progress is for --calibrate: nothing else takes long enough to show any");
-    if (calibrate && no_correction) cli_die(CLI_USAGE, "--calibrate corrects biases, --no-correction forbids it: leave one of them out");
+    if (!output_path && !dry_run)
+        cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go? (--dry-run prints "
+                           "the table alone)");
+    if (calibrate && type != SQZ_QUANTIZE_S8)
+        cli_die(CLI_USAGE,
+                "--calibrate is for --type s8: bf16 and f16 round every weight for itself");
+    if (cli.progress && !calibrate)
+        cli_die(CLI_USAGE,
+                "--progress is for --calibrate: nothing else takes long enough to show any");
+    if (calibrate && no_correction)
+        cli_die(CLI_USAGE,
+                "--calibrate corrects biases, --no-correction forbids it: leave one of them out");
     size_t n_bytes = 0, n_texts = 0;
     char *bytes = calibrate ? read_texts(&n_bytes) : NULL;
     sqz_text *texts = calibrate ? cut_lines(bytes, n_bytes, &n_texts) : NULL;
-    const sqz_quantize_options o = {.type = (sqz_quantize_type)type, .keep = keep, .no_correction = no_correction, .tensor = take, .texts = texts, .n_texts = n_texts,
-                                    .progress = calibrate ? cli_show_share : NULL, .user = "layers calibrated"};
-    const sqz_status status = sqz_quantize(cli_context(), arguments[0], dry_run ? NULL : output_path, &o, &error);
+    const sqz_quantize_options o = {.type = (sqz_quantize_type)type,
+                                    .keep = keep,
+                                    .no_correction = no_correction,
+                                    .tensor = take,
+                                    .texts = texts,
+                                    .n_texts = n_texts,
+                                    .progress = calibrate ? cli_show_share : NULL,
+                                    .user = "layers calibrated"};
+    const sqz_status status = sqz_quantize(cli_context(), arguments[0],
+                                           dry_run ? NULL : output_path, &o, &error);
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
     cli_check(status, &error);
     show();
@@ -169,7 +204,15 @@ static int run(char **arguments, uint32_t n)
 }
 
 static const cli_option *const tables[] = {options, cli_model_options, NULL};
-const cli_verb cli_verb_quantize = {"quantize", "store a model's weights in int8, bf16 or f16", "MODEL",
-                                    "Prints what each tensor becomes, its relative error and its bytes, and writes a model file. int8 models run in integers, bf16 models in bf16; "
-                                    "f16 is storage, expanded to f32 when the model is opened.",
-                                    "squeezebert quantize minilm.gguf -o minilm-s8.gguf --type s8 --calibrate texts.txt", 1, 1, tables, run};
+const cli_verb cli_verb_quantize = {
+    "quantize",
+    "store a model's weights in int8, bf16 or f16",
+    "MODEL",
+    "Prints what each tensor becomes, its relative error and its bytes, and writes a model file. "
+    "int8 models run in integers, bf16 models in bf16; "
+    "f16 is storage, expanded to f32 when the model is opened.",
+    "squeezebert quantize minilm.gguf -o minilm-s8.gguf --type s8 --calibrate texts.txt",
+    1,
+    1,
+    tables,
+    run};

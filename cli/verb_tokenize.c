@@ -9,7 +9,8 @@ static const char *path;
 static sqz_encoding *encoding;
 
 static const cli_option options[] = {
-    {"windows", 0, CLI_FLAG, &windows, NULL, "a text over --max-length comes in windows, one result a record with all of them"},
+    {"windows", 0, CLI_FLAG, &windows, NULL,
+     "a text over --max-length comes in windows, one result a record with all of them"},
     {"no-special-tokens", 0, CLI_FLAG, &no_special_tokens, NULL, "without [CLS] and [SEP]"},
     {0},
 };
@@ -23,10 +24,16 @@ static const char *encoded; /* the text that the encoding holds */
 
 static sqz_status tokenize(const sqz_input *input, sqz_error *error)
 {
-    const sqz_tokenize_options o = {.max_length = cli.max_length, .stride = cli.stride, .windows = windows, .no_special_tokens = no_special_tokens,
-                                    .truncation = cli.long_text == 3 ? SQZ_TRUNCATE_ERROR : SQZ_TRUNCATE_LONGEST_FIRST, .literal_special_tokens = cli.literal_special_tokens};
+    const sqz_tokenize_options o = {.max_length = cli.max_length,
+                                    .stride = cli.stride,
+                                    .windows = windows,
+                                    .no_special_tokens = no_special_tokens,
+                                    .truncation = cli.long_text == 3 ? SQZ_TRUNCATE_ERROR
+                                                                     : SQZ_TRUNCATE_LONGEST_FIRST,
+                                    .literal_special_tokens = cli.literal_special_tokens};
     encoded = input->text.bytes;
-    return sqz_tokenize(sqz_model_tokenizer(cli_model(path)), input->text, input->pair ? &input->second : NULL, &o, encoding, error);
+    return sqz_tokenize(sqz_model_tokenizer(cli_model(path)), input->text,
+                        input->pair ? &input->second : NULL, &o, encoding, error);
 }
 
 /* Whether each can be done: a record that cannot must say so before its line is begun. */
@@ -43,7 +50,8 @@ static sqz_status run(const sqz_input *inputs, uint32_t n, void *results, sqz_er
     return SQZ_OK;
 }
 
-/* Tokenised again when shown, unless it was the last: the pieces of one record at a time stay in memory. */
+/* Tokenised again when shown, unless it was the last: the pieces of one record at a time stay in
+ * memory. */
 static const sqz_piece *pieces_of(const sqz_input *input, uint32_t *n)
 {
     sqz_error error = {0};
@@ -82,7 +90,8 @@ static void show_json(const sqz_input *input, const void *unused)
     if (!windows) return;
     cli_json_key("windows");
     cli_json_open('[');
-    for (uint32_t w = 0; w < sqz_encoding_windows(encoding); w++) cli_json_number(sqz_encoding_first(encoding, w));
+    for (uint32_t w = 0; w < sqz_encoding_windows(encoding); w++)
+        cli_json_number(sqz_encoding_first(encoding, w));
     cli_json_close(']');
 }
 
@@ -104,12 +113,27 @@ static int run_tokenize(char **arguments, uint32_t n)
     sqz_error error = {0};
     path = arguments[0];
     cli_check(sqz_encoding_open(cli_context(), &encoding, &error), &error);
-    const cli_stream stream = {.model = path, .reading = {.column = "text", .column2 = "text2"}, .result_bytes = sizeof(result), .keys = " ids tokens types offsets windows ", .run = run, .show_json = show_json, .show_text = show_text};
+    const cli_stream stream = {.model = path,
+                               .reading = {.column = "text", .column2 = "text2"},
+                               .result_bytes = sizeof(result),
+                               .keys = " ids tokens types offsets windows ",
+                               .run = run,
+                               .show_json = show_json,
+                               .show_text = show_text};
     const int code = cli_run_stream(&stream);
     sqz_encoding_close(encoding);
     return code;
 }
 
-static const cli_option *const tables[] = {options, cli_model_options, cli_record_options, cli_length_options, NULL};
-const cli_verb cli_verb_tokenize = {"tokenize", "show the word pieces of each record", "MODEL", "Records come from stdin. With --json: ids, tokens, types and offsets.", "echo 'unaffable' | squeezebert tokenize minilm.gguf --json",
-                                    1, 1, tables, run_tokenize};
+static const cli_option *const tables[] = {options, cli_model_options, cli_record_options,
+                                           cli_length_options, NULL};
+const cli_verb cli_verb_tokenize = {
+    "tokenize",
+    "show the word pieces of each record",
+    "MODEL",
+    "Records come from stdin. With --json: ids, tokens, types and offsets.",
+    "echo 'unaffable' | squeezebert tokenize minilm.gguf --json",
+    1,
+    1,
+    tables,
+    run_tokenize};

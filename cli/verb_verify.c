@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A model's results on this machine beside results from elsewhere: those that its file carries, or a .npz file of vectors. */
+/* A model's results on this machine beside results from elsewhere: those that its file carries, or
+ * a .npz file of vectors. */
 #include <squeezebert/vectors.h>
 #include <stdlib.h>
 
@@ -11,7 +12,9 @@ static double tolerance;
 
 static const cli_option verify_options[] = {
     {"against", 0, CLI_TEXT, &against, "FILE", "compare with the vectors of this .npz file"},
-    {"tolerance", 0, CLI_REAL, &tolerance, "X", "with --against: the largest difference that agrees (default: 2^-14 of the largest number, at least of 1)"},
+    {"tolerance", 0, CLI_REAL, &tolerance, "X",
+     "with --against: the largest difference that agrees (default: 2^-14 of the largest number, at "
+     "least of 1)"},
     {0},
 };
 
@@ -49,7 +52,8 @@ static void report_text(void *user, const sqz_vector_report *r)
     (void)user;
     printf("sequence %u, %u tokens:", r->sequence, r->n_tokens);
     if (r->hidden_error >= 0) printf(" hidden states off by %.3g", r->hidden_error);
-    if (r->logits_error >= 0) printf("%s logits off by %.3g", r->hidden_error >= 0 ? "," : "", r->logits_error);
+    if (r->logits_error >= 0)
+        printf("%s logits off by %.3g", r->hidden_error >= 0 ? "," : "", r->logits_error);
     puts(r->agrees ? "" : "  DIFFERS");
 }
 
@@ -78,11 +82,14 @@ static int run_against(const sqz_model *model)
 {
     sqz_error error = {0};
     sqz_verification v;
-    const sqz_vectors_options options = {.tolerance = tolerance, .report = cli.json ? keep_report : report_text};
+    const sqz_vectors_options options = {.tolerance = tolerance,
+                                         .report = cli.json ? keep_report : report_text};
     const sqz_status status = sqz_vectors_compare(model, against, &options, &v, &error);
     if (status != SQZ_ENUMERIC) cli_check(status, &error);
     if (cli.json) show_reports_json(&v, status == SQZ_OK);
-    else printf("%u sequences, largest difference %.3g, %.3g allowed\n", v.n_vectors, v.max_error, v.tolerance);
+    else
+        printf("%u sequences, largest difference %.3g, %.3g allowed\n", v.n_vectors, v.max_error,
+               v.tolerance);
     if (status != SQZ_OK) cli_say("%s", error.text);
     return status == SQZ_OK ? CLI_DONE : CLI_FAILED;
 }
@@ -92,7 +99,10 @@ static int run_verify(char **arguments, uint32_t n)
     (void)n;
     sqz_error error = {0};
     sqz_verification v;
-    if (tolerance != 0 && !against) cli_die(CLI_USAGE, "--tolerance goes with --against FILE; the vectors that a model carries have theirs");
+    if (tolerance != 0 && !against)
+        cli_die(
+            CLI_USAGE,
+            "--tolerance goes with --against FILE; the vectors that a model carries have theirs");
     if (against) return run_against(cli_model(arguments[0]));
     const sqz_status status = sqz_model_verify(cli_model(arguments[0]), &v, &error);
     if (status != SQZ_ENUMERIC) cli_check(status, &error);
@@ -102,16 +112,28 @@ static int run_verify(char **arguments, uint32_t n)
         show_json(&v, ok);
         cli_json_close('}');
     } else {
-        printf("%u reference vectors, largest difference %.3g, %.3g allowed\n", v.n_vectors, v.max_error, v.tolerance);
+        printf("%u reference vectors, largest difference %.3g, %.3g allowed\n", v.n_vectors,
+               v.max_error, v.tolerance);
     }
     if (v.n_vectors == 0) cli_say("the file carries no reference vectors: nothing was verified");
     return ok ? CLI_DONE : CLI_FAILED;
 }
 
 static const cli_option *const verify_tables[] = {verify_options, cli_model_options, NULL};
-const cli_verb cli_verb_verify = {"verify", "compare this machine's results with those the file carries, or with a file of vectors", "MODEL",
-                                  "Without --against: the reference vectors in the model file. With it: a .npz file as numpy.savez writes it, with the arrays ids [N] (the tokens of all\n"
-                                  "sequences, one behind the other), lengths [B] and types [N] where needed, and hidden [N, width], logits [B or N, classes] or both.\n"
-                                  "The default tolerance is 1024 roundings of f32: give a larger one for a model stored in f16, bf16 or int8 and vectors of its f32 source.\n"
-                                  "Exit code 1 where results differ by more than is allowed, or where there is nothing to compare.",
-                                  "squeezebert verify minilm.gguf --against vectors.npz", 1, 1, verify_tables, run_verify};
+const cli_verb cli_verb_verify = {
+    "verify",
+    "compare this machine's results with those the file carries, or with a file of vectors",
+    "MODEL",
+    "Without --against: the reference vectors in the model file. With it: a .npz file as "
+    "numpy.savez writes it, with the arrays ids [N] (the tokens of all\n"
+    "sequences, one behind the other), lengths [B] and types [N] where needed, and hidden [N, "
+    "width], logits [B or N, classes] or both.\n"
+    "The default tolerance is 1024 roundings of f32: give a larger one for a model stored in f16, "
+    "bf16 or int8 and vectors of its f32 source.\n"
+    "Exit code 1 where results differ by more than is allowed, or where there is nothing to "
+    "compare.",
+    "squeezebert verify minilm.gguf --against vectors.npz",
+    1,
+    1,
+    verify_tables,
+    run_verify};

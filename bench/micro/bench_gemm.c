@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How near every gemm of this machine comes to the machine's peak, at the shapes of the models this library runs.
+/* How near every gemm of this machine comes to the machine's peak, at the shapes of the models this
+ * library runs.
  *
- *   bench_gemm [--type f32|bf16|s8|s16] [--level NAME] [--shape KxN[xG]]... [--m M]... [--samples S] [--gelu]
+ *   bench_gemm [--type f32|bf16|s8|s16] [--level NAME] [--shape KxN[xG]]... [--m M]... [--samples
+ *       S] [--gelu]
  *
- * A sample is half a millisecond of one kernel at one shape and M, then as much of the loop over registers of its instruction (src/kernel/peak):
- * the share is the median of the samples' ratios, so a clock that changes changes both. All shapes and M of a kernel are sampled in turn. Time is the
- * thread's CPU time: what another process takes is not counted. Rows are prepared beforehand; bias, and GELU where asked, are applied.
+ * A sample is half a millisecond of one kernel at one shape and M, then as much of the loop over
+ * registers of its instruction (src/kernel/peak):
+ * the share is the median of the samples' ratios, so a clock that changes changes both. All shapes
+ * and M of a kernel are sampled in turn. Time is the thread's CPU time: what another process takes
+ * is not counted. Rows are prepared beforehand; bias, and GELU where asked, are applied.
  *
- * "warm" calls use the same weights again and again; a sample begins with one that is not timed, as the caches are full of other shapes. "streamed" calls walk
- * through copies of them that no cache near the core holds, as the layers of a model do, up to 16 rows at a time; their GB/s stand beside what a loop that only reads memory reaches,
- * sampled alike.
+ * "warm" calls use the same weights again and again; a sample begins with one that is not timed, as
+ * the caches are full of other shapes. "streamed" calls walk
+ * through copies of them that no cache near the core holds, as the layers of a model do, up to 16
+ * rows at a time; their GB/s stand beside what a loop that only reads memory reaches, sampled
+ * alike.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -22,7 +28,13 @@
 #include "kernel/kernel.h"
 #include "kernel/peak/peak.h"
 
-enum { MOST_SHAPES = 32, MOST_M = 8, MOST_CASES = MOST_SHAPES * MOST_M, MOST_SAMPLES = 1001, MOST_SIDE = 1 << 16 };
+enum {
+    MOST_SHAPES = 32,
+    MOST_M = 8,
+    MOST_CASES = MOST_SHAPES * MOST_M,
+    MOST_SAMPLES = 1001,
+    MOST_SIDE = 1 << 16
+};
 static const double sample_seconds = 0.5e-3;
 static const size_t streamed_bytes = (size_t)96 << 20;
 
@@ -84,12 +96,20 @@ static void make_weights(test *t, uint64_t *random)
     const bool bytes = t->gemm->type == SQZI_S8;
     float *floats = take(numbers, sizeof *floats), *scale = take(t->s.n, sizeof *scale);
     signed char *integers = take(numbers, 1);
-    for (size_t i = 0; i < numbers; i++) integers[i] = (signed char)(127 * (floats[i] = uniform(random)));
+    for (size_t i = 0; i < numbers; i++)
+        integers[i] = (signed char)(127 * (floats[i] = uniform(random)));
     for (size_t j = 0; j < t->s.n; j++) scale[j] = 0.01f;
     for (size_t g = 0; g < t->s.groups; g++)
-        t->gemm->pack(&(sqzk_pack_args){.n = t->s.n, .k = t->s.k, .source = bytes ? (void *)integers : floats, .n_stride = t->s.k, .k_stride = 1,
-                                        .type = bytes ? SQZI_S8 : SQZI_F32, .scale = scale}, t->weights + g * t->group_bytes);
-    for (size_t c = 1; c < t->copies; c++) memcpy(t->weights + c * t->weight_bytes, t->weights, t->weight_bytes);
+        t->gemm->pack(&(sqzk_pack_args){.n = t->s.n,
+                                        .k = t->s.k,
+                                        .source = bytes ? (void *)integers : floats,
+                                        .n_stride = t->s.k,
+                                        .k_stride = 1,
+                                        .type = bytes ? SQZI_S8 : SQZI_F32,
+                                        .scale = scale},
+                      t->weights + g * t->group_bytes);
+    for (size_t c = 1; c < t->copies; c++)
+        memcpy(t->weights + c * t->weight_bytes, t->weights, t->weight_bytes);
     free(floats);
     free(integers);
     free(scale);
@@ -101,9 +121,16 @@ static void make_rows(test *t, uint64_t *random)
     float *x = take(t->m * width, sizeof *x);
     for (size_t i = 0; i < t->m * width; i++) x[i] = uniform(random);
     for (size_t g = 0; !t->gemm->prepare && g < t->s.groups; g++)
-        for (size_t i = 0; i < t->m; i++) memcpy(t->rows + i * t->row_bytes + g * prepared, x + i * width + g * t->s.k, t->s.k * sizeof *x);
+        for (size_t i = 0; i < t->m; i++)
+            memcpy(t->rows + i * t->row_bytes + g * prepared, x + i * width + g * t->s.k,
+                   t->s.k * sizeof *x);
     for (size_t g = 0; t->gemm->prepare && g < t->s.groups; g++)
-        t->gemm->prepare(&(sqzk_prepare_args){.m = t->m, .k = t->s.k, .x = x + g * t->s.k, .ldx = width, .out = t->rows + g * prepared, .ldo = t->row_bytes,
+        t->gemm->prepare(&(sqzk_prepare_args){.m = t->m,
+                                              .k = t->s.k,
+                                              .x = x + g * t->s.k,
+                                              .ldx = width,
+                                              .out = t->rows + g * prepared,
+                                              .ldo = t->row_bytes,
                                               .s8_rows = t->s8_rows + g * t->m});
     free(x);
 }
@@ -114,10 +141,18 @@ static void call(test *t, bool gelu)
     const size_t ldc = t->s.groups * t->s.n;
     t->copy = t->copy + 1 < t->copies ? t->copy + 1 : 0;
     for (size_t g = 0; g < t->s.groups; g++) {
-        const sqzk_epilogue epilogue = {.bias = t->bias + g * t->s.n, .activation = gelu ? SQZK_GELU : SQZK_IDENTITY};
-        t->gemm->run(&(sqzk_gemm_args){.m = t->m, .n = t->s.n, .k = t->s.k, .a = t->rows + g * sqzk_gemm_prepared_bytes(t->gemm, t->s.k), .lda = t->row_bytes,
-                                       .s8_rows = t->s8_rows + g * t->m, .b = weights + g * t->group_bytes,
-                                       .c = t->c + g * t->s.n, .ldc = ldc, .epilogue = &epilogue});
+        const sqzk_epilogue epilogue = {.bias = t->bias + g * t->s.n,
+                                        .activation = gelu ? SQZK_GELU : SQZK_IDENTITY};
+        t->gemm->run(&(sqzk_gemm_args){.m = t->m,
+                                       .n = t->s.n,
+                                       .k = t->s.k,
+                                       .a = t->rows + g * sqzk_gemm_prepared_bytes(t->gemm, t->s.k),
+                                       .lda = t->row_bytes,
+                                       .s8_rows = t->s8_rows + g * t->m,
+                                       .b = weights + g * t->group_bytes,
+                                       .c = t->c + g * t->s.n,
+                                       .ldc = ldc,
+                                       .epilogue = &epilogue});
     }
 }
 
@@ -136,7 +171,8 @@ static void lay_out(test *t, sqzi_arena *arena)
     t->c = sqzi_arena_take(arena, t->m * t->s.groups * t->s.n, sizeof(float));
 }
 
-/* A model and its session take more than 2 MiB, which the library puts into huge pages; so at least as much here. */
+/* A model and its session take more than 2 MiB, which the library puts into huge pages; so at least
+ * as much here. */
 static void allocate(test *t)
 {
     const size_t least = (size_t)2 << 20;
@@ -198,11 +234,13 @@ static double peak_rate(const sqzk_peak *peak, uint64_t rounds)
 static uint64_t peak_rounds(const sqzk_peak *peak)
 {
     uint64_t rounds = 64;
-    while ((double)(rounds * peak->operations) / peak_rate(peak, rounds) < sample_seconds) rounds *= 2;
+    while ((double)(rounds * peak->operations) / peak_rate(peak, rounds) < sample_seconds)
+        rounds *= 2;
     return rounds;
 }
 
-static void sample(test *t, size_t at, const sqzk_peak *peak, uint64_t rounds, const void *memory, bool gelu)
+static void sample(test *t, size_t at, const sqzk_peak *peak, uint64_t rounds, const void *memory,
+                   bool gelu)
 {
     if (!memory) call(t, gelu);
     const double begin = now();
@@ -213,7 +251,8 @@ static void sample(test *t, size_t at, const sqzk_peak *peak, uint64_t rounds, c
     const size_t part = (size_t)4 << 20, parts = streamed_bytes / part;
     const double start = now();
     static volatile uint64_t sum; /* read, so the loop stays */
-    sum += sqzk_reader_best(sqzi_cpu_detect())->run((const unsigned char *)memory + at % parts * part, part);
+    sum += sqzk_reader_best(sqzi_cpu_detect())
+               ->run((const unsigned char *)memory + at % parts * part, part);
     t->read[at] = (double)part / (now() - start);
 }
 
@@ -232,9 +271,12 @@ static double median(double *x, size_t n)
 static void report(test *t, size_t samples, bool streamed)
 {
     char name[48];
-    snprintf(name, sizeof name, t->s.groups > 1 ? "%zu x %zu x %zu" : "%zu x %zu", t->s.k, t->s.n, t->s.groups);
-    const double rate = median(t->rate, samples), gigabytes = rate / operations(t) * (double)t->weight_bytes * 1e-9;
-    printf("%-28s %-16s %5zu  %-8s %9.1f %7.1f%% %8.1f", t->gemm->name, name, t->m, streamed ? "streamed" : "warm", rate * 1e-9, 100 * median(t->share, samples), gigabytes);
+    snprintf(name, sizeof name, t->s.groups > 1 ? "%zu x %zu x %zu" : "%zu x %zu", t->s.k, t->s.n,
+             t->s.groups);
+    const double rate = median(t->rate, samples),
+                 gigabytes = rate / operations(t) * (double)t->weight_bytes * 1e-9;
+    printf("%-28s %-16s %5zu  %-8s %9.1f %7.1f%% %8.1f", t->gemm->name, name, t->m,
+           streamed ? "streamed" : "warm", rate * 1e-9, 100 * median(t->share, samples), gigabytes);
     if (streamed) printf(" of %.1f", median(t->read, samples) * 1e-9);
     putchar('\n');
 }
@@ -247,10 +289,12 @@ static void run_gemm(const sqzk_gemm *gemm, const options *o, bool streamed, con
     if (!peak) return;
     for (size_t s = 0; s < o->n_shapes; s++)
         for (size_t m = 0; m < o->n_m; m++)
-            if (!streamed || o->m[m] <= 16) tests[n++] = make_test(gemm, o->shapes[s], o->m[m], streamed, o->gelu);
+            if (!streamed || o->m[m] <= 16)
+                tests[n++] = make_test(gemm, o->shapes[s], o->m[m], streamed, o->gelu);
     const uint64_t rounds = peak_rounds(peak);
     for (size_t at = 0; at < o->samples; at++)
-        for (size_t i = 0; i < n; i++) sample(tests[i], at, peak, rounds, streamed ? memory : NULL, o->gelu);
+        for (size_t i = 0; i < n; i++)
+            sample(tests[i], at, peak, rounds, streamed ? memory : NULL, o->gelu);
     for (size_t i = 0; i < n; i++) {
         report(tests[i], o->samples, streamed);
         free_test(tests[i]);
@@ -259,14 +303,21 @@ static void run_gemm(const sqzk_gemm *gemm, const options *o, bool streamed, con
 
 static bool wanted(const sqzk_gemm *gemm, const options *o)
 {
-    const char *type = gemm->type == SQZI_S8 ? "s8" : gemm->type == SQZI_S16 ? "s16" : gemm->type == SQZI_BF16 ? "bf16" : "f32";
-    return (!o->type || strcmp(o->type, type) == 0) && (!o->level || strcmp(o->level, gemm->level) == 0);
+    const char *type = gemm->type == SQZI_S8     ? "s8"
+                       : gemm->type == SQZI_S16  ? "s16"
+                       : gemm->type == SQZI_BF16 ? "bf16"
+                                                 : "f32";
+    return (!o->type || strcmp(o->type, type) == 0) &&
+           (!o->level || strcmp(o->level, gemm->level) == 0);
 }
 
 static const shape model_shapes[] = {
-    {192, 192, 4}, {192, 768, 4}, {768, 192, 4}, {768, 768, 1}, {768, 3072, 1}, {3072, 768, 1}, /* SqueezeBERT, BERT base */
-    {384, 384, 1}, {384, 1536, 1}, {1536, 384, 1},                                              /* MiniLM */
-    {768, 128, 1}, {128, 768, 1}, {128, 3072, 1}, {3072, 128, 1},                               /* rank 128 */
+    /* SqueezeBERT, BERT base */
+    {192, 192, 4}, {192, 768, 4}, {768, 192, 4}, {768, 768, 1}, {768, 3072, 1}, {3072, 768, 1},
+    /* MiniLM */
+    {384, 384, 1}, {384, 1536, 1}, {1536, 384, 1},
+    /* rank 128 */
+    {768, 128, 1}, {128, 768, 1}, {128, 3072, 1}, {3072, 128, 1},
 };
 static const size_t model_m[] = {16, 128, 1024};
 
@@ -284,7 +335,9 @@ static bool read_number(const char *text, size_t most, size_t *number, const cha
 static bool read_shape(const char *text, shape *s)
 {
     s->groups = 1;
-    if (!read_number(text, MOST_SIDE, &s->k, &text) || *text++ != 'x' || !read_number(text, MOST_SIDE, &s->n, &text)) return false;
+    if (!read_number(text, MOST_SIDE, &s->k, &text) || *text++ != 'x' ||
+        !read_number(text, MOST_SIDE, &s->n, &text))
+        return false;
     return !*text || (*text++ == 'x' && read_number(text, MOST_SIDE, &s->groups, &text) && !*text);
 }
 
@@ -292,9 +345,12 @@ static bool read_option(options *o, const char *name, const char *value)
 {
     if (strcmp(name, "--type") == 0) return (o->type = value) != NULL;
     if (strcmp(name, "--level") == 0) return (o->level = value) != NULL;
-    if (strcmp(name, "--m") == 0) return o->n_m < MOST_M && read_number(value, MOST_SIDE, &o->m[o->n_m++], &value) && !*value;
-    if (strcmp(name, "--samples") == 0) return read_number(value, MOST_SAMPLES, &o->samples, &value) && !*value;
-    if (strcmp(name, "--shape") == 0) return o->n_shapes < MOST_SHAPES && read_shape(value, &o->shapes[o->n_shapes++]);
+    if (strcmp(name, "--m") == 0)
+        return o->n_m < MOST_M && read_number(value, MOST_SIDE, &o->m[o->n_m++], &value) && !*value;
+    if (strcmp(name, "--samples") == 0)
+        return read_number(value, MOST_SAMPLES, &o->samples, &value) && !*value;
+    if (strcmp(name, "--shape") == 0)
+        return o->n_shapes < MOST_SHAPES && read_shape(value, &o->shapes[o->n_shapes++]);
     return false;
 }
 
@@ -304,16 +360,23 @@ int main(int n, char **arguments)
     for (int i = 1; i < n; i++) {
         if (strcmp(arguments[i], "--gelu") == 0) o.gelu = true;
         else if (i + 1 >= n || !read_option(&o, arguments[i], arguments[i + 1])) {
-            fprintf(stderr, "bench_gemm: cannot use '%s%s%s'\nbench_gemm [--type f32|bf16|s8|s16] [--level NAME] [--shape KxN[xG]]... [--m M]... [--samples S] [--gelu]\n"
-                            "K, N, G and M are 1 to %d, S to %d; at most %d shapes and %d M\n", arguments[i], i + 1 < n ? " " : "", i + 1 < n ? arguments[i + 1] : "", MOST_SIDE, MOST_SAMPLES, MOST_SHAPES, MOST_M);
+            fprintf(stderr,
+                    "bench_gemm: cannot use '%s%s%s'\nbench_gemm [--type f32|bf16|s8|s16] [--level "
+                    "NAME] [--shape KxN[xG]]... [--m M]... [--samples S] [--gelu]\n"
+                    "K, N, G and M are 1 to %d, S to %d; at most %d shapes and %d M\n",
+                    arguments[i], i + 1 < n ? " " : "", i + 1 < n ? arguments[i + 1] : "",
+                    MOST_SIDE, MOST_SAMPLES, MOST_SHAPES, MOST_M);
             return 2;
         } else i++;
     }
-    if (!o.n_shapes) memcpy(o.shapes, model_shapes, sizeof model_shapes), o.n_shapes = sizeof model_shapes / sizeof *model_shapes;
+    if (!o.n_shapes)
+        memcpy(o.shapes, model_shapes, sizeof model_shapes),
+            o.n_shapes = sizeof model_shapes / sizeof *model_shapes;
     if (!o.n_m) memcpy(o.m, model_m, sizeof model_m), o.n_m = sizeof model_m / sizeof *model_m;
     unsigned char *memory = take(streamed_bytes, 1);
     memset(memory, 1, streamed_bytes);
-    printf("%s\n%-28s %-16s %5s  %-8s %9s %8s %8s\n", sqzi_cpu_brand(), "kernel", "K x N x groups", "M", "weights", "Gop/s", "of peak", "GB/s");
+    printf("%s\n%-28s %-16s %5s  %-8s %9s %8s %8s\n", sqzi_cpu_brand(), "kernel", "K x N x groups",
+           "M", "weights", "Gop/s", "of peak", "GB/s");
     const sqzk_gemm *gemm;
     bool any = false;
     for (uint32_t i = 0; (gemm = sqzk_gemm_list(i)); i++)
@@ -323,6 +386,8 @@ int main(int n, char **arguments)
             run_gemm(gemm, &o, true, memory);
         }
     free(memory);
-    if (!any) fprintf(stderr, "bench_gemm: this machine runs no gemm of that type and level (squeezebert doctor names its features)\n");
+    if (!any)
+        fprintf(stderr, "bench_gemm: this machine runs no gemm of that type and level (squeezebert "
+                        "doctor names its features)\n");
     return any ? 0 : 2;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The context: allocator, kernels chosen for this CPU, and the thread pool. One a process, or two side by side to compare. */
+/* The context: allocator, kernels chosen for this CPU, and the thread pool. One a process, or two
+ * side by side to compare. */
 #ifndef SQUEEZEBERT_CONTEXT_H
 #define SQUEEZEBERT_CONTEXT_H
 
@@ -13,10 +14,13 @@ typedef struct sqz_context sqz_context;
 
 /* Where all memory of the library comes from.
  *
- *   allocate(user, bytes, alignment)  memory of at least `bytes` bytes (> 0) at a multiple of `alignment` (a power of two), or NULL
- *   release(user, memory, bytes)      gives back what allocate returned; `bytes` is what was asked for
+ *   allocate(user, bytes, alignment)  memory of at least `bytes` bytes (> 0) at a multiple of
+ *                                     `alignment` (a power of two), or NULL
+ *   release(user, memory, bytes)      gives back what allocate returned; `bytes` is what was asked
+ *                                     for
  *
- * Called from any thread that uses the library, never from inside a run (sqz_encode and the like allocate nothing).
+ * Called from any thread that uses the library, never from inside a run (sqz_encode and the like
+ * allocate nothing).
  */
 typedef struct sqz_allocator {
     void *(*allocate)(void *user, size_t bytes, size_t alignment);
@@ -27,11 +31,13 @@ typedef struct sqz_allocator {
 /* Zero-initialise for the defaults.
  *
  *   allocator   copied; NULL for the C library's
- *   n_threads   threads a run may use, the caller's among them: 1..256; 0 = the CPUs this process may use (affinity and cgroup quota)
- *   cpu         which CPU features to use, like the environment variable SQZ_CPU, which counts when this is NULL:
- *               a comma-separated list of a preset (portable, sse2, avx2, avxvnni, avx512, avx512vnni, avx512bf16, fastbf16, amx, neon, dotprod,
- *               i8mm, armbf16, simd128) that caps the features, then -NAME to take single ones away: "avx2", "-amx,-avx512bf16".
- *               Never adds a feature that the CPU lacks.
+ *   n_threads   threads a run may use, the caller's among them: 1..256; 0 = the CPUs this process
+ *               may use (affinity and cgroup quota)
+ *   cpu         which CPU features to use, like the environment variable SQZ_CPU, which counts when
+ *               this is NULL: a comma-separated list of a preset (portable, sse2, avx2, avxvnni,
+ *               avx512, avx512vnni, avx512bf16, fastbf16, amx, neon, dotprod, i8mm, armbf16,
+ *               simd128) that caps the features, then -NAME to take single ones away: "avx2",
+ *               "-amx,-avx512bf16". Never adds a feature that the CPU lacks.
  */
 typedef struct sqz_context_options {
     const sqz_allocator *allocator;
@@ -39,37 +45,47 @@ typedef struct sqz_context_options {
     const char *cpu;
 } sqz_context_options;
 
-/* Make a context. Starts n_threads - 1 threads, which sleep until a run needs them (they spin at most 50 us between the stages of one).
+/* Make a context. Starts n_threads - 1 threads, which sleep until a run needs them (they spin at
+ * most 50 us between the stages of one).
  * The only place that reads the environment (SQZ_CPU). Not fork-safe: make it after fork().
  * options NULL = defaults.
- * SQZ_EINVAL: an unknown feature name, or too many threads. SQZ_ENOMEM: no memory, or one of the threads could not be started; none is left then.
+ * SQZ_EINVAL: an unknown feature name, or too many threads. SQZ_ENOMEM: no memory, or one of the
+ * threads could not be started; none is left then.
  */
-SQZ_API SQZ_NODISCARD sqz_status sqz_context_open(const sqz_context_options *options, sqz_context **context, sqz_error *error);
+SQZ_API SQZ_NODISCARD sqz_status sqz_context_open(const sqz_context_options *options,
+                                                  sqz_context **context, sqz_error *error);
 
-/* Stop the threads and free. Every model, session and tokenizer of the context must be closed before. NULL is allowed. */
+/* Stop the threads and free. Every model, session and tokenizer of the context must be closed
+ * before. NULL is allowed. */
 SQZ_API void sqz_context_close(sqz_context *context);
 
 /* Threads a run may use, the caller's among them. */
 SQZ_API uint32_t sqz_context_threads(const sqz_context *context);
 
-/* One line a fact for people: CPU, features found, features used, kernels chosen and why. The i-th of n, NULL from the n-th on.
- * The strings belong to the context. */
+/* One line a fact for people: CPU, features found, features used, kernels chosen and why. The i-th
+ * of n, NULL from the n-th on. The strings belong to the context. */
 SQZ_API const char *sqz_context_fact(const sqz_context *context, uint32_t i);
 
-/* CPUs this process may use: the smaller of the affinity mask and the quota (rounded up) of its cgroup or one above it, at least 1. */
+/* CPUs this process may use: the smaller of the affinity mask and the quota (rounded up) of its
+ * cgroup or one above it, at least 1. */
 SQZ_API uint32_t sqz_cpu_count(void);
 
-/* That quota as it stands, the least of those cgroups': 1.5 is three seconds of CPU time in two. 0 where none of them has one. */
+/* That quota as it stands, the least of those cgroups': 1.5 is three seconds of CPU time in two. 0
+ * where none of them has one. */
 SQZ_API double sqz_cpu_quota(void);
 
 /* ---- what this machine can do at most ----
  *
- * Work for measuring it; the clock is the caller's. Every thread of the context does its share; where another run has the threads, the caller's alone.
+ * Work for measuring it; the clock is the caller's. Every thread of the context does its share;
+ * where another run has the threads, the caller's alone.
  *
- *   sqz_peak_arithmetic    multiply-adds over registers alone, `rounds` of them (1..2^28; some tens a round) in each thread, by the best instruction
- *                          that the features allow for inputs of the type; returns the operations done by all, a multiply-add counting as two
- *   sqz_peak_read          reads memory [bytes], at a multiple of 64, once from front to back, each thread its own part; returns the bytes read:
- *                          `bytes` rounded down to a multiple of 512
+ *   sqz_peak_arithmetic    multiply-adds over registers alone, `rounds` of them (1..2^28; some tens
+ *                          a round) in each thread, by the best instruction that the features allow
+ *                          for inputs of the type; returns the operations done by all, a
+ *                          multiply-add counting as two
+ *   sqz_peak_read          reads memory [bytes], at a multiple of 64, once from front to back, each
+ *                          thread its own part; returns the bytes read: `bytes` rounded down to a
+ *                          multiple of 512
  *   sqz_peak_instruction   that instruction: "vpdpbusd zmm"; BF16 may name one of f32
  */
 typedef enum sqz_peak_type { SQZ_PEAK_F32, SQZ_PEAK_BF16, SQZ_PEAK_S8 } sqz_peak_type;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Evaluation: metrics, the GLUE tasks' files, and a model's figures on them. In libsqueezebert-full. */
+/* Evaluation: metrics, the GLUE tasks' files, and a model's figures on them. In
+ * libsqueezebert-full. */
 #ifndef SQUEEZEBERT_EVAL_H
 #define SQUEEZEBERT_EVAL_H
 
@@ -20,21 +21,37 @@ typedef struct sqz_metric {
 /* Classes [n] of n examples; n = 0 has no figure. */
 SQZ_API sqz_metric sqz_accuracy(const uint32_t *predicted, const uint32_t *truth, size_t n);
 /* F1 of one class; 0 where nothing is predicted or nothing is true of it. */
-SQZ_API sqz_metric sqz_f1(const uint32_t *predicted, const uint32_t *truth, size_t n, uint32_t positive);
-/* Matthews' correlation, over more than two classes Gorodkin's R_K; 0 where its denominator is 0. Classes < n_classes. Cost: n · n_classes. */
-SQZ_API sqz_metric sqz_matthews(const uint32_t *predicted, const uint32_t *truth, size_t n, uint32_t n_classes);
+SQZ_API sqz_metric sqz_f1(const uint32_t *predicted, const uint32_t *truth, size_t n,
+                          uint32_t positive);
+/* Matthews' correlation, over more than two classes Gorodkin's R_K; 0 where its denominator is 0.
+ * Classes < n_classes. Cost: n · n_classes. */
+SQZ_API sqz_metric sqz_matthews(const uint32_t *predicted, const uint32_t *truth, size_t n,
+                                uint32_t n_classes);
 /* No figure for fewer than two numbers, a constant, or a NaN or infinity. */
 SQZ_API sqz_metric sqz_pearson(const double *x, const double *y, size_t n);
-/* Pearson's correlation of the ranks, equal numbers sharing the average of theirs. SQZ_ENOMEM: no memory for the ranks. */
-SQZ_API SQZ_NODISCARD sqz_status sqz_spearman(const sqz_context *context, const double *x, const double *y, size_t n, sqz_metric *metric, sqz_error *error);
+/* Pearson's correlation of the ranks, equal numbers sharing the average of theirs. SQZ_ENOMEM: no
+ * memory for the ranks. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_spearman(const sqz_context *context, const double *x,
+                                              const double *y, size_t n, sqz_metric *metric,
+                                              sqz_error *error);
 
 /* ---- GLUE ---- */
 
 typedef enum sqz_glue_task {
-    SQZ_GLUE_COLA, SQZ_GLUE_SST2, SQZ_GLUE_MRPC, SQZ_GLUE_QQP, SQZ_GLUE_STSB, SQZ_GLUE_MNLI, SQZ_GLUE_QNLI, SQZ_GLUE_RTE, SQZ_GLUE_WNLI, SQZ_GLUE_AX
+    SQZ_GLUE_COLA,
+    SQZ_GLUE_SST2,
+    SQZ_GLUE_MRPC,
+    SQZ_GLUE_QQP,
+    SQZ_GLUE_STSB,
+    SQZ_GLUE_MNLI,
+    SQZ_GLUE_QNLI,
+    SQZ_GLUE_RTE,
+    SQZ_GLUE_WNLI,
+    SQZ_GLUE_AX
 } sqz_glue_task;
 
-/* "cola" .. "ax"; "stsb" and "sts-b" both, case does not matter. -1: no such task. Name NULL out of range. */
+/* "cola" .. "ax"; "stsb" and "sts-b" both, case does not matter. -1: no such task. Name NULL out of
+ * range. */
 SQZ_API int sqz_glue_find(const char *name);
 SQZ_API const char *sqz_glue_name(sqz_glue_task task);
 
@@ -51,13 +68,19 @@ typedef struct sqz_glue_row {
 } sqz_glue_row;
 typedef struct sqz_glue sqz_glue;
 
-/* Class k of a task as the files write it ("entailment", "0"); NULL from the last on, and for STS-B. */
+/* Class k of a task as the files write it ("entailment", "0"); NULL from the last on, and for
+ * STS-B. */
 SQZ_API const char *sqz_glue_class(sqz_glue_task task, uint32_t k);
 
-/* Read folder/SPLIT.tsv ("dev", "train", "test"; MNLI's are dev_matched, dev_mismatched, test_matched, test_mismatched; AX has one file, AX.tsv, and
- * no splits: NULL will do). A header `sentence1 sentence2 label` (and no index) is read as such for every pair task.
- * SQZ_EIO: no such file. SQZ_EFORMAT: a row too short (QQP's are skipped and counted) or a label that the task does not have; error.offset is the byte. SQZ_ENOMEM. */
-SQZ_API SQZ_NODISCARD sqz_status sqz_glue_open(const sqz_context *context, sqz_glue_task task, const char *folder, const char *split, sqz_glue **glue, sqz_error *error);
+/* Read folder/SPLIT.tsv ("dev", "train", "test"; MNLI's are dev_matched, dev_mismatched,
+ * test_matched, test_mismatched; AX has one file, AX.tsv, and
+ * no splits: NULL will do). A header `sentence1 sentence2 label` (and no index) is read as such for
+ * every pair task.
+ * SQZ_EIO: no such file. SQZ_EFORMAT: a row too short (QQP's are skipped and counted) or a label
+ * that the task does not have; error.offset is the byte. SQZ_ENOMEM. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_glue_open(const sqz_context *context, sqz_glue_task task,
+                                               const char *folder, const char *split,
+                                               sqz_glue **glue, sqz_error *error);
 SQZ_API void sqz_glue_close(sqz_glue *glue);
 SQZ_API const sqz_glue_row *sqz_glue_rows(const sqz_glue *glue, size_t *n);
 SQZ_API int sqz_glue_labelled(const sqz_glue *glue);
@@ -69,9 +92,11 @@ SQZ_API size_t sqz_glue_skipped(const sqz_glue *glue);
  *
  *   split    NULL = "dev" ("dev_matched" for MNLI)
  *   cosine   1: STS-B by the cosine of the two sentences' embeddings, no head needed
- *   classes  [K] the task's class names in the order of the model's logits, for a model whose own names do not tell; NULL = from the model
+ *   classes  [K] the task's class names in the order of the model's logits, for a model whose own
+ *            names do not tell; NULL = from the model
  *   task     how texts are read; NULL = defaults
- *   progress called now and then with the rows done and in all; a return other than 0 stops with SQZ_ECANCELLED. May be NULL
+ *   progress called now and then with the rows done and in all; a return other than 0 stops with
+ *       SQZ_ECANCELLED. May be NULL
  */
 typedef struct sqz_eval_options {
     const char *split;
@@ -98,8 +123,10 @@ typedef struct sqz_eval_report {
     sqz_named_metric metrics[SQZ_MAX_METRICS];
 } sqz_eval_report;
 
-/* SQZ_EINVAL: the model's head or classes do not fit the task; the text says which classes it has and how to name them. Else as sqz_glue_open. */
-SQZ_API SQZ_NODISCARD sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task, const char *folder, const sqz_eval_options *options,
+/* SQZ_EINVAL: the model's head or classes do not fit the task; the text says which classes it has
+ * and how to name them. Else as sqz_glue_open. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task,
+                                              const char *folder, const sqz_eval_options *options,
                                               sqz_eval_report *report, sqz_error *error);
 
 #ifdef __cplusplus

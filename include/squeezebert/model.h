@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The model: one GGUF file (doc/format.md), its weights packed for the context's kernels, and its tokenizer. Immutable, shared by threads. */
+/* The model: one GGUF file (doc/format.md), its weights packed for the context's kernels, and its
+ * tokenizer. Immutable, shared by threads. */
 #ifndef SQUEEZEBERT_MODEL_H
 #define SQUEEZEBERT_MODEL_H
 
@@ -35,12 +36,15 @@ typedef enum sqz_pool {
 /* Facts of a model. Strings belong to the model. */
 typedef struct sqz_model_info {
     const char *name;              /* general.name, "" if absent */
-    const char *source_type;       /* the Hugging Face model_type it was imported from: provenance, never asked for in a run */
+    /* the Hugging Face model_type it was imported from: provenance, never asked for in a run */
+    const char *source_type;
     uint32_t n_layers, width, embedding_width, vocabulary, max_positions, n_token_types;
-    uint32_t max_length;           /* pieces of a text unless the caller says otherwise (doc/format.md: sqz.max_length) */
+    /* pieces of a text unless the caller says otherwise (doc/format.md: sqz.max_length) */
+    uint32_t max_length;
     sqz_head_kind head;
     sqz_problem problem;
-    uint32_t n_labels;             /* K; 0 for SQZ_HEAD_NONE; the vocabulary for SQZ_HEAD_MASKED_LM */
+    /* K; 0 for SQZ_HEAD_NONE; the vocabulary for SQZ_HEAD_MASKED_LM */
+    uint32_t n_labels;
     int labels_named;              /* 0: the source named none, LABEL_i stand in */
     sqz_pool pool;                 /* never SQZ_POOL_DEFAULT */
     int has_pooler;
@@ -55,13 +59,15 @@ typedef struct sqz_model_info {
  *   context  outlives the model
  *   path     a GGUF file written by this library; it must not change while the model is open
  *
- * The file is mapped; linear weights are packed into one block for the context's kernels and their pages given back to the system; tables of
- * embeddings are read where they lie.
+ * The file is mapped; linear weights are packed into one block for the context's kernels and their
+ * pages given back to the system; tables of embeddings are read where they lie.
  * Cost: one pass over the linear weights. SQZ_EIO, SQZ_ENOMEM.
- * SQZ_EFORMAT: not such a file, or damaged (error.offset: the byte). SQZ_EUNSUPPORTED: sqz.requires names a feature this version lacks.
- * SQZ_ELIMIT: a size over the limits of doc/format.md. SQZ_ENUMERIC: a weight of a linear layer or norm is NaN or infinite.
+ * SQZ_EFORMAT: not such a file, or damaged (error.offset: the byte). SQZ_EUNSUPPORTED: sqz.requires
+ * names a feature this version lacks. SQZ_ELIMIT: a size over the limits of doc/format.md.
+ * SQZ_ENUMERIC: a weight of a linear layer or norm is NaN or infinite.
  */
-SQZ_API SQZ_NODISCARD sqz_status sqz_model_open(sqz_context *context, const char *path, sqz_model **model, sqz_error *error);
+SQZ_API SQZ_NODISCARD sqz_status sqz_model_open(sqz_context *context, const char *path,
+                                                sqz_model **model, sqz_error *error);
 SQZ_API void sqz_model_close(sqz_model *model);
 
 SQZ_API const sqz_model_info *sqz_model_get_info(const sqz_model *model);
@@ -71,14 +77,16 @@ SQZ_API const sqz_tokenizer *sqz_model_tokenizer(const sqz_model *model);
 /* Name of class k; NULL out of range. */
 SQZ_API const char *sqz_model_label(const sqz_model *model, uint32_t k);
 
-/* Prompts ("query: ") that the source names. i-th name and text, NULL out of range; the default one is returned for name NULL. */
+/* Prompts ("query: ") that the source names. i-th name and text, NULL out of range; the default one
+ * is returned for name NULL. */
 SQZ_API const char *sqz_model_prompt_name(const sqz_model *model, uint32_t i);
 SQZ_API const char *sqz_model_prompt(const sqz_model *model, const char *name);
 
 /* The file's tensors and metadata, for showing.
  *
  *   shape   slowest first: [out, in] for a linear
- *   value   numbers and short strings written out, long arrays as "[30522 strings]"; valid until the model is closed
+ *   value   numbers and short strings written out, long arrays as "[30522 strings]"; valid until
+ *           the model is closed
  * 0 when i is out of range, else 1.
  */
 typedef struct sqz_tensor_info {
@@ -90,7 +98,8 @@ typedef struct sqz_tensor_info {
     uint64_t offset;  /* of its first byte in the file */
 } sqz_tensor_info;
 SQZ_API int sqz_model_tensor(const sqz_model *model, uint32_t i, sqz_tensor_info *tensor);
-SQZ_API int sqz_model_metadata(const sqz_model *model, uint32_t i, const char **key, const char **value);
+SQZ_API int sqz_model_metadata(const sqz_model *model, uint32_t i, const char **key,
+                               const char **value);
 
 /* Recompute the reference vectors that the file carries and compare.
  *
@@ -104,7 +113,8 @@ typedef struct sqz_verification {
     double max_error, tolerance;
     uint32_t n_vectors;
 } sqz_verification;
-SQZ_API SQZ_NODISCARD sqz_status sqz_model_verify(const sqz_model *model, sqz_verification *verification, sqz_error *error);
+SQZ_API SQZ_NODISCARD sqz_status sqz_model_verify(const sqz_model *model,
+                                                  sqz_verification *verification, sqz_error *error);
 
 #ifdef __cplusplus
 }

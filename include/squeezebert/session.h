@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The session: the working memory of one thread of calls, in which no two threads may be at once. A run allocates nothing. */
+/* The session: the working memory of one thread of calls, in which no two threads may be at once. A
+ * run allocates nothing. */
 #ifndef SQUEEZEBERT_SESSION_H
 #define SQUEEZEBERT_SESSION_H
 
@@ -25,18 +26,23 @@ typedef struct sqz_batch {
     const uint8_t *types;
 } sqz_batch;
 
-/* What a session must hold: tokens and sequences of one batch, and the longest sequence (0 = the model's max_positions). */
+/* What a session must hold: tokens and sequences of one batch, and the longest sequence (0 = the
+ * model's max_positions). */
 typedef struct sqz_session_options {
     uint32_t max_tokens;
     uint32_t max_sequences;
     uint32_t max_length;
 } sqz_session_options;
 
-/* Bytes that sqz_session_open will ask the allocator for, from the same layout code. 0 for options that are out of range, and for NULL. */
+/* Bytes that sqz_session_open will ask the allocator for, from the same layout code. 0 for options
+ * that are out of range, and for NULL. */
 SQZ_API size_t sqz_session_plan(const sqz_model *model, const sqz_session_options *options);
 
-/* The model outlives the session. SQZ_EINVAL: max_tokens or max_sequences 0, more than 2^28 tokens, max_length over the model's. SQZ_ENOMEM. */
-SQZ_API SQZ_NODISCARD sqz_status sqz_session_open(const sqz_model *model, const sqz_session_options *options, sqz_session **session, sqz_error *error);
+/* The model outlives the session. SQZ_EINVAL: max_tokens or max_sequences 0, more than 2^28 tokens,
+ * max_length over the model's. SQZ_ENOMEM. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_session_open(const sqz_model *model,
+                                                  const sqz_session_options *options,
+                                                  sqz_session **session, sqz_error *error);
 SQZ_API void sqz_session_close(sqz_session *session);
 
 /* Encode a batch of token sequences; one row of hidden state a token.
@@ -46,59 +52,82 @@ SQZ_API void sqz_session_close(sqz_session *session);
  *
  *   hidden    [N, C] f32, row stride ldh >= C elements; unspecified after an error
  *
- * The bits of a row depend on its own sequence alone: not on B, on neighbours or on the number of threads.
- * Uses the context's threads; if another session is using them, runs in this thread alone with the same bits.
+ * The bits of a row depend on its own sequence alone: not on B, on neighbours or on the number of
+ * threads.
+ * Uses the context's threads; if another session is using them, runs in this thread alone with the
+ * same bits.
  * Cost: 2·P·N multiply-adds for P encoder parameters, plus attention's 2·C·Σ T². Allocates nothing.
- * SQZ_EINVAL: first is not rising, a length exceeds the maximum, the batch exceeds the session, ldh < C. SQZ_ETOKEN: an id or type is out of range
- * (error.offset is its index). SQZ_ENUMERIC: a NaN or infinity met by an int8 layer.
+ * SQZ_EINVAL: first is not rising, a length exceeds the maximum, the batch exceeds the session, ldh
+ * < C. SQZ_ETOKEN: an id or type is out of range (error.offset is its index). SQZ_ENUMERIC: a NaN
+ * or infinity met by an int8 layer.
  * Maths: doc/model.md.
  */
-SQZ_API SQZ_NODISCARD sqz_status sqz_encode(sqz_session *session, const sqz_batch *batch, float *hidden, size_t ldh, sqz_error *error);
+SQZ_API SQZ_NODISCARD sqz_status sqz_encode(sqz_session *session, const sqz_batch *batch,
+                                            float *hidden, size_t ldh, sqz_error *error);
 
 /* The model's head over a batch.
  *
  *   SQZ_HEAD_SEQUENCE, SQZ_HEAD_MULTIPLE_CHOICE   logits [B, K]
  *   SQZ_HEAD_TOKEN, SQZ_HEAD_QUESTION             logits [N, K]
- *   SQZ_HEAD_MASKED_LM                            logits [n_rows, V] for the tokens rows[i] (rows NULL: all N)
+ *   SQZ_HEAD_MASKED_LM                            logits [n_rows, V] for the tokens rows[i] (rows
+ *       NULL: all N)
  *
  *   rows      [n_rows] token indices < N; only SQZ_HEAD_MASKED_LM reads it
  *   ldl       row stride of logits, >= K
  *
- * Otherwise as sqz_encode. SQZ_EINVAL also: the model has no head, ldl < K, a row is no token of the batch (error.offset is its place in rows).
+ * Otherwise as sqz_encode. SQZ_EINVAL also: the model has no head, ldl < K, a row is no token of
+ * the batch (error.offset is its place in rows).
  */
-SQZ_API SQZ_NODISCARD sqz_status sqz_logits(sqz_session *session, const sqz_batch *batch, const uint32_t *rows, uint32_t n_rows, float *logits, size_t ldl, sqz_error *error);
+SQZ_API SQZ_NODISCARD sqz_status sqz_logits(sqz_session *session, const sqz_batch *batch,
+                                            const uint32_t *rows, uint32_t n_rows, float *logits,
+                                            size_t ldl, sqz_error *error);
 
 /* One vector a sequence (or a token, with SQZ_POOL_NONE).
  *
  *   pool        SQZ_POOL_DEFAULT: what the model file says
- *   normalize   1: divide by the Euclidean length (a zero vector stays zero), 0: do not, -1: what the model file says
- *   dimensions  keep the first so many numbers and drop the rest, before normalising (Matryoshka); 0 = all C
+ *   normalize   1: divide by the Euclidean length (a zero vector stays zero), 0: do not, -1: what
+ *               the model file says
+ *   dimensions  keep the first so many numbers and drop the rest, before normalising (Matryoshka);
+ *               0 = all C
  *   out         [B, dimensions] ([N, dimensions] with SQZ_POOL_NONE), row stride ldo
  *
- * Otherwise as sqz_encode. SQZ_EINVAL also: SQZ_POOL_POOLER without a pooler, dimensions > C, ldo < dimensions.
+ * Otherwise as sqz_encode. SQZ_EINVAL also: SQZ_POOL_POOLER without a pooler, dimensions > C, ldo <
+ * dimensions.
  */
 typedef struct sqz_embed_options {
     sqz_pool pool;
     int normalize;
     uint32_t dimensions;
 } sqz_embed_options;
-SQZ_API SQZ_NODISCARD sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch, const sqz_embed_options *options, float *out, size_t ldo, sqz_error *error);
+SQZ_API SQZ_NODISCARD sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch,
+                                           const sqz_embed_options *options, float *out, size_t ldo,
+                                           sqz_error *error);
 
 /* ---- profiles: where the time of a session's runs goes ----
  *
- * A profile belongs to the caller, who zeroes it; every sqz_encode, sqz_logits and sqz_embed of the session adds to it until another one, or NULL, is
- * set. Without a profile no clock is read. With one, each thread reads the clock at every change of stage, some tens of times a layer and run.
+ * A profile belongs to the caller, who zeroes it; every sqz_encode, sqz_logits and sqz_embed of the
+ * session adds to it until another one, or NULL, is set. Without a profile no clock is read. With
+ * one, each thread reads the clock at every change of stage, some tens of times a layer and run.
  *
  *   runs, wall_ns   how often the encoder ran; time from call to return
- *   calls, ns       how often the threads were in a stage and their time there, summed over threads; what is missing from threads * wall_ns is
- *                   checking the batch, waking threads, pooling
- *   multiply_adds   products of the stage's matrices, from the model's description: norms, softmax and activations count nothing
+ *   calls, ns       how often the threads were in a stage and their time there, summed over
+ *                   threads; what is missing from threads * wall_ns is checking the batch, waking
+ *                   threads, pooling
+ *   multiply_adds   products of the stage's matrices, from the model's description: norms, softmax
+ *                   and activations count nothing
  *   weight_bytes    of the stage's packed weights, each read at least once a run
  *
- * Activations (GELU) count to the linear in front of them, int8's quantising of rows to the linear behind.
+ * Activations (GELU) count to the linear in front of them, int8's quantising of rows to the linear
+ * behind.
  */
 typedef enum sqz_stage {
-    SQZ_STAGE_EMBEDDING, SQZ_STAGE_QKV, SQZ_STAGE_ATTENTION, SQZ_STAGE_ATTENTION_OUTPUT, SQZ_STAGE_FFN_UP, SQZ_STAGE_FFN_DOWN, SQZ_STAGE_NORM,
+    SQZ_STAGE_EMBEDDING,
+    SQZ_STAGE_QKV,
+    SQZ_STAGE_ATTENTION,
+    SQZ_STAGE_ATTENTION_OUTPUT,
+    SQZ_STAGE_FFN_UP,
+    SQZ_STAGE_FFN_DOWN,
+    SQZ_STAGE_NORM,
     SQZ_STAGE_WAIT, /* for the other threads */
     SQZ_STAGE_HEAD, /* pooling included, and waiting for the other threads in it */
     SQZ_STAGES

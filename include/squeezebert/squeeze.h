@@ -11,22 +11,30 @@ extern "C" {
 
 /* What weights become.
  *
- *   S8    matrices and embeddings int8, symmetric, one scale a row of the tensor (an output channel, a word): w = scale * q, q in [-127, 127],
- *         scale = max |w| / 127. Pooler, head, the table of token types, norms and biases stay as they are. A run then quantises its activations
- *         row by row (for grouped layers by row and group) and multiplies integers; softmax, norms, residuals, pooler and head are float,
- *         attention's products bf16 where the CPU multiplies it, else float.
- *   BF16  every matrix and table, to nearest even. A run rounds the inputs of its matrix products to bf16 as well and sums in f32.
- *   F16   every matrix and table, to nearest even: storage alone. Matrices are expanded, exactly, to f32 when the model is opened, embeddings as
- *         they are read; a run computes in f32.
+ *   S8    matrices and embeddings int8, symmetric, one scale a row of the tensor (an output
+ *         channel, a word): w = scale * q, q in [-127, 127], scale = max |w| / 127. Pooler, head,
+ *         the table of token types, norms and biases stay as they are. A run then quantises its
+ *         activations row by row (for grouped layers by row and group) and multiplies integers;
+ *         softmax, norms, residuals, pooler and head are float, attention's products bf16 where the
+ *         CPU multiplies it, else float.
+ *   BF16  every matrix and table, to nearest even. A run rounds the inputs of its matrix products
+ *         to bf16 as well and sums in f32.
+ *   F16   every matrix and table, to nearest even: storage alone. Matrices are expanded, exactly,
+ *         to f32 when the model is opened, embeddings as they are read; a run computes in f32.
  */
-typedef enum sqz_quantize_type { SQZ_QUANTIZE_S8, SQZ_QUANTIZE_BF16, SQZ_QUANTIZE_F16 } sqz_quantize_type;
+typedef enum sqz_quantize_type {
+    SQZ_QUANTIZE_S8,
+    SQZ_QUANTIZE_BF16,
+    SQZ_QUANTIZE_F16
+} sqz_quantize_type;
 
 /* One tensor of the source and what it becomes.
  *
  *   name          valid during the call
  *   from, to      "F32", "F16", "BF16", "I8", static; equal where it stays as it is
  *   kept          it would have become `to` of its neighbours, but matches `keep`
- *   corrected     a bias that takes up its layer's rounding; one that the source lacks is reported last, with bytes_before 0
+ *   corrected     a bias that takes up its layer's rounding; one that the source lacks is reported
+ *                 last, with bytes_before 0
  *   error         ‖w - w'‖ / ‖w‖ over the whole tensor; 0 where it stays, and of a bias
  *   bytes_after   with the scales of an int8 tensor, which are a tensor of their own in the file
  */
@@ -41,12 +49,16 @@ typedef struct sqz_quantized_tensor {
 
 /* Zero-initialise, or pass NULL, for int8 and silence.
  *
- *   keep     tensors whose name holds a match of this extended regular expression (POSIX) stay as they are; NULL: none
+ *   keep     tensors whose name holds a match of this extended regular expression (POSIX) stay as
+ *            they are; NULL: none
  *   no_correction   int8: leave biases as they are
- *   texts    [n_texts] int8: texts of the kind that the model will read, to calibrate on; NULL: none. The first ones that reach 16,384 pieces are
- *            taken, cut at the model's max_length; some hundred sentences do. Not with no_correction
- *   tensor   called once for every tensor but the reference vectors, in the order of the file, before anything is written
- *   progress   called with the layers calibrated on texts and their number, the embedding's included; other than 0 stops with SQZ_ECANCELLED. May be NULL
+ *   texts    [n_texts] int8: texts of the kind that the model will read, to calibrate on; NULL:
+ *            none. The first ones that reach 16,384 pieces are taken, cut at the model's
+ *            max_length; some hundred sentences do. Not with no_correction
+ *   tensor   called once for every tensor but the reference vectors, in the order of the file,
+ *            before anything is written
+ *   progress   called with the layers calibrated on texts and their number, the embedding's
+ *              included; other than 0 stops with SQZ_ECANCELLED. May be NULL
  *   user     what tensor and progress are called with
  */
 typedef struct sqz_quantize_options {
@@ -63,28 +75,44 @@ typedef struct sqz_quantize_options {
 /* Read a model file, write it with its weights in another type.
  *
  *   path   a float model file (F32, F16 and BF16 tensors)
- *   out    the file to write, whole or not at all, may be `path` itself; NULL: nothing is written, the tensors are reported all the same
+ *   out    the file to write, whole or not at all, may be `path` itself; NULL: nothing is written,
+ *          the tensors are reported all the same
  *
- * Int8 also corrects biases: b' = b + s (W - W') m for every linear of the blocks and the embedding's, m the mean of its inputs when the float model
- * runs on 32 sequences of 64 random ids (always the same), s the mean's share of the inputs' squares. A linear without a bias gets one. The
- * context's kernels run it: the last bits of m, so of b', are those of its level.
+ * Int8 also corrects biases: b' = b + s (W - W') m for every linear of the blocks and the
+ * embedding's, m the mean of its inputs when the float model runs on 32 sequences of 64 random ids
+ * (always the same), s the mean's share of the inputs' squares. A linear without a bias gets one.
+ * The context's kernels run it: the last bits of m, so of b', are those of its level.
  *
- * With texts, m is the mean over them, s = 1, and the integers of every such linear are not the nearest to w / scale one by one: they are chosen in turn
- * so that their errors cancel on what the layer reads, those of later inputs making up for those of earlier ones (second moments of the inputs, damped
- * by a hundredth; the integers of GPTQ, Frantar et al. 2022). Then `error` of a tensor grows and that of the model falls. Embeddings are rounded as ever.
+ * With texts, m is the mean over them, s = 1, and the integers of every such linear are not the
+ * nearest to w / scale one by one: they are chosen in turn so that their errors cancel on what the
+ * layer reads, those of later inputs making up for those of earlier ones (second moments of the
+ * inputs, damped
+ * by a hundredth; the integers of GPTQ, Frantar et al. 2022). Then `error` of a tensor grows and
+ * that of the model falls. Embeddings are rounded as ever.
  *
- * Metadata, tokenizer and labels are carried over; sqz.history gets a line. Reference vectors keep their inputs; their results and tolerance are made
- * anew by the portable kernels on the new weights (doc/format.md), so that sqz_model_verify works on the new file. A file without them gets none.
- * Cost: one pass over the weights to report, another to write; a third and a run of 2,048 tokens to correct biases; with reference vectors the file is written twice and run once.
- * Texts: a run of their tokens and, per block, products as long as that and a Cholesky factor of each linear's inputs. Memory: the source opened as a
- * model, then the result; with texts also their hidden states, the moments of one block, and the integers. The regular expression and a sort take theirs from the C library, all else comes from the context's allocator.
+ * Metadata, tokenizer and labels are carried over; sqz.history gets a line. Reference vectors keep
+ * their inputs; their results and tolerance are made
+ * anew by the portable kernels on the new weights (doc/format.md), so that sqz_model_verify works
+ * on the new file. A file without them gets none.
+ * Cost: one pass over the weights to report, another to write; a third and a run of 2,048 tokens to
+ * correct biases; with reference vectors the file is written twice and run once.
+ * Texts: a run of their tokens and, per block, products as long as that and a Cholesky factor of
+ * each linear's inputs. Memory: the source opened as a
+ * model, then the result; with texts also their hidden states, the moments of one block, and the
+ * integers. The regular expression and a sort take theirs from the C library, all else comes from
+ * the context's allocator.
  *
- * SQZ_EINVAL: `type` is none of the three, the texts have fewer than 2,048 pieces in all (empty ones left out) or stand beside another type or no_correction, `keep` is no regular expression or matches no tensor that would change, or there is nothing to change.
- * SQZ_EUNSUPPORTED: the source holds int8 weights already. SQZ_ENUMERIC: a weight is NaN, infinite or too large for the type; the text names tensor
+ * SQZ_EINVAL: `type` is none of the three, the texts have fewer than 2,048 pieces in all (empty
+ * ones left out) or stand beside another type or no_correction, `keep` is no regular expression or
+ * matches no tensor that would change, or there is nothing to change. SQZ_EUNSUPPORTED: the source
+ * holds int8 weights already. SQZ_ENUMERIC: a weight is NaN, infinite or too large for the type;
+ * the text names tensor
  * and index. SQZ_EIO, SQZ_EFORMAT, SQZ_ELIMIT, SQZ_ENOMEM as sqz_model_open.
  * Maths: doc/model.md; measured in doc/results.md "Quantised models".
  */
-SQZ_API SQZ_NODISCARD sqz_status sqz_quantize(sqz_context *context, const char *path, const char *out, const sqz_quantize_options *options, sqz_error *error);
+SQZ_API SQZ_NODISCARD sqz_status sqz_quantize(sqz_context *context, const char *path,
+                                              const char *out, const sqz_quantize_options *options,
+                                              sqz_error *error);
 
 #ifdef __cplusplus
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Status codes and error reports: what every function that meets the world returns.
  *
- * Pointers: one that may be NULL is said to be; an `error` may everywhere, and what a close function gets. Where another one is NULL, a function that
- * returns a status answers SQZ_EINVAL. A handle that was NULL before a failed open is NULL after it.
+ * Pointers: one that may be NULL is said to be; an `error` may everywhere, and what a close
+ * function gets. Where another one is NULL, a function that returns a status answers SQZ_EINVAL. A
+ * handle that was NULL before a failed open is NULL after it.
  */
 #ifndef SQUEEZEBERT_STATUS_H
 #define SQUEEZEBERT_STATUS_H
@@ -42,11 +43,13 @@ typedef enum sqz_status {
 #undef SQZ_STATUS_ENUM
 } sqz_status;
 
-/* A report of what went wrong, owned by the caller. Functions that take one accept NULL and then only return the status.
+/* A report of what went wrong, owned by the caller. Functions that take one accept NULL and then
+ * only return the status.
  *
  *   code    the status that the function also returned
  *   offset  where: a byte offset in a file, an index in an array; 0 where there is no place
- *   text    what was found, what was expected, what to do; NUL-terminated UTF-8, cut at the end if too long
+ *   text    what was found, what was expected, what to do; NUL-terminated UTF-8, cut at the end if
+ *           too long
  *
  * Written only when the function fails.
  */

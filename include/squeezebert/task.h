@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tasks: texts in, answers out. Tokenising, cutting long texts, batching without padding and the reading of logits, over a model and a session.
+/* Tasks: texts in, answers out. Tokenising, cutting long texts, batching without padding and the
+ * reading of logits, over a model and a session.
  *
- * Every task function takes n inputs and fills n results in the same order. It sorts the pieces of all inputs by length and runs them in batches of
- * at most options.batch_tokens pieces; an input's answer does not depend on the others. A fault of one input (too long, no [MASK]) stands in its
- * result's outcome and leaves the others alone; a status other than SQZ_OK means that there are no results at all.
+ * Every task function takes n inputs and fills n results in the same order. It sorts the pieces of
+ * all inputs by length and runs them in batches of at most options.batch_tokens pieces; an input's
+ * answer does not depend on the others. A fault of one input (too long, no [MASK]) stands in its
+ * result's outcome and leaves the others alone; a status other than SQZ_OK means that there are no
+ * results at all.
  *
  * A result's pointers belong to the task and stay valid until the next call on it.
  */
@@ -35,9 +38,11 @@ typedef enum sqz_long_text {
 
 /* Zero-initialise for the defaults.
  *
- *   max_length              pieces of a window, special tokens included; 0 = the model's; at most its max_positions
+ *   max_length              pieces of a window, special tokens included; 0 = the model's; at most
+ *                           its max_positions
  *   long_text               see above
- *   stride                  pieces that a window repeats from the one before; 0 = a quarter of max_length, at most 128
+ *   stride                  pieces that a window repeats from the one before; 0 = a quarter of
+ *                           max_length, at most 128
  *   batch_tokens            pieces of one run, 0 = 2048; never less than max_length
  *   literal_special_tokens  as in sqz_tokenize_options
  */
@@ -51,7 +56,8 @@ typedef struct sqz_task_options {
 
 /* How it went with one input.
  *
- *   status     SQZ_OK, or why there is no answer: then `text` says it and the rest of the result is 0
+ *   status     SQZ_OK, or why there is no answer: then `text` says it and the rest of the result is
+ *              0
  *   n_pieces   pieces that were read, special tokens included, over all windows
  *   n_windows  1, or more for a long text in windows
  *   cut        pieces that were dropped
@@ -64,9 +70,12 @@ typedef struct sqz_outcome {
     uint32_t cut;
 } sqz_outcome;
 
-/* The model outlives the task. A task is not shared between threads during a call. options NULL = defaults.
+/* The model outlives the task. A task is not shared between threads during a call. options NULL =
+ * defaults.
  * SQZ_EINVAL: max_length over the model's positions, stride not below max_length. SQZ_ENOMEM. */
-SQZ_API SQZ_NODISCARD sqz_status sqz_task_open(const sqz_model *model, const sqz_task_options *options, sqz_task **task, sqz_error *error);
+SQZ_API SQZ_NODISCARD sqz_status sqz_task_open(const sqz_model *model,
+                                               const sqz_task_options *options, sqz_task **task,
+                                               sqz_error *error);
 SQZ_API void sqz_task_close(sqz_task *task);
 
 /* ---- classification: SQZ_HEAD_SEQUENCE ----
@@ -75,8 +84,9 @@ SQZ_API void sqz_task_close(sqz_task *task);
  *   multi label    scores = sigmoid(logits)
  *   regression     scores = logits
  *
- * label is the class of the largest score, the first on a tie. refused: single and multi label only, score < threshold (0 refuses nothing);
- * label then still names the best class. Windows of a long text: the mean of their logits, each weighted by its pieces.
+ * label is the class of the largest score, the first on a tie. refused: single and multi label
+ * only, score < threshold (0 refuses nothing); label then still names the best class. Windows of a
+ * long text: the mean of their logits, each weighted by its pieces.
  * SQZ_EINVAL: another head.
  */
 typedef struct sqz_classification {
@@ -87,7 +97,9 @@ typedef struct sqz_classification {
     const float *scores; /* [K] */
     const float *logits; /* [K] */
 } sqz_classification;
-SQZ_API SQZ_NODISCARD sqz_status sqz_classify(sqz_task *task, const sqz_input *inputs, uint32_t n, float threshold, sqz_classification *results, sqz_error *error);
+SQZ_API SQZ_NODISCARD sqz_status sqz_classify(sqz_task *task, const sqz_input *inputs, uint32_t n,
+                                              float threshold, sqz_classification *results,
+                                              sqz_error *error);
 
 /* ---- embeddings: any model ----
  *
@@ -95,8 +107,9 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_classify(sqz_task *task, const sqz_input *i
  *   prompt   put before each text; NULL = the model's default prompt, "" = none
  *   options  NULL = as the model file says
  *
- * Windows of a long text: the mean of their vectors before normalising, each weighted by its pieces. SQZ_POOL_NONE gives the rows of all windows, one
- * behind the other, special tokens included. SQZ_EINVAL: SQZ_POOL_POOLER without a pooler, dimensions > C.
+ * Windows of a long text: the mean of their vectors before normalising, each weighted by its
+ * pieces. SQZ_POOL_NONE gives the rows of all windows, one behind the other, special tokens
+ * included. SQZ_EINVAL: SQZ_POOL_POOLER without a pooler, dimensions > C.
  */
 typedef struct sqz_embed_text_options {
     sqz_embed_options embed;
@@ -108,21 +121,25 @@ typedef struct sqz_embedding {
     uint32_t dimensions;
     const float *vectors; /* [n_vectors, dimensions] */
 } sqz_embedding;
-SQZ_API SQZ_NODISCARD sqz_status sqz_embed_texts(sqz_task *task, const sqz_input *inputs, uint32_t n, const sqz_embed_text_options *options,
+SQZ_API SQZ_NODISCARD sqz_status sqz_embed_texts(sqz_task *task, const sqz_input *inputs,
+                                                 uint32_t n, const sqz_embed_text_options *options,
                                                  sqz_embedding *results, sqz_error *error);
 
-/* Cosine of the embeddings of text and second (pair is not looked at); 0 where one of them is a zero vector. SQZ_EINVAL: SQZ_POOL_NONE. */
+/* Cosine of the embeddings of text and second (pair is not looked at); 0 where one of them is a
+ * zero vector. SQZ_EINVAL: SQZ_POOL_NONE. */
 typedef struct sqz_similarity {
     sqz_outcome outcome;
     float cosine;
 } sqz_similarity;
-SQZ_API SQZ_NODISCARD sqz_status sqz_compare(sqz_task *task, const sqz_input *inputs, uint32_t n, const sqz_embed_text_options *options,
+SQZ_API SQZ_NODISCARD sqz_status sqz_compare(sqz_task *task, const sqz_input *inputs, uint32_t n,
+                                             const sqz_embed_text_options *options,
                                              sqz_similarity *results, sqz_error *error);
 
 /* ---- semantic search: an index of vectors in memory, searched whole ----
  *
- * Vectors are divided by their length when they are added, so that a score is a cosine. Hits come with falling score, equal ones by rising row.
- * Cost of a search: n · dimensions multiply-adds. Any number of threads may search; add alone.
+ * Vectors are divided by their length when they are added, so that a score is a cosine. Hits come
+ * with falling score, equal ones by rising row. Cost of a search: n · dimensions multiply-adds. Any
+ * number of threads may search; add alone.
  */
 typedef struct sqz_index sqz_index;
 typedef struct sqz_hit {
@@ -130,23 +147,35 @@ typedef struct sqz_hit {
     float score;
 } sqz_hit;
 /* SQZ_EINVAL: no dimensions. SQZ_ENOMEM. */
-SQZ_API SQZ_NODISCARD sqz_status sqz_index_open(const sqz_context *context, uint32_t dimensions, sqz_index **index, sqz_error *error);
+SQZ_API SQZ_NODISCARD sqz_status sqz_index_open(const sqz_context *context, uint32_t dimensions,
+                                                sqz_index **index, sqz_error *error);
 SQZ_API void sqz_index_close(sqz_index *index);
-/* vectors [n, dimensions], copied; all are added or none. SQZ_ENUMERIC: a NaN or infinity (error.offset is its row). SQZ_ENOMEM. */
-SQZ_API SQZ_NODISCARD sqz_status sqz_index_add(sqz_index *index, const float *vectors, uint64_t n, sqz_error *error);
+/* vectors [n, dimensions], copied; all are added or none. SQZ_ENUMERIC: a NaN or infinity
+ * (error.offset is its row). SQZ_ENOMEM. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_index_add(sqz_index *index, const float *vectors, uint64_t n,
+                                               sqz_error *error);
 SQZ_API uint64_t sqz_index_rows(const sqz_index *index);
-/* The best k rows for query [dimensions]; returns how many there are: the smaller of k and the rows, 0 where a number of the query is NaN or infinite.
- * Allocates nothing. */
-SQZ_API uint32_t sqz_index_search(const sqz_index *index, const float *query, uint32_t k, sqz_hit *hits);
+/* The best k rows for query [dimensions]; returns how many there are: the smaller of k and the
+ * rows, 0 where a number of the query is NaN or infinite. Allocates nothing. */
+SQZ_API uint32_t sqz_index_search(const sqz_index *index, const float *query, uint32_t k,
+                                  sqz_hit *hits);
 
 /* ---- named entities: SQZ_HEAD_TOKEN ----
  *
- * The strategies and their rules are those of Transformers' TokenClassificationPipeline, its treatment of windows included. With `none` (which the
- * pipeline does not do in windows) a piece of an overlap counts in the window where it stands further from the edge.
- * Label sets that also use S-, E- (IOBES) or U-, L- (BILOU): S and U begin a span of their own, E and L end one.
+ * The strategies and their rules are those of Transformers' TokenClassificationPipeline, its
+ * treatment of windows included. With `none` (which the pipeline does not do in windows) a piece of
+ * an overlap counts in the window where it stands further from the edge.
+ * Label sets that also use S-, E- (IOBES) or U-, L- (BILOU): S and U begin a span of their own, E
+ * and L end one.
  * Spans labelled "O" are left out. SQZ_EINVAL: another head.
  */
-typedef enum sqz_aggregation { SQZ_AGGREGATE_NONE, SQZ_AGGREGATE_SIMPLE, SQZ_AGGREGATE_FIRST, SQZ_AGGREGATE_AVERAGE, SQZ_AGGREGATE_MAX } sqz_aggregation;
+typedef enum sqz_aggregation {
+    SQZ_AGGREGATE_NONE,
+    SQZ_AGGREGATE_SIMPLE,
+    SQZ_AGGREGATE_FIRST,
+    SQZ_AGGREGATE_AVERAGE,
+    SQZ_AGGREGATE_MAX
+} sqz_aggregation;
 typedef struct sqz_entity {
     const char *label; /* with `none` the class ("B-PER"), else without its prefix ("PER") */
     const char *word;  /* the pieces joined to text, as the pipeline shows them */
@@ -161,7 +190,9 @@ typedef struct sqz_entities {
     const uint32_t *window_first; /* [n_windows]: first row of each window in logits */
     const float *logits;          /* [n_pieces, K], special tokens included */
 } sqz_entities;
-SQZ_API SQZ_NODISCARD sqz_status sqz_find_entities(sqz_task *task, const sqz_input *inputs, uint32_t n, sqz_aggregation aggregation, sqz_entities *results, sqz_error *error);
+SQZ_API SQZ_NODISCARD sqz_status sqz_find_entities(sqz_task *task, const sqz_input *inputs,
+                                                   uint32_t n, sqz_aggregation aggregation,
+                                                   sqz_entities *results, sqz_error *error);
 
 /* ---- question answering: SQZ_HEAD_QUESTION; text is the question, second the context ----
  *
@@ -170,9 +201,11 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_find_entities(sqz_task *task, const sqz_inp
  *   no_answer          1: "the context does not say" competes
  *   null_threshold     no_answer wins when its score exceeds the best span's by more than this
  *
- * A span is a pair of context pieces begin <= end of one window, worth start_logit[begin] + end_logit[end]. A span seen in two windows counts once, with
- * its larger worth. No answer is worth start_logit[0] + end_logit[0] of the window where that is smallest. The best 20 spans are kept, and with
- * no_answer the null; score is the softmax of their worths. ref/qa_reference.py is the same rule in Python. options NULL = all 0.
+ * A span is a pair of context pieces begin <= end of one window, worth start_logit[begin] +
+ * end_logit[end]. A span seen in two windows counts once, with its larger worth. No answer is worth
+ * start_logit[0] + end_logit[0] of the window where that is smallest. The best 20 spans are kept,
+ * and with no_answer the null; score is the softmax of their worths. ref/qa_reference.py is the
+ * same rule in Python. options NULL = all 0.
  * SQZ_EINVAL: another head, n_best over 20. SQZ_EUNSUPPORTED: a head of other than 2 outputs.
  */
 typedef struct sqz_answer_options {
@@ -194,17 +227,20 @@ typedef struct sqz_answers {
     const uint32_t *window_first; /* [n_windows] */
     const float *logits;          /* [n_pieces, 2]: start, end */
 } sqz_answers;
-SQZ_API SQZ_NODISCARD sqz_status sqz_answer_questions(sqz_task *task, const sqz_input *inputs, uint32_t n, const sqz_answer_options *options,
+SQZ_API SQZ_NODISCARD sqz_status sqz_answer_questions(sqz_task *task, const sqz_input *inputs,
+                                                      uint32_t n, const sqz_answer_options *options,
                                                       sqz_answers *results, sqz_error *error);
 
 /* ---- masked words: SQZ_HEAD_MASKED_LM ----
  *
  *   top_k      candidates a mask, 0 = 5
- *   targets    [n_targets] ids to choose among, or NULL for the whole vocabulary; scores stay those of the whole softmax
+ *   targets    [n_targets] ids to choose among, or NULL for the whole vocabulary; scores stay those
+ *              of the whole softmax
  *
- * As Transformers' FillMaskPipeline. An input without [MASK] (or whose [MASK] was cut off) has an outcome of SQZ_EINVAL. options NULL = all 0.
- * SQZ_EINVAL: another head, SQZ_LONG_STRIDE, targets without one. SQZ_ETOKEN: a target is no piece (error.offset is its index).
- * SQZ_EUNSUPPORTED: the vocabulary has no [MASK].
+ * As Transformers' FillMaskPipeline. An input without [MASK] (or whose [MASK] was cut off) has an
+ * outcome of SQZ_EINVAL. options NULL = all 0. SQZ_EINVAL: another head, SQZ_LONG_STRIDE, targets
+ * without one. SQZ_ETOKEN: a target is no piece (error.offset is its index). SQZ_EUNSUPPORTED: the
+ * vocabulary has no [MASK].
  */
 typedef struct sqz_fill_options {
     uint32_t top_k;
@@ -214,7 +250,8 @@ typedef struct sqz_fill_options {
 typedef struct sqz_candidate {
     uint32_t id;
     float score;
-    const char *piece;    /* its spelling as text, "##" taken off as the decoder does for a lone piece */
+    /* its spelling as text, "##" taken off as the decoder does for a lone piece */
+    const char *piece;
     const char *sequence; /* the whole text with the mask filled */
 } sqz_candidate;
 typedef struct sqz_mask {
@@ -228,16 +265,20 @@ typedef struct sqz_filled {
     uint32_t n;
     const sqz_mask *masks;
 } sqz_filled;
-SQZ_API SQZ_NODISCARD sqz_status sqz_fill_masks(sqz_task *task, const sqz_input *inputs, uint32_t n, const sqz_fill_options *options, sqz_filled *results, sqz_error *error);
+SQZ_API SQZ_NODISCARD sqz_status sqz_fill_masks(sqz_task *task, const sqz_input *inputs, uint32_t n,
+                                                const sqz_fill_options *options,
+                                                sqz_filled *results, sqz_error *error);
 
 /* ---- zero shot: SQZ_HEAD_SEQUENCE of a natural-language-inference model ----
  *
  *   labels       [n_labels] candidate labels, at least 1
  *   hypothesis   a sentence with one "{}" for the label; NULL = "This example is {}."
- *   multi_label  1, or a single candidate: each label by itself, softmax over contradiction and entailment; 0: softmax of entailment over the labels
+ *   multi_label  1, or a single candidate: each label by itself, softmax over contradiction and
+ *                entailment; 0: softmax of entailment over the labels
  *
- * As Transformers' ZeroShotClassificationPipeline, but the classes must be named: SQZ_EUNSUPPORTED where no class begins with "entail", or with
- * multi_label none with "contra". Only the text is cut, never the hypothesis. label is the best candidate.
+ * As Transformers' ZeroShotClassificationPipeline, but the classes must be named: SQZ_EUNSUPPORTED
+ * where no class begins with "entail", or with multi_label none with "contra". Only the text is
+ * cut, never the hypothesis. label is the best candidate.
  * SQZ_EINVAL: another head, no labels, a hypothesis without one "{}" or with two, SQZ_LONG_STRIDE.
  */
 typedef struct sqz_zero_shot_options {
@@ -253,7 +294,8 @@ typedef struct sqz_zero_shot_result {
     const float *scores; /* [n_labels], in the order of the candidates */
     const float *logits; /* [n_labels, K] */
 } sqz_zero_shot_result;
-SQZ_API SQZ_NODISCARD sqz_status sqz_zero_shot(sqz_task *task, const sqz_input *inputs, uint32_t n, const sqz_zero_shot_options *options,
+SQZ_API SQZ_NODISCARD sqz_status sqz_zero_shot(sqz_task *task, const sqz_input *inputs, uint32_t n,
+                                               const sqz_zero_shot_options *options,
                                                sqz_zero_shot_result *results, sqz_error *error);
 
 #ifdef __cplusplus

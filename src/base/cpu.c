@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CPU features: asked of cpuid, XCR0 and the system; the list that masks them. The only file outside the kernels with inline assembly. */
+/* CPU features: asked of cpuid, XCR0 and the system; the list that masks them. The only file
+ * outside the kernels with inline assembly. */
 #define _GNU_SOURCE
 #include "base/cpu.h"
 
@@ -26,9 +27,12 @@ static const struct {
     [SQZI_CPU_INDEX_AVXVNNI] = {"avxvnni", SQZI_CPU_SSE2 | SQZI_CPU_AVX2},
     [SQZI_CPU_INDEX_AVX512] = {"avx512", SQZI_CPU_SSE2 | SQZI_CPU_AVX2},
     [SQZI_CPU_INDEX_AVX512VNNI] = {"avx512vnni", SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512},
-    [SQZI_CPU_INDEX_AVX512BF16] = {"avx512bf16", SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512 | SQZI_CPU_AVX512VNNI | SQZI_CPU_FASTBF16},
-    [SQZI_CPU_INDEX_FASTBF16] = {"fastbf16", SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512 | SQZI_CPU_AVX512VNNI | SQZI_CPU_AVX512BF16},
-    [SQZI_CPU_INDEX_AMX] = {"amx", SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512 | SQZI_CPU_AVX512VNNI | SQZI_CPU_AVX512BF16},
+    [SQZI_CPU_INDEX_AVX512BF16] = {"avx512bf16", SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512 |
+                                                     SQZI_CPU_AVX512VNNI | SQZI_CPU_FASTBF16},
+    [SQZI_CPU_INDEX_FASTBF16] = {"fastbf16", SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512 |
+                                                 SQZI_CPU_AVX512VNNI | SQZI_CPU_AVX512BF16},
+    [SQZI_CPU_INDEX_AMX] = {"amx", SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512 |
+                                       SQZI_CPU_AVX512VNNI | SQZI_CPU_AVX512BF16},
     [SQZI_CPU_INDEX_NEON] = {"neon", 0},
     [SQZI_CPU_INDEX_DOTPROD] = {"dotprod", SQZI_CPU_NEON},
     [SQZI_CPU_INDEX_I8MM] = {"i8mm", SQZI_CPU_NEON | SQZI_CPU_DOTPROD},
@@ -52,7 +56,8 @@ static uint64_t read_xcr0(void)
     return (uint64_t)high << 32 | low;
 }
 
-/* Linux keeps the tile state from a process until it asks for it (arch_prctl ARCH_REQ_XCOMP_PERM, XTILEDATA = 18). */
+/* Linux keeps the tile state from a process until it asks for it (arch_prctl ARCH_REQ_XCOMP_PERM,
+ * XTILEDATA = 18). */
 static bool amx_permitted(void)
 {
 #if defined(__linux__) && defined(SYS_arch_prctl)
@@ -65,7 +70,8 @@ static bool amx_permitted(void)
 static bool made_by_intel(void)
 {
     uint32_t a, b, c, d;
-    return __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx && c == signature_INTEL_ecx && d == signature_INTEL_edx;
+    return __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx && c == signature_INTEL_ecx &&
+           d == signature_INTEL_edx;
 }
 
 uint32_t sqzi_cpu_detect(void)
@@ -95,7 +101,9 @@ const char *sqzi_cpu_brand(void)
     static _Thread_local char brand[49];
     uint32_t words[12];
     for (uint32_t i = 0; i < 3; i++)
-        if (!__get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2], &words[4 * i + 3])) return "";
+        if (!__get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2],
+                         &words[4 * i + 3]))
+            return "";
     memcpy(brand, words, 48);
     brand[48] = '\0';
     return brand;
@@ -125,7 +133,8 @@ const char *sqzi_cpu_brand(void)
 uint32_t sqzi_cpu_detect(void)
 {
 #ifdef __wasm__
-    return SQZI_CPU_SIMD128; /* a module that holds such code is not loaded where the engine lacks it */
+    /* a module that holds such code is not loaded where the engine lacks it */
+    return SQZI_CPU_SIMD128;
 #else
     return 0;
 #endif
@@ -138,7 +147,8 @@ const char *sqzi_cpu_brand(void)
 
 #endif
 
-/* Features that the word stands for: a feature and, as a preset, what it builds on. False for an unknown word. */
+/* Features that the word stands for: a feature and, as a preset, what it builds on. False for an
+ * unknown word. */
 static bool find_word(const char *word, size_t n, uint32_t *feature, uint32_t *preset)
 {
     *feature = *preset = 0;
@@ -159,7 +169,9 @@ static uint32_t without(uint32_t features, uint32_t feature)
     features &= ~feature;
     if (feature == SQZI_CPU_AVX512BF16) features &= ~(uint32_t)SQZI_CPU_FASTBF16;
     for (uint32_t i = 0; i < SQZI_CPU_COUNT; i++)
-        if (features_by_index[i].needs & feature & (SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512 | SQZI_CPU_NEON)) features &= ~(1u << i);
+        if (features_by_index[i].needs & feature &
+            (SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512 | SQZI_CPU_NEON))
+            features &= ~(1u << i);
     return features;
 }
 
@@ -172,8 +184,10 @@ sqz_status sqzi_cpu_mask(uint32_t features, const char *list, uint32_t *masked, 
         uint32_t feature, preset;
         if (n > minus && !find_word(word + minus, n - minus, &feature, &preset))
             return sqzi_fail(error, SQZ_EINVAL, (uint64_t)(word - list),
-                             "unknown CPU feature '%.*s' in '%s'; known: portable, sse2, avx2, avxvnni, avx512, avx512vnni, avx512bf16, fastbf16, amx, neon, "
-                             "dotprod, i8mm, armbf16, simd128, and any of them after '-'", (int)(n > 40 ? 40 : n), word, list);
+                             "unknown CPU feature '%.*s' in '%s'; known: portable, sse2, avx2, "
+                             "avxvnni, avx512, avx512vnni, avx512bf16, fastbf16, amx, neon, "
+                             "dotprod, i8mm, armbf16, simd128, and any of them after '-'",
+                             (int)(n > 40 ? 40 : n), word, list);
         if (n > minus) features = minus ? without(features, feature) : features & preset;
         word += n + (word[n] == ',');
     }

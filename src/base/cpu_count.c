@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How many CPUs this process may use: its affinity mask, and the quotas of its cgroup and of those above it. */
+/* How many CPUs this process may use: its affinity mask, and the quotas of its cgroup and of those
+ * above it. */
 #define _GNU_SOURCE
 #include "base/cpu_count.h"
 
@@ -17,7 +18,8 @@ enum {
     LINE_BYTES = 128 /* more than two numbers take */
 };
 
-/* The digits next in the text as a number; 0 where there are none. After 10^18 more digits are passed over. */
+/* The digits next in the text as a number; 0 where there are none. After 10^18 more digits are
+ * passed over. */
 static uint64_t take_number(const char **text)
 {
     uint64_t n = 0;
@@ -57,7 +59,8 @@ static double folder_cpus(const char *folder)
     double cpus = 0;
     if (read_line(folder, "cpu.max", quota)) {
         cpus = sqzi_quota_cpus(quota);
-    } else if (read_line(folder, "cpu.cfs_quota_us", quota) && read_line(folder, "cpu.cfs_period_us", period)) {
+    } else if (read_line(folder, "cpu.cfs_quota_us", quota) &&
+               read_line(folder, "cpu.cfs_period_us", period)) {
         snprintf(both, sizeof both, "%s %s", quota, period);
         cpus = sqzi_quota_cpus(both);
     }
@@ -84,7 +87,8 @@ static bool lists(const char *list, size_t n, const char *name)
 {
     const size_t name_n = strlen(name);
     for (size_t i = 0; i + name_n <= n; i++) {
-        const bool begins = i == 0 || list[i - 1] == ',', ends = i + name_n == n || list[i + name_n] == ',';
+        const bool begins = i == 0 || list[i - 1] == ',',
+                   ends = i + name_n == n || list[i + name_n] == ',';
         if (begins && ends && memcmp(list + i, name, name_n) == 0) return true;
     }
     return false;
@@ -99,11 +103,13 @@ double sqzi_cgroup_cpus(const char *membership, const char *root)
     FILE *file = fopen(membership, "re");
     while (file && fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = '\0';
-        const char *controllers = strchr(line, ':'), *path = controllers ? strchr(++controllers, ':') : NULL;
+        const char *controllers = strchr(line, ':'),
+                   *path = controllers ? strchr(++controllers, ':') : NULL;
         if (!path) continue;
         const size_t controllers_n = (size_t)(path++ - controllers);
         if (controllers_n == 0) cpus = fmin(cpus, branch_cpus(root, path));
-        else if (lists(controllers, controllers_n, "cpu")) cpus = fmin(cpus, branch_cpus(version1, path));
+        else if (lists(controllers, controllers_n, "cpu"))
+            cpus = fmin(cpus, branch_cpus(version1, path));
     }
     if (file) fclose(file);
     return isfinite(cpus) ? cpus : 0;
@@ -112,8 +118,11 @@ double sqzi_cgroup_cpus(const char *membership, const char *root)
 static uint32_t affinity_cpus(void)
 {
 #ifdef __linux__
-    cpu_set_t sets[8]; /* 8192 CPUs, as many as a kernel can be built for; one set alone is refused where there are more than 1024 */
-    if (sched_getaffinity(0, sizeof sets, sets) == 0) return (uint32_t)CPU_COUNT_S(sizeof sets, sets);
+    /* 8192 CPUs, as many as a kernel can be built for; one set alone is refused where there are
+     * more than 1024 */
+    cpu_set_t sets[8];
+    if (sched_getaffinity(0, sizeof sets, sets) == 0)
+        return (uint32_t)CPU_COUNT_S(sizeof sets, sets);
 #endif
     const long online = sysconf(_SC_NPROCESSORS_ONLN);
     return online > 0 ? (uint32_t)online : 1;

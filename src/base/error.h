@@ -11,10 +11,13 @@
 #define SQZI_PRINTF(text, rest)
 #endif
 
-/* Fill `error` (may be NULL) and return `code`. A text that is too long is cut at a code point and ends in "...". */
-sqz_status sqzi_fail(sqz_error *error, sqz_status code, uint64_t offset, const char *format, ...) SQZI_PRINTF(4, 5);
+/* Fill `error` (may be NULL) and return `code`. A text that is too long is cut at a code point and
+ * ends in "...". */
+sqz_status sqzi_fail(sqz_error *error, sqz_status code, uint64_t offset, const char *format, ...)
+    SQZI_PRINTF(4, 5);
 
-/* Put "PREFIX: " before the text that a callee left, so that an outer layer can name the file or the record. */
+/* Put "PREFIX: " before the text that a callee left, so that an outer layer can name the file or
+ * the record. */
 void sqzi_error_prefix(sqz_error *error, const char *prefix);
 
 /* Both need `sqz_status status`, `sqz_error *error` and a label `fail` in the function. */

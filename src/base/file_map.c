@@ -17,14 +17,19 @@ sqz_status sqzi_file_map_open(const char *path, sqzi_file_map *map, sqz_error *e
     sqz_status status = SQZ_OK;
     struct stat facts;
     *map = (sqzi_file_map){NULL, 0};
-    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not make us wait */
-    FAIL_IF(file < 0, errno == ENOMEM ? SQZ_ENOMEM : SQZ_EIO, 0, "%s: cannot open: %s", path, strerror(errno));
+    /* a FIFO must not make us wait */
+    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FAIL_IF(file < 0, errno == ENOMEM ? SQZ_ENOMEM : SQZ_EIO, 0, "%s: cannot open: %s", path,
+            strerror(errno));
     FAIL_IF(fstat(file, &facts) != 0, SQZ_EIO, 0, "%s: %s", path, strerror(errno));
-    FAIL_IF(!S_ISREG(facts.st_mode), SQZ_EIO, 0, "%s: %s, a file was expected", path, S_ISDIR(facts.st_mode) ? "a folder" : "not a regular file");
-    FAIL_IF((uintmax_t)facts.st_size > SIZE_MAX, SQZ_ELIMIT, 0, "%s: larger than this machine's address space", path);
+    FAIL_IF(!S_ISREG(facts.st_mode), SQZ_EIO, 0, "%s: %s, a file was expected", path,
+            S_ISDIR(facts.st_mode) ? "a folder" : "not a regular file");
+    FAIL_IF((uintmax_t)facts.st_size > SIZE_MAX, SQZ_ELIMIT, 0,
+            "%s: larger than this machine's address space", path);
     if (facts.st_size > 0) {
         void *data = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, file, 0);
-        FAIL_IF(data == MAP_FAILED, errno == ENOMEM ? SQZ_ENOMEM : SQZ_EIO, 0, "%s: cannot map: %s", path, strerror(errno));
+        FAIL_IF(data == MAP_FAILED, errno == ENOMEM ? SQZ_ENOMEM : SQZ_EIO, 0, "%s: cannot map: %s",
+                path, strerror(errno));
         *map = (sqzi_file_map){data, (size_t)facts.st_size};
     }
 fail:
@@ -43,5 +48,6 @@ void sqzi_file_map_drop(const sqzi_file_map *map, size_t offset, size_t bytes)
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     const size_t first = (offset + page - 1) / page * page;
     const size_t last = (offset + bytes) / page * page;
-    if (map->data && first < last && last <= map->bytes) (void)madvise((void *)(uintptr_t)(map->data + first), last - first, MADV_DONTNEED);
+    if (map->data && first < last && last <= map->bytes)
+        (void)madvise((void *)(uintptr_t)(map->data + first), last - first, MADV_DONTNEED);
 }

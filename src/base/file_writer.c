@@ -11,7 +11,8 @@
 #include "base/error.h"
 #include "base/file_map.h"
 
-/* A rename would put a file in the place of a device or a pipe: root's `-o /dev/null` would take it from the whole system. */
+/* A rename would put a file in the place of a device or a pipe: root's `-o /dev/null` would take it
+ * from the whole system. */
 static bool is_no_file(const char *path)
 {
     struct stat found;
@@ -22,18 +23,28 @@ sqz_status sqzi_file_writer_open(const char *path, sqzi_file_writer *writer, sqz
 {
     writer->stream = NULL;
     const int written = snprintf(writer->path, sizeof writer->path, "%s", path);
-    if (written < 0 || (size_t)written >= sizeof writer->path) return sqzi_fail(error, SQZ_EIO, 0, "the path has more than %zu bytes", sizeof writer->path - 1);
-    if (is_no_file(path)) return sqzi_fail(error, SQZ_EIO, 0, "%s: cannot write: it is no file but a folder, a device or a pipe; name a file", path);
-    snprintf(writer->temporary, sizeof writer->temporary, "%s.%ld.tmp", writer->path, (long)getpid());
+    if (written < 0 || (size_t)written >= sizeof writer->path)
+        return sqzi_fail(error, SQZ_EIO, 0, "the path has more than %zu bytes",
+                         sizeof writer->path - 1);
+    if (is_no_file(path))
+        return sqzi_fail(
+            error, SQZ_EIO, 0,
+            "%s: cannot write: it is no file but a folder, a device or a pipe; name a file", path);
+    snprintf(writer->temporary, sizeof writer->temporary, "%s.%ld.tmp", writer->path,
+             (long)getpid());
     writer->stream = fopen(writer->temporary, "wbe");
-    if (!writer->stream) return sqzi_fail(error, errno == ENOMEM ? SQZ_ENOMEM : SQZ_EIO, 0, "%s: cannot write: %s", writer->temporary, strerror(errno));
+    if (!writer->stream)
+        return sqzi_fail(error, errno == ENOMEM ? SQZ_ENOMEM : SQZ_EIO, 0, "%s: cannot write: %s",
+                         writer->temporary, strerror(errno));
     return SQZ_OK;
 }
 
-sqz_status sqzi_file_writer_put(sqzi_file_writer *writer, const void *data, size_t bytes, sqz_error *error)
+sqz_status sqzi_file_writer_put(sqzi_file_writer *writer, const void *data, size_t bytes,
+                                sqz_error *error)
 {
     if (bytes && fwrite(data, 1, bytes, writer->stream) != bytes)
-        return sqzi_fail(error, SQZ_EIO, 0, "%s: cannot write: %s", writer->temporary, strerror(errno));
+        return sqzi_fail(error, SQZ_EIO, 0, "%s: cannot write: %s", writer->temporary,
+                         strerror(errno));
     return SQZ_OK;
 }
 

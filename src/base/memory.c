@@ -25,7 +25,8 @@ static void *default_allocate(void *user, size_t bytes, size_t alignment)
     const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
     void *memory = aligned_alloc(alignment, rounded);
 #ifdef __linux__
-    /* A hint, to the end of the last page. Page faults of a model's weights cost more than packing them; columns of tiles in a session's rows touch a page a row. */
+    /* A hint, to the end of the last page. Page faults of a model's weights cost more than packing
+     * them; columns of tiles in a session's rows touch a page a row. */
     if (memory && huge) (void)madvise(memory, rounded, MADV_HUGEPAGE);
 #endif
     return memory;
@@ -75,7 +76,8 @@ void *sqzi_arena_take(sqzi_arena *arena, size_t n, size_t item_bytes)
 {
     size_t bytes;
     const size_t start = (arena->used + SQZI_ALIGNMENT - 1) / SQZI_ALIGNMENT * SQZI_ALIGNMENT;
-    if (arena->used > SIZE_MAX - SQZI_ALIGNMENT || !sqzi_multiply(n, item_bytes, &bytes) || bytes > SIZE_MAX - start) {
+    if (arena->used > SIZE_MAX - SQZI_ALIGNMENT || !sqzi_multiply(n, item_bytes, &bytes) ||
+        bytes > SIZE_MAX - start) {
         arena->used = SIZE_MAX;
         return NULL;
     }
@@ -89,12 +91,15 @@ sqz_status sqzi_buffer_reserve(sqzi_buffer *buffer, size_t bytes, sqz_error *err
 {
     if (bytes <= buffer->capacity - buffer->used) return SQZ_OK;
     if (buffer->used > buffer->limit || bytes > buffer->limit - buffer->used)
-        return sqzi_fail(error, SQZ_ELIMIT, buffer->used, "%zu more bytes after %zu exceed the limit of %zu", bytes, buffer->used, buffer->limit);
+        return sqzi_fail(error, SQZ_ELIMIT, buffer->used,
+                         "%zu more bytes after %zu exceed the limit of %zu", bytes, buffer->used,
+                         buffer->limit);
     size_t capacity = buffer->capacity > buffer->limit / 2 ? buffer->limit : 2 * buffer->capacity;
     if (capacity < buffer->used + bytes) capacity = buffer->used + bytes;
     if (capacity < 64 && buffer->limit >= 64) capacity = 64;
     unsigned char *data = sqzi_allocate(buffer->allocator, capacity);
-    if (!data) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a buffer of %zu bytes", capacity);
+    if (!data)
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a buffer of %zu bytes", capacity);
     if (buffer->used) memcpy(data, buffer->data, buffer->used);
     sqzi_release(buffer->allocator, buffer->data, buffer->capacity);
     buffer->data = data;

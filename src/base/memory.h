@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory: the allocator's wrappers, the arena that lays out one block, and the byte buffer that grows.
+/* Memory: the allocator's wrappers, the arena that lays out one block, and the byte buffer that
+ * grows.
  *
- * An arena is run twice over the same layout code: first with a NULL base, where it only counts, then over a block of the counted size.
- * So a size never comes from a second formula.
+ * An arena is run twice over the same layout code: first with a NULL base, where it only counts,
+ * then over a block of the counted size. So a size never comes from a second formula.
  *
  *     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
  *     lay_out(&arena, &unused);                     counts
@@ -22,7 +23,8 @@
 /* The C library's allocator; blocks of 2 MiB and more ask for huge pages. */
 extern const sqz_allocator sqzi_default_allocator;
 
-/* bytes may be 0 (a valid pointer comes back, release it as any other). NULL when there is no memory. Aligned to SQZI_ALIGNMENT. */
+/* bytes may be 0 (a valid pointer comes back, release it as any other). NULL when there is no
+ * memory. Aligned to SQZI_ALIGNMENT. */
 void *sqzi_allocate(const sqz_allocator *allocator, size_t bytes);
 
 /* n * item_bytes zeroed bytes; NULL when there is no memory or the product overflows. */
@@ -39,7 +41,8 @@ typedef struct sqzi_arena {
 
 sqzi_arena sqzi_arena_over(void *base, size_t capacity);
 
-/* n items of item_bytes at the next multiple of SQZI_ALIGNMENT. While counting: NULL. Asserts that a placed request fits. */
+/* n items of item_bytes at the next multiple of SQZI_ALIGNMENT. While counting: NULL. Asserts that
+ * a placed request fits. */
 void *sqzi_arena_take(sqzi_arena *arena, size_t n, size_t item_bytes);
 
 /* Bytes that grow up to `limit`. Zero-initialise and set allocator and limit. */
@@ -53,7 +56,8 @@ typedef struct sqzi_buffer {
 
 /* Room for `bytes` more, geometric growth. SQZ_ENOMEM, or SQZ_ELIMIT past the limit. */
 SQZ_NODISCARD sqz_status sqzi_buffer_reserve(sqzi_buffer *buffer, size_t bytes, sqz_error *error);
-SQZ_NODISCARD sqz_status sqzi_buffer_append(sqzi_buffer *buffer, const void *data, size_t bytes, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_buffer_append(sqzi_buffer *buffer, const void *data, size_t bytes,
+                                            sqz_error *error);
 void sqzi_buffer_free(sqzi_buffer *buffer);
 
 /* *product = a * b, false when it overflows. */

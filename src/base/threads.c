@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pool: workers that wait for a job, the gate they enter it by, and the parts of a stage that members take. */
+/* The pool: workers that wait for a job, the gate they enter it by, and the parts of a stage that
+ * members take. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/threads.h"
 
@@ -16,7 +17,8 @@ enum { LINE = 64 };
 #define SPIN_NS 50000 /* that a thread spins before it sleeps */
 #define OPEN 0x40000000u
 
-/* A counter that threads wait for. Waiters sleep only when they gave up spinning, so adding to it costs a lock only then. */
+/* A counter that threads wait for. Waiters sleep only when they gave up spinning, so adding to it
+ * costs a lock only then. */
 typedef struct signal_counter {
     _Alignas(LINE) _Atomic uint32_t value;
     _Atomic uint32_t sleepers;
@@ -24,7 +26,8 @@ typedef struct signal_counter {
     pthread_cond_t condition;
 } signal_counter;
 
-/* A member's parts of a stage that are taken: stage << 32 | how many. Whoever finds an earlier stage there is the first of this one. */
+/* A member's parts of a stage that are taken: stage << 32 | how many. Whoever finds an earlier
+ * stage there is the first of this one. */
 typedef struct part_queue {
     _Alignas(LINE) _Atomic uint64_t taken;
 } part_queue;
@@ -33,7 +36,8 @@ struct sqzi_pool {
     sqz_allocator allocator;
     uint32_t n_threads;
     uint32_t n_started;
-    uint64_t spin_ns;            /* 0 where there are fewer CPUs than threads: who spins keeps another from working */
+    /* 0 where there are fewer CPUs than threads: who spins keeps another from working */
+    uint64_t spin_ns;
     pthread_t *threads;          /* [n_threads - 1] */
     struct worker *workers;
     part_queue *queues;          /* [n_threads] */
@@ -80,8 +84,9 @@ static bool reached(const signal_counter *counter, uint32_t target)
     return (int32_t)(atomic_load(&counter->value) - target) >= 0;
 }
 
-/* Return once the counter has come to the target. Sequentially consistent: a sleeper announces itself before its last look, an adder looks for
- * sleepers after adding, so one of them sees the other. */
+/* Return once the counter has come to the target. Sequentially consistent: a sleeper announces
+ * itself before its last look, an adder looks for sleepers after adding, so one of them sees the
+ * other. */
 static void counter_wait(signal_counter *counter, uint32_t target, uint64_t spin_ns)
 {
     if (reached(counter, target)) return;
@@ -103,9 +108,11 @@ static bool take_from(part_queue *queue, uint32_t stage, uint32_t n, uint32_t *p
 {
     uint64_t seen = atomic_load(&queue->taken);
     for (;;) {
-        const uint32_t of_stage = (uint32_t)(seen >> 32), taken = of_stage == stage ? (uint32_t)seen : 0;
+        const uint32_t of_stage = (uint32_t)(seen >> 32),
+                       taken = of_stage == stage ? (uint32_t)seen : 0;
         if (of_stage > stage || taken == n) return false;
-        if (atomic_compare_exchange_weak(&queue->taken, &seen, (uint64_t)stage << 32 | (taken + 1))) {
+        if (atomic_compare_exchange_weak(&queue->taken, &seen,
+                                         (uint64_t)stage << 32 | (taken + 1))) {
             *part = taken;
             return true;
         }
@@ -125,7 +132,9 @@ bool sqzi_take_part(sqzi_turn *turn, uint32_t n, uint32_t *part)
     for (uint32_t i = 0; i < team->members; i++) {
         const uint32_t owner = (team->member + i) % team->members;
         const sqzi_range share = sqzi_share(n, owner, team->members);
-        if (!take_from(&pool->queues[owner], turn->stage + 1, (uint32_t)(share.end - share.begin), part)) continue;
+        if (!take_from(&pool->queues[owner], turn->stage + 1, (uint32_t)(share.end - share.begin),
+                       part))
+            continue;
         *part += (uint32_t)share.begin;
         turn->taken++;
         return true;
@@ -214,13 +223,18 @@ static sqz_status start_workers(sqzi_pool *pool, sqz_error *error)
     for (uint32_t i = 1; i < pool->n_threads; i++) {
         pool->workers[i] = (struct worker){pool, i};
         const int failed = pthread_create(&pool->threads[i], NULL, work, &pool->workers[i]);
-        if (failed) return sqzi_fail(error, SQZ_ENOMEM, 0, "cannot start thread %u of %u: %s; ask for fewer threads, or raise the limit on processes or memory", i + 1, pool->n_threads, strerror(failed));
+        if (failed)
+            return sqzi_fail(error, SQZ_ENOMEM, 0,
+                             "cannot start thread %u of %u: %s; ask for fewer threads, or raise "
+                             "the limit on processes or memory",
+                             i + 1, pool->n_threads, strerror(failed));
         pool->n_started++;
     }
     return SQZ_OK;
 }
 
-sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sqzi_pool **out, sqz_error *error)
+sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sqzi_pool **out,
+                          sqz_error *error)
 {
     sqzi_pool *pool = sqzi_allocate_zeroed(allocator, 1, sizeof *pool);
     if (!pool) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the thread pool");
@@ -235,7 +249,10 @@ sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sq
     pool->threads = sqzi_allocate_zeroed(allocator, n_threads, sizeof *pool->threads);
     pool->workers = sqzi_allocate_zeroed(allocator, n_threads, sizeof *pool->workers);
     pool->queues = sqzi_allocate_zeroed(allocator, n_threads, sizeof *pool->queues);
-    const sqz_status status = pool->threads && pool->workers && pool->queues ? start_workers(pool, error) : sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the thread pool");
+    const sqz_status status = pool->threads && pool->workers && pool->queues
+                                  ? start_workers(pool, error)
+                                  : sqzi_fail(error, SQZ_ENOMEM, 0,
+                                              "no memory for the thread pool");
     if (status == SQZ_OK) *out = pool;
     else sqzi_pool_close(pool);
     return status;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The thread pool: one job at a time, run by a team in stages.
  *
- * A job is one function that every member of the team runs. Each stage is cut into parts; a member takes those of its own share first, then what is
- * left of others' shares, and a stage ends when all its parts are done. So nobody waits for a thread that has not come: a worker that the system
- * wakes late, or never, finds its parts taken. What a part computes must not depend on who takes it. A caller that finds the pool busy runs its job
- * as a team of one.
+ * A job is one function that every member of the team runs. Each stage is cut into parts; a member
+ * takes those of its own share first, then what is left of others' shares, and a stage ends when
+ * all its parts are done. So nobody waits for a thread that has not come: a worker that the system
+ * wakes late, or never, finds its parts taken. What a part computes must not depend on who takes
+ * it. A caller that finds the pool busy runs its job as a team of one.
  */
 #ifndef SQZI_THREADS_H
 #define SQZI_THREADS_H
@@ -24,22 +25,27 @@ typedef struct sqzi_team {
 typedef void sqzi_job(void *argument, const sqzi_team *team);
 
 /* SQZ_ENOMEM: no memory, or a thread could not be started; none is left then. */
-SQZ_NODISCARD sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sqzi_pool **pool, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads,
+                                        sqzi_pool **pool, sqz_error *error);
 void sqzi_pool_close(sqzi_pool *pool);
 uint32_t sqzi_pool_threads(const sqzi_pool *pool);
 
-/* Run job(argument, team) on the caller and on those of at most max_members - 1 workers that come before its end; returns when all have left it. */
+/* Run job(argument, team) on the caller and on those of at most max_members - 1 workers that come
+ * before its end; returns when all have left it. */
 void sqzi_pool_run(sqzi_pool *pool, uint32_t max_members, sqzi_job *job, void *argument);
 
 /* Where a member is in its job. Begin with {.team = team}. */
 typedef struct sqzi_turn {
     const sqzi_team *team;
-    uint32_t stage, due, taken; /* stages passed; parts of all of them; parts this member took of the one now running */
+    /* stages passed; parts of all of them; parts this member took of the one now running */
+    uint32_t stage, due, taken;
 } sqzi_turn;
 
-/* Take a part, 0..n-1, of the stage now running, or return false when all n are done: the member is in the next stage then and sees all that was
- * written before. Members pass the same n in the same order of stages. Where all come in time, member i of m takes parts i n/m to (i + 1) n/m.
- * A member that waits spins for at most 50 us, then sleeps; it does not spin where the pool has more threads than CPUs. */
+/* Take a part, 0..n-1, of the stage now running, or return false when all n are done: the member is
+ * in the next stage then and sees all that was written before. Members pass the same n in the same
+ * order of stages. Where all come in time, member i of m takes parts i n/m to (i + 1) n/m.
+ * A member that waits spins for at most 50 us, then sleeps; it does not spin where the pool has
+ * more threads than CPUs. */
 bool sqzi_take_part(sqzi_turn *turn, uint32_t n, uint32_t *part);
 
 typedef struct sqzi_range {

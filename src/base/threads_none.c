@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pool where there are no threads (WebAssembly): every job is run by its caller, a team of one. Takes the place of threads.c. */
+/* The pool where there are no threads (WebAssembly): every job is run by its caller, a team of one.
+ * Takes the place of threads.c. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/threads.h"
@@ -8,7 +9,8 @@ struct sqzi_pool {
     sqz_allocator allocator;
 };
 
-sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sqzi_pool **out, sqz_error *error)
+sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sqzi_pool **out,
+                          sqz_error *error)
 {
     (void)n_threads;
     sqzi_pool *pool = sqzi_allocate_zeroed(allocator, 1, sizeof *pool);

@@ -42,7 +42,8 @@ static const char *class_name(const evaluation *e, uint32_t k)
     return sqz_model_get_info(e->model)->labels_named ? sqz_model_label(e->model, k) : NULL;
 }
 
-/* Which class each logit stands for. Classes with words must be named; 0 and 1 stand in their order unless the names are "0" and "1" themselves. */
+/* Which class each logit stands for. Classes with words must be named; 0 and 1 stand in their order
+ * unless the names are "0" and "1" themselves. */
 static sqz_status match_classes(evaluation *e, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
@@ -50,8 +51,11 @@ static sqz_status match_classes(evaluation *e, sqz_error *error)
     const bool numbers = strcmp(sqz_glue_class(e->task, 0), "0") == 0;
     uint32_t n = 0, seen = 0;
     while (sqz_glue_class(e->task, n)) n++;
-    FAIL_IF(info->n_labels != n, SQZ_EINVAL, 0, "%s has %u classes, the model has %u", sqz_glue_name(e->task), n, info->n_labels);
-    FAIL_IF(e->options->classes && e->options->n_classes != n, SQZ_EINVAL, 0, "%u class names were given, %s has %u", e->options->n_classes, sqz_glue_name(e->task), n);
+    FAIL_IF(info->n_labels != n, SQZ_EINVAL, 0, "%s has %u classes, the model has %u",
+            sqz_glue_name(e->task), n, info->n_labels);
+    FAIL_IF(e->options->classes && e->options->n_classes != n, SQZ_EINVAL, 0,
+            "%u class names were given, %s has %u", e->options->n_classes, sqz_glue_name(e->task),
+            n);
     for (uint32_t k = 0; k < n; k++) {
         const char *name = class_name(e, k);
         e->order[k] = UINT32_MAX;
@@ -61,8 +65,10 @@ static sqz_status match_classes(evaluation *e, sqz_error *error)
     }
     if (seen == (1u << n) - 1) return SQZ_OK;
     FAIL_IF(!numbers || e->options->classes, SQZ_EINVAL, 0,
-            "the order of the model's classes is unknown: its names (%s, ...) are not those of %s (%s, ...); say the order of its logits with those words",
-            class_name(e, 0) ? class_name(e, 0) : "none", sqz_glue_name(e->task), sqz_glue_class(e->task, 0));
+            "the order of the model's classes is unknown: its names (%s, ...) are not those of %s "
+            "(%s, ...); say the order of its logits with those words",
+            class_name(e, 0) ? class_name(e, 0) : "none", sqz_glue_name(e->task),
+            sqz_glue_class(e->task, 0));
     for (uint32_t k = 0; k < n; k++) e->order[k] = k;
 fail:
     return status;
@@ -72,10 +78,15 @@ static sqz_status check_model(evaluation *e, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const sqz_model_info *info = sqz_model_get_info(e->model);
-    FAIL_IF(e->options->cosine && e->task != SQZ_GLUE_STSB, SQZ_EINVAL, 0, "the cosine is a figure for stsb alone, not for %s", sqz_glue_name(e->task));
+    FAIL_IF(e->options->cosine && e->task != SQZ_GLUE_STSB, SQZ_EINVAL, 0,
+            "the cosine is a figure for stsb alone, not for %s", sqz_glue_name(e->task));
     if (e->options->cosine) return SQZ_OK;
-    FAIL_IF(info->head != SQZ_HEAD_SEQUENCE, SQZ_EINVAL, 0, "%s needs a model with a sequence classification head; an embedding model can do stsb by cosine", sqz_glue_name(e->task));
-    FAIL_IF(e->task == SQZ_GLUE_STSB && info->n_labels != 1, SQZ_EINVAL, 0, "stsb needs a model with one output, this one has %u", info->n_labels);
+    FAIL_IF(info->head != SQZ_HEAD_SEQUENCE, SQZ_EINVAL, 0,
+            "%s needs a model with a sequence classification head; an embedding model can do stsb "
+            "by cosine",
+            sqz_glue_name(e->task));
+    FAIL_IF(e->task == SQZ_GLUE_STSB && info->n_labels != 1, SQZ_EINVAL, 0,
+            "stsb needs a model with one output, this one has %u", info->n_labels);
     if (e->task != SQZ_GLUE_STSB) TRY(match_classes(e, error));
 fail:
     return status;
@@ -95,7 +106,8 @@ static void lay_out(evaluation *e, sqzi_arena *arena)
 
 static sqz_status note(evaluation *e, size_t row, const sqz_outcome *outcome, sqz_error *error)
 {
-    if (outcome->status != SQZ_OK) return sqzi_fail(error, outcome->status, row, "row %zu: %s", row, outcome->text);
+    if (outcome->status != SQZ_OK)
+        return sqzi_fail(error, outcome->status, row, "row %zu: %s", row, outcome->text);
     e->report->n_truncated += outcome->cut > 0;
     return SQZ_OK;
 }
@@ -108,10 +120,12 @@ static sqz_status run_portion(evaluation *e, size_t begin, uint32_t n, sqz_error
     else TRY(sqz_classify(e->reader, e->inputs, n, 0, e->classified, error));
     for (uint32_t i = 0; i < n; i++) {
         const size_t row = begin + i;
-        TRY(note(e, row, e->options->cosine ? &e->similar[i].outcome : &e->classified[i].outcome, error));
+        TRY(note(e, row, e->options->cosine ? &e->similar[i].outcome : &e->classified[i].outcome,
+                 error));
         e->true_score[row] = e->rows[row].score;
         e->truth[row] = e->rows[row].label;
-        e->predicted_score[row] = e->options->cosine ? (double)e->similar[i].cosine : (double)e->classified[i].logits[0];
+        e->predicted_score[row] = e->options->cosine ? (double)e->similar[i].cosine
+                                                     : (double)e->classified[i].logits[0];
         if (e->task != SQZ_GLUE_STSB) e->predicted[row] = e->order[e->classified[i].label];
     }
 fail:
@@ -152,27 +166,40 @@ static sqz_status predict(evaluation *e, sqz_error *error)
     for (size_t begin = 0; begin < e->n; begin += PORTION) {
         const size_t rest = e->n - begin;
         TRY(run_portion(e, begin, (uint32_t)(rest < PORTION ? rest : PORTION), error));
-        FAIL_IF(e->options->progress && e->options->progress(e->options->user, rest < PORTION ? e->n : begin + PORTION, e->n) != 0, SQZ_ECANCELLED, 0,
-                "stopped after %zu of %zu rows", begin, e->n);
+        FAIL_IF(e->options->progress &&
+                    e->options->progress(e->options->user, rest < PORTION ? e->n : begin + PORTION,
+                                         e->n) != 0,
+                SQZ_ECANCELLED, 0, "stopped after %zu of %zu rows", begin, e->n);
     }
 fail:
     return status;
 }
 
-sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task, const char *folder, const sqz_eval_options *options, sqz_eval_report *report, sqz_error *error)
+sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task, const char *folder,
+                        const sqz_eval_options *options, sqz_eval_report *report, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     static const sqz_eval_options defaults = {0};
-    if (!model || !folder || !report) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_evaluate: an argument is NULL");
-    evaluation e = {.model = model, .context = sqz_model_context(model), .task = task, .options = options ? options : &defaults, .report = report};
+    if (!model || !folder || !report)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_evaluate: an argument is NULL");
+    evaluation e = {.model = model,
+                    .context = sqz_model_context(model),
+                    .task = task,
+                    .options = options ? options : &defaults,
+                    .report = report};
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     void *block = NULL;
     size_t bytes = 0;
     *report = (sqz_eval_report){.task = sqz_glue_name(task)};
     FAIL_IF(!report->task, SQZ_EINVAL, 0, "%d is no GLUE task", (int)task);
     TRY(check_model(&e, error));
-    TRY(sqz_glue_open(e.context, task, folder, e.options->split ? e.options->split : task == SQZ_GLUE_MNLI ? "dev_matched" : "dev", &e.glue, error));
-    FAIL_IF(!sqz_glue_labelled(e.glue), SQZ_EINVAL, 0, "the file has no labels to compare with: choose a labelled split");
+    TRY(sqz_glue_open(e.context, task, folder,
+                      e.options->split        ? e.options->split
+                      : task == SQZ_GLUE_MNLI ? "dev_matched"
+                                              : "dev",
+                      &e.glue, error));
+    FAIL_IF(!sqz_glue_labelled(e.glue), SQZ_EINVAL, 0,
+            "the file has no labels to compare with: choose a labelled split");
     e.rows = sqz_glue_rows(e.glue, &e.n);
     TRY(sqz_task_open(model, e.options->task, &e.reader, error));
     lay_out(&e, &arena);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GLUE's files, each task with its columns as they were published. Tab separated, never quoted: a lone `"` is text. */
+/* GLUE's files, each task with its columns as they were published. Tab separated, never quoted: a
+ * lone `"` is text. */
 #include <math.h>
 #include <squeezebert/eval.h>
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 
 enum { MAX_COLUMNS = 16, LAST = -1, NONE = -2, MAX_CLASSES = 3 };
 
-/* Columns of a labelled file and of a test file. label NONE: STS-B's score, else LAST or a column. */
+/* Columns of a labelled file and of a test file. label NONE: STS-B's score, else LAST or a
+ * column. */
 typedef struct layout {
     bool header;
     int first, second, label;
@@ -30,11 +32,21 @@ static const task_facts facts[] = {
     [SQZ_GLUE_MRPC] = {"mrpc", "mrpc", {true, 3, 4, 0}, {true, 3, 4, NONE}, {"0", "1"}},
     [SQZ_GLUE_QQP] = {"qqp", "qqp", {true, 3, 4, 5}, {true, 1, 2, NONE}, {"0", "1"}},
     [SQZ_GLUE_STSB] = {"stsb", "sts-b", {true, 7, 8, 9}, {true, 7, 8, NONE}, {NULL}},
-    [SQZ_GLUE_MNLI] = {"mnli", "mnli", {true, 8, 9, LAST}, {true, 8, 9, NONE}, {"entailment", "neutral", "contradiction"}},
-    [SQZ_GLUE_QNLI] = {"qnli", "qnli", {true, 1, 2, 3}, {true, 1, 2, NONE}, {"entailment", "not_entailment"}},
-    [SQZ_GLUE_RTE] = {"rte", "rte", {true, 1, 2, 3}, {true, 1, 2, NONE}, {"entailment", "not_entailment"}},
+    [SQZ_GLUE_MNLI] = {"mnli",
+                       "mnli",
+                       {true, 8, 9, LAST},
+                       {true, 8, 9, NONE},
+                       {"entailment", "neutral", "contradiction"}},
+    [SQZ_GLUE_QNLI] =
+        {"qnli", "qnli", {true, 1, 2, 3}, {true, 1, 2, NONE}, {"entailment", "not_entailment"}},
+    [SQZ_GLUE_RTE] =
+        {"rte", "rte", {true, 1, 2, 3}, {true, 1, 2, NONE}, {"entailment", "not_entailment"}},
     [SQZ_GLUE_WNLI] = {"wnli", "wnli", {true, 1, 2, 3}, {true, 1, 2, NONE}, {"0", "1"}},
-    [SQZ_GLUE_AX] = {"ax", "ax", {true, 1, 2, 3}, {true, 1, 2, NONE}, {"entailment", "neutral", "contradiction"}},
+    [SQZ_GLUE_AX] = {"ax",
+                     "ax",
+                     {true, 1, 2, 3},
+                     {true, 1, 2, NONE},
+                     {"entailment", "neutral", "contradiction"}},
 };
 enum { N_TASKS = sizeof facts / sizeof *facts };
 
@@ -75,7 +87,8 @@ const char *sqz_glue_class(sqz_glue_task task, uint32_t k)
     return (unsigned)task < N_TASKS && k < MAX_CLASSES ? facts[task].classes[k] : NULL;
 }
 
-/* Split a line at its tabs; columns beyond MAX_COLUMNS stay in the last one. A carriage return at the end goes. */
+/* Split a line at its tabs; columns beyond MAX_COLUMNS stay in the last one. A carriage return at
+ * the end goes. */
 static int split_line(const char *line, size_t n, sqzi_span *columns)
 {
     int count = 0;
@@ -113,7 +126,8 @@ static sqz_text text_of(sqzi_span span)
     return (sqz_text){span.bytes, span.n};
 }
 
-static sqz_status read_row(sqz_glue *glue, const sqzi_span *columns, int n, size_t offset, sqz_error *error)
+static sqz_status read_row(sqz_glue *glue, const sqzi_span *columns, int n, size_t offset,
+                           sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const layout *at = &glue->columns;
@@ -125,7 +139,8 @@ static sqz_status read_row(sqz_glue *glue, const sqzi_span *columns, int n, size
         glue->n_skipped++;
         return SQZ_OK;
     }
-    FAIL_IF(n <= needed, SQZ_EFORMAT, offset, "%s: the row at byte %zu has %d columns, %s needs %d", glue->path, offset, n, glue->facts->name, needed + 1);
+    FAIL_IF(n <= needed, SQZ_EFORMAT, offset, "%s: the row at byte %zu has %d columns, %s needs %d",
+            glue->path, offset, n, glue->facts->name, needed + 1);
     sqz_glue_row *row = &glue->rows[glue->n];
     *row = (sqz_glue_row){.input = {.text = text_of(columns[at->first])}};
     if (at->second != NONE) {
@@ -133,22 +148,29 @@ static sqz_status read_row(sqz_glue *glue, const sqzi_span *columns, int n, size
         row->input.pair = 1;
     }
     if (at->label != NONE) {
-        const bool known = glue->facts->classes[0] ? read_class(glue->facts, columns[label], &row->label) : read_score(columns[label], &row->score);
-        FAIL_IF(!known, SQZ_EFORMAT, offset, "%s: the row at byte %zu has the label '%.*s', which %s does not have", glue->path, offset,
-                (int)(columns[label].n < 40 ? columns[label].n : 40), columns[label].bytes, glue->facts->name);
+        const bool known = glue->facts->classes[0]
+                               ? read_class(glue->facts, columns[label], &row->label)
+                               : read_score(columns[label], &row->score);
+        FAIL_IF(!known, SQZ_EFORMAT, offset,
+                "%s: the row at byte %zu has the label '%.*s', which %s does not have", glue->path,
+                offset, (int)(columns[label].n < 40 ? columns[label].n : 40), columns[label].bytes,
+                glue->facts->name);
     }
     glue->n++;
 fail:
     return status;
 }
 
-/* The header tells a relabelled sample (sentence1, sentence2, label and nothing else) and an AX file with its labels from the published layout. */
+/* The header tells a relabelled sample (sentence1, sentence2, label and nothing else) and an AX
+ * file with its labels from the published layout. */
 static void read_header(sqz_glue *glue, const sqzi_span *columns, int n)
 {
-    if (n == 3 && sqzi_span_is(columns[0], "sentence1") && sqzi_span_is(columns[1], "sentence2") && sqzi_span_is(columns[2], "label")) {
+    if (n == 3 && sqzi_span_is(columns[0], "sentence1") && sqzi_span_is(columns[1], "sentence2") &&
+        sqzi_span_is(columns[2], "label")) {
         glue->columns = (layout){true, 0, 1, 2};
         glue->skips_short = false;
-    } else if (glue->facts == &facts[SQZ_GLUE_AX] && n == 4 && sqzi_span_is(columns[3], "label")) glue->columns = glue->facts->labelled;
+    } else if (glue->facts == &facts[SQZ_GLUE_AX] && n == 4 && sqzi_span_is(columns[3], "label"))
+        glue->columns = glue->facts->labelled;
 }
 
 static sqz_status read_lines(sqz_glue *glue, sqz_error *error)
@@ -180,12 +202,15 @@ static size_t count_lines(const sqzi_file_map *map)
     return n;
 }
 
-sqz_status sqz_glue_open(const sqz_context *context, sqz_glue_task task, const char *folder, const char *split, sqz_glue **out, sqz_error *error)
+sqz_status sqz_glue_open(const sqz_context *context, sqz_glue_task task, const char *folder,
+                         const char *split, sqz_glue **out, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    if (!context || !folder || (!split && task != SQZ_GLUE_AX) || !out) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_glue_open: an argument is NULL");
+    if (!context || !folder || (!split && task != SQZ_GLUE_AX) || !out)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_glue_open: an argument is NULL");
     *out = NULL;
-    if ((unsigned)task >= N_TASKS) return sqzi_fail(error, SQZ_EINVAL, 0, "%d is no GLUE task", (int)task);
+    if ((unsigned)task >= N_TASKS)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "%d is no GLUE task", (int)task);
     sqz_glue *glue = sqzi_allocate_zeroed(&context->allocator, 1, sizeof *glue);
     if (!glue) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a GLUE file");
     glue->allocator = &context->allocator;
@@ -193,8 +218,10 @@ sqz_status sqz_glue_open(const sqz_context *context, sqz_glue_task task, const c
     const bool test = task == SQZ_GLUE_AX || strncmp(split, "test", 4) == 0;
     glue->columns = test ? glue->facts->test : glue->facts->labelled;
     glue->skips_short = task == SQZ_GLUE_QQP;
-    const int n = snprintf(glue->path, sizeof glue->path, "%s/%s.tsv", folder, task == SQZ_GLUE_AX ? "AX" : split);
-    FAIL_IF(n < 0 || (size_t)n >= sizeof glue->path, SQZ_EINVAL, 0, "the path of the folder is too long");
+    const int n = snprintf(glue->path, sizeof glue->path, "%s/%s.tsv", folder,
+                           task == SQZ_GLUE_AX ? "AX" : split);
+    FAIL_IF(n < 0 || (size_t)n >= sizeof glue->path, SQZ_EINVAL, 0,
+            "the path of the folder is too long");
     TRY(sqzi_file_map_open(glue->path, &glue->map, error));
     glue->capacity = count_lines(&glue->map);
     glue->rows = sqzi_allocate_zeroed(glue->allocator, glue->capacity, sizeof *glue->rows);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metrics. Sums that cancel are kept apart (means first, then products of differences) and compensated, so that they agree with libraries that sum
- * pairwise. */
+/* Metrics. Sums that cancel are kept apart (means first, then products of differences) and
+ * compensated, so that they agree with libraries that sum pairwise. */
 #include <math.h>
 #include <squeezebert/eval.h>
 
@@ -28,7 +28,8 @@ sqz_metric sqz_f1(const uint32_t *predicted, const uint32_t *truth, size_t n, ui
     return (sqz_metric){either ? 2.0 * (double)both / (double)either : 0.0, NULL};
 }
 
-sqz_metric sqz_matthews(const uint32_t *predicted, const uint32_t *truth, size_t n, uint32_t n_classes)
+sqz_metric sqz_matthews(const uint32_t *predicted, const uint32_t *truth, size_t n,
+                        uint32_t n_classes)
 {
     size_t right = 0;
     double mixed = 0, predicted_squares = 0, true_squares = 0;
@@ -46,7 +47,8 @@ sqz_metric sqz_matthews(const uint32_t *predicted, const uint32_t *truth, size_t
     }
     const double all = (double)n * (double)n;
     const double denominator = sqrt(all - predicted_squares) * sqrt(all - true_squares);
-    return (sqz_metric){denominator > 0 ? ((double)right * (double)n - mixed) / denominator : 0.0, NULL};
+    return (sqz_metric){denominator > 0 ? ((double)right * (double)n - mixed) / denominator : 0.0,
+                        NULL};
 }
 
 /* Neumaier's sum. */
@@ -86,7 +88,8 @@ sqz_metric sqz_pearson(const double *x, const double *y, size_t n)
 {
     if (n < 2) return (sqz_metric){0, "a correlation needs at least two examples"};
     if (!finite(x, n) || !finite(y, n)) return (sqz_metric){0, "a number is NaN or infinite"};
-    if (constant(x, n) || constant(y, n)) return (sqz_metric){0, "a correlation with a constant is undefined"};
+    if (constant(x, n) || constant(y, n))
+        return (sqz_metric){0, "a correlation with a constant is undefined"};
     const double mean_x = mean(x, n), mean_y = mean(y, n);
     sum xy = {0, 0}, xx = {0, 0}, yy = {0, 0};
     for (size_t i = 0; i < n; i++) {
@@ -96,7 +99,8 @@ sqz_metric sqz_pearson(const double *x, const double *y, size_t n)
         add(&yy, dy * dy);
     }
     const double r = (xy.value + xy.rest) / (sqrt(xx.value + xx.rest) * sqrt(yy.value + yy.rest));
-    if (!isfinite(r)) return (sqz_metric){0, "the numbers are too large or too small for a correlation"};
+    if (!isfinite(r))
+        return (sqz_metric){0, "the numbers are too large or too small for a correlation"};
     return (sqz_metric){fmax(-1.0, fmin(1.0, r)), NULL};
 }
 
@@ -106,8 +110,11 @@ static void sort_indices(const double *x, size_t *index, size_t *other, size_t n
     for (size_t i = 0; i < n; i++) index[i] = i;
     for (size_t width = 1; width < n; width *= 2) {
         for (size_t begin = 0; begin < n; begin += 2 * width) {
-            const size_t middle = begin + width < n ? begin + width : n, end = begin + 2 * width < n ? begin + 2 * width : n;
-            for (size_t to = begin, a = begin, b = middle; to < end; to++) other[to] = b >= end || (a < middle && x[index[a]] <= x[index[b]]) ? index[a++] : index[b++];
+            const size_t middle = begin + width < n ? begin + width : n,
+                         end = begin + 2 * width < n ? begin + 2 * width : n;
+            for (size_t to = begin, a = begin, b = middle; to < end; to++)
+                other[to] = b >= end || (a < middle && x[index[a]] <= x[index[b]]) ? index[a++]
+                                                                                   : index[b++];
         }
         for (size_t i = 0; i < n; i++) index[i] = other[i];
     }
@@ -118,20 +125,24 @@ static void rank_of(const double *x, size_t *index, size_t *other, size_t n, dou
     sort_indices(x, index, other, n);
     for (size_t begin = 0, end; begin < n; begin = end) {
         for (end = begin + 1; end < n && x[index[end]] == x[index[begin]];) end++;
-        for (size_t i = begin; i < end; i++) rank[index[i]] = 0.5 * (double)(begin + end + 1); /* the average of begin+1 .. end */
+        /* the average of begin+1 .. end */
+        for (size_t i = begin; i < end; i++) rank[index[i]] = 0.5 * (double)(begin + end + 1);
     }
 }
 
-sqz_status sqz_spearman(const sqz_context *context, const double *x, const double *y, size_t n, sqz_metric *metric, sqz_error *error)
+sqz_status sqz_spearman(const sqz_context *context, const double *x, const double *y, size_t n,
+                        sqz_metric *metric, sqz_error *error)
 {
-    if (!context || !metric || (n && (!x || !y))) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_spearman: an argument is NULL");
+    if (!context || !metric || (n && (!x || !y)))
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_spearman: an argument is NULL");
     if (n < 2 || !finite(x, n) || !finite(y, n)) {
         *metric = sqz_pearson(x, y, n);
         return SQZ_OK;
     }
     const size_t item_bytes = 2 * sizeof(double) + 2 * sizeof(size_t);
     double *ranks = sqzi_allocate_zeroed(&context->allocator, n, item_bytes);
-    if (!ranks) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the ranks of %zu examples", n);
+    if (!ranks)
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the ranks of %zu examples", n);
     size_t *index = (size_t *)(ranks + 2 * n);
     rank_of(x, index, index + n, n, ranks);
     rank_of(y, index, index + n, n, ranks + n);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config.json: which model it is, and the description of the encoder. What this library does not do is refused by name. */
+/* config.json: which model it is, and the description of the encoder. What this library does not do
+ * is refused by name. */
 #include <stdio.h>
 #include <string.h>
 
@@ -19,16 +20,19 @@ static sqz_status find_class(sqzi_importer *m)
     for (const sqzi_class_ending *known = sqzi_class_endings; known->ending; known++) {
         const size_t n = strlen(m->class_name), ending = strlen(known->ending);
         if (n < ending || strcmp(m->class_name + n - ending, known->ending) != 0) continue;
-        if (m->architecture == SQZI_ELECTRA && strcmp(known->ending, "ForPreTraining") == 0) break; /* a discriminator */
+        /* a discriminator */
+        if (m->architecture == SQZI_ELECTRA && strcmp(known->ending, "ForPreTraining") == 0) break;
         m->head = known->head;
         return SQZ_OK;
     }
-    return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "config.json: the architecture '%s' is not known", m->class_name);
+    return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
+                     "config.json: the architecture '%s' is not known", m->class_name);
 }
 
 static sqz_status find_architecture(sqzi_importer *m)
 {
-    const sqz_status status = sqzi_json_string(m->config, where, "model_type", true, &m->model_type, m->error);
+    const sqz_status status = sqzi_json_string(m->config, where, "model_type", true, &m->model_type,
+                                               m->error);
     if (status != SQZ_OK) return status;
     for (int i = 0; i < SQZI_ARCHITECTURES; i++)
         if (strcmp(m->model_type, sqzi_layouts[i].model_type) == 0) {
@@ -36,7 +40,10 @@ static sqz_status find_architecture(sqzi_importer *m)
             m->layout = &sqzi_layouts[i];
             return SQZ_OK;
         }
-    return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "config.json: model_type '%s' is not known; bert, squeezebert, distilbert and electra are", m->model_type);
+    return sqzi_fail(
+        m->error, SQZ_EUNSUPPORTED, 0,
+        "config.json: model_type '%s' is not known; bert, squeezebert, distilbert and electra are",
+        m->model_type);
 }
 
 static sqz_status check_unsupported(const sqzi_importer *m)
@@ -48,8 +55,11 @@ static sqz_status check_unsupported(const sqzi_importer *m)
     TRY(sqzi_json_string(m->config, where, "position_embedding_type", false, &position, error));
     TRY(sqzi_json_bool(m->config, where, "is_decoder", &decoder, error));
     TRY(sqzi_json_bool(m->config, where, "add_cross_attention", &cross, error));
-    FAIL_IF(strcmp(position, "absolute") != 0, SQZ_EUNSUPPORTED, 0, "config.json: position_embedding_type '%s': only absolute positions can be run", position);
-    FAIL_IF(decoder || cross, SQZ_EUNSUPPORTED, 0, "config.json: is_decoder or add_cross_attention is set: only encoders can be run");
+    FAIL_IF(strcmp(position, "absolute") != 0, SQZ_EUNSUPPORTED, 0,
+            "config.json: position_embedding_type '%s': only absolute positions can be run",
+            position);
+    FAIL_IF(decoder || cross, SQZ_EUNSUPPORTED, 0,
+            "config.json: is_decoder or add_cross_attention is set: only encoders can be run");
 fail:
     return status;
 }
@@ -57,11 +67,15 @@ fail:
 static sqz_status read_activation(sqzi_importer *m)
 {
     const char *name = "gelu";
-    const sqz_status status = sqzi_json_string(m->config, where, m->layout->activation_key, false, &name, m->error);
+    const sqz_status status = sqzi_json_string(m->config, where, m->layout->activation_key, false,
+                                               &name, m->error);
     if (status != SQZ_OK) return status;
     m->activation = sqzi_our_word(sqzi_activations, name);
     if (m->activation) return SQZ_OK;
-    return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "config.json: the activation '%s' cannot be run; gelu, gelu_new, gelu_pytorch_tanh and relu can", name);
+    return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
+                     "config.json: the activation '%s' cannot be run; gelu, gelu_new, "
+                     "gelu_pytorch_tanh and relu can",
+                     name);
 }
 
 static sqz_status read_sizes(sqzi_importer *m)
@@ -76,15 +90,25 @@ static sqz_status read_sizes(sqzi_importer *m)
     TRY(sqzi_json_uint(m->config, where, m->layout->width_key, true, &m->width, error));
     TRY(sqzi_json_uint(m->config, where, m->layout->ffn_key, true, &m->ffn_width, error));
     m->token_types = distil ? 0 : 2;
-    if (!distil) TRY(sqzi_json_uint(m->config, where, "type_vocab_size", false, &m->token_types, error));
+    if (!distil)
+        TRY(sqzi_json_uint(m->config, where, "type_vocab_size", false, &m->token_types, error));
     m->embedding_width = m->width;
-    if (m->architecture == SQZI_ELECTRA || m->architecture == SQZI_SQUEEZEBERT) TRY(sqzi_json_uint(m->config, where, "embedding_size", false, &m->embedding_width, error));
-    FAIL_IF(m->architecture == SQZI_SQUEEZEBERT && m->embedding_width != m->width, SQZ_EUNSUPPORTED, 0, "config.json: embedding_size %u differs from hidden_size %u", m->embedding_width, m->width);
-    FAIL_IF(m->blocks < 1 || m->blocks > 1024 || m->heads < 1 || m->width < 1 || m->width % m->heads, SQZ_EFORMAT, 0,
-            "config.json: %u layers, %u heads and a width of %u: 1 to 1024 layers, and heads that divide the width", m->blocks, m->heads, m->width);
+    if (m->architecture == SQZI_ELECTRA || m->architecture == SQZI_SQUEEZEBERT)
+        TRY(sqzi_json_uint(m->config, where, "embedding_size", false, &m->embedding_width, error));
+    FAIL_IF(m->architecture == SQZI_SQUEEZEBERT && m->embedding_width != m->width, SQZ_EUNSUPPORTED,
+            0, "config.json: embedding_size %u differs from hidden_size %u", m->embedding_width,
+            m->width);
+    FAIL_IF(m->blocks < 1 || m->blocks > 1024 || m->heads < 1 || m->width < 1 ||
+                m->width % m->heads,
+            SQZ_EFORMAT, 0,
+            "config.json: %u layers, %u heads and a width of %u: 1 to 1024 layers, and heads that "
+            "divide the width",
+            m->blocks, m->heads, m->width);
     m->epsilon = 1e-12;
-    if (!distil) TRY(sqzi_json_number(m->config, where, "layer_norm_eps", false, &m->epsilon, error));
-    m->block_epsilon = m->architecture == SQZI_SQUEEZEBERT ? 1e-12 : m->epsilon; /* SqueezeBERT's blocks never read the config's */
+    if (!distil)
+        TRY(sqzi_json_number(m->config, where, "layer_norm_eps", false, &m->epsilon, error));
+    /* SqueezeBERT's blocks never read the config's */
+    m->block_epsilon = m->architecture == SQZI_SQUEEZEBERT ? 1e-12 : m->epsilon;
 fail:
     return status;
 }
@@ -95,10 +119,13 @@ static sqz_status read_groups(sqzi_importer *m)
         m->groups[j] = 1;
         if (m->architecture != SQZI_SQUEEZEBERT) continue;
         m->groups[j] = sqzi_usual_groups[j];
-        const sqz_status status = sqzi_json_uint(m->config, where, sqzi_groups_keys[j], false, &m->groups[j], m->error);
+        const sqz_status status = sqzi_json_uint(m->config, where, sqzi_groups_keys[j], false,
+                                                 &m->groups[j], m->error);
         if (status != SQZ_OK) return status;
         if (m->groups[j] < 1 || m->width % m->groups[j] || (j > 3 && m->ffn_width % m->groups[j]))
-            return sqzi_fail(m->error, SQZ_EFORMAT, 0, "config.json: %s is %u, which does not divide the widths %u and %u", sqzi_groups_keys[j], m->groups[j], m->width, m->ffn_width);
+            return sqzi_fail(m->error, SQZ_EFORMAT, 0,
+                             "config.json: %s is %u, which does not divide the widths %u and %u",
+                             sqzi_groups_keys[j], m->groups[j], m->width, m->ffn_width);
     }
     return SQZ_OK;
 }
@@ -136,13 +163,17 @@ static void describe_blocks(sqzi_importer *m)
 static void describe(sqzi_importer *m)
 {
     sqzi_gguf_writer *w = m->writer;
-    const char *name = strrchr(m->folder, '/'), *given = json_string_value(json_object_get(m->config, "_name_or_path"));
+    const char *name = strrchr(m->folder, '/'),
+               *given = json_string_value(json_object_get(m->config, "_name_or_path"));
     sqzi_span features[2];
     size_t n = 0;
     if (m->architecture == SQZI_SQUEEZEBERT) features[n++] = sqzi_span_of("groups");
     if (m->options.type == SQZ_IMPORT_BF16) features[n++] = sqzi_span_of("bf16");
     sqzi_gguf_put_string(w, "general.architecture", "sqz-encoder");
-    sqzi_gguf_put_string(w, "general.name", given && *given ? given : name && name[1] ? name + 1 : m->folder);
+    sqzi_gguf_put_string(w, "general.name",
+                         given && *given   ? given
+                         : name && name[1] ? name + 1
+                                           : m->folder);
     sqzi_gguf_put_u32(w, "sqz.version", 1);
     if (n) sqzi_gguf_put_strings(w, "sqz.requires", features, n);
     sqzi_gguf_put_u32(w, "sqz.width", m->width);
@@ -162,7 +193,8 @@ sqz_status sqzi_import_config(sqzi_importer *m)
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
     TRY(sqzi_json_load(m->folder, "config.json", true, &m->config, error));
-    FAIL_IF(!json_is_object(m->config), SQZ_EFORMAT, 0, "%s/config.json is no JSON object", m->folder);
+    FAIL_IF(!json_is_object(m->config), SQZ_EFORMAT, 0, "%s/config.json is no JSON object",
+            m->folder);
     TRY(find_architecture(m));
     TRY(find_class(m));
     TRY(check_unsupported(m));

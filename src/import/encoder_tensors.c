@@ -52,10 +52,16 @@ static sqz_status emit(void *from, sqzi_file_writer *file, sqz_error *error)
         const size_t n = t->n - begin < BLOCK ? (size_t)(t->n - begin) : BLOCK;
         for (size_t i = 0; i < n; i++) {
             block[i] = (float)load(t, begin + i);
-            if (!isfinite(block[i])) return sqzi_fail(error, SQZ_ENUMERIC, begin + i, "%s: number %llu of tensor '%s' is a NaN or an infinity", t->file, (unsigned long long)(begin + i), t->name);
+            if (!isfinite(block[i]))
+                return sqzi_fail(error, SQZ_ENUMERIC, begin + i,
+                                 "%s: number %llu of tensor '%s' is a NaN or an infinity", t->file,
+                                 (unsigned long long)(begin + i), t->name);
             halves[i] = t->target == SQZI_F16 ? sqzi_to_f16(block[i]) : sqzi_to_bf16(block[i]);
         }
-        const sqz_status status = t->target == SQZI_F32 ? sqzi_file_writer_put(file, block, n * sizeof *block, error) : sqzi_file_writer_put(file, halves, n * sizeof *halves, error);
+        const sqz_status status = t->target == SQZI_F32
+                                      ? sqzi_file_writer_put(file, block, n * sizeof *block, error)
+                                      : sqzi_file_writer_put(file, halves, n * sizeof *halves,
+                                                             error);
         if (status != SQZ_OK) return status;
     }
     return SQZ_OK;
@@ -81,27 +87,41 @@ sqz_status sqzi_import_tensor(sqzi_importer *m, sqzi_wanted w, bool *found)
 {
     sqzi_source_tensor *t = find(m, w.from);
     if (found) *found = t != NULL;
-    if (!t) return w.required ? sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the tensor '%s%s' is missing", m->folder, m->prefix, w.from) : SQZ_OK;
+    if (!t)
+        return w.required ? sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the tensor '%s%s' is missing",
+                                      m->folder, m->prefix, w.from)
+                          : SQZ_OK;
     const uint32_t n_dims = w.columns ? 2 : 1;
     const bool convolution = t->n_dims == 3 && t->shape[2] == 1 && n_dims == 2;
-    if ((t->n_dims != n_dims && !convolution) || t->shape[0] != w.rows || (w.columns && t->shape[1] != w.columns))
-        return sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the tensor '%s' is [%llu%s%.0llu] in %u dimensions, [%u%s%.0u] expected", t->file, t->name, (unsigned long long)t->shape[0],
-                         t->n_dims > 1 ? ", " : "", t->n_dims > 1 ? (unsigned long long)t->shape[1] : 0, t->n_dims, w.rows, w.columns ? ", " : "", w.columns);
-    if (t->type == SQZI_I32) return sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the tensor '%s' holds integers, floats expected", t->file, t->name);
+    if ((t->n_dims != n_dims && !convolution) || t->shape[0] != w.rows ||
+        (w.columns && t->shape[1] != w.columns))
+        return sqzi_fail(
+            m->error, SQZ_EFORMAT, 0,
+            "%s: the tensor '%s' is [%llu%s%.0llu] in %u dimensions, [%u%s%.0u] expected", t->file,
+            t->name, (unsigned long long)t->shape[0], t->n_dims > 1 ? ", " : "",
+            t->n_dims > 1 ? (unsigned long long)t->shape[1] : 0, t->n_dims, w.rows,
+            w.columns ? ", " : "", w.columns);
+    if (t->type == SQZI_I32)
+        return sqzi_fail(m->error, SQZ_EFORMAT, 0,
+                         "%s: the tensor '%s' holds integers, floats expected", t->file, t->name);
     const uint64_t shape[] = {w.rows, w.columns};
     t->used = true;
-    t->target = !w.weight || m->options.type == SQZ_IMPORT_F32 ? SQZI_F32 : m->options.type == SQZ_IMPORT_F16 ? SQZI_F16 : SQZI_BF16;
+    t->target = !w.weight || m->options.type == SQZ_IMPORT_F32 ? SQZI_F32
+                : m->options.type == SQZ_IMPORT_F16            ? SQZI_F16
+                                                               : SQZI_BF16;
     sqzi_gguf_put_tensor_by(m->writer, w.name, t->target, n_dims, shape, emit, t);
     return SQZ_OK;
 }
 
-sqz_status sqzi_import_layer(sqzi_importer *m, const char *name, const char *from, uint32_t rows, uint32_t columns, bool required, bool *found)
+sqz_status sqzi_import_layer(sqzi_importer *m, const char *name, const char *from, uint32_t rows,
+                             uint32_t columns, bool required, bool *found)
 {
     char ours[96], theirs[192];
     bool weight = false;
     snprintf(ours, sizeof ours, "%s.weight", name);
     snprintf(theirs, sizeof theirs, "%s.weight", from);
-    sqz_status status = sqzi_import_tensor(m, (sqzi_wanted){ours, theirs, rows, columns, columns > 0, required}, &weight);
+    sqz_status status = sqzi_import_tensor(
+        m, (sqzi_wanted){ours, theirs, rows, columns, columns > 0, required}, &weight);
     if (found) *found = weight;
     if (status != SQZ_OK || !weight) return status;
     snprintf(ours, sizeof ours, "%s.bias", name);
@@ -115,7 +135,10 @@ static sqz_status import_block(sqzi_importer *m, uint32_t i)
         char name[64], from[160];
         snprintf(name, sizeof name, "blk.%u.%s", (unsigned)i, sqzi_block_parts[j]);
         sqzi_block_name(m->layout, i, j, from, sizeof from);
-        const uint32_t rows = j == 4 ? m->ffn_width : m->width, columns = j >= SQZI_LINEARS ? 0 : (j == 5 ? m->ffn_width : m->width) / m->groups[j];
+        const uint32_t rows = j == 4 ? m->ffn_width : m->width,
+                       columns = j >= SQZI_LINEARS
+                                     ? 0
+                                     : (j == 5 ? m->ffn_width : m->width) / m->groups[j];
         const sqz_status status = sqzi_import_layer(m, name, from, rows, columns, true, NULL);
         if (status != SQZ_OK) return status;
     }
@@ -134,11 +157,26 @@ sqz_status sqzi_import_encoder(sqzi_importer *m)
 {
     sqz_status status = SQZ_OK;
     find_prefix(m);
-    TRY(sqzi_import_tensor(m, (sqzi_wanted){"token_embd.weight", "embeddings.word_embeddings.weight", m->vocabulary, m->embedding_width, true, true}, NULL));
-    TRY(sqzi_import_tensor(m, (sqzi_wanted){"position_embd.weight", "embeddings.position_embeddings.weight", m->positions, m->embedding_width, true, true}, NULL));
-    if (m->token_types) TRY(sqzi_import_tensor(m, (sqzi_wanted){"token_types.weight", "embeddings.token_type_embeddings.weight", m->token_types, m->embedding_width, true, true}, NULL));
-    TRY(sqzi_import_layer(m, "token_embd_norm", "embeddings.LayerNorm", m->embedding_width, 0, true, NULL));
-    if (m->embedding_width != m->width) TRY(sqzi_import_layer(m, "embd_output", "embeddings_project", m->width, m->embedding_width, true, NULL));
+    TRY(sqzi_import_tensor(m,
+                           (sqzi_wanted){"token_embd.weight", "embeddings.word_embeddings.weight",
+                                         m->vocabulary, m->embedding_width, true, true},
+                           NULL));
+    TRY(sqzi_import_tensor(m,
+                           (sqzi_wanted){"position_embd.weight",
+                                         "embeddings.position_embeddings.weight", m->positions,
+                                         m->embedding_width, true, true},
+                           NULL));
+    if (m->token_types)
+        TRY(sqzi_import_tensor(m,
+                               (sqzi_wanted){"token_types.weight",
+                                             "embeddings.token_type_embeddings.weight",
+                                             m->token_types, m->embedding_width, true, true},
+                               NULL));
+    TRY(sqzi_import_layer(m, "token_embd_norm", "embeddings.LayerNorm", m->embedding_width, 0, true,
+                          NULL));
+    if (m->embedding_width != m->width)
+        TRY(sqzi_import_layer(m, "embd_output", "embeddings_project", m->width, m->embedding_width,
+                              true, NULL));
     for (uint32_t i = 0; i < m->blocks; i++) TRY(import_block(m, i));
 fail:
     return status;

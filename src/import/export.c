@@ -35,8 +35,12 @@ bool sqzi_export_is_text(sqzi_span text)
 {
     size_t length = 0;
     for (size_t i = 0; i < text.n; i += length) {
-        const uint32_t code = sqzi_utf8_next((const unsigned char *)text.bytes + i, text.n - i, &length);
-        if (code == 0 || (code == 0xFFFD && (length != 3 || memcmp(text.bytes + i, "\xEF\xBF\xBD", 3) != 0))) return false; /* ill-formed reads as U+FFFD */
+        const uint32_t code = sqzi_utf8_next((const unsigned char *)text.bytes + i, text.n - i,
+                                             &length);
+        /* ill-formed reads as U+FFFD */
+        if (code == 0 ||
+            (code == 0xFFFD && (length != 3 || memcmp(text.bytes + i, "\xEF\xBF\xBD", 3) != 0)))
+            return false;
     }
     return true;
 }
@@ -44,21 +48,27 @@ bool sqzi_export_is_text(sqzi_span text)
 sqz_status sqzi_export_text(const sqzi_exporter *e, sqzi_span text, const char *what, json_t **out)
 {
     *out = NULL;
-    if (!sqzi_export_is_text(text)) return sqzi_fail(e->error, SQZ_EFORMAT, 0, "%s is no UTF-8, or holds a NUL byte: JSON cannot hold it", what);
+    if (!sqzi_export_is_text(text))
+        return sqzi_fail(e->error, SQZ_EFORMAT, 0,
+                         "%s is no UTF-8, or holds a NUL byte: JSON cannot hold it", what);
     *out = json_stringn(text.bytes, text.n);
     return *out ? SQZ_OK : sqzi_fail(e->error, SQZ_ENOMEM, 0, "no memory for %s", what);
 }
 
 sqz_status sqzi_export_set(const sqzi_exporter *e, json_t *object, const char *key, json_t *value)
 {
-    return json_object_set_new(object, key, value) == 0 ? SQZ_OK : sqzi_fail(e->error, SQZ_ENOMEM, 0, "no memory for the JSON value '%.60s'", key);
+    return json_object_set_new(object, key, value) == 0
+               ? SQZ_OK
+               : sqzi_fail(e->error, SQZ_ENOMEM, 0, "no memory for the JSON value '%.60s'", key);
 }
 
 static sqz_status write_folder(sqzi_exporter *e, const char *path)
 {
     sqz_status status = SQZ_OK;
-    TRY(sqzi_gguf_get_f64(e->model->gguf, "sqz.embedding.norm_epsilon", true, &e->epsilon, e->error));
-    TRY(sqzi_gguf_get_f64(e->model->gguf, "sqz.head.norm_epsilon", false, &e->head_epsilon, e->error));
+    TRY(sqzi_gguf_get_f64(e->model->gguf, "sqz.embedding.norm_epsilon", true, &e->epsilon,
+                          e->error));
+    TRY(sqzi_gguf_get_f64(e->model->gguf, "sqz.head.norm_epsilon", false, &e->head_epsilon,
+                          e->error));
     TRY(sqzi_gguf_get_bool(e->model->gguf, "sqz.head.tied", false, &e->tied, e->error));
     TRY(sqzi_export_class(e));
     TRY(sqzi_folder_writer_open(path, &e->folder, e->error));
@@ -73,10 +83,15 @@ fail:
     return status;
 }
 
-sqz_status sqz_export(const sqz_model *model, const char *folder, const sqz_export_options *options, sqz_error *error)
+sqz_status sqz_export(const sqz_model *model, const char *folder, const sqz_export_options *options,
+                      sqz_error *error)
 {
-    if (!model || !folder) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_export: an argument is NULL");
-    sqzi_exporter e = {.model = model, .allocator = &model->context->allocator, .head_epsilon = 1e-12, .error = error};
+    if (!model || !folder)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_export: an argument is NULL");
+    sqzi_exporter e = {.model = model,
+                       .allocator = &model->context->allocator,
+                       .head_epsilon = 1e-12,
+                       .error = error};
     if (options) e.options = *options;
     return write_folder(&e, folder);
 }

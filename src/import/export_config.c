@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config.json: the one the model was imported from, with what the file says now put over it; a new one where the type is another. */
+/* config.json: the one the model was imported from, with what the file says now put over it; a new
+ * one where the type is another. */
 #include <stdio.h>
 #include <string.h>
 
@@ -20,17 +21,24 @@ static sqz_status set_string(const sqzi_exporter *e, const char *key, const char
 
 static sqz_status begin(sqzi_exporter *e)
 {
-    const sqzi_span text = sqzi_export_string(e, "sqz.source.config"), type = sqzi_export_string(e, "sqz.source.model_type");
+    const sqzi_span text = sqzi_export_string(e, "sqz.source.config"),
+                    type = sqzi_export_string(e, "sqz.source.model_type");
     if (text.n && sqzi_span_is(type, e->layout->model_type)) {
         uint64_t spare = SQZI_JSON_SPARE;
-        const sqz_status status = sqzi_json_parse((sqzi_json_text){"metadata 'sqz.source.config'", text.bytes, text.n, e->model->map.bytes}, &spare, &e->config, e->error);
+        const sqz_status status = sqzi_json_parse((sqzi_json_text){"metadata 'sqz.source.config'",
+                                                                   text.bytes, text.n,
+                                                                   e->model->map.bytes},
+                                                  &spare, &e->config, e->error);
         if (status != SQZ_OK) return status;
-        if (!json_is_object(e->config)) return sqzi_fail(e->error, SQZ_EFORMAT, 0, "metadata 'sqz.source.config' is no JSON object");
+        if (!json_is_object(e->config))
+            return sqzi_fail(e->error, SQZ_EFORMAT, 0,
+                             "metadata 'sqz.source.config' is no JSON object");
     } else {
         e->config = json_object();
         if (!e->config) return sqzi_fail(e->error, SQZ_ENOMEM, 0, "no memory for config.json");
     }
-    for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++) json_object_del(e->config, dropped[i]);
+    for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
+        json_object_del(e->config, dropped[i]);
     return SQZ_OK;
 }
 
@@ -48,7 +56,8 @@ static sqz_status put_class(const sqzi_exporter *e)
     TRY(set_string(e, "model_type", e->layout->model_type));
     if (!json_object_get(e->config, "_name_or_path")) {
         json_t *given;
-        TRY(sqzi_export_text(e, sqzi_export_string(e, "general.name"), "metadata 'general.name'", &given));
+        TRY(sqzi_export_text(e, sqzi_export_string(e, "general.name"), "metadata 'general.name'",
+                             &given));
         TRY(sqzi_export_set(e, e->config, "_name_or_path", given));
     }
 fail:
@@ -60,7 +69,9 @@ static sqz_status put_sizes(const sqzi_exporter *e)
     sqz_status status = SQZ_OK;
     const sqz_model_info *info = &e->model->info;
     const sqzi_block *block = e->model->encoder.blocks;
-    const bool distil = e->layout == &sqzi_layouts[SQZI_DISTILBERT], squeeze = e->layout == &sqzi_layouts[SQZI_SQUEEZEBERT], electra = e->layout == &sqzi_layouts[SQZI_ELECTRA];
+    const bool distil = e->layout == &sqzi_layouts[SQZI_DISTILBERT],
+               squeeze = e->layout == &sqzi_layouts[SQZI_SQUEEZEBERT],
+               electra = e->layout == &sqzi_layouts[SQZI_ELECTRA];
     TRY(set_uint(e, "vocab_size", info->vocabulary));
     TRY(set_uint(e, "max_position_embeddings", info->max_positions));
     TRY(set_uint(e, e->layout->blocks_key, info->n_layers));
@@ -70,7 +81,8 @@ static sqz_status put_sizes(const sqzi_exporter *e)
     if (!distil) TRY(set_uint(e, "type_vocab_size", info->n_token_types));
     if (!distil) TRY(sqzi_export_set(e, e->config, "layer_norm_eps", json_real(e->epsilon)));
     if (squeeze || electra) TRY(set_uint(e, "embedding_size", info->embedding_width));
-    for (int j = 0; squeeze && j < SQZI_LINEARS; j++) TRY(set_uint(e, sqzi_groups_keys[j], e->groups[j]));
+    for (int j = 0; squeeze && j < SQZI_LINEARS; j++)
+        TRY(set_uint(e, sqzi_groups_keys[j], e->groups[j]));
 fail:
     return status;
 }
@@ -81,14 +93,19 @@ static sqz_status put_activation(const sqzi_exporter *e)
     const sqzi_gguf_value *words = sqzi_gguf_find(e->model->gguf, "sqz.block.activation");
     const unsigned char *at = words->data;
     const sqzi_span word = sqzi_gguf_next_string(&at);
-    const char *given = json_string_value(json_object_get(e->config, e->layout->activation_key)), *ours = given ? sqzi_our_word(sqzi_activations, given) : NULL;
+    const char *given = json_string_value(json_object_get(e->config, e->layout->activation_key)),
+               *ours = given ? sqzi_our_word(sqzi_activations, given) : NULL;
     if (ours && sqzi_span_is(word, ours)) return SQZ_OK;
     for (const sqzi_word_pair *pair = sqzi_activations; pair->ours; pair++)
-        if (sqzi_span_is(word, pair->ours)) return set_string(e, e->layout->activation_key, pair->theirs);
-    return sqzi_fail(e->error, SQZ_EUNSUPPORTED, 0, "the activation '%.*s' is not one of Transformers'", (int)(word.n > 40 ? 40 : word.n), word.bytes);
+        if (sqzi_span_is(word, pair->ours))
+            return set_string(e, e->layout->activation_key, pair->theirs);
+    return sqzi_fail(e->error, SQZ_EUNSUPPORTED, 0,
+                     "the activation '%.*s' is not one of Transformers'",
+                     (int)(word.n > 40 ? 40 : word.n), word.bytes);
 }
 
-/* id2label and label2id. Where the source named no labels there are none here either, only their number. */
+/* id2label and label2id. Where the source named no labels there are none here either, only their
+ * number. */
 static sqz_status put_labels(const sqzi_exporter *e)
 {
     sqz_status status = SQZ_OK;
@@ -110,7 +127,8 @@ static sqz_status put_labels(const sqzi_exporter *e)
     } else {
         json_object_del(e->config, "id2label");
         json_object_del(e->config, "label2id");
-        if (info->n_labels != 2) TRY(set_uint(e, "num_labels", info->n_labels)); /* 2 is what an absent number means */
+        /* 2 is what an absent number means */
+        if (info->n_labels != 2) TRY(set_uint(e, "num_labels", info->n_labels));
     }
 fail:
     json_decref(names);
@@ -123,17 +141,26 @@ static sqz_status put_head(const sqzi_exporter *e)
     sqz_status status = SQZ_OK;
     const sqz_model_info *info = &e->model->info;
     if (info->head == SQZ_HEAD_SEQUENCE || info->head == SQZ_HEAD_TOKEN) TRY(put_labels(e));
-    if (info->head == SQZ_HEAD_QUESTION && json_object_size(json_object_get(e->config, "id2label")) != 2) { /* labels of an earlier head would be taken for start and end */
+    /* labels of an earlier head would be taken for start and end */
+    if (info->head == SQZ_HEAD_QUESTION &&
+        json_object_size(json_object_get(e->config, "id2label")) != 2) {
         json_object_del(e->config, "id2label");
         json_object_del(e->config, "label2id");
         json_object_del(e->config, "num_labels");
     }
-    if (info->head == SQZ_HEAD_MASKED_LM) TRY(sqzi_export_set(e, e->config, "tie_word_embeddings", json_boolean(e->tied)));
+    if (info->head == SQZ_HEAD_MASKED_LM)
+        TRY(sqzi_export_set(e, e->config, "tie_word_embeddings", json_boolean(e->tied)));
     if (info->head == SQZ_HEAD_SEQUENCE) {
-        static const char *const words[] = {[SQZ_SINGLE_LABEL] = "single_label", [SQZ_MULTI_LABEL] = "multi_label", [SQZ_REGRESSION] = "regression"};
-        const bool usual = info->problem == SQZ_SINGLE_LABEL, named = json_is_string(json_object_get(e->config, "problem_type"));
-        if (usual && info->n_labels == 1) json_object_del(e->config, "problem_type"); /* Transformers refuses the name for one class, and takes its absence for it */
-        else if (!usual || named) TRY(set_string(e, "problem_type", sqzi_their_word(sqzi_problems, words[info->problem])));
+        static const char *const words[] = {[SQZ_SINGLE_LABEL] = "single_label",
+                                            [SQZ_MULTI_LABEL] = "multi_label",
+                                            [SQZ_REGRESSION] = "regression"};
+        const bool usual = info->problem == SQZ_SINGLE_LABEL,
+                   named = json_is_string(json_object_get(e->config, "problem_type"));
+        /* Transformers refuses the name for one class, and takes its absence for it */
+        if (usual && info->n_labels == 1) json_object_del(e->config, "problem_type");
+        else if (!usual || named)
+            TRY(set_string(e, "problem_type",
+                           sqzi_their_word(sqzi_problems, words[info->problem])));
     }
 fail:
     return status;
@@ -142,9 +169,11 @@ fail:
 /* Transformers 4 calls it torch_dtype, 5 writes dtype and reads both. */
 static sqz_status put_type(const sqzi_exporter *e)
 {
-    const bool dtype = json_object_get(e->config, "dtype"), torch_dtype = json_object_get(e->config, "torch_dtype");
+    const bool dtype = json_object_get(e->config, "dtype"),
+               torch_dtype = json_object_get(e->config, "torch_dtype");
     sqz_status status = dtype ? set_string(e, "dtype", e->weight_type) : SQZ_OK;
-    if (status == SQZ_OK && (torch_dtype || !dtype)) status = set_string(e, "torch_dtype", e->weight_type);
+    if (status == SQZ_OK && (torch_dtype || !dtype))
+        status = set_string(e, "torch_dtype", e->weight_type);
     return status;
 }
 
@@ -158,8 +187,10 @@ sqz_status sqzi_export_config(sqzi_exporter *e)
     TRY(put_activation(e));
     TRY(put_head(e));
     TRY(put_type(e));
-    if (sqzi_export_has(e, "tokenizer.ggml.padding_token_id") && !json_object_get(e->config, "pad_token_id")) {
-        TRY(sqzi_gguf_get_u32(e->model->gguf, "tokenizer.ggml.padding_token_id", true, &padding, e->error));
+    if (sqzi_export_has(e, "tokenizer.ggml.padding_token_id") &&
+        !json_object_get(e->config, "pad_token_id")) {
+        TRY(sqzi_gguf_get_u32(e->model->gguf, "tokenizer.ggml.padding_token_id", true, &padding,
+                              e->error));
         TRY(set_uint(e, "pad_token_id", padding));
     }
     TRY(sqzi_folder_writer_json(&e->folder, "config.json", e->config, e->error));

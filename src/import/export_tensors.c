@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The canonical encoder's tensors under Hugging Face's names. What lies in the file as a class wants it is copied; factors, sums, permutations and
- * int8 rows become one f32 matrix, a row at a time. */
+/* The canonical encoder's tensors under Hugging Face's names. What lies in the file as a class
+ * wants it is copied; factors, sums, permutations and int8 rows become one f32 matrix, a row at a
+ * time. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +19,8 @@ typedef struct matrix {
 typedef struct source {
     const sqzi_exporter *exporter;
     matrix whole, a, b;
-    const sqzi_linear *linear;      /* of a product; of a bias where outputs are permuted; else NULL */
+    /* of a product; of a bias where outputs are permuted; else NULL */
+    const sqzi_linear *linear;
     uint32_t groups;                /* that are written */
     uint64_t n;
 } source;
@@ -40,7 +42,8 @@ static matrix find(const sqzi_exporter *e, const char *name, const char *part)
     m.tensor = sqzi_gguf_find_tensor(e->model->gguf, full);
     if (!m.tensor || m.tensor->type != SQZI_S8) return m;
     snprintf(full, sizeof full, "%s.%s.scale", name, part);
-    m.scale = sqzi_gguf_find_tensor(e->model->gguf, full)->data; /* opening the model has looked for it */
+    /* opening the model has looked for it */
+    m.scale = sqzi_gguf_find_tensor(e->model->gguf, full)->data;
     return m;
 }
 
@@ -50,9 +53,11 @@ static void add_row(const matrix *m, uint64_t row, double factor, double *out)
     const sqzi_gguf_tensor *t = m->tensor;
     const uint64_t n = t->shape[1], begin = row * n;
     if (t->type == SQZI_S8)
-        for (uint64_t i = 0; i < n; i++) out[i] += factor * ((double)m->scale[row] * ((const signed char *)t->data)[begin + i]);
+        for (uint64_t i = 0; i < n; i++)
+            out[i] += factor * ((double)m->scale[row] * ((const signed char *)t->data)[begin + i]);
     else
-        for (uint64_t i = 0; i < n; i++) out[i] += factor * (double)sqzi_load_real(t->data, begin + i, t->type);
+        for (uint64_t i = 0; i < n; i++)
+            out[i] += factor * (double)sqzi_load_real(t->data, begin + i, t->type);
 }
 
 static sqz_status emit_zeros(const void *from, sqzi_file_writer *file, sqz_error *error)
@@ -97,8 +102,11 @@ static sqz_status emit_int8_table(const void *from, sqzi_file_writer *file, sqz_
         float block[1024];
         for (uint64_t begin = 0; begin < t->shape[1]; begin += 1024) {
             const uint64_t n = t->shape[1] - begin < 1024 ? t->shape[1] - begin : 1024;
-            for (uint64_t i = 0; i < n; i++) block[i] = s->whole.scale[r] * (float)((const signed char *)t->data)[r * t->shape[1] + begin + i];
-            const sqz_status status = sqzi_file_writer_put(file, block, (size_t)n * sizeof *block, error);
+            for (uint64_t i = 0; i < n; i++)
+                block[i] = s->whole.scale[r] *
+                           (float)((const signed char *)t->data)[r * t->shape[1] + begin + i];
+            const sqz_status status = sqzi_file_writer_put(file, block, (size_t)n * sizeof *block,
+                                                           error);
             if (status != SQZ_OK) return status;
         }
     }
@@ -129,7 +137,8 @@ static void make_row(const source *s, const product *p, uint32_t place)
     const uint32_t j = p->inverse[place];
     memset(p->row, 0, l->n_in * sizeof *p->row);
     for (uint32_t t = 0; t < l->n_terms; t++) {
-        const uint32_t groups = l->terms[t].b.groups, n_in = l->n_in / groups, group = j / (l->n_out / groups);
+        const uint32_t groups = l->terms[t].b.groups, n_in = l->n_in / groups,
+                       group = j / (l->n_out / groups);
         double *to = p->row + (size_t)group * n_in;
         if (!l->terms[t].a.packed) {
             add_row(&s->whole, j, 1, to);
@@ -139,7 +148,10 @@ static void make_row(const source *s, const product *p, uint32_t place)
         for (uint32_t k = 0; k < rank; k++) {
             const double *factor = p->factor + ((size_t)group * rank + k) * n_in;
             const size_t at = (size_t)j * rank + k;
-            const double b = s->b.scale ? (double)s->b.scale[j] * ((const signed char *)s->b.tensor->data)[at] : (double)sqzi_load_real(s->b.tensor->data, at, s->b.tensor->type);
+            const double b = s->b.scale
+                                 ? (double)s->b.scale[j] *
+                                       ((const signed char *)s->b.tensor->data)[at]
+                                 : (double)sqzi_load_real(s->b.tensor->data, at, s->b.tensor->type);
             for (uint32_t i = 0; i < n_in; i++) to[i] += b * factor[i];
         }
     }
@@ -161,12 +173,14 @@ static sqz_status emit_product(const void *from, sqzi_file_writer *file, sqz_err
     for (uint32_t j = 0; j < l->n_out; j++) p.inverse[l->out ? l->out[j] : j] = j;
     if (s->a.tensor) {
         memset(p.factor, 0, (size_t)s->a.tensor->n * sizeof *p.factor);
-        for (uint64_t r = 0; r < s->a.tensor->shape[0]; r++) add_row(&s->a, r, 1, p.factor + r * s->a.tensor->shape[1]);
+        for (uint64_t r = 0; r < s->a.tensor->shape[0]; r++)
+            add_row(&s->a, r, 1, p.factor + r * s->a.tensor->shape[1]);
     }
     const size_t width = l->n_in / s->groups;
     for (uint32_t r = 0; r < l->n_out; r++) {
         make_row(s, &p, r);
-        TRY(sqzi_file_writer_put(file, p.placed + r / (l->n_out / s->groups) * width, width * sizeof *p.placed, error));
+        TRY(sqzi_file_writer_put(file, p.placed + r / (l->n_out / s->groups) * width,
+                                 width * sizeof *p.placed, error));
     }
 fail:
     if (block) sqzi_release(s->exporter->allocator, block, arena.capacity);
@@ -175,13 +189,18 @@ fail:
 
 /* ---- the list ---- */
 
-static source *add(plan *p, const char *name, sqzi_type type, uint64_t rows, uint64_t columns, sqzi_tensor_emit *emit)
+static source *add(plan *p, const char *name, sqzi_type type, uint64_t rows, uint64_t columns,
+                   sqzi_tensor_emit *emit)
 {
     assert(p->n < p->most);
     source *s = &p->sources[p->n];
     sqzi_tensor_out *out = &p->tensors[p->n++];
     *s = (source){.exporter = p->exporter, .n = rows * (columns ? columns : 1)};
-    *out = (sqzi_tensor_out){.type = type, .n_dims = columns ? 2 : 1, .shape = {rows, columns}, .emit = emit, .source = s};
+    *out = (sqzi_tensor_out){.type = type,
+                             .n_dims = columns ? 2 : 1,
+                             .shape = {rows, columns},
+                             .emit = emit,
+                             .source = s};
     snprintf(out->name, sizeof out->name, "%s", name);
     return s;
 }
@@ -193,7 +212,8 @@ static void add_table(plan *p, const char *name, const char *ours)
     const sqzi_type type = int8 ? SQZI_F32 : m.tensor->type;
     p->stored[type] = true;
     p->n_int8 += int8;
-    add(p, name, type, m.tensor->shape[0], m.tensor->shape[1], int8 ? emit_int8_table : emit_copy)->whole = m;
+    add(p, name, type, m.tensor->shape[0], m.tensor->shape[1], int8 ? emit_int8_table : emit_copy)
+        ->whole = m;
 }
 
 /* A vector that the file may leave out, meaning zeros. */
@@ -205,13 +225,16 @@ static source *add_vector(plan *p, const char *name, const char *ours, const cha
     return s;
 }
 
-/* NAME.weight and NAME.bias of a linear in `groups` groups; a convolution has a third dimension of 1. */
-static void add_linear(plan *p, const char *name, const char *ours, const sqzi_linear *l, uint32_t groups, bool convolution)
+/* NAME.weight and NAME.bias of a linear in `groups` groups; a convolution has a third dimension of
+ * 1. */
+static void add_linear(plan *p, const char *name, const char *ours, const sqzi_linear *l,
+                       uint32_t groups, bool convolution)
 {
     char full[128];
     const sqzi_exporter *e = p->exporter;
     const matrix whole = find(e, ours, "weight");
-    const bool copied = l->n_terms == 1 && whole.tensor && !whole.scale && !l->in && !l->out && l->terms[0].b.groups == groups;
+    const bool copied = l->n_terms == 1 && whole.tensor && !whole.scale && !l->in && !l->out &&
+                        l->terms[0].b.groups == groups;
     const bool int8 = whole.scale || find(e, ours, "a").scale || find(e, ours, "b").scale;
     const sqzi_type type = copied ? whole.tensor->type : SQZI_F32;
     p->stored[type] = true;
@@ -223,7 +246,12 @@ static void add_linear(plan *p, const char *name, const char *ours, const sqzi_l
         p->tensors[p->n - 1].n_dims = 3;
         p->tensors[p->n - 1].shape[2] = 1;
     }
-    *s = (source){.exporter = e, .whole = whole, .a = find(e, ours, "a"), .b = find(e, ours, "b"), .linear = l, .groups = groups};
+    *s = (source){.exporter = e,
+                  .whole = whole,
+                  .a = find(e, ours, "a"),
+                  .b = find(e, ours, "b"),
+                  .linear = l,
+                  .groups = groups};
     snprintf(full, sizeof full, "%s.bias", name);
     s = add_vector(p, full, ours, "bias", l->n_out);
     s->linear = l;
@@ -249,14 +277,17 @@ static void plan_block(plan *p, const char *prefix, uint32_t i)
         sqzi_block_name(e->layout, i, j, part, sizeof part);
         snprintf(name, sizeof name, "%s%s", prefix, part);
         snprintf(ours, sizeof ours, "blk.%u.%s", (unsigned)i, sqzi_block_parts[j]);
-        if (j < SQZI_LINEARS) add_linear(p, name, ours, sqzi_export_linear(block, j), e->groups[j], convolution);
+        if (j < SQZI_LINEARS)
+            add_linear(p, name, ours, sqzi_export_linear(block, j), e->groups[j], convolution);
         else add_norm(p, name, ours, e->model->encoder.width);
     }
 }
 
 static void plan_encoder(plan *p, const char *prefix)
 {
-    static const char *const tables[][2] = {{"word_embeddings", "token_embd"}, {"position_embeddings", "position_embd"}, {"token_type_embeddings", "token_types"}};
+    static const char *const tables[][2] = {{"word_embeddings", "token_embd"},
+                                            {"position_embeddings", "position_embd"},
+                                            {"token_type_embeddings", "token_types"}};
     const sqz_model *model = p->exporter->model;
     char name[128];
     for (int i = 0; i < (model->info.n_token_types ? 3 : 2); i++) {
@@ -266,7 +297,8 @@ static void plan_encoder(plan *p, const char *prefix)
     snprintf(name, sizeof name, "%sembeddings.LayerNorm", prefix);
     add_norm(p, name, "token_embd_norm", model->info.embedding_width);
     snprintf(name, sizeof name, "%sembeddings_project", prefix);
-    if (model->encoder.embedding.resized) add_linear(p, name, "embd_output", &model->encoder.embedding.output, 1, false);
+    if (model->encoder.embedding.resized)
+        add_linear(p, name, "embd_output", &model->encoder.embedding.output, 1, false);
     for (uint32_t i = 0; i < model->encoder.n_blocks; i++) plan_block(p, prefix, i);
 }
 
@@ -274,29 +306,53 @@ static void plan_head(plan *p, const char *prefix)
 {
     const sqzi_layout *l = p->exporter->layout;
     const sqzi_head *head = &p->exporter->model->head;
-    const bool choice = head->kind == SQZ_HEAD_MULTIPLE_CHOICE, whole = choice || head->kind == SQZ_HEAD_SEQUENCE, masked = head->kind == SQZ_HEAD_MASKED_LM;
+    const bool choice = head->kind == SQZ_HEAD_MULTIPLE_CHOICE,
+               whole = choice || head->kind == SQZ_HEAD_SEQUENCE,
+               masked = head->kind == SQZ_HEAD_MASKED_LM;
     char name[128];
     snprintf(name, sizeof name, "%spooler.dense", prefix);
-    const bool kept = head->pool == SQZ_POOL_POOLER || head->kind == SQZ_HEAD_NONE || l == &sqzi_layouts[SQZI_SQUEEZEBERT]; /* all of SqueezeBERT's classes have one */
+    /* all of SqueezeBERT's classes have one */
+    const bool kept = head->pool == SQZ_POOL_POOLER || head->kind == SQZ_HEAD_NONE ||
+                      l == &sqzi_layouts[SQZI_SQUEEZEBERT];
     if (head->has_pooler && kept) add_linear(p, name, "pooler", &head->pooler, 1, false);
-    else if (head->has_pooler) sqzi_export_note(p->exporter, "not written: the pooler, which %s%s has not", l->class_prefix, p->exporter->ending);
-    if (head->has_dense) add_linear(p, masked ? l->masked_dense : choice ? l->choice_dense : l->sequence_dense, "head.dense", &head->dense, 1, false);
+    else if (head->has_pooler)
+        sqzi_export_note(p->exporter, "not written: the pooler, which %s%s has not",
+                         l->class_prefix, p->exporter->ending);
+    if (head->has_dense)
+        add_linear(p,
+                   masked   ? l->masked_dense
+                   : choice ? l->choice_dense
+                            : l->sequence_dense,
+                   "head.dense", &head->dense, 1, false);
     if (head->has_norm) add_norm(p, l->masked_norm, "head.norm", head->norm.n);
     if (masked) {
         if (!p->exporter->tied) add_linear(p, l->decoder, "head.output", &head->output, 1, false);
         snprintf(name, sizeof name, "%s.bias", l->decoder);
-        if (p->exporter->tied || strcmp(l->decoder_bias, name) != 0) add_vector(p, l->decoder_bias, "head.output", "bias", head->classes);
+        if (p->exporter->tied || strcmp(l->decoder_bias, name) != 0)
+            add_vector(p, l->decoder_bias, "head.output", "bias", head->classes);
     } else if (head->kind != SQZ_HEAD_NONE) {
-        add_linear(p, whole ? (choice ? l->choice_output : l->sequence_output) : head->kind == SQZ_HEAD_QUESTION ? "qa_outputs" : "classifier", "head.output", &head->output, 1, false);
+        add_linear(p,
+                   whole ? (choice ? l->choice_output : l->sequence_output)
+                   : head->kind == SQZ_HEAD_QUESTION ? "qa_outputs"
+                                                     : "classifier",
+                   "head.output", &head->output, 1, false);
     }
 }
 
-/* Transformers gives all weights one type: the one they are stored as, f32 where there are several. */
+/* Transformers gives all weights one type: the one they are stored as, f32 where there are
+ * several. */
 static void tell_types(const plan *p)
 {
     const bool *stored = p->stored;
-    p->exporter->weight_type = stored[SQZI_F32] || (stored[SQZI_F16] && stored[SQZI_BF16]) ? "float32" : stored[SQZI_F16] ? "float16" : "bfloat16";
-    if (p->n_products) sqzi_export_note(p->exporter, "%u factorised, summed or permuted linears are written as their products, in f32", p->n_products);
+    p->exporter->weight_type = stored[SQZI_F32] || (stored[SQZI_F16] && stored[SQZI_BF16])
+                                   ? "float32"
+                               : stored[SQZI_F16] ? "float16"
+                                                  : "bfloat16";
+    if (p->n_products)
+        sqzi_export_note(
+            p->exporter,
+            "%u factorised, summed or permuted linears are written as their products, in f32",
+            p->n_products);
     if (p->n_int8) sqzi_export_note(p->exporter, "%u int8 weights are written as f32", p->n_int8);
 }
 
@@ -306,7 +362,8 @@ sqz_status sqzi_export_tensors(sqzi_exporter *e)
     sqz_error *error = e->error;
     sqzi_file_writer file = {0};
     const char *prefix = e->model->head.kind == SQZ_HEAD_NONE ? "" : e->layout->prefix;
-    plan p = {.exporter = e, .most = 2 * SQZI_BLOCK_PARTS * (size_t)e->model->encoder.n_blocks + 24};
+    plan p = {.exporter = e,
+              .most = 2 * SQZI_BLOCK_PARTS * (size_t)e->model->encoder.n_blocks + 24};
     p.tensors = sqzi_allocate(e->allocator, p.most * sizeof *p.tensors);
     p.sources = sqzi_allocate(e->allocator, p.most * sizeof *p.sources);
     FAIL_IF(!p.tensors || !p.sources, SQZ_ENOMEM, 0, "no memory for a list of %zu tensors", p.most);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tokenizer's files. tokenizer.json holds all of it; vocab.txt and tokenizer_config.json say the same to readers of older kinds. */
+/* The tokenizer's files. tokenizer.json holds all of it; vocab.txt and tokenizer_config.json say
+ * the same to readers of older kinds. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,8 +13,10 @@ typedef struct tokenizer {
     bool clean_text, handle_chinese_chars, strip_accents, lowercase;
     sqzi_span prefix;
     uint32_t max_word_chars;
-    json_t *special[SQZI_SPECIAL_WORDS];                 /* spellings of the special tokens, NULL where there is none */
-    bool *apart;                                         /* [pieces] an added token that is no piece of model.vocab */
+    /* spellings of the special tokens, NULL where there is none */
+    json_t *special[SQZI_SPECIAL_WORDS];
+    /* [pieces] an added token that is no piece of model.vocab */
+    bool *apart;
 } tokenizer;
 
 static sqz_status read_settings(const sqzi_exporter *e, tokenizer *t)
@@ -27,11 +30,13 @@ static sqz_status read_settings(const sqzi_exporter *e, tokenizer *t)
     t->prefix = sqzi_span_of("##");
     t->max_word_chars = 100;
     TRY(sqzi_gguf_get_bool(gguf, "sqz.tokenizer.clean_text", true, &t->clean_text, e->error));
-    TRY(sqzi_gguf_get_bool(gguf, "sqz.tokenizer.handle_chinese_chars", true, &t->handle_chinese_chars, e->error));
+    TRY(sqzi_gguf_get_bool(gguf, "sqz.tokenizer.handle_chinese_chars", true,
+                           &t->handle_chinese_chars, e->error));
     TRY(sqzi_gguf_get_bool(gguf, "sqz.tokenizer.strip_accents", true, &t->strip_accents, e->error));
     TRY(sqzi_gguf_get_bool(gguf, "sqz.tokenizer.lowercase", true, &t->lowercase, e->error));
     TRY(sqzi_gguf_get_string(gguf, "sqz.tokenizer.prefix", false, &t->prefix, e->error));
-    TRY(sqzi_gguf_get_u32(gguf, "sqz.tokenizer.max_word_chars", false, &t->max_word_chars, e->error));
+    TRY(sqzi_gguf_get_u32(gguf, "sqz.tokenizer.max_word_chars", false, &t->max_word_chars,
+                          e->error));
 fail:
     return status;
 }
@@ -42,7 +47,8 @@ static sqz_status find_apart(const sqzi_exporter *e, tokenizer *t)
     if (!t->apart) return sqzi_fail(e->error, SQZ_ENOMEM, 0, "no memory for the tokenizer");
     for (uint64_t i = 0; t->ids && i < t->ids->n; i++) {
         const uint64_t id = sqzi_gguf_uint(t->ids, i);
-        if (id < t->pieces->n && sqzi_gguf_uint(t->flags, i) & SQZI_ADDED_APART) t->apart[id] = true;
+        if (id < t->pieces->n && sqzi_gguf_uint(t->flags, i) & SQZI_ADDED_APART)
+            t->apart[id] = true;
     }
     return SQZ_OK;
 }
@@ -61,13 +67,15 @@ static sqz_status read_special(const sqzi_exporter *e, tokenizer *t)
     for (uint64_t i = 0; i < t->pieces->n; i++) {
         const sqzi_span piece = sqzi_gguf_next_string(&at);
         for (int k = 0; k < SQZI_SPECIAL_WORDS; k++)
-            if (ids[k] == i && !t->special[k]) TRY(sqzi_export_text(e, piece, "a special token", &t->special[k]));
+            if (ids[k] == i && !t->special[k])
+                TRY(sqzi_export_text(e, piece, "a special token", &t->special[k]));
     }
 fail:
     return status;
 }
 
-/* One piece a line, an empty one for a token that is apart; a piece that would break the lines leaves the file out, tokenizer.json has it all. */
+/* One piece a line, an empty one for a token that is apart; a piece that would break the lines
+ * leaves the file out, tokenizer.json has it all. */
 static sqz_status write_lines(const sqzi_exporter *e, const tokenizer *t)
 {
     sqz_status status = SQZ_OK;
@@ -76,8 +84,11 @@ static sqz_status write_lines(const sqzi_exporter *e, const tokenizer *t)
     const unsigned char *at = t->pieces->data;
     for (uint64_t i = 0; i < t->pieces->n; i++) {
         const sqzi_span piece = sqzi_gguf_next_string(&at);
-        if (!memchr(piece.bytes, '\n', piece.n) && !memchr(piece.bytes, '\0', piece.n) && !(piece.n && piece.bytes[piece.n - 1] == '\r')) continue;
-        sqzi_export_note(e, "not written: vocab.txt, because piece %llu holds a newline", (unsigned long long)i);
+        if (!memchr(piece.bytes, '\n', piece.n) && !memchr(piece.bytes, '\0', piece.n) &&
+            !(piece.n && piece.bytes[piece.n - 1] == '\r'))
+            continue;
+        sqzi_export_note(e, "not written: vocab.txt, because piece %llu holds a newline",
+                         (unsigned long long)i);
         return SQZ_OK;
     }
     TRY(sqzi_folder_writer_file(&e->folder, "vocab.txt", &file, error));
@@ -105,16 +116,24 @@ static sqz_status make_model(const sqzi_exporter *e, const tokenizer *t, json_t 
     const unsigned char *at = t->pieces->data;
     TRY(sqzi_export_set(e, root, "model", json_incref(model)));
     TRY(sqzi_export_set(e, model, "type", json_string("WordPiece")));
-    TRY(sqzi_export_set(e, model, "unk_token", t->special[0] ? json_incref(t->special[0]) : json_string(sqzi_special_words[0].spelling)));
+    TRY(sqzi_export_set(e, model, "unk_token",
+                        t->special[0] ? json_incref(t->special[0])
+                                      : json_string(sqzi_special_words[0].spelling)));
     TRY(sqzi_export_text(e, t->prefix, "metadata 'sqz.tokenizer.prefix'", &prefix));
     TRY(sqzi_export_set(e, model, "continuing_subword_prefix", prefix));
     TRY(sqzi_export_set(e, model, "max_input_chars_per_word", json_integer(t->max_word_chars)));
     TRY(sqzi_export_set(e, model, "vocab", json_incref(vocabulary)));
     for (uint64_t i = 0; i < t->pieces->n; i++) {
         const sqzi_span piece = sqzi_gguf_next_string(&at);
-        if (piece.n == 0 || t->apart[i]) continue; /* an id without a spelling, or spelt among the added tokens */
-        FAIL_IF(!sqzi_export_is_text(piece), SQZ_EFORMAT, i, "piece %llu of the vocabulary is no UTF-8, or holds a NUL byte: tokenizer.json cannot hold it", (unsigned long long)i);
-        FAIL_IF(json_object_setn_new(vocabulary, piece.bytes, piece.n, json_integer((json_int_t)i)) != 0, SQZ_ENOMEM, 0, "no memory for the vocabulary of tokenizer.json");
+        /* an id without a spelling, or spelt among the added tokens */
+        if (piece.n == 0 || t->apart[i]) continue;
+        FAIL_IF(!sqzi_export_is_text(piece), SQZ_EFORMAT, i,
+                "piece %llu of the vocabulary is no UTF-8, or holds a NUL byte: tokenizer.json "
+                "cannot hold it",
+                (unsigned long long)i);
+        FAIL_IF(json_object_setn_new(vocabulary, piece.bytes, piece.n,
+                                     json_integer((json_int_t)i)) != 0,
+                SQZ_ENOMEM, 0, "no memory for the vocabulary of tokenizer.json");
     }
 fail:
     json_decref(model);
@@ -129,13 +148,15 @@ static sqz_status make_added(const sqzi_exporter *e, sqzi_span text, uint32_t fl
     json_t *content;
     TRY(sqzi_export_text(e, text, "an added token", &content));
     TRY(sqzi_export_set(e, token, "content", content));
-    for (int k = 0; k < SQZI_ADDED_FLAGS; k++) TRY(sqzi_export_set(e, token, sqzi_added_flags[k], json_boolean(flags >> k & 1)));
+    for (int k = 0; k < SQZI_ADDED_FLAGS; k++)
+        TRY(sqzi_export_set(e, token, sqzi_added_flags[k], json_boolean(flags >> k & 1)));
 fail:
     return status;
 }
 
 /* `list` for tokenizer.json; `by_id` for the added_tokens_decoder of tokenizer_config.json. */
-static sqz_status make_all_added(const sqzi_exporter *e, const tokenizer *t, json_t *list, json_t *by_id)
+static sqz_status make_all_added(const sqzi_exporter *e, const tokenizer *t, json_t *list,
+                                 json_t *by_id)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = e->error;
@@ -143,10 +164,12 @@ static sqz_status make_all_added(const sqzi_exporter *e, const tokenizer *t, jso
     for (uint64_t i = 0; t->ids && i < t->ids->n; i++) {
         char key[16];
         const sqzi_span text = sqzi_gguf_next_string(&at);
-        const uint32_t id = (uint32_t)sqzi_gguf_uint(t->ids, i), flags = (uint32_t)sqzi_gguf_uint(t->flags, i);
+        const uint32_t id = (uint32_t)sqzi_gguf_uint(t->ids, i),
+                       flags = (uint32_t)sqzi_gguf_uint(t->flags, i);
         json_t *token = json_object(), *entry = json_object();
         snprintf(key, sizeof key, "%u", (unsigned)id);
-        int failed = json_object_set_new(token, "id", json_integer(id)); /* before its list has it: a list that cannot take it lets it go */
+        /* before its list has it: a list that cannot take it lets it go */
+        int failed = json_object_set_new(token, "id", json_integer(id));
         failed |= json_array_append_new(list, token);
         failed |= json_object_set_new(by_id, key, entry);
         FAIL_IF(failed, SQZ_ENOMEM, 0, "no memory for an added token");
@@ -162,7 +185,8 @@ static uint32_t find_id(const sqzi_exporter *e, const tokenizer *t, sqzi_span na
     const unsigned char *at = t->texts ? t->texts->data : NULL;
     for (uint64_t i = 0; t->ids && i < t->ids->n; i++) {
         const sqzi_span text = sqzi_gguf_next_string(&at);
-        if (text.n == name.n && memcmp(text.bytes, name.bytes, name.n) == 0) return (uint32_t)sqzi_gguf_uint(t->ids, i);
+        if (text.n == name.n && memcmp(text.bytes, name.bytes, name.n) == 0)
+            return (uint32_t)sqzi_gguf_uint(t->ids, i);
     }
     at = t->pieces->data;
     for (uint32_t i = 0; i < t->pieces->n; i++) {
@@ -173,7 +197,8 @@ static uint32_t find_id(const sqzi_exporter *e, const tokenizer *t, sqzi_span na
     return UINT32_MAX; /* opening the model has found each of them */
 }
 
-static sqz_status make_template(const sqzi_exporter *e, const tokenizer *t, const char *name, json_t *processor, json_t *special)
+static sqz_status make_template(const sqzi_exporter *e, const tokenizer *t, const char *name,
+                                json_t *processor, json_t *special)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = e->error;
@@ -185,9 +210,16 @@ static sqz_status make_template(const sqzi_exporter *e, const tokenizer *t, cons
     for (uint64_t i = 0; i < value->n; i++) {
         const sqzi_span item = sqzi_gguf_next_string(&at), whole = {item.bytes, item.n - 2};
         const bool sequence = sqzi_span_is(whole, "$A") || sqzi_span_is(whole, "$B");
-        TRY(sqzi_export_text(e, sequence ? (sqzi_span){whole.bytes + 1, 1} : whole, "an item of a template", &text));
-        const int type = item.bytes[item.n - 1] - '0', failed = json_array_append_new(items, json_pack("{s:{s:O, s:i}}", sequence ? "Sequence" : "SpecialToken", "id", text, "type_id", type));
-        if (!failed && !sequence) status = sqzi_export_set(e, special, json_string_value(text), json_pack("{s:O, s:[i], s:[O]}", "id", text, "ids", (int)find_id(e, t, whole), "tokens", text));
+        TRY(sqzi_export_text(e, sequence ? (sqzi_span){whole.bytes + 1, 1} : whole,
+                             "an item of a template", &text));
+        const int type = item.bytes[item.n - 1] - '0',
+                  failed = json_array_append_new(
+                      items, json_pack("{s:{s:O, s:i}}", sequence ? "Sequence" : "SpecialToken",
+                                       "id", text, "type_id", type));
+        if (!failed && !sequence)
+            status = sqzi_export_set(e, special, json_string_value(text),
+                                     json_pack("{s:O, s:[i], s:[O]}", "id", text, "ids",
+                                               (int)find_id(e, t, whole), "tokens", text));
         json_decref(text);
         FAIL_IF(failed, SQZ_ENOMEM, 0, "no memory for a template");
         if (status != SQZ_OK) goto fail;
@@ -221,11 +253,16 @@ static sqz_status write_json(const sqzi_exporter *e, const tokenizer *t, json_t 
     TRY(sqzi_export_set(e, root, "truncation", json_null()));
     TRY(sqzi_export_set(e, root, "padding", json_null()));
     TRY(sqzi_export_set(e, root, "added_tokens", json_incref(added)));
-    TRY(sqzi_export_set(e, root, "normalizer", json_pack("{s:s, s:b, s:b, s:b, s:b}", "type", "BertNormalizer", "clean_text", t->clean_text, "handle_chinese_chars",
-                                                         t->handle_chinese_chars, "strip_accents", t->strip_accents, "lowercase", t->lowercase)));
+    TRY(sqzi_export_set(e, root, "normalizer",
+                        json_pack("{s:s, s:b, s:b, s:b, s:b}", "type", "BertNormalizer",
+                                  "clean_text", t->clean_text, "handle_chinese_chars",
+                                  t->handle_chinese_chars, "strip_accents", t->strip_accents,
+                                  "lowercase", t->lowercase)));
     TRY(sqzi_export_set(e, root, "pre_tokenizer", json_pack("{s:s}", "type", "BertPreTokenizer")));
     TRY(make_processor(e, t, root));
-    TRY(sqzi_export_set(e, root, "decoder", json_pack("{s:s, s:s%, s:b}", "type", "WordPiece", "prefix", t->prefix.bytes, t->prefix.n, "cleanup", 1)));
+    TRY(sqzi_export_set(e, root, "decoder",
+                        json_pack("{s:s, s:s%, s:b}", "type", "WordPiece", "prefix",
+                                  t->prefix.bytes, t->prefix.n, "cleanup", 1)));
     TRY(make_model(e, t, root));
     TRY(sqzi_folder_writer_json(&e->folder, "tokenizer.json", root, e->error));
 fail:
@@ -235,7 +272,8 @@ fail:
 
 /* ---- the two configurations ---- */
 
-static bool template_is(const sqzi_exporter *e, const tokenizer *t, const char *key, const char *form)
+static bool template_is(const sqzi_exporter *e, const tokenizer *t, const char *key,
+                        const char *form)
 {
     char expected[1024], got[1024];
     size_t n = 0;
@@ -245,16 +283,19 @@ static bool template_is(const sqzi_exporter *e, const tokenizer *t, const char *
     if (!cls || !sep || value->n > 8) return false;
     for (uint64_t i = 0; i < value->n && n < sizeof got; i++) {
         const sqzi_span item = sqzi_gguf_next_string(&at);
-        n += (size_t)snprintf(got + n, sizeof got - n, "%.*s ", (int)(item.n > 100 ? 100 : item.n), item.bytes);
+        n += (size_t)snprintf(got + n, sizeof got - n, "%.*s ", (int)(item.n > 100 ? 100 : item.n),
+                              item.bytes);
     }
     snprintf(expected, sizeof expected, form, cls, sep, sep);
     return n < sizeof got && strcmp(expected, got) == 0;
 }
 
-/* BertTokenizer builds itself from a few settings; what it would build otherwise is left to the class that takes tokenizer.json as it stands. */
+/* BertTokenizer builds itself from a few settings; what it would build otherwise is left to the
+ * class that takes tokenizer.json as it stands. */
 static bool is_usual(const sqzi_exporter *e, const tokenizer *t)
 {
-    return t->clean_text && sqzi_span_is(t->prefix, "##") && t->max_word_chars == 100 && template_is(e, t, "sqz.tokenizer.template.single", "%s:0 $A:0 %s:0 ") &&
+    return t->clean_text && sqzi_span_is(t->prefix, "##") && t->max_word_chars == 100 &&
+           template_is(e, t, "sqz.tokenizer.template.single", "%s:0 $A:0 %s:0 ") &&
            template_is(e, t, "sqz.tokenizer.template.pair", "%s:0 $A:0 %s:0 $B:1 %s:1 ");
 }
 
@@ -262,7 +303,8 @@ static sqz_status put_special(const sqzi_exporter *e, const tokenizer *t, json_t
 {
     sqz_status status = SQZ_OK;
     for (int k = 0; k < SQZI_SPECIAL_WORDS; k++)
-        if (t->special[k]) TRY(sqzi_export_set(e, object, sqzi_special_words[k].key, json_incref(t->special[k])));
+        if (t->special[k])
+            TRY(sqzi_export_set(e, object, sqzi_special_words[k].key, json_incref(t->special[k])));
 fail:
     return status;
 }
@@ -272,12 +314,19 @@ static sqz_status write_configs(const sqzi_exporter *e, const tokenizer *t, json
     sqz_status status = SQZ_OK;
     const bool distil = e->layout == &sqzi_layouts[SQZI_DISTILBERT];
     json_t *config = json_object(), *map = json_object();
-    TRY(sqzi_export_set(e, config, "tokenizer_class", json_string(!is_usual(e, t) ? "PreTrainedTokenizerFast" : distil ? "DistilBertTokenizer" : "BertTokenizer")));
+    TRY(sqzi_export_set(e, config, "tokenizer_class",
+                        json_string(!is_usual(e, t) ? "PreTrainedTokenizerFast"
+                                    : distil        ? "DistilBertTokenizer"
+                                                    : "BertTokenizer")));
     TRY(sqzi_export_set(e, config, "do_lower_case", json_boolean(t->lowercase)));
     TRY(sqzi_export_set(e, config, "strip_accents", json_boolean(t->strip_accents)));
-    TRY(sqzi_export_set(e, config, "tokenize_chinese_chars", json_boolean(t->handle_chinese_chars)));
+    TRY(sqzi_export_set(e, config, "tokenize_chinese_chars",
+                        json_boolean(t->handle_chinese_chars)));
     TRY(sqzi_export_set(e, config, "model_max_length", json_integer(e->model->info.max_length)));
-    TRY(sqzi_export_set(e, config, "model_input_names", distil ? json_pack("[s, s]", "input_ids", "attention_mask") : json_pack("[s, s, s]", "input_ids", "token_type_ids", "attention_mask")));
+    TRY(sqzi_export_set(e, config, "model_input_names",
+                        distil ? json_pack("[s, s]", "input_ids", "attention_mask")
+                               : json_pack("[s, s, s]", "input_ids", "token_type_ids",
+                                           "attention_mask")));
     TRY(put_special(e, t, config));
     TRY(sqzi_export_set(e, config, "added_tokens_decoder", json_incref(by_id)));
     TRY(sqzi_folder_writer_json(&e->folder, "tokenizer_config.json", config, e->error));

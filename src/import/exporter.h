@@ -20,7 +20,8 @@ typedef struct sqzi_exporter {
     const char *ending;               /* of the class: "ForTokenClassification" */
     double epsilon, head_epsilon;     /* of the embedding's norm and of the head's */
     bool tied;                        /* the decoder of a masked LM is the word table */
-    const char *weight_type;          /* config.json's word for what the weights are stored as; NULL until they are written */
+    /* config.json's word for what the weights are stored as; NULL until they are written */
+    const char *weight_type;
     json_t *config;
     sqzi_folder_writer folder;
     sqz_error *error;
@@ -32,7 +33,8 @@ SQZ_NODISCARD sqz_status sqzi_export_class(sqzi_exporter *exporter);
 SQZ_NODISCARD sqz_status sqzi_export_tensors(sqzi_exporter *exporter);
 /* config.json, after the tensors: it names their type (export_config.c). */
 SQZ_NODISCARD sqz_status sqzi_export_config(sqzi_exporter *exporter);
-/* vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json (export_tokenizer.c). */
+/* vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json
+ * (export_tokenizer.c). */
 SQZ_NODISCARD sqz_status sqzi_export_tokenizer(const sqzi_exporter *exporter);
 /* What sentence-transformers reads (export_sentence.c). */
 SQZ_NODISCARD sqz_status sqzi_export_texts(const sqzi_exporter *exporter);
@@ -49,8 +51,10 @@ sqzi_span sqzi_export_string(const sqzi_exporter *exporter, const char *key);
 /* Whether JSON can hold it: UTF-8 without a NUL. */
 bool sqzi_export_is_text(sqzi_span text);
 /* A JSON string of a span; SQZ_EFORMAT where it is no such text, SQZ_ENOMEM. `what` names it. */
-SQZ_NODISCARD sqz_status sqzi_export_text(const sqzi_exporter *exporter, sqzi_span text, const char *what, json_t **out);
+SQZ_NODISCARD sqz_status sqzi_export_text(const sqzi_exporter *exporter, sqzi_span text,
+                                          const char *what, json_t **out);
 /* Put a new value into an object and take its reference; SQZ_ENOMEM where either failed. */
-SQZ_NODISCARD sqz_status sqzi_export_set(const sqzi_exporter *exporter, json_t *object, const char *key, json_t *value);
+SQZ_NODISCARD sqz_status sqzi_export_set(const sqzi_exporter *exporter, json_t *object,
+                                         const char *key, json_t *value);
 
 #endif

@@ -16,14 +16,22 @@
 static sqz_status check_free(const char *path, sqz_error *error)
 {
     struct stat facts;
-    if (lstat(path, &facts) != 0) return errno == ENOENT ? SQZ_OK : sqzi_fail(error, SQZ_EIO, 0, "%s: %s", path, strerror(errno));
-    if (!S_ISDIR(facts.st_mode)) return sqzi_fail(error, SQZ_EIO, 0, "%s is there and is no folder: name another one, or remove it", path);
+    if (lstat(path, &facts) != 0)
+        return errno == ENOENT ? SQZ_OK
+                               : sqzi_fail(error, SQZ_EIO, 0, "%s: %s", path, strerror(errno));
+    if (!S_ISDIR(facts.st_mode))
+        return sqzi_fail(error, SQZ_EIO, 0,
+                         "%s is there and is no folder: name another one, or remove it", path);
     DIR *folder = opendir(path);
     if (!folder) return sqzi_fail(error, SQZ_EIO, 0, "%s: %s", path, strerror(errno));
     int n = 0;
     while (n < 3 && readdir(folder)) n++; /* "." and ".." are always there */
     closedir(folder);
-    return n < 3 ? SQZ_OK : sqzi_fail(error, SQZ_EIO, 0, "the folder %s is there and is not empty: name another one, or remove it", path);
+    return n < 3 ? SQZ_OK
+                 : sqzi_fail(
+                       error, SQZ_EIO, 0,
+                       "the folder %s is there and is not empty: name another one, or remove it",
+                       path);
 }
 
 sqz_status sqzi_folder_writer_open(const char *path, sqzi_folder_writer *folder, sqz_error *error)
@@ -32,24 +40,29 @@ sqz_status sqzi_folder_writer_open(const char *path, sqzi_folder_writer *folder,
     size_t n = strlen(path);
     folder->temporary[0] = '\0';
     while (n > 1 && path[n - 1] == '/') n--;
-    FAIL_IF(n == 0 || n >= sizeof folder->path, SQZ_EIO, 0, "the folder's path has %zu bytes, 1 to %zu are possible", n, sizeof folder->path - 1);
+    FAIL_IF(n == 0 || n >= sizeof folder->path, SQZ_EIO, 0,
+            "the folder's path has %zu bytes, 1 to %zu are possible", n, sizeof folder->path - 1);
     snprintf(folder->path, sizeof folder->path, "%.*s", (int)n, path);
     TRY(check_free(folder->path, error));
     char temporary[sizeof folder->temporary];
     snprintf(temporary, sizeof temporary, "%s.%ld.tmp", folder->path, (long)getpid());
-    FAIL_IF(mkdir(temporary, 0777) != 0, SQZ_EIO, 0, "%s: cannot make this folder: %s", temporary, strerror(errno));
+    FAIL_IF(mkdir(temporary, 0777) != 0, SQZ_EIO, 0, "%s: cannot make this folder: %s", temporary,
+            strerror(errno));
     memcpy(folder->temporary, temporary, sizeof temporary);
 fail:
     return status;
 }
 
-sqz_status sqzi_folder_writer_file(const sqzi_folder_writer *folder, const char *name, sqzi_file_writer *file, sqz_error *error)
+sqz_status sqzi_folder_writer_file(const sqzi_folder_writer *folder, const char *name,
+                                   sqzi_file_writer *file, sqz_error *error)
 {
     char path[SQZI_FOLDER_PATH + 256];
     const char *slash = strrchr(name, '/');
     if (slash) {
         snprintf(path, sizeof path, "%s/%.*s", folder->temporary, (int)(slash - name), name);
-        if (mkdir(path, 0777) != 0 && errno != EEXIST) return sqzi_fail(error, SQZ_EIO, 0, "%s: cannot make this folder: %s", path, strerror(errno));
+        if (mkdir(path, 0777) != 0 && errno != EEXIST)
+            return sqzi_fail(error, SQZ_EIO, 0, "%s: cannot make this folder: %s", path,
+                             strerror(errno));
     }
     snprintf(path, sizeof path, "%s/%s", folder->temporary, name);
     return sqzi_file_writer_open(path, file, error);
@@ -68,13 +81,16 @@ static int put(const char *bytes, size_t n, void *user)
     return d->status == SQZ_OK ? 0 : -1;
 }
 
-sqz_status sqzi_folder_writer_json(const sqzi_folder_writer *folder, const char *name, const json_t *json, sqz_error *error)
+sqz_status sqzi_folder_writer_json(const sqzi_folder_writer *folder, const char *name,
+                                   const json_t *json, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     destination d = {.error = error};
     TRY(sqzi_folder_writer_file(folder, name, &d.file, error));
     if (json_dump_callback(json, put, &d, JSON_INDENT(2)) != 0) {
-        status = d.status != SQZ_OK ? d.status : sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the text of %s", name);
+        status = d.status != SQZ_OK
+                     ? d.status
+                     : sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the text of %s", name);
         goto fail;
     }
     TRY(sqzi_file_writer_put(&d.file, "\n", 1, error));
@@ -86,7 +102,9 @@ fail:
 
 sqz_status sqzi_folder_writer_commit(sqzi_folder_writer *folder, sqz_error *error)
 {
-    if (rename(folder->temporary, folder->path) != 0) return sqzi_fail(error, SQZ_EIO, 0, "%s: cannot be put in place: %s", folder->path, strerror(errno));
+    if (rename(folder->temporary, folder->path) != 0)
+        return sqzi_fail(error, SQZ_EIO, 0, "%s: cannot be put in place: %s", folder->path,
+                         strerror(errno));
     folder->temporary[0] = '\0';
     return SQZ_OK;
 }

@@ -27,10 +27,16 @@ static sqz_status put_labels(sqzi_importer *m)
         snprintf(key, sizeof key, "%u", (unsigned)k);
         snprintf(fallback[k], sizeof fallback[k], "LABEL_%u", (unsigned)k);
         const char *label = json_string_value(json_object_get(names, key));
-        FAIL_IF(named && !label, SQZ_EFORMAT, 0, "config.json: id2label has %zu labels and none for class %u of %u", json_object_size(names), k, m->classes);
+        FAIL_IF(named && !label, SQZ_EFORMAT, 0,
+                "config.json: id2label has %zu labels and none for class %u of %u",
+                json_object_size(names), k, m->classes);
         labels[k] = sqzi_span_of(label ? label : fallback[k]);
     }
-    if (!named) sqzi_import_note(m, "config.json names no labels: LABEL_0 to LABEL_%u stand in, and what they mean is not known", m->classes - 1);
+    if (!named)
+        sqzi_import_note(m,
+                         "config.json names no labels: LABEL_0 to LABEL_%u stand in, and what they "
+                         "mean is not known",
+                         m->classes - 1);
     sqzi_gguf_put_strings(m->writer, "sqz.head.labels", labels, m->classes);
     sqzi_gguf_put_bool(m->writer, "sqz.head.labels_named", named);
 fail:
@@ -43,12 +49,17 @@ static sqz_status put_problem(sqzi_importer *m)
 {
     static const char unnamed[] = "single_label_classification";
     const char *given = unnamed;
-    const sqz_status status = sqzi_json_string(m->config, "config.json", "problem_type", false, &given, m->error);
+    const sqz_status status = sqzi_json_string(m->config, "config.json", "problem_type", false,
+                                               &given, m->error);
     if (status != SQZ_OK) return status;
     if (given == unnamed && m->classes == 1)
-        sqzi_import_note(m, "config.json names no problem_type for its one class: its score is the sigmoid of its logit, as in Transformers' pipeline; for a regression add \"problem_type\": \"regression\"");
+        sqzi_import_note(m, "config.json names no problem_type for its one class: its score is the "
+                            "sigmoid of its logit, as in Transformers' pipeline; for a regression "
+                            "add \"problem_type\": \"regression\"");
     const char *problem = sqzi_our_word(sqzi_problems, given);
-    if (!problem) return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "config.json: problem_type '%s' is not known", given);
+    if (!problem)
+        return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
+                         "config.json: problem_type '%s' is not known", given);
     sqzi_gguf_put_string(m->writer, "sqz.head.problem", problem);
     return SQZ_OK;
 }
@@ -58,7 +69,8 @@ static sqz_status import_pooler(sqzi_importer *m, bool required)
     return sqzi_import_layer(m, "pooler", "pooler.dense", m->width, m->width, required, NULL);
 }
 
-/* ELECTRA's summary in front of a choice has settings; what can be run is the projection of [CLS] with GELU. */
+/* ELECTRA's summary in front of a choice has settings; what can be run is the projection of [CLS]
+ * with GELU. */
 static sqz_status check_summary(const sqzi_importer *m)
 {
     sqz_status status = SQZ_OK;
@@ -66,26 +78,33 @@ static sqz_status check_summary(const sqzi_importer *m)
     const char *type = "first", *activation = "gelu";
     bool projected = true;
     TRY(sqzi_json_string(m->config, "config.json", "summary_type", false, &type, error));
-    TRY(sqzi_json_string(m->config, "config.json", "summary_activation", false, &activation, error));
+    TRY(sqzi_json_string(m->config, "config.json", "summary_activation", false, &activation,
+                         error));
     TRY(sqzi_json_bool(m->config, "config.json", "summary_use_proj", &projected, error));
-    FAIL_IF(strcmp(type, "first") != 0 || strcmp(activation, "gelu") != 0 || !projected, SQZ_EUNSUPPORTED, 0,
-            "config.json: summary_type '%s', summary_activation '%s', summary_use_proj %s: only 'first', 'gelu' and true can be run", type, activation, projected ? "true" : "false");
+    FAIL_IF(strcmp(type, "first") != 0 || strcmp(activation, "gelu") != 0 || !projected,
+            SQZ_EUNSUPPORTED, 0,
+            "config.json: summary_type '%s', summary_activation '%s', summary_use_proj %s: only "
+            "'first', 'gelu' and true can be run",
+            type, activation, projected ? "true" : "false");
 fail:
     return status;
 }
 
-/* Sequence classification and multiple choice: what is pooled, an optional dense layer, the classes. */
+/* Sequence classification and multiple choice: what is pooled, an optional dense layer, the
+ * classes. */
 static sqz_status import_sequence(sqzi_importer *m)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
     const bool choice = m->head == SQZ_HEAD_MULTIPLE_CHOICE;
-    const char *dense = choice ? m->layout->choice_dense : m->layout->sequence_dense, *output = choice ? m->layout->choice_output : m->layout->sequence_output;
+    const char *dense = choice ? m->layout->choice_dense : m->layout->sequence_dense,
+               *output = choice ? m->layout->choice_output : m->layout->sequence_output;
     char name[64];
     if (choice && m->architecture == SQZI_ELECTRA) TRY(check_summary(m));
     snprintf(name, sizeof name, "%s.weight", output);
     m->classes = rows_of(m, name);
-    FAIL_IF(!m->classes, SQZ_EFORMAT, 0, "%s: the tensor '%s' of %s is missing", m->folder, name, m->class_name);
+    FAIL_IF(!m->classes, SQZ_EFORMAT, 0, "%s: the tensor '%s' of %s is missing", m->folder, name,
+            m->class_name);
     sqzi_gguf_put_string(m->writer, "sqz.head.pool", dense ? "cls" : "pooler");
     if (dense) {
         sqzi_gguf_put_string(m->writer, "sqz.head.activation", m->layout->dense_activation);
@@ -107,8 +126,11 @@ static sqz_status import_per_token(sqzi_importer *m)
     char name[64];
     snprintf(name, sizeof name, "%s.weight", output);
     m->classes = rows_of(m, name);
-    if (!m->classes) return sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the tensor '%s' of %s is missing", m->folder, name, m->class_name);
-    sqz_status status = sqzi_import_layer(m, "head.output", output, m->classes, m->width, true, NULL);
+    if (!m->classes)
+        return sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the tensor '%s' of %s is missing",
+                         m->folder, name, m->class_name);
+    sqz_status status = sqzi_import_layer(m, "head.output", output, m->classes, m->width, true,
+                                          NULL);
     if (status == SQZ_OK && m->head == SQZ_HEAD_TOKEN) status = put_labels(m);
     return status;
 }
@@ -125,18 +147,27 @@ static sqz_status import_masked_lm(sqzi_importer *m)
     snprintf(decoder_weight, sizeof decoder_weight, "%s.weight", l->decoder);
     snprintf(decoder_bias, sizeof decoder_bias, "%s.bias", l->decoder);
     TRY(sqzi_json_bool(m->config, "config.json", "tie_word_embeddings", &tied, error));
-    sqzi_gguf_put_string(m->writer, "sqz.head.activation", l->masked_activation ? l->masked_activation : m->activation);
+    sqzi_gguf_put_string(m->writer, "sqz.head.activation",
+                         l->masked_activation ? l->masked_activation : m->activation);
     sqzi_gguf_put_f64(m->writer, "sqz.head.norm_epsilon", m->epsilon);
     sqzi_gguf_put_bool(m->writer, "sqz.head.tied", tied);
     TRY(sqzi_import_layer(m, "head.dense", l->masked_dense, width, m->width, true, NULL));
     TRY(sqzi_import_layer(m, "head.norm", l->masked_norm, width, 0, true, NULL));
     sqzi_source_tensor *decoder = sqzi_source_find(&m->source, decoder_weight);
     if (tied && decoder) decoder->used = true; /* the word table again */
-    if (!tied) TRY(sqzi_import_tensor(m, (sqzi_wanted){"head.output.weight", decoder_weight, m->vocabulary, width, true, true}, NULL));
+    if (!tied)
+        TRY(sqzi_import_tensor(m,
+                               (sqzi_wanted){"head.output.weight", decoder_weight, m->vocabulary,
+                                             width, true, true},
+                               NULL));
     /* One bias under two names where tied; else Transformers adds the decoder's. */
-    const char *const biases[] = {tied ? l->decoder_bias : decoder_bias, tied ? decoder_bias : l->decoder_bias};
-    TRY(sqzi_import_tensor(m, (sqzi_wanted){"head.output.bias", biases[0], m->vocabulary, 0, false, false}, &found));
-    if (!found) TRY(sqzi_import_tensor(m, (sqzi_wanted){"head.output.bias", biases[1], m->vocabulary, 0, false, false}, NULL));
+    const char *const biases[] = {tied ? l->decoder_bias : decoder_bias,
+                                  tied ? decoder_bias : l->decoder_bias};
+    TRY(sqzi_import_tensor(
+        m, (sqzi_wanted){"head.output.bias", biases[0], m->vocabulary, 0, false, false}, &found));
+    if (!found)
+        TRY(sqzi_import_tensor(
+            m, (sqzi_wanted){"head.output.bias", biases[1], m->vocabulary, 0, false, false}, NULL));
     sqzi_source_tensor *twin = sqzi_source_find(&m->source, biases[1]);
     if (twin) twin->used = true;
 fail:
@@ -146,8 +177,11 @@ fail:
 sqz_status sqzi_import_head(sqzi_importer *m)
 {
     sqzi_gguf_put_string(m->writer, "sqz.head.kind", sqzi_head_words[m->head]);
-    /* Every class of SqueezeBERT has a pooler, whether its head reads it or not: it stays, so that an export is whole. */
-    if (m->head == SQZ_HEAD_NONE || (m->architecture == SQZI_SQUEEZEBERT && m->head != SQZ_HEAD_SEQUENCE && m->head != SQZ_HEAD_MULTIPLE_CHOICE)) {
+    /* Every class of SqueezeBERT has a pooler, whether its head reads it or not: it stays, so that
+     * an export is whole. */
+    if (m->head == SQZ_HEAD_NONE ||
+        (m->architecture == SQZI_SQUEEZEBERT && m->head != SQZ_HEAD_SEQUENCE &&
+         m->head != SQZ_HEAD_MULTIPLE_CHOICE)) {
         const sqz_status status = import_pooler(m, false);
         if (status != SQZ_OK) return status;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The import as a whole: read everything, write the file, run it with the portable kernels, write it again with what they gave. For bf16 that is done in f32
- * first, for the tolerance. */
+/* The import as a whole: read everything, write the file, run it with the portable kernels, write
+ * it again with what they gave. For bf16 that is done in f32 first, for the tolerance. */
 #include <math.h>
 #include <squeezebert/session.h>
 #include <stdio.h>
@@ -22,23 +22,36 @@ typedef struct references {
     double largest;
 } references;
 
-/* Encoder tensors that were not asked for are errors; heads and poolers that the class does not use are told. */
+/* Encoder tensors that were not asked for are errors; heads and poolers that the class does not use
+ * are told. */
 static sqz_status check_used(const sqzi_importer *m)
 {
-    static const char *const heads[] = {"pooler.", "cls.", "classifier.", "qa_outputs.", "vocab_", "pre_classifier.", "generator_", "discriminator_", "sequence_summary.", "seq_relationship."};
+    static const char *const heads[] = {"pooler.",          "cls.",           "classifier.",
+                                        "qa_outputs.",      "vocab_",         "pre_classifier.",
+                                        "generator_",       "discriminator_", "sequence_summary.",
+                                        "seq_relationship."};
     for (uint32_t i = 0; i < sqzi_source_n(&m->source); i++) {
         const sqzi_source_tensor *t = sqzi_source_at(&m->source, i);
-        if (t->used || strstr(t->name, "position_ids") || (t->type == SQZI_I32 && strstr(t->name, "embeddings."))) continue;
-        const char *name = strncmp(t->name, m->prefix, strlen(m->prefix)) == 0 ? t->name + strlen(m->prefix) : t->name;
+        if (t->used || strstr(t->name, "position_ids") ||
+            (t->type == SQZI_I32 && strstr(t->name, "embeddings.")))
+            continue;
+        const char *name = strncmp(t->name, m->prefix, strlen(m->prefix)) == 0
+                               ? t->name + strlen(m->prefix)
+                               : t->name;
         bool head = false;
-        for (size_t j = 0; j < sizeof heads / sizeof *heads; j++) head |= strncmp(name, heads[j], strlen(heads[j])) == 0;
-        if (!head) return sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the tensor '%s' belongs to no part of %s", t->file, t->name, m->class_name);
+        for (size_t j = 0; j < sizeof heads / sizeof *heads; j++)
+            head |= strncmp(name, heads[j], strlen(heads[j])) == 0;
+        if (!head)
+            return sqzi_fail(m->error, SQZ_EFORMAT, 0,
+                             "%s: the tensor '%s' belongs to no part of %s", t->file, t->name,
+                             m->class_name);
         sqzi_import_note(m, "not used: %s", t->name);
     }
     return SQZ_OK;
 }
 
-static sqz_status run_reference(const sqz_model *model, sqz_session *session, references *r, int j, uint32_t length, sqz_error *error)
+static sqz_status run_reference(const sqz_model *model, sqz_session *session, references *r, int j,
+                                uint32_t length, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const sqz_model_info *info = sqz_model_get_info(model);
@@ -57,10 +70,13 @@ static sqz_status run_reference(const sqz_model *model, sqz_session *session, re
     r->hidden[j] = sqzi_allocate(allocator, (size_t)length * r->width * sizeof(float));
     FAIL_IF(!r->hidden[j], SQZ_ENOMEM, 0, "no memory for a reference vector");
     TRY(sqz_encode(session, &batch, r->hidden[j], r->width, error));
-    for (size_t i = 0; i < (size_t)length * r->width; i++) r->largest = fmax(r->largest, fabs((double)r->hidden[j][i]));
-    if (info->head == SQZ_HEAD_NONE || info->head == SQZ_HEAD_MASKED_LM) return SQZ_OK; /* a vocabulary of logits a token would be megabytes */
+    for (size_t i = 0; i < (size_t)length * r->width; i++)
+        r->largest = fmax(r->largest, fabs((double)r->hidden[j][i]));
+    /* a vocabulary of logits a token would be megabytes */
+    if (info->head == SQZ_HEAD_NONE || info->head == SQZ_HEAD_MASKED_LM) return SQZ_OK;
     r->classes = info->n_labels;
-    r->rows[j] = info->head == SQZ_HEAD_SEQUENCE || info->head == SQZ_HEAD_MULTIPLE_CHOICE ? 1 : length;
+    r->rows[j] = info->head == SQZ_HEAD_SEQUENCE || info->head == SQZ_HEAD_MULTIPLE_CHOICE ? 1
+                                                                                           : length;
     r->logits[j] = sqzi_allocate(allocator, (size_t)r->rows[j] * r->classes * sizeof(float));
     FAIL_IF(!r->logits[j], SQZ_ENOMEM, 0, "no memory for a reference vector");
     TRY(sqz_logits(session, &batch, NULL, 0, r->logits[j], r->classes, error));
@@ -74,13 +90,20 @@ static sqz_status run_references(const char *path, references *r, sqz_error *err
     sqz_context *portable = NULL;
     sqz_model *model = NULL;
     sqz_session *session = NULL;
-    TRY(sqz_context_open(&(sqz_context_options){.allocator = r->allocator, .n_threads = 1, .cpu = "portable"}, &portable, error));
+    TRY(sqz_context_open(
+        &(sqz_context_options){.allocator = r->allocator, .n_threads = 1, .cpu = "portable"},
+        &portable, error));
     TRY(sqz_model_open(portable, path, &model, error));
     const sqz_model_info *info = sqz_model_get_info(model);
     const uint32_t longest = info->max_positions < LONGEST ? info->max_positions : LONGEST;
     r->width = info->width;
     TRY(sqz_session_open(model, &(sqz_session_options){longest, 1, longest}, &session, error));
-    for (int j = 0; j < VECTORS; j++) TRY(run_reference(model, session, r, j, j == 0 ? 1 : j == 1 ? (longest + 1) / 2 : longest, error));
+    for (int j = 0; j < VECTORS; j++)
+        TRY(run_reference(model, session, r, j,
+                          j == 0   ? 1
+                          : j == 1 ? (longest + 1) / 2
+                                   : longest,
+                          error));
 fail:
     sqz_session_close(session);
     sqz_model_close(model);
@@ -110,19 +133,24 @@ static void put_references(sqzi_gguf_writer *w, const references *r, double tole
 static void discard_references(references *r)
 {
     for (int j = 0; j < VECTORS; j++) {
-        if (r->hidden[j]) sqzi_release(r->allocator, r->hidden[j], (size_t)r->n[j] * r->width * sizeof(float));
-        if (r->logits[j]) sqzi_release(r->allocator, r->logits[j], (size_t)r->rows[j] * r->classes * sizeof(float));
+        if (r->hidden[j])
+            sqzi_release(r->allocator, r->hidden[j], (size_t)r->n[j] * r->width * sizeof(float));
+        if (r->logits[j])
+            sqzi_release(r->allocator, r->logits[j],
+                         (size_t)r->rows[j] * r->classes * sizeof(float));
     }
 }
 
-/* The file without reference vectors goes to a name of its own, so that `path` is only ever a finished file. */
+/* The file without reference vectors goes to a name of its own, so that `path` is only ever a
+ * finished file. */
 static sqz_status run_unverified(const sqzi_importer *m, const char *path, references *r)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
     char unverified[SQZI_JSON_PATH];
     const int n = snprintf(unverified, sizeof unverified, "%s.unverified", path);
-    FAIL_IF(n < 0 || n >= (int)sizeof unverified, SQZ_ELIMIT, 0, "the path '%.100s...' is too long", path);
+    FAIL_IF(n < 0 || n >= (int)sizeof unverified, SQZ_ELIMIT, 0, "the path '%.100s...' is too long",
+            path);
     TRY(sqzi_gguf_write(m->writer, unverified, error));
     status = run_references(unverified, r, error);
     remove(unverified);
@@ -140,7 +168,8 @@ static void put_history(sqzi_importer *m)
 {
     static const char *const types[] = {"f32", "f16", "bf16"};
     char line[128];
-    snprintf(line, sizeof line, "import --dtype %s, from %.40s", types[m->options.type], m->class_name);
+    snprintf(line, sizeof line, "import --dtype %s, from %.40s", types[m->options.type],
+             m->class_name);
     const sqzi_span span = sqzi_span_of(line);
     sqzi_gguf_put_strings(m->writer, "sqz.history", &span, 1);
 }
@@ -169,7 +198,8 @@ static void discard(sqzi_importer *m)
     json_decref(m->config);
 }
 
-/* The results of the folder's weights in f32, which those in bf16 are compared with. Before anything else is read, so that memory holds one of the two. */
+/* The results of the folder's weights in f32, which those in bf16 are compared with. Before
+ * anything else is read, so that memory holds one of the two. */
 static sqz_status run_in_f32(const sqzi_importer *m, const char *path, references *whole)
 {
     sqzi_importer exact = {.context = m->context, .folder = m->folder, .error = m->error};
@@ -179,15 +209,21 @@ static sqz_status run_in_f32(const sqzi_importer *m, const char *path, reference
     return status;
 }
 
-/* What bf16 changes: the largest difference between the portable kernels' results. Another level rounds an activation the other way here and there, so it
- * may be as far from either (doc/format.md). 0 where there is nothing to compare with. */
+/* What bf16 changes: the largest difference between the portable kernels' results. Another level
+ * rounds an activation the other way here and there, so it may be as far from either
+ * (doc/format.md). 0 where there is nothing to compare with. */
 static double rounding(const references *r, const references *whole)
 {
     double changed = 0;
-    if (whole->width != r->width || whole->classes != r->classes) return 0; /* or the folder was changed in between */
+    /* or the folder was changed in between */
+    if (whole->width != r->width || whole->classes != r->classes) return 0;
     for (int j = 0; j < VECTORS && whole->n[j] == r->n[j] && whole->rows[j] == r->rows[j]; j++) {
-        if (whole->hidden[j]) changed = largest_difference(changed, r->hidden[j], whole->hidden[j], (size_t)r->n[j] * r->width);
-        if (whole->logits[j]) changed = largest_difference(changed, r->logits[j], whole->logits[j], (size_t)r->rows[j] * r->classes);
+        if (whole->hidden[j])
+            changed = largest_difference(changed, r->hidden[j], whole->hidden[j],
+                                         (size_t)r->n[j] * r->width);
+        if (whole->logits[j])
+            changed = largest_difference(changed, r->logits[j], whole->logits[j],
+                                         (size_t)r->rows[j] * r->classes);
     }
     return changed;
 }
@@ -197,19 +233,24 @@ static sqz_status write_file(sqzi_importer *m, const char *path, const reference
     references r = {.allocator = &m->context->allocator};
     sqz_status status = run_unverified(m, path, &r);
     if (status == SQZ_OK) {
-        put_references(m->writer, &r, fmax(sqzi_reference_f32_tolerance(r.largest), 2 * rounding(&r, whole)));
+        put_references(m->writer, &r,
+                       fmax(sqzi_reference_f32_tolerance(r.largest), 2 * rounding(&r, whole)));
         status = sqzi_gguf_write(m->writer, path, m->error);
     }
     discard_references(&r);
     return status;
 }
 
-sqz_status sqz_import(sqz_context *context, const char *folder, const char *path, const sqz_import_options *options, sqz_error *error)
+sqz_status sqz_import(sqz_context *context, const char *folder, const char *path,
+                      const sqz_import_options *options, sqz_error *error)
 {
     sqzi_importer m = {.context = context, .folder = folder, .error = error};
-    if (!context || !folder || !path) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_import: an argument is NULL");
+    if (!context || !folder || !path)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_import: an argument is NULL");
     if (options) m.options = *options;
-    if ((unsigned)m.options.type > SQZ_IMPORT_BF16) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_import: type %d is none of f32, f16 and bf16", (int)m.options.type);
+    if ((unsigned)m.options.type > SQZ_IMPORT_BF16)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_import: type %d is none of f32, f16 and bf16",
+                         (int)m.options.type);
     references whole = {.allocator = &context->allocator};
     sqz_status status = m.options.type == SQZ_IMPORT_BF16 ? run_in_f32(&m, path, &whole) : SQZ_OK;
     if (status == SQZ_OK) status = read_folder(&m);

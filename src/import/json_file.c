@@ -14,10 +14,14 @@
 
 enum { MAX_JSON = 256 << 20 };
 
-sqz_status sqzi_join_path(const char *folder, const char *name, char path[SQZI_JSON_PATH], sqz_error *error)
+sqz_status sqzi_join_path(const char *folder, const char *name, char path[SQZI_JSON_PATH],
+                          sqz_error *error)
 {
     const int n = snprintf(path, SQZI_JSON_PATH, "%s/%s", folder, name);
-    return n > 0 && n < SQZI_JSON_PATH ? SQZ_OK : sqzi_fail(error, SQZ_ELIMIT, 0, "the path '%.100s.../%s' is longer than %d bytes", folder, name, SQZI_JSON_PATH);
+    return n > 0 && n < SQZI_JSON_PATH
+               ? SQZ_OK
+               : sqzi_fail(error, SQZ_ELIMIT, 0, "the path '%.100s.../%s' is longer than %d bytes",
+                           folder, name, SQZI_JSON_PATH);
 }
 
 bool sqzi_file_exists(const char *path)
@@ -26,8 +30,9 @@ bool sqzi_file_exists(const char *path)
     return lstat(path, &facts) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
-/* Bytes that jansson's values take, beside the bytes of strings: "{}," is three bytes of text and 240 of memory. Sizes of jansson 2.14 on 64 bits with 16
- * more for each block; a table or an array that grows is there twice for a moment. */
+/* Bytes that jansson's values take, beside the bytes of strings: "{}," is three bytes of text and
+ * 240 of memory. Sizes of jansson 2.14 on 64 bits with 16 more for each block; a table or an array
+ * that grows is there twice for a moment. */
 static uint64_t values_bytes(const char *text, size_t n)
 {
     enum { OBJECT = 240, ARRAY = 136, STRING = 65, MEMBER = 64, ELEMENT = 24, NUMBER = 40 };
@@ -40,15 +45,23 @@ static uint64_t values_bytes(const char *text, size_t n)
             quoted = c != '"';
             continue;
         }
-        const bool digit = (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
+        const bool digit = (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' ||
+                           c == 'E';
         quoted = c == '"';
-        bytes += quoted ? STRING : c == '{' ? OBJECT : c == '[' ? ARRAY : c == ':' ? MEMBER : c == ',' ? ELEMENT : digit && !number ? NUMBER : 0;
+        bytes += quoted             ? STRING
+                 : c == '{'         ? OBJECT
+                 : c == '['         ? ARRAY
+                 : c == ':'         ? MEMBER
+                 : c == ','         ? ELEMENT
+                 : digit && !number ? NUMBER
+                                    : 0;
         number = digit;
     }
     return bytes;
 }
 
-/* jansson 2.14 drops a character, or calls it a wrong token, where its lexer finds no memory. So all that it may take is asked for and given back first. */
+/* jansson 2.14 drops a character, or calls it a wrong token, where its lexer finds no memory. So
+ * all that it may take is asked for and given back first. */
 static sqz_status check_memory(const sqzi_json_text *text, uint64_t bytes, sqz_error *error)
 {
     void *probe = bytes > SIZE_MAX ? NULL : sqzi_allocate(&sqzi_default_allocator, (size_t)bytes);
@@ -57,15 +70,22 @@ static sqz_status check_memory(const sqzi_json_text *text, uint64_t bytes, sqz_e
     return SQZ_OK;
 }
 
-/* 4 of the 16 times are for the strings: their own bytes, and three times the longest while it is read. */
+/* 4 of the 16 times are for the strings: their own bytes, and three times the longest while it is
+ * read. */
 static sqz_status check_size(const sqzi_json_text *text, uint64_t *spare, sqz_error *error)
 {
     enum { FACTOR = 12, STRINGS = 4 };
-    if (text->bytes > MAX_JSON) return sqzi_fail(error, SQZ_ELIMIT, 0, "%s: %zu bytes of JSON, at most %d are read", text->name, text->bytes, MAX_JSON);
-    const uint64_t needed = values_bytes(text->data, text->bytes), given = FACTOR * (uint64_t)text->file_bytes, over = needed > given ? needed - given : 0;
+    if (text->bytes > MAX_JSON)
+        return sqzi_fail(error, SQZ_ELIMIT, 0, "%s: %zu bytes of JSON, at most %d are read",
+                         text->name, text->bytes, MAX_JSON);
+    const uint64_t needed = values_bytes(text->data, text->bytes),
+                   given = FACTOR * (uint64_t)text->file_bytes,
+                   over = needed > given ? needed - given : 0;
     if (over > *spare)
-        return sqzi_fail(error, SQZ_ELIMIT, 0, "%s: its %zu bytes of JSON hold so many values that they would take some %llu MB: no file of a model is like that", text->name, text->bytes,
-                         (unsigned long long)(needed / 1000000));
+        return sqzi_fail(error, SQZ_ELIMIT, 0,
+                         "%s: its %zu bytes of JSON hold so many values that they would take some "
+                         "%llu MB: no file of a model is like that",
+                         text->name, text->bytes, (unsigned long long)(needed / 1000000));
     *spare -= over;
     return check_memory(text, needed + STRINGS * (uint64_t)text->bytes, error);
 }
@@ -78,11 +98,14 @@ sqz_status sqzi_json_parse(sqzi_json_text text, uint64_t *spare, json_t **out, s
     if (status != SQZ_OK) return status;
     *out = json_loadb(text.data, text.bytes, JSON_REJECT_DUPLICATES, &fault);
     if (*out) return SQZ_OK;
-    if (!fault.text[0]) return sqzi_fail(error, SQZ_ENOMEM, 0, "%s: no memory for its JSON", text.name);
-    return sqzi_fail(error, SQZ_EFORMAT, fault.position > 0 ? (uint64_t)fault.position : 0, "%s, line %d: %s", text.name, fault.line, fault.text);
+    if (!fault.text[0])
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "%s: no memory for its JSON", text.name);
+    return sqzi_fail(error, SQZ_EFORMAT, fault.position > 0 ? (uint64_t)fault.position : 0,
+                     "%s, line %d: %s", text.name, fault.line, fault.text);
 }
 
-sqz_status sqzi_json_load(const char *folder, const char *name, bool required, json_t **out, sqz_error *error)
+sqz_status sqzi_json_load(const char *folder, const char *name, bool required, json_t **out,
+                          sqz_error *error)
 {
     char path[SQZI_JSON_PATH];
     sqzi_file_map map;
@@ -92,57 +115,68 @@ sqz_status sqzi_json_load(const char *folder, const char *name, bool required, j
     if (status != SQZ_OK || (!required && !sqzi_file_exists(path))) return status;
     status = sqzi_file_map_open(path, &map, error);
     if (status != SQZ_OK) return status;
-    status = sqzi_json_parse((sqzi_json_text){path, map.data, map.bytes, map.bytes}, &spare, out, error);
+    status = sqzi_json_parse((sqzi_json_text){path, map.data, map.bytes, map.bytes}, &spare, out,
+                             error);
     sqzi_file_map_close(&map);
     return status;
 }
 
 /* The member, NULL where absent or null; an error where it must be there. */
-static sqz_status member(const json_t *object, const char *where, const char *key, bool required, const json_t **out, sqz_error *error)
+static sqz_status member(const json_t *object, const char *where, const char *key, bool required,
+                         const json_t **out, sqz_error *error)
 {
     *out = json_object_get(object, key);
     if (json_is_null(*out)) *out = NULL;
-    return *out || !required ? SQZ_OK : sqzi_fail(error, SQZ_EFORMAT, 0, "%s: '%s' is missing", where, key);
+    return *out || !required ? SQZ_OK
+                             : sqzi_fail(error, SQZ_EFORMAT, 0, "%s: '%s' is missing", where, key);
 }
 
-sqz_status sqzi_json_uint(const json_t *object, const char *where, const char *key, bool required, uint32_t *out, sqz_error *error)
+sqz_status sqzi_json_uint(const json_t *object, const char *where, const char *key, bool required,
+                          uint32_t *out, sqz_error *error)
 {
     const json_t *value;
     const sqz_status status = member(object, where, key, required, &value, error);
     if (status != SQZ_OK || !value) return status;
     const double number = json_number_value(value);
     if (!json_is_number(value) || number < 0 || number > UINT32_MAX || number != floor(number))
-        return sqzi_fail(error, SQZ_EFORMAT, 0, "%s: '%s' must be a whole number from 0 to 2^32 - 1", where, key);
+        return sqzi_fail(error, SQZ_EFORMAT, 0,
+                         "%s: '%s' must be a whole number from 0 to 2^32 - 1", where, key);
     *out = (uint32_t)number;
     return SQZ_OK;
 }
 
-sqz_status sqzi_json_number(const json_t *object, const char *where, const char *key, bool required, double *out, sqz_error *error)
+sqz_status sqzi_json_number(const json_t *object, const char *where, const char *key, bool required,
+                            double *out, sqz_error *error)
 {
     const json_t *value;
     const sqz_status status = member(object, where, key, required, &value, error);
     if (status != SQZ_OK || !value) return status;
-    if (!json_is_number(value)) return sqzi_fail(error, SQZ_EFORMAT, 0, "%s: '%s' must be a number", where, key);
+    if (!json_is_number(value))
+        return sqzi_fail(error, SQZ_EFORMAT, 0, "%s: '%s' must be a number", where, key);
     *out = json_number_value(value);
     return SQZ_OK;
 }
 
-sqz_status sqzi_json_bool(const json_t *object, const char *where, const char *key, bool *out, sqz_error *error)
+sqz_status sqzi_json_bool(const json_t *object, const char *where, const char *key, bool *out,
+                          sqz_error *error)
 {
     const json_t *value;
     const sqz_status status = member(object, where, key, false, &value, error);
     if (status != SQZ_OK || !value) return status;
-    if (!json_is_boolean(value)) return sqzi_fail(error, SQZ_EFORMAT, 0, "%s: '%s' must be true or false", where, key);
+    if (!json_is_boolean(value))
+        return sqzi_fail(error, SQZ_EFORMAT, 0, "%s: '%s' must be true or false", where, key);
     *out = json_is_true(value);
     return SQZ_OK;
 }
 
-sqz_status sqzi_json_string(const json_t *object, const char *where, const char *key, bool required, const char **out, sqz_error *error)
+sqz_status sqzi_json_string(const json_t *object, const char *where, const char *key, bool required,
+                            const char **out, sqz_error *error)
 {
     const json_t *value;
     const sqz_status status = member(object, where, key, required, &value, error);
     if (status != SQZ_OK || !value) return status;
-    if (!json_is_string(value)) return sqzi_fail(error, SQZ_EFORMAT, 0, "%s: '%s' must be a string", where, key);
+    if (!json_is_string(value))
+        return sqzi_fail(error, SQZ_EFORMAT, 0, "%s: '%s' must be a string", where, key);
     *out = json_string_value(value);
     return SQZ_OK;
 }

@@ -11,28 +11,38 @@
 enum { SQZI_JSON_PATH = 4096 };
 
 /* FOLDER/NAME; SQZ_ELIMIT when it does not fit. */
-SQZ_NODISCARD sqz_status sqzi_join_path(const char *folder, const char *name, char path[SQZI_JSON_PATH], sqz_error *error);
-/* Anything of this name, be it a file that cannot be read or a link that leads nowhere: what is there and cannot be opened is an error, not absent. */
+SQZ_NODISCARD sqz_status sqzi_join_path(const char *folder, const char *name,
+                                        char path[SQZI_JSON_PATH], sqz_error *error);
+/* Anything of this name, be it a file that cannot be read or a link that leads nowhere: what is
+ * there and cannot be opened is an error, not absent. */
 bool sqzi_file_exists(const char *path);
 
 /* What parsed JSON may take beyond 16 times the file that it came from. */
 enum { SQZI_JSON_SPARE = 12 << 20 };
 
-/* Parse `bytes` of a file called `name`, which has file_bytes. Depth and memory are bounded: the values may take 16 times the file, and beyond that what
- * *spare has, which is taken from it. A key that comes twice is an error. SQZ_EFORMAT with the offset, SQZ_ELIMIT, SQZ_ENOMEM. */
+/* Parse `bytes` of a file called `name`, which has file_bytes. Depth and memory are bounded: the
+ * values may take 16 times the file, and beyond that what *spare has, which is taken from it. A key
+ * that comes twice is an error. SQZ_EFORMAT with the offset, SQZ_ELIMIT, SQZ_ENOMEM. */
 typedef struct sqzi_json_text {
     const char *name;
     const void *data;
     size_t bytes, file_bytes;
 } sqzi_json_text;
-SQZ_NODISCARD sqz_status sqzi_json_parse(sqzi_json_text text, uint64_t *spare, json_t **out, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_json_parse(sqzi_json_text text, uint64_t *spare, json_t **out,
+                                         sqz_error *error);
 /* The file FOLDER/NAME; *out NULL and SQZ_OK where it is absent and not required. */
-SQZ_NODISCARD sqz_status sqzi_json_load(const char *folder, const char *name, bool required, json_t **out, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_json_load(const char *folder, const char *name, bool required,
+                                        json_t **out, sqz_error *error);
 
-/* Members of an object; absent or null leaves *out as it is where not required. `where` names the file. */
-SQZ_NODISCARD sqz_status sqzi_json_uint(const json_t *object, const char *where, const char *key, bool required, uint32_t *out, sqz_error *error);
-SQZ_NODISCARD sqz_status sqzi_json_number(const json_t *object, const char *where, const char *key, bool required, double *out, sqz_error *error);
-SQZ_NODISCARD sqz_status sqzi_json_bool(const json_t *object, const char *where, const char *key, bool *out, sqz_error *error);
-SQZ_NODISCARD sqz_status sqzi_json_string(const json_t *object, const char *where, const char *key, bool required, const char **out, sqz_error *error);
+/* Members of an object; absent or null leaves *out as it is where not required. `where` names the
+ * file. */
+SQZ_NODISCARD sqz_status sqzi_json_uint(const json_t *object, const char *where, const char *key,
+                                        bool required, uint32_t *out, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_json_number(const json_t *object, const char *where, const char *key,
+                                          bool required, double *out, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_json_bool(const json_t *object, const char *where, const char *key,
+                                        bool *out, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_json_string(const json_t *object, const char *where, const char *key,
+                                          bool required, const char **out, sqz_error *error);
 
 #endif

@@ -4,31 +4,81 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const sqzi_block_parts[SQZI_BLOCK_PARTS] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down", "attn_output_norm", "layer_output_norm"};
+const char *const sqzi_block_parts[SQZI_BLOCK_PARTS] = {"attn_q",           "attn_k",
+                                                        "attn_v",           "attn_output",
+                                                        "ffn_up",           "ffn_down",
+                                                        "attn_output_norm", "layer_output_norm"};
 
-#define BERT_BLOCK                                                                                                                                              \
-    .block = "encoder.layer.", .block_parts = {"attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "intermediate.dense", \
-                                                  "output.dense", "attention.output.LayerNorm", "output.LayerNorm"}
-#define BERT_KEYS .blocks_key = "num_hidden_layers", .heads_key = "num_attention_heads", .width_key = "hidden_size", .ffn_key = "intermediate_size", .activation_key = "hidden_act"
-#define BERT_MASKED                                                                                                                                   \
-    .masked_dense = "cls.predictions.transform.dense", .masked_norm = "cls.predictions.transform.LayerNorm", .decoder = "cls.predictions.decoder", \
+#define BERT_BLOCK                                                                                 \
+    .block = "encoder.layer.",                                                                     \
+    .block_parts = {"attention.self.query",       "attention.self.key", "attention.self.value",    \
+                    "attention.output.dense",     "intermediate.dense", "output.dense",            \
+                    "attention.output.LayerNorm", "output.LayerNorm"}
+#define BERT_KEYS                                                                                  \
+    .blocks_key = "num_hidden_layers", .heads_key = "num_attention_heads",                         \
+    .width_key = "hidden_size", .ffn_key = "intermediate_size", .activation_key = "hidden_act"
+#define BERT_MASKED                                                                                \
+    .masked_dense = "cls.predictions.transform.dense",                                             \
+    .masked_norm = "cls.predictions.transform.LayerNorm", .decoder = "cls.predictions.decoder",    \
     .decoder_bias = "cls.predictions.bias"
 
 const sqzi_layout sqzi_layouts[SQZI_ARCHITECTURES] = {
-    [SQZI_BERT] = {.model_type = "bert", .class_prefix = "Bert", .prefix = "bert.", BERT_BLOCK, BERT_KEYS, BERT_MASKED, .sequence_output = "classifier", .choice_output = "classifier"},
-    [SQZI_SQUEEZEBERT] = {.model_type = "squeezebert", .class_prefix = "SqueezeBert", .prefix = "transformer.", .block = "encoder.layers.",
-                          .block_parts = {"attention.query", "attention.key", "attention.value", "post_attention.conv1d", "intermediate.conv1d", "output.conv1d",
-                                          "post_attention.layernorm", "output.layernorm"},
-                          BERT_KEYS, BERT_MASKED, .sequence_output = "classifier", .choice_output = "classifier"},
-    [SQZI_DISTILBERT] = {.model_type = "distilbert", .class_prefix = "DistilBert", .prefix = "distilbert.", .block = "transformer.layer.",
-                         .block_parts = {"attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "ffn.lin1", "ffn.lin2", "sa_layer_norm", "output_layer_norm"},
-                         .blocks_key = "n_layers", .heads_key = "n_heads", .width_key = "dim", .ffn_key = "hidden_dim", .activation_key = "activation",
-                         .masked_dense = "vocab_transform", .masked_norm = "vocab_layer_norm", .decoder = "vocab_projector", .decoder_bias = "vocab_projector.bias",
-                         .sequence_dense = "pre_classifier", .sequence_output = "classifier", .choice_dense = "pre_classifier", .choice_output = "classifier", .dense_activation = "relu"},
-    [SQZI_ELECTRA] = {.model_type = "electra", .class_prefix = "Electra", .prefix = "electra.", BERT_BLOCK, BERT_KEYS,
-                      .masked_dense = "generator_predictions.dense", .masked_norm = "generator_predictions.LayerNorm", .decoder = "generator_lm_head", .decoder_bias = "generator_lm_head.bias",
-                      .sequence_dense = "classifier.dense", .sequence_output = "classifier.out_proj", .choice_dense = "sequence_summary.summary", .choice_output = "classifier",
-                      .dense_activation = "gelu", .masked_activation = "gelu"},
+    [SQZI_BERT] = {.model_type = "bert",
+                   .class_prefix = "Bert",
+                   .prefix = "bert.",
+                   BERT_BLOCK,
+                   BERT_KEYS,
+                   BERT_MASKED,
+                   .sequence_output = "classifier",
+                   .choice_output = "classifier"},
+    [SQZI_SQUEEZEBERT] = {.model_type = "squeezebert",
+                          .class_prefix = "SqueezeBert",
+                          .prefix = "transformer.",
+                          .block = "encoder.layers.",
+                          .block_parts = {"attention.query", "attention.key", "attention.value",
+                                          "post_attention.conv1d", "intermediate.conv1d",
+                                          "output.conv1d", "post_attention.layernorm",
+                                          "output.layernorm"},
+                          BERT_KEYS,
+                          BERT_MASKED,
+                          .sequence_output = "classifier",
+                          .choice_output = "classifier"},
+    [SQZI_DISTILBERT] = {.model_type = "distilbert",
+                         .class_prefix = "DistilBert",
+                         .prefix = "distilbert.",
+                         .block = "transformer.layer.",
+                         .block_parts = {"attention.q_lin", "attention.k_lin", "attention.v_lin",
+                                         "attention.out_lin", "ffn.lin1", "ffn.lin2",
+                                         "sa_layer_norm", "output_layer_norm"},
+                         .blocks_key = "n_layers",
+                         .heads_key = "n_heads",
+                         .width_key = "dim",
+                         .ffn_key = "hidden_dim",
+                         .activation_key = "activation",
+                         .masked_dense = "vocab_transform",
+                         .masked_norm = "vocab_layer_norm",
+                         .decoder = "vocab_projector",
+                         .decoder_bias = "vocab_projector.bias",
+                         .sequence_dense = "pre_classifier",
+                         .sequence_output = "classifier",
+                         .choice_dense = "pre_classifier",
+                         .choice_output = "classifier",
+                         .dense_activation = "relu"},
+    [SQZI_ELECTRA] = {.model_type = "electra",
+                      .class_prefix = "Electra",
+                      .prefix = "electra.",
+                      BERT_BLOCK,
+                      BERT_KEYS,
+                      .masked_dense = "generator_predictions.dense",
+                      .masked_norm = "generator_predictions.LayerNorm",
+                      .decoder = "generator_lm_head",
+                      .decoder_bias = "generator_lm_head.bias",
+                      .sequence_dense = "classifier.dense",
+                      .sequence_output = "classifier.out_proj",
+                      .choice_dense = "sequence_summary.summary",
+                      .choice_output = "classifier",
+                      .dense_activation = "gelu",
+                      .masked_activation = "gelu"},
 };
 
 void sqzi_block_name(const sqzi_layout *layout, uint32_t i, int j, char *name, size_t bytes)
@@ -36,24 +86,46 @@ void sqzi_block_name(const sqzi_layout *layout, uint32_t i, int j, char *name, s
     snprintf(name, bytes, "%s%u.%s", layout->block, (unsigned)i, layout->block_parts[j]);
 }
 
-const char *const sqzi_groups_keys[SQZI_LINEARS] = {"q_groups", "k_groups", "v_groups", "post_attention_groups", "intermediate_groups", "output_groups"};
+const char *const sqzi_groups_keys[SQZI_LINEARS] = {
+    "q_groups",     "k_groups", "v_groups", "post_attention_groups", "intermediate_groups",
+    "output_groups"};
 const uint32_t sqzi_usual_groups[SQZI_LINEARS] = {4, 4, 4, 1, 4, 4};
 
-const sqzi_word_pair sqzi_activations[] = {{"gelu", "gelu"}, {"gelu_new", "gelu_tanh"}, {"gelu_pytorch_tanh", "gelu_tanh"}, {"relu", "relu"}, {NULL, NULL}};
-const sqzi_word_pair sqzi_problems[] = {{"single_label_classification", "single_label"}, {"multi_label_classification", "multi_label"}, {"regression", "regression"}, {NULL, NULL}};
-const sqzi_word_pair sqzi_pooling_modes[] = {{"pooling_mode_mean_tokens", "mean"}, {"pooling_mode_cls_token", "cls"}, {NULL, NULL}};
+const sqzi_word_pair sqzi_activations[] = {{"gelu", "gelu"},
+                                           {"gelu_new", "gelu_tanh"},
+                                           {"gelu_pytorch_tanh", "gelu_tanh"},
+                                           {"relu", "relu"},
+                                           {NULL, NULL}};
+const sqzi_word_pair sqzi_problems[] = {{"single_label_classification", "single_label"},
+                                        {"multi_label_classification", "multi_label"},
+                                        {"regression", "regression"},
+                                        {NULL, NULL}};
+const sqzi_word_pair sqzi_pooling_modes[] = {{"pooling_mode_mean_tokens", "mean"},
+                                             {"pooling_mode_cls_token", "cls"},
+                                             {NULL, NULL}};
 
-const sqzi_class_ending sqzi_class_endings[] = {
-    {"ForSequenceClassification", SQZ_HEAD_SEQUENCE}, {"ForTokenClassification", SQZ_HEAD_TOKEN}, {"ForQuestionAnswering", SQZ_HEAD_QUESTION},
-    {"ForMaskedLM", SQZ_HEAD_MASKED_LM}, {"ForPreTraining", SQZ_HEAD_MASKED_LM}, {"ForMultipleChoice", SQZ_HEAD_MULTIPLE_CHOICE}, {"Model", SQZ_HEAD_NONE}, {NULL, SQZ_HEAD_NONE}};
+const sqzi_class_ending sqzi_class_endings[] = {{"ForSequenceClassification", SQZ_HEAD_SEQUENCE},
+                                                {"ForTokenClassification", SQZ_HEAD_TOKEN},
+                                                {"ForQuestionAnswering", SQZ_HEAD_QUESTION},
+                                                {"ForMaskedLM", SQZ_HEAD_MASKED_LM},
+                                                {"ForPreTraining", SQZ_HEAD_MASKED_LM},
+                                                {"ForMultipleChoice", SQZ_HEAD_MULTIPLE_CHOICE},
+                                                {"Model", SQZ_HEAD_NONE},
+                                                {NULL, SQZ_HEAD_NONE}};
 
-const char *const sqzi_head_words[6] = {"none", "sequence", "token", "question", "masked_lm", "multiple_choice"};
+const char *const sqzi_head_words[6] = {"none",     "sequence",  "token",
+                                        "question", "masked_lm", "multiple_choice"};
 const char *const sqzi_pool_words[5] = {"default", "none", "mean", "cls", "pooler"};
 
-const sqzi_special_word sqzi_special_words[SQZI_SPECIAL_WORDS] = {
-    {"unknown", "unk_token", "[UNK]"}, {"cls", "cls_token", "[CLS]"}, {"seperator", "sep_token", "[SEP]"}, {"padding", "pad_token", "[PAD]"}, {"mask", "mask_token", "[MASK]"}};
+const sqzi_special_word sqzi_special_words[SQZI_SPECIAL_WORDS] = {{"unknown", "unk_token", "[UNK]"},
+                                                                  {"cls", "cls_token", "[CLS]"},
+                                                                  {"seperator", "sep_token",
+                                                                   "[SEP]"},
+                                                                  {"padding", "pad_token", "[PAD]"},
+                                                                  {"mask", "mask_token", "[MASK]"}};
 
-const char *const sqzi_added_flags[SQZI_ADDED_FLAGS] = {"special", "single_word", "lstrip", "rstrip", "normalized"};
+const char *const sqzi_added_flags[SQZI_ADDED_FLAGS] = {"special", "single_word", "lstrip",
+                                                        "rstrip", "normalized"};
 
 const char *sqzi_our_word(const sqzi_word_pair *pairs, const char *theirs)
 {

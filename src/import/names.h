@@ -1,30 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What Hugging Face calls things, beside what a model file calls them. Import and export read the same tables, so they cannot drift apart. */
+/* What Hugging Face calls things, beside what a model file calls them. Import and export read the
+ * same tables, so they cannot drift apart. */
 #ifndef SQZI_NAMES_H
 #define SQZI_NAMES_H
 
 #include <squeezebert/model.h>
 #include <stdbool.h>
 
-typedef enum sqzi_architecture { SQZI_BERT, SQZI_SQUEEZEBERT, SQZI_DISTILBERT, SQZI_ELECTRA, SQZI_ARCHITECTURES } sqzi_architecture;
+typedef enum sqzi_architecture {
+    SQZI_BERT,
+    SQZI_SQUEEZEBERT,
+    SQZI_DISTILBERT,
+    SQZI_ELECTRA,
+    SQZI_ARCHITECTURES
+} sqzi_architecture;
 
 enum { SQZI_LINEARS = 6, SQZI_BLOCK_PARTS = 8 };
 
-/* attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down; then the norms attn_output_norm and layer_output_norm. */
+/* attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down; then the norms attn_output_norm and
+ * layer_output_norm. */
 extern const char *const sqzi_block_parts[SQZI_BLOCK_PARTS];
 
-/* One architecture. Config keys and tensor names are Hugging Face's; a name is without the prefix of the encoder. */
+/* One architecture. Config keys and tensor names are Hugging Face's; a name is without the prefix
+ * of the encoder. */
 typedef struct sqzi_layout {
     const char *model_type;
     const char *class_prefix;                       /* "Bert" of BertForMaskedLM */
-    const char *prefix;                             /* before the encoder's tensors in a model with a head */
+    /* before the encoder's tensors in a model with a head */
+    const char *prefix;
     const char *block;                              /* before a block's number */
     const char *block_parts[SQZI_BLOCK_PARTS];
     const char *blocks_key, *heads_key, *width_key, *ffn_key, *activation_key;
-    const char *masked_dense, *masked_norm, *decoder, *decoder_bias; /* of the masked LM; DECODER.bias may be the bias once more */
+    /* of the masked LM; DECODER.bias may be the bias once more */
+    const char *masked_dense, *masked_norm, *decoder, *decoder_bias;
     const char *sequence_dense, *sequence_output;   /* dense NULL: the pooler is read */
     const char *choice_dense, *choice_output;
-    const char *dense_activation;                   /* behind sequence_dense and choice_dense, in our words */
+    /* behind sequence_dense and choice_dense, in our words */
+    const char *dense_activation;
     const char *masked_activation;                  /* NULL: that of the blocks */
 } sqzi_layout;
 extern const sqzi_layout sqzi_layouts[SQZI_ARCHITECTURES];
@@ -36,7 +48,8 @@ void sqzi_block_name(const sqzi_layout *layout, uint32_t i, int j, char *name, s
 extern const char *const sqzi_groups_keys[SQZI_LINEARS];
 extern const uint32_t sqzi_usual_groups[SQZI_LINEARS];
 
-/* Pairs of words, {Hugging Face's, ours}, ended by NULL. The first pair with a word is the one that is written. */
+/* Pairs of words, {Hugging Face's, ours}, ended by NULL. The first pair with a word is the one that
+ * is written. */
 typedef struct sqzi_word_pair {
     const char *theirs, *ours;
 } sqzi_word_pair;

@@ -66,7 +66,8 @@ static bool take_shape(scan *s, sqzi_npy_array *array)
     if (!take(s, '(')) return false;
     array->n_dims = 0;
     while (!take(s, ')')) {
-        if (array->n_dims == MAX_DIMS || !take_number(s, &array->shape[array->n_dims++])) return false;
+        if (array->n_dims == MAX_DIMS || !take_number(s, &array->shape[array->n_dims++]))
+            return false;
         if (!take(s, ',')) return take(s, ')');
     }
     return true;
@@ -85,7 +86,8 @@ static bool take_entry(scan *s, header *h, sqzi_npy_array *array)
     if (!take_string(s, &key) || !take(s, ':')) return false;
     if (sqzi_span_is(key, "descr")) bit = take_string(s, &h->type) ? 1 : 0;
     else if (sqzi_span_is(key, "shape")) bit = take_shape(s, array) ? 2 : 0;
-    else if (sqzi_span_is(key, "fortran_order")) bit = (h->fortran = take_word(s, "True")) || take_word(s, "False") ? 4 : 0;
+    else if (sqzi_span_is(key, "fortran_order"))
+        bit = (h->fortran = take_word(s, "True")) || take_word(s, "False") ? 4 : 0;
     if (!bit || h->seen & bit) return false;
     h->seen |= bit;
     return true;
@@ -113,7 +115,8 @@ static bool find_type(sqzi_span text, sqzi_npy_array *array)
         const char *text;
         bool floats, is_signed;
         uint32_t bytes;
-    } known[] = {{"<f4", true, true, 4}, {"<f8", true, true, 8}, {"<i4", false, true, 4}, {"<i8", false, true, 8}, {"<u4", false, false, 4}, {"|u1", false, false, 1}};
+    } known[] = {{"<f4", true, true, 4},  {"<f8", true, true, 8},   {"<i4", false, true, 4},
+                 {"<i8", false, true, 8}, {"<u4", false, false, 4}, {"|u1", false, false, 1}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (sqzi_span_is(text, known[i].text)) {
             array->floats = known[i].floats;
@@ -129,27 +132,42 @@ static bool count(sqzi_npy_array *array, size_t *bytes)
 {
     size_t n = 1;
     for (uint32_t d = 0; d < array->n_dims; d++)
-        if (array->shape[d] > SIZE_MAX || !sqzi_multiply(n, (size_t)array->shape[d], &n)) return false;
+        if (array->shape[d] > SIZE_MAX || !sqzi_multiply(n, (size_t)array->shape[d], &n))
+            return false;
     array->n = n;
     return sqzi_multiply(n, array->number_bytes, bytes);
 }
 
-sqz_status sqzi_npy_read(const char *file, const char *name, const unsigned char *data, size_t bytes, sqzi_npy_array *array, sqz_error *error)
+sqz_status sqzi_npy_read(const char *file, const char *name, const unsigned char *data,
+                         size_t bytes, sqzi_npy_array *array, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     header h;
     size_t needed;
     *array = (sqzi_npy_array){.n_dims = 0};
-    FAIL_IF(bytes < 12 || memcmp(data, "\x93NUMPY", 6) != 0 || data[6] < 1 || data[6] > 3, SQZ_EFORMAT, 0, "%s: the array '%s' does not begin as one of numpy", file, name);
-    const size_t begin = data[6] == 1 ? 10 : 12, length = data[6] == 1 ? data[8] | (size_t)data[9] << 8 : data[8] | (size_t)data[9] << 8 | (size_t)data[10] << 16 | (size_t)data[11] << 24;
-    FAIL_IF(length > bytes - begin || length > MAX_HEADER, SQZ_EFORMAT, begin, "%s: the array '%s' claims a header of %zu bytes, %zu are there and at most %d are read", file, name, length,
-            bytes - begin, MAX_HEADER);
-    FAIL_IF(!read_header((const char *)data + begin, length, &h, array), SQZ_EFORMAT, begin, "%s: the array '%s' has a header that is not {'descr': .., 'fortran_order': .., 'shape': (..)} with at most %d dimensions",
+    FAIL_IF(bytes < 12 || memcmp(data, "\x93NUMPY", 6) != 0 || data[6] < 1 || data[6] > 3,
+            SQZ_EFORMAT, 0, "%s: the array '%s' does not begin as one of numpy", file, name);
+    const size_t begin = data[6] == 1 ? 10 : 12,
+                 length = data[6] == 1 ? data[8] | (size_t)data[9] << 8
+                                       : data[8] | (size_t)data[9] << 8 | (size_t)data[10] << 16 |
+                                             (size_t)data[11] << 24;
+    FAIL_IF(
+        length > bytes - begin || length > MAX_HEADER, SQZ_EFORMAT, begin,
+        "%s: the array '%s' claims a header of %zu bytes, %zu are there and at most %d are read",
+        file, name, length, bytes - begin, MAX_HEADER);
+    FAIL_IF(!read_header((const char *)data + begin, length, &h, array), SQZ_EFORMAT, begin,
+            "%s: the array '%s' has a header that is not {'descr': .., 'fortran_order': .., "
+            "'shape': (..)} with at most %d dimensions",
             file, name, MAX_DIMS);
-    FAIL_IF(!find_type(h.type, array), SQZ_EUNSUPPORTED, begin, "%s: the array '%s' is of type '%.*s'; <f4, <f8, <i4, <i8, <u4 and |u1 can be read", file, name,
-            (int)(h.type.n > 40 ? 40 : h.type.n), h.type.bytes);
-    FAIL_IF(h.fortran && array->n_dims > 1, SQZ_EUNSUPPORTED, begin, "%s: the array '%s' is in Fortran order; save numpy.ascontiguousarray of it", file, name);
-    FAIL_IF(!count(array, &needed) || needed != bytes - begin - length, SQZ_EFORMAT, begin, "%s: the array '%s' has %zu bytes of numbers, its shape needs another count", file, name, bytes - begin - length);
+    FAIL_IF(!find_type(h.type, array), SQZ_EUNSUPPORTED, begin,
+            "%s: the array '%s' is of type '%.*s'; <f4, <f8, <i4, <i8, <u4 and |u1 can be read",
+            file, name, (int)(h.type.n > 40 ? 40 : h.type.n), h.type.bytes);
+    FAIL_IF(h.fortran && array->n_dims > 1, SQZ_EUNSUPPORTED, begin,
+            "%s: the array '%s' is in Fortran order; save numpy.ascontiguousarray of it", file,
+            name);
+    FAIL_IF(!count(array, &needed) || needed != bytes - begin - length, SQZ_EFORMAT, begin,
+            "%s: the array '%s' has %zu bytes of numbers, its shape needs another count", file,
+            name, bytes - begin - length);
     array->data = data + begin + length;
 fail:
     return status;

@@ -14,8 +14,11 @@ typedef struct sqzi_npy_array {
     const unsigned char *data;
 } sqzi_npy_array;
 
-/* Read `bytes` bytes that hold the array `name` of the file `file` (both for error texts). SQZ_EFORMAT, SQZ_EUNSUPPORTED. */
-SQZ_NODISCARD sqz_status sqzi_npy_read(const char *file, const char *name, const unsigned char *data, size_t bytes, sqzi_npy_array *array, sqz_error *error);
+/* Read `bytes` bytes that hold the array `name` of the file `file` (both for error texts).
+ * SQZ_EFORMAT, SQZ_EUNSUPPORTED. */
+SQZ_NODISCARD sqz_status sqzi_npy_read(const char *file, const char *name,
+                                       const unsigned char *data, size_t bytes,
+                                       sqzi_npy_array *array, sqz_error *error);
 
 double sqzi_npy_float(const sqzi_npy_array *array, uint64_t i);
 /* Number i of an array of integers; UINT32_MAX where it is negative or does not fit. */

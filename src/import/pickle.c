@@ -32,20 +32,28 @@ static sqz_status push_text(sqzi_pickle_machine *m, size_t length_bytes)
     int64_t n = 0;
     const unsigned char *b = NULL;
     sqz_status status = read_number(m, length_bytes, false, &n);
-    if (status == SQZ_OK) status = n < 0 ? sqzi_pickle_refuse(m, SQZ_EFORMAT, "holds a string of no length") : read_bytes(m, (size_t)n, &b);
-    return status == SQZ_OK ? sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_TEXT, .text = {(const char *)b, (size_t)n}}) : status;
+    if (status == SQZ_OK)
+        status = n < 0 ? sqzi_pickle_refuse(m, SQZ_EFORMAT, "holds a string of no length")
+                       : read_bytes(m, (size_t)n, &b);
+    return status == SQZ_OK
+               ? sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_TEXT,
+                                                            .text = {(const char *)b, (size_t)n}})
+               : status;
 }
 
 static sqz_status push_int(sqzi_pickle_machine *m, size_t n, bool is_signed)
 {
     int64_t number = 0;
     const sqz_status status = read_number(m, n, is_signed, &number);
-    return status == SQZ_OK ? sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_NUMBER, .number = number}) : status;
+    return status == SQZ_OK ? sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_NUMBER,
+                                                                         .number = number})
+                            : status;
 }
 
 static sqz_status read_line(sqzi_pickle_machine *m, sqzi_span *line)
 {
-    const unsigned char *end = m->at < m->bytes ? memchr(m->data + m->at, '\n', m->bytes - m->at) : NULL;
+    const unsigned char *end = m->at < m->bytes ? memchr(m->data + m->at, '\n', m->bytes - m->at)
+                                                : NULL;
     if (!end) return sqzi_pickle_refuse(m, SQZ_EFORMAT, "ends too early");
     *line = (sqzi_span){(const char *)m->data + m->at, (size_t)(end - m->data) - m->at};
     m->at = (size_t)(end - m->data) + 1;
@@ -58,14 +66,20 @@ static sqz_status push_global(sqzi_pickle_machine *m, sqzi_span module, sqzi_spa
     const size_t tail = sizeof storage - 1;
     const bool torch = sqzi_span_is(module, "torch"), utils = sqzi_span_is(module, "torch._utils");
     int64_t found = -1;
-    if (sqzi_span_is(module, "collections") && sqzi_span_is(name, "OrderedDict")) found = G_ORDERED_DICT;
+    if (sqzi_span_is(module, "collections") && sqzi_span_is(name, "OrderedDict"))
+        found = G_ORDERED_DICT;
     else if (utils && sqzi_span_is(name, "_rebuild_tensor_v2")) found = G_REBUILD_TENSOR;
     else if (utils && sqzi_span_is(name, "_rebuild_parameter")) found = G_REBUILD_PARAMETER;
-    else if (torch && name.n > tail && memcmp(name.bytes + name.n - tail, storage, tail) == 0) found = G_STORAGE;
+    else if (torch && name.n > tail && memcmp(name.bytes + name.n - tail, storage, tail) == 0)
+        found = G_STORAGE;
     if (found < 0)
-        return sqzi_fail(m->error, SQZ_EUNSUPPORTED, m->at, "%s: the pickle wants '%.*s.%.*s', which a state dict does not need: it is not executed", m->file, (int)(module.n > 80 ? 80 : module.n),
-                         module.bytes, (int)(name.n > 80 ? 80 : name.n), name.bytes);
-    return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_GLOBAL, .number = found, .text = name});
+        return sqzi_fail(m->error, SQZ_EUNSUPPORTED, m->at,
+                         "%s: the pickle wants '%.*s.%.*s', which a state dict does not need: it "
+                         "is not executed",
+                         m->file, (int)(module.n > 80 ? 80 : module.n), module.bytes,
+                         (int)(name.n > 80 ? 80 : name.n), name.bytes);
+    return sqzi_pickle_push_new(
+        m, (sqzi_pickle_node){.kind = SQZI_K_GLOBAL, .number = found, .text = name});
 }
 
 /* Values above the mark go into the container below it. */
@@ -74,10 +88,12 @@ static sqz_status fill(sqzi_pickle_machine *m, sqzi_pickle_kind wanted)
     uint32_t mark = 0;
     sqz_status status = sqzi_pickle_find_mark(m, &mark);
     if (status != SQZ_OK) return status;
-    if (mark == 0 || m->nodes[m->stack[mark - 1]].kind != (uint32_t)wanted || (wanted == SQZI_K_DICT && (m->n_stack - mark - 1) % 2))
+    if (mark == 0 || m->nodes[m->stack[mark - 1]].kind != (uint32_t)wanted ||
+        (wanted == SQZI_K_DICT && (m->n_stack - mark - 1) % 2))
         return sqzi_pickle_refuse(m, SQZ_EFORMAT, "fills what is no container");
     const uint32_t container = m->stack[mark - 1];
-    for (uint32_t i = mark + 1; i < m->n_stack && status == SQZ_OK; i++) status = sqzi_pickle_append(m, container, m->stack[i]);
+    for (uint32_t i = mark + 1; i < m->n_stack && status == SQZ_OK; i++)
+        status = sqzi_pickle_append(m, container, m->stack[i]);
     m->n_stack = mark;
     return status;
 }
@@ -86,10 +102,12 @@ static sqz_status fill(sqzi_pickle_machine *m, sqzi_pickle_kind wanted)
 static sqz_status fill_one(sqzi_pickle_machine *m, sqzi_pickle_kind wanted)
 {
     const uint32_t n = wanted == SQZI_K_DICT ? 2 : 1;
-    if (m->n_stack < n + 1 || m->nodes[m->stack[m->n_stack - n - 1]].kind != (uint32_t)wanted) return sqzi_pickle_refuse(m, SQZ_EFORMAT, "fills what is no container");
+    if (m->n_stack < n + 1 || m->nodes[m->stack[m->n_stack - n - 1]].kind != (uint32_t)wanted)
+        return sqzi_pickle_refuse(m, SQZ_EFORMAT, "fills what is no container");
     const uint32_t container = m->stack[m->n_stack - n - 1];
     sqz_status status = SQZ_OK;
-    for (uint32_t i = m->n_stack - n; i < m->n_stack && status == SQZ_OK; i++) status = sqzi_pickle_append(m, container, m->stack[i]);
+    for (uint32_t i = m->n_stack - n; i < m->n_stack && status == SQZ_OK; i++)
+        status = sqzi_pickle_append(m, container, m->stack[i]);
     m->n_stack -= n;
     return status;
 }
@@ -101,10 +119,19 @@ static sqz_status load_storage(sqzi_pickle_machine *m)
     const sqz_status status = sqzi_pickle_pop(m, &tuple);
     if (status != SQZ_OK) return status;
     const uint32_t n = sqzi_pickle_items(m, tuple, part, 6);
-    const bool fits = n >= 5 && n <= 6 && m->nodes[part[0]].kind == SQZI_K_TEXT && sqzi_span_is(m->nodes[part[0]].text, "storage") && m->nodes[part[1]].kind == SQZI_K_GLOBAL &&
-                      m->nodes[part[1]].number == G_STORAGE && m->nodes[part[2]].kind == SQZI_K_TEXT && m->nodes[part[4]].kind == SQZI_K_NUMBER;
-    if (!fits || (n == 6 && m->nodes[part[5]].kind != SQZI_K_NONE)) return sqzi_pickle_refuse(m, SQZ_EUNSUPPORTED, "names a storage in a way that is not known");
-    return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_STORAGE, .text = m->nodes[part[1]].text, .first = part[2], .number = m->nodes[part[4]].number});
+    const bool fits = n >= 5 && n <= 6 && m->nodes[part[0]].kind == SQZI_K_TEXT &&
+                      sqzi_span_is(m->nodes[part[0]].text, "storage") &&
+                      m->nodes[part[1]].kind == SQZI_K_GLOBAL &&
+                      m->nodes[part[1]].number == G_STORAGE &&
+                      m->nodes[part[2]].kind == SQZI_K_TEXT &&
+                      m->nodes[part[4]].kind == SQZI_K_NUMBER;
+    if (!fits || (n == 6 && m->nodes[part[5]].kind != SQZI_K_NONE))
+        return sqzi_pickle_refuse(m, SQZ_EUNSUPPORTED,
+                                  "names a storage in a way that is not known");
+    return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_STORAGE,
+                                                      .text = m->nodes[part[1]].text,
+                                                      .first = part[2],
+                                                      .number = m->nodes[part[4]].number});
 }
 
 static sqz_status call(sqzi_pickle_machine *m)
@@ -114,20 +141,28 @@ static sqz_status call(sqzi_pickle_machine *m)
     if (status == SQZ_OK) status = sqzi_pickle_pop(m, &function);
     if (status != SQZ_OK) return status;
     const uint32_t n = sqzi_pickle_items(m, arguments, part, 8);
-    if (m->nodes[function].kind != SQZI_K_GLOBAL || n > 8) return sqzi_pickle_refuse(m, SQZ_EFORMAT, "calls what is no function");
+    if (m->nodes[function].kind != SQZI_K_GLOBAL || n > 8)
+        return sqzi_pickle_refuse(m, SQZ_EFORMAT, "calls what is no function");
     switch (m->nodes[function].number) {
     case G_ORDERED_DICT:
-        if (n == 0) return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_DICT, .first = SQZI_PICKLE_NOTHING, .last = SQZI_PICKLE_NOTHING});
+        if (n == 0)
+            return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_DICT,
+                                                              .first = SQZI_PICKLE_NOTHING,
+                                                              .last = SQZI_PICKLE_NOTHING});
         break;
     case G_REBUILD_TENSOR:
-        if (n >= 4 && m->nodes[part[0]].kind == SQZI_K_STORAGE && m->nodes[part[1]].kind == SQZI_K_NUMBER) return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_TENSOR, .first = arguments});
+        if (n >= 4 && m->nodes[part[0]].kind == SQZI_K_STORAGE &&
+            m->nodes[part[1]].kind == SQZI_K_NUMBER)
+            return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_TENSOR,
+                                                              .first = arguments});
         break;
     case G_REBUILD_PARAMETER:
         if (n >= 1 && m->nodes[part[0]].kind == SQZI_K_TENSOR) return sqzi_pickle_push(m, part[0]);
         break;
     default: break;
     }
-    return sqzi_pickle_refuse(m, SQZ_EUNSUPPORTED, "calls a function with arguments that are not known");
+    return sqzi_pickle_refuse(m, SQZ_EUNSUPPORTED,
+                              "calls a function with arguments that are not known");
 }
 
 /* The attributes of a dict (its _metadata) are of no interest; nothing else has any. */
@@ -136,13 +171,15 @@ static sqz_status build(sqzi_pickle_machine *m)
     uint32_t state = 0;
     const sqz_status status = sqzi_pickle_pop(m, &state);
     if (status != SQZ_OK) return status;
-    if (m->n_stack == 0 || m->nodes[m->stack[m->n_stack - 1]].kind != SQZI_K_DICT) return sqzi_pickle_refuse(m, SQZ_EUNSUPPORTED, "sets attributes of an object");
+    if (m->n_stack == 0 || m->nodes[m->stack[m->n_stack - 1]].kind != SQZI_K_DICT)
+        return sqzi_pickle_refuse(m, SQZ_EUNSUPPORTED, "sets attributes of an object");
     return SQZ_OK;
 }
 
 static sqz_status remember(sqzi_pickle_machine *m, int64_t place)
 {
-    if (place < 0 || place >= SQZI_PICKLE_MEMO || m->n_stack == 0) return sqzi_pickle_refuse(m, SQZ_ELIMIT, "remembers a value in a place that is not there");
+    if (place < 0 || place >= SQZI_PICKLE_MEMO || m->n_stack == 0)
+        return sqzi_pickle_refuse(m, SQZ_ELIMIT, "remembers a value in a place that is not there");
     while (m->n_memo <= (uint32_t)place) m->memo[m->n_memo++] = SQZI_PICKLE_NOTHING;
     m->memo[place] = m->stack[m->n_stack - 1];
     return SQZ_OK;
@@ -160,7 +197,8 @@ static sqz_status recall(sqzi_pickle_machine *m, size_t n)
     int64_t place = 0;
     const sqz_status status = read_number(m, n, false, &place);
     if (status != SQZ_OK) return status;
-    if (place < 0 || place >= (int64_t)m->n_memo || m->memo[place] == SQZI_PICKLE_NOTHING) return sqzi_pickle_refuse(m, SQZ_EFORMAT, "recalls a value that it has not seen");
+    if (place < 0 || place >= (int64_t)m->n_memo || m->memo[place] == SQZI_PICKLE_NOTHING)
+        return sqzi_pickle_refuse(m, SQZ_EFORMAT, "recalls a value that it has not seen");
     return sqzi_pickle_push(m, m->memo[place]);
 }
 
@@ -171,8 +209,10 @@ static sqz_status read_long(sqzi_pickle_machine *m)
     const unsigned char *unused;
     if (status != SQZ_OK) return status;
     if (n <= 8) return push_int(m, (size_t)n, true);
-    status = read_bytes(m, (size_t)n, &unused); /* the magic number of legacy files; no size is that large */
-    return status == SQZ_OK ? sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_NONE}) : status;
+    /* the magic number of legacy files; no size is that large */
+    status = read_bytes(m, (size_t)n, &unused);
+    return status == SQZ_OK ? sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_NONE})
+                            : status;
 }
 
 static sqz_status step_global(sqzi_pickle_machine *m, unsigned char opcode)
@@ -188,7 +228,8 @@ static sqz_status step_global(sqzi_pickle_machine *m, unsigned char opcode)
     status = sqzi_pickle_pop(m, &a);
     if (status == SQZ_OK) status = sqzi_pickle_pop(m, &b);
     if (status != SQZ_OK) return status;
-    if (m->nodes[a].kind != SQZI_K_TEXT || m->nodes[b].kind != SQZI_K_TEXT) return sqzi_pickle_refuse(m, SQZ_EFORMAT, "names a global by what is no string");
+    if (m->nodes[a].kind != SQZI_K_TEXT || m->nodes[b].kind != SQZI_K_TEXT)
+        return sqzi_pickle_refuse(m, SQZ_EFORMAT, "names a global by what is no string");
     return push_global(m, m->nodes[b].text, m->nodes[a].text);
 }
 
@@ -201,14 +242,27 @@ static sqz_status step(sqzi_pickle_machine *m, unsigned char opcode)
     case 0x80: return read_bytes(m, 1, &unused);                             /* PROTO */
     case 0x95: return read_bytes(m, 8, &unused);                             /* FRAME */
     case '(': return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_MARK});
-    case '}': return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_DICT, .first = SQZI_PICKLE_NOTHING, .last = SQZI_PICKLE_NOTHING});
-    case ']': case ')': return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_LIST, .first = SQZI_PICKLE_NOTHING, .last = SQZI_PICKLE_NOTHING});
+    case '}':
+        return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_DICT,
+                                                          .first = SQZI_PICKLE_NOTHING,
+                                                          .last = SQZI_PICKLE_NOTHING});
+    case ']':
+    case ')':
+        return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_LIST,
+                                                          .first = SQZI_PICKLE_NOTHING,
+                                                          .last = SQZI_PICKLE_NOTHING});
     case 'N': return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_NONE});
-    case 0x88: return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_NUMBER, .number = 1});    /* NEWTRUE */
-    case 0x89: return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_NUMBER, .number = 0});    /* NEWFALSE */
-    case 'G':                                                                /* BINFLOAT: no float is of interest */
+    /* NEWTRUE */
+    case 0x88:
+        return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_NUMBER, .number = 1});
+    /* NEWFALSE */
+    case 0x89:
+        return sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_NUMBER, .number = 0});
+    /* BINFLOAT: no float is of interest */
+    case 'G':
         status = read_bytes(m, 8, &unused);
-        return status == SQZ_OK ? sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_NONE}) : status;
+        return status == SQZ_OK ? sqzi_pickle_push_new(m, (sqzi_pickle_node){.kind = SQZI_K_NONE})
+                                : status;
     case 'J': return push_int(m, 4, true);
     case 'K': return push_int(m, 1, false);
     case 'M': return push_int(m, 2, false);
@@ -233,7 +287,10 @@ static sqz_status step(sqzi_pickle_machine *m, unsigned char opcode)
     case 'R': return call(m);
     case 'b': return build(m);
     case '0': return sqzi_pickle_pop(m, &index);
-    default: return sqzi_fail(m->error, SQZ_EUNSUPPORTED, m->at - 1, "%s: the pickle uses the opcode 0x%02x, which a state dict does not need", m->file, opcode);
+    default:
+        return sqzi_fail(m->error, SQZ_EUNSUPPORTED, m->at - 1,
+                         "%s: the pickle uses the opcode 0x%02x, which a state dict does not need",
+                         m->file, opcode);
     }
 }
 
@@ -242,12 +299,18 @@ static sqz_status describe(const sqzi_pickle_machine *m, uint32_t index, sqzi_pi
     uint32_t part[8], sizes[SQZI_PICKLE_DIMS], strides[SQZI_PICKLE_DIMS];
     (void)sqzi_pickle_items(m, m->nodes[index].first, part, 8);
     const sqzi_pickle_node *storage = &m->nodes[part[0]];
-    *t = (sqzi_pickled_tensor){.storage_type = storage->text, .key = m->nodes[storage->first].text, .storage_n = storage->number, .offset = m->nodes[part[1]].number};
+    *t = (sqzi_pickled_tensor){.storage_type = storage->text,
+                               .key = m->nodes[storage->first].text,
+                               .storage_n = storage->number,
+                               .offset = m->nodes[part[1]].number};
     t->n_dims = sqzi_pickle_items(m, part[2], sizes, SQZI_PICKLE_DIMS);
     t->n_strides = sqzi_pickle_items(m, part[3], strides, SQZI_PICKLE_DIMS);
-    if (t->n_dims > SQZI_PICKLE_DIMS || t->n_strides != t->n_dims) return sqzi_pickle_refuse(m, SQZ_EFORMAT, "holds a tensor whose size and strides do not fit each other");
+    if (t->n_dims > SQZI_PICKLE_DIMS || t->n_strides != t->n_dims)
+        return sqzi_pickle_refuse(m, SQZ_EFORMAT,
+                                  "holds a tensor whose size and strides do not fit each other");
     for (uint32_t d = 0; d < t->n_dims; d++) {
-        if (m->nodes[sizes[d]].kind != SQZI_K_NUMBER || m->nodes[strides[d]].kind != SQZI_K_NUMBER) return sqzi_pickle_refuse(m, SQZ_EFORMAT, "holds a tensor whose sizes are no numbers");
+        if (m->nodes[sizes[d]].kind != SQZI_K_NUMBER || m->nodes[strides[d]].kind != SQZI_K_NUMBER)
+            return sqzi_pickle_refuse(m, SQZ_EFORMAT, "holds a tensor whose sizes are no numbers");
         t->shape[d] = m->nodes[sizes[d]].number;
         t->stride[d] = m->nodes[strides[d]].number;
     }
@@ -258,16 +321,22 @@ static sqz_status hand_out(const sqzi_pickle_machine *m, uint32_t top, const sqz
 {
     sqz_status status = SQZ_OK;
     if (sink->put_key && m->nodes[top].kind == SQZI_K_LIST) {
-        for (uint32_t cell = m->nodes[top].first; cell != SQZI_PICKLE_NOTHING && status == SQZ_OK; cell = m->nodes[cell].last) {
+        for (uint32_t cell = m->nodes[top].first; cell != SQZI_PICKLE_NOTHING && status == SQZ_OK;
+             cell = m->nodes[cell].last) {
             const sqzi_pickle_node *key = &m->nodes[m->nodes[cell].first];
-            status = key->kind == SQZI_K_TEXT ? sink->put_key(sink->user, key->text, m->error) : sqzi_pickle_refuse(m, SQZ_EFORMAT, "lists a storage that has no key");
+            status = key->kind == SQZI_K_TEXT
+                         ? sink->put_key(sink->user, key->text, m->error)
+                         : sqzi_pickle_refuse(m, SQZ_EFORMAT, "lists a storage that has no key");
         }
         return status;
     }
     if (!sink->put) return SQZ_OK; /* a part of a legacy file that is only passed over */
-    if (m->nodes[top].kind != SQZI_K_DICT) return sqzi_pickle_refuse(m, SQZ_EUNSUPPORTED, "is no state dict: it leaves something else than a dict");
+    if (m->nodes[top].kind != SQZI_K_DICT)
+        return sqzi_pickle_refuse(m, SQZ_EUNSUPPORTED,
+                                  "is no state dict: it leaves something else than a dict");
     for (uint32_t cell = m->nodes[top].first; cell != SQZI_PICKLE_NOTHING && status == SQZ_OK;) {
-        const uint32_t key = m->nodes[cell].first, next = m->nodes[cell].last, value = m->nodes[next].first;
+        const uint32_t key = m->nodes[cell].first, next = m->nodes[cell].last,
+                       value = m->nodes[next].first;
         cell = m->nodes[next].last;
         if (m->nodes[value].kind != SQZI_K_TENSOR || m->nodes[key].kind != SQZI_K_TEXT) continue;
         sqzi_pickled_tensor tensor;
@@ -278,7 +347,9 @@ static sqz_status hand_out(const sqzi_pickle_machine *m, uint32_t top, const sqz
     return status;
 }
 
-sqz_status sqzi_pickle_run(const sqz_allocator *allocator, const char *file, const unsigned char *data, size_t bytes, const sqzi_pickle_sink *sink, size_t *used, sqz_error *error)
+sqz_status sqzi_pickle_run(const sqz_allocator *allocator, const char *file,
+                           const unsigned char *data, size_t bytes, const sqzi_pickle_sink *sink,
+                           size_t *used, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     uint32_t top = 0;

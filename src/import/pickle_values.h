@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Values of the pickle machine (pickle.c): nodes, a stack of them, and the memo, all of a fixed size. */
+/* Values of the pickle machine (pickle.c): nodes, a stack of them, and the memo, all of a fixed
+ * size. */
 #ifndef SQZI_PICKLE_VALUES_H
 #define SQZI_PICKLE_VALUES_H
 
@@ -9,11 +10,23 @@
 enum { SQZI_PICKLE_NODES = 1 << 19, SQZI_PICKLE_STACK = 1 << 17, SQZI_PICKLE_MEMO = 1 << 19 };
 #define SQZI_PICKLE_NOTHING UINT32_MAX
 
-typedef enum sqzi_pickle_kind { SQZI_K_NONE, SQZI_K_NUMBER, SQZI_K_TEXT, SQZI_K_LIST, SQZI_K_DICT, SQZI_K_GLOBAL, SQZI_K_STORAGE, SQZI_K_TENSOR, SQZI_K_MARK, SQZI_K_CELL } sqzi_pickle_kind;
+typedef enum sqzi_pickle_kind {
+    SQZI_K_NONE,
+    SQZI_K_NUMBER,
+    SQZI_K_TEXT,
+    SQZI_K_LIST,
+    SQZI_K_DICT,
+    SQZI_K_GLOBAL,
+    SQZI_K_STORAGE,
+    SQZI_K_TENSOR,
+    SQZI_K_MARK,
+    SQZI_K_CELL
+} sqzi_pickle_kind;
 
-/* NUMBER: number. TEXT: text. LIST (tuples too) and DICT: cells from first to last, keys and values in turn. GLOBAL: number is the callable, text its
- * name. STORAGE: text the type, first the key's node, number the size. TENSOR: first the list of its arguments. CELL: first the value, last the next
- * cell. */
+/* NUMBER: number. TEXT: text. LIST (tuples too) and DICT: cells from first to last, keys and values
+ * in turn. GLOBAL: number is the callable, text its name. STORAGE: text the type, first the key's
+ * node, number the size. TENSOR: first the list of its arguments. CELL: first the value, last the
+ * next cell. */
 typedef struct sqzi_pickle_node {
     sqzi_span text;
     int64_t number;
@@ -41,11 +54,16 @@ SQZ_NODISCARD sqz_status sqzi_pickle_pop(sqzi_pickle_machine *m, uint32_t *index
 /* Index on the stack of the topmost mark. */
 SQZ_NODISCARD sqz_status sqzi_pickle_find_mark(const sqzi_pickle_machine *m, uint32_t *place);
 
-/* Containers: one more value at the end; the values of the stack from `begin` on as one list, which goes to place `keep`; the topmost n as one. */
-SQZ_NODISCARD sqz_status sqzi_pickle_append(sqzi_pickle_machine *m, uint32_t container, uint32_t value);
-SQZ_NODISCARD sqz_status sqzi_pickle_make_list(sqzi_pickle_machine *m, uint32_t begin, uint32_t keep);
+/* Containers: one more value at the end; the values of the stack from `begin` on as one list, which
+ * goes to place `keep`; the topmost n as one. */
+SQZ_NODISCARD sqz_status sqzi_pickle_append(sqzi_pickle_machine *m, uint32_t container,
+                                            uint32_t value);
+SQZ_NODISCARD sqz_status sqzi_pickle_make_list(sqzi_pickle_machine *m, uint32_t begin,
+                                               uint32_t keep);
 SQZ_NODISCARD sqz_status sqzi_pickle_make_tuple(sqzi_pickle_machine *m, uint32_t n);
-/* Items of a list, at most `most` into out; returns how many there are, most + 1 for more or for what is no list. */
-uint32_t sqzi_pickle_items(const sqzi_pickle_machine *m, uint32_t list, uint32_t *out, uint32_t most);
+/* Items of a list, at most `most` into out; returns how many there are, most + 1 for more or for
+ * what is no list. */
+uint32_t sqzi_pickle_items(const sqzi_pickle_machine *m, uint32_t list, uint32_t *out,
+                           uint32_t most);
 
 #endif

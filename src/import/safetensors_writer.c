@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The header is JSON, padded with spaces to a multiple of 8; "format": "pt" is what Transformers asks of it. Names are ours and need no escapes. */
+/* The header is JSON, padded with spaces to a multiple of 8; "format": "pt" is what Transformers
+ * asks of it. Names are ours and need no escapes. */
 #include "import/safetensors_writer.h"
 
 #include <inttypes.h>
@@ -22,12 +23,16 @@ static const char *type_name(sqzi_type type)
     return type == SQZI_F32 ? "F32" : type == SQZI_F16 ? "F16" : "BF16";
 }
 
-static sqz_status describe(sqzi_buffer *header, const sqzi_tensor_out *t, uint64_t begin, sqz_error *error)
+static sqz_status describe(sqzi_buffer *header, const sqzi_tensor_out *t, uint64_t begin,
+                           sqz_error *error)
 {
     char text[512];
-    int n = snprintf(text, sizeof text, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", t->name, type_name(t->type));
-    for (uint32_t d = 0; d < t->n_dims; d++) n += snprintf(text + n, sizeof text - (size_t)n, "%s%" PRIu64, d ? "," : "", t->shape[d]);
-    n += snprintf(text + n, sizeof text - (size_t)n, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", begin, begin + bytes_of(t));
+    int n = snprintf(text, sizeof text, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", t->name,
+                     type_name(t->type));
+    for (uint32_t d = 0; d < t->n_dims; d++)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s%" PRIu64, d ? "," : "", t->shape[d]);
+    n += snprintf(text + n, sizeof text - (size_t)n,
+                  "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", begin, begin + bytes_of(t));
     return sqzi_buffer_append(header, text, (size_t)n, error);
 }
 
@@ -36,7 +41,8 @@ static bool wide(const sqzi_tensor_out *t)
     return t->type == SQZI_F32;
 }
 
-sqz_status sqzi_safetensors_write(const sqz_allocator *allocator, const sqzi_tensor_out *tensors, size_t n, sqzi_file_writer *file, sqz_error *error)
+sqz_status sqzi_safetensors_write(const sqz_allocator *allocator, const sqzi_tensor_out *tensors,
+                                  size_t n, sqzi_file_writer *file, sqz_error *error)
 {
     static const char begin[] = "{\"__metadata__\":{\"format\":\"pt\"}";
     sqz_status status = SQZ_OK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing safetensors: a list of tensors is collected with what produces their bytes, then the file is written in one go. */
+/* Writing safetensors: a list of tensors is collected with what produces their bytes, then the file
+ * is written in one go. */
 #ifndef SQZI_SAFETENSORS_WRITER_H
 #define SQZI_SAFETENSORS_WRITER_H
 
@@ -19,7 +20,10 @@ typedef struct sqzi_tensor_out {
     const void *source;
 } sqzi_tensor_out;
 
-/* The tensors of a type come together, those of 4 bytes first, so that every one lies at a multiple of its numbers' size. */
-SQZ_NODISCARD sqz_status sqzi_safetensors_write(const sqz_allocator *allocator, const sqzi_tensor_out *tensors, size_t n, sqzi_file_writer *file, sqz_error *error);
+/* The tensors of a type come together, those of 4 bytes first, so that every one lies at a multiple
+ * of its numbers' size. */
+SQZ_NODISCARD sqz_status sqzi_safetensors_write(const sqz_allocator *allocator,
+                                                const sqzi_tensor_out *tensors, size_t n,
+                                                sqzi_file_writer *file, sqz_error *error);
 
 #endif

@@ -19,7 +19,8 @@ static sqz_status read_pooling(sqzi_importer *m, const char *path)
         if (strncmp(key, "pooling_mode_", 13) != 0 || !json_is_true(value)) continue;
         const char *mode = sqzi_our_word(sqzi_pooling_modes, key);
         if (!mode || chosen) {
-            status = sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "%s: '%s' is set: mean or cls alone can be run", name, key);
+            status = sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
+                               "%s: '%s' is set: mean or cls alone can be run", name, key);
             break;
         }
         chosen = mode;
@@ -38,13 +39,21 @@ static sqz_status read_modules(sqzi_importer *m)
     bool normalize = false;
     json_array_foreach(modules, i, module)
     {
-        const char *type = json_string_value(json_object_get(module, "type")), *path = json_string_value(json_object_get(module, "path"));
-        const char *name = type && strrchr(type, '.') ? strrchr(type, '.') + 1 : type ? type : "none";
+        const char *type = json_string_value(json_object_get(module, "type")),
+                   *path = json_string_value(json_object_get(module, "path"));
+        const char *name = type && strrchr(type, '.') ? strrchr(type, '.') + 1
+                           : type                     ? type
+                                                      : "none";
         if (status != SQZ_OK) break;
         if (strcmp(name, "Transformer") == 0) continue;
-        if (strcmp(name, "Pooling") == 0 && path && !strstr(path, "..")) status = read_pooling(m, path);
+        if (strcmp(name, "Pooling") == 0 && path && !strstr(path, ".."))
+            status = read_pooling(m, path);
         else if (strcmp(name, "Normalize") == 0) normalize = true;
-        else status = sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "modules.json: the module '%s' cannot be run; Transformer, Pooling and Normalize can", name);
+        else
+            status = sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
+                               "modules.json: the module '%s' cannot be run; Transformer, Pooling "
+                               "and Normalize can",
+                               name);
     }
     if (status == SQZ_OK && modules) sqzi_gguf_put_bool(m->writer, "sqz.normalize", normalize);
     json_decref(modules);
@@ -60,9 +69,12 @@ static sqz_status read_length(sqzi_importer *m)
     sqz_error *error = m->error;
     TRY(sqzi_json_load(m->folder, "sentence_bert_config.json", false, &sentence, error));
     TRY(sqzi_json_load(m->folder, "tokenizer_config.json", false, &tokenizer, error));
-    TRY(sqzi_json_number(tokenizer, "tokenizer_config.json", "model_max_length", false, &length, error));
-    TRY(sqzi_json_number(sentence, "sentence_bert_config.json", "max_seq_length", false, &length, error));
-    if (!(length >= 1 && length < m->positions)) length = m->positions; /* old files hold 1e30 for "none" */
+    TRY(sqzi_json_number(tokenizer, "tokenizer_config.json", "model_max_length", false, &length,
+                         error));
+    TRY(sqzi_json_number(sentence, "sentence_bert_config.json", "max_seq_length", false, &length,
+                         error));
+    /* old files hold 1e30 for "none" */
+    if (!(length >= 1 && length < m->positions)) length = m->positions;
     sqzi_gguf_put_u32(m->writer, "sqz.max_length", (uint32_t)length);
 fail:
     json_decref(sentence);
@@ -83,7 +95,8 @@ static sqz_status read_prompts(sqzi_importer *m)
     TRY(sqzi_json_load(m->folder, file, false, &config, error));
     json_object_foreach(json_object_get(config, "prompts"), name, prompt)
     {
-        FAIL_IF(n == MOST || !json_is_string(prompt), SQZ_EFORMAT, 0, "%s: the prompt '%s' is no string, or the 65th", file, name);
+        FAIL_IF(n == MOST || !json_is_string(prompt), SQZ_EFORMAT, 0,
+                "%s: the prompt '%s' is no string, or the 65th", file, name);
         names[n] = sqzi_span_of(name);
         texts[n++] = sqzi_span_of(json_string_value(prompt));
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The weights of a folder: named tensors in mapped files, safetensors or PyTorch archives, and which of them have been used. */
+/* The weights of a folder: named tensors in mapped files, safetensors or PyTorch archives, and
+ * which of them have been used. */
 #ifndef SQZI_SOURCE_TENSORS_H
 #define SQZI_SOURCE_TENSORS_H
 
@@ -17,7 +18,8 @@ typedef struct sqzi_source_tensor {
     uint64_t shape[4];
     uint64_t n;
     const unsigned char *data; /* of the first number */
-    bool strided;       /* number [i, j, ..] lies at i * stride[0] + j * stride[1] + ..; else one behind the other */
+    /* number [i, j, ..] lies at i * stride[0] + j * stride[1] + ..; else one behind the other */
+    bool strided;
     uint64_t stride[4];
     bool used;
     sqzi_type target;   /* what it is written as */
@@ -41,12 +43,16 @@ typedef struct sqzi_source {
     uint64_t json_spare;        /* what the headers may still take beyond 16 times their files */
 } sqzi_source;
 
-/* Map and read FOLDER's weights. Close in any case. SQZ_EIO, SQZ_EFORMAT with the file and tensor, SQZ_ELIMIT, SQZ_EUNSUPPORTED. */
-SQZ_NODISCARD sqz_status sqzi_source_open(const sqz_allocator *allocator, const char *folder, sqzi_source *source, sqz_error *error);
+/* Map and read FOLDER's weights. Close in any case. SQZ_EIO, SQZ_EFORMAT with the file and tensor,
+ * SQZ_ELIMIT, SQZ_EUNSUPPORTED. */
+SQZ_NODISCARD sqz_status sqzi_source_open(const sqz_allocator *allocator, const char *folder,
+                                          sqzi_source *source, sqz_error *error);
 void sqzi_source_close(sqzi_source *source);
 
-/* Read the tensors of a mapped PyTorch archive (torch_archive.c): a zip file, or the older row of pickles. */
-SQZ_NODISCARD sqz_status sqzi_source_read_archive(sqzi_source *source, sqzi_source_shard *shard, sqz_error *error);
+/* Read the tensors of a mapped PyTorch archive (torch_archive.c): a zip file, or the older row of
+ * pickles. */
+SQZ_NODISCARD sqz_status sqzi_source_read_archive(sqzi_source *source, sqzi_source_shard *shard,
+                                                  sqz_error *error);
 
 uint32_t sqzi_source_n(const sqzi_source *source);
 sqzi_source_tensor *sqzi_source_at(const sqzi_source *source, uint32_t i);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tokenizer.json, or vocab.txt with tokenizer_config.json, to the metadata of a model file. Padding and truncation of tokenizer.json are not read:
- * there is no padding here, and the length comes from elsewhere. */
+/* tokenizer.json, or vocab.txt with tokenizer_config.json, to the metadata of a model file. Padding
+ * and truncation of tokenizer.json are not read: there is no padding here, and the length comes
+ * from elsewhere. */
 #include <stdio.h>
 #include <string.h>
 
@@ -20,19 +21,28 @@ typedef struct settings {
 
 static const char file[] = "tokenizer.json";
 
-static sqz_status check_type(const sqzi_importer *m, const json_t *parent, const char *part, const char *wanted)
+static sqz_status check_type(const sqzi_importer *m, const json_t *parent, const char *part,
+                             const char *wanted)
 {
     const char *type = json_string_value(json_object_get(json_object_get(parent, part), "type"));
     if (type && strcmp(type, wanted) == 0) return SQZ_OK;
-    return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "tokenizer.json: the %s is '%s'; %s is what can be run", part, type ? type : "none", wanted);
+    return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
+                     "tokenizer.json: the %s is '%s'; %s is what can be run", part,
+                     type ? type : "none", wanted);
 }
 
 /* The spelling of every id; ids must be below the vocabulary and come once. */
 static sqz_status place(const sqzi_importer *m, settings *s, const char *text, json_int_t id)
 {
-    if (id < 0 || id >= (json_int_t)m->vocabulary) return sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the piece '%.60s' has the id %lld, config.json says vocab_size %u", m->folder, text, (long long)id, m->vocabulary);
+    if (id < 0 || id >= (json_int_t)m->vocabulary)
+        return sqzi_fail(m->error, SQZ_EFORMAT, 0,
+                         "%s: the piece '%.60s' has the id %lld, config.json says vocab_size %u",
+                         m->folder, text, (long long)id, m->vocabulary);
     sqzi_span *piece = &s->pieces[id];
-    if (piece->n && strcmp(piece->bytes, text) != 0) return sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the pieces '%.60s' and '%.60s' share the id %lld", m->folder, piece->bytes, text, (long long)id);
+    if (piece->n && strcmp(piece->bytes, text) != 0)
+        return sqzi_fail(m->error, SQZ_EFORMAT, 0,
+                         "%s: the pieces '%.60s' and '%.60s' share the id %lld", m->folder,
+                         piece->bytes, text, (long long)id);
     *piece = sqzi_span_of(text);
     if ((uint32_t)id >= s->n) s->n = (uint32_t)id + 1;
     return SQZ_OK;
@@ -69,13 +79,15 @@ static sqz_status read_model(const sqzi_importer *m, const json_t *root, setting
     FAIL_IF(!json_is_object(vocabulary), SQZ_EFORMAT, 0, "tokenizer.json: model.vocab is missing");
     json_object_foreach(vocabulary, text, id)
     {
-        FAIL_IF(!json_is_integer(id), SQZ_EFORMAT, 0, "tokenizer.json: the id of the piece '%.60s' is no number", text);
+        FAIL_IF(!json_is_integer(id), SQZ_EFORMAT, 0,
+                "tokenizer.json: the id of the piece '%.60s' is no number", text);
         TRY(place(m, s, text, json_integer_value(id)));
     }
     json_array_foreach(json_object_get(root, "added_tokens"), i, token)
     {
         const char *content = json_string_value(json_object_get(token, "content"));
-        FAIL_IF(!content || !json_is_integer(json_object_get(token, "id")), SQZ_EFORMAT, 0, "tokenizer.json: added token %zu has no content or no id", i);
+        FAIL_IF(!content || !json_is_integer(json_object_get(token, "id")), SQZ_EFORMAT, 0,
+                "tokenizer.json: added token %zu has no content or no id", i);
         const json_int_t number = json_integer_value(json_object_get(token, "id"));
         const bool fresh = number >= (json_int_t)s->n || (number >= 0 && s->pieces[number].n == 0);
         TRY(place(m, s, content, number));
@@ -91,11 +103,13 @@ static sqz_status put_added(const sqzi_importer *m, const settings *s, const jso
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
-    const size_t n = json_array_size(tokens), bytes = n * (2 * sizeof(uint32_t) + sizeof(sqzi_span));
+    const size_t n = json_array_size(tokens),
+                 bytes = n * (2 * sizeof(uint32_t) + sizeof(sqzi_span));
     size_t i;
     const json_t *token;
     sqzi_span *texts = NULL;
-    FAIL_IF(n > MOST_ADDED, SQZ_ELIMIT, 0, "tokenizer.json: %zu added tokens, at most %d are allowed", n, MOST_ADDED);
+    FAIL_IF(n > MOST_ADDED, SQZ_ELIMIT, 0,
+            "tokenizer.json: %zu added tokens, at most %d are allowed", n, MOST_ADDED);
     texts = sqzi_allocate_zeroed(m->source.allocator, n, bytes / (n ? n : 1));
     FAIL_IF(!texts, SQZ_ENOMEM, 0, "no memory for %zu added tokens", n);
     uint32_t *ids = (uint32_t *)(void *)(texts + n), *bits = ids + n;
@@ -123,16 +137,22 @@ static sqz_status put_template(const sqzi_importer *m, const json_t *processor, 
     const json_t *item;
     json_array_foreach(json_object_get(processor, name), i, item)
     {
-        const json_t *special = json_object_get(item, "SpecialToken"), *part = special ? special : json_object_get(item, "Sequence");
+        const json_t *special = json_object_get(item, "SpecialToken"),
+                     *part = special ? special : json_object_get(item, "Sequence");
         const char *id = json_string_value(json_object_get(part, "id"));
         const json_int_t type = json_integer_value(json_object_get(part, "type_id"));
-        if (n == MOST_ITEMS || !id || strlen(id) > 256 || type < 0 || type > 1) return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "tokenizer.json: item %zu of the template '%s' cannot be run", i, name);
+        if (n == MOST_ITEMS || !id || strlen(id) > 256 || type < 0 || type > 1)
+            return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
+                             "tokenizer.json: item %zu of the template '%s' cannot be run", i,
+                             name);
         snprintf(texts[n], sizeof texts[n], "%s%s:%d", special ? "" : "$", id, (int)type);
         items[n] = sqzi_span_of(texts[n]);
         n++;
     }
     snprintf(key, sizeof key, "sqz.tokenizer.template.%s", name);
-    if (n == 0) return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "tokenizer.json: the post-processor has no template '%s'", name);
+    if (n == 0)
+        return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
+                         "tokenizer.json: the post-processor has no template '%s'", name);
     sqzi_gguf_put_strings(m->writer, key, items, n);
     return SQZ_OK;
 }
@@ -141,11 +161,14 @@ static sqz_status put_template(const sqzi_importer *m, const json_t *processor, 
 static sqz_status put_bert_template(const sqzi_importer *m, const char *cls, const char *sep)
 {
     char first[272], last[272], second[272];
-    if (strlen(cls) > 256 || strlen(sep) > 256) return sqzi_fail(m->error, SQZ_ELIMIT, 0, "%s: a special token longer than 256 bytes", m->folder);
+    if (strlen(cls) > 256 || strlen(sep) > 256)
+        return sqzi_fail(m->error, SQZ_ELIMIT, 0, "%s: a special token longer than 256 bytes",
+                         m->folder);
     snprintf(first, sizeof first, "%s:0", cls);
     snprintf(last, sizeof last, "%s:0", sep);
     snprintf(second, sizeof second, "%s:1", sep);
-    const sqzi_span items[] = {sqzi_span_of(first), sqzi_span_of("$A:0"), sqzi_span_of(last), sqzi_span_of("$B:1"), sqzi_span_of(second)};
+    const sqzi_span items[] = {sqzi_span_of(first), sqzi_span_of("$A:0"), sqzi_span_of(last),
+                               sqzi_span_of("$B:1"), sqzi_span_of(second)};
     sqzi_gguf_put_strings(m->writer, "sqz.tokenizer.template.single", items, 3);
     sqzi_gguf_put_strings(m->writer, "sqz.tokenizer.template.pair", items, 5);
     return SQZ_OK;
@@ -156,16 +179,23 @@ static sqz_status read_processor(const sqzi_importer *m, const json_t *root)
     const json_t *processor = json_object_get(root, "post_processor");
     const char *type = json_string_value(json_object_get(processor, "type"));
     if (type && strcmp(type, "BertProcessing") == 0) {
-        const char *cls = json_string_value(json_array_get(json_object_get(processor, "cls"), 0)), *sep = json_string_value(json_array_get(json_object_get(processor, "sep"), 0));
-        return cls && sep ? put_bert_template(m, cls, sep) : sqzi_fail(m->error, SQZ_EFORMAT, 0, "tokenizer.json: BertProcessing without its cls and sep");
+        const char *cls = json_string_value(json_array_get(json_object_get(processor, "cls"), 0)),
+                   *sep = json_string_value(json_array_get(json_object_get(processor, "sep"), 0));
+        return cls && sep ? put_bert_template(m, cls, sep)
+                          : sqzi_fail(m->error, SQZ_EFORMAT, 0,
+                                      "tokenizer.json: BertProcessing without its cls and sep");
     }
     if (!type || strcmp(type, "TemplateProcessing") != 0)
-        return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "tokenizer.json: the post_processor is '%s'; TemplateProcessing and BertProcessing can be run", type ? type : "none");
+        return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
+                         "tokenizer.json: the post_processor is '%s'; TemplateProcessing and "
+                         "BertProcessing can be run",
+                         type ? type : "none");
     const sqz_status status = put_template(m, processor, "single");
     return status == SQZ_OK ? put_template(m, processor, "pair") : status;
 }
 
-/* What the tokenizer would refuse when the finished file is opened is refused here, where the source can be named. */
+/* What the tokenizer would refuse when the finished file is opened is refused here, where the
+ * source can be named. */
 static sqz_status check_pieces(const sqzi_importer *m, const settings *s, const char *source)
 {
     sqz_status status = SQZ_OK;
@@ -173,8 +203,11 @@ static sqz_status check_pieces(const sqzi_importer *m, const settings *s, const 
     sqzi_vocabulary vocabulary = {0};
     uint32_t unknown = 0;
     while (unknown < s->n && !sqzi_span_is(s->pieces[unknown], s->unknown)) unknown++;
-    FAIL_IF(unknown == s->n, SQZ_EFORMAT, 0, "%s/%s: the vocabulary has no unknown token: '%.60s' must be one of its %u pieces", m->folder, source, s->unknown, s->n);
-    status = sqzi_vocabulary_open(m->source.allocator, s->pieces, s->n, s->apart, sqzi_span_of(s->prefix), &vocabulary, error);
+    FAIL_IF(unknown == s->n, SQZ_EFORMAT, 0,
+            "%s/%s: the vocabulary has no unknown token: '%.60s' must be one of its %u pieces",
+            m->folder, source, s->unknown, s->n);
+    status = sqzi_vocabulary_open(m->source.allocator, s->pieces, s->n, s->apart,
+                                  sqzi_span_of(s->prefix), &vocabulary, error);
     if (status == SQZ_OK) sqzi_vocabulary_close(m->source.allocator, &vocabulary);
     else {
         sqzi_error_prefix(error, source);
@@ -227,7 +260,10 @@ static sqz_status read_lines(const sqzi_importer *m, char *text, size_t bytes, s
         const size_t stop = end ? (size_t)(end - text) : bytes;
         text[stop] = '\0';
         if (stop > begin && text[stop - 1] == '\r') text[stop - 1] = '\0';
-        if (strlen(text + begin) != stop - begin && text[stop - 1] != '\0') return sqzi_fail(m->error, SQZ_EFORMAT, begin, "%s/vocab.txt: line %lld holds a NUL byte", m->folder, (long long)id + 1);
+        if (strlen(text + begin) != stop - begin && text[stop - 1] != '\0')
+            return sqzi_fail(m->error, SQZ_EFORMAT, begin,
+                             "%s/vocab.txt: line %lld holds a NUL byte", m->folder,
+                             (long long)id + 1);
         const sqz_status status = place(m, s, text + begin, id);
         if (status != SQZ_OK) return status;
         begin = stop + 1;
@@ -266,11 +302,13 @@ static sqz_status import_lines(const sqzi_importer *m, settings *s)
     TRY(sqzi_json_bool(config, config_file, "do_lower_case", &s->lowercase, error));
     s->strip_accents = s->lowercase;
     TRY(sqzi_json_bool(config, config_file, "strip_accents", &s->strip_accents, error));
-    TRY(sqzi_json_bool(config, config_file, "tokenize_chinese_chars", &s->handle_chinese_chars, error));
+    TRY(sqzi_json_bool(config, config_file, "tokenize_chinese_chars", &s->handle_chinese_chars,
+                       error));
     TRY(sqzi_json_string(config, config_file, "unk_token", false, &s->unknown, error));
     TRY(sqzi_join_path(m->folder, "vocab.txt", path, error));
     TRY(sqzi_file_map_open(path, &map, error));
-    FAIL_IF(map.bytes > 256u << 20, SQZ_ELIMIT, 0, "%s has %zu bytes, at most 256 MiB are read", path, map.bytes);
+    FAIL_IF(map.bytes > 256u << 20, SQZ_ELIMIT, 0, "%s has %zu bytes, at most 256 MiB are read",
+            path, map.bytes);
     text = sqzi_allocate(m->source.allocator, map.bytes + 1);
     FAIL_IF(!text, SQZ_ENOMEM, 0, "no memory for %zu bytes of vocabulary", map.bytes);
     if (map.bytes) memcpy(text, map.data, map.bytes);
@@ -291,7 +329,8 @@ sqz_status sqzi_import_tokenizer(sqzi_importer *m)
     sqz_error *error = m->error;
     json_t *root = NULL;
     settings s = {true, true, true, true, "##", "[UNK]", 100, NULL, NULL, 0};
-    FAIL_IF(m->vocabulary > 1u << 24, SQZ_ELIMIT, 0, "config.json: vocab_size is %u, at most 2^24 are allowed", m->vocabulary);
+    FAIL_IF(m->vocabulary > 1u << 24, SQZ_ELIMIT, 0,
+            "config.json: vocab_size is %u, at most 2^24 are allowed", m->vocabulary);
     s.pieces = sqzi_allocate_zeroed(m->source.allocator, m->vocabulary, sizeof *s.pieces);
     s.apart = sqzi_allocate_zeroed(m->source.allocator, m->vocabulary, sizeof *s.apart);
     FAIL_IF(!s.pieces || !s.apart, SQZ_ENOMEM, 0, "no memory for %u pieces", m->vocabulary);

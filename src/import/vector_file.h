@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A .npz file of vectors (squeezebert/vectors.h): its arrays, checked against each other and against the model. */
+/* A .npz file of vectors (squeezebert/vectors.h): its arrays, checked against each other and
+ * against the model. */
 #ifndef SQZI_VECTOR_FILE_H
 #define SQZI_VECTOR_FILE_H
 
@@ -19,11 +20,13 @@ typedef struct sqzi_vector_file {
     unsigned char *blocks[SQZI_VECTOR_ARRAYS];
     size_t block_bytes[SQZI_VECTOR_ARRAYS], unpacked_bytes;
     uint32_t n_sequences, longest;
-    bool whole;                                    /* logits are those of sequences, not of tokens */
+    /* logits are those of sequences, not of tokens */
+    bool whole;
 } sqzi_vector_file;
 
 /* Close in any case. The statuses of sqz_vectors_compare. */
-SQZ_NODISCARD sqz_status sqzi_vector_file_open(const sqz_model *model, const char *path, sqzi_vector_file *file, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_vector_file_open(const sqz_model *model, const char *path,
+                                               sqzi_vector_file *file, sqz_error *error);
 void sqzi_vector_file_close(sqzi_vector_file *file);
 
 uint32_t sqzi_vector_length(const sqzi_vector_file *file, uint32_t sequence);

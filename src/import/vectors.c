@@ -20,8 +20,10 @@ static void lay_out(const sqz_model *model, const sqzi_vector_file *f, work *w, 
     const size_t rows = f->whole ? 1 : f->longest;
     w->ids = sqzi_arena_take(arena, f->longest, sizeof *w->ids);
     w->types = sqzi_arena_take(arena, f->longest, sizeof *w->types);
-    w->hidden = sqzi_arena_take(arena, f->arrays[SQZI_HIDDEN].data ? f->longest : 0, model->info.width * sizeof *w->hidden);
-    w->logits = sqzi_arena_take(arena, f->arrays[SQZI_LOGITS].data ? rows : 0, model->head.classes * sizeof *w->logits);
+    w->hidden = sqzi_arena_take(arena, f->arrays[SQZI_HIDDEN].data ? f->longest : 0,
+                                model->info.width * sizeof *w->hidden);
+    w->logits = sqzi_arena_take(arena, f->arrays[SQZI_LOGITS].data ? rows : 0,
+                                model->head.classes * sizeof *w->logits);
 }
 
 /* Of the finite numbers: an infinity would allow everything. */
@@ -36,7 +38,8 @@ static double largest_of(const sqzi_npy_array *array)
 }
 
 /* A NaN on either side is an infinite difference. */
-static double largest_difference(const float *got, const sqzi_npy_array *expected, uint64_t begin, uint64_t n)
+static double largest_difference(const float *got, const sqzi_npy_array *expected, uint64_t begin,
+                                 uint64_t n)
 {
     double largest = 0;
     for (uint64_t i = 0; i < n; i++) {
@@ -46,7 +49,8 @@ static double largest_difference(const float *got, const sqzi_npy_array *expecte
     return largest;
 }
 
-/* ids and types of the tokens from `begin` on. A type that is no byte becomes 255, which no model has. */
+/* ids and types of the tokens from `begin` on. A type that is no byte becomes 255, which no model
+ * has. */
 static void load_tokens(const sqzi_vector_file *f, uint64_t begin, uint32_t n, work *w)
 {
     const sqzi_npy_array *types = &f->arrays[SQZI_TYPES];
@@ -57,7 +61,9 @@ static void load_tokens(const sqzi_vector_file *f, uint64_t begin, uint32_t n, w
     }
 }
 
-static sqz_status compare_one(const sqz_model *model, sqz_session *session, const sqzi_vector_file *f, uint64_t begin, work *w, sqz_vector_report *r, sqz_error *error)
+static sqz_status compare_one(const sqz_model *model, sqz_session *session,
+                              const sqzi_vector_file *f, uint64_t begin, work *w,
+                              sqz_vector_report *r, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const uint32_t first[] = {0, r->n_tokens};
@@ -66,23 +72,31 @@ static sqz_status compare_one(const sqz_model *model, sqz_session *session, cons
     load_tokens(f, begin, r->n_tokens, w);
     if (hidden->data) {
         TRY(sqz_encode(session, &batch, w->hidden, model->info.width, error));
-        r->hidden_error = largest_difference(w->hidden, hidden, begin * model->info.width, (uint64_t)r->n_tokens * model->info.width);
+        r->hidden_error = largest_difference(w->hidden, hidden, begin * model->info.width,
+                                             (uint64_t)r->n_tokens * model->info.width);
     }
     if (logits->data) {
         const uint64_t classes = model->head.classes, row = f->whole ? r->sequence : begin;
         TRY(sqz_logits(session, &batch, NULL, 0, w->logits, (size_t)classes, error));
-        r->logits_error = largest_difference(w->logits, logits, row * classes, (f->whole ? 1 : r->n_tokens) * classes);
+        r->logits_error = largest_difference(w->logits, logits, row * classes,
+                                             (f->whole ? 1 : r->n_tokens) * classes);
     }
 fail:
     return status;
 }
 
-static sqz_status compare_all(const sqz_model *model, sqz_session *session, const sqzi_vector_file *f, work *w, const sqz_vectors_options *options, sqz_verification *result, sqz_error *error)
+static sqz_status compare_all(const sqz_model *model, sqz_session *session,
+                              const sqzi_vector_file *f, work *w,
+                              const sqz_vectors_options *options, sqz_verification *result,
+                              sqz_error *error)
 {
     uint64_t begin = 0;
     uint32_t apart = 0;
     for (uint32_t j = 0; j < f->n_sequences; j++) {
-        sqz_vector_report r = {.sequence = j, .n_tokens = sqzi_vector_length(f, j), .hidden_error = -1, .logits_error = -1};
+        sqz_vector_report r = {.sequence = j,
+                               .n_tokens = sqzi_vector_length(f, j),
+                               .hidden_error = -1,
+                               .logits_error = -1};
         const sqz_status status = compare_one(model, session, f, begin, w, &r, error);
         if (status != SQZ_OK) return status;
         const double largest = fmax(r.hidden_error, r.logits_error);
@@ -94,14 +108,21 @@ static sqz_status compare_all(const sqz_model *model, sqz_session *session, cons
         if (options->report) options->report(options->user, &r);
     }
     if (apart == 0) return SQZ_OK;
-    return sqzi_fail(error, SQZ_ENUMERIC, 0, "%s: %u of %u sequences differ by more than %.3g, the most by %.3g", f->path, apart, f->n_sequences, result->tolerance, result->max_error);
+    return sqzi_fail(error, SQZ_ENUMERIC, 0,
+                     "%s: %u of %u sequences differ by more than %.3g, the most by %.3g", f->path,
+                     apart, f->n_sequences, result->tolerance, result->max_error);
 }
 
-sqz_status sqz_vectors_compare(const sqz_model *model, const char *path, const sqz_vectors_options *given, sqz_verification *result, sqz_error *error)
+sqz_status sqz_vectors_compare(const sqz_model *model, const char *path,
+                               const sqz_vectors_options *given, sqz_verification *result,
+                               sqz_error *error)
 {
     const sqz_vectors_options options = given ? *given : (sqz_vectors_options){0};
-    if (!model || !path || !result) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_vectors_compare: an argument is NULL");
-    if (!(options.tolerance >= 0)) return sqzi_fail(error, SQZ_EINVAL, 0, "a tolerance of %g: 0 or more is possible", options.tolerance);
+    if (!model || !path || !result)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_vectors_compare: an argument is NULL");
+    if (!(options.tolerance >= 0))
+        return sqzi_fail(error, SQZ_EINVAL, 0, "a tolerance of %g: 0 or more is possible",
+                         options.tolerance);
     sqz_status status = SQZ_OK;
     sqzi_vector_file f;
     work w;
@@ -110,7 +131,10 @@ sqz_status sqz_vectors_compare(const sqz_model *model, const char *path, const s
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     *result = (sqz_verification){0};
     TRY(sqzi_vector_file_open(model, path, &f, error));
-    result->tolerance = options.tolerance > 0 ? options.tolerance : sqzi_reference_f32_tolerance(fmax(largest_of(&f.arrays[SQZI_HIDDEN]), largest_of(&f.arrays[SQZI_LOGITS])));
+    result->tolerance = options.tolerance > 0 ? options.tolerance
+                                              : sqzi_reference_f32_tolerance(
+                                                    fmax(largest_of(&f.arrays[SQZI_HIDDEN]),
+                                                         largest_of(&f.arrays[SQZI_LOGITS])));
     lay_out(model, &f, &w, &arena);
     block = sqzi_allocate(f.allocator, arena.used);
     FAIL_IF(!block, SQZ_ENOMEM, 0, "no memory for the results of %u tokens", f.longest);

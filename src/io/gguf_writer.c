@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing GGUF v3: metadata and tensor list are collected as bytes, then the file is written in one go under a temporary name. */
+/* Writing GGUF v3: metadata and tensor list are collected as bytes, then the file is written in one
+ * go under a temporary name. */
 #include "base/error.h"
 #include "io/gguf.h"
 
@@ -20,7 +21,8 @@ struct sqzi_gguf_writer {
     sqz_error error;
 };
 
-sqz_status sqzi_gguf_writer_open(const sqz_allocator *allocator, sqzi_gguf_writer **out, sqz_error *error)
+sqz_status sqzi_gguf_writer_open(const sqz_allocator *allocator, sqzi_gguf_writer **out,
+                                 sqz_error *error)
 {
     sqzi_gguf_writer *writer = sqzi_allocate_zeroed(allocator, 1, sizeof *writer);
     if (!writer) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory to write a model file");
@@ -47,7 +49,8 @@ void sqzi_gguf_writer_close(sqzi_gguf_writer *writer)
 
 static void append(sqzi_gguf_writer *writer, sqzi_buffer *buffer, const void *data, size_t bytes)
 {
-    if (writer->status == SQZ_OK) writer->status = sqzi_buffer_append(buffer, data, bytes, &writer->error);
+    if (writer->status == SQZ_OK)
+        writer->status = sqzi_buffer_append(buffer, data, bytes, &writer->error);
 }
 
 static void append_uint(sqzi_gguf_writer *writer, sqzi_buffer *buffer, uint64_t x, size_t bytes)
@@ -131,7 +134,8 @@ void sqzi_gguf_put_f64s(sqzi_gguf_writer *writer, const char *key, const double 
     for (size_t i = 0; i < n; i++) append_uint(writer, &writer->values, bits_of(values[i]), 8);
 }
 
-void sqzi_gguf_put_strings(sqzi_gguf_writer *writer, const char *key, const sqzi_span *values, size_t n)
+void sqzi_gguf_put_strings(sqzi_gguf_writer *writer, const char *key, const sqzi_span *values,
+                           size_t n)
 {
     begin_array(writer, key, SQZI_GGUF_STRING, n);
     for (size_t i = 0; i < n; i++) append_string(writer, &writer->values, values[i]);
@@ -160,10 +164,12 @@ void sqzi_gguf_put_value(sqzi_gguf_writer *writer, const sqzi_gguf_value *value)
 static const struct {
     uint32_t number, bytes; /* GGML's */
 } tensor_types[] = {
-    [SQZI_F32] = {0, 4}, [SQZI_F16] = {1, 2}, [SQZI_BF16] = {30, 2}, [SQZI_S8] = {24, 1}, [SQZI_I32] = {26, 4}, [SQZI_F64] = {28, 8},
+    [SQZI_F32] = {0, 4}, [SQZI_F16] = {1, 2},  [SQZI_BF16] = {30, 2},
+    [SQZI_S8] = {24, 1}, [SQZI_I32] = {26, 4}, [SQZI_F64] = {28, 8},
 };
 
-static void put_tensor(sqzi_gguf_writer *writer, const char *name, sqzi_type type, uint32_t n_dims, const uint64_t *shape, pending item)
+static void put_tensor(sqzi_gguf_writer *writer, const char *name, sqzi_type type, uint32_t n_dims,
+                       const uint64_t *shape, pending item)
 {
     append_string(writer, &writer->tensors, sqzi_span_of(name));
     append_uint(writer, &writer->tensors, n_dims, 4);
@@ -179,12 +185,15 @@ static void put_tensor(sqzi_gguf_writer *writer, const char *name, sqzi_type typ
     writer->n_tensors++;
 }
 
-void sqzi_gguf_put_tensor(sqzi_gguf_writer *writer, const char *name, sqzi_type type, uint32_t n_dims, const uint64_t *shape, const void *data)
+void sqzi_gguf_put_tensor(sqzi_gguf_writer *writer, const char *name, sqzi_type type,
+                          uint32_t n_dims, const uint64_t *shape, const void *data)
 {
     put_tensor(writer, name, type, n_dims, shape, (pending){data, NULL, NULL, 0});
 }
 
-void sqzi_gguf_put_tensor_by(sqzi_gguf_writer *writer, const char *name, sqzi_type type, uint32_t n_dims, const uint64_t *shape, sqzi_gguf_emit *emit, void *source)
+void sqzi_gguf_put_tensor_by(sqzi_gguf_writer *writer, const char *name, sqzi_type type,
+                             uint32_t n_dims, const uint64_t *shape, sqzi_gguf_emit *emit,
+                             void *source)
 {
     put_tensor(writer, name, type, n_dims, shape, (pending){NULL, source, emit, 0});
 }
@@ -192,7 +201,8 @@ void sqzi_gguf_put_tensor_by(sqzi_gguf_writer *writer, const char *name, sqzi_ty
 static sqz_status pad(sqzi_file_writer *file, uint64_t bytes, sqz_error *error)
 {
     static const unsigned char zeros[ALIGNMENT];
-    return sqzi_file_writer_put(file, zeros, (size_t)((ALIGNMENT - bytes % ALIGNMENT) % ALIGNMENT), error);
+    return sqzi_file_writer_put(file, zeros, (size_t)((ALIGNMENT - bytes % ALIGNMENT) % ALIGNMENT),
+                                error);
 }
 
 static sqz_status write_header(sqzi_gguf_writer *writer, sqzi_file_writer *file, sqz_error *error)
@@ -202,7 +212,8 @@ static sqz_status write_header(sqzi_gguf_writer *writer, sqzi_file_writer *file,
     append(writer, &head, "GGUF\3\0\0\0", 8);
     append_uint(writer, &head, writer->n_tensors, 8);
     append_uint(writer, &head, writer->n_values, 8);
-    FAIL_IF(writer->status != SQZ_OK, writer->status, writer->error.offset, "%s", writer->error.text);
+    FAIL_IF(writer->status != SQZ_OK, writer->status, writer->error.offset, "%s",
+            writer->error.text);
     TRY(sqzi_file_writer_put(file, head.data, head.used, error));
     TRY(sqzi_file_writer_put(file, writer->values.data, writer->values.used, error));
     TRY(sqzi_file_writer_put(file, writer->tensors.data, writer->tensors.used, error));
@@ -216,7 +227,8 @@ sqz_status sqzi_gguf_write(sqzi_gguf_writer *writer, const char *path, sqz_error
 {
     sqz_status status = SQZ_OK;
     sqzi_file_writer file = {0};
-    FAIL_IF(writer->status != SQZ_OK, writer->status, writer->error.offset, "%s", writer->error.text);
+    FAIL_IF(writer->status != SQZ_OK, writer->status, writer->error.offset, "%s",
+            writer->error.text);
     TRY(sqzi_file_writer_open(path, &file, error));
     TRY(write_header(writer, &file, error));
     for (uint64_t i = 0; i < writer->n_tensors; i++) {

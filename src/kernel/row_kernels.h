@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kernels that see whole rows (norm, softmax, activation, widening), by instruction set, and the function that picks them. */
+/* Kernels that see whole rows (norm, softmax, activation, widening), by instruction set, and the
+ * function that picks them. */
 #ifndef SQZK_ROW_KERNELS_H
 #define SQZK_ROW_KERNELS_H
 

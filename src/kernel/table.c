@@ -27,7 +27,8 @@ static size_t type_bytes(sqzi_type type)
 size_t sqzk_gemm_panel_bytes(const sqzk_gemm *gemm, size_t k)
 {
     const size_t weights = ROUND_UP(k, gemm->kr) * gemm->nr * type_bytes(gemm->type);
-    const size_t scales = gemm->type == SQZI_S8 || gemm->type == SQZI_S16 ? gemm->nr * sizeof(float) : 0;
+    const size_t scales = gemm->type == SQZI_S8 || gemm->type == SQZI_S16 ? gemm->nr * sizeof(float)
+                                                                          : 0;
     const size_t behind = scales + (gemm->type == SQZI_S8 ? gemm->nr * sizeof(int32_t) : 0);
     return ROUND_UP(weights + behind, 64);
 }
@@ -59,7 +60,8 @@ void sqzk_table_init(sqzk_table *table, uint32_t features)
     table->gemm_bf16 = best(sqzk_gemm_bf16_list, features);
     table->gemm_s8 = best(sqzk_gemm_s8_list, features);
     const uint32_t faster = SQZI_CPU_FASTBF16 | SQZI_CPU_AMX | SQZI_CPU_ARMBF16;
-    table->attention_bf16 = features & (faster | SQZI_CPU_AVX512BF16) ? table->gemm_bf16 : table->gemm_f32;
+    table->attention_bf16 = features & (faster | SQZI_CPU_AVX512BF16) ? table->gemm_bf16
+                                                                      : table->gemm_f32;
     const sqzk_gemm *s16 = best(sqzk_gemm_s16_list, features);
     table->attention_s8 = features & faster ? table->gemm_bf16 : s16 ? s16 : table->gemm_f32;
     sqzk_row_kernels_init(table, features);
@@ -67,7 +69,8 @@ void sqzk_table_init(sqzk_table *table, uint32_t features)
 
 const sqzk_gemm *sqzk_gemm_list(uint32_t i)
 {
-    const sqzk_gemm *const *const lists[] = {sqzk_gemm_f32_list, sqzk_gemm_bf16_list, sqzk_gemm_s8_list, sqzk_gemm_s16_list};
+    const sqzk_gemm *const *const lists[] = {sqzk_gemm_f32_list, sqzk_gemm_bf16_list,
+                                             sqzk_gemm_s8_list, sqzk_gemm_s16_list};
     for (size_t l = 0; l < sizeof lists / sizeof *lists; l++)
         for (const sqzk_gemm *const *gemm = lists[l]; *gemm; gemm++)
             if (i-- == 0) return *gemm;

@@ -45,7 +45,10 @@ static inline vec v_fma_onto(vec c, vec a, vec b)
 #define v_fma_onto v_fma_onto
 static inline vec v_max(vec a, vec b) { return _mm256_max_ps(a, b); } /* b where a is NaN */
 static inline vec v_min(vec a, vec b) { return _mm256_min_ps(a, b); }
-static inline vec v_round(vec a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vec v_round(vec a)
+{
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 /* a * 2^n for integral n in [-150, 127]: two factors, so that a subnormal result rounds once */
 static inline vec v_scale2(vec a, vec n)
 {
@@ -63,18 +66,23 @@ static inline vec v_fraction(vec t, vec *whole)
     *whole = _mm256_floor_ps(t);
     return _mm256_sub_ps(t, *whole);
 }
-/* a * 2^n where x >= least or x is NaN, else 0; what is 0 never becomes a subnormal number on the way */
+/* a * 2^n where x >= least or x is NaN, else 0; what is 0 never becomes a subnormal number on the
+ * way */
 static inline vec v_scale2_from(vec a, vec n, vec x, float least)
 {
     const vec kept = _mm256_cmp_ps(x, _mm256_set1_ps(least), _CMP_NLT_UQ);
     return _mm256_and_ps(kept, v_scale2(a, _mm256_and_ps(kept, n)));
 }
-static inline vec v_where_less(vec a, vec b, vec yes, vec no) { return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+static inline vec v_where_less(vec a, vec b, vec yes, vec no)
+{
+    return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
 static inline vec v_abs(vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 /* n floats, the rest of the vector is `fill` */
 static inline vec v_load_fill(const float *p, size_t n, float fill)
 {
-    return _mm256_blendv_ps(_mm256_set1_ps(fill), v_load_part(p, n), _mm256_castsi256_ps(v_mask(n)));
+    return _mm256_blendv_ps(_mm256_set1_ps(fill), v_load_part(p, n),
+                            _mm256_castsi256_ps(v_mask(n)));
 }
 static inline float v_sum(vec a)
 {
@@ -88,22 +96,32 @@ static inline float v_largest(vec a)
     s = _mm_max_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
-static inline vec v_from_s8(const int8_t *p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p))); }
-static inline vec v_from_f16(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+static inline vec v_from_s8(const int8_t *p)
+{
+    return _mm256_cvtepi32_ps(
+        _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+static inline vec v_from_f16(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
 static inline vec v_from_bf16(const uint16_t *p)
 {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
+    return _mm256_castsi256_ps(
+        _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
 }
 /* The upper halves of 8 floats: bf16, where the lower ones are 0 */
 static inline void v_store_upper(uint16_t *p, vec v)
 {
     const __m256i upper = _mm256_srli_epi32(_mm256_castps_si256(v), 16);
-    _mm_storeu_si128((__m128i *)(void *)p, _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256(upper, 1)));
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_packus_epi32(_mm256_castsi256_si128(upper),
+                                                            _mm256_extracti128_si256(upper, 1)));
 }
 /* Those of a, then those of b */
 static inline void v_store_uppers(uint16_t *p, vec a, vec b)
 {
-    const __m256i lanes = _mm256_packus_epi32(_mm256_srli_epi32(_mm256_castps_si256(a), 16), _mm256_srli_epi32(_mm256_castps_si256(b), 16));
+    const __m256i lanes = _mm256_packus_epi32(_mm256_srli_epi32(_mm256_castps_si256(a), 16),
+                                              _mm256_srli_epi32(_mm256_castps_si256(b), 16));
     _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(lanes, 0xD8));
 }
 

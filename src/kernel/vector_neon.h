@@ -48,7 +48,8 @@ static inline vec v_round(vec a) { return vrndnq_f32(a); }
 /* a * 2^n for integral n in [-150, 127]: two factors, so that a subnormal result rounds once */
 static inline vec v_scale2(vec a, vec n)
 {
-    const int32x4_t whole = vcvtnq_s32_f32(n), half = vshrq_n_s32(whole, 1), rest = vsubq_s32(whole, half), bias = vdupq_n_s32(127);
+    const int32x4_t whole = vcvtnq_s32_f32(n), half = vshrq_n_s32(whole, 1),
+                    rest = vsubq_s32(whole, half), bias = vdupq_n_s32(127);
     const vec first = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(half, bias), 23));
     const vec second = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(rest, bias), 23));
     return vmulq_f32(vmulq_f32(a, first), second);
@@ -59,14 +60,18 @@ static inline vec v_fraction(vec t, vec *whole)
     *whole = vrndmq_f32(t);
     return vsubq_f32(t, *whole);
 }
-/* a * 2^n where x >= least or x is NaN, else 0; what is 0 never becomes a subnormal number on the way */
+/* a * 2^n where x >= least or x is NaN, else 0; what is 0 never becomes a subnormal number on the
+ * way */
 static inline vec v_scale2_from(vec a, vec n, vec x, float least)
 {
     const uint32x4_t small = vcltq_f32(x, vdupq_n_f32(least));
     const vec whole = vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(n), small));
     return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(v_scale2(a, whole)), small));
 }
-static inline vec v_where_less(vec a, vec b, vec yes, vec no) { return vbslq_f32(vcltq_f32(a, b), yes, no); }
+static inline vec v_where_less(vec a, vec b, vec yes, vec no)
+{
+    return vbslq_f32(vcltq_f32(a, b), yes, no);
+}
 static inline vec v_abs(vec a) { return vabsq_f32(a); }
 static inline float v_sum(vec a)
 {
@@ -80,19 +85,32 @@ static inline vec v_from_s8(const int8_t *p)
     memcpy(&four, p, sizeof four);
     return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(four))))));
 }
-static inline vec v_from_f16(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
-static inline vec v_from_bf16(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
+static inline vec v_from_f16(const uint16_t *p)
+{
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+}
+static inline vec v_from_bf16(const uint16_t *p)
+{
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
+}
 /* The upper halves of 4 floats: bf16, where the lower ones are 0 */
-static inline void v_store_upper(uint16_t *p, vec v) { vst1_u16(p, vshrn_n_u32(vreinterpretq_u32_f32(v), 16)); }
+static inline void v_store_upper(uint16_t *p, vec v)
+{
+    vst1_u16(p, vshrn_n_u32(vreinterpretq_u32_f32(v), 16));
+}
 /* Those of a, then those of b */
-static inline void v_store_uppers(uint16_t *p, vec a, vec b) { vst1q_u16(p, vuzp2q_u16(vreinterpretq_u16_f32(a), vreinterpretq_u16_f32(b))); }
+static inline void v_store_uppers(uint16_t *p, vec a, vec b)
+{
+    vst1q_u16(p, vuzp2q_u16(vreinterpretq_u16_f32(a), vreinterpretq_u16_f32(b)));
+}
 
 /* out[j][i] = in[i][j] for 4 x 4 floats; row strides in floats. */
 static inline void v_transpose(const float *in, size_t ldi, float *out, size_t ldo)
 {
     const float32x4x2_t top = vzipq_f32(vld1q_f32(in), vld1q_f32(in + 2 * ldi));
     const float32x4x2_t bottom = vzipq_f32(vld1q_f32(in + ldi), vld1q_f32(in + 3 * ldi));
-    const float32x4x2_t left = vzipq_f32(top.val[0], bottom.val[0]), right = vzipq_f32(top.val[1], bottom.val[1]);
+    const float32x4x2_t left = vzipq_f32(top.val[0], bottom.val[0]),
+                        right = vzipq_f32(top.val[1], bottom.val[1]);
     vst1q_f32(out, left.val[0]);
     vst1q_f32(out + ldo, left.val[1]);
     vst1q_f32(out + 2 * ldo, right.val[0]);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The vector operations that the kernel templates use, in SIMD128 of WebAssembly: 4 floats. It has no fused multiply-add: v_fma rounds twice. */
+/* The vector operations that the kernel templates use, in SIMD128 of WebAssembly: 4 floats. It has
+ * no fused multiply-add: v_fma rounds twice. */
 #ifndef SQZK_VECTOR_H
 #define SQZK_VECTOR_H
 
@@ -50,8 +51,10 @@ static inline vec v_round(vec a) { return wasm_f32x4_nearest(a); }
 /* a * 2^n for integral n in [-150, 127]: two factors, so that a subnormal result rounds once */
 static inline vec v_scale2(vec a, vec n)
 {
-    const v128_t whole = wasm_i32x4_trunc_sat_f32x4(n), half = wasm_i32x4_shr(whole, 1), rest = wasm_i32x4_sub(whole, half), bias = wasm_i32x4_splat(127);
-    return v_mul(v_mul(a, wasm_i32x4_shl(wasm_i32x4_add(half, bias), 23)), wasm_i32x4_shl(wasm_i32x4_add(rest, bias), 23));
+    const v128_t whole = wasm_i32x4_trunc_sat_f32x4(n), half = wasm_i32x4_shr(whole, 1),
+                 rest = wasm_i32x4_sub(whole, half), bias = wasm_i32x4_splat(127);
+    return v_mul(v_mul(a, wasm_i32x4_shl(wasm_i32x4_add(half, bias), 23)),
+                 wasm_i32x4_shl(wasm_i32x4_add(rest, bias), 23));
 }
 /* t - floor(t), and in *whole floor(t), as an exponent for v_scale2_from */
 static inline vec v_fraction(vec t, vec *whole)
@@ -59,17 +62,22 @@ static inline vec v_fraction(vec t, vec *whole)
     *whole = wasm_f32x4_floor(t);
     return wasm_f32x4_sub(t, *whole);
 }
-/* a * 2^n where x >= least or x is NaN, else 0; what is 0 never becomes a subnormal number on the way */
+/* a * 2^n where x >= least or x is NaN, else 0; what is 0 never becomes a subnormal number on the
+ * way */
 static inline vec v_scale2_from(vec a, vec n, vec x, float least)
 {
     const v128_t small = wasm_f32x4_lt(x, v_set(least));
     return wasm_v128_andnot(v_scale2(a, wasm_v128_andnot(n, small)), small);
 }
-static inline vec v_where_less(vec a, vec b, vec yes, vec no) { return wasm_v128_bitselect(yes, no, wasm_f32x4_lt(a, b)); }
+static inline vec v_where_less(vec a, vec b, vec yes, vec no)
+{
+    return wasm_v128_bitselect(yes, no, wasm_f32x4_lt(a, b));
+}
 static inline vec v_abs(vec a) { return wasm_f32x4_abs(a); }
 static inline float v_sum(vec a)
 {
-    return (wasm_f32x4_extract_lane(a, 0) + wasm_f32x4_extract_lane(a, 2)) + (wasm_f32x4_extract_lane(a, 1) + wasm_f32x4_extract_lane(a, 3));
+    return (wasm_f32x4_extract_lane(a, 0) + wasm_f32x4_extract_lane(a, 2)) +
+           (wasm_f32x4_extract_lane(a, 1) + wasm_f32x4_extract_lane(a, 3));
 }
 static inline float v_largest(vec a)
 {
@@ -78,21 +86,38 @@ static inline float v_largest(vec a)
 }
 static inline vec v_from_s8(const int8_t *p)
 {
-    return wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p))));
+    return wasm_f32x4_convert_i32x4(
+        wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p))));
 }
-static inline vec v_from_f16(const uint16_t *p) { return wasm_f32x4_make(sqzi_from_f16(p[0]), sqzi_from_f16(p[1]), sqzi_from_f16(p[2]), sqzi_from_f16(p[3])); }
-static inline vec v_from_bf16(const uint16_t *p) { return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16); }
+static inline vec v_from_f16(const uint16_t *p)
+{
+    return wasm_f32x4_make(sqzi_from_f16(p[0]), sqzi_from_f16(p[1]), sqzi_from_f16(p[2]),
+                           sqzi_from_f16(p[3]));
+}
+static inline vec v_from_bf16(const uint16_t *p)
+{
+    return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16);
+}
 /* The upper halves of 4 floats: bf16, where the lower ones are 0 */
-static inline void v_store_upper(uint16_t *p, vec v) { wasm_v128_store64_lane(p, wasm_i16x8_shuffle(v, v, 1, 3, 5, 7, 1, 3, 5, 7), 0); }
+static inline void v_store_upper(uint16_t *p, vec v)
+{
+    wasm_v128_store64_lane(p, wasm_i16x8_shuffle(v, v, 1, 3, 5, 7, 1, 3, 5, 7), 0);
+}
 /* Those of a, then those of b */
-static inline void v_store_uppers(uint16_t *p, vec a, vec b) { wasm_v128_store(p, wasm_i16x8_shuffle(a, b, 1, 3, 5, 7, 9, 11, 13, 15)); }
+static inline void v_store_uppers(uint16_t *p, vec a, vec b)
+{
+    wasm_v128_store(p, wasm_i16x8_shuffle(a, b, 1, 3, 5, 7, 9, 11, 13, 15));
+}
 
 /* out[j][i] = in[i][j] for 4 x 4 floats; row strides in floats. */
 static inline void v_transpose(const float *in, size_t ldi, float *out, size_t ldo)
 {
-    const vec a = v_load(in), b = v_load(in + ldi), c = v_load(in + 2 * ldi), d = v_load(in + 3 * ldi);
-    const vec ac_low = wasm_i32x4_shuffle(a, c, 0, 4, 1, 5), ac_high = wasm_i32x4_shuffle(a, c, 2, 6, 3, 7);
-    const vec bd_low = wasm_i32x4_shuffle(b, d, 0, 4, 1, 5), bd_high = wasm_i32x4_shuffle(b, d, 2, 6, 3, 7);
+    const vec a = v_load(in), b = v_load(in + ldi), c = v_load(in + 2 * ldi),
+              d = v_load(in + 3 * ldi);
+    const vec ac_low = wasm_i32x4_shuffle(a, c, 0, 4, 1, 5),
+              ac_high = wasm_i32x4_shuffle(a, c, 2, 6, 3, 7);
+    const vec bd_low = wasm_i32x4_shuffle(b, d, 0, 4, 1, 5),
+              bd_high = wasm_i32x4_shuffle(b, d, 2, 6, 3, 7);
     v_store(out, wasm_i32x4_shuffle(ac_low, bd_low, 0, 4, 1, 5));
     v_store(out + ldo, wasm_i32x4_shuffle(ac_low, bd_low, 2, 6, 3, 7));
     v_store(out + 2 * ldo, wasm_i32x4_shuffle(ac_high, bd_high, 0, 4, 1, 5));

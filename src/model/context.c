@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Making a context: allocator, CPU features and their mask, kernel table, pool, and the facts that `doctor` prints. */
+/* Making a context: allocator, CPU features and their mask, kernel table, pool, and the facts that
+ * `doctor` prints. */
 #include "model/context.h"
 #include "text/tokenizer_spec.h"
 
@@ -27,13 +28,15 @@ static void list_features(uint32_t features, char *text, size_t bytes)
     text[0] = '\0';
     for (uint32_t i = 0; i < SQZI_CPU_COUNT && used < bytes; i++)
         if (features >> i & 1) {
-            const int n = snprintf(text + used, bytes - used, "%s%s", used ? " " : "", sqzi_cpu_feature_name(1u << i));
+            const int n = snprintf(text + used, bytes - used, "%s%s", used ? " " : "",
+                                   sqzi_cpu_feature_name(1u << i));
             if (n > 0) used += (size_t)n;
         }
     if (!features) snprintf(text, bytes, "none beyond portable C");
 }
 
-/* Levels of the gemm's type behind it in the list, which would have been better, and what each lacks. */
+/* Levels of the gemm's type behind it in the list, which would have been better, and what each
+ * lacks. */
 static void list_better(const sqzk_gemm *chosen, uint32_t found, char *text, size_t bytes)
 {
     size_t used = 0;
@@ -42,7 +45,9 @@ static void list_better(const sqzk_gemm *chosen, uint32_t found, char *text, siz
     text[0] = '\0';
     for (uint32_t i = 0; (gemm = sqzk_gemm_list(i)) && used < bytes; i++) {
         if (behind && gemm->type == chosen->type) {
-            const int n = snprintf(text + used, bytes - used, "%s%s %s", used ? ", " : "; not ", gemm->level, gemm->feature & ~found ? "(this CPU lacks it)" : "(masked)");
+            const int n = snprintf(text + used, bytes - used, "%s%s %s", used ? ", " : "; not ",
+                                   gemm->level,
+                                   gemm->feature & ~found ? "(this CPU lacks it)" : "(masked)");
             if (n > 0) used += (size_t)n;
         }
         behind |= gemm == chosen;
@@ -53,7 +58,8 @@ static void add_gemm(sqz_context *context, const char *type, const sqzk_gemm *ge
 {
     char better[120];
     list_better(gemm, found, better, sizeof better);
-    add_fact(context, "kernel %s: %s (tile %ux%u, needs %s%s)", type, gemm->name, gemm->mr, gemm->nr, gemm->feature ? sqzi_cpu_feature_name(gemm->feature) : "nothing", better);
+    add_fact(context, "kernel %s: %s (tile %ux%u, needs %s%s)", type, gemm->name, gemm->mr,
+             gemm->nr, gemm->feature ? sqzi_cpu_feature_name(gemm->feature) : "nothing", better);
 }
 
 static void collect_facts(sqz_context *context, uint32_t found, const char *mask)
@@ -63,13 +69,17 @@ static void collect_facts(sqz_context *context, uint32_t found, const char *mask
     list_features(found, text, sizeof text);
     add_fact(context, "features found: %s", text);
     list_features(context->kernels.features, text, sizeof text);
-    add_fact(context, "features used: %s%s%s", text, mask && *mask ? "; masked by " : "", mask ? mask : "");
+    add_fact(context, "features used: %s%s%s", text, mask && *mask ? "; masked by " : "",
+             mask ? mask : "");
     add_gemm(context, "f32", context->kernels.gemm_f32, found);
     add_gemm(context, "bf16", context->kernels.gemm_bf16, found);
     add_gemm(context, "s8", context->kernels.gemm_s8, found);
-    add_fact(context, "kernel attention: %s in bf16 models, %s in s8 models", context->kernels.attention_bf16->name, context->kernels.attention_s8->name);
-    add_fact(context, "kernel rows: %s (layer norm, softmax, activations, widening)", context->kernels.rows_level);
-    add_fact(context, "threads: %u of %u that this process may use", sqzi_pool_threads(context->pool), sqz_cpu_count());
+    add_fact(context, "kernel attention: %s in bf16 models, %s in s8 models",
+             context->kernels.attention_bf16->name, context->kernels.attention_s8->name);
+    add_fact(context, "kernel rows: %s (layer norm, softmax, activations, widening)",
+             context->kernels.rows_level);
+    add_fact(context, "threads: %u of %u that this process may use",
+             sqzi_pool_threads(context->pool), sqz_cpu_count());
 }
 
 sqz_status sqz_context_open(const sqz_context_options *options, sqz_context **out, sqz_error *error)
@@ -78,17 +88,20 @@ sqz_status sqz_context_open(const sqz_context_options *options, sqz_context **ou
     const sqz_context_options chosen = options ? *options : (sqz_context_options){0};
     const sqz_allocator allocator = chosen.allocator ? *chosen.allocator : sqzi_default_allocator;
     const char *mask = chosen.cpu ? chosen.cpu : getenv("SQZ_CPU");
-    const uint32_t n_threads = chosen.n_threads ? chosen.n_threads : sqz_cpu_count(), found = sqzi_cpu_detect();
+    const uint32_t n_threads = chosen.n_threads ? chosen.n_threads : sqz_cpu_count(),
+                   found = sqzi_cpu_detect();
     uint32_t features = found;
     sqz_context *context = NULL;
     FAIL_IF(!out, SQZ_EINVAL, 0, "sqz_context_open: context is NULL");
-    FAIL_IF(chosen.n_threads > MAX_THREADS, SQZ_EINVAL, 0, "%u threads asked for, at most %d are possible", chosen.n_threads, MAX_THREADS);
+    FAIL_IF(chosen.n_threads > MAX_THREADS, SQZ_EINVAL, 0,
+            "%u threads asked for, at most %d are possible", chosen.n_threads, MAX_THREADS);
     TRY(sqzi_cpu_mask(found, mask, &features, error));
     context = sqzi_allocate_zeroed(&allocator, 1, sizeof *context);
     FAIL_IF(!context, SQZ_ENOMEM, 0, "no memory for a context");
     context->allocator = allocator;
     sqzk_table_init(&context->kernels, features);
-    TRY(sqzi_pool_open(&context->allocator, n_threads > MAX_THREADS ? MAX_THREADS : n_threads, &context->pool, error));
+    TRY(sqzi_pool_open(&context->allocator, n_threads > MAX_THREADS ? MAX_THREADS : n_threads,
+                       &context->pool, error));
     collect_facts(context, found, mask);
     *out = context;
     return SQZ_OK;
@@ -117,6 +130,7 @@ const char *sqz_context_fact(const sqz_context *context, uint32_t i)
 
 sqz_status sqz_encoding_open(const sqz_context *context, sqz_encoding **encoding, sqz_error *error)
 {
-    if (!context || !encoding) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_encoding_open: an argument is NULL");
+    if (!context || !encoding)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_encoding_open: an argument is NULL");
     return sqzi_encoding_open(&context->allocator, encoding, error);
 }

@@ -18,7 +18,9 @@ static sqz_status get_size(sqzi_loader *loader, const char *key, uint32_t limit,
 {
     const sqz_status status = sqzi_gguf_get_u32(loader->gguf, key, true, out, loader->error);
     if (status != SQZ_OK) return status;
-    if (*out < 1 || *out > limit) return sqzi_fail(loader->error, *out ? SQZ_ELIMIT : SQZ_EFORMAT, 0, "metadata '%s' is %u, 1 to %u are allowed", key, *out, limit);
+    if (*out < 1 || *out > limit)
+        return sqzi_fail(loader->error, *out ? SQZ_ELIMIT : SQZ_EFORMAT, 0,
+                         "metadata '%s' is %u, 1 to %u are allowed", key, *out, limit);
     return SQZ_OK;
 }
 
@@ -27,13 +29,19 @@ static sqz_status parse_activation(sqzi_loader *loader, sqzi_span name, sqzk_act
     static const struct {
         const char *name;
         sqzk_activation activation;
-    } known[] = {{"identity", SQZK_IDENTITY}, {"gelu", SQZK_GELU}, {"gelu_tanh", SQZK_GELU_TANH}, {"relu", SQZK_RELU}, {"tanh", SQZK_TANH}};
+    } known[] = {{"identity", SQZK_IDENTITY},
+                 {"gelu", SQZK_GELU},
+                 {"gelu_tanh", SQZK_GELU_TANH},
+                 {"relu", SQZK_RELU},
+                 {"tanh", SQZK_TANH}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (sqzi_span_is(name, known[i].name)) {
             *activation = known[i].activation;
             return SQZ_OK;
         }
-    return sqzi_fail(loader->error, SQZ_EUNSUPPORTED, 0, "activation '%.*s' is not known; identity, gelu, gelu_tanh, relu and tanh are", (int)(name.n > 40 ? 40 : name.n), name.bytes);
+    return sqzi_fail(loader->error, SQZ_EUNSUPPORTED, 0,
+                     "activation '%.*s' is not known; identity, gelu, gelu_tanh, relu and tanh are",
+                     (int)(name.n > 40 ? 40 : name.n), name.bytes);
 }
 
 static sqz_status load_embedding(sqzi_loader *loader)
@@ -48,24 +56,38 @@ static sqz_status load_embedding(sqzi_loader *loader)
     embedding->reduced = projection != NULL;
     uint32_t word_width = info->embedding_width;
     if (projection) {
-        FAIL_IF(projection->n_dims != 2 || projection->shape[1] > MAX_WIDTH, SQZ_EFORMAT, projection->offset, "tensor 'token_embd.projection' must be [E, k]");
+        FAIL_IF(projection->n_dims != 2 || projection->shape[1] > MAX_WIDTH, SQZ_EFORMAT,
+                projection->offset, "tensor 'token_embd.projection' must be [E, k]");
         word_width = (uint32_t)projection->shape[1];
-        TRY(sqzi_load_tensor(loader, "token_embd.projection", true, info->embedding_width, word_width, &projection));
-        embedding->projection = (sqzi_linear){.n_in = word_width, .n_out = info->embedding_width, .n_terms = 1};
-        TRY(sqzi_load_matrix(loader, projection, &(sqzi_matrix_form){.n_in = word_width, .n_out = info->embedding_width, .groups = 1}, &embedding->projection.terms[0].b));
+        TRY(sqzi_load_tensor(loader, "token_embd.projection", true, info->embedding_width,
+                             word_width, &projection));
+        embedding->projection =
+            (sqzi_linear){.n_in = word_width, .n_out = info->embedding_width, .n_terms = 1};
+        TRY(sqzi_load_matrix(
+            loader, projection,
+            &(sqzi_matrix_form){.n_in = word_width, .n_out = info->embedding_width, .groups = 1},
+            &embedding->projection.terms[0].b));
     }
-    TRY(sqzi_load_table(loader, "token_embd.weight", info->vocabulary, word_width, &embedding->word));
-    TRY(sqzi_load_table(loader, "position_embd.weight", info->max_positions, info->embedding_width, &embedding->position));
-    if (info->n_token_types) TRY(sqzi_load_table(loader, "token_types.weight", info->n_token_types, info->embedding_width, &embedding->type));
+    TRY(sqzi_load_table(loader, "token_embd.weight", info->vocabulary, word_width,
+                        &embedding->word));
+    TRY(sqzi_load_table(loader, "position_embd.weight", info->max_positions, info->embedding_width,
+                        &embedding->position));
+    if (info->n_token_types)
+        TRY(sqzi_load_table(loader, "token_types.weight", info->n_token_types,
+                            info->embedding_width, &embedding->type));
     TRY(sqzi_gguf_get_f64(loader->gguf, "sqz.embedding.norm_epsilon", true, &epsilon, error));
-    TRY(sqzi_load_norm(loader, "token_embd_norm", info->embedding_width, epsilon, &embedding->norm));
+    TRY(sqzi_load_norm(loader, "token_embd_norm", info->embedding_width, epsilon,
+                       &embedding->norm));
     const sqzi_linear_shape shape = {info->embedding_width, info->width, 1, 1, NULL, SQZK_IDENTITY};
-    TRY(sqzi_load_linear(loader, "embd_output", shape, info->embedding_width != info->width, &embedding->resized, &embedding->output));
+    TRY(sqzi_load_linear(loader, "embd_output", shape, info->embedding_width != info->width,
+                         &embedding->resized, &embedding->output));
 fail:
     return status;
 }
 
-static sqz_status load_block_linear(sqzi_loader *loader, uint32_t i, const char *name, uint32_t n_in, uint32_t n_out, const uint32_t *order, sqzk_activation input, sqzi_linear *linear)
+static sqz_status load_block_linear(sqzi_loader *loader, uint32_t i, const char *name,
+                                    uint32_t n_in, uint32_t n_out, const uint32_t *order,
+                                    sqzk_activation input, sqzi_linear *linear)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = loader->error;
@@ -75,8 +97,14 @@ static sqz_status load_block_linear(sqzi_loader *loader, uint32_t i, const char 
     snprintf(key, sizeof key, "sqz.block.%s.groups", name);
     TRY(sqzi_gguf_get_array(loader->gguf, key, SQZI_GGUF_U32, n_blocks, false, &groups, error));
     snprintf(key, sizeof key, "sqz.block.%s.factor_groups", name);
-    TRY(sqzi_gguf_get_array(loader->gguf, key, SQZI_GGUF_U32, n_blocks, false, &factor_groups, error));
-    const sqzi_linear_shape shape = {n_in, n_out, groups ? (uint32_t)sqzi_gguf_uint(groups, i) : 1, factor_groups ? (uint32_t)sqzi_gguf_uint(factor_groups, i) : 1, order, input};
+    TRY(sqzi_gguf_get_array(loader->gguf, key, SQZI_GGUF_U32, n_blocks, false, &factor_groups,
+                            error));
+    const sqzi_linear_shape shape = {n_in,
+                                     n_out,
+                                     groups ? (uint32_t)sqzi_gguf_uint(groups, i) : 1,
+                                     factor_groups ? (uint32_t)sqzi_gguf_uint(factor_groups, i) : 1,
+                                     order,
+                                     input};
     snprintf(full, sizeof full, "blk.%u.%s", (unsigned)i, name);
     TRY(sqzi_load_linear(loader, full, shape, true, NULL, linear));
 fail:
@@ -93,21 +121,33 @@ static sqz_status load_block(sqzi_loader *loader, uint32_t i, description *d)
     block->heads = (uint32_t)sqzi_gguf_uint(d->heads, i);
     block->head_width = (uint32_t)sqzi_gguf_uint(d->head_width, i);
     block->ffn_width = (uint32_t)sqzi_gguf_uint(d->ffn_width, i);
-    FAIL_IF(block->heads < 1 || block->heads > MAX_WIDTH || block->head_width < 1 || block->head_width > MAX_WIDTH || block->ffn_width < 1 || block->ffn_width > MAX_WIDTH ||
-                (uint64_t)block->heads * block->head_width > MAX_WIDTH, SQZ_EFORMAT, d->heads->offset, "block %u: %u heads of width %u and a feed-forward of %u: each must be 1 to %d", i,
+    FAIL_IF(block->heads < 1 || block->heads > MAX_WIDTH || block->head_width < 1 ||
+                block->head_width > MAX_WIDTH || block->ffn_width < 1 ||
+                block->ffn_width > MAX_WIDTH ||
+                (uint64_t)block->heads * block->head_width > MAX_WIDTH,
+            SQZ_EFORMAT, d->heads->offset,
+            "block %u: %u heads of width %u and a feed-forward of %u: each must be 1 to %d", i,
             block->heads, block->head_width, block->ffn_width, MAX_WIDTH);
     TRY(parse_activation(loader, sqzi_gguf_next_string(&d->activation), &block->activation));
     const uint32_t attended = block->heads * block->head_width;
-    TRY(load_block_linear(loader, i, "attn_q", width, attended, NULL, SQZK_IDENTITY, &block->attn_q));
-    TRY(load_block_linear(loader, i, "attn_k", width, attended, NULL, SQZK_IDENTITY, &block->attn_k));
-    TRY(load_block_linear(loader, i, "attn_v", width, attended, NULL, SQZK_IDENTITY, &block->attn_v));
-    TRY(load_block_linear(loader, i, "attn_output", attended, width, NULL, SQZK_IDENTITY, &block->attn_output));
-    TRY(load_block_linear(loader, i, "ffn_up", width, block->ffn_width, NULL, SQZK_IDENTITY, &block->ffn_up));
-    const uint32_t *between = block->ffn_up.from; /* only the second linear reads what the first one makes: it can as well take it as it comes */
-    TRY(load_block_linear(loader, i, "ffn_down", block->ffn_width, width, between, block->activation, &block->ffn_down));
+    TRY(load_block_linear(loader, i, "attn_q", width, attended, NULL, SQZK_IDENTITY,
+                          &block->attn_q));
+    TRY(load_block_linear(loader, i, "attn_k", width, attended, NULL, SQZK_IDENTITY,
+                          &block->attn_k));
+    TRY(load_block_linear(loader, i, "attn_v", width, attended, NULL, SQZK_IDENTITY,
+                          &block->attn_v));
+    TRY(load_block_linear(loader, i, "attn_output", attended, width, NULL, SQZK_IDENTITY,
+                          &block->attn_output));
+    TRY(load_block_linear(loader, i, "ffn_up", width, block->ffn_width, NULL, SQZK_IDENTITY,
+                          &block->ffn_up));
+    /* only the second linear reads what the first one makes: it can as well take it as it comes */
+    const uint32_t *between = block->ffn_up.from;
+    TRY(load_block_linear(loader, i, "ffn_down", block->ffn_width, width, between,
+                          block->activation, &block->ffn_down));
     if (between) block->ffn_up.from = block->ffn_up.out = NULL;
     snprintf(name, sizeof name, "blk.%u.attn_output_norm", (unsigned)i);
-    TRY(sqzi_load_norm(loader, name, width, sqzi_gguf_float(d->attn_epsilon, i), &block->attn_norm));
+    TRY(sqzi_load_norm(loader, name, width, sqzi_gguf_float(d->attn_epsilon, i),
+                       &block->attn_norm));
     snprintf(name, sizeof name, "blk.%u.layer_output_norm", (unsigned)i);
     TRY(sqzi_load_norm(loader, name, width, sqzi_gguf_float(d->ffn_epsilon, i), &block->ffn_norm));
 fail:
@@ -122,12 +162,18 @@ static sqz_status load_blocks(sqzi_loader *loader)
     description d;
     const sqzi_gguf_value *activations;
     const uint32_t n = encoder->n_blocks;
-    TRY(sqzi_gguf_get_array(loader->gguf, "sqz.block.heads", SQZI_GGUF_U32, n, true, &d.heads, error));
-    TRY(sqzi_gguf_get_array(loader->gguf, "sqz.block.head_width", SQZI_GGUF_U32, n, true, &d.head_width, error));
-    TRY(sqzi_gguf_get_array(loader->gguf, "sqz.block.ffn_width", SQZI_GGUF_U32, n, true, &d.ffn_width, error));
-    TRY(sqzi_gguf_get_array(loader->gguf, "sqz.block.attn_norm_epsilon", SQZI_GGUF_F64, n, true, &d.attn_epsilon, error));
-    TRY(sqzi_gguf_get_array(loader->gguf, "sqz.block.ffn_norm_epsilon", SQZI_GGUF_F64, n, true, &d.ffn_epsilon, error));
-    TRY(sqzi_gguf_get_array(loader->gguf, "sqz.block.activation", SQZI_GGUF_STRING, n, true, &activations, error));
+    TRY(sqzi_gguf_get_array(loader->gguf, "sqz.block.heads", SQZI_GGUF_U32, n, true, &d.heads,
+                            error));
+    TRY(sqzi_gguf_get_array(loader->gguf, "sqz.block.head_width", SQZI_GGUF_U32, n, true,
+                            &d.head_width, error));
+    TRY(sqzi_gguf_get_array(loader->gguf, "sqz.block.ffn_width", SQZI_GGUF_U32, n, true,
+                            &d.ffn_width, error));
+    TRY(sqzi_gguf_get_array(loader->gguf, "sqz.block.attn_norm_epsilon", SQZI_GGUF_F64, n, true,
+                            &d.attn_epsilon, error));
+    TRY(sqzi_gguf_get_array(loader->gguf, "sqz.block.ffn_norm_epsilon", SQZI_GGUF_F64, n, true,
+                            &d.ffn_epsilon, error));
+    TRY(sqzi_gguf_get_array(loader->gguf, "sqz.block.activation", SQZI_GGUF_STRING, n, true,
+                            &activations, error));
     d.activation = activations->data;
     for (uint32_t i = 0; i < n; i++) TRY(load_block(loader, i, &d));
 fail:
@@ -147,7 +193,8 @@ sqz_status sqzi_load_encoder(sqzi_loader *loader)
     TRY(get_size(loader, "sqz.embedding.width", MAX_WIDTH, &info->embedding_width));
     info->n_token_types = 0;
     TRY(sqzi_gguf_get_u32(loader->gguf, "sqz.token_types", false, &info->n_token_types, error));
-    FAIL_IF(info->n_token_types > 256, SQZ_ELIMIT, 0, "metadata 'sqz.token_types' is %u, at most 256 are allowed", info->n_token_types);
+    FAIL_IF(info->n_token_types > 256, SQZ_ELIMIT, 0,
+            "metadata 'sqz.token_types' is %u, at most 256 are allowed", info->n_token_types);
     model->encoder.kernels = &model->context->kernels;
     model->encoder.width = info->width;
     model->encoder.n_blocks = info->n_layers;
@@ -159,14 +206,17 @@ fail:
     return status;
 }
 
-static sqz_status parse_word(sqzi_loader *loader, const char *key, const char *fallback, const char *const *words, uint32_t *index)
+static sqz_status parse_word(sqzi_loader *loader, const char *key, const char *fallback,
+                             const char *const *words, uint32_t *index)
 {
     sqzi_span word = sqzi_span_of(fallback);
     const sqz_status status = sqzi_gguf_get_string(loader->gguf, key, false, &word, loader->error);
     if (status != SQZ_OK) return status;
     for (*index = 0; words[*index]; ++*index)
         if (sqzi_span_is(word, words[*index])) return SQZ_OK;
-    return sqzi_fail(loader->error, SQZ_EUNSUPPORTED, 0, "metadata '%s' is '%.*s', which this version does not know", key, (int)(word.n > 40 ? 40 : word.n), word.bytes);
+    return sqzi_fail(loader->error, SQZ_EUNSUPPORTED, 0,
+                     "metadata '%s' is '%.*s', which this version does not know", key,
+                     (int)(word.n > 40 ? 40 : word.n), word.bytes);
 }
 
 static sqz_status load_output(sqzi_loader *loader, uint32_t n_in, bool tied)
@@ -177,19 +227,32 @@ static sqz_status load_output(sqzi_loader *loader, uint32_t n_in, bool tied)
     const sqzi_embedding *embedding = &loader->model->encoder.embedding;
     const sqz_model_info *info = &loader->model->info;
     if (!tied) {
-        TRY(sqzi_load_linear(loader, "head.output", (sqzi_linear_shape){n_in, head->classes, 1, 1, NULL, SQZK_IDENTITY}, true, NULL, &head->output));
+        TRY(sqzi_load_linear(loader, "head.output",
+                             (sqzi_linear_shape){n_in, head->classes, 1, 1, NULL, SQZK_IDENTITY},
+                             true, NULL, &head->output));
         return SQZ_OK;
     }
-    FAIL_IF(n_in != info->embedding_width, SQZ_EFORMAT, 0, "the head hands %u numbers to a decoder tied to embeddings of width %u", n_in, info->embedding_width);
+    FAIL_IF(n_in != info->embedding_width, SQZ_EFORMAT, 0,
+            "the head hands %u numbers to a decoder tied to embeddings of width %u", n_in,
+            info->embedding_width);
     const sqzi_gguf_tensor *table = sqzi_load_find(loader, "token_embd.weight");
     head->reduced = embedding->reduced;
     if (head->reduced) {
         const sqzi_gguf_tensor *projection = sqzi_load_find(loader, "token_embd.projection");
         head->reduce = (sqzi_linear){.n_in = n_in, .n_out = embedding->word.width, .n_terms = 1};
-        TRY(sqzi_load_matrix(loader, projection, &(sqzi_matrix_form){.n_in = n_in, .n_out = embedding->word.width, .groups = 1, .transposed = true}, &head->reduce.terms[0].b));
+        TRY(sqzi_load_matrix(loader, projection,
+                             &(sqzi_matrix_form){.n_in = n_in,
+                                                 .n_out = embedding->word.width,
+                                                 .groups = 1,
+                                                 .transposed = true},
+                             &head->reduce.terms[0].b));
     }
-    head->output = (sqzi_linear){.n_in = embedding->word.width, .n_out = info->vocabulary, .n_terms = 1};
-    TRY(sqzi_load_matrix(loader, table, &(sqzi_matrix_form){.n_in = embedding->word.width, .n_out = info->vocabulary, .groups = 1}, &head->output.terms[0].b));
+    head->output =
+        (sqzi_linear){.n_in = embedding->word.width, .n_out = info->vocabulary, .n_terms = 1};
+    TRY(sqzi_load_matrix(
+        loader, table,
+        &(sqzi_matrix_form){.n_in = embedding->word.width, .n_out = info->vocabulary, .groups = 1},
+        &head->output.terms[0].b));
     TRY(sqzi_load_vector(loader, "head.output.bias", false, info->vocabulary, &head->output.bias));
 fail:
     return status;
@@ -202,10 +265,17 @@ static sqz_status count_classes(sqzi_loader *loader)
     const sqzi_gguf_tensor *weight = sqzi_load_find(loader, "head.output.weight");
     if (!weight) weight = sqzi_load_find(loader, "head.output.b");
     if (head->kind == SQZ_HEAD_MASKED_LM) head->classes = loader->model->info.vocabulary;
-    else if (!weight || weight->shape[0] > MAX_WIDTH) return sqzi_fail(loader->error, SQZ_EFORMAT, 0, "tensor 'head.output.weight' is missing, or has more than %d rows", MAX_WIDTH);
+    else if (!weight || weight->shape[0] > MAX_WIDTH)
+        return sqzi_fail(loader->error, SQZ_EFORMAT, 0,
+                         "tensor 'head.output.weight' is missing, or has more than %d rows",
+                         MAX_WIDTH);
     else head->classes = (uint32_t)weight->shape[0];
-    if (head->kind == SQZ_HEAD_QUESTION && head->classes != 2) return sqzi_fail(loader->error, SQZ_EFORMAT, weight->offset, "a question head has 2 outputs, this one %u", head->classes);
-    if (head->kind == SQZ_HEAD_MULTIPLE_CHOICE && head->classes != 1) return sqzi_fail(loader->error, SQZ_EFORMAT, weight->offset, "a multiple-choice head has 1 output, this one %u", head->classes);
+    if (head->kind == SQZ_HEAD_QUESTION && head->classes != 2)
+        return sqzi_fail(loader->error, SQZ_EFORMAT, weight->offset,
+                         "a question head has 2 outputs, this one %u", head->classes);
+    if (head->kind == SQZ_HEAD_MULTIPLE_CHOICE && head->classes != 1)
+        return sqzi_fail(loader->error, SQZ_EFORMAT, weight->offset,
+                         "a multiple-choice head has 1 output, this one %u", head->classes);
     return SQZ_OK;
 }
 
@@ -213,7 +283,8 @@ static sqz_status load_head_parts(sqzi_loader *loader)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = loader->error;
-    static const char *const activations[] = {"identity", "gelu", "gelu_tanh", "relu", "tanh", NULL};
+    static const char *const activations[] = {"identity", "gelu", "gelu_tanh",
+                                              "relu",     "tanh", NULL};
     sqzi_head *head = &loader->model->head;
     const uint32_t width = head->width;
     const sqzi_gguf_tensor *dense = sqzi_load_find(loader, "head.dense.weight");
@@ -224,12 +295,16 @@ static sqz_status load_head_parts(sqzi_loader *loader)
     TRY(parse_word(loader, "sqz.head.activation", "identity", activations, &activation));
     head->activation = (sqzk_activation)activation;
     if (dense) {
-        FAIL_IF(dense->n_dims != 2 || dense->shape[0] > MAX_WIDTH, SQZ_EFORMAT, dense->offset, "tensor 'head.dense.weight' must be [out, %u]", width);
+        FAIL_IF(dense->n_dims != 2 || dense->shape[0] > MAX_WIDTH, SQZ_EFORMAT, dense->offset,
+                "tensor 'head.dense.weight' must be [out, %u]", width);
         n_in = (uint32_t)dense->shape[0];
-        TRY(sqzi_load_linear(loader, "head.dense", (sqzi_linear_shape){width, n_in, 1, 1, NULL, SQZK_IDENTITY}, true, &head->has_dense, &head->dense));
+        TRY(sqzi_load_linear(loader, "head.dense",
+                             (sqzi_linear_shape){width, n_in, 1, 1, NULL, SQZK_IDENTITY}, true,
+                             &head->has_dense, &head->dense));
     }
     head->has_norm = sqzi_load_find(loader, "head.norm.weight") != NULL;
-    FAIL_IF(head->has_norm && !head->has_dense, SQZ_EFORMAT, 0, "'head.norm' stands without 'head.dense'");
+    FAIL_IF(head->has_norm && !head->has_dense, SQZ_EFORMAT, 0,
+            "'head.norm' stands without 'head.dense'");
     TRY(sqzi_gguf_get_f64(loader->gguf, "sqz.head.norm_epsilon", false, &epsilon, error));
     if (head->has_norm) TRY(sqzi_load_norm(loader, "head.norm", n_in, epsilon, &head->norm));
     TRY(sqzi_gguf_get_bool(loader->gguf, "sqz.head.tied", false, &tied, error));
@@ -241,7 +316,8 @@ fail:
 sqz_status sqzi_load_head(sqzi_loader *loader)
 {
     sqz_status status = SQZ_OK;
-    static const char *const kinds[] = {"none", "sequence", "token", "question", "masked_lm", "multiple_choice", NULL};
+    static const char *const kinds[] = {"none",      "sequence",        "token", "question",
+                                        "masked_lm", "multiple_choice", NULL};
     static const char *const problems[] = {"single_label", "multi_label", "regression", NULL};
     static const char *const pools[] = {"default", "none", "mean", "cls", "pooler", NULL};
     sqz_error *error = loader->error;
@@ -254,10 +330,14 @@ sqz_status sqzi_load_head(sqzi_loader *loader)
     TRY(parse_word(loader, "sqz.head.pool", "none", pools, &pool));
     head->kind = (sqz_head_kind)kind;
     head->pool = (sqz_pool)pool;
-    TRY(sqzi_load_linear(loader, "pooler", (sqzi_linear_shape){head->width, head->width, 1, 1, NULL, SQZK_IDENTITY}, false, &head->has_pooler, &head->pooler));
-    FAIL_IF(head->pool == SQZ_POOL_POOLER && !head->has_pooler, SQZ_EFORMAT, 0, "the head reads the pooler, which has no tensors");
+    TRY(sqzi_load_linear(loader, "pooler",
+                         (sqzi_linear_shape){head->width, head->width, 1, 1, NULL, SQZK_IDENTITY},
+                         false, &head->has_pooler, &head->pooler));
+    FAIL_IF(head->pool == SQZ_POOL_POOLER && !head->has_pooler, SQZ_EFORMAT, 0,
+            "the head reads the pooler, which has no tensors");
     const bool whole = head->kind == SQZ_HEAD_SEQUENCE || head->kind == SQZ_HEAD_MULTIPLE_CHOICE;
-    FAIL_IF(head->kind != SQZ_HEAD_NONE && whole == (head->pool <= SQZ_POOL_NONE), SQZ_EFORMAT, 0, "a head '%s' cannot read '%s' (sqz.head.pool)", kinds[kind], pools[pool]);
+    FAIL_IF(head->kind != SQZ_HEAD_NONE && whole == (head->pool <= SQZ_POOL_NONE), SQZ_EFORMAT, 0,
+            "a head '%s' cannot read '%s' (sqz.head.pool)", kinds[kind], pools[pool]);
     if (head->kind != SQZ_HEAD_NONE) TRY(load_head_parts(loader));
     model->info.head = head->kind;
     model->info.problem = (sqz_problem)problem;
@@ -266,7 +346,9 @@ sqz_status sqzi_load_head(sqzi_loader *loader)
     uint32_t embed_pool;
     TRY(parse_word(loader, "sqz.pool", "mean", pools, &embed_pool));
     model->info.pool = (sqz_pool)embed_pool;
-    FAIL_IF(embed_pool < SQZ_POOL_MEAN || (embed_pool == SQZ_POOL_POOLER && !head->has_pooler), SQZ_EFORMAT, 0, "metadata 'sqz.pool' is '%s', which this model cannot do", pools[embed_pool]);
+    FAIL_IF(embed_pool < SQZ_POOL_MEAN || (embed_pool == SQZ_POOL_POOLER && !head->has_pooler),
+            SQZ_EFORMAT, 0, "metadata 'sqz.pool' is '%s', which this model cannot do",
+            pools[embed_pool]);
 fail:
     return status;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The strings of a model that callers see, copied once with a NUL at their ends: name, labels, prompts, tensor names, metadata as shown. */
+/* The strings of a model that callers see, copied once with a NUL at their ends: name, labels,
+ * prompts, tensor names, metadata as shown. */
 #include "base/error.h"
 #include "model/loader.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { SHOWN_STRING = 200, SHOWN_ITEMS = 16 }; /* longer strings are cut, longer arrays only counted */
+/* longer strings are cut, longer arrays only counted */
+enum { SHOWN_STRING = 200, SHOWN_ITEMS = 16 };
 
 static const char *copy(sqzi_arena *arena, sqzi_span text)
 {
@@ -17,7 +19,8 @@ static const char *copy(sqzi_arena *arena, sqzi_span text)
     return to;
 }
 
-static sqz_status find_name(const sqz_model *model, const char *key, sqzi_span *text, sqz_error *error)
+static sqz_status find_name(const sqz_model *model, const char *key, sqzi_span *text,
+                            sqz_error *error)
 {
     *text = (sqzi_span){"", 0};
     return sqzi_gguf_get_string(model->gguf, key, false, text, error);
@@ -28,10 +31,14 @@ static sqz_status load_labels(sqz_model *model, sqzi_arena *arena, sqz_error *er
     const sqzi_gguf_value *labels;
     const uint32_t n = model->info.n_labels;
     bool named = false;
-    const bool classes = model->info.head == SQZ_HEAD_SEQUENCE || model->info.head == SQZ_HEAD_TOKEN;
-    sqz_status status = sqzi_gguf_get_array(model->gguf, "sqz.head.labels", SQZI_GGUF_STRING, classes ? n : UINT64_MAX, classes, &labels, error);
-    if (status == SQZ_OK) status = sqzi_gguf_get_bool(model->gguf, "sqz.head.labels_named", false, &named, error);
-    model->info.labels_named = labels && (named || !sqzi_gguf_find(model->gguf, "sqz.head.labels_named"));
+    const bool classes = model->info.head == SQZ_HEAD_SEQUENCE ||
+                         model->info.head == SQZ_HEAD_TOKEN;
+    sqz_status status = sqzi_gguf_get_array(model->gguf, "sqz.head.labels", SQZI_GGUF_STRING,
+                                            classes ? n : UINT64_MAX, classes, &labels, error);
+    if (status == SQZ_OK)
+        status = sqzi_gguf_get_bool(model->gguf, "sqz.head.labels_named", false, &named, error);
+    model->info.labels_named = labels &&
+                               (named || !sqzi_gguf_find(model->gguf, "sqz.head.labels_named"));
     if (status != SQZ_OK || !classes) return status;
     const char **to = sqzi_arena_take(arena, n, sizeof *to);
     const unsigned char *at = labels->data;
@@ -48,8 +55,10 @@ static sqz_status load_prompts(sqz_model *model, sqzi_arena *arena, sqz_error *e
     sqz_status status = SQZ_OK;
     const sqzi_gguf_value *names, *texts;
     sqzi_span chosen = {"", 0};
-    TRY(sqzi_gguf_get_array(model->gguf, "sqz.prompts.names", SQZI_GGUF_STRING, UINT64_MAX, false, &names, error));
-    TRY(sqzi_gguf_get_array(model->gguf, "sqz.prompts.texts", SQZI_GGUF_STRING, names ? names->n : 0, names != NULL, &texts, error));
+    TRY(sqzi_gguf_get_array(model->gguf, "sqz.prompts.names", SQZI_GGUF_STRING, UINT64_MAX, false,
+                            &names, error));
+    TRY(sqzi_gguf_get_array(model->gguf, "sqz.prompts.texts", SQZI_GGUF_STRING,
+                            names ? names->n : 0, names != NULL, &texts, error));
     const bool has_default = sqzi_gguf_find(model->gguf, "sqz.prompts.default") != NULL;
     TRY(find_name(model, "sqz.prompts.default", &chosen, error));
     const uint32_t n = names ? (uint32_t)names->n : 0;
@@ -59,24 +68,29 @@ static sqz_status load_prompts(sqz_model *model, sqzi_arena *arena, sqz_error *e
     const unsigned char *name = names ? names->data : NULL, *text = texts ? texts->data : NULL;
     for (uint32_t i = 0; i < n; i++) {
         const sqzi_span label = sqzi_gguf_next_string(&name);
-        const char *copied = copy(arena, label), *prompt = copy(arena, sqzi_gguf_next_string(&text));
-        if (has_default && label.n == chosen.n && memcmp(label.bytes, chosen.bytes, label.n) == 0) model->default_prompt = i;
+        const char *copied = copy(arena, label),
+                   *prompt = copy(arena, sqzi_gguf_next_string(&text));
+        if (has_default && label.n == chosen.n && memcmp(label.bytes, chosen.bytes, label.n) == 0)
+            model->default_prompt = i;
         if (!copied) continue; /* counting */
         model->prompt_names[i] = copied;
         model->prompts[i] = prompt;
     }
-    FAIL_IF(has_default && model->default_prompt == n, SQZ_EFORMAT, 0, "metadata 'sqz.prompts.default' names no prompt of 'sqz.prompts.names'");
+    FAIL_IF(has_default && model->default_prompt == n, SQZ_EFORMAT, 0,
+            "metadata 'sqz.prompts.default' names no prompt of 'sqz.prompts.names'");
 fail:
     return status;
 }
 
-static size_t show_item(const sqzi_gguf_value *value, uint64_t i, const unsigned char **cursor, char *to, size_t room)
+static size_t show_item(const sqzi_gguf_value *value, uint64_t i, const unsigned char **cursor,
+                        char *to, size_t room)
 {
     int n;
     if (value->type == SQZI_GGUF_STRING) {
         const sqzi_span text = sqzi_gguf_next_string(cursor);
         const bool cut = text.n > SHOWN_STRING;
-        n = snprintf(to, room, "%.*s%s", (int)(cut ? SHOWN_STRING : text.n), text.bytes, cut ? "..." : "");
+        n = snprintf(to, room, "%.*s%s", (int)(cut ? SHOWN_STRING : text.n), text.bytes,
+                     cut ? "..." : "");
     } else if (value->type == SQZI_GGUF_F32 || value->type == SQZI_GGUF_F64) {
         n = snprintf(to, room, "%.9g", sqzi_gguf_float(value, i));
     } else if (value->type == SQZI_GGUF_BOOL) {
@@ -96,7 +110,8 @@ static void show_value(const sqzi_gguf_value *value, char *to, size_t room)
         return;
     }
     if (value->n > SHOWN_ITEMS) {
-        snprintf(to, room, "[%" PRIu64 " %s]", value->n, value->type == SQZI_GGUF_STRING ? "strings" : "numbers");
+        snprintf(to, room, "[%" PRIu64 " %s]", value->n,
+                 value->type == SQZI_GGUF_STRING ? "strings" : "numbers");
         return;
     }
     size_t used = (size_t)snprintf(to, room, "[");
@@ -110,7 +125,8 @@ static void show_value(const sqzi_gguf_value *value, char *to, size_t room)
 static void load_metadata(sqz_model *model, sqzi_arena *arena)
 {
     const uint32_t n = sqzi_gguf_n_values(model->gguf);
-    const char **keys = sqzi_arena_take(arena, n, sizeof *keys), **values = sqzi_arena_take(arena, n, sizeof *values);
+    const char **keys = sqzi_arena_take(arena, n, sizeof *keys),
+               **values = sqzi_arena_take(arena, n, sizeof *values);
     for (uint32_t i = 0; i < n; i++) {
         char shown[SHOWN_ITEMS * (SHOWN_STRING + 8)];
         const sqzi_gguf_value *value = sqzi_gguf_value_at(model->gguf, i);

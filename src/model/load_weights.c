@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loading tensors: shapes against the description, vectors and tables where they lie, linears packed. */
+/* Loading tensors: shapes against the description, vectors and tables where they lie, linears
+ * packed. */
 #include "model/loader.h"
 
 #include <inttypes.h>
@@ -14,20 +15,29 @@ const sqzi_gguf_tensor *sqzi_load_find(sqzi_loader *loader, const char *name)
     return tensor;
 }
 
-sqz_status sqzi_load_tensor(sqzi_loader *loader, const char *name, bool required, uint64_t rows, uint64_t columns, const sqzi_gguf_tensor **out)
+sqz_status sqzi_load_tensor(sqzi_loader *loader, const char *name, bool required, uint64_t rows,
+                            uint64_t columns, const sqzi_gguf_tensor **out)
 {
     const sqzi_gguf_tensor *tensor = sqzi_load_find(loader, name);
     const uint32_t n_dims = columns ? 2 : 1;
     *out = tensor;
-    if (!tensor) return required ? sqzi_fail(loader->error, SQZ_EFORMAT, 0, "tensor '%s' is missing", name) : SQZ_OK;
-    if (tensor->n_dims != n_dims || tensor->shape[0] != rows || (columns && tensor->shape[1] != columns))
-        return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset, "tensor '%s' is [%" PRIu64 "%s%.0" PRIu64 "] in %u dimensions, [%" PRIu64 "%s%.0" PRIu64 "] expected", name, tensor->shape[0],
-                         tensor->n_dims > 1 ? ", " : "", tensor->n_dims > 1 ? tensor->shape[1] : 0, (unsigned)tensor->n_dims, rows, columns ? ", " : "", columns);
+    if (!tensor)
+        return required ? sqzi_fail(loader->error, SQZ_EFORMAT, 0, "tensor '%s' is missing", name)
+                        : SQZ_OK;
+    if (tensor->n_dims != n_dims || tensor->shape[0] != rows ||
+        (columns && tensor->shape[1] != columns))
+        return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset,
+                         "tensor '%s' is [%" PRIu64 "%s%.0" PRIu64 "] in %u dimensions, [%" PRIu64
+                         "%s%.0" PRIu64 "] expected",
+                         name, tensor->shape[0], tensor->n_dims > 1 ? ", " : "",
+                         tensor->n_dims > 1 ? tensor->shape[1] : 0, (unsigned)tensor->n_dims, rows,
+                         columns ? ", " : "", columns);
     *loader->n_parameters += tensor->n;
     return SQZ_OK;
 }
 
-/* True when an exponent of 16- or 32-bit floats is all ones: a NaN or an infinity. Fixed inner loops, so that they become vector code. */
+/* True when an exponent of 16- or 32-bit floats is all ones: a NaN or an infinity. Fixed inner
+ * loops, so that they become vector code. */
 static bool has_nonfinite(const void *data, size_t n, sqzi_type type)
 {
     enum { LANES = 32 };
@@ -36,7 +46,8 @@ static bool has_nonfinite(const void *data, size_t n, sqzi_type type)
         uint32_t seen[LANES] = {0};
         size_t i = 0;
         for (; i + LANES <= n; i += LANES)
-            for (size_t j = 0; j < LANES; j++) seen[j] |= ((bits[i + j] & 0x7F800000u) + 0x00800000u) & 0x80000000u;
+            for (size_t j = 0; j < LANES; j++)
+                seen[j] |= ((bits[i + j] & 0x7F800000u) + 0x00800000u) & 0x80000000u;
         for (; i < n; i++) seen[0] |= ((bits[i] & 0x7F800000u) + 0x00800000u) & 0x80000000u;
         for (size_t j = 1; j < LANES; j++) seen[0] |= seen[j];
         return seen[0] != 0;
@@ -48,19 +59,25 @@ static bool has_nonfinite(const void *data, size_t n, sqzi_type type)
     return false;
 }
 
-sqz_status sqzi_load_vector(sqzi_loader *loader, const char *name, bool required, uint32_t n, const float **vector)
+sqz_status sqzi_load_vector(sqzi_loader *loader, const char *name, bool required, uint32_t n,
+                            const float **vector)
 {
     const sqzi_gguf_tensor *tensor;
     const sqz_status status = sqzi_load_tensor(loader, name, required, n, 0, &tensor);
     *vector = NULL;
     if (status != SQZ_OK || !tensor) return status;
-    if (tensor->type != SQZI_F32) return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset, "tensor '%s' must be F32", name);
-    if (has_nonfinite(tensor->data, n, SQZI_F32)) return sqzi_fail(loader->error, SQZ_ENUMERIC, tensor->offset, "tensor '%s' holds a NaN or an infinity", name);
+    if (tensor->type != SQZI_F32)
+        return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset, "tensor '%s' must be F32",
+                         name);
+    if (has_nonfinite(tensor->data, n, SQZI_F32))
+        return sqzi_fail(loader->error, SQZ_ENUMERIC, tensor->offset,
+                         "tensor '%s' holds a NaN or an infinity", name);
     *vector = tensor->data;
     return SQZ_OK;
 }
 
-sqz_status sqzi_load_norm(sqzi_loader *loader, const char *name, uint32_t n, double epsilon, sqzi_norm *norm)
+sqz_status sqzi_load_norm(sqzi_loader *loader, const char *name, uint32_t n, double epsilon,
+                          sqzi_norm *norm)
 {
     char full[96];
     snprintf(full, sizeof full, "%s.weight", name);
@@ -78,30 +95,41 @@ static size_t type_bytes(sqzi_type type)
     return type == SQZI_F32 || type == SQZI_I32 ? 4 : type == SQZI_S8 ? 1 : 2;
 }
 
-static sqz_status choose_gemm(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const sqzk_gemm **gemm)
+static sqz_status choose_gemm(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
+                              const sqzk_gemm **gemm)
 {
     const sqzk_table *kernels = &loader->model->context->kernels;
-    *gemm = tensor->type == SQZI_S8 ? kernels->gemm_s8 : tensor->type == SQZI_BF16 && kernels->gemm_bf16 ? kernels->gemm_bf16 : kernels->gemm_f32;
+    *gemm = tensor->type == SQZI_S8                           ? kernels->gemm_s8
+            : tensor->type == SQZI_BF16 && kernels->gemm_bf16 ? kernels->gemm_bf16
+                                                              : kernels->gemm_f32;
     if (tensor->type == SQZI_I32 || !*gemm)
-        return sqzi_fail(loader->error, SQZ_EUNSUPPORTED, tensor->offset, "tensor '%.*s' has a type that this version cannot multiply with", (int)tensor->name.n, tensor->name.bytes);
+        return sqzi_fail(loader->error, SQZ_EUNSUPPORTED, tensor->offset,
+                         "tensor '%.*s' has a type that this version cannot multiply with",
+                         (int)tensor->name.n, tensor->name.bytes);
     return SQZ_OK;
 }
 
-static const unsigned char counted_weights; /* packed weights in the counting pass: it only says that there are some */
+/* packed weights in the counting pass: it only says that there are some */
+static const unsigned char counted_weights;
 
-static sqz_status find_scale(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const float **scale)
+static sqz_status find_scale(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
+                             const float **scale)
 {
     char name[96];
     *scale = NULL;
     if (tensor->type != SQZI_S8) return SQZ_OK;
     snprintf(name, sizeof name, "%.*s.scale", (int)tensor->name.n, tensor->name.bytes);
-    const sqz_status status = sqzi_load_vector(loader, name, true, (uint32_t)tensor->shape[0], scale);
-    if (status == SQZ_OK) *loader->n_parameters -= tensor->shape[0]; /* a scale is no parameter of its own */
+    const sqz_status status = sqzi_load_vector(loader, name, true, (uint32_t)tensor->shape[0],
+                                               scale);
+    /* a scale is no parameter of its own */
+    if (status == SQZ_OK) *loader->n_parameters -= tensor->shape[0];
     return status;
 }
 
-/* An int8 tensor [n_in, n_out] read transposed: its scales belong to the inputs, where no gemm can apply them, so it is packed as the floats that it means. */
-static sqz_status load_transposed_s8(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const float *scale, sqzi_matrix *matrix)
+/* An int8 tensor [n_in, n_out] read transposed: its scales belong to the inputs, where no gemm can
+ * apply them, so it is packed as the floats that it means. */
+static sqz_status load_transposed_s8(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
+                                     const float *scale, sqzi_matrix *matrix)
 {
     const size_t k = matrix->n_in, n = matrix->n_out;
     const int8_t *source = tensor->data;
@@ -113,32 +141,41 @@ static sqz_status load_transposed_s8(sqzi_loader *loader, const sqzi_gguf_tensor
     sqzi_real *values = sqzi_allocate(&loader->model->context->allocator, k * n * sizeof *values);
     if (!values) return sqzi_fail(loader->error, SQZ_ENOMEM, 0, "no memory for %zu numbers", k * n);
     for (size_t i = 0; i < k * n; i++) values[i] = (sqzi_real)source[i] * scale[i / n];
-    matrix->gemm->pack(&(sqzk_pack_args){.n = n, .k = k, .source = values, .n_stride = 1, .k_stride = n, .type = SQZI_F32}, packed);
+    matrix->gemm->pack(
+        &(sqzk_pack_args){
+            .n = n, .k = k, .source = values, .n_stride = 1, .k_stride = n, .type = SQZI_F32},
+        packed);
     sqzi_release(&loader->model->context->allocator, values, k * n * sizeof *values);
     return SQZ_OK;
 }
 
-/* The tensor with its rows and columns where the form's permutations put them, and its scales with the rows. */
+/* The tensor with its rows and columns where the form's permutations put them, and its scales with
+ * the rows. */
 typedef struct arranged {
     unsigned char *weights;
     float *scale;
     size_t bytes;
 } arranged;
 
-static void lay_out_arranged(const sqzi_gguf_tensor *tensor, const sqzi_matrix_form *form, sqzi_arena *arena, arranged *to)
+static void lay_out_arranged(const sqzi_gguf_tensor *tensor, const sqzi_matrix_form *form,
+                             sqzi_arena *arena, arranged *to)
 {
     to->weights = sqzi_arena_take(arena, (size_t)tensor->n, type_bytes(tensor->type));
     to->scale = sqzi_arena_take(arena, form->n_out, sizeof *to->scale);
 }
 
-static sqz_status arrange(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const float *scale, const sqzi_matrix_form *form, arranged *to)
+static sqz_status arrange(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const float *scale,
+                          const sqzi_matrix_form *form, arranged *to)
 {
-    const size_t item = type_bytes(tensor->type), k = form->n_in / form->groups, n = form->n_out / form->groups;
+    const size_t item = type_bytes(tensor->type), k = form->n_in / form->groups,
+                 n = form->n_out / form->groups;
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     lay_out_arranged(tensor, form, &arena, to);
     to->bytes = arena.used;
     void *block = sqzi_allocate(&loader->model->context->allocator, to->bytes);
-    if (!block) return sqzi_fail(loader->error, SQZ_ENOMEM, 0, "no memory for %zu bytes of permuted weights", to->bytes);
+    if (!block)
+        return sqzi_fail(loader->error, SQZ_ENOMEM, 0,
+                         "no memory for %zu bytes of permuted weights", to->bytes);
     arena = sqzi_arena_over(block, to->bytes);
     lay_out_arranged(tensor, form, &arena, to);
     for (size_t r = 0; r < form->n_out; r++) {
@@ -147,36 +184,54 @@ static sqz_status arrange(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, c
         unsigned char *row = to->weights + place * k * item;
         if (scale) to->scale[place] = scale[r];
         if (!form->in) memcpy(row, from, k * item);
-        for (size_t i = 0; form->in && i < k; i++) memcpy(row + form->in[r / n * k + i] % k * item, from + i * item, item);
+        for (size_t i = 0; form->in && i < k; i++)
+            memcpy(row + form->in[r / n * k + i] % k * item, from + i * item, item);
     }
     return SQZ_OK;
 }
 
-static void pack_groups(const sqzi_matrix *matrix, const sqzi_gguf_tensor *tensor, const sqzi_matrix_form *form, const void *weights, const float *scale, unsigned char *packed)
+static void pack_groups(const sqzi_matrix *matrix, const sqzi_gguf_tensor *tensor,
+                        const sqzi_matrix_form *form, const void *weights, const float *scale,
+                        unsigned char *packed)
 {
     const size_t k = matrix->n_in / matrix->groups, n = matrix->n_out / matrix->groups;
     for (uint32_t g = 0; g < matrix->groups; g++) {
-        const unsigned char *source = (const unsigned char *)weights + g * n * k * type_bytes(tensor->type);
-        const sqzk_pack_args args = {.n = n, .k = k, .source = source, .n_stride = form->transposed ? 1 : k, .k_stride = form->transposed ? n : 1, .type = tensor->type,
-                                     .scale = scale ? scale + g * n : NULL, .unsigned_rows = form->unsigned_rows, .sums = form->sums ? form->sums + g * n : NULL};
+        const unsigned char *source = (const unsigned char *)weights +
+                                      g * n * k * type_bytes(tensor->type);
+        const sqzk_pack_args args = {.n = n,
+                                     .k = k,
+                                     .source = source,
+                                     .n_stride = form->transposed ? 1 : k,
+                                     .k_stride = form->transposed ? n : 1,
+                                     .type = tensor->type,
+                                     .scale = scale ? scale + g * n : NULL,
+                                     .unsigned_rows = form->unsigned_rows,
+                                     .sums = form->sums ? form->sums + g * n : NULL};
         matrix->gemm->pack(&args, packed + g * matrix->group_bytes);
     }
 }
 
-sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const sqzi_matrix_form *form, sqzi_matrix *matrix)
+sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
+                            const sqzi_matrix_form *form, sqzi_matrix *matrix)
 {
     const float *scale;
-    *matrix = (sqzi_matrix){.n_in = form->n_in, .n_out = form->n_out, .groups = form->groups, .unsigned_rows = form->unsigned_rows};
+    *matrix = (sqzi_matrix){.n_in = form->n_in,
+                            .n_out = form->n_out,
+                            .groups = form->groups,
+                            .unsigned_rows = form->unsigned_rows};
     sqz_status status = choose_gemm(loader, tensor, &matrix->gemm);
     if (status == SQZ_OK) status = find_scale(loader, tensor, &scale);
     if (status != SQZ_OK) return status;
     if (form->transposed && scale) return load_transposed_s8(loader, tensor, scale, matrix);
-    matrix->group_bytes = sqzk_gemm_packed_bytes(matrix->gemm, form->n_in / form->groups, form->n_out / form->groups);
+    matrix->group_bytes = sqzk_gemm_packed_bytes(matrix->gemm, form->n_in / form->groups,
+                                                 form->n_out / form->groups);
     unsigned char *packed = sqzi_arena_take(&loader->arena, form->groups, matrix->group_bytes);
     matrix->packed = packed ? packed : &counted_weights;
     if (!packed) return SQZ_OK;
     if (!scale && has_nonfinite(tensor->data, (size_t)tensor->n, tensor->type))
-        return sqzi_fail(loader->error, SQZ_ENUMERIC, tensor->offset, "tensor '%.*s' holds a NaN or an infinity", (int)tensor->name.n, tensor->name.bytes);
+        return sqzi_fail(loader->error, SQZ_ENUMERIC, tensor->offset,
+                         "tensor '%.*s' holds a NaN or an infinity", (int)tensor->name.n,
+                         tensor->name.bytes);
     if (form->in || form->out) {
         arranged a;
         status = arrange(loader, tensor, scale, form, &a);
@@ -191,21 +246,26 @@ sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
 }
 
 /* groups must divide both sides of a matrix. */
-static sqz_status check_groups(sqzi_loader *loader, const char *name, uint32_t n_in, uint32_t n_out, uint32_t groups)
+static sqz_status check_groups(sqzi_loader *loader, const char *name, uint32_t n_in, uint32_t n_out,
+                               uint32_t groups)
 {
     if (groups && n_in && n_out && n_in % groups == 0 && n_out % groups == 0) return SQZ_OK;
-    return sqzi_fail(loader->error, SQZ_EFORMAT, 0, "linear '%s': %u groups do not divide its %u inputs and %u outputs", name, groups, n_in, n_out);
+    return sqzi_fail(loader->error, SQZ_EFORMAT, 0,
+                     "linear '%s': %u groups do not divide its %u inputs and %u outputs", name,
+                     groups, n_in, n_out);
 }
 
 static const uint32_t counted_order; /* a permutation in the counting pass */
 
 /* A permutation from the metadata, checked and copied to where it is aligned. */
-static sqz_status load_permutation(sqzi_loader *loader, const char *name, const char *side, uint32_t n, const uint32_t **out)
+static sqz_status load_permutation(sqzi_loader *loader, const char *name, const char *side,
+                                   uint32_t n, const uint32_t **out)
 {
     char key[128];
     const sqzi_gguf_value *value;
     snprintf(key, sizeof key, "sqz.permutation.%s.%s", name, side);
-    const sqz_status status = sqzi_gguf_get_array(loader->gguf, key, SQZI_GGUF_U32, n, false, &value, loader->error);
+    const sqz_status status = sqzi_gguf_get_array(loader->gguf, key, SQZI_GGUF_U32, n, false,
+                                                  &value, loader->error);
     *out = NULL;
     if (status != SQZ_OK || !value) return status;
     uint32_t *to = sqzi_arena_take(&loader->arena, n, sizeof *to);
@@ -217,7 +277,10 @@ static sqz_status load_permutation(sqzi_loader *loader, const char *name, const 
     memset(seen, 0, n);
     for (uint32_t i = 0; i < n; i++) {
         to[i] = (uint32_t)sqzi_gguf_uint(value, i);
-        if (to[i] >= n || seen[to[i]]) return sqzi_fail(loader->error, SQZ_EFORMAT, value->offset, "metadata '%s' is no permutation of 0..%u: item %u is %u", key, n - 1, i, to[i]);
+        if (to[i] >= n || seen[to[i]])
+            return sqzi_fail(loader->error, SQZ_EFORMAT, value->offset,
+                             "metadata '%s' is no permutation of 0..%u: item %u is %u", key, n - 1,
+                             i, to[i]);
         seen[to[i]] = 1;
     }
     *out = to;
@@ -237,7 +300,8 @@ static void reorder_input(sqzi_loader *loader, sqzi_linear_shape shape, const ui
 }
 
 /* Every number stays in its group. Not known in the counting pass. */
-static bool keeps_groups(const sqzi_loader *loader, const uint32_t *order, uint32_t n, uint32_t groups)
+static bool keeps_groups(const sqzi_loader *loader, const uint32_t *order, uint32_t n,
+                         uint32_t groups)
 {
     if (!loader->arena.base) return false;
     for (uint32_t i = 0; i < n; i++)
@@ -245,45 +309,54 @@ static bool keeps_groups(const sqzi_loader *loader, const uint32_t *order, uint3
     return true;
 }
 
-/* Outputs that leave the groups of a term cannot be packed in their places: linear->from then says which of them a place takes. */
-static void load_places(sqzi_loader *loader, sqzi_linear_shape shape, bool whole, bool low_rank, sqzi_linear *linear)
+/* Outputs that leave the groups of a term cannot be packed in their places: linear->from then says
+ * which of them a place takes. */
+static void load_places(sqzi_loader *loader, sqzi_linear_shape shape, bool whole, bool low_rank,
+                        sqzi_linear *linear)
 {
     if (!linear->out) return;
     uint32_t *from = sqzi_arena_take(&loader->arena, shape.n_out, sizeof *from);
     linear->from = from ? NULL : &counted_order;
     if (!from) return;
-    if ((!whole || keeps_groups(loader, linear->out, shape.n_out, shape.groups)) && (!low_rank || keeps_groups(loader, linear->out, shape.n_out, shape.factor_groups))) return;
+    if ((!whole || keeps_groups(loader, linear->out, shape.n_out, shape.groups)) &&
+        (!low_rank || keeps_groups(loader, linear->out, shape.n_out, shape.factor_groups)))
+        return;
     for (uint32_t j = 0; j < shape.n_out; j++) from[linear->out[j]] = j;
     linear->from = from;
 }
 
-/* What an activation's results are at least, taken off, so that they are never negative: GELU's minimum is -0.16998, of the tanh form -0.17005, and kernels
- * may be off by 2^-20. */
+/* What an activation's results are at least, taken off, so that they are never negative: GELU's
+ * minimum is -0.16998, of the tanh form -0.17005, and kernels may be off by 2^-20. */
 static bool lowest_of(sqzk_activation activation, float *shift)
 {
     *shift = activation == SQZK_GELU || activation == SQZK_GELU_TANH ? 0.1701f : 0.0f;
     return *shift > 0 || activation == SQZK_RELU;
 }
 
-/* The bias in the order of the packed weights, without what a shift of all inputs adds to an output: shift * the sum of its weights. */
-static sqz_status place_bias(sqzi_loader *loader, const sqzi_gguf_tensor *weight, float shift, const int32_t *sums, sqzi_linear *linear)
+/* The bias in the order of the packed weights, without what a shift of all inputs adds to an
+ * output: shift * the sum of its weights. */
+static sqz_status place_bias(sqzi_loader *loader, const sqzi_gguf_tensor *weight, float shift,
+                             const int32_t *sums, sqzi_linear *linear)
 {
     const bool placed = linear->bias && linear->out, shifted = shift > 0;
     const float *scale = NULL;
-    float *to = placed || shifted ? sqzi_arena_take(&loader->arena, linear->n_out, sizeof *to) : NULL;
+    float *to = placed || shifted ? sqzi_arena_take(&loader->arena, linear->n_out, sizeof *to)
+                                  : NULL;
     const sqz_status status = shifted ? find_scale(loader, weight, &scale) : SQZ_OK;
     if (status != SQZ_OK || !to || (linear->from && !shifted)) return status;
     for (uint32_t j = 0; j < linear->n_out; j++) {
         const uint32_t place = linear->out && !linear->from ? linear->out[j] : j;
         const double bias = linear->bias ? (double)linear->bias[j] : 0;
-        to[place] = (float)(shifted ? bias - (double)shift * (double)scale[j] * (double)sums[place] : bias);
+        to[place] = (float)(shifted ? bias - (double)shift * (double)scale[j] * (double)sums[place]
+                                    : bias);
     }
     linear->bias = to;
     return SQZ_OK;
 }
 
 /* The matrix of a term that reads the linear's inputs. */
-static sqz_status load_first(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, sqzi_matrix_form form, const sqzi_linear *linear, sqzi_matrix *matrix)
+static sqz_status load_first(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
+                             sqzi_matrix_form form, const sqzi_linear *linear, sqzi_matrix *matrix)
 {
     const bool packed = linear->in && keeps_groups(loader, linear->in, form.n_in, form.groups);
     if (packed) form.in = linear->in;
@@ -292,38 +365,58 @@ static sqz_status load_first(sqzi_loader *loader, const sqzi_gguf_tensor *tensor
     return status;
 }
 
-static sqz_status load_low_rank(sqzi_loader *loader, const char *name, sqzi_linear_shape shape, const sqzi_gguf_tensor *a, sqzi_linear *linear)
+static sqz_status load_low_rank(sqzi_loader *loader, const char *name, sqzi_linear_shape shape,
+                                const sqzi_gguf_tensor *a, sqzi_linear *linear)
 {
     char full[96];
     const sqzi_gguf_tensor *b;
     const uint32_t groups = shape.factor_groups;
     sqzi_term *term = &linear->terms[linear->n_terms++];
     sqz_status status = SQZ_OK;
-    enum { MOST_ROWS = 1 << 16 }; /* as of every other linear: sums of bytes fit 32 bits up to twice as many (gemm_s8_panel.h) */
-    if (a->n_dims != 2 || a->shape[0] % groups || a->shape[0] > MOST_ROWS || a->shape[1] != shape.n_in / groups)
-        return sqzi_fail(loader->error, SQZ_EFORMAT, a->offset, "tensor '%s.a' must be [rank * %u, %u], and its first dimension at most %d", name, groups, shape.n_in / groups, MOST_ROWS);
+    /* as of every other linear: sums of bytes fit 32 bits up to twice as many (gemm_s8_panel.h) */
+    enum { MOST_ROWS = 1 << 16 };
+    if (a->n_dims != 2 || a->shape[0] % groups || a->shape[0] > MOST_ROWS ||
+        a->shape[1] != shape.n_in / groups)
+        return sqzi_fail(
+            loader->error, SQZ_EFORMAT, a->offset,
+            "tensor '%s.a' must be [rank * %u, %u], and its first dimension at most %d", name,
+            groups, shape.n_in / groups, MOST_ROWS);
     const uint32_t rank = (uint32_t)a->shape[0] / groups;
     snprintf(full, sizeof full, "%s.b", name);
     status = sqzi_load_tensor(loader, full, true, shape.n_out, rank, &b);
     *loader->n_parameters += a->n;
-    if (status == SQZ_OK) status = load_first(loader, a, (sqzi_matrix_form){.n_in = shape.n_in, .n_out = rank * groups, .groups = groups}, linear, &term->a);
-    if (status == SQZ_OK) status = sqzi_load_matrix(loader, b, &(sqzi_matrix_form){.n_in = rank * groups, .n_out = shape.n_out, .groups = groups, .out = linear->from ? NULL : linear->out}, &term->b);
+    if (status == SQZ_OK)
+        status = load_first(
+            loader, a,
+            (sqzi_matrix_form){.n_in = shape.n_in, .n_out = rank * groups, .groups = groups},
+            linear, &term->a);
+    if (status == SQZ_OK)
+        status = sqzi_load_matrix(loader, b,
+                                  &(sqzi_matrix_form){.n_in = rank * groups,
+                                                      .n_out = shape.n_out,
+                                                      .groups = groups,
+                                                      .out = linear->from ? NULL : linear->out},
+                                  &term->b);
     return status;
 }
 
-sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_shape shape, bool required, bool *found, sqzi_linear *linear)
+sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_shape shape,
+                            bool required, bool *found, sqzi_linear *linear)
 {
     sqz_status status = SQZ_OK;
     char full[96];
     float shift = 0;
     int32_t *sums = NULL;
     const sqzi_gguf_tensor *weight;
-    *linear = (sqzi_linear){.n_in = shape.n_in, .n_out = shape.n_out, .kernels = &loader->model->context->kernels};
+    *linear = (sqzi_linear){.n_in = shape.n_in,
+                            .n_out = shape.n_out,
+                            .kernels = &loader->model->context->kernels};
     snprintf(full, sizeof full, "%s.a", name);
     const sqzi_gguf_tensor *a = sqzi_load_find(loader, full);
     TRY(check_groups(loader, name, shape.n_in, shape.n_out, shape.groups));
     snprintf(full, sizeof full, "%s.weight", name);
-    TRY(sqzi_load_tensor(loader, full, required && !a, shape.n_out, shape.n_in / shape.groups, &weight));
+    TRY(sqzi_load_tensor(loader, full, required && !a, shape.n_out, shape.n_in / shape.groups,
+                         &weight));
     if (found) *found = weight || a;
     if (!weight && !a) return SQZ_OK;
     if (a) TRY(check_groups(loader, name, shape.n_in, shape.n_out, shape.factor_groups));
@@ -332,9 +425,14 @@ sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_s
     reorder_input(loader, shape, &linear->in);
     load_places(loader, shape, weight, a, linear);
     if (weight) {
-        sqzi_matrix_form form = {.n_in = shape.n_in, .n_out = shape.n_out, .groups = shape.groups, .out = linear->from ? NULL : linear->out,
-                                 .unsigned_rows = !a && weight->type == SQZI_S8 && lowest_of(shape.input, &shift)};
-        if (shift > 0) sums = form.sums = sqzi_arena_take(&loader->arena, shape.n_out, sizeof *sums);
+        sqzi_matrix_form form = {.n_in = shape.n_in,
+                                 .n_out = shape.n_out,
+                                 .groups = shape.groups,
+                                 .out = linear->from ? NULL : linear->out,
+                                 .unsigned_rows = !a && weight->type == SQZI_S8 &&
+                                                  lowest_of(shape.input, &shift)};
+        if (shift > 0)
+            sums = form.sums = sqzi_arena_take(&loader->arena, shape.n_out, sizeof *sums);
         sqzi_matrix *matrix = &linear->terms[linear->n_terms++].b;
         TRY(load_first(loader, weight, form, linear, matrix));
         matrix->shift = shift;
@@ -347,13 +445,16 @@ fail:
     return status;
 }
 
-sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, uint32_t rows, uint32_t width, sqzi_table *table)
+sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, uint32_t rows, uint32_t width,
+                           sqzi_table *table)
 {
     const sqzi_gguf_tensor *tensor;
     sqz_status status = sqzi_load_tensor(loader, name, true, rows, width, &tensor);
     *table = (sqzi_table){.n_rows = rows, .width = width};
     if (status != SQZ_OK) return status;
-    if (tensor->type == SQZI_I32) return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset, "tensor '%s' has a type that a table cannot have", name);
+    if (tensor->type == SQZI_I32)
+        return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset,
+                         "tensor '%s' has a type that a table cannot have", name);
     table->rows = tensor->data;
     table->type = tensor->type;
     if (tensor->type == SQZI_S8) status = find_scale(loader, tensor, &table->scale);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loading: the parts of a model file into the canonical encoder, in two passes over the same code. The first counts the bytes of packed weights, the
- * second packs them into one block. */
+/* Loading: the parts of a model file into the canonical encoder, in two passes over the same code.
+ * The first counts the bytes of packed weights, the second packs them into one block. */
 #ifndef SQZI_LOADER_H
 #define SQZI_LOADER_H
 
@@ -37,28 +37,43 @@ typedef struct sqzi_loader {
 
 /* A tensor of this name, marked as used; NULL where there is none. */
 const sqzi_gguf_tensor *sqzi_load_find(sqzi_loader *loader, const char *name);
-/* A tensor of this name with this shape (n_dims 1 or 2), or NULL and SQZ_OK where it is absent and not required. */
-SQZ_NODISCARD sqz_status sqzi_load_tensor(sqzi_loader *loader, const char *name, bool required, uint64_t rows, uint64_t columns, const sqzi_gguf_tensor **tensor);
+/* A tensor of this name with this shape (n_dims 1 or 2), or NULL and SQZ_OK where it is absent and
+ * not required. */
+SQZ_NODISCARD sqz_status sqzi_load_tensor(sqzi_loader *loader, const char *name, bool required,
+                                          uint64_t rows, uint64_t columns,
+                                          const sqzi_gguf_tensor **tensor);
 /* An F32 vector, used from the mapping, checked to be finite. */
-SQZ_NODISCARD sqz_status sqzi_load_vector(sqzi_loader *loader, const char *name, bool required, uint32_t n, const float **vector);
-SQZ_NODISCARD sqz_status sqzi_load_norm(sqzi_loader *loader, const char *name, uint32_t n, double epsilon, sqzi_norm *norm);
+SQZ_NODISCARD sqz_status sqzi_load_vector(sqzi_loader *loader, const char *name, bool required,
+                                          uint32_t n, const float **vector);
+SQZ_NODISCARD sqz_status sqzi_load_norm(sqzi_loader *loader, const char *name, uint32_t n,
+                                        double epsilon, sqzi_norm *norm);
 /* A linear of any form; found (may be NULL) tells whether an optional one is there. */
 typedef struct sqzi_linear_shape {
     uint32_t n_in, n_out, groups, factor_groups;
-    const uint32_t *order; /* [n_in] or NULL: number i of what the file says it reads is number order[i] of what it is handed */
+    /* [n_in] or NULL: number i of what the file says it reads is number order[i] of what it is
+     * handed */
+    const uint32_t *order;
     sqzk_activation input; /* what its inputs come from: of some, no number is below a bound */
 } sqzi_linear_shape;
-SQZ_NODISCARD sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_shape shape, bool required, bool *found, sqzi_linear *linear);
+SQZ_NODISCARD sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name,
+                                          sqzi_linear_shape shape, bool required, bool *found,
+                                          sqzi_linear *linear);
 /* One matrix [n_out, n_in/groups] of a tensor, packed. */
 typedef struct sqzi_matrix_form {
     uint32_t n_in, n_out, groups;
     bool transposed;          /* the tensor is [n_in, n_out] and groups 1 */
     bool unsigned_rows;       /* int8: the rows it multiplies are */
-    int32_t *sums;            /* int8: [n_out] the sums of each output's weights are written here, in the order in which they are packed; NULL: none */
-    const uint32_t *in, *out; /* NULL, or permutations that keep their groups: the tensor's column i reads input in[i], its row j makes output out[j] */
+    /* int8: [n_out] the sums of each output's weights are written here, in the order in which they
+     * are packed; NULL: none */
+    int32_t *sums;
+    /* NULL, or permutations that keep their groups: the tensor's column i reads input in[i], its
+     * row j makes output out[j] */
+    const uint32_t *in, *out;
 } sqzi_matrix_form;
-SQZ_NODISCARD sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const sqzi_matrix_form *form, sqzi_matrix *matrix);
-SQZ_NODISCARD sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, uint32_t rows, uint32_t width, sqzi_table *table);
+SQZ_NODISCARD sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
+                                          const sqzi_matrix_form *form, sqzi_matrix *matrix);
+SQZ_NODISCARD sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, uint32_t rows,
+                                         uint32_t width, sqzi_table *table);
 
 SQZ_NODISCARD sqz_status sqzi_load_encoder(sqzi_loader *loader);
 SQZ_NODISCARD sqz_status sqzi_load_head(sqzi_loader *loader);

@@ -8,7 +8,9 @@
 
 enum { MOST_SPARE = 32 << 20, MOST_GROWTH = 12 }; /* of the packed weights over the file */
 
-static const char *const known_features[] = {"groups", "low_rank", "sum", "permutation", "reduced_embedding", "s8", "bf16"};
+static const char *const known_features[] = {"groups",      "low_rank",          "sum",
+                                             "permutation", "reduced_embedding", "s8",
+                                             "bf16"};
 
 static sqz_status check_requires(const sqzi_gguf *gguf, sqz_error *error)
 {
@@ -17,31 +19,43 @@ static sqz_status check_requires(const sqzi_gguf *gguf, sqz_error *error)
     uint32_t version = 0;
     const sqzi_gguf_value *features;
     TRY(sqzi_gguf_get_string(gguf, "general.architecture", true, &architecture, error));
-    FAIL_IF(!sqzi_span_is(architecture, "sqz-encoder"), SQZ_EFORMAT, 0, "general.architecture is '%.*s', 'sqz-encoder' expected: not a model of this program",
+    FAIL_IF(!sqzi_span_is(architecture, "sqz-encoder"), SQZ_EFORMAT, 0,
+            "general.architecture is '%.*s', 'sqz-encoder' expected: not a model of this program",
             (int)(architecture.n > 40 ? 40 : architecture.n), architecture.bytes);
     TRY(sqzi_gguf_get_u32(gguf, "sqz.version", true, &version, error));
-    FAIL_IF(version > 1, SQZ_EUNSUPPORTED, 0, "sqz.version is %u, this reads 1: use a newer program", version);
-    TRY(sqzi_gguf_get_array(gguf, "sqz.requires", SQZI_GGUF_STRING, UINT64_MAX, false, &features, error));
+    FAIL_IF(version > 1, SQZ_EUNSUPPORTED, 0,
+            "sqz.version is %u, this reads 1: use a newer program", version);
+    TRY(sqzi_gguf_get_array(gguf, "sqz.requires", SQZI_GGUF_STRING, UINT64_MAX, false, &features,
+                            error));
     const unsigned char *at = features ? features->data : NULL;
     for (uint64_t i = 0; features && i < features->n; i++) {
         const sqzi_span feature = sqzi_gguf_next_string(&at);
         bool known = false;
-        for (size_t j = 0; j < sizeof known_features / sizeof *known_features; j++) known |= sqzi_span_is(feature, known_features[j]);
-        FAIL_IF(!known, SQZ_EUNSUPPORTED, 0, "the file requires the feature '%.*s', which this version does not know: use a newer program", (int)(feature.n > 40 ? 40 : feature.n), feature.bytes);
+        for (size_t j = 0; j < sizeof known_features / sizeof *known_features; j++)
+            known |= sqzi_span_is(feature, known_features[j]);
+        FAIL_IF(!known, SQZ_EUNSUPPORTED, 0,
+                "the file requires the feature '%.*s', which this version does not know: use a "
+                "newer program",
+                (int)(feature.n > 40 ? 40 : feature.n), feature.bytes);
     }
 fail:
     return status;
 }
 
-/* Every tensor must have been asked for: one that was not is a part of a model that this is not. Reference vectors are not weights. */
+/* Every tensor must have been asked for: one that was not is a part of a model that this is not.
+ * Reference vectors are not weights. */
 static sqz_status check_used(const sqzi_loader *loader)
 {
     static const char verify[] = "verify.";
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(loader->gguf); i++) {
         const sqzi_gguf_tensor *tensor = sqzi_gguf_tensor_at(loader->gguf, i);
-        const bool reference = tensor->name.n >= sizeof verify - 1 && memcmp(tensor->name.bytes, verify, sizeof verify - 1) == 0;
+        const bool reference = tensor->name.n >= sizeof verify - 1 &&
+                               memcmp(tensor->name.bytes, verify, sizeof verify - 1) == 0;
         if (!loader->used[i] && !reference)
-            return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset, "tensor '%.*s' belongs to no part of the model that the metadata describe", (int)tensor->name.n, tensor->name.bytes);
+            return sqzi_fail(
+                loader->error, SQZ_EFORMAT, tensor->offset,
+                "tensor '%.*s' belongs to no part of the model that the metadata describe",
+                (int)tensor->name.n, tensor->name.bytes);
     }
     return SQZ_OK;
 }
@@ -51,7 +65,11 @@ static sqz_status load_weights(sqz_model *model, sqzi_arena *arena, sqz_error *e
 {
     sqz_status status = SQZ_OK;
     const uint32_t n_tensors = sqzi_gguf_n_tensors(model->gguf);
-    sqzi_loader loader = {.model = model, .gguf = model->gguf, .arena = *arena, .n_parameters = &model->info.n_parameters, .error = error};
+    sqzi_loader loader = {.model = model,
+                          .gguf = model->gguf,
+                          .arena = *arena,
+                          .n_parameters = &model->info.n_parameters,
+                          .error = error};
     loader.used = sqzi_allocate_zeroed(&model->context->allocator, n_tensors, sizeof *loader.used);
     FAIL_IF(!loader.used, SQZ_ENOMEM, 0, "no memory for %u tensors", n_tensors);
     model->info.n_parameters = 0;
@@ -72,16 +90,22 @@ static sqz_status load_description(sqz_model *model, sqz_error *error)
     sqz_model_info *info = &model->info;
     TRY(check_requires(model->gguf, error));
     TRY(sqzi_gguf_get_u32(model->gguf, "sqz.blocks", true, &n_blocks, error));
-    FAIL_IF(n_blocks < 1 || n_blocks > 1024, SQZ_ELIMIT, 0, "metadata 'sqz.blocks' is %u, 1 to 1024 are allowed", n_blocks);
+    FAIL_IF(n_blocks < 1 || n_blocks > 1024, SQZ_ELIMIT, 0,
+            "metadata 'sqz.blocks' is %u, 1 to 1024 are allowed", n_blocks);
     model->encoder.n_blocks = n_blocks;
-    model->encoder.blocks = sqzi_allocate_zeroed(&model->context->allocator, n_blocks, sizeof *model->encoder.blocks);
+    model->encoder.blocks = sqzi_allocate_zeroed(&model->context->allocator, n_blocks,
+                                                 sizeof *model->encoder.blocks);
     FAIL_IF(!model->encoder.blocks, SQZ_ENOMEM, 0, "no memory for %u blocks", n_blocks);
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     TRY(load_weights(model, &arena, error));
-    FAIL_IF(arena.used == SIZE_MAX, SQZ_ELIMIT, 0, "the weights do not fit this machine's address space");
-    /* Packing fills up to whole panels: a layer of one output takes the room of 64. Real models grow by a few percent. */
-    FAIL_IF(arena.used > MOST_SPARE && (arena.used - MOST_SPARE) / MOST_GROWTH > model->map.bytes, SQZ_ELIMIT, 0, "the weights would take %zu bytes of memory, over %d times the file's %zu",
-            arena.used, MOST_GROWTH, model->map.bytes);
+    FAIL_IF(arena.used == SIZE_MAX, SQZ_ELIMIT, 0,
+            "the weights do not fit this machine's address space");
+    /* Packing fills up to whole panels: a layer of one output takes the room of 64. Real models
+     * grow by a few percent. */
+    FAIL_IF(arena.used > MOST_SPARE && (arena.used - MOST_SPARE) / MOST_GROWTH > model->map.bytes,
+            SQZ_ELIMIT, 0,
+            "the weights would take %zu bytes of memory, over %d times the file's %zu", arena.used,
+            MOST_GROWTH, model->map.bytes);
     void *block = sqzi_allocate(&model->context->allocator, arena.used);
     FAIL_IF(!block, SQZ_ENOMEM, 0, "no memory for %zu bytes of packed weights", arena.used);
     arena = model->weights = sqzi_arena_over(block, arena.used);
@@ -105,7 +129,8 @@ sqz_status sqz_model_open(sqz_context *context, const char *path, sqz_model **ou
     FAIL_IF(!model, SQZ_ENOMEM, 0, "no memory for a model");
     model->context = context;
     TRY(sqzi_file_map_open(path, &model->map, error));
-    TRY(sqzi_gguf_open(&context->allocator, path, model->map.data, model->map.bytes, &model->gguf, error));
+    TRY(sqzi_gguf_open(&context->allocator, path, model->map.data, model->map.bytes, &model->gguf,
+                       error));
     status = load_description(model, error);
     if (status == SQZ_OK) status = sqzi_load_texts(model, error);
     if (status == SQZ_OK) status = sqzi_load_tokenizer(model, error);
@@ -124,7 +149,8 @@ void sqz_model_close(sqz_model *model)
 {
     if (!model) return;
     const sqz_allocator *allocator = &model->context->allocator;
-    sqzi_release(allocator, model->encoder.blocks, model->encoder.n_blocks * sizeof *model->encoder.blocks);
+    sqzi_release(allocator, model->encoder.blocks,
+                 model->encoder.n_blocks * sizeof *model->encoder.blocks);
     sqzi_release(allocator, model->weights.base, model->weights.capacity);
     sqzi_release(allocator, model->strings.base, model->strings.capacity);
     sqzi_tokenizer_close(model->tokenizer);
@@ -160,7 +186,9 @@ const char *sqz_model_prompt_name(const sqz_model *model, uint32_t i)
 
 const char *sqz_model_prompt(const sqz_model *model, const char *name)
 {
-    if (!name) return model->default_prompt < model->n_prompts ? model->prompts[model->default_prompt] : NULL;
+    if (!name)
+        return model->default_prompt < model->n_prompts ? model->prompts[model->default_prompt]
+                                                        : NULL;
     for (uint32_t i = 0; i < model->n_prompts; i++)
         if (strcmp(model->prompt_names[i], name) == 0) return model->prompts[i];
     return NULL;
@@ -176,10 +204,16 @@ int sqz_model_metadata(const sqz_model *model, uint32_t i, const char **key, con
 
 int sqz_model_tensor(const sqz_model *model, uint32_t i, sqz_tensor_info *tensor)
 {
-    static const char *const types[] = {[SQZI_F32] = "F32", [SQZI_F16] = "F16", [SQZI_BF16] = "BF16", [SQZI_S8] = "I8", [SQZI_I32] = "I32", [SQZI_F64] = "F64"};
+    static const char *const types[] = {
+        [SQZI_F32] = "F32", [SQZI_F16] = "F16", [SQZI_BF16] = "BF16",
+        [SQZI_S8] = "I8",   [SQZI_I32] = "I32", [SQZI_F64] = "F64"};
     const sqzi_gguf_tensor *from = sqzi_gguf_tensor_at(model->gguf, i);
     if (!from) return 0;
-    *tensor = (sqz_tensor_info){.name = model->tensor_names[i], .type = types[from->type], .n_dims = from->n_dims, .bytes = from->bytes, .offset = from->offset};
+    *tensor = (sqz_tensor_info){.name = model->tensor_names[i],
+                                .type = types[from->type],
+                                .n_dims = from->n_dims,
+                                .bytes = from->bytes,
+                                .offset = from->offset};
     for (uint32_t d = 0; d < from->n_dims; d++) tensor->shape[d] = from->shape[d];
     return 1;
 }

@@ -33,14 +33,16 @@ static void read_memory(void *argument, const sqzi_team *team)
     sqzi_turn turn = {.team = team};
     for (uint32_t part; sqzi_take_part(&turn, team->members, &part);) {
         const sqzi_range share = sqzi_share(m->grains, part, team->members);
-        (void)m->reader->run(m->memory + share.begin * READ_GRAIN, (share.end - share.begin) * READ_GRAIN);
+        (void)m->reader->run(m->memory + share.begin * READ_GRAIN,
+                             (share.end - share.begin) * READ_GRAIN);
         atomic_fetch_add(&m->done, (share.end - share.begin) * READ_GRAIN);
     }
 }
 
 static const sqzk_peak *peak_of(const sqz_context *context, sqz_peak_type type)
 {
-    static const sqzi_type types[] = {[SQZ_PEAK_F32] = SQZI_F32, [SQZ_PEAK_BF16] = SQZI_BF16, [SQZ_PEAK_S8] = SQZI_S8};
+    static const sqzi_type types[] = {
+        [SQZ_PEAK_F32] = SQZI_F32, [SQZ_PEAK_BF16] = SQZI_BF16, [SQZ_PEAK_S8] = SQZI_S8};
     return sqzk_peak_best(types[type], context->kernels.features);
 }
 
@@ -53,7 +55,9 @@ uint64_t sqz_peak_arithmetic(sqz_context *context, sqz_peak_type type, uint64_t 
 
 uint64_t sqz_peak_read(sqz_context *context, const void *memory, size_t bytes)
 {
-    measurement m = {.reader = sqzk_reader_best(context->kernels.features), .memory = memory, .grains = bytes / READ_GRAIN};
+    measurement m = {.reader = sqzk_reader_best(context->kernels.features),
+                     .memory = memory,
+                     .grains = bytes / READ_GRAIN};
     sqzi_pool_run(context->pool, sqzi_pool_threads(context->pool), read_memory, &m);
     return m.done;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions: one block of working memory, and the three ways to run a batch. A run allocates nothing. */
+/* Sessions: one block of working memory, and the three ways to run a batch. A run allocates
+ * nothing. */
 #include <squeezebert/session.h>
 #include <string.h>
 
@@ -21,11 +22,13 @@ struct sqz_session {
 
 static bool in_range(const sqz_model *model, const sqz_session_options *options)
 {
-    return options->max_tokens >= 1 && options->max_tokens <= MAX_TOKENS && options->max_sequences >= 1 && options->max_length <= model->info.max_positions;
+    return options->max_tokens >= 1 && options->max_tokens <= MAX_TOKENS &&
+           options->max_sequences >= 1 && options->max_length <= model->info.max_positions;
 }
 
 /* The session itself and everything it points to. */
-static sqz_session *lay_out(const sqz_model *model, const sqz_session_options *options, sqzi_arena *arena)
+static sqz_session *lay_out(const sqz_model *model, const sqz_session_options *options,
+                            sqzi_arena *arena)
 {
     sqz_session counted, *session = sqzi_arena_take(arena, 1, sizeof *session);
     sqz_session *s = session ? session : &counted;
@@ -34,9 +37,11 @@ static sqz_session *lay_out(const sqz_model *model, const sqz_session_options *o
     s->options = *options;
     if (!s->options.max_length) s->options.max_length = model->info.max_positions;
     if (s->options.max_length > options->max_tokens) s->options.max_length = options->max_tokens;
-    sqzi_workspace_layout(&s->workspace, &model->encoder, options->max_tokens, s->options.max_length, sqzi_pool_threads(model->context->pool), arena);
+    sqzi_workspace_layout(&s->workspace, &model->encoder, options->max_tokens,
+                          s->options.max_length, sqzi_pool_threads(model->context->pool), arena);
     sqzi_head_layout(&s->head, &model->head, s->workspace.members, arena);
-    s->hidden = sqzi_arena_take(arena, (size_t)options->max_tokens * model->encoder.width, sizeof *s->hidden);
+    s->hidden = sqzi_arena_take(arena, (size_t)options->max_tokens * model->encoder.width,
+                                sizeof *s->hidden);
     return session;
 }
 
@@ -48,15 +53,21 @@ size_t sqz_session_plan(const sqz_model *model, const sqz_session_options *optio
     return arena.used == SIZE_MAX ? 0 : arena.used;
 }
 
-sqz_status sqz_session_open(const sqz_model *model, const sqz_session_options *options, sqz_session **out, sqz_error *error)
+sqz_status sqz_session_open(const sqz_model *model, const sqz_session_options *options,
+                            sqz_session **out, sqz_error *error)
 {
-    if (!model || !options || !out) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_session_open: an argument is NULL");
+    if (!model || !options || !out)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_session_open: an argument is NULL");
     const size_t bytes = sqz_session_plan(model, options);
     if (bytes == 0)
-        return sqzi_fail(error, SQZ_EINVAL, 0, "a session for %u tokens in %u sequences of at most %u: 1 to %d tokens, 1 sequence or more, at most %u pieces a sequence", options->max_tokens,
-                         options->max_sequences, options->max_length, MAX_TOKENS, model->info.max_positions);
+        return sqzi_fail(error, SQZ_EINVAL, 0,
+                         "a session for %u tokens in %u sequences of at most %u: 1 to %d tokens, 1 "
+                         "sequence or more, at most %u pieces a sequence",
+                         options->max_tokens, options->max_sequences, options->max_length,
+                         MAX_TOKENS, model->info.max_positions);
     void *block = sqzi_allocate(&model->context->allocator, bytes);
-    if (!block) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a session of %zu bytes", bytes);
+    if (!block)
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a session of %zu bytes", bytes);
     sqzi_arena arena = sqzi_arena_over(block, bytes);
     *out = lay_out(model, options, &arena);
     (*out)->bytes = bytes;
@@ -72,18 +83,28 @@ static sqz_status check_batch(const sqz_session *session, const sqz_batch *batch
 {
     const sqz_model_info *info = &session->model->info;
     const sqz_session_options *most = &session->options;
-    if (!batch || !batch->first || !batch->ids) return sqzi_fail(error, SQZ_EINVAL, 0, "the batch, its first or its ids is NULL");
+    if (!batch || !batch->first || !batch->ids)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "the batch, its first or its ids is NULL");
     if (batch->n_sequences < 1 || batch->n_sequences > most->max_sequences || batch->first[0] != 0)
-        return sqzi_fail(error, SQZ_EINVAL, 0, "%u sequences that begin at %u: 1 to %u sequences from 0 on fit this session", batch->n_sequences, batch->first[0], most->max_sequences);
+        return sqzi_fail(
+            error, SQZ_EINVAL, 0,
+            "%u sequences that begin at %u: 1 to %u sequences from 0 on fit this session",
+            batch->n_sequences, batch->first[0], most->max_sequences);
     for (uint32_t b = 0; b < batch->n_sequences; b++) {
         const uint32_t begin = batch->first[b], end = batch->first[b + 1];
         if (end <= begin || end - begin > most->max_length || end > most->max_tokens)
-            return sqzi_fail(error, SQZ_EINVAL, b, "sequence %u holds tokens %u to %u: 1 to %u tokens a sequence and %u in all fit this session", b, begin, end, most->max_length, most->max_tokens);
+            return sqzi_fail(error, SQZ_EINVAL, b,
+                             "sequence %u holds tokens %u to %u: 1 to %u tokens a sequence and %u "
+                             "in all fit this session",
+                             b, begin, end, most->max_length, most->max_tokens);
     }
     for (uint32_t t = 0; t < batch->first[batch->n_sequences]; t++) {
-        if (batch->ids[t] >= info->vocabulary) return sqzi_fail(error, SQZ_ETOKEN, t, "token %u is %u, the vocabulary has %u", t, batch->ids[t], info->vocabulary);
+        if (batch->ids[t] >= info->vocabulary)
+            return sqzi_fail(error, SQZ_ETOKEN, t, "token %u is %u, the vocabulary has %u", t,
+                             batch->ids[t], info->vocabulary);
         if (batch->types && info->n_token_types && batch->types[t] >= info->n_token_types)
-            return sqzi_fail(error, SQZ_ETOKEN, t, "the type of token %u is %u, the model has %u", t, (unsigned)batch->types[t], info->n_token_types);
+            return sqzi_fail(error, SQZ_ETOKEN, t, "the type of token %u is %u, the model has %u",
+                             t, (unsigned)batch->types[t], info->n_token_types);
     }
     return SQZ_OK;
 }
@@ -98,7 +119,8 @@ typedef struct job {
 static void run_job(void *argument, const sqzi_team *team)
 {
     job *j = argument;
-    sqzi_encoder_run(&j->session->model->encoder, &j->batch, NULL, &j->session->workspace, j->hidden, j->ldh, team);
+    sqzi_encoder_run(&j->session->model->encoder, &j->batch, NULL, &j->session->workspace,
+                     j->hidden, j->ldh, team);
 }
 
 static uint64_t clock_for(const sqz_session *session)
@@ -111,7 +133,8 @@ static void add_run(sqz_session *session, const job *j, uint64_t begin)
     if (!session->profile) return;
     session->profile->runs++;
     session->profile->wall_ns += sqzi_clock_ns() - begin;
-    sqzi_profile_add_run(session->profile, &session->workspace, &session->model->encoder, &j->batch);
+    sqzi_profile_add_run(session->profile, &session->workspace, &session->model->encoder,
+                         &j->batch);
     sqzi_profile_watch(&session->workspace, true);
 }
 
@@ -123,29 +146,40 @@ void sqz_session_set_profile(sqz_session *session, sqz_profile *profile)
 
 const char *sqz_stage_name(sqz_stage stage)
 {
-    static const char *const names[SQZ_STAGES] = {"embedding", "qkv", "attention", "attention_output", "ffn_up", "ffn_down", "norm", "wait", "head"};
+    static const char *const names[SQZ_STAGES] = {
+        "embedding", "qkv",  "attention", "attention_output", "ffn_up", "ffn_down",
+        "norm",      "wait", "head"};
     return (unsigned)stage < SQZ_STAGES ? names[stage] : NULL;
 }
 
 static sqz_status numeric_error(sqz_error *error)
 {
-    return sqzi_fail(error, SQZ_ENUMERIC, 0, "a hidden state is NaN or infinite, which an int8 layer cannot take");
+    return sqzi_fail(error, SQZ_ENUMERIC, 0,
+                     "a hidden state is NaN or infinite, which an int8 layer cannot take");
 }
 
 /* A batch that check_batch has passed. */
-static sqz_status encode(sqz_session *session, const sqz_batch *batch, float *hidden, size_t ldh, sqz_error *error)
+static sqz_status encode(sqz_session *session, const sqz_batch *batch, float *hidden, size_t ldh,
+                         sqz_error *error)
 {
     const uint64_t begin = clock_for(session);
-    job j = {session, {batch->n_sequences, batch->first[batch->n_sequences], 0, batch->first, batch->ids, batch->types}, hidden, ldh};
+    job j = {session,
+             {batch->n_sequences, batch->first[batch->n_sequences], 0, batch->first, batch->ids,
+              batch->types},
+             hidden,
+             ldh};
     session->workspace.numeric_error = false;
     sqzi_pool_run(session->model->context->pool, session->workspace.members, run_job, &j);
     add_run(session, &j, begin);
     return session->workspace.numeric_error ? numeric_error(error) : SQZ_OK;
 }
 
-sqz_status sqz_encode(sqz_session *session, const sqz_batch *batch, float *hidden, size_t ldh, sqz_error *error)
+sqz_status sqz_encode(sqz_session *session, const sqz_batch *batch, float *hidden, size_t ldh,
+                      sqz_error *error)
 {
-    if (!session || !hidden || ldh < session->model->info.width) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_encode: session or hidden is NULL, or ldh is less than the width");
+    if (!session || !hidden || ldh < session->model->info.width)
+        return sqzi_fail(error, SQZ_EINVAL, 0,
+                         "sqz_encode: session or hidden is NULL, or ldh is less than the width");
     const sqz_status status = check_batch(session, batch, error);
     return status == SQZ_OK ? encode(session, batch, hidden, ldh, error) : status;
 }
@@ -162,7 +196,8 @@ static void run_head_job(void *argument, const sqzi_team *team)
 }
 
 /* Run a function over the session's hidden states. */
-static sqz_status run_head(sqz_session *session, sqzi_head_function *function, const sqzi_head_args *args, sqz_error *error)
+static sqz_status run_head(sqz_session *session, sqzi_head_function *function,
+                           const sqzi_head_args *args, sqz_error *error)
 {
     head_job j = {function, *args};
     session->head.numeric_error = false;
@@ -175,26 +210,43 @@ static sqz_status run_head(sqz_session *session, sqzi_head_function *function, c
 }
 
 /* Tokens wanted of a masked language model: all there? */
-static sqz_status check_rows(const uint32_t *rows, uint32_t n_rows, uint32_t n_tokens, sqz_error *error)
+static sqz_status check_rows(const uint32_t *rows, uint32_t n_rows, uint32_t n_tokens,
+                             sqz_error *error)
 {
     for (uint32_t i = 0; i < n_rows; i++)
-        if (rows[i] >= n_tokens) return sqzi_fail(error, SQZ_EINVAL, i, "row %u is token %u, the batch has %u", i, rows[i], n_tokens);
+        if (rows[i] >= n_tokens)
+            return sqzi_fail(error, SQZ_EINVAL, i, "row %u is token %u, the batch has %u", i,
+                             rows[i], n_tokens);
     return SQZ_OK;
 }
 
-sqz_status sqz_logits(sqz_session *session, const sqz_batch *batch, const uint32_t *rows, uint32_t n_rows, float *logits, size_t ldl, sqz_error *error)
+sqz_status sqz_logits(sqz_session *session, const sqz_batch *batch, const uint32_t *rows,
+                      uint32_t n_rows, float *logits, size_t ldl, sqz_error *error)
 {
-    if (!session || !logits) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_logits: session or logits is NULL");
+    if (!session || !logits)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_logits: session or logits is NULL");
     const sqzi_head *head = &session->model->head;
-    if (head->kind == SQZ_HEAD_NONE) return sqzi_fail(error, SQZ_EINVAL, 0, "the model has no head: it gives hidden states and embeddings");
-    if (ldl < head->classes) return sqzi_fail(error, SQZ_EINVAL, 0, "ldl is %zu, the head has %u outputs", ldl, head->classes);
+    if (head->kind == SQZ_HEAD_NONE)
+        return sqzi_fail(error, SQZ_EINVAL, 0,
+                         "the model has no head: it gives hidden states and embeddings");
+    if (ldl < head->classes)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "ldl is %zu, the head has %u outputs", ldl,
+                         head->classes);
     sqz_status status = check_batch(session, batch, error);
     if (status != SQZ_OK) return status;
     const uint32_t n_tokens = batch->first[batch->n_sequences];
-    const bool pooled = head->pool > SQZ_POOL_NONE, chosen = head->kind == SQZ_HEAD_MASKED_LM && rows;
+    const bool pooled = head->pool > SQZ_POOL_NONE,
+               chosen = head->kind == SQZ_HEAD_MASKED_LM && rows;
     if (chosen) TRY(check_rows(rows, n_rows, n_tokens, error));
     TRY(encode(session, batch, session->hidden, head->width, error));
-    const sqzi_head_args args = {.pool = head->pool, .n = pooled ? batch->n_sequences : chosen ? n_rows : n_tokens, .first = batch->first, .rows = chosen ? rows : NULL, .out = logits, .ldo = ldl};
+    const sqzi_head_args args = {.pool = head->pool,
+                                 .n = pooled   ? batch->n_sequences
+                                      : chosen ? n_rows
+                                               : n_tokens,
+                                 .first = batch->first,
+                                 .rows = chosen ? rows : NULL,
+                                 .out = logits,
+                                 .ldo = ldl};
     const uint64_t begin = clock_for(session);
     TRY(run_head(session, sqzi_head_logits, &args, error));
     if (session->profile) {
@@ -206,19 +258,30 @@ fail:
     return status;
 }
 
-sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch, const sqz_embed_options *options, float *out, size_t ldo, sqz_error *error)
+sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch, const sqz_embed_options *options,
+                     float *out, size_t ldo, sqz_error *error)
 {
-    if (!session || !options || !out) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_embed: an argument is NULL");
+    if (!session || !options || !out)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_embed: an argument is NULL");
     const sqz_model_info *info = &session->model->info;
     const sqzi_head *head = &session->model->head;
     const sqz_pool pool = options->pool == SQZ_POOL_DEFAULT ? info->pool : options->pool;
     const uint32_t dimensions = options->dimensions ? options->dimensions : info->width;
-    if (dimensions > info->width || ldo < dimensions) return sqzi_fail(error, SQZ_EINVAL, 0, "%u dimensions in rows of %zu: the model has %u", dimensions, ldo, info->width);
-    if (pool > SQZ_POOL_POOLER || (pool == SQZ_POOL_POOLER && !head->has_pooler)) return sqzi_fail(error, SQZ_EINVAL, 0, "the model has no pooler; pool by mean or cls");
+    if (dimensions > info->width || ldo < dimensions)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "%u dimensions in rows of %zu: the model has %u",
+                         dimensions, ldo, info->width);
+    if (pool > SQZ_POOL_POOLER || (pool == SQZ_POOL_POOLER && !head->has_pooler))
+        return sqzi_fail(error, SQZ_EINVAL, 0, "the model has no pooler; pool by mean or cls");
     sqz_status status = check_batch(session, batch, error);
     if (status == SQZ_OK) status = encode(session, batch, session->hidden, info->width, error);
     if (status != SQZ_OK) return status;
-    const sqzi_head_args args = {.pool = pool, .n = pool == SQZ_POOL_NONE ? batch->first[batch->n_sequences] : batch->n_sequences, .first = batch->first, .out = out, .ldo = ldo,
-                                 .dimensions = dimensions, .normalize = options->normalize < 0 ? info->normalize : options->normalize};
+    const sqzi_head_args args = {
+        .pool = pool,
+        .n = pool == SQZ_POOL_NONE ? batch->first[batch->n_sequences] : batch->n_sequences,
+        .first = batch->first,
+        .out = out,
+        .ldo = ldo,
+        .dimensions = dimensions,
+        .normalize = options->normalize < 0 ? info->normalize : options->normalize};
     return run_head(session, sqzi_head_embed, &args, error);
 }

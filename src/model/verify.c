@@ -9,25 +9,34 @@
 
 enum { MAX_VECTORS = 1024, MAX_LOGITS = 1 << 24 };
 
-static sqz_status find_part(const sqz_model *model, uint32_t j, const char *part, sqzi_type type, bool required, const sqzi_gguf_tensor **out, sqz_error *error)
+static sqz_status find_part(const sqz_model *model, uint32_t j, const char *part, sqzi_type type,
+                            bool required, const sqzi_gguf_tensor **out, sqz_error *error)
 {
     char name[64];
     snprintf(name, sizeof name, "verify.%u.%s", (unsigned)j, part);
     *out = sqzi_gguf_find_tensor(model->gguf, name);
-    if (!*out) return required ? sqzi_fail(error, SQZ_EFORMAT, 0, "tensor '%s' is missing", name) : SQZ_OK;
-    if ((*out)->type != type || (*out)->n_dims > 2) return sqzi_fail(error, SQZ_EFORMAT, (*out)->offset, "tensor '%s' has a type or a shape that it cannot have", name);
+    if (!*out)
+        return required ? sqzi_fail(error, SQZ_EFORMAT, 0, "tensor '%s' is missing", name) : SQZ_OK;
+    if ((*out)->type != type || (*out)->n_dims > 2)
+        return sqzi_fail(error, SQZ_EFORMAT, (*out)->offset,
+                         "tensor '%s' has a type or a shape that it cannot have", name);
     return SQZ_OK;
 }
 
 sqz_status sqzi_reference_count(const sqz_model *model, uint32_t *count, sqz_error *error)
 {
     *count = 0;
-    const sqz_status status = sqzi_gguf_get_u32(model->gguf, "sqz.verify.count", false, count, error);
-    if (status == SQZ_OK && *count > MAX_VECTORS) return sqzi_fail(error, SQZ_ELIMIT, 0, "metadata 'sqz.verify.count' is %u, at most %d are allowed", *count, MAX_VECTORS);
+    const sqz_status status = sqzi_gguf_get_u32(model->gguf, "sqz.verify.count", false, count,
+                                                error);
+    if (status == SQZ_OK && *count > MAX_VECTORS)
+        return sqzi_fail(error, SQZ_ELIMIT, 0,
+                         "metadata 'sqz.verify.count' is %u, at most %d are allowed", *count,
+                         MAX_VECTORS);
     return status;
 }
 
-sqz_status sqzi_reference_find(const sqz_model *model, uint32_t j, sqzi_reference *r, sqz_error *error)
+sqz_status sqzi_reference_find(const sqz_model *model, uint32_t j, sqzi_reference *r,
+                               sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const sqz_model_info *info = &model->info;
@@ -35,13 +44,19 @@ sqz_status sqzi_reference_find(const sqz_model *model, uint32_t j, sqzi_referenc
     TRY(find_part(model, j, "types", SQZI_I32, true, &r->types, error));
     TRY(find_part(model, j, "hidden", SQZI_F32, true, &r->hidden, error));
     TRY(find_part(model, j, "logits", SQZI_F32, false, &r->logits, error));
-    FAIL_IF(r->ids->n < 1 || r->ids->n > info->max_positions || r->types->n != r->ids->n || r->hidden->n != r->ids->n * info->width, SQZ_EFORMAT, r->ids->offset,
-            "reference vector %u: ids, types and hidden states do not fit each other or the model", j);
+    FAIL_IF(r->ids->n < 1 || r->ids->n > info->max_positions || r->types->n != r->ids->n ||
+                r->hidden->n != r->ids->n * info->width,
+            SQZ_EFORMAT, r->ids->offset,
+            "reference vector %u: ids, types and hidden states do not fit each other or the model",
+            j);
     r->length = (uint32_t)r->ids->n;
     if (!r->logits) return SQZ_OK;
     const size_t rows = model->head.pool > SQZ_POOL_NONE ? 1 : r->length;
-    FAIL_IF(model->head.kind == SQZ_HEAD_NONE || r->logits->n > MAX_LOGITS || r->logits->n != rows * model->head.classes, SQZ_EFORMAT, r->logits->offset,
-            "reference vector %u has %llu logits, the head gives %zu", j, (unsigned long long)r->logits->n, rows * model->head.classes);
+    FAIL_IF(model->head.kind == SQZ_HEAD_NONE || r->logits->n > MAX_LOGITS ||
+                r->logits->n != rows * model->head.classes,
+            SQZ_EFORMAT, r->logits->offset,
+            "reference vector %u has %llu logits, the head gives %zu", j,
+            (unsigned long long)r->logits->n, rows * model->head.classes);
 fail:
     return status;
 }
@@ -51,10 +66,12 @@ static void lay_out(const sqzi_reference *r, sqzi_reference_results *results, sq
     results->ids = sqzi_arena_take(arena, r->length, sizeof *results->ids);
     results->types = sqzi_arena_take(arena, r->length, sizeof *results->types);
     results->hidden = sqzi_arena_take(arena, (size_t)r->hidden->n, sizeof *results->hidden);
-    results->logits = sqzi_arena_take(arena, r->logits ? (size_t)r->logits->n : 0, sizeof *results->logits);
+    results->logits = sqzi_arena_take(arena, r->logits ? (size_t)r->logits->n : 0,
+                                      sizeof *results->logits);
 }
 
-static sqz_status run(const sqz_model *model, sqz_session *session, const sqzi_reference *r, const sqzi_reference_results *results, sqz_error *error)
+static sqz_status run(const sqz_model *model, sqz_session *session, const sqzi_reference *r,
+                      const sqzi_reference_results *results, sqz_error *error)
 {
     const int32_t *ids = r->ids->data, *types = r->types->data;
     for (uint32_t t = 0; t < r->length; t++) {
@@ -63,12 +80,14 @@ static sqz_status run(const sqz_model *model, sqz_session *session, const sqzi_r
     }
     const uint32_t first[] = {0, r->length};
     const sqz_batch batch = {1, first, results->ids, results->types};
-    const sqz_status status = sqz_encode(session, &batch, results->hidden, model->info.width, error);
+    const sqz_status status = sqz_encode(session, &batch, results->hidden, model->info.width,
+                                         error);
     if (status != SQZ_OK || !r->logits) return status;
     return sqz_logits(session, &batch, NULL, 0, results->logits, model->head.classes, error);
 }
 
-sqz_status sqzi_reference_run(const sqz_model *model, const sqzi_reference *r, sqzi_reference_results *results, sqz_error *error)
+sqz_status sqzi_reference_run(const sqz_model *model, const sqzi_reference *r,
+                              sqzi_reference_results *results, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqz_session *session = NULL;
@@ -102,10 +121,13 @@ static double largest_difference(double most, const float *a, const float *b, si
     return most;
 }
 
-double sqzi_reference_difference(const sqzi_reference *r, const sqzi_reference_results *results, double most)
+double sqzi_reference_difference(const sqzi_reference *r, const sqzi_reference_results *results,
+                                 double most)
 {
     most = largest_difference(most, results->hidden, r->hidden->data, (size_t)r->hidden->n);
-    return r->logits ? largest_difference(most, results->logits, r->logits->data, (size_t)r->logits->n) : most;
+    return r->logits
+               ? largest_difference(most, results->logits, r->logits->data, (size_t)r->logits->n)
+               : most;
 }
 
 double sqzi_reference_f32_tolerance(double largest)
@@ -125,20 +147,23 @@ static sqz_status verify_one(const sqz_model *model, uint32_t j, double *most, s
     return status;
 }
 
-sqz_status sqz_model_verify(const sqz_model *model, sqz_verification *verification, sqz_error *error)
+sqz_status sqz_model_verify(const sqz_model *model, sqz_verification *verification,
+                            sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     uint32_t count = 0;
     FAIL_IF(!model || !verification, SQZ_EINVAL, 0, "sqz_model_verify: an argument is NULL");
     *verification = (sqz_verification){0};
     TRY(sqzi_reference_count(model, &count, error));
-    TRY(sqzi_gguf_get_f64(model->gguf, "sqz.verify.tolerance", count > 0, &verification->tolerance, error));
+    TRY(sqzi_gguf_get_f64(model->gguf, "sqz.verify.tolerance", count > 0, &verification->tolerance,
+                          error));
     for (uint32_t j = 0; j < count; j++) {
         TRY(verify_one(model, j, &verification->max_error, error));
         verification->n_vectors++;
     }
-    FAIL_IF(!(verification->max_error <= verification->tolerance), SQZ_ENUMERIC, 0, "%u reference vectors: the largest difference is %.3g, %.3g is allowed", count, verification->max_error,
-            verification->tolerance);
+    FAIL_IF(!(verification->max_error <= verification->tolerance), SQZ_ENUMERIC, 0,
+            "%u reference vectors: the largest difference is %.3g, %.3g is allowed", count,
+            verification->max_error, verification->tolerance);
 fail:
     return status;
 }

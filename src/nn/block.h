@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one member of a team does of a block. Who does which part, and when, is encoder.c's business.
+/* What one member of a team does of a block. Who does which part, and when, is encoder.c's
+ * business.
  *
- * A part is some rows with all that follows from them, or some heads, groups or columns of all rows. Parts of one stage never write the same
- * number, nor read what another one writes.
+ * A part is some rows with all that follows from them, or some heads, groups or columns of all
+ * rows. Parts of one stage never write the same number, nor read what another one writes.
  */
 #ifndef SQZI_BLOCK_H
 #define SQZI_BLOCK_H
@@ -20,7 +21,8 @@ typedef struct sqzi_run {
     sqzi_real *x;           /* [N, C] the hidden states */
     size_t ldx;
     size_t shift;           /* row i of the batch is row i - shift of q, k, v and attended */
-    const sqzi_norm *copied; /* what the rows in scratch->normed went through; NULL: nothing is there */
+    /* what the rows in scratch->normed went through; NULL: nothing is there */
+    const sqzi_norm *copied;
     sqzi_turn turn;
 } sqzi_run;
 
@@ -37,25 +39,31 @@ void sqzi_run_mark(const sqzi_run *run, sqz_stage stage);
 void sqzi_run_keep_hidden(const sqzi_run *run, uint32_t i);
 
 /* Norm rows of x in place. */
-void sqzi_run_norm(const sqzi_run *run, const sqzi_norm *norm, sqzi_real *x, size_t ldx, sqzi_range rows);
+void sqzi_run_norm(const sqzi_run *run, const sqzi_norm *norm, sqzi_real *x, size_t ldx,
+                   sqzi_range rows);
 
 /* A linear over rows of whole matrices, in strips. */
-void sqzi_run_rows(const sqzi_run *run, const sqzi_linear *linear, sqzi_linear_args args, sqzi_range rows);
+void sqzi_run_rows(const sqzi_run *run, const sqzi_linear *linear, sqzi_linear_args args,
+                   sqzi_range rows);
 
 /* Q, K and V can be cut so that each of `parts` makes those of its heads. */
 bool sqzi_block_heads_apart(const sqzi_block *block, uint32_t parts);
 
 /* Q, K, V and the context of block i: these heads of sequences [from, to), which lie together. */
-void sqzi_block_attend(const sqzi_run *run, uint32_t i, sqzi_rows x, uint32_t from, uint32_t to, sqzi_range heads);
+void sqzi_block_attend(const sqzi_run *run, uint32_t i, sqzi_rows x, uint32_t from, uint32_t to,
+                       sqzi_range heads);
 
 /* The same in two stages, where heads are not apart. */
-void sqzi_block_qkv_part(const sqzi_run *run, uint32_t i, sqzi_rows x, uint32_t part, uint32_t parts);
-void sqzi_block_context(const sqzi_run *run, uint32_t i, uint32_t from, uint32_t to, sqzi_range heads);
+void sqzi_block_qkv_part(const sqzi_run *run, uint32_t i, sqzi_rows x, uint32_t part,
+                         uint32_t parts);
+void sqzi_block_context(const sqzi_run *run, uint32_t i, uint32_t from, uint32_t to,
+                        sqzi_range heads);
 
 /* Output projection, norm, feed-forward, norm: rows all the way, a strip at a time. */
 void sqzi_block_finish_rows(const sqzi_run *run, uint32_t i, sqzi_range rows);
 
-/* By columns, of all rows (at most one strip): x and attended hold sums that are not normed yet, and members norm them for themselves. */
+/* By columns, of all rows (at most one strip): x and attended hold sums that are not normed yet,
+ * and members norm them for themselves. */
 sqzi_rows sqzi_block_input(sqzi_run *run, uint32_t i);
 void sqzi_block_output_part(sqzi_run *run, uint32_t i, uint32_t part, uint32_t parts);
 bool sqzi_block_groups_apart(const sqzi_block *block, uint32_t parts);

@@ -3,23 +3,35 @@
 #include "nn/encoder.h"
 
 /* A row of a table put into out, or added to it. */
-static void take_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row, uint32_t beta, sqzi_real *out)
+static void take_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row,
+                     uint32_t beta, sqzi_real *out)
 {
-    const size_t bytes = table->type == SQZI_F32 ? sizeof(sqzi_real) : table->type == SQZI_S8 ? 1 : 2;
-    kernels->widen(&(sqzk_widen_args){.n = table->width, .source = (const unsigned char *)table->rows + (size_t)row * table->width * bytes, .type = table->type,
-                                      .scale = table->type == SQZI_S8 ? table->scale[row] : 1, .beta = beta, .out = out});
+    const size_t bytes = table->type == SQZI_F32  ? sizeof(sqzi_real)
+                         : table->type == SQZI_S8 ? 1
+                                                  : 2;
+    kernels->widen(&(sqzk_widen_args){.n = table->width,
+                                      .source = (const unsigned char *)table->rows +
+                                                (size_t)row * table->width * bytes,
+                                      .type = table->type,
+                                      .scale = table->type == SQZI_S8 ? table->scale[row] : 1,
+                                      .beta = beta,
+                                      .out = out});
 }
 
-/* In the order of the reference implementations: word + type, then position (BERT); the sum's rounding follows it. */
-static void sum_rows(const sqzi_embedding *embedding, const sqzk_table *kernels, const sqzi_batch *batch, uint32_t token, uint32_t position, sqzi_real *out)
+/* In the order of the reference implementations: word + type, then position (BERT); the sum's
+ * rounding follows it. */
+static void sum_rows(const sqzi_embedding *embedding, const sqzk_table *kernels,
+                     const sqzi_batch *batch, uint32_t token, uint32_t position, sqzi_real *out)
 {
     if (!embedding->reduced) take_row(&embedding->word, kernels, batch->ids[token], 0, out);
-    if (embedding->type.n_rows) take_row(&embedding->type, kernels, batch->types ? batch->types[token] : 0, 1, out);
+    if (embedding->type.n_rows)
+        take_row(&embedding->type, kernels, batch->types ? batch->types[token] : 0, 1, out);
     take_row(&embedding->position, kernels, position, 1, out);
 }
 
-bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kernels, const sqzi_batch *batch, size_t begin, size_t end, sqzi_real *embedded, sqzi_real *x, size_t ldx,
-                        sqzi_member_scratch *scratch)
+bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kernels,
+                        const sqzi_batch *batch, size_t begin, size_t end, sqzi_real *embedded,
+                        sqzi_real *x, size_t ldx, sqzi_member_scratch *scratch)
 {
     sqzi_real *sum = embedding->resized ? embedded : x;
     const size_t lds = embedding->resized ? embedding->width : ldx;
@@ -29,13 +41,22 @@ bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kerne
         sqzi_real *row = sum + token * lds;
         if (embedding->reduced) {
             take_row(&embedding->word, kernels, batch->ids[token], 0, scratch->row);
-            const sqzi_linear_args args = {.m = 1, .x = scratch->row, .ldx = embedding->word.width, .y = row, .ldy = lds};
+            const sqzi_linear_args args = {
+                .m = 1, .x = scratch->row, .ldx = embedding->word.width, .y = row, .ldy = lds};
             if (!sqzi_linear_run(&embedding->projection, &args, &scratch->linear)) return false;
         }
-        sum_rows(embedding, kernels, batch, (uint32_t)token, (uint32_t)token - batch->first[sequence], row);
+        sum_rows(embedding, kernels, batch, (uint32_t)token,
+                 (uint32_t)token - batch->first[sequence], row);
     }
     const sqzi_norm *norm = &embedding->norm;
-    kernels->layer_norm(&(sqzk_layer_norm_args){.m = end - begin, .n = norm->n, .x = sum + begin * lds, .ldx = lds, .weight = norm->weight, .bias = norm->bias, .epsilon = norm->epsilon,
-                                                .out = sum + begin * lds, .ldo = lds});
+    kernels->layer_norm(&(sqzk_layer_norm_args){.m = end - begin,
+                                                .n = norm->n,
+                                                .x = sum + begin * lds,
+                                                .ldx = lds,
+                                                .weight = norm->weight,
+                                                .bias = norm->bias,
+                                                .epsilon = norm->epsilon,
+                                                .out = sum + begin * lds,
+                                                .ldo = lds});
     return true;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The encoder over a packed batch: how its work is cut into parts, by sequences, by rows or by columns. */
+/* The encoder over a packed batch: how its work is cut into parts, by sequences, by rows or by
+ * columns. */
 #include "nn/encoder.h"
 
 #include <string.h>
@@ -7,8 +8,10 @@
 #include "nn/block.h"
 
 enum {
-    STRIP_ROWS = 128,      /* rows that go through a linear together: their weights are read once a strip */
-    LONG_STRIP_ROWS = 256, /* where gemms are fast and a block's weights far larger than the second-level cache */
+    /* rows that go through a linear together: their weights are read once a strip */
+    STRIP_ROWS = 128,
+    /* where gemms are fast and a block's weights far larger than the second-level cache */
+    LONG_STRIP_ROWS = 256,
     LARGE_BLOCK = 3 << 20, /* bytes of such weights; doc/speed.md has what was measured */
     LEAST_ROWS = 32        /* a member's share of rows below which columns are split instead */
 };
@@ -23,29 +26,36 @@ static size_t strip_rows(const sqzi_encoder *encoder)
     size_t rows = STRIP_ROWS;
     for (uint32_t i = 0; i < encoder->n_blocks; i++) {
         const sqzi_block *b = &encoder->blocks[i];
-        const size_t bytes = sqzi_linear_bytes(&b->attn_q) + sqzi_linear_bytes(&b->attn_k) + sqzi_linear_bytes(&b->attn_v) + sqzi_linear_bytes(&b->attn_output) + sqzi_linear_bytes(&b->ffn_up) +
-                             sqzi_linear_bytes(&b->ffn_down);
+        const size_t bytes = sqzi_linear_bytes(&b->attn_q) + sqzi_linear_bytes(&b->attn_k) +
+                             sqzi_linear_bytes(&b->attn_v) + sqzi_linear_bytes(&b->attn_output) +
+                             sqzi_linear_bytes(&b->ffn_up) + sqzi_linear_bytes(&b->ffn_down);
         if (b->ffn_up.terms[0].b.gemm->fast && bytes > LARGE_BLOCK) rows = LONG_STRIP_ROWS;
     }
     return rows;
 }
 
 /* The encoder's largest sizes, and what its linears need of a member. */
-static void find_sizes(const sqzi_encoder *encoder, sqzi_workspace *workspace, sqzi_linear_scratch *need)
+static void find_sizes(const sqzi_encoder *encoder, sqzi_workspace *workspace,
+                       sqzi_linear_scratch *need)
 {
     const sqzi_embedding *embedding = &encoder->embedding;
     if (embedding->reduced) sqzi_linear_need(&embedding->projection, 1, need);
     if (embedding->resized) sqzi_linear_need(&embedding->output, workspace->strip_rows, need);
     for (uint32_t i = 0; i < encoder->n_blocks; i++) {
         const sqzi_block *block = &encoder->blocks[i];
-        const sqzi_linear *linears[] = {&block->attn_q, &block->attn_k, &block->attn_v, &block->attn_output, &block->ffn_up, &block->ffn_down};
-        for (size_t j = 0; j < sizeof linears / sizeof *linears; j++) sqzi_linear_need(linears[j], workspace->strip_rows, need);
-        if (block->heads * block->head_width > workspace->qkv_width) workspace->qkv_width = block->heads * block->head_width;
+        const sqzi_linear *linears[] = {&block->attn_q,      &block->attn_k, &block->attn_v,
+                                        &block->attn_output, &block->ffn_up, &block->ffn_down};
+        for (size_t j = 0; j < sizeof linears / sizeof *linears; j++)
+            sqzi_linear_need(linears[j], workspace->strip_rows, need);
+        if (block->heads * block->head_width > workspace->qkv_width)
+            workspace->qkv_width = block->heads * block->head_width;
         if (block->ffn_width > workspace->ffn_width) workspace->ffn_width = block->ffn_width;
     }
 }
 
-void sqzi_workspace_layout(sqzi_workspace *workspace, const sqzi_encoder *encoder, uint32_t max_tokens, uint32_t max_length, uint32_t members, sqzi_arena *arena)
+void sqzi_workspace_layout(sqzi_workspace *workspace, const sqzi_encoder *encoder,
+                           uint32_t max_tokens, uint32_t max_length, uint32_t members,
+                           sqzi_arena *arena)
 {
     const sqzi_embedding *embedding = &encoder->embedding;
     sqzi_linear_scratch need = {0};
@@ -60,16 +70,22 @@ void sqzi_workspace_layout(sqzi_workspace *workspace, const sqzi_encoder *encode
     workspace->q = sqzi_arena_take(arena, qkv, sizeof(sqzi_real));
     workspace->k = sqzi_arena_take(arena, qkv, sizeof(sqzi_real));
     workspace->v = sqzi_arena_take(arena, qkv, sizeof(sqzi_real));
-    workspace->attended = sqzi_arena_take(arena, (size_t)max_tokens * encoder->width, sizeof(sqzi_real));
-    workspace->embedded = sqzi_arena_take(arena, embedding->resized ? (size_t)max_tokens * embedding->width : 0, sizeof(sqzi_real));
-    workspace->ffn = sqzi_arena_take(arena, members * workspace->strip_rows * workspace->ffn_width, sizeof(sqzi_real));
+    workspace->attended = sqzi_arena_take(arena, (size_t)max_tokens * encoder->width,
+                                          sizeof(sqzi_real));
+    workspace->embedded = sqzi_arena_take(
+        arena, embedding->resized ? (size_t)max_tokens * embedding->width : 0, sizeof(sqzi_real));
+    workspace->ffn = sqzi_arena_take(arena, members * workspace->strip_rows * workspace->ffn_width,
+                                     sizeof(sqzi_real));
     workspace->scratch = sqzi_arena_take(arena, members, sizeof *workspace->scratch);
     for (uint32_t i = 0; i < members; i++) {
         sqzi_member_scratch own = {.linear = need};
         sqzi_linear_scratch_layout(&own.linear, arena);
         sqzi_attention_layout(&own.attention, encoder, max_length, arena);
-        own.normed = sqzi_arena_take(arena, members > 1 ? workspace->strip_rows * encoder->width : 0, sizeof(sqzi_real));
-        own.row = sqzi_arena_take(arena, embedding->reduced ? embedding->word.width : 0, sizeof(sqzi_real));
+        own.normed = sqzi_arena_take(arena,
+                                     members > 1 ? workspace->strip_rows * encoder->width : 0,
+                                     sizeof(sqzi_real));
+        own.row = sqzi_arena_take(arena, embedding->reduced ? embedding->word.width : 0,
+                                  sizeof(sqzi_real));
         if (workspace->scratch) workspace->scratch[i] = own;
     }
 }
@@ -85,14 +101,18 @@ static bool take(sqzi_run *r, uint32_t parts, uint32_t *part)
 static void embed(const sqzi_run *r, sqzi_range rows)
 {
     const sqzi_embedding *embedding = &r->encoder->embedding;
-    const sqzi_linear_args output = {.x = r->workspace->embedded, .ldx = embedding->width, .y = r->x, .ldy = r->ldx};
-    if (rows.begin < rows.end && !sqzi_embedding_run(embedding, r->encoder->kernels, r->batch, rows.begin, rows.end, r->workspace->embedded, r->x, r->ldx, r->scratch))
+    const sqzi_linear_args output = {
+        .x = r->workspace->embedded, .ldx = embedding->width, .y = r->x, .ldy = r->ldx};
+    if (rows.begin < rows.end &&
+        !sqzi_embedding_run(embedding, r->encoder->kernels, r->batch, rows.begin, rows.end,
+                            r->workspace->embedded, r->x, r->ldx, r->scratch))
         r->workspace->numeric_error = true;
     if (embedding->resized) sqzi_run_rows(r, &embedding->output, output, rows);
     sqzi_run_mark(r, SQZ_STAGE_EMBEDDING);
 }
 
-/* As many sequences from b on as fit a strip, so that all they need of q, k, v and the rest stays in cache; one at least. */
+/* As many sequences from b on as fit a strip, so that all they need of q, k, v and the rest stays
+ * in cache; one at least. */
 static uint32_t strip_of_sequences(const sqzi_run *r, uint32_t b, uint32_t to)
 {
     const uint32_t *first = r->batch->first;
@@ -126,7 +146,8 @@ static void run_sequences(sqzi_run *r, uint32_t from, uint32_t to)
     }
 }
 
-/* Q, K, V and the context of a block: by heads, in one stage where each part's heads are columns of their own. */
+/* Q, K, V and the context of a block: by heads, in one stage where each part's heads are columns of
+ * their own. */
 static void attend(sqzi_run *r, uint32_t i, bool by_rows)
 {
     const sqzi_block *block = &r->encoder->blocks[i];
@@ -134,7 +155,8 @@ static void attend(sqzi_run *r, uint32_t i, bool by_rows)
     const bool apart = sqzi_block_heads_apart(block, parts);
     const sqzi_rows whole = {r->x, r->ldx};
     uint32_t part;
-    while (!apart && take(r, parts, &part)) sqzi_block_qkv_part(r, i, by_rows ? whole : sqzi_block_input(r, i), part, parts);
+    while (!apart && take(r, parts, &part))
+        sqzi_block_qkv_part(r, i, by_rows ? whole : sqzi_block_input(r, i), part, parts);
     while (take(r, parts, &part)) {
         const sqzi_range heads = sqzi_share(block->heads, part, parts);
         if (!apart) sqzi_block_context(r, i, 0, n, heads);
@@ -163,7 +185,8 @@ static void finish_columns(sqzi_run *r, uint32_t i)
 
 static void run_together(sqzi_run *r)
 {
-    const uint32_t n_tokens = r->batch->n_tokens, parts = r->turn.team->members, n_blocks = r->encoder->n_blocks;
+    const uint32_t n_tokens = r->batch->n_tokens, parts = r->turn.team->members,
+                   n_blocks = r->encoder->n_blocks;
     const bool by_rows = n_tokens >= LEAST_ROWS * parts || n_tokens > r->workspace->strip_rows;
     uint32_t part;
     while (take(r, parts, &part)) embed(r, sqzi_share(n_tokens, part, parts));
@@ -171,9 +194,12 @@ static void run_together(sqzi_run *r)
         attend(r, i, by_rows);
         if (!by_rows) finish_columns(r, i);
         else
-            while (take(r, parts, &part)) sqzi_block_finish_rows(r, i, sqzi_share(n_tokens, part, parts));
+            while (take(r, parts, &part))
+                sqzi_block_finish_rows(r, i, sqzi_share(n_tokens, part, parts));
     }
-    while (!by_rows && take(r, parts, &part)) sqzi_run_norm(r, &r->encoder->blocks[n_blocks - 1].ffn_norm, r->x, r->ldx, sqzi_share(n_tokens, part, parts));
+    while (!by_rows && take(r, parts, &part))
+        sqzi_run_norm(r, &r->encoder->blocks[n_blocks - 1].ffn_norm, r->x, r->ldx,
+                      sqzi_share(n_tokens, part, parts));
 }
 
 /* The sequence that begins nearest to the first token of a part. */
@@ -181,7 +207,8 @@ static uint32_t first_sequence(const sqzi_batch *batch, uint32_t part, uint32_t 
 {
     const uint64_t wanted = (uint64_t)batch->n_tokens * part / parts;
     uint32_t b = 0;
-    while (b < batch->n_sequences && (uint64_t)batch->first[b] + batch->first[b + 1] < 2 * wanted) b++;
+    while (b < batch->n_sequences && (uint64_t)batch->first[b] + batch->first[b + 1] < 2 * wanted)
+        b++;
     return b;
 }
 
@@ -189,35 +216,54 @@ static uint32_t first_sequence(const sqzi_batch *batch, uint32_t part, uint32_t 
 static bool can_deal_sequences(const sqzi_batch *batch, uint32_t parts)
 {
     uint32_t largest = 0;
-    for (uint32_t part = 0; part < parts; part++) largest = most(largest, batch->first[first_sequence(batch, part + 1, parts)] - batch->first[first_sequence(batch, part, parts)]);
+    for (uint32_t part = 0; part < parts; part++)
+        largest = most(largest, batch->first[first_sequence(batch, part + 1, parts)] -
+                                    batch->first[first_sequence(batch, part, parts)]);
     return (uint64_t)largest * parts <= batch->n_tokens + batch->n_tokens / 8;
 }
 
-static sqzi_run begin_run(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh, const sqzi_team *team)
+static sqzi_run begin_run(const sqzi_encoder *encoder, const sqzi_batch *batch,
+                          const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden,
+                          size_t ldh, const sqzi_team *team)
 {
-    sqzi_run r = {.encoder = encoder, .batch = batch, .keep = keep, .workspace = workspace, .scratch = &workspace->scratch[team->member], .x = hidden, .ldx = ldh, .turn = {.team = team}};
+    sqzi_run r = {.encoder = encoder,
+                  .batch = batch,
+                  .keep = keep,
+                  .workspace = workspace,
+                  .scratch = &workspace->scratch[team->member],
+                  .x = hidden,
+                  .ldx = ldh,
+                  .turn = {.team = team}};
     r.ffn = workspace->ffn + team->member * workspace->strip_rows * workspace->ffn_width;
     sqzi_stopwatch_begin(&r.scratch->watch);
     return r;
 }
 
-void sqzi_encoder_run(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh, const sqzi_team *team)
+void sqzi_encoder_run(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep,
+                      sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh,
+                      const sqzi_team *team)
 {
     sqzi_run r = begin_run(encoder, batch, keep, workspace, hidden, ldh, team);
     const uint32_t parts = team->members;
     if (can_deal_sequences(batch, parts))
-        for (uint32_t part; take(&r, parts, &part);) run_sequences(&r, first_sequence(batch, part, parts), first_sequence(batch, part + 1, parts));
+        for (uint32_t part; take(&r, parts, &part);)
+            run_sequences(&r, first_sequence(batch, part, parts),
+                          first_sequence(batch, part + 1, parts));
     else
         run_together(&r);
 }
 
-void sqzi_encoder_embed(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh)
+void sqzi_encoder_embed(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep,
+                        sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh)
 {
-    const sqzi_run r = begin_run(encoder, batch, keep, workspace, hidden, ldh, &(sqzi_team){0, 1, NULL});
+    const sqzi_run r = begin_run(encoder, batch, keep, workspace, hidden, ldh,
+                                 &(sqzi_team){0, 1, NULL});
     embed(&r, (sqzi_range){0, batch->n_tokens});
 }
 
-void sqzi_encoder_run_block(const sqzi_encoder *encoder, uint32_t i, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh)
+void sqzi_encoder_run_block(const sqzi_encoder *encoder, uint32_t i, const sqzi_batch *batch,
+                            const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden,
+                            size_t ldh)
 {
     sqzi_run r = begin_run(encoder, batch, keep, workspace, hidden, ldh, &(sqzi_team){0, 1, NULL});
     run_block(&r, i, 0, batch->n_sequences);

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The canonical encoder: embedding, blocks, and what runs them over a packed batch. Import maps every architecture to this; nothing here asks
- * which one it was, and nothing is derived from C/H or from a global F.
+/* The canonical encoder: embedding, blocks, and what runs them over a packed batch. Import maps
+ * every architecture to this; nothing here asks which one it was, and nothing is derived from C/H
+ * or from a global F.
  *
- *   e  = norm(word[id] (projected, where reduced) + position[t] + type[y]),  x = W e + b where E differs from C
+ *   e  = norm(word[id] (projected, where reduced) + position[t] + type[y]), x = W e + b where E
+ *      differs from C
  *   block:  q, k, v = linears(x);  s = q k^T / sqrt(D) per head;  c = softmax(s) v
  *           a  = norm(x + attn_output(c))
  *           x' = norm(a + ffn_down(activation(ffn_up(a))))
  *
- * Work is split in one of three ways, with equal bits: by sequences, each part taking some of them through everything; where they cannot be dealt out
- * evenly, in stages: Q, K, V and attention by heads, then the rest by rows; or, for few rows, by columns of the output projection and by groups of the
- * feed-forward, or columns where it has none. Then members norm all rows, each for itself: that costs less than meeting once more.
+ * Work is split in one of three ways, with equal bits: by sequences, each part taking some of them
+ * through everything; where they cannot be dealt out evenly, in stages: Q, K, V and attention by
+ * heads, then the rest by rows; or, for few rows, by columns of the output projection and by groups
+ * of the feed-forward, or columns where it has none. Then members norm all rows, each for itself:
+ * that costs less than meeting once more.
  */
 #ifndef SQZI_ENCODER_H
 #define SQZI_ENCODER_H
@@ -55,14 +59,17 @@ typedef struct sqzi_encoder {
     uint32_t n_blocks, width, max_positions;
 } sqzi_encoder;
 
-/* What a run of a team of one stores besides its result, and who sees what its linears read; NULL members are not stored. What is kept is computed as f32:
- * a GELU that would be written as bf16 may differ by 2^-20 (doc/kernels.md). All [n_blocks] arrays of pointers but hidden, which has n_blocks + 1: hidden[0]
- * is the output of the embedding. Scores are those of sequence b and head h at scores[i] + H·(sum of earlier T²) + h·T². */
+/* What a run of a team of one stores besides its result, and who sees what its linears read; NULL
+ * members are not stored. What is kept is computed as f32:
+ * a GELU that would be written as bf16 may differ by 2^-20 (doc/kernels.md). All [n_blocks] arrays
+ * of pointers but hidden, which has n_blocks + 1: hidden[0] is the output of the embedding. Scores
+ * are those of sequence b and head h at scores[i] + H·(sum of earlier T²) + h·T². */
 typedef struct sqzi_keep {
     sqzi_real *const *hidden;           /* [N, C] */
     sqzi_real *const *q, *const *k, *const *v; /* [N, H·D] */
     sqzi_real *const *scores;           /* before the softmax, after the scale */
-    /* Called with m rows of n_in numbers before a block's linear or the embedding's output runs on them, each row of the batch once. */
+    /* Called with m rows of n_in numbers before a block's linear or the embedding's output runs on
+     * them, each row of the batch once. */
     void (*input)(void *user, const sqzi_linear *linear, size_t m, const sqzi_real *x, size_t ldx);
     void *user;
 } sqzi_keep;
@@ -96,7 +103,8 @@ typedef struct sqzi_member_scratch {
 
 typedef struct sqzi_workspace {
     uint32_t members, max_tokens, max_length;
-    sqzi_real *q, *k, *v;  /* [N, max H·D]; the context takes q's place. As bf16 they lie where sqzi_workspace_bf16 says */
+    /* [N, max H·D]; the context takes q's place. As bf16 they lie where sqzi_workspace_bf16 says */
+    sqzi_real *q, *k, *v;
     sqzi_real *attended;   /* [N, C] */
     sqzi_real *embedded;   /* [N, E] where E differs from C or the table is reduced */
     sqzi_real *ffn;        /* [members, strip rows, max F] */
@@ -106,23 +114,35 @@ typedef struct sqzi_workspace {
 } sqzi_workspace;
 
 /* Lay a workspace out in the arena (NULL base: counts). */
-void sqzi_workspace_layout(sqzi_workspace *workspace, const sqzi_encoder *encoder, uint32_t max_tokens, uint32_t max_length, uint32_t members, sqzi_arena *arena);
+void sqzi_workspace_layout(sqzi_workspace *workspace, const sqzi_encoder *encoder,
+                           uint32_t max_tokens, uint32_t max_length, uint32_t members,
+                           sqzi_arena *arena);
 
-/* The team's part of hidden = encoder(batch); hidden [N, C] with row stride ldh. Every member calls it; returns when all parts are done. */
-void sqzi_encoder_run(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh, const sqzi_team *team);
+/* The team's part of hidden = encoder(batch); hidden [N, C] with row stride ldh. Every member calls
+ * it; returns when all parts are done. */
+void sqzi_encoder_run(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep,
+                      sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh,
+                      const sqzi_team *team);
 
-/* The same step by step, by a team of one, with equal bits: hidden = the embedding of all tokens; hidden = block i of hidden. */
-void sqzi_encoder_embed(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh);
-void sqzi_encoder_run_block(const sqzi_encoder *encoder, uint32_t i, const sqzi_batch *batch, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh);
+/* The same step by step, by a team of one, with equal bits: hidden = the embedding of all tokens;
+ * hidden = block i of hidden. */
+void sqzi_encoder_embed(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep,
+                        sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh);
+void sqzi_encoder_run_block(const sqzi_encoder *encoder, uint32_t i, const sqzi_batch *batch,
+                            const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden,
+                            size_t ldh);
 
 /* x = embedding of tokens [begin, end) (embedding.c). */
-bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kernels, const sqzi_batch *batch, size_t begin, size_t end, sqzi_real *embedded, sqzi_real *x, size_t ldx,
-                        sqzi_member_scratch *scratch);
+bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kernels,
+                        const sqzi_batch *batch, size_t begin, size_t end, sqzi_real *embedded,
+                        sqzi_real *x, size_t ldx, sqzi_member_scratch *scratch);
 
-/* Whether the block's Q, K and V are rounded to bf16 by attention in any case and can be written so by their linears. */
+/* Whether the block's Q, K and V are rounded to bf16 by attention in any case and can be written so
+ * by their linears. */
 bool sqzi_attention_in_bf16(const sqzk_table *kernels, const sqzi_block *block);
 
-/* Q, K, V (i = 0, 1, 2) as bf16, [N, max H·D]: beside one another in the memory of k and v, so that of q is the context's. */
+/* Q, K, V (i = 0, 1, 2) as bf16, [N, max H·D]: beside one another in the memory of k and v, so that
+ * of q is the context's. */
 uint16_t *sqzi_workspace_bf16(const sqzi_workspace *workspace, uint32_t i);
 
 /* Attention of one head over one sequence of a workspace's q, k, v (attention.c).
@@ -141,6 +161,7 @@ typedef struct sqzi_attention_args {
 } sqzi_attention_args;
 
 void sqzi_attention_run(const sqzi_attention_args *args);
-void sqzi_attention_layout(sqzi_attention_scratch *scratch, const sqzi_encoder *encoder, uint32_t max_length, sqzi_arena *arena);
+void sqzi_attention_layout(sqzi_attention_scratch *scratch, const sqzi_encoder *encoder,
+                           uint32_t max_length, sqzi_arena *arena);
 
 #endif

@@ -7,7 +7,8 @@
 
 enum { MEAN_COLUMNS = 64 }; /* summed together, in double */
 
-void sqzi_head_layout(sqzi_head_scratch *scratch, const sqzi_head *head, uint32_t members, sqzi_arena *arena)
+void sqzi_head_layout(sqzi_head_scratch *scratch, const sqzi_head *head, uint32_t members,
+                      sqzi_arena *arena)
 {
     sqzi_linear_scratch need = {0};
     memset(scratch, 0, sizeof *scratch);
@@ -24,8 +25,10 @@ void sqzi_head_layout(sqzi_head_scratch *scratch, const sqzi_head *head, uint32_
     const size_t rows = SQZI_HEAD_ROWS * (size_t)head->width;
     scratch->first = sqzi_arena_take(arena, head->has_pooler ? rows : 0, sizeof(sqzi_real));
     scratch->pooled = sqzi_arena_take(arena, rows, sizeof(sqzi_real));
-    scratch->dense = sqzi_arena_take(arena, head->has_dense ? SQZI_HEAD_ROWS * (size_t)head->dense.n_out : 0, sizeof(sqzi_real));
-    scratch->reduced = sqzi_arena_take(arena, head->reduced ? SQZI_HEAD_ROWS * (size_t)head->reduce.n_out : 0, sizeof(sqzi_real));
+    scratch->dense = sqzi_arena_take(
+        arena, head->has_dense ? SQZI_HEAD_ROWS * (size_t)head->dense.n_out : 0, sizeof(sqzi_real));
+    scratch->reduced = sqzi_arena_take(
+        arena, head->reduced ? SQZI_HEAD_ROWS * (size_t)head->reduce.n_out : 0, sizeof(sqzi_real));
 }
 
 /* Inputs [begin, begin + n), n <= SQZI_HEAD_ROWS, as a member sees them. */
@@ -50,28 +53,36 @@ static bool take_rows(head_run *r, sqzi_range *rows)
 }
 
 /* y = linear(x), by columns. */
-static head_rows run_linear(head_run *r, const sqzi_linear *linear, head_rows x, sqzk_activation activation, sqzi_real *y, size_t ldy)
+static head_rows run_linear(head_run *r, const sqzi_linear *linear, head_rows x,
+                            sqzk_activation activation, sqzi_real *y, size_t ldy)
 {
     const uint32_t parts = r->turn.team->members;
-    const sqzi_linear_args args = {.m = r->n, .x = x.x, .ldx = x.ld, .y = y, .ldy = ldy, .activation = activation};
+    const sqzi_linear_args args = {
+        .m = r->n, .x = x.x, .ldx = x.ld, .y = y, .ldy = ldy, .activation = activation};
     for (uint32_t part; sqzi_take_part(&r->turn, parts, &part);)
-        if (!sqzi_linear_run_part(linear, &args, &r->args->scratch->linear[r->turn.team->member], part, parts)) r->args->scratch->numeric_error = true;
+        if (!sqzi_linear_run_part(linear, &args, &r->args->scratch->linear[r->turn.team->member],
+                                  part, parts))
+            r->args->scratch->numeric_error = true;
     return (head_rows){y, ldy};
 }
 
-/* The tokens that the inputs are, or the first ones of the sequences that they are; one alone stays where it is. */
+/* The tokens that the inputs are, or the first ones of the sequences that they are; one alone stays
+ * where it is. */
 static head_rows gather(head_run *r, const uint32_t *tokens, sqzi_real *to)
 {
     const size_t width = r->args->head->width;
     const uint32_t *from = tokens + r->begin;
     if (r->n == 1) return (head_rows){r->args->hidden + *from * width, width};
     for (sqzi_range rows; take_rows(r, &rows);)
-        for (size_t i = rows.begin; i < rows.end; i++) memcpy(to + i * width, r->args->hidden + from[i] * width, width * sizeof *to);
+        for (size_t i = rows.begin; i < rows.end; i++)
+            memcpy(to + i * width, r->args->hidden + from[i] * width, width * sizeof *to);
     return (head_rows){to, width};
 }
 
-/* out[begin..end) = the mean of rows first..last-1 of the same columns. The sum runs in double, over ascending rows. */
-static void mean_of_rows(const sqzi_real *hidden, size_t width, uint32_t first, uint32_t last, sqzi_range columns, sqzi_real *out)
+/* out[begin..end) = the mean of rows first..last-1 of the same columns. The sum runs in double,
+ * over ascending rows. */
+static void mean_of_rows(const sqzi_real *hidden, size_t width, uint32_t first, uint32_t last,
+                         sqzi_range columns, sqzi_real *out)
 {
     for (size_t begin = columns.begin; begin < columns.end; begin += MEAN_COLUMNS) {
         const size_t n = columns.end - begin < MEAN_COLUMNS ? columns.end - begin : MEAN_COLUMNS;
@@ -88,7 +99,9 @@ static head_rows means(head_run *r)
     const size_t width = r->args->head->width;
     sqzi_real *out = r->args->scratch->pooled;
     for (uint32_t part; sqzi_take_part(&r->turn, parts, &part);)
-        for (uint32_t i = 0; i < r->n; i++) mean_of_rows(r->args->hidden, width, first[i], first[i + 1], sqzi_share(width, part, parts), out + i * width);
+        for (uint32_t i = 0; i < r->n; i++)
+            mean_of_rows(r->args->hidden, width, first[i], first[i + 1],
+                         sqzi_share(width, part, parts), out + i * width);
     return (head_rows){out, width};
 }
 
@@ -100,8 +113,12 @@ static head_rows pool(head_run *r)
     switch (a->pool) {
     case SQZ_POOL_MEAN: return means(r);
     case SQZ_POOL_CLS: return gather(r, a->first, a->scratch->pooled);
-    case SQZ_POOL_POOLER: return run_linear(r, &a->head->pooler, gather(r, a->first, a->scratch->first), SQZK_TANH, a->scratch->pooled, width);
-    default: return a->rows ? gather(r, a->rows, a->scratch->pooled) : (head_rows){a->hidden + r->begin * width, width};
+    case SQZ_POOL_POOLER:
+        return run_linear(r, &a->head->pooler, gather(r, a->first, a->scratch->first), SQZK_TANH,
+                          a->scratch->pooled, width);
+    default:
+        return a->rows ? gather(r, a->rows, a->scratch->pooled)
+                       : (head_rows){a->hidden + r->begin * width, width};
     }
 }
 
@@ -109,8 +126,15 @@ static void norm_rows(head_run *r, const sqzi_norm *norm, sqzi_real *x)
 {
     for (sqzi_range rows; take_rows(r, &rows);)
         if (rows.begin < rows.end)
-            r->args->kernels->layer_norm(&(sqzk_layer_norm_args){.m = rows.end - rows.begin, .n = norm->n, .x = x + rows.begin * norm->n, .ldx = norm->n, .weight = norm->weight,
-                                                                 .bias = norm->bias, .epsilon = norm->epsilon, .out = x + rows.begin * norm->n, .ldo = norm->n});
+            r->args->kernels->layer_norm(&(sqzk_layer_norm_args){.m = rows.end - rows.begin,
+                                                                 .n = norm->n,
+                                                                 .x = x + rows.begin * norm->n,
+                                                                 .ldx = norm->n,
+                                                                 .weight = norm->weight,
+                                                                 .bias = norm->bias,
+                                                                 .epsilon = norm->epsilon,
+                                                                 .out = x + rows.begin * norm->n,
+                                                                 .ldo = norm->n});
 }
 
 static bool next_inputs(head_run *r)
@@ -126,10 +150,15 @@ void sqzi_head_logits(const sqzi_head_args *args, const sqzi_team *team)
     head_run r = {.args = args, .turn = {.team = team}};
     while (next_inputs(&r)) {
         head_rows x = pool(&r);
-        if (head->has_dense) x = run_linear(&r, &head->dense, x, head->activation, args->scratch->dense, head->dense.n_out);
+        if (head->has_dense)
+            x = run_linear(&r, &head->dense, x, head->activation, args->scratch->dense,
+                           head->dense.n_out);
         if (head->has_norm) norm_rows(&r, &head->norm, args->scratch->dense);
-        if (head->reduced) x = run_linear(&r, &head->reduce, x, SQZK_IDENTITY, args->scratch->reduced, head->reduce.n_out);
-        (void)run_linear(&r, &head->output, x, SQZK_IDENTITY, args->out + r.begin * args->ldo, args->ldo);
+        if (head->reduced)
+            x = run_linear(&r, &head->reduce, x, SQZK_IDENTITY, args->scratch->reduced,
+                           head->reduce.n_out);
+        (void)run_linear(&r, &head->output, x, SQZK_IDENTITY, args->out + r.begin * args->ldo,
+                         args->ldo);
     }
 }
 

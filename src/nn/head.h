@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Heads: {pool, optional dense, activation, optional norm, output of K classes}, and embeddings. A team runs them in stages: linears by columns, what is
- * done to rows by rows, means by columns; a row's bits depend on none of it. */
+/* Heads: {pool, optional dense, activation, optional norm, output of K classes}, and embeddings. A
+ * team runs them in stages: linears by columns, what is done to rows by rows, means by columns; a
+ * row's bits depend on none of it. */
 #ifndef SQZI_HEAD_H
 #define SQZI_HEAD_H
 
@@ -18,7 +19,9 @@ typedef struct sqzi_head {
     sqzk_activation activation;
     bool has_norm;
     sqzi_norm norm;
-    bool reduced;                /* a tied decoder over a reduced embedding: rows go through reduce (its transposed projection) first */
+    /* a tied decoder over a reduced embedding: rows go through reduce (its transposed projection)
+     * first */
+    bool reduced;
     sqzi_linear reduce;
     sqzi_linear output;
     uint32_t width, classes;
@@ -28,11 +31,13 @@ enum { SQZI_HEAD_ROWS = 64 };    /* rows that go through the head together */
 
 typedef struct sqzi_head_scratch {
     sqzi_linear_scratch *linear; /* [members] */
-    sqzi_real *first, *pooled, *dense, *reduced; /* [SQZI_HEAD_ROWS, width] each; first: tokens that the pooler reads */
+    /* [SQZI_HEAD_ROWS, width] each; first: tokens that the pooler reads */
+    sqzi_real *first, *pooled, *dense, *reduced;
     _Atomic bool numeric_error;
 } sqzi_head_scratch;
 
-void sqzi_head_layout(sqzi_head_scratch *scratch, const sqzi_head *head, uint32_t members, sqzi_arena *arena);
+void sqzi_head_layout(sqzi_head_scratch *scratch, const sqzi_head *head, uint32_t members,
+                      sqzi_arena *arena);
 
 /* What a head reads and writes. */
 typedef struct sqzi_head_args {
@@ -40,7 +45,8 @@ typedef struct sqzi_head_args {
     const sqzk_table *kernels;
     sqzi_head_scratch *scratch;
     const sqzi_real *hidden;     /* [N, width] finished hidden states */
-    sqz_pool pool;               /* SQZ_POOL_NONE or SQZ_POOL_DEFAULT: inputs are tokens, else sequences */
+    /* SQZ_POOL_NONE or SQZ_POOL_DEFAULT: inputs are tokens, else sequences */
+    sqz_pool pool;
     uint32_t n;                  /* inputs */
     const uint32_t *first;       /* [n + 1] where sequences begin */
     const uint32_t *rows;        /* [n] which tokens, NULL: the first n */
@@ -50,8 +56,9 @@ typedef struct sqzi_head_args {
     bool normalize;              /* an embedding has length 1 */
 } sqzi_head_args;
 
-/* The team's part of out [n, K], logits, or of out [n, dimensions], embeddings. Every member calls it; returns when all parts are done.
- * scratch->numeric_error is set when an int8 layer met a NaN or an infinity. */
+/* The team's part of out [n, K], logits, or of out [n, dimensions], embeddings. Every member calls
+ * it; returns when all parts are done. scratch->numeric_error is set when an int8 layer met a NaN
+ * or an infinity. */
 typedef void sqzi_head_function(const sqzi_head_args *args, const sqzi_team *team);
 sqzi_head_function sqzi_head_logits, sqzi_head_embed;
 

@@ -26,7 +26,8 @@ static void add_linear(sqz_stage_profile *stage, const sqzi_linear *linear, uint
     }
 }
 
-static void add_block(sqz_profile *profile, const sqzi_block *block, uint64_t rows, uint64_t squares)
+static void add_block(sqz_profile *profile, const sqzi_block *block, uint64_t rows,
+                      uint64_t squares)
 {
     sqz_stage_profile *stages = profile->stages;
     add_linear(&stages[SQZ_STAGE_QKV], &block->attn_q, rows);
@@ -38,7 +39,8 @@ static void add_block(sqz_profile *profile, const sqzi_block *block, uint64_t ro
     add_linear(&stages[SQZ_STAGE_FFN_DOWN], &block->ffn_down, rows);
 }
 
-void sqzi_profile_add_run(sqz_profile *profile, const sqzi_workspace *workspace, const sqzi_encoder *encoder, const sqzi_batch *batch)
+void sqzi_profile_add_run(sqz_profile *profile, const sqzi_workspace *workspace,
+                          const sqzi_encoder *encoder, const sqzi_batch *batch)
 {
     for (uint32_t i = 0; i < workspace->members; i++)
         for (uint32_t s = 0; s < SQZ_STAGES; s++) {
@@ -51,9 +53,12 @@ void sqzi_profile_add_run(sqz_profile *profile, const sqzi_workspace *workspace,
         squares += length * length;
     }
     const sqzi_embedding *embedding = &encoder->embedding;
-    if (embedding->reduced) add_linear(&profile->stages[SQZ_STAGE_EMBEDDING], &embedding->projection, batch->n_tokens);
-    if (embedding->resized) add_linear(&profile->stages[SQZ_STAGE_EMBEDDING], &embedding->output, batch->n_tokens);
-    for (uint32_t i = 0; i < encoder->n_blocks; i++) add_block(profile, &encoder->blocks[i], batch->n_tokens, squares);
+    if (embedding->reduced)
+        add_linear(&profile->stages[SQZ_STAGE_EMBEDDING], &embedding->projection, batch->n_tokens);
+    if (embedding->resized)
+        add_linear(&profile->stages[SQZ_STAGE_EMBEDDING], &embedding->output, batch->n_tokens);
+    for (uint32_t i = 0; i < encoder->n_blocks; i++)
+        add_block(profile, &encoder->blocks[i], batch->n_tokens, squares);
 }
 
 void sqzi_profile_add_head(sqz_profile *profile, const sqzi_head *head, uint32_t n, uint64_t ns)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Time by stage: each member of a team has a stopwatch and says after a stage which one it was. A stopwatch that is not on costs a branch. */
+/* Time by stage: each member of a team has a stopwatch and says after a stage which one it was. A
+ * stopwatch that is not on costs a branch. */
 #ifndef SQZI_STOPWATCH_H
 #define SQZI_STOPWATCH_H
 

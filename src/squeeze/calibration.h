@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The float model over sequences, one block after the other, so that what its linears read is seen: random ids, the same every time, or texts. */
+/* The float model over sequences, one block after the other, so that what its linears read is seen:
+ * random ids, the same every time, or texts. */
 #ifndef SQZI_CALIBRATION_H
 #define SQZI_CALIBRATION_H
 
@@ -7,7 +8,8 @@
 
 enum {
     SQZI_CALIBRATION_SEQUENCES = 32, SQZI_CALIBRATION_LENGTH = 64, /* of random ids */
-    SQZI_CALIBRATION_LEAST = 2048, SQZI_CALIBRATION_MOST = 16384   /* pieces of texts; the first ones that reach MOST are taken */
+    /* pieces of texts; the first ones that reach MOST are taken */
+    SQZI_CALIBRATION_LEAST = 2048, SQZI_CALIBRATION_MOST = 16384
 };
 
 typedef struct sqzi_sequences {
@@ -17,14 +19,21 @@ typedef struct sqzi_sequences {
     bool texts;
 } sqzi_sequences;
 
-SQZ_NODISCARD sqz_status sqzi_sequences_random(const sqz_model *model, sqzi_sequences *sequences, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_sequences_random(const sqz_model *model, sqzi_sequences *sequences,
+                                               sqz_error *error);
 
-/* Texts without a piece of their own are left out. SQZ_EINVAL where the others have too few; SQZ_ENOMEM. Discard in any case. */
-SQZ_NODISCARD sqz_status sqzi_sequences_of_texts(const sqz_model *model, const sqz_text *texts, size_t n, sqzi_sequences *sequences, sqz_error *error);
+/* Texts without a piece of their own are left out. SQZ_EINVAL where the others have too few;
+ * SQZ_ENOMEM. Discard in any case. */
+SQZ_NODISCARD sqz_status sqzi_sequences_of_texts(const sqz_model *model, const sqz_text *texts,
+                                                 size_t n, sqzi_sequences *sequences,
+                                                 sqz_error *error);
 void sqzi_sequences_discard(sqzi_sequences *sequences);
 uint32_t sqzi_sequences_tokens(const sqzi_sequences *sequences);
 
-/* Find every b', over texts after choosing the integers of every tensor. The plan has been measured. SQZ_ENUMERIC, SQZ_ENOMEM, SQZ_ECANCELLED. */
-SQZ_NODISCARD sqz_status sqzi_calibrate(sqzi_corrections *corrections, const sqzi_sequences *sequences, const sqz_quantize_options *options, sqz_error *error);
+/* Find every b', over texts after choosing the integers of every tensor. The plan has been
+ * measured. SQZ_ENUMERIC, SQZ_ENOMEM, SQZ_ECANCELLED. */
+SQZ_NODISCARD sqz_status sqzi_calibrate(sqzi_corrections *corrections,
+                                        const sqzi_sequences *sequences,
+                                        const sqz_quantize_options *options, sqz_error *error);
 
 #endif

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rounding a matrix to int8 so that its errors cancel on the inputs it will see, instead of number by number.
+/* Rounding a matrix to int8 so that its errors cancel on the inputs it will see, instead of number
+ * by number.
  *
- * Of each row w with its scale s, integers q are chosen in turn to make (w - s q)' C (w - s q) small, C the covariance of the row's inputs (their mean is
- * the bias's, correction.h). With C = R'R, R upper triangular, that is the sum over i of (R_ii (w_i - s q_i) + sum over j > i of R_ij (w_j - s q_j))^2. So
- * from the last input to the first,
+ * Of each row w with its scale s, integers q are chosen in turn to make (w - s q)' C (w - s q)
+ * small, C the covariance of the row's inputs (their mean is the bias's, correction.h). With C =
+ * R'R, R upper triangular, that is the sum over i of (R_ii (w_i - s q_i) + sum over j > i of R_ij
+ * (w_j - s q_j))^2. So from the last input to the first,
  *
  *   q_i = round((w_i + sum over j > i of R_ij / R_ii (w_j - s q_j)) / s) within [-127, 127]
  *
- * makes each square the least that is left to it (Babai's nearest plane; the same integers as GPTQ's, Frantar et al. 2022, in the same order, without the
- * inverse of C). Inputs are taken by descending variance: what is rounded early is made up for by all that follow.
+ * makes each square the least that is left to it (Babai's nearest plane; the same integers as
+ * GPTQ's, Frantar et al. 2022, in the same order, without the inverse of C). Inputs are taken by
+ * descending variance: what is rounded early is made up for by all that follow.
  *
- * C is damped: its diagonal grows by a hundredth of itself, and by a millionth of its mean, so that an input that never varied asks for nothing.
+ * C is damped: its diagonal grows by a hundredth of itself, and by a millionth of its mean, so that
+ * an input that never varied asks for nothing.
  */
 #ifndef SQZI_COMPENSATION_H
 #define SQZI_COMPENSATION_H
@@ -25,19 +29,25 @@ typedef struct sqzi_moments {
 
 size_t sqzi_moments_items(const sqzi_moments *moments);
 
-/* += over m <= SQZI_MOMENT_ROWS inputs, whose columns lie in x [groups * n, SQZI_MOMENT_ROWS]; packed: sqzi_moments_packed_bytes of working memory. */
+/* += over m <= SQZI_MOMENT_ROWS inputs, whose columns lie in x [groups * n, SQZI_MOMENT_ROWS];
+ * packed: sqzi_moments_packed_bytes of working memory. */
 enum { SQZI_MOMENT_ROWS = 128 };
-void sqzi_moments_add(const sqzk_gemm *gemm, sqzi_moments *moments, const sqzi_real *x, size_t m, void *packed);
+void sqzi_moments_add(const sqzk_gemm *gemm, sqzi_moments *moments, const sqzi_real *x, size_t m,
+                      void *packed);
 size_t sqzi_moments_packed_bytes(const sqzk_gemm *gemm, const sqzi_moments *moments);
 
 /* Sums to covariances, whole: / rows, minus mean mean'. */
 void sqzi_moments_centre(sqzi_moments *moments, const double *mean, uint64_t rows);
 
-/* inner's covariances of y = A x for x with outer's: A is what tensor a of a measured plan stores, after rounding. inner->squares [groups, R, R] is written.
- * SQZ_ENOMEM. */
-SQZ_NODISCARD sqz_status sqzi_moments_through(const sqzk_gemm *gemm, const sqzi_moments *outer, sqzi_quantized *a, sqzi_moments *inner, sqz_error *error);
+/* inner's covariances of y = A x for x with outer's: A is what tensor a of a measured plan stores,
+ * after rounding. inner->squares [groups, R, R] is written. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_moments_through(const sqzk_gemm *gemm, const sqzi_moments *outer,
+                                              sqzi_quantized *a, sqzi_moments *inner,
+                                              sqz_error *error);
 
-/* Choose the integers of an int8 tensor of a measured plan, into t->chosen. SQZ_ENOMEM; SQZ_ENUMERIC where a covariance is not finite. */
-SQZ_NODISCARD sqz_status sqzi_compensate(const sqzk_gemm *gemm, const sqzi_moments *covariance, sqzi_quantized *t, sqz_error *error);
+/* Choose the integers of an int8 tensor of a measured plan, into t->chosen. SQZ_ENOMEM;
+ * SQZ_ENUMERIC where a covariance is not finite. */
+SQZ_NODISCARD sqz_status sqzi_compensate(const sqzk_gemm *gemm, const sqzi_moments *covariance,
+                                         sqzi_quantized *t, sqz_error *error);
 
 #endif

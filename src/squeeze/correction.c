@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Correcting biases: which linears, what they read, what their rounding does to the mean of that. */
+/* Correcting biases: which linears, what they read, what their rounding does to the mean of
+ * that. */
 #include "squeeze/correction.h"
 
 #include <math.h>
@@ -24,16 +25,20 @@ static bool is_rounded(const sqzi_quantized *t)
     return t && t->changed && t->to == SQZI_S8;
 }
 
-/* The j-th linear of the encoder (the last one is the embedding's) and its name; NULL where there is none. */
+/* The j-th linear of the encoder (the last one is the embedding's) and its name; NULL where there
+ * is none. */
 static const sqzi_linear *linear_at(const sqzi_encoder *encoder, uint32_t j, char name[48])
 {
-    static const char *const names[BLOCK_LINEARS] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"};
+    static const char *const names[BLOCK_LINEARS] = {"attn_q",      "attn_k", "attn_v",
+                                                     "attn_output", "ffn_up", "ffn_down"};
     if (j == encoder->n_blocks * BLOCK_LINEARS) {
         snprintf(name, 48, "embd_output");
         return encoder->embedding.resized ? &encoder->embedding.output : NULL;
     }
     const sqzi_block *block = &encoder->blocks[j / BLOCK_LINEARS];
-    const sqzi_linear *const linears[BLOCK_LINEARS] = {&block->attn_q, &block->attn_k, &block->attn_v, &block->attn_output, &block->ffn_up, &block->ffn_down};
+    const sqzi_linear *const linears[BLOCK_LINEARS] = {&block->attn_q, &block->attn_k,
+                                                       &block->attn_v, &block->attn_output,
+                                                       &block->ffn_up, &block->ffn_down};
     snprintf(name, 48, "blk.%u.%s", (unsigned)(j / BLOCK_LINEARS), names[j % BLOCK_LINEARS]);
     return linears[j % BLOCK_LINEARS];
 }
@@ -53,14 +58,18 @@ static void lay_out(sqzi_corrections *corrections, sqzi_quantize_plan *plan, sqz
     corrections->list = sqzi_arena_take(arena, n_linears, sizeof *corrections->list);
     for (uint32_t j = 0; j < n_linears; j++) {
         char name[48];
-        sqzi_correction c = {.linear = linear_at(encoder, j, name), .stage = j == encoder->n_blocks * BLOCK_LINEARS ? 0 : j / BLOCK_LINEARS + 1};
+        sqzi_correction c = {.linear = linear_at(encoder, j, name),
+                             .stage = j == encoder->n_blocks * BLOCK_LINEARS
+                                          ? 0
+                                          : j / BLOCK_LINEARS + 1};
         if (!c.linear) continue;
         c.weight = find_part(plan, name, "weight");
         c.a = find_part(plan, name, "a");
         c.b = find_part(plan, name, "b");
         if (!is_rounded(c.weight) && !is_rounded(c.a) && !is_rounded(c.b)) continue;
         snprintf(c.bias_name, sizeof c.bias_name, "%s.bias", name);
-        c.of_weight = (sqzi_moments){.groups = c.linear->terms[0].b.groups, .n = c.linear->n_in / c.linear->terms[0].b.groups};
+        c.of_weight = (sqzi_moments){.groups = c.linear->terms[0].b.groups,
+                                     .n = c.linear->n_in / c.linear->terms[0].b.groups};
         const sqzi_matrix *a = &c.linear->terms[c.linear->n_terms - 1].a;
         if (c.a) c.of_a = (sqzi_moments){.groups = a->groups, .n = c.linear->n_in / a->groups};
         c.bias = sqzi_gguf_find_tensor(plan->model->gguf, c.bias_name);
@@ -77,7 +86,8 @@ static void lay_out(sqzi_corrections *corrections, sqzi_quantize_plan *plan, sqz
     corrections->work = sqzi_arena_take(arena, most, sizeof *corrections->work);
 }
 
-sqz_status sqzi_corrections_make(sqzi_quantize_plan *plan, sqzi_corrections *corrections, sqz_error *error)
+sqz_status sqzi_corrections_make(sqzi_quantize_plan *plan, sqzi_corrections *corrections,
+                                 sqz_error *error)
 {
     *corrections = (sqzi_corrections){.model = plan->model};
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
@@ -95,11 +105,14 @@ sqz_status sqzi_corrections_make(sqzi_quantize_plan *plan, sqzi_corrections *cor
 
 void sqzi_corrections_discard(sqzi_corrections *corrections)
 {
-    if (corrections->block) sqzi_release(&corrections->model->context->allocator, corrections->block, corrections->bytes);
+    if (corrections->block)
+        sqzi_release(&corrections->model->context->allocator, corrections->block,
+                     corrections->bytes);
     corrections->block = NULL;
 }
 
-const sqzi_correction *sqzi_corrections_find(const sqzi_corrections *corrections, const char *bias_name)
+const sqzi_correction *sqzi_corrections_find(const sqzi_corrections *corrections,
+                                             const char *bias_name)
 {
     for (uint32_t i = 0; i < corrections->n; i++)
         if (strcmp(corrections->list[i].bias_name, bias_name) == 0) return &corrections->list[i];
@@ -119,8 +132,11 @@ void sqzi_correction_see(sqzi_correction *c, size_t m, const sqzi_real *x, size_
 
 void sqzi_correction_lay_out_moments(sqzi_correction *c, sqzi_arena *arena)
 {
-    if (is_rounded(c->weight)) c->of_weight.squares = sqzi_arena_take(arena, sqzi_moments_items(&c->of_weight), sizeof(sqzi_real));
-    if (is_rounded(c->a) || is_rounded(c->b)) c->of_a.squares = sqzi_arena_take(arena, sqzi_moments_items(&c->of_a), sizeof(sqzi_real));
+    if (is_rounded(c->weight))
+        c->of_weight.squares = sqzi_arena_take(arena, sqzi_moments_items(&c->of_weight),
+                                               sizeof(sqzi_real));
+    if (is_rounded(c->a) || is_rounded(c->b))
+        c->of_a.squares = sqzi_arena_take(arena, sqzi_moments_items(&c->of_a), sizeof(sqzi_real));
 }
 
 /* The mean input, in the order in which the linear reads it. Returns its squares. */
@@ -142,14 +158,16 @@ static sqz_status compensate_second(sqzi_correction *c, const sqzk_gemm *gemm, s
     sqzi_moments middle = {.groups = c->of_a.groups, .n = (uint32_t)middle_of(c) / c->of_a.groups};
     const size_t bytes = sqzi_moments_items(&middle) * sizeof *middle.squares;
     middle.squares = sqzi_allocate(allocator, bytes);
-    if (!middle.squares) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the moments of '%s'", c->b->name);
+    if (!middle.squares)
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the moments of '%s'", c->b->name);
     sqz_status status = sqzi_moments_through(gemm, &c->of_a, c->a, &middle, error);
     if (status == SQZ_OK) status = sqzi_compensate(gemm, &middle, c->b, error);
     sqzi_release(allocator, middle.squares, bytes);
     return status;
 }
 
-sqz_status sqzi_correction_compensate(sqzi_correction *c, const sqzk_gemm *gemm, double *work, sqz_error *error)
+sqz_status sqzi_correction_compensate(sqzi_correction *c, const sqzk_gemm *gemm, double *work,
+                                      sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     (void)find_mean(c, work);
@@ -170,19 +188,30 @@ sqz_status sqzi_correction_solve(sqzi_correction *c, bool in_full, double *work,
 {
     const sqzi_linear *linear = c->linear;
     const size_t middle = middle_of(c), n_out = linear->n_out;
-    double *mean = work, *middle_before = mean + linear->n_in, *middle_after = middle_before + middle, *before = middle_after + middle, *after = before + n_out;
-    const float *bias = c->bias ? c->bias->data : NULL; /* the linear's lies in the order of its packed weights */
+    double *mean = work, *middle_before = mean + linear->n_in,
+           *middle_after = middle_before + middle, *before = middle_after + middle,
+           *after = before + n_out;
+    /* the linear's lies in the order of its packed weights */
+    const float *bias = c->bias ? c->bias->data : NULL;
     sqz_status status = SQZ_OK;
     memset(middle_before, 0, 2 * (middle + n_out) * sizeof *work);
     const double squares = find_mean(c, mean);
     const double share = in_full ? 1 : c->squares > 0 ? squares * (double)c->rows / c->squares : 0;
     const sqzi_term *low_rank = &linear->terms[linear->n_terms - 1];
-    if (c->weight) TRY(sqzi_quantize_multiply(c->weight, linear->terms[0].b.groups, mean, mean, before, after, error));
-    if (c->a) TRY(sqzi_quantize_multiply(c->a, low_rank->a.groups, mean, mean, middle_before, middle_after, error));
-    if (c->b) TRY(sqzi_quantize_multiply(c->b, low_rank->b.groups, middle_before, middle_after, before, after, error));
+    if (c->weight)
+        TRY(sqzi_quantize_multiply(c->weight, linear->terms[0].b.groups, mean, mean, before, after,
+                                   error));
+    if (c->a)
+        TRY(sqzi_quantize_multiply(c->a, low_rank->a.groups, mean, mean, middle_before,
+                                   middle_after, error));
+    if (c->b)
+        TRY(sqzi_quantize_multiply(c->b, low_rank->b.groups, middle_before, middle_after, before,
+                                   after, error));
     for (size_t j = 0; j < n_out; j++) {
         c->corrected[j] = (float)((bias ? (double)bias[j] : 0) + share * (before[j] - after[j]));
-        FAIL_IF(!isfinite(c->corrected[j]), SQZ_ENUMERIC, 0, "bias '%s': number %zu, corrected, is not finite; quantise without correction", c->bias_name, j);
+        FAIL_IF(!isfinite(c->corrected[j]), SQZ_ENUMERIC, 0,
+                "bias '%s': number %zu, corrected, is not finite; quantise without correction",
+                c->bias_name, j);
     }
 fail:
     return status;

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Biases that take up what rounding the weights does to a layer's mean input, and the rounding itself where its inputs have a say.
+/* Biases that take up what rounding the weights does to a layer's mean input, and the rounding
+ * itself where its inputs have a say.
  *
- *   b' = b + s (W - W') m      m = mean of the layer's inputs, s = 1 over real texts, |m|^2 / mean |x|^2 over random ids, in [0, 1]
+ *   b' = b + s (W - W') m      m = mean of the layer's inputs, s = 1 over real texts, |m|^2 / mean
+ *                              |x|^2 over random ids, in [0, 1]
  *
- * The inputs are those of the float model (calibration.h). s is how much of an input its mean makes up: near 1 where every token holds nearly the same
- * vector, whose rounding error no other token averages away, and small where the tokens of texts will have another mean than random ids have. */
+ * The inputs are those of the float model (calibration.h). s is how much of an input its mean makes
+ * up: near 1 where every token holds nearly the same vector, whose rounding error no other token
+ * averages away, and small where the tokens of texts will have another mean than random ids
+ * have. */
 #ifndef SQZI_CORRECTION_H
 #define SQZI_CORRECTION_H
 
@@ -20,7 +24,9 @@ typedef struct sqzi_correction {
     double squares;                     /* of the inputs seen */
     uint64_t rows;
     uint32_t stage;                     /* when it runs: 0 with the embedding, 1 + i in block i */
-    sqzi_moments of_weight, of_a;       /* of its inputs, in the groups of weight and of a; squares NULL but while its stage runs over texts */
+    /* of its inputs, in the groups of weight and of a; squares NULL but while its stage runs over
+     * texts */
+    sqzi_moments of_weight, of_a;
     float *corrected;                   /* [n_out] b' */
 } sqzi_correction;
 
@@ -34,22 +40,29 @@ typedef struct sqzi_corrections {
 } sqzi_corrections;
 
 /* Find the linears. Discard in any case. */
-SQZ_NODISCARD sqz_status sqzi_corrections_make(sqzi_quantize_plan *plan, sqzi_corrections *corrections, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_corrections_make(sqzi_quantize_plan *plan,
+                                               sqzi_corrections *corrections, sqz_error *error);
 void sqzi_corrections_discard(sqzi_corrections *corrections);
 
 /* The correction whose bias has this name, or NULL. */
-const sqzi_correction *sqzi_corrections_find(const sqzi_corrections *corrections, const char *bias_name);
+const sqzi_correction *sqzi_corrections_find(const sqzi_corrections *corrections,
+                                             const char *bias_name);
 
 /* m more rows of its inputs: their sum and squares. */
 void sqzi_correction_see(sqzi_correction *correction, size_t m, const sqzi_real *x, size_t ldx);
 
-/* Memory for the moments that choosing its integers takes (NULL base: counts). The caller zeroes it, and adds to them. */
+/* Memory for the moments that choosing its integers takes (NULL base: counts). The caller zeroes
+ * it, and adds to them. */
 void sqzi_correction_lay_out_moments(sqzi_correction *correction, sqzi_arena *arena);
 
-/* Once all rows are seen, the moments too: choose the integers of its tensors. The plan has been measured. */
-SQZ_NODISCARD sqz_status sqzi_correction_compensate(sqzi_correction *correction, const sqzk_gemm *gemm, double *work, sqz_error *error);
+/* Once all rows are seen, the moments too: choose the integers of its tensors. The plan has been
+ * measured. */
+SQZ_NODISCARD sqz_status sqzi_correction_compensate(sqzi_correction *correction,
+                                                    const sqzk_gemm *gemm, double *work,
+                                                    sqz_error *error);
 
 /* Find b' for the integers as they are chosen; in_full: s = 1. SQZ_ENUMERIC. */
-SQZ_NODISCARD sqz_status sqzi_correction_solve(sqzi_correction *correction, bool in_full, double *work, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_correction_solve(sqzi_correction *correction, bool in_full,
+                                               double *work, sqz_error *error);
 
 #endif

@@ -25,21 +25,25 @@ static bool is_reference(sqzi_span name)
     return begins_with(name, "verify.");
 }
 
-/* int8: the matrices of the blocks, the embeddings and what resizes them, and a decoder's table of words. The table of token types is two rows, which
- * int8 would only make worse. */
+/* int8: the matrices of the blocks, the embeddings and what resizes them, and a decoder's table of
+ * words. The table of token types is two rows, which int8 would only make worse. */
 static bool becomes_s8(const sqz_model *model, sqzi_span name)
 {
-    static const char *const whole[] = {"token_embd.weight", "token_embd.projection", "position_embd.weight", "embd_output.weight"};
+    static const char *const whole[] = {"token_embd.weight", "token_embd.projection",
+                                        "position_embd.weight", "embd_output.weight"};
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
         if (sqzi_span_is(name, whole[i])) return true;
     if (sqzi_span_is(name, "head.output.weight")) return model->info.head == SQZ_HEAD_MASKED_LM;
-    return begins_with(name, "blk.") && (ends_with(name, ".weight") || ends_with(name, ".a") || ends_with(name, ".b"));
+    return begins_with(name, "blk.") &&
+           (ends_with(name, ".weight") || ends_with(name, ".a") || ends_with(name, ".b"));
 }
 
 /* What the tensor becomes; its own type where it stays. */
-static sqzi_type target_of(const sqz_model *model, const sqzi_gguf_tensor *tensor, sqz_quantize_type type)
+static sqzi_type target_of(const sqz_model *model, const sqzi_gguf_tensor *tensor,
+                           sqz_quantize_type type)
 {
-    if (tensor->n_dims != 2 || tensor->type == SQZI_I32 || is_reference(tensor->name)) return tensor->type;
+    if (tensor->n_dims != 2 || tensor->type == SQZI_I32 || is_reference(tensor->name))
+        return tensor->type;
     if (type == SQZ_QUANTIZE_S8) return becomes_s8(model, tensor->name) ? SQZI_S8 : tensor->type;
     return type == SQZ_QUANTIZE_BF16 ? SQZI_BF16 : SQZI_F16;
 }
@@ -63,14 +67,20 @@ static void lay_out(sqzi_quantize_plan *plan, sqz_quantize_type type, sqzi_arena
 static sqz_status check_float(const sqzi_gguf_tensor *tensor, sqz_error *error)
 {
     if (tensor->type != SQZI_S8) return SQZ_OK;
-    return sqzi_fail(error, SQZ_EUNSUPPORTED, tensor->offset, "tensor '%.*s' is I8 already: quantise the float model that this one was made from", (int)tensor->name.n, tensor->name.bytes);
+    return sqzi_fail(
+        error, SQZ_EUNSUPPORTED, tensor->offset,
+        "tensor '%.*s' is I8 already: quantise the float model that this one was made from",
+        (int)tensor->name.n, tensor->name.bytes);
 }
 
-sqz_status sqzi_quantize_plan_make(const sqz_model *model, sqz_quantize_type type, sqzi_quantize_keep *keep, const void *user, sqzi_quantize_plan *plan, sqz_error *error)
+sqz_status sqzi_quantize_plan_make(const sqz_model *model, sqz_quantize_type type,
+                                   sqzi_quantize_keep *keep, const void *user,
+                                   sqzi_quantize_plan *plan, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     *plan = (sqzi_quantize_plan){.model = model, .n = sqzi_gguf_n_tensors(model->gguf)};
-    for (uint32_t i = 0; i < plan->n; i++) TRY(check_float(sqzi_gguf_tensor_at(model->gguf, i), error));
+    for (uint32_t i = 0; i < plan->n; i++)
+        TRY(check_float(sqzi_gguf_tensor_at(model->gguf, i), error));
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     lay_out(plan, type, &arena);
     plan->bytes = arena.used;
@@ -84,7 +94,9 @@ sqz_status sqzi_quantize_plan_make(const sqz_model *model, sqz_quantize_type typ
         const sqzi_type to = target_of(model, from, type);
         const bool kept = to != from->type && keep(user, model->tensor_names[i]);
         const bool changed = to != from->type && !kept;
-        *t = (sqzi_quantized){from, model->tensor_names[i], changed ? to : from->type, changed, kept, t->scale, NULL, plan};
+        *t = (sqzi_quantized){
+            from, model->tensor_names[i], changed ? to : from->type, changed, kept, t->scale, NULL,
+            plan};
         plan->n_changed += changed;
         plan->n_kept += kept;
     }
@@ -95,13 +107,17 @@ fail:
 void sqzi_quantize_plan_discard(sqzi_quantize_plan *plan)
 {
     if (!plan->block) return;
-    for (uint32_t i = 0; i < plan->n; i++) sqzi_release(&plan->model->context->allocator, plan->tensors[i].chosen, (size_t)plan->tensors[i].from->n);
+    for (uint32_t i = 0; i < plan->n; i++)
+        sqzi_release(&plan->model->context->allocator, plan->tensors[i].chosen,
+                     (size_t)plan->tensors[i].from->n);
     sqzi_release(&plan->model->context->allocator, plan->block, plan->bytes);
     plan->block = NULL;
 }
 
-/* Row r of the tensor as floats; false where one of them is not finite, whose index goes to *bad. */
-static bool widen_row(sqzi_quantize_plan *plan, const sqzi_gguf_tensor *tensor, uint64_t r, size_t *bad)
+/* Row r of the tensor as floats; false where one of them is not finite, whose index goes to
+ * *bad. */
+static bool widen_row(sqzi_quantize_plan *plan, const sqzi_gguf_tensor *tensor, uint64_t r,
+                      size_t *bad)
 {
     const size_t n = (size_t)tensor->shape[1], first = (size_t)r * n;
     bool finite = true;
@@ -116,13 +132,17 @@ static bool widen_row(sqzi_quantize_plan *plan, const sqzi_gguf_tensor *tensor, 
 }
 
 /* Row r rounded into plan->rounded. */
-static sqz_status round_row(sqzi_quantized *t, uint64_t r, bool measuring, sqzi_rounding_error *sums, sqz_error *error)
+static sqz_status round_row(sqzi_quantized *t, uint64_t r, bool measuring,
+                            sqzi_rounding_error *sums, sqz_error *error)
 {
     sqzi_quantize_plan *plan = t->plan;
     const size_t n = (size_t)t->from->shape[1];
     size_t at = 0;
     if (!widen_row(plan, t->from, r, &at))
-        return sqzi_fail(error, SQZ_ENUMERIC, t->from->offset, "tensor '%s': number %" PRIu64 " of row %" PRIu64 " is a NaN or an infinity", t->name, (uint64_t)at, r);
+        return sqzi_fail(error, SQZ_ENUMERIC, t->from->offset,
+                         "tensor '%s': number %" PRIu64 " of row %" PRIu64
+                         " is a NaN or an infinity",
+                         t->name, (uint64_t)at, r);
     if (t->to == SQZI_S8) {
         if (measuring) t->scale[r] = sqzi_s8_scale(plan->row, n);
         if (t->chosen) {
@@ -133,24 +153,36 @@ static sqz_status round_row(sqzi_quantized *t, uint64_t r, bool measuring, sqzi_
         }
         return SQZ_OK;
     }
-    at = t->to == SQZI_BF16 ? sqzi_bf16_row(plan->row, n, plan->rounded, sums) : sqzi_f16_row(plan->row, n, plan->rounded, sums);
+    at = t->to == SQZI_BF16 ? sqzi_bf16_row(plan->row, n, plan->rounded, sums)
+                            : sqzi_f16_row(plan->row, n, plan->rounded, sums);
     if (at == n) return SQZ_OK;
-    return sqzi_fail(error, SQZ_ENUMERIC, t->from->offset, "tensor '%s': number %" PRIu64 " of row %" PRIu64 " is %.6g, more than %s holds; keep the tensor, or choose another type", t->name,
-                     (uint64_t)at, r, (double)plan->row[at], t->to == SQZI_BF16 ? "bf16" : "f16 (65504)");
+    return sqzi_fail(error, SQZ_ENUMERIC, t->from->offset,
+                     "tensor '%s': number %" PRIu64 " of row %" PRIu64
+                     " is %.6g, more than %s holds; keep the tensor, or choose another type",
+                     t->name, (uint64_t)at, r, (double)plan->row[at],
+                     t->to == SQZI_BF16 ? "bf16" : "f16 (65504)");
 }
 
 static const char *type_name(sqzi_type type)
 {
-    static const char *const names[] = {[SQZI_F32] = "F32", [SQZI_F16] = "F16", [SQZI_BF16] = "BF16", [SQZI_S8] = "I8", [SQZI_I32] = "I32", [SQZI_F64] = "F64"};
+    static const char *const names[] = {
+        [SQZI_F32] = "F32", [SQZI_F16] = "F16", [SQZI_BF16] = "BF16",
+        [SQZI_S8] = "I8",   [SQZI_I32] = "I32", [SQZI_F64] = "F64"};
     return names[type];
 }
 
-sqz_status sqzi_quantize_measure(sqzi_quantize_plan *plan, uint32_t i, sqz_quantized_tensor *report, sqz_error *error)
+sqz_status sqzi_quantize_measure(sqzi_quantize_plan *plan, uint32_t i, sqz_quantized_tensor *report,
+                                 sqz_error *error)
 {
     sqzi_quantized *t = &plan->tensors[i];
     sqzi_rounding_error sums = {0, 0};
     const sqzi_gguf_tensor *from = t->from;
-    *report = (sqz_quantized_tensor){.name = t->name, .from = type_name(from->type), .to = type_name(t->to), .kept = t->kept, .n_dims = from->n_dims, .bytes_before = from->bytes,
+    *report = (sqz_quantized_tensor){.name = t->name,
+                                     .from = type_name(from->type),
+                                     .to = type_name(t->to),
+                                     .kept = t->kept,
+                                     .n_dims = from->n_dims,
+                                     .bytes_before = from->bytes,
                                      .bytes_after = from->bytes};
     for (uint32_t d = 0; d < 4; d++) report->shape[d] = from->shape[d];
     if (!t->changed) return SQZ_OK;
@@ -164,7 +196,8 @@ sqz_status sqzi_quantize_measure(sqzi_quantize_plan *plan, uint32_t i, sqz_quant
     return SQZ_OK;
 }
 
-sqz_status sqzi_quantize_row(sqzi_quantized *t, uint64_t r, const float **before, const double **after, sqz_error *error)
+sqz_status sqzi_quantize_row(sqzi_quantized *t, uint64_t r, const float **before,
+                             const double **after, sqz_error *error)
 {
     sqzi_rounding_error ignored = {0, 0};
     sqzi_quantize_plan *plan = t->plan;
@@ -178,13 +211,16 @@ sqz_status sqzi_quantize_row(sqzi_quantized *t, uint64_t r, const float **before
     } else {
         (void)widen_row(plan, t->from, r, &bad); /* opening the model saw that it is finite */
     }
-    for (size_t j = 0; j < n; j++) plan->after[j] = rounded ? (double)t->scale[r] * q[j] : (double)plan->row[j];
+    for (size_t j = 0; j < n; j++)
+        plan->after[j] = rounded ? (double)t->scale[r] * q[j] : (double)plan->row[j];
     if (before) *before = plan->row;
     if (after) *after = plan->after;
     return SQZ_OK;
 }
 
-sqz_status sqzi_quantize_multiply(sqzi_quantized *t, uint32_t groups, const double *x_before, const double *x_after, double *before, double *after, sqz_error *error)
+sqz_status sqzi_quantize_multiply(sqzi_quantized *t, uint32_t groups, const double *x_before,
+                                  const double *x_after, double *before, double *after,
+                                  sqz_error *error)
 {
     const size_t rows = (size_t)t->from->shape[0], n = (size_t)t->from->shape[1];
     for (size_t r = 0; r < rows; r++) {

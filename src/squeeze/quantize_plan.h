@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What each tensor of a model becomes: chosen by its name and type, measured, and emitted while the new file is written. */
+/* What each tensor of a model becomes: chosen by its name and type, measured, and emitted while the
+ * new file is written. */
 #ifndef SQZI_QUANTIZE_PLAN_H
 #define SQZI_QUANTIZE_PLAN_H
 
@@ -14,7 +15,9 @@ typedef struct sqzi_quantized {
     sqzi_type to;
     bool changed, kept;
     float *scale;          /* [rows] of an int8 tensor */
-    int8_t *chosen;        /* the integers of an int8 tensor where its inputs had a say (compensation.h), else NULL: each number to the nearest */
+    /* the integers of an int8 tensor where its inputs had a say (compensation.h), else NULL: each
+     * number to the nearest */
+    int8_t *chosen;
     struct sqzi_quantize_plan *plan;
 } sqzi_quantized;
 
@@ -29,20 +32,29 @@ typedef struct sqzi_quantize_plan {
     size_t bytes;
 } sqzi_quantize_plan;
 
-/* Choose: every tensor's target, with keep(user, name) asked for those that would change. Lays out memory; discard in any case. */
+/* Choose: every tensor's target, with keep(user, name) asked for those that would change. Lays out
+ * memory; discard in any case. */
 typedef bool sqzi_quantize_keep(const void *user, const char *name);
-SQZ_NODISCARD sqz_status sqzi_quantize_plan_make(const sqz_model *model, sqz_quantize_type type, sqzi_quantize_keep *keep, const void *user, sqzi_quantize_plan *plan, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_quantize_plan_make(const sqz_model *model, sqz_quantize_type type,
+                                                 sqzi_quantize_keep *keep, const void *user,
+                                                 sqzi_quantize_plan *plan, sqz_error *error);
 void sqzi_quantize_plan_discard(sqzi_quantize_plan *plan);
 
 /* Find the scales and the error of tensor i, in one pass. SQZ_ENUMERIC. */
-SQZ_NODISCARD sqz_status sqzi_quantize_measure(sqzi_quantize_plan *plan, uint32_t i, sqz_quantized_tensor *report, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_quantize_measure(sqzi_quantize_plan *plan, uint32_t i,
+                                               sqz_quantized_tensor *report, sqz_error *error);
 
-/* Row r of a tensor of a measured plan: as it is, and as the new file will mean it; either may be NULL. Valid until the next call. */
-SQZ_NODISCARD sqz_status sqzi_quantize_row(sqzi_quantized *t, uint64_t r, const float **before, const double **after, sqz_error *error);
+/* Row r of a tensor of a measured plan: as it is, and as the new file will mean it; either may be
+ * NULL. Valid until the next call. */
+SQZ_NODISCARD sqz_status sqzi_quantize_row(sqzi_quantized *t, uint64_t r, const float **before,
+                                           const double **after, sqz_error *error);
 
-/* before += T x_before and after += T' x_after, for the matrix T that tensor t of a measured plan stores and the one T' that the new file will: block
- * diagonal, group g of the rows reads group g of the inputs. T' is T where the tensor stays. */
-SQZ_NODISCARD sqz_status sqzi_quantize_multiply(sqzi_quantized *t, uint32_t groups, const double *x_before, const double *x_after, double *before, double *after, sqz_error *error);
+/* before += T x_before and after += T' x_after, for the matrix T that tensor t of a measured plan
+ * stores and the one T' that the new file will: block diagonal, group g of the rows reads group g
+ * of the inputs. T' is T where the tensor stays. */
+SQZ_NODISCARD sqz_status sqzi_quantize_multiply(sqzi_quantized *t, uint32_t groups,
+                                                const double *x_before, const double *x_after,
+                                                double *before, double *after, sqz_error *error);
 
 /* sqzi_gguf_emit of a changed tensor; source is its sqzi_quantized, measured. */
 sqz_status sqzi_quantize_emit(void *source, sqzi_file_writer *file, sqz_error *error);

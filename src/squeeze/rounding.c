@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rounding of rows. Quotients are taken in double, so that a scale in the denormal range loses nothing. */
+/* Rounding of rows. Quotients are taken in double, so that a scale in the denormal range loses
+ * nothing. */
 #include "squeeze/rounding.h"
 
 #include <math.h>
@@ -31,7 +32,8 @@ void sqzi_s8_row(const float *x, size_t n, float scale, int8_t *q, sqzi_rounding
     }
 }
 
-void sqzi_s8_row_error(const float *x, size_t n, float scale, const int8_t *q, sqzi_rounding_error *error)
+void sqzi_s8_row_error(const float *x, size_t n, float scale, const int8_t *q,
+                       sqzi_rounding_error *error)
 {
     for (size_t i = 0; i < n; i++) add(error, x[i], (double)scale * q[i]);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The choice of answer spans, without a model: the rules of sqz_answer_questions, in Python in ref/qa_reference.py. */
+/* The choice of answer spans, without a model: the rules of sqz_answer_questions, in Python in
+ * ref/qa_reference.py. */
 #ifndef SQZI_ANSWER_SPANS_H
 #define SQZI_ANSWER_SPANS_H
 
@@ -18,9 +19,11 @@ typedef struct sqzi_span_list {
 } sqzi_span_list;
 
 /* Take in one window: logits [n, 2]. Context pieces are those of sequence 1. */
-void sqzi_add_window(sqzi_span_list *list, const sqz_piece *pieces, uint32_t n, const float *logits, uint32_t max_answer_pieces);
+void sqzi_add_window(sqzi_span_list *list, const sqz_piece *pieces, uint32_t n, const float *logits,
+                     uint32_t max_answer_pieces);
 
 /* Scores and final order; answers [SQZI_KEPT_SPANS + 1]. Returns how many. */
-uint32_t sqzi_rank_answers(const sqzi_span_list *list, bool no_answer, float null_threshold, sqz_answer *answers);
+uint32_t sqzi_rank_answers(const sqzi_span_list *list, bool no_answer, float null_threshold,
+                           sqz_answer *answers);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The running side of a task: windows sorted by length, packed into batches under the token budget, run, and their rows left in the slab. Sorting
- * keeps sequences of like length together, so that threads share a batch evenly; a window's bits do not depend on its batch. */
+/* The running side of a task: windows sorted by length, packed into batches under the token budget,
+ * run, and their rows left in the slab. Sorting keeps sequences of like length together, so that
+ * threads share a batch evenly; a window's bits do not depend on its batch. */
 #include <string.h>
 
 #include "base/error.h"
@@ -19,8 +20,10 @@ typedef struct batch_plan {
     uint32_t *rows;                 /* [batch_tokens], masked LM */
 } batch_plan;
 
-/* Window numbers by falling length, equal ones in their order: a counting sort, lengths are at most max_length. */
-static sqz_status sort_windows(sqz_task *task, const sqzi_windows *windows, uint32_t **order, sqz_error *error)
+/* Window numbers by falling length, equal ones in their order: a counting sort, lengths are at most
+ * max_length. */
+static sqz_status sort_windows(sqz_task *task, const sqzi_windows *windows, uint32_t **order,
+                               sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     uint32_t *place;
@@ -45,7 +48,8 @@ static uint32_t rows_of(const sqz_task *task, const batch_plan *plan, const sqzi
     }
 }
 
-/* A session that holds n_tokens: opened when needed, doubled when too small, never over the budget. */
+/* A session that holds n_tokens: opened when needed, doubled when too small, never over the
+ * budget. */
 static sqz_status ready_session(sqz_task *task, uint32_t n_tokens, sqz_error *error)
 {
     if (task->session_tokens >= n_tokens) return SQZ_OK;
@@ -55,14 +59,17 @@ static sqz_status ready_session(sqz_task *task, uint32_t n_tokens, sqz_error *er
     sqz_session_close(task->session);
     task->session = NULL;
     task->session_tokens = 0;
-    const sqz_session_options options = {.max_tokens = tokens, .max_sequences = MAX_SEQUENCES, .max_length = task->options.max_length};
+    const sqz_session_options options = {.max_tokens = tokens,
+                                         .max_sequences = MAX_SEQUENCES,
+                                         .max_length = task->options.max_length};
     const sqz_status status = sqz_session_open(task->model, &options, &task->session, error);
     if (status == SQZ_OK) task->session_tokens = tokens;
     return status;
 }
 
 /* Lay the windows order[begin..end) side by side; the tokens and the rows that they give. */
-static void lay_batch(const sqz_task *task, batch_plan *plan, uint32_t begin, uint32_t end, uint32_t *n_tokens, uint32_t *n_rows)
+static void lay_batch(const sqz_task *task, batch_plan *plan, uint32_t begin, uint32_t end,
+                      uint32_t *n_tokens, uint32_t *n_rows)
 {
     *n_tokens = *n_rows = 0;
     plan->first[0] = 0;
@@ -70,7 +77,8 @@ static void lay_batch(const sqz_task *task, batch_plan *plan, uint32_t begin, ui
         const sqzi_window *window = &plan->windows->items[plan->order[i]];
         memcpy(plan->ids + *n_tokens, window->ids, window->n * sizeof *plan->ids);
         memcpy(plan->types + *n_tokens, window->types, window->n);
-        for (uint32_t r = 0; r < window->n_wanted; r++) plan->rows[*n_rows + r] = *n_tokens + window->wanted[r];
+        for (uint32_t r = 0; r < window->n_wanted; r++)
+            plan->rows[*n_rows + r] = *n_tokens + window->wanted[r];
         *n_rows += rows_of(task, plan, window);
         *n_tokens += window->n;
         plan->first[i - begin + 1] = *n_tokens;
@@ -78,7 +86,8 @@ static void lay_batch(const sqz_task *task, batch_plan *plan, uint32_t begin, ui
 }
 
 /* Run order[begin..end) as one batch. */
-static sqz_status run_batch(sqz_task *task, batch_plan *plan, uint32_t begin, uint32_t end, sqz_error *error)
+static sqz_status run_batch(sqz_task *task, batch_plan *plan, uint32_t begin, uint32_t end,
+                            sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     uint32_t n_tokens, n_rows;
@@ -86,9 +95,15 @@ static sqz_status run_batch(sqz_task *task, batch_plan *plan, uint32_t begin, ui
     lay_batch(task, plan, begin, end, &n_tokens, &n_rows);
     TRY(ready_session(task, n_tokens, error));
     TAKE(rows, sqzi_slab_take(&task->slab, (size_t)n_rows * plan->columns, sizeof *rows));
-    const sqz_batch batch = {.n_sequences = end - begin, .first = plan->first, .ids = plan->ids, .types = task->info->n_token_types > 1 ? plan->types : NULL};
+    const sqz_batch batch = {.n_sequences = end - begin,
+                             .first = plan->first,
+                             .ids = plan->ids,
+                             .types = task->info->n_token_types > 1 ? plan->types : NULL};
     if (plan->embed) TRY(sqz_embed(task->session, &batch, plan->embed, rows, plan->columns, error));
-    else TRY(sqz_logits(task->session, &batch, task->info->head == SQZ_HEAD_MASKED_LM ? plan->rows : NULL, n_rows, rows, plan->columns, error));
+    else
+        TRY(sqz_logits(task->session, &batch,
+                       task->info->head == SQZ_HEAD_MASKED_LM ? plan->rows : NULL, n_rows, rows,
+                       plan->columns, error));
     for (uint32_t i = begin; i < end; i++) {
         sqzi_window *window = &plan->windows->items[plan->order[i]];
         window->rows = rows;
@@ -98,8 +113,10 @@ fail:
     return status;
 }
 
-/* A batch that met a NaN or an infinity is run again window by window, so that only the inputs at fault fail. */
-static sqz_status run_singly(sqz_task *task, batch_plan *plan, uint32_t begin, uint32_t end, sqz_outcome *outcomes, sqz_error *error)
+/* A batch that met a NaN or an infinity is run again window by window, so that only the inputs at
+ * fault fail. */
+static sqz_status run_singly(sqz_task *task, batch_plan *plan, uint32_t begin, uint32_t end,
+                             sqz_outcome *outcomes, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     for (uint32_t i = begin; i < end; i++) {
@@ -107,20 +124,23 @@ static sqz_status run_singly(sqz_task *task, batch_plan *plan, uint32_t begin, u
         const sqz_status one = run_batch(task, plan, i, i + 1, &fault);
         if (one == SQZ_OK) continue;
         FAIL_IF(one != SQZ_ENUMERIC, one, fault.offset, "%s", fault.text);
-        TRY(sqzi_task_fault(task, &outcomes[plan->windows->items[plan->order[i]].input], one, fault.text, error));
+        TRY(sqzi_task_fault(task, &outcomes[plan->windows->items[plan->order[i]].input], one,
+                            fault.text, error));
     }
 fail:
     return status;
 }
 
-static sqz_status make_plan(sqz_task *task, const sqzi_windows *windows, const sqz_embed_options *embed, batch_plan *plan, sqz_error *error)
+static sqz_status make_plan(sqz_task *task, const sqzi_windows *windows,
+                            const sqz_embed_options *embed, batch_plan *plan, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     uint32_t *order = NULL;
     const size_t budget = task->options.batch_tokens;
     TRY(sort_windows(task, windows, &order, error));
     *plan = (batch_plan){.windows = windows, .order = order, .embed = embed};
-    plan->columns = embed ? (embed->dimensions ? embed->dimensions : task->info->width) : task->info->n_labels;
+    plan->columns = embed ? (embed->dimensions ? embed->dimensions : task->info->width)
+                          : task->info->n_labels;
     TAKE(plan->first, sqzi_slab_take(&task->slab, MAX_SEQUENCES + 1, sizeof *plan->first));
     TAKE(plan->ids, sqzi_slab_take(&task->slab, budget, sizeof *plan->ids));
     TAKE(plan->types, sqzi_slab_take(&task->slab, budget, sizeof *plan->types));
@@ -129,7 +149,8 @@ fail:
     return status;
 }
 
-sqz_status sqzi_task_run(sqz_task *task, const sqzi_windows *windows, const sqz_embed_options *embed, sqz_outcome *outcomes, sqz_error *error)
+sqz_status sqzi_task_run(sqz_task *task, const sqzi_windows *windows,
+                         const sqz_embed_options *embed, sqz_outcome *outcomes, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     batch_plan plan = {0};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Classification and regression: one row of logits an input, and what they mean by the model's problem. */
+/* Classification and regression: one row of logits an input, and what they mean by the model's
+ * problem. */
 #include <string.h>
 
 #include "base/error.h"
@@ -29,7 +30,8 @@ static void score(sqz_problem problem, const float *logits, uint32_t classes, fl
     else sqzi_softmax(logits, classes, scores);
 }
 
-static sqz_status answer(sqz_task *task, const sqzi_window *windows, uint32_t n, float threshold, sqz_classification *result, sqz_error *error)
+static sqz_status answer(sqz_task *task, const sqzi_window *windows, uint32_t n, float threshold,
+                         sqz_classification *result, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const uint32_t classes = task->info->n_labels;
@@ -47,7 +49,8 @@ fail:
     return status;
 }
 
-sqz_status sqz_classify(sqz_task *task, const sqz_input *inputs, uint32_t n, float threshold, sqz_classification *results, sqz_error *error)
+sqz_status sqz_classify(sqz_task *task, const sqz_input *inputs, uint32_t n, float threshold,
+                        sqz_classification *results, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqzi_windows windows = {0};
@@ -56,12 +59,17 @@ sqz_status sqz_classify(sqz_task *task, const sqz_input *inputs, uint32_t n, flo
     TRY(sqzi_task_begin(task, inputs, n, results, error));
     TRY(sqzi_task_needs(task, SQZ_HEAD_SEQUENCE, "classification", error));
     TAKE(outcomes, sqzi_slab_take_zeroed(&task->slab, n, sizeof *outcomes));
-    for (uint32_t i = 0; i < n; i++) TRY(sqzi_task_read(task, &inputs[i], i, (sqzi_cutting){SQZ_TRUNCATE_LONGEST_FIRST, SQZ_LONG_CUT}, &windows, &outcomes[i], error));
+    for (uint32_t i = 0; i < n; i++)
+        TRY(sqzi_task_read(task, &inputs[i], i,
+                           (sqzi_cutting){SQZ_TRUNCATE_LONGEST_FIRST, SQZ_LONG_CUT}, &windows,
+                           &outcomes[i], error));
     TRY(sqzi_task_run(task, &windows, NULL, outcomes, error));
     TAKE(firsts, sqzi_task_firsts(task, &windows, n));
     for (uint32_t i = 0; i < n; i++) {
         results[i] = (sqz_classification){.outcome = outcomes[i]};
-        if (outcomes[i].status == SQZ_OK) TRY(answer(task, windows.items + firsts[i], firsts[i + 1] - firsts[i], threshold, &results[i], error));
+        if (outcomes[i].status == SQZ_OK)
+            TRY(answer(task, windows.items + firsts[i], firsts[i + 1] - firsts[i], threshold,
+                       &results[i], error));
     }
 fail:
     return status;

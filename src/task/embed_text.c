@@ -7,7 +7,8 @@
 #include "task/engine.h"
 
 /* The text with the prompt before it. */
-static sqz_status with_prompt(sqz_task *task, const char *prompt, sqz_text text, sqz_text *out, sqz_error *error)
+static sqz_status with_prompt(sqz_task *task, const char *prompt, sqz_text text, sqz_text *out,
+                              sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const size_t n = prompt ? strlen(prompt) : 0;
@@ -31,7 +32,8 @@ static void normalize(float *vector, uint32_t n)
 }
 
 /* One vector of the vectors of several windows. */
-static sqz_status join_vectors(sqz_task *task, const sqzi_window *windows, uint32_t n, uint32_t dimensions, bool unit, const float **out, sqz_error *error)
+static sqz_status join_vectors(sqz_task *task, const sqzi_window *windows, uint32_t n,
+                               uint32_t dimensions, bool unit, const float **out, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     float *mean;
@@ -50,7 +52,8 @@ fail:
 }
 
 /* The rows of all windows, one behind the other. */
-static sqz_status join_rows(sqz_task *task, const sqzi_window *windows, uint32_t n, uint32_t dimensions, sqz_embedding *result, sqz_error *error)
+static sqz_status join_rows(sqz_task *task, const sqzi_window *windows, uint32_t n,
+                            uint32_t dimensions, sqz_embedding *result, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     float *rows;
@@ -88,19 +91,25 @@ static embed_call settle(const sqz_task *task, const sqz_embed_text_options *opt
     return call;
 }
 
-static sqz_status finish(sqz_task *task, sqzi_window *windows, uint32_t n, const embed_call *call, sqz_embedding *result, sqz_error *error)
+static sqz_status finish(sqz_task *task, sqzi_window *windows, uint32_t n, const embed_call *call,
+                         sqz_embedding *result, sqz_error *error)
 {
     result->dimensions = call->dimensions;
-    if (call->run.pool == SQZ_POOL_NONE) return join_rows(task, windows, n, call->dimensions, result, error);
+    if (call->run.pool == SQZ_POOL_NONE)
+        return join_rows(task, windows, n, call->dimensions, result, error);
     result->n_vectors = 1;
     result->vectors = windows[0].rows;
-    if (n > 1) return join_vectors(task, windows, n, call->dimensions, call->unit_after, &result->vectors, error);
+    if (n > 1)
+        return join_vectors(task, windows, n, call->dimensions, call->unit_after, &result->vectors,
+                            error);
     if (call->unit_after) normalize(windows[0].rows, call->dimensions);
     return SQZ_OK;
 }
 
 /* The call without its beginning, so that a comparison can lay out its inputs first. */
-static sqz_status embed_inputs(sqz_task *task, const sqz_input *inputs, uint32_t n, const sqz_embed_text_options *options, sqz_embedding *results, sqz_error *error)
+static sqz_status embed_inputs(sqz_task *task, const sqz_input *inputs, uint32_t n,
+                               const sqz_embed_text_options *options, sqz_embedding *results,
+                               sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqzi_windows windows = {0};
@@ -108,13 +117,17 @@ static sqz_status embed_inputs(sqz_task *task, const sqz_input *inputs, uint32_t
     uint32_t *firsts;
     bool any_long = false;
     const char *prompt = options->prompt ? options->prompt : sqz_model_prompt(task->model, NULL);
-    FAIL_IF(options->embed.dimensions > task->info->width, SQZ_EINVAL, 0, "%u dimensions, the model has %u", options->embed.dimensions, task->info->width);
-    FAIL_IF(options->embed.pool == SQZ_POOL_POOLER && !task->info->has_pooler, SQZ_EINVAL, 0, "this model has no pooler: choose mean, cls or none");
+    FAIL_IF(options->embed.dimensions > task->info->width, SQZ_EINVAL, 0,
+            "%u dimensions, the model has %u", options->embed.dimensions, task->info->width);
+    FAIL_IF(options->embed.pool == SQZ_POOL_POOLER && !task->info->has_pooler, SQZ_EINVAL, 0,
+            "this model has no pooler: choose mean, cls or none");
     TAKE(outcomes, sqzi_slab_take_zeroed(&task->slab, n, sizeof *outcomes));
     for (uint32_t i = 0; i < n; i++) {
         sqz_input input = inputs[i];
         TRY(with_prompt(task, prompt, inputs[i].text, &input.text, error));
-        TRY(sqzi_task_read(task, &input, i, (sqzi_cutting){SQZ_TRUNCATE_LONGEST_FIRST, SQZ_LONG_CUT}, &windows, &outcomes[i], error));
+        TRY(sqzi_task_read(task, &input, i,
+                           (sqzi_cutting){SQZ_TRUNCATE_LONGEST_FIRST, SQZ_LONG_CUT}, &windows,
+                           &outcomes[i], error));
         any_long |= outcomes[i].n_windows > 1;
     }
     const embed_call call = settle(task, options, any_long);
@@ -122,18 +135,25 @@ static sqz_status embed_inputs(sqz_task *task, const sqz_input *inputs, uint32_t
     TAKE(firsts, sqzi_task_firsts(task, &windows, n));
     for (uint32_t i = 0; i < n; i++) {
         results[i] = (sqz_embedding){.outcome = outcomes[i]};
-        if (outcomes[i].status == SQZ_OK) TRY(finish(task, windows.items + firsts[i], firsts[i + 1] - firsts[i], &call, &results[i], error));
+        if (outcomes[i].status == SQZ_OK)
+            TRY(finish(task, windows.items + firsts[i], firsts[i + 1] - firsts[i], &call,
+                       &results[i], error));
     }
 fail:
     return status;
 }
 
-static const sqz_embed_text_options default_options = {.embed = {.pool = SQZ_POOL_DEFAULT, .normalize = -1}};
+static const sqz_embed_text_options default_options = {
+    .embed = {.pool = SQZ_POOL_DEFAULT, .normalize = -1}};
 
-sqz_status sqz_embed_texts(sqz_task *task, const sqz_input *inputs, uint32_t n, const sqz_embed_text_options *options, sqz_embedding *results, sqz_error *error)
+sqz_status sqz_embed_texts(sqz_task *task, const sqz_input *inputs, uint32_t n,
+                           const sqz_embed_text_options *options, sqz_embedding *results,
+                           sqz_error *error)
 {
     const sqz_status status = sqzi_task_begin(task, inputs, n, results, error);
-    return status == SQZ_OK ? embed_inputs(task, inputs, n, options ? options : &default_options, results, error) : status;
+    return status == SQZ_OK
+               ? embed_inputs(task, inputs, n, options ? options : &default_options, results, error)
+               : status;
 }
 
 static float cosine(const float *a, const float *b, uint32_t n)
@@ -151,18 +171,24 @@ static sqz_outcome join_outcomes(const sqz_outcome *a, const sqz_outcome *b)
 {
     if (a->status != SQZ_OK) return *a;
     if (b->status != SQZ_OK) return *b;
-    return (sqz_outcome){.n_pieces = a->n_pieces + b->n_pieces, .n_windows = a->n_windows + b->n_windows, .cut = a->cut + b->cut};
+    return (sqz_outcome){.n_pieces = a->n_pieces + b->n_pieces,
+                         .n_windows = a->n_windows + b->n_windows,
+                         .cut = a->cut + b->cut};
 }
 
-sqz_status sqz_compare(sqz_task *task, const sqz_input *inputs, uint32_t n, const sqz_embed_text_options *options, sqz_similarity *results, sqz_error *error)
+sqz_status sqz_compare(sqz_task *task, const sqz_input *inputs, uint32_t n,
+                       const sqz_embed_text_options *options, sqz_similarity *results,
+                       sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqz_input *sides;
     sqz_embedding *vectors;
     if (!options) options = &default_options;
     TRY(sqzi_task_begin(task, inputs, n, results, error));
-    FAIL_IF(options->embed.pool == SQZ_POOL_NONE, SQZ_EINVAL, 0, "a similarity needs one vector a text: choose a pooling other than none");
-    FAIL_IF(n > UINT32_MAX / 2, SQZ_EINVAL, 0, "%u pairs in one call: at most %u", n, UINT32_MAX / 2);
+    FAIL_IF(options->embed.pool == SQZ_POOL_NONE, SQZ_EINVAL, 0,
+            "a similarity needs one vector a text: choose a pooling other than none");
+    FAIL_IF(n > UINT32_MAX / 2, SQZ_EINVAL, 0, "%u pairs in one call: at most %u", n,
+            UINT32_MAX / 2);
     TAKE(sides, sqzi_slab_take(&task->slab, 2 * (size_t)n, sizeof *sides));
     TAKE(vectors, sqzi_slab_take(&task->slab, 2 * (size_t)n, sizeof *vectors));
     for (uint32_t i = 0; i < n; i++) {
@@ -173,7 +199,8 @@ sqz_status sqz_compare(sqz_task *task, const sqz_input *inputs, uint32_t n, cons
     for (uint32_t i = 0; i < n; i++) {
         const sqz_embedding *a = &vectors[2 * i], *b = a + 1;
         results[i] = (sqz_similarity){.outcome = join_outcomes(&a->outcome, &b->outcome)};
-        if (results[i].outcome.status == SQZ_OK) results[i].cosine = cosine(a->vectors, b->vectors, a->dimensions);
+        if (results[i].outcome.status == SQZ_OK)
+            results[i].cosine = cosine(a->vectors, b->vectors, a->dimensions);
     }
 fail:
     return status;

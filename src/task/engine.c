@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The task object and its reading side: an input is tokenised, and its windows are copied out of the encoding, which the next input overwrites. */
+/* The task object and its reading side: an input is tokenised, and its windows are copied out of
+ * the encoding, which the next input overwrites. */
 #include "task/engine.h"
 
 #include <math.h>
@@ -14,19 +15,23 @@ static sqz_status fill_in(sqz_task_options *o, const sqz_model_info *info, sqz_e
 {
     sqz_status status = SQZ_OK;
     if (!o->max_length) o->max_length = info->max_length;
-    FAIL_IF(o->max_length > info->max_positions, SQZ_EINVAL, 0, "max_length is %u, the model has %u positions", o->max_length, info->max_positions);
+    FAIL_IF(o->max_length > info->max_positions, SQZ_EINVAL, 0,
+            "max_length is %u, the model has %u positions", o->max_length, info->max_positions);
     if (!o->stride) o->stride = o->max_length / 4 < MAX_STRIDE ? o->max_length / 4 : MAX_STRIDE;
-    FAIL_IF(o->stride >= o->max_length, SQZ_EINVAL, 0, "stride is %u, it must be below max_length, which is %u", o->stride, o->max_length);
+    FAIL_IF(o->stride >= o->max_length, SQZ_EINVAL, 0,
+            "stride is %u, it must be below max_length, which is %u", o->stride, o->max_length);
     if (!o->batch_tokens) o->batch_tokens = BATCH_TOKENS;
     if (o->batch_tokens < o->max_length) o->batch_tokens = o->max_length;
 fail:
     return status;
 }
 
-sqz_status sqz_task_open(const sqz_model *model, const sqz_task_options *options, sqz_task **out, sqz_error *error)
+sqz_status sqz_task_open(const sqz_model *model, const sqz_task_options *options, sqz_task **out,
+                         sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    if (!model || !out) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_task_open: an argument is NULL");
+    if (!model || !out)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_task_open: an argument is NULL");
     const sqz_context *context = sqz_model_context(model);
     sqz_task *task = sqzi_allocate_zeroed(&context->allocator, 1, sizeof *task);
     *out = NULL;
@@ -54,29 +59,40 @@ void sqz_task_close(sqz_task *task)
     sqzi_release(task->allocator, task, sizeof *task);
 }
 
-sqz_status sqzi_task_begin(sqz_task *task, const void *inputs, uint32_t n, const void *results, sqz_error *error)
+sqz_status sqzi_task_begin(sqz_task *task, const void *inputs, uint32_t n, const void *results,
+                           sqz_error *error)
 {
-    if (!task || (n && (!inputs || !results))) return sqzi_fail(error, SQZ_EINVAL, 0, "a task, its inputs or its results are NULL");
+    if (!task || (n && (!inputs || !results)))
+        return sqzi_fail(error, SQZ_EINVAL, 0, "a task, its inputs or its results are NULL");
     sqzi_slab_reset(&task->slab, KEEP_BYTES);
     return SQZ_OK;
 }
 
-sqz_status sqzi_task_fault(sqz_task *task, sqz_outcome *outcome, sqz_status code, const char *text, sqz_error *error)
+sqz_status sqzi_task_fault(sqz_task *task, sqz_outcome *outcome, sqz_status code, const char *text,
+                           sqz_error *error)
 {
     *outcome = (sqz_outcome){.status = code};
     outcome->text = sqzi_slab_text(&task->slab, text, strlen(text));
-    return outcome->text ? SQZ_OK : sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an error record");
+    return outcome->text ? SQZ_OK
+                         : sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an error record");
 }
 
-sqz_status sqzi_task_needs(const sqz_task *task, sqz_head_kind head, const char *what, sqz_error *error)
+sqz_status sqzi_task_needs(const sqz_task *task, sqz_head_kind head, const char *what,
+                           sqz_error *error)
 {
-    static const char *const names[] = {"no head", "a sequence classification head", "a token classification head", "a question answering head",
-                                        "a masked language model head", "a multiple choice head"};
+    static const char *const names[] = {"no head",
+                                        "a sequence classification head",
+                                        "a token classification head",
+                                        "a question answering head",
+                                        "a masked language model head",
+                                        "a multiple choice head"};
     if (task->info->head == head) return SQZ_OK;
-    return sqzi_fail(error, SQZ_EINVAL, 0, "%s needs a model with %s; this one has %s", what, names[head], names[task->info->head]);
+    return sqzi_fail(error, SQZ_EINVAL, 0, "%s needs a model with %s; this one has %s", what,
+                     names[head], names[task->info->head]);
 }
 
-static sqz_status append_window(sqz_task *task, sqzi_windows *windows, sqzi_window window, sqz_error *error)
+static sqz_status append_window(sqz_task *task, sqzi_windows *windows, sqzi_window window,
+                                sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     if (windows->n == windows->capacity) {
@@ -93,7 +109,8 @@ fail:
 }
 
 /* The encoding's arrays, copied once for all windows of the input. */
-static sqz_status keep_windows(sqz_task *task, uint32_t number, sqzi_windows *windows, sqz_error *error)
+static sqz_status keep_windows(sqz_task *task, uint32_t number, sqzi_windows *windows,
+                               sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const sqz_encoding *encoding = task->encoding;
@@ -109,17 +126,26 @@ static sqz_status keep_windows(sqz_task *task, uint32_t number, sqzi_windows *wi
     memcpy(ids, sqz_encoding_ids(encoding), n * sizeof *ids);
     memcpy(types, sqz_encoding_types(encoding), n * sizeof *types);
     for (uint32_t w = 0; w < n_windows; w++) {
-        const uint32_t first = sqz_encoding_first(encoding, w), end = sqz_encoding_first(encoding, w + 1);
-        const sqzi_window window = {.pieces = pieces + first, .ids = ids + first, .types = types + first, .n = end - first, .input = number};
+        const uint32_t first = sqz_encoding_first(encoding, w),
+                       end = sqz_encoding_first(encoding, w + 1);
+        const sqzi_window window = {.pieces = pieces + first,
+                                    .ids = ids + first,
+                                    .types = types + first,
+                                    .n = end - first,
+                                    .input = number};
         TRY(append_window(task, windows, window, error));
     }
 fail:
     return status;
 }
 
-sqz_status sqzi_task_read(sqz_task *task, const sqz_input *input, uint32_t number, sqzi_cutting cutting, sqzi_windows *windows, sqz_outcome *outcome, sqz_error *error)
+sqz_status sqzi_task_read(sqz_task *task, const sqz_input *input, uint32_t number,
+                          sqzi_cutting cutting, sqzi_windows *windows, sqz_outcome *outcome,
+                          sqz_error *error)
 {
-    const sqz_long_text policy = task->options.long_text == SQZ_LONG_DEFAULT ? cutting.fallback : task->options.long_text;
+    const sqz_long_text policy = task->options.long_text == SQZ_LONG_DEFAULT
+                                     ? cutting.fallback
+                                     : task->options.long_text;
     const sqz_tokenize_options options = {
         .max_length = task->options.max_length,
         .truncation = policy == SQZ_LONG_ERROR ? SQZ_TRUNCATE_ERROR : cutting.truncation,
@@ -128,12 +154,21 @@ sqz_status sqzi_task_read(sqz_task *task, const sqz_input *input, uint32_t numbe
         .literal_special_tokens = task->options.literal_special_tokens,
     };
     sqz_error fault = {0};
-    const sqz_status status = sqz_tokenize(sqz_model_tokenizer(task->model), input->text, input->pair ? &input->second : NULL, &options, task->encoding, &fault);
+    const sqz_status status = sqz_tokenize(sqz_model_tokenizer(task->model), input->text,
+                                           input->pair ? &input->second : NULL, &options,
+                                           task->encoding, &fault);
     if (status == SQZ_ENOMEM) return sqzi_fail(error, SQZ_ENOMEM, 0, "%s", fault.text);
     if (status != SQZ_OK) return sqzi_task_fault(task, outcome, status, fault.text, error);
-    const uint32_t n_windows = sqz_encoding_windows(task->encoding), n_pieces = sqz_encoding_first(task->encoding, n_windows);
-    if (!n_pieces) return sqzi_task_fault(task, outcome, SQZ_EINVAL, "the text has no pieces and the tokenizer adds no special tokens", error);
-    *outcome = (sqz_outcome){.n_pieces = n_pieces, .n_windows = n_windows, .cut = policy == SQZ_LONG_STRIDE ? 0 : sqz_encoding_cut(task->encoding)};
+    const uint32_t n_windows = sqz_encoding_windows(task->encoding),
+                   n_pieces = sqz_encoding_first(task->encoding, n_windows);
+    if (!n_pieces)
+        return sqzi_task_fault(task, outcome, SQZ_EINVAL,
+                               "the text has no pieces and the tokenizer adds no special tokens",
+                               error);
+    *outcome = (sqz_outcome){.n_pieces = n_pieces,
+                             .n_windows = n_windows,
+                             .cut = policy == SQZ_LONG_STRIDE ? 0
+                                                              : sqz_encoding_cut(task->encoding)};
     return keep_windows(task, number, windows, error);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every task is built on: inputs become windows of pieces, windows become batches without padding, batches become rows of numbers. */
+/* What every task is built on: inputs become windows of pieces, windows become batches without
+ * padding, batches become rows of numbers. */
 #ifndef SQZI_ENGINE_H
 #define SQZI_ENGINE_H
 
@@ -11,7 +12,8 @@ struct sqz_task {
     const sqz_model *model;
     const sqz_model_info *info;
     const sqz_allocator *allocator;
-    sqz_task_options options; /* with the defaults filled in; long_text may still be SQZ_LONG_DEFAULT */
+    /* with the defaults filled in; long_text may still be SQZ_LONG_DEFAULT */
+    sqz_task_options options;
     sqz_encoding *encoding;
     sqz_session *session;     /* grown to the largest batch met; NULL at first */
     uint32_t session_tokens;
@@ -35,8 +37,10 @@ typedef struct sqzi_windows {
     uint32_t n, capacity;
 } sqzi_windows;
 
-/* Begin a call: everything of the last one is given back. SQZ_EINVAL: the task is NULL, or the inputs or results of a call that has some. */
-SQZ_NODISCARD sqz_status sqzi_task_begin(sqz_task *task, const void *inputs, uint32_t n, const void *results, sqz_error *error);
+/* Begin a call: everything of the last one is given back. SQZ_EINVAL: the task is NULL, or the
+ * inputs or results of a call that has some. */
+SQZ_NODISCARD sqz_status sqzi_task_begin(sqz_task *task, const void *inputs, uint32_t n,
+                                         const void *results, sqz_error *error);
 
 /* How an input is cut. */
 typedef struct sqzi_cutting {
@@ -44,21 +48,28 @@ typedef struct sqzi_cutting {
     sqz_long_text fallback;    /* what SQZ_LONG_DEFAULT means here */
 } sqzi_cutting;
 
-/* Tokenise one input and append its windows. A fault of the input goes to *outcome; the status is SQZ_OK then. */
-SQZ_NODISCARD sqz_status sqzi_task_read(sqz_task *task, const sqz_input *input, uint32_t number, sqzi_cutting cutting, sqzi_windows *windows, sqz_outcome *outcome,
-                                        sqz_error *error);
+/* Tokenise one input and append its windows. A fault of the input goes to *outcome; the status is
+ * SQZ_OK then. */
+SQZ_NODISCARD sqz_status sqzi_task_read(sqz_task *task, const sqz_input *input, uint32_t number,
+                                        sqzi_cutting cutting, sqzi_windows *windows,
+                                        sqz_outcome *outcome, sqz_error *error);
 
-/* Run all windows and set their rows; embed NULL: logits. Numbers that an int8 layer cannot take are the outcome of the window's input.
- * outcomes [inputs], found by window.input. */
-SQZ_NODISCARD sqz_status sqzi_task_run(sqz_task *task, const sqzi_windows *windows, const sqz_embed_options *embed, sqz_outcome *outcomes, sqz_error *error);
+/* Run all windows and set their rows; embed NULL: logits. Numbers that an int8 layer cannot take
+ * are the outcome of the window's input. outcomes [inputs], found by window.input. */
+SQZ_NODISCARD sqz_status sqzi_task_run(sqz_task *task, const sqzi_windows *windows,
+                                       const sqz_embed_options *embed, sqz_outcome *outcomes,
+                                       sqz_error *error);
 
 /* Put a fault into an outcome. SQZ_ENOMEM when there is no memory for its text. */
-SQZ_NODISCARD sqz_status sqzi_task_fault(sqz_task *task, sqz_outcome *outcome, sqz_status code, const char *text, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_task_fault(sqz_task *task, sqz_outcome *outcome, sqz_status code,
+                                         const char *text, sqz_error *error);
 
 /* SQZ_EINVAL naming what the model has and what the task needs. */
-SQZ_NODISCARD sqz_status sqzi_task_needs(const sqz_task *task, sqz_head_kind head, const char *what, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_task_needs(const sqz_task *task, sqz_head_kind head, const char *what,
+                                         sqz_error *error);
 
-/* The first window of each input, [n_inputs + 1]: windows of an input stand together and inputs in order. NULL: no memory. */
+/* The first window of each input, [n_inputs + 1]: windows of an input stand together and inputs in
+ * order. NULL: no memory. */
 uint32_t *sqzi_task_firsts(sqz_task *task, const sqzi_windows *windows, uint32_t n_inputs);
 
 /* y = softmax(x) over n numbers, in double, largest subtracted; and 1 / (1 + exp(-x)). */
@@ -68,10 +79,11 @@ float sqzi_sigmoid(float x);
 uint32_t sqzi_argmax(const float *x, uint32_t n);
 
 /* pointer = call, or out with the one text that every task has for it; needs what FAIL_IF needs */
-#define TAKE(pointer, call)                                                                                      \
-    do {                                                                                                         \
-        (pointer) = (call);                                                                                      \
-        FAIL_IF(!(pointer), SQZ_ENOMEM, 0, "no memory for the results of a call: give fewer inputs at a time");   \
+#define TAKE(pointer, call)                                                                        \
+    do {                                                                                           \
+        (pointer) = (call);                                                                        \
+        FAIL_IF(!(pointer), SQZ_ENOMEM, 0,                                                         \
+                "no memory for the results of a call: give fewer inputs at a time");               \
     } while (0)
 
 #endif

@@ -37,12 +37,15 @@ static uint32_t best_of(const float *scores, uint32_t n)
 }
 
 /* aggregate_word: pieces first .. last as one word. */
-static sqzi_tagged tag_word(const sqzi_scored_piece *pieces, uint32_t first, uint32_t last, uint32_t classes, sqz_aggregation aggregation, float *average)
+static sqzi_tagged tag_word(const sqzi_scored_piece *pieces, uint32_t first, uint32_t last,
+                            uint32_t classes, sqz_aggregation aggregation, float *average)
 {
     const float *scores = pieces[first].scores;
     if (aggregation == SQZ_AGGREGATE_MAX) {
         for (uint32_t p = first + 1; p <= last; p++)
-            if (pieces[p].scores[best_of(pieces[p].scores, classes)] > scores[best_of(scores, classes)]) scores = pieces[p].scores;
+            if (pieces[p].scores[best_of(pieces[p].scores, classes)] >
+                scores[best_of(scores, classes)])
+                scores = pieces[p].scores;
     } else if (aggregation == SQZ_AGGREGATE_AVERAGE) {
         for (uint32_t k = 0; k < classes; k++) {
             double sum = 0;
@@ -55,19 +58,22 @@ static sqzi_tagged tag_word(const sqzi_scored_piece *pieces, uint32_t first, uin
     return (sqzi_tagged){label, scores[label], first, last};
 }
 
-uint32_t sqzi_tag_pieces(const sqzi_scored_piece *pieces, uint32_t n, uint32_t classes, sqz_aggregation aggregation, float *average, sqzi_tagged *tagged)
+uint32_t sqzi_tag_pieces(const sqzi_scored_piece *pieces, uint32_t n, uint32_t classes,
+                         sqz_aggregation aggregation, float *average, sqzi_tagged *tagged)
 {
     const bool words = aggregation != SQZ_AGGREGATE_NONE && aggregation != SQZ_AGGREGATE_SIMPLE;
     uint32_t count = 0;
     for (uint32_t first = 0, end; first < n; first = end) {
         end = first + 1;
         while (words && end < n && pieces[end].subword) end++;
-        tagged[count++] = tag_word(pieces, first, end - 1, classes, words ? aggregation : SQZ_AGGREGATE_FIRST, average);
+        tagged[count++] = tag_word(pieces, first, end - 1, classes,
+                                   words ? aggregation : SQZ_AGGREGATE_FIRST, average);
     }
     return count;
 }
 
-uint32_t sqzi_group_end(const sqzi_tagged *tagged, uint32_t n, uint32_t begin, const char *const *labels, bool mark_ends)
+uint32_t sqzi_group_end(const sqzi_tagged *tagged, uint32_t n, uint32_t begin,
+                        const char *const *labels, bool mark_ends)
 {
     uint32_t end = begin + 1;
     sqzi_tag last = sqzi_read_tag(labels[tagged[begin].label], mark_ends);
@@ -79,13 +85,15 @@ uint32_t sqzi_group_end(const sqzi_tagged *tagged, uint32_t n, uint32_t begin, c
     return end;
 }
 
-/* Stable, by begin. The list comes as a few sorted runs, one a window, so insertion from the back moves little. */
+/* Stable, by begin. The list comes as a few sorted runs, one a window, so insertion from the back
+ * moves little. */
 static void sort_by_begin(sqz_entity *entities, uint32_t n)
 {
     for (uint32_t i = 1; i < n; i++) {
         const sqz_entity moved = entities[i];
         uint32_t place = i;
-        for (; place > 0 && entities[place - 1].begin > moved.begin; place--) entities[place] = entities[place - 1];
+        for (; place > 0 && entities[place - 1].begin > moved.begin; place--)
+            entities[place] = entities[place - 1];
         entities[place] = moved;
     }
 }
@@ -98,8 +106,10 @@ uint32_t sqzi_merge_overlaps(sqz_entity *entities, uint32_t n)
     for (uint32_t i = 1; i < n; i++) {
         const sqz_entity *previous = &entities[kept], *entity = &entities[i];
         if (entity->begin < previous->end) {
-            const uint32_t length = entity->end - entity->begin, longest = previous->end - previous->begin;
-            if (length > longest || (length == longest && entity->score > previous->score)) entities[kept] = *entity;
+            const uint32_t length = entity->end - entity->begin,
+                           longest = previous->end - previous->begin;
+            if (length > longest || (length == longest && entity->score > previous->score))
+                entities[kept] = *entity;
         } else entities[++kept] = *entity;
     }
     return kept + 1;
@@ -119,12 +129,16 @@ static void replace(char *text, const char *from, const char *to)
     *out = '\0';
 }
 
-/* `tokenizers`' cleanup of the WordPiece decoder, applied to each piece with the space before it. */
+/* `tokenizers`' cleanup of the WordPiece decoder, applied to each piece with the space before
+ * it. */
 static void clean_up(char *piece)
 {
-    static const char *const pairs[][2] = {{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"},
-                                           {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) replace(piece, pairs[i][0], pairs[i][1]);
+    static const char *const pairs[][2] = {{" .", "."},     {" ?", "?"},           {" !", "!"},
+                                           {" ,", ","},     {" ' ", "'"},          {" n't", "n't"},
+                                           {" 'm", "'m"},   {" do not", " don't"}, {" 's", "'s"},
+                                           {" 've", "'ve"}, {" 're", "'re"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        replace(piece, pairs[i][0], pairs[i][1]);
 }
 
 void sqzi_join_words(const char *const *words, uint32_t n, char *out)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The index of a semantic search: unit vectors in one growing array, compared with the query one by one. Exact, and fast enough for some
- * hundred thousand rows: a search reads the array once. */
+/* The index of a semantic search: unit vectors in one growing array, compared with the query one by
+ * one. Exact, and fast enough for some hundred thousand rows: a search reads the array once. */
 #include <math.h>
 #include <string.h>
 
@@ -18,11 +18,14 @@ struct sqz_index {
     uint64_t n, capacity;
 };
 
-sqz_status sqz_index_open(const sqz_context *context, uint32_t dimensions, sqz_index **out, sqz_error *error)
+sqz_status sqz_index_open(const sqz_context *context, uint32_t dimensions, sqz_index **out,
+                          sqz_error *error)
 {
-    if (!context || !out) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_index_open: an argument is NULL");
+    if (!context || !out)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_index_open: an argument is NULL");
     *out = NULL;
-    if (!dimensions) return sqzi_fail(error, SQZ_EINVAL, 0, "an index of vectors without dimensions");
+    if (!dimensions)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "an index of vectors without dimensions");
     sqz_index *index = sqzi_allocate_zeroed(&context->allocator, 1, sizeof *index);
     if (!index) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an index");
     index->allocator = &context->allocator;
@@ -39,7 +42,8 @@ static size_t bytes_of(const sqz_index *index, uint64_t rows)
 void sqz_index_close(sqz_index *index)
 {
     if (!index) return;
-    if (index->vectors) sqzi_release(index->allocator, index->vectors, bytes_of(index, index->capacity));
+    if (index->vectors)
+        sqzi_release(index->allocator, index->vectors, bytes_of(index, index->capacity));
     sqzi_release(index->allocator, index, sizeof *index);
 }
 
@@ -53,17 +57,23 @@ static sqz_status grow(sqz_index *index, uint64_t rows, sqz_error *error)
     if (rows <= index->capacity) return SQZ_OK;
     uint64_t capacity = index->capacity ? index->capacity * 2 : 64;
     if (capacity < rows) capacity = rows;
-    if (capacity > SIZE_MAX / 2 / sizeof(float) / index->dimensions) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an index of %llu rows", (unsigned long long)rows);
+    if (capacity > SIZE_MAX / 2 / sizeof(float) / index->dimensions)
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an index of %llu rows",
+                         (unsigned long long)rows);
     float *vectors = sqzi_allocate(index->allocator, bytes_of(index, capacity));
-    if (!vectors) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an index of %llu rows", (unsigned long long)rows);
+    if (!vectors)
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an index of %llu rows",
+                         (unsigned long long)rows);
     if (index->n) memcpy(vectors, index->vectors, bytes_of(index, index->n));
-    if (index->vectors) sqzi_release(index->allocator, index->vectors, bytes_of(index, index->capacity));
+    if (index->vectors)
+        sqzi_release(index->allocator, index->vectors, bytes_of(index, index->capacity));
     index->vectors = vectors;
     index->capacity = capacity;
     return SQZ_OK;
 }
 
-/* Sixteen sums side by side, which a compiler turns into vector registers without being allowed to reorder a sum. */
+/* Sixteen sums side by side, which a compiler turns into vector registers without being allowed to
+ * reorder a sum. */
 static float dot(const float *a, const float *b, uint32_t n)
 {
     float sums[LANES] = {0};
@@ -76,7 +86,8 @@ static float dot(const float *a, const float *b, uint32_t n)
     return sums[0];
 }
 
-/* In double: of a vector of subnormal numbers it is larger than any float. 0 of a vector without a direction, and NaN where a number is no number. */
+/* In double: of a vector of subnormal numbers it is larger than any float. 0 of a vector without a
+ * direction, and NaN where a number is no number. */
 static double inverse_length(const float *vector, uint32_t n)
 {
     double sum = 0;
@@ -86,15 +97,19 @@ static double inverse_length(const float *vector, uint32_t n)
 
 sqz_status sqz_index_add(sqz_index *index, const float *vectors, uint64_t n, sqz_error *error)
 {
-    if (!index || (n && !vectors)) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_index_add: an argument is NULL");
-    if (n > UINT64_MAX / 2 - index->n) return sqzi_fail(error, SQZ_EINVAL, 0, "too many rows for an index");
+    if (!index || (n && !vectors))
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_index_add: an argument is NULL");
+    if (n > UINT64_MAX / 2 - index->n)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "too many rows for an index");
     const sqz_status status = grow(index, index->n + n, error);
     if (status != SQZ_OK) return status;
     for (uint64_t row = 0; row < n; row++) {
         const float *from = vectors + row * index->dimensions;
         float *to = index->vectors + (index->n + row) * index->dimensions;
         const double scale = inverse_length(from, index->dimensions);
-        if (isnan(scale)) return sqzi_fail(error, SQZ_ENUMERIC, row, "vector %llu holds a NaN or an infinity", (unsigned long long)row);
+        if (isnan(scale))
+            return sqzi_fail(error, SQZ_ENUMERIC, row, "vector %llu holds a NaN or an infinity",
+                             (unsigned long long)row);
         for (uint32_t d = 0; d < index->dimensions; d++) to[d] = (float)(from[d] * scale);
     }
     index->n += n;
@@ -128,7 +143,9 @@ uint32_t sqz_index_search(const sqz_index *index, const float *query, uint32_t k
     if (index->n < k) k = (uint32_t)index->n;
     if (!k) return 0;
     for (uint64_t row = 0; row < index->n; row++) {
-        const sqz_hit hit = {row, (float)(dot(index->vectors + row * index->dimensions, query, index->dimensions) * scale)};
+        const sqz_hit hit = {row, (float)(dot(index->vectors + row * index->dimensions, query,
+                                              index->dimensions) *
+                                          scale)};
         if (row < k) {
             hits[row] = hit;
             for (uint32_t place = row + 1 == k ? k / 2 : 0; place-- > 0;) sift_down(hits, k, place);

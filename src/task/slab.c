@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The slab: a list of blocks, each filled from its front. A request that does not fit opens a new block of at least twice the last one's size, so
- * the number of allocations grows with the logarithm of what a call needs. */
+/* The slab: a list of blocks, each filled from its front. A request that does not fit opens a new
+ * block of at least twice the last one's size, so the number of allocations grows with the
+ * logarithm of what a call needs. */
 #include "task/slab.h"
 
 #include <string.h>

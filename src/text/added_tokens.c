@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Added tokens: found leftmost and longest, before any word is made, as AddedVocabulary of `tokenizers` does. */
+/* Added tokens: found leftmost and longest, before any word is made, as AddedVocabulary of
+ * `tokenizers` does. */
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 
-sqz_status sqzi_added_list_open(const sqz_allocator *allocator, const sqzi_added_token *tokens, uint32_t n, bool normalised, sqzi_added_list *list, sqz_error *error)
+sqz_status sqzi_added_list_open(const sqz_allocator *allocator, const sqzi_added_token *tokens,
+                                uint32_t n, bool normalised, sqzi_added_list *list,
+                                sqz_error *error)
 {
     *list = (sqzi_added_list){0};
     uint32_t count = 0;
-    for (uint32_t i = 0; i < n; i++) count += tokens[i].text.n > 0 && normalised == ((tokens[i].flags & SQZI_ADDED_NORMALIZED) != 0);
+    for (uint32_t i = 0; i < n; i++)
+        count += tokens[i].text.n > 0 &&
+                 normalised == ((tokens[i].flags & SQZI_ADDED_NORMALIZED) != 0);
     list->tokens = sqzi_allocate_zeroed(allocator, count, sizeof *list->tokens);
-    if (!list->tokens) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for %u added tokens", count);
+    if (!list->tokens)
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for %u added tokens", count);
     list->n = count;
     uint32_t j = 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (tokens[i].text.n == 0 || normalised != ((tokens[i].flags & SQZI_ADDED_NORMALIZED) != 0)) continue;
+        if (tokens[i].text.n == 0 || normalised != ((tokens[i].flags & SQZI_ADDED_NORMALIZED) != 0))
+            continue;
         sqzi_added *added = &list->tokens[j++];
         *added = (sqzi_added){.id = tokens[i].id, .flags = tokens[i].flags, .n = tokens[i].text.n};
         added->text = sqzi_allocate(allocator, added->n);
@@ -38,24 +45,29 @@ void sqzi_added_list_close(const sqz_allocator *allocator, sqzi_added_list *list
 /* By first byte, then longest first; equal texts keep the order they came in. */
 static bool before(const sqzi_added *a, const sqzi_added *b)
 {
-    const unsigned char x = a->n ? (unsigned char)a->text[0] : 0, y = b->n ? (unsigned char)b->text[0] : 0;
+    const unsigned char x = a->n ? (unsigned char)a->text[0] : 0,
+                        y = b->n ? (unsigned char)b->text[0] : 0;
     return x != y ? x < y : a->n > b->n;
 }
 
 void sqzi_added_list_sort(sqzi_added_list *list)
 {
-    for (uint32_t gap = list->n / 2; gap > 0; gap = gap > 2 ? gap * 5 / 11 : gap / 2) /* Shell's sort: no memory, and few tokens */
+    /* Shell's sort: no memory, and few tokens */
+    for (uint32_t gap = list->n / 2; gap > 0; gap = gap > 2 ? gap * 5 / 11 : gap / 2)
         for (uint32_t i = gap; i < list->n; i++) {
             const sqzi_added token = list->tokens[i];
             uint32_t j = i;
-            for (; j >= gap && before(&token, &list->tokens[j - gap]); j -= gap) list->tokens[j] = list->tokens[j - gap];
+            for (; j >= gap && before(&token, &list->tokens[j - gap]); j -= gap)
+                list->tokens[j] = list->tokens[j - gap];
             list->tokens[j] = token;
         }
     uint32_t at = 0, distinct = 0;
     list->only = -1;
     for (uint32_t b = 0; b < 256; b++) {
         list->first[b] = at;
-        while (at < list->n && (list->tokens[at].n ? (unsigned char)list->tokens[at].text[0] : 0) == b) at++;
+        while (at < list->n &&
+               (list->tokens[at].n ? (unsigned char)list->tokens[at].text[0] : 0) == b)
+            at++;
         if (at > list->first[b]) {
             distinct++;
             list->only = (int)b;
@@ -85,21 +97,29 @@ static uint32_t previous(const unsigned char *text, size_t at, size_t *begin)
 static bool stands_alone(const sqzi_segmenter *s, size_t begin, size_t end)
 {
     size_t unused;
-    if (begin > 0 && sqzi_unicode_property(previous(s->text, begin, &unused)) & SQZI_UNICODE_WORD) return false;
-    return end == s->n || !(sqzi_unicode_property(sqzi_utf8_next(s->text + end, s->n - end, &unused)) & SQZI_UNICODE_WORD);
+    if (begin > 0 && sqzi_unicode_property(previous(s->text, begin, &unused)) & SQZI_UNICODE_WORD)
+        return false;
+    return end == s->n ||
+           !(sqzi_unicode_property(sqzi_utf8_next(s->text + end, s->n - end, &unused)) &
+             SQZI_UNICODE_WORD);
 }
 
 static size_t skip_space_left(const sqzi_segmenter *s, size_t begin, size_t least)
 {
     size_t before_it;
-    while (begin > least && sqzi_unicode_property(previous(s->text, begin, &before_it)) & SQZI_UNICODE_SPACE && before_it >= least) begin = before_it;
+    while (begin > least &&
+           sqzi_unicode_property(previous(s->text, begin, &before_it)) & SQZI_UNICODE_SPACE &&
+           before_it >= least)
+        begin = before_it;
     return begin;
 }
 
 static size_t skip_space_right(const sqzi_segmenter *s, size_t end)
 {
     size_t length;
-    while (end < s->n && sqzi_unicode_property(sqzi_utf8_next(s->text + end, s->n - end, &length)) & SQZI_UNICODE_SPACE) end += length;
+    while (end < s->n && sqzi_unicode_property(sqzi_utf8_next(s->text + end, s->n - end, &length)) &
+                             SQZI_UNICODE_SPACE)
+        end += length;
     return end;
 }
 
@@ -109,7 +129,8 @@ static const sqzi_added *match(const sqzi_segmenter *s, size_t at)
     const unsigned char b = s->text[at];
     for (uint32_t i = s->list->first[b]; i < s->list->first[b + 1]; i++) {
         const sqzi_added *token = &s->list->tokens[i];
-        if (token->n && token->n <= s->n - at && memcmp(token->text, s->text + at, token->n) == 0) return token;
+        if (token->n && token->n <= s->n - at && memcmp(token->text, s->text + at, token->n) == 0)
+            return token;
     }
     return NULL;
 }
@@ -129,7 +150,8 @@ static bool find_token(sqzi_segmenter *s, sqzi_segment *found)
         if (!token || (s->literal && token->flags & SQZI_ADDED_SPECIAL)) continue;
         if (token->flags & SQZI_ADDED_SINGLE_WORD && !stands_alone(s, begin, s->resume)) continue;
         *found = (sqzi_segment){token, begin, s->resume};
-        if (token->flags & SQZI_ADDED_LSTRIP) found->begin = skip_space_left(s, begin, s->at < begin ? s->at : begin);
+        if (token->flags & SQZI_ADDED_LSTRIP)
+            found->begin = skip_space_left(s, begin, s->at < begin ? s->at : begin);
         if (token->flags & SQZI_ADDED_RSTRIP) found->end = skip_space_right(s, found->end);
         return true;
     }

@@ -28,11 +28,14 @@ static bool is_special(const sqz_tokenizer *t, uint32_t id)
 {
     for (int list = 0; list < 2; list++)
         for (uint32_t i = 0; i < t->added[list].n; i++)
-            if (t->added[list].tokens[i].id == id && t->added[list].tokens[i].flags & SQZI_ADDED_SPECIAL) return true;
+            if (t->added[list].tokens[i].id == id &&
+                t->added[list].tokens[i].flags & SQZI_ADDED_SPECIAL)
+                return true;
     return false;
 }
 
-void sqz_tokenizer_decode(const sqz_tokenizer *t, const uint32_t *ids, size_t n_ids, int skip_special, char *text, size_t capacity, size_t *needed)
+void sqz_tokenizer_decode(const sqz_tokenizer *t, const uint32_t *ids, size_t n_ids,
+                          int skip_special, char *text, size_t capacity, size_t *needed)
 {
     const uint32_t prefix = t->vocabulary.prefix_bytes;
     output to = {text, capacity ? capacity - 1 : 0, 0};
@@ -40,7 +43,8 @@ void sqz_tokenizer_decode(const sqz_tokenizer *t, const uint32_t *ids, size_t n_
     for (size_t i = 0; i < n_ids; i++) {
         if (ids[i] >= t->vocabulary.n || (skip_special && is_special(t, ids[i]))) continue;
         sqzi_span piece = sqzi_vocabulary_piece(&t->vocabulary, ids[i]);
-        const bool continues = prefix && piece.n >= prefix && memcmp(piece.bytes, t->vocabulary.prefix, prefix) == 0;
+        const bool continues = prefix && piece.n >= prefix &&
+                               memcmp(piece.bytes, t->vocabulary.prefix, prefix) == 0;
         if (begun && continues) piece = (sqzi_span){piece.bytes + prefix, piece.n - prefix};
         else if (begun && !glued(piece)) put(&to, " ", 1);
         put(&to, piece.bytes, piece.n);

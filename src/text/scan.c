@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text to pieces: normalising, cutting into words and spelling the words from the vocabulary, in one walk over the bytes.
+/* Text to pieces: normalising, cutting into words and spelling the words from the vocabulary, in
+ * one walk over the bytes.
  *
- * Stretches of ASCII letters and digits go straight through; everything else goes code point by code point, each of its bytes with a note of where
- * it came from. Offsets of a word that is all ASCII need no notes.
+ * Stretches of ASCII letters and digits go straight through; everything else goes code point by
+ * code point, each of its bytes with a note of where it came from. Offsets of a word that is all
+ * ASCII need no notes.
  */
 #include "text/scan.h"
 
@@ -18,7 +20,13 @@ static sqz_status push_piece(sqzi_scan *s, uint32_t id, sqzi_origin first, sqzi_
     const sqz_status status = sqzi_buffer_reserve(side, sizeof(sqz_piece), s->error);
     if (status != SQZ_OK) return status;
     sqz_piece *piece = (sqz_piece *)(void *)(side->data + side->used);
-    *piece = (sqz_piece){.id = id, .begin_byte = first.begin, .end_byte = last.end, .begin = first.code, .end = last.code + 1, .word = s->words, .sequence = s->sequence};
+    *piece = (sqz_piece){.id = id,
+                         .begin_byte = first.begin,
+                         .end_byte = last.end,
+                         .begin = first.code,
+                         .end = last.code + 1,
+                         .word = s->words,
+                         .sequence = s->sequence};
     return SQZ_OK;
 }
 
@@ -26,21 +34,26 @@ static sqzi_origin origin_of(const sqzi_scan *s, size_t i)
 {
     if (!s->plain) return s->origins[i];
     const uint32_t offset = (uint32_t)i;
-    return (sqzi_origin){s->first.begin + offset, s->first.begin + offset + 1, s->first.code + offset};
+    return (sqzi_origin){s->first.begin + offset, s->first.begin + offset + 1,
+                         s->first.code + offset};
 }
 
-/* Spell the word: longest piece first, from its beginning on. False when some part of it is no piece. */
+/* Spell the word: longest piece first, from its beginning on. False when some part of it is no
+ * piece. */
 static bool spell(sqzi_scan *s, sqz_status *status)
 {
     const sqzi_vocabulary *vocabulary = &s->tokenizer->vocabulary;
     for (size_t start = 0, end; start < s->n; start = end) {
         const uint32_t continuation = start > 0;
         uint32_t id = UINT32_MAX;
-        const size_t longest = vocabulary->longest[continuation] < s->tokenizer->max_piece ? vocabulary->longest[continuation] : s->tokenizer->max_piece;
+        const size_t longest = vocabulary->longest[continuation] < s->tokenizer->max_piece
+                                   ? vocabulary->longest[continuation]
+                                   : s->tokenizer->max_piece;
         end = s->n - start < longest ? s->n : start + longest;
         for (; end > start; end--) {
             if (end < s->n && (s->word[end] & 0xC0) == 0x80) continue; /* inside a code point */
-            const uint64_t hash = s->hashes[end] - s->hashes[start] * s->tokenizer->powers[end - start];
+            const uint64_t hash = s->hashes[end] -
+                                  s->hashes[start] * s->tokenizer->powers[end - start];
             id = sqzi_vocabulary_find(vocabulary, s->word + start, end - start, hash, continuation);
             if (id != UINT32_MAX) break;
         }
@@ -108,7 +121,8 @@ static sqz_status append(sqzi_scan *s, uint32_t code, sqzi_origin origin)
         s->plain = false;
     }
     s->last = origin;
-    if (s->n_codes > s->tokenizer->max_word_chars) return SQZ_OK; /* too long for a word: only its end is of interest */
+    /* too long for a word: only its end is of interest */
+    if (s->n_codes > s->tokenizer->max_word_chars) return SQZ_OK;
     note_origins(s);
     const size_t length = sqzi_utf8_put(code, s->word + s->n);
     for (size_t i = 0; i < length; i++, s->n++) {
@@ -126,7 +140,8 @@ static sqz_status emit(sqzi_scan *s, uint32_t code, sqzi_origin origin)
         unsigned char bytes[4];
         const size_t n = sqzi_utf8_put(code, bytes);
         status = sqzi_buffer_append(&s->encoding->normalised, bytes, n, s->error);
-        for (size_t i = 0; i < n && status == SQZ_OK; i++) status = sqzi_buffer_append(&s->encoding->sources, &origin, sizeof origin, s->error);
+        for (size_t i = 0; i < n && status == SQZ_OK; i++)
+            status = sqzi_buffer_append(&s->encoding->sources, &origin, sizeof origin, s->error);
         return status;
     }
     const uint8_t property = sqzi_unicode_property(code);
@@ -144,20 +159,23 @@ sqz_status sqzi_scan_emit(sqzi_scan *s, uint32_t code, sqzi_origin origin)
     return status == SQZ_OK && code == 0x130 ? emit(s, 0x307, origin) : status;
 }
 
-/* A code point's parts without those that strip_accents takes. *next is behind it, or behind its run where one of its parts is a mark that stays. */
+/* A code point's parts without those that strip_accents takes. *next is behind it, or behind its
+ * run where one of its parts is a mark that stays. */
 static sqz_status strip(sqzi_scan *s, uint32_t code, sqzi_origin origin, size_t end, size_t *next)
 {
     uint32_t parts[SQZI_MAX_DECOMPOSITION];
     const size_t n = sqzi_unicode_decompose(code, parts);
     for (size_t i = 0; i < n; i++) {
         const uint8_t property = sqzi_unicode_property(parts[i]) & SQZI_UNICODE_REORDERS;
-        if (property == SQZI_UNICODE_REORDERS) { /* the marks behind a musical note go among its own */
+        /* the marks behind a musical note go among its own */
+        if (property == SQZI_UNICODE_REORDERS) {
             s->encoding->run.used = 0;
             const sqz_status status = sqzi_scan_hold(s, parts + i, n - i, false, origin);
             return status == SQZ_OK ? sqzi_scan_marks(s, origin.end, end, origin, next) : status;
         }
         if (property == SQZI_UNICODE_MARK) {
-            if (sqzi_unicode_combining(parts[i]) == 0) s->run = origin.end; /* stripped, yet a starter: no run goes past it */
+            /* stripped, yet a starter: no run goes past it */
+            if (sqzi_unicode_combining(parts[i]) == 0) s->run = origin.end;
             continue;
         }
         const sqz_status status = sqzi_scan_emit(s, parts[i], origin);
@@ -177,7 +195,8 @@ static sqz_status scan_code(sqzi_scan *s, size_t at, size_t end, size_t *next)
     const uint8_t property = sqzi_unicode_property(code);
     const sqzi_origin origin = {(uint32_t)at, (uint32_t)(at + length), s->code};
     *next = at + length;
-    if (!(property & ~SQZI_UNICODE_WORD) && !s->whole) { /* a letter that stays as it is: most of them */
+    /* a letter that stays as it is: most of them */
+    if (!(property & ~SQZI_UNICODE_WORD) && !s->whole) {
         s->code++;
         s->run = at + length;
         return append(s, code, origin);
@@ -186,12 +205,15 @@ static sqz_status scan_code(sqzi_scan *s, size_t at, size_t end, size_t *next)
         s->code++;
         return SQZ_OK;
     }
-    if (t->strip_accents && (property & SQZI_UNICODE_REORDERS) == SQZI_UNICODE_REORDERS) return sqzi_scan_run(s, at, end, next);
+    if (t->strip_accents && (property & SQZI_UNICODE_REORDERS) == SQZI_UNICODE_REORDERS)
+        return sqzi_scan_run(s, at, end, next);
     s->code++;
     if (t->clean_text && property & SQZI_UNICODE_SPACE) code = ' ';
     const bool apart = t->handle_chinese_chars && property & SQZI_UNICODE_CJK;
     if (apart) status = emit(s, ' ', origin);
-    if (status == SQZ_OK) status = t->strip_accents ? strip(s, code, origin, end, next) : sqzi_scan_emit(s, code, origin);
+    if (status == SQZ_OK)
+        status = t->strip_accents ? strip(s, code, origin, end, next)
+                                  : sqzi_scan_emit(s, code, origin);
     return status == SQZ_OK && apart ? emit(s, ' ', origin) : status;
 }
 
@@ -200,7 +222,8 @@ static sqz_status scan_letters(sqzi_scan *s, size_t at, size_t end, size_t *next
 {
     const sqz_tokenizer *t = s->tokenizer;
     const bool fresh = s->n_codes == 0;
-    const size_t begin = at, room = t->max_word_chars > s->n_codes ? t->max_word_chars - s->n_codes : 0;
+    const size_t begin = at,
+                 room = t->max_word_chars > s->n_codes ? t->max_word_chars - s->n_codes : 0;
     const size_t most = end - at < room ? end : at + room;
     if (fresh) {
         s->first = (sqzi_origin){(uint32_t)at, (uint32_t)at + 1, s->code};
@@ -211,12 +234,15 @@ static sqz_status scan_letters(sqzi_scan *s, size_t at, size_t end, size_t *next
             const sqz_status status = grow_word(s);
             if (status != SQZ_OK) return status;
         }
-        const size_t room_left = s->capacity - s->n - 3, stop = most - at < room_left ? most : at + room_left;
+        const size_t room_left = s->capacity - s->n - 3,
+                     stop = most - at < room_left ? most : at + room_left;
         uint64_t hash = s->hashes[s->n];
         size_t n = s->n;
         for (; at < stop && t->kind[s->text[at]] == SQZI_BYTE_LETTER; at++) {
             const unsigned char b = t->lower[s->text[at]];
-            if (!s->plain) s->origins[n] = (sqzi_origin){(uint32_t)at, (uint32_t)at + 1, s->code + (uint32_t)(at - begin)};
+            if (!s->plain)
+                s->origins[n] = (sqzi_origin){(uint32_t)at, (uint32_t)at + 1,
+                                              s->code + (uint32_t)(at - begin)};
             s->word[n] = b;
             hash = hash * SQZI_HASH_P + b + 1;
             s->hashes[++n] = hash;
@@ -225,7 +251,8 @@ static sqz_status scan_letters(sqzi_scan *s, size_t at, size_t end, size_t *next
     }
     s->n_codes += (uint32_t)(at - begin);
     size_t over = at;
-    while (over < end && t->kind[s->text[over]] == SQZI_BYTE_LETTER) over++; /* only where the word is too long */
+    /* only where the word is too long */
+    while (over < end && t->kind[s->text[over]] == SQZI_BYTE_LETTER) over++;
     if (over > at) s->n_codes = t->max_word_chars + 1;
     s->code += (uint32_t)(over - begin);
     s->last = (sqzi_origin){(uint32_t)over - 1, (uint32_t)over, s->code - 1};
@@ -240,7 +267,8 @@ static sqz_status scan_bytes(sqzi_scan *s, size_t at, size_t end)
     const sqz_tokenizer *t = s->tokenizer;
     s->run = at;
     while (at < end && status == SQZ_OK) {
-        const sqzi_byte_kind kind = s->whole ? SQZI_BYTE_OTHER : (sqzi_byte_kind)t->kind[s->text[at]];
+        const sqzi_byte_kind kind = s->whole ? SQZI_BYTE_OTHER
+                                             : (sqzi_byte_kind)t->kind[s->text[at]];
         if (kind == SQZI_BYTE_LETTER && (s->n_codes == 0 || !s->plain)) {
             status = scan_letters(s, at, end, &at);
         } else if (kind == SQZI_BYTE_SPACE) {
@@ -255,7 +283,9 @@ static sqz_status scan_bytes(sqzi_scan *s, size_t at, size_t end)
     return status == SQZ_OK ? end_word(s) : status;
 }
 
-static sqz_status scan_segments(sqzi_scan *s, sqzi_segmenter *segmenter, sqz_status (*stretch)(sqzi_scan *, size_t, size_t), const sqzi_origin *sources)
+static sqz_status scan_segments(sqzi_scan *s, sqzi_segmenter *segmenter,
+                                sqz_status (*stretch)(sqzi_scan *, size_t, size_t),
+                                const sqzi_origin *sources)
 {
     sqzi_segment segment;
     while (sqzi_next_segment(segmenter, &segment)) {
@@ -269,7 +299,8 @@ static sqz_status scan_segments(sqzi_scan *s, sqzi_segmenter *segmenter, sqz_sta
                 last = sources[segment.end - 1];
             } else {
                 first = (sqzi_origin){(uint32_t)segment.begin, 0, s->code};
-                for (size_t i = segment.begin, length; i < segment.end; i += length, s->code++) (void)sqzi_utf8_next(s->text + i, segment.end - i, &length);
+                for (size_t i = segment.begin, length; i < segment.end; i += length, s->code++)
+                    (void)sqzi_utf8_next(s->text + i, segment.end - i, &length);
                 last = (sqzi_origin){0, (uint32_t)segment.end, s->code - 1};
             }
             status = push_piece(s, segment.token->id, first, last);
@@ -286,7 +317,8 @@ static sqz_status scan_normalised(sqzi_scan *s, size_t begin, size_t end)
     const unsigned char *text = s->encoding->normalised.data;
     const sqzi_origin *sources = (const sqzi_origin *)(const void *)s->encoding->sources.data;
     for (size_t at = begin, length; at < end; at += length) {
-        const sqz_status status = emit(s, sqzi_utf8_next(text + at, end - at, &length), sources[at]);
+        const sqz_status status = emit(s, sqzi_utf8_next(text + at, end - at, &length),
+                                       sources[at]);
         if (status != SQZ_OK) return status;
     }
     return end_word(s);
@@ -303,28 +335,46 @@ static sqz_status scan_stretch(sqzi_scan *s, size_t begin, size_t end)
     const sqz_status status = scan_bytes(s, begin, end);
     s->whole = false;
     if (status != SQZ_OK) return status;
-    sqzi_segmenter segmenter = {.list = list, .text = e->normalised.data, .n = e->normalised.used, .literal = s->literal};
-    return scan_segments(s, &segmenter, scan_normalised, (const sqzi_origin *)(const void *)e->sources.data);
+    sqzi_segmenter segmenter = {
+        .list = list, .text = e->normalised.data, .n = e->normalised.used, .literal = s->literal};
+    return scan_segments(s, &segmenter, scan_normalised,
+                         (const sqzi_origin *)(const void *)e->sources.data);
 }
 
-sqz_status sqzi_tokenizer_scan(const sqz_tokenizer *tokenizer, sqz_text text, const sqz_tokenize_options *options, uint8_t sequence, sqz_encoding *encoding, sqz_error *error)
+sqz_status sqzi_tokenizer_scan(const sqz_tokenizer *tokenizer, sqz_text text,
+                               const sqz_tokenize_options *options, uint8_t sequence,
+                               sqz_encoding *encoding, sqz_error *error)
 {
     const bool literal = options->literal_special_tokens;
-    sqzi_scan s = {.tokenizer = tokenizer, .encoding = encoding, .text = (const unsigned char *)text.bytes, .sequence = sequence, .literal = literal, .error = error};
+    sqzi_scan s = {.tokenizer = tokenizer,
+                   .encoding = encoding,
+                   .text = (const unsigned char *)text.bytes,
+                   .sequence = sequence,
+                   .literal = literal,
+                   .error = error};
     s.keep = options->max_length && !options->windows ? options->max_length : UINT32_MAX;
     sqz_status status = grow_word(&s);
     if (status != SQZ_OK) return status;
     encoding->side[sequence].used = 0;
-    sqzi_segmenter segmenter = {.list = &tokenizer->added[0], .text = s.text, .n = text.n_bytes, .literal = literal};
+    sqzi_segmenter segmenter = {
+        .list = &tokenizer->added[0], .text = s.text, .n = text.n_bytes, .literal = literal};
     status = scan_segments(&s, &segmenter, scan_stretch, NULL);
     encoding->n_side[sequence] = s.n_pieces;
     if (status != SQZ_ELIMIT) return status;
-    return sqzi_fail(error, SQZ_ELIMIT, 0, "a text of %zu bytes with over %u pieces: too many to hold; give a max_length and cut, or shorter texts", text.n_bytes, s.n_pieces);
+    return sqzi_fail(error, SQZ_ELIMIT, 0,
+                     "a text of %zu bytes with over %u pieces: too many to hold; give a max_length "
+                     "and cut, or shorter texts",
+                     text.n_bytes, s.n_pieces);
 }
 
-sqz_status sqzi_tokenizer_normalise(const sqz_tokenizer *tokenizer, sqz_text text, sqz_encoding *encoding, sqz_error *error)
+sqz_status sqzi_tokenizer_normalise(const sqz_tokenizer *tokenizer, sqz_text text,
+                                    sqz_encoding *encoding, sqz_error *error)
 {
-    sqzi_scan s = {.tokenizer = tokenizer, .encoding = encoding, .text = (const unsigned char *)text.bytes, .whole = true, .error = error};
+    sqzi_scan s = {.tokenizer = tokenizer,
+                   .encoding = encoding,
+                   .text = (const unsigned char *)text.bytes,
+                   .whole = true,
+                   .error = error};
     encoding->normalised.used = encoding->sources.used = 0;
     return scan_bytes(&s, 0, text.n_bytes);
 }

@@ -29,12 +29,15 @@ typedef struct sqzi_scan {
 
 /* A normalised code point but for its case, on its way into words. */
 sqz_status sqzi_scan_emit(sqzi_scan *s, uint32_t code, sqzi_origin origin);
-/* Keep parts of one code point for the run of marks at hand; `leads`: the first of them is the code point's first. */
-sqz_status sqzi_scan_hold(sqzi_scan *s, const uint32_t *parts, size_t n, bool leads, sqzi_origin origin);
-/* The marks from `at` to before the next starter join the run, which then goes out; `base` is where the starter before them stands. *next: where
- * the next starter is. */
+/* Keep parts of one code point for the run of marks at hand; `leads`: the first of them is the code
+ * point's first. */
+sqz_status sqzi_scan_hold(sqzi_scan *s, const uint32_t *parts, size_t n, bool leads,
+                          sqzi_origin origin);
+/* The marks from `at` to before the next starter join the run, which then goes out; `base` is where
+ * the starter before them stands. *next: where the next starter is. */
 sqz_status sqzi_scan_marks(sqzi_scan *s, size_t at, size_t end, sqzi_origin base, size_t *next);
-/* A mark that strip_accents keeps has been met at `at`: its run, read from behind the last starter. *next as above. */
+/* A mark that strip_accents keeps has been met at `at`: its run, read from behind the last starter.
+ * *next as above. */
 sqz_status sqzi_scan_run(sqzi_scan *s, size_t at, size_t end, size_t *next);
 
 #endif

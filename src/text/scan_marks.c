@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs of combining marks, which canonical decomposition puts in order. Apart from scan.c because only the few marks that strip_accents keeps need it:
- * where all are taken, their order is of no interest. */
+/* Runs of combining marks, which canonical decomposition puts in order. Apart from scan.c because
+ * only the few marks that strip_accents keeps need it: where all are taken, their order is of no
+ * interest. */
 #include "text/scan.h"
 
 #include "base/error.h"
@@ -13,7 +14,8 @@ typedef struct mark {
     sqzi_origin origin;
 } mark;
 
-sqz_status sqzi_scan_hold(sqzi_scan *s, const uint32_t *parts, size_t n, bool leads, sqzi_origin origin)
+sqz_status sqzi_scan_hold(sqzi_scan *s, const uint32_t *parts, size_t n, bool leads,
+                          sqzi_origin origin)
 {
     sqz_status status = SQZ_OK;
     for (size_t i = 0; i < n && status == SQZ_OK; i++) {
@@ -23,8 +25,9 @@ sqz_status sqzi_scan_hold(sqzi_scan *s, const uint32_t *parts, size_t n, bool le
     return status;
 }
 
-/* The marks of the run in canonical order. The package pairs them with the text in that order: the k-th that leads is said to come from where the
- * k-th that leads was read, the other parts from where the mark before them is, at first `base`. */
+/* The marks of the run in canonical order. The package pairs them with the text in that order: the
+ * k-th that leads is said to come from where the k-th that leads was read, the other parts from
+ * where the mark before them is, at first `base`. */
 static sqz_status emit_ordered(sqzi_scan *s, sqzi_origin base)
 {
     const mark *marks = (const mark *)(void *)s->encoding->run.data;
@@ -38,7 +41,10 @@ static sqz_status emit_ordered(sqzi_scan *s, sqzi_origin base)
                 while (!marks[read].leads) read++;
                 base = marks[read++].origin;
             }
-            if ((sqzi_unicode_property(marks[i].code) & SQZI_UNICODE_REORDERS) != SQZI_UNICODE_REORDERS) continue; /* stripped */
+            /* stripped */
+            if ((sqzi_unicode_property(marks[i].code) & SQZI_UNICODE_REORDERS) !=
+                SQZI_UNICODE_REORDERS)
+                continue;
             const sqz_status status = sqzi_scan_emit(s, marks[i].code, base);
             if (status != SQZ_OK) return status;
         }
@@ -53,7 +59,8 @@ sqz_status sqzi_scan_marks(sqzi_scan *s, size_t at, size_t end, sqzi_origin base
         if (s->tokenizer->clean_text && sqzi_unicode_property(code) & SQZI_UNICODE_DROP) continue;
         const size_t n = sqzi_unicode_decompose(code, parts);
         if (sqzi_unicode_combining(parts[0]) == 0) break;
-        const sqz_status status = sqzi_scan_hold(s, parts, n, true, (sqzi_origin){(uint32_t)at, (uint32_t)(at + length), s->code});
+        const sqz_status status = sqzi_scan_hold(
+            s, parts, n, true, (sqzi_origin){(uint32_t)at, (uint32_t)(at + length), s->code});
         if (status != SQZ_OK) return status;
     }
     *next = at;

@@ -12,8 +12,11 @@ sqz_status sqzi_encoding_open(const sqz_allocator *allocator, sqz_encoding **out
     sqz_encoding *e = sqzi_allocate_zeroed(allocator, 1, sizeof *e);
     if (!e) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an encoding");
     e->allocator = *allocator;
-    sqzi_buffer *const buffers[] = {&e->side[0], &e->side[1], &e->pieces, &e->ids, &e->types, &e->first, &e->word, &e->origins, &e->hashes, &e->normalised, &e->sources, &e->run};
-    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) *buffers[i] = (sqzi_buffer){.allocator = &e->allocator, .limit = SIZE_MAX / 2};
+    sqzi_buffer *const buffers[] = {&e->side[0], &e->side[1],    &e->pieces,  &e->ids,
+                                    &e->types,   &e->first,      &e->word,    &e->origins,
+                                    &e->hashes,  &e->normalised, &e->sources, &e->run};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        *buffers[i] = (sqzi_buffer){.allocator = &e->allocator, .limit = SIZE_MAX / 2};
     *out = e;
     return SQZ_OK;
 }
@@ -21,7 +24,9 @@ sqz_status sqzi_encoding_open(const sqz_allocator *allocator, sqz_encoding **out
 void sqz_encoding_close(sqz_encoding *e)
 {
     if (!e) return;
-    sqzi_buffer *const buffers[] = {&e->side[0], &e->side[1], &e->pieces, &e->ids, &e->types, &e->first, &e->word, &e->origins, &e->hashes, &e->normalised, &e->sources, &e->run};
+    sqzi_buffer *const buffers[] = {&e->side[0], &e->side[1],    &e->pieces,  &e->ids,
+                                    &e->types,   &e->first,      &e->word,    &e->origins,
+                                    &e->hashes,  &e->normalised, &e->sources, &e->run};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) sqzi_buffer_free(buffers[i]);
     const sqz_allocator allocator = e->allocator;
     sqzi_release(&allocator, e, sizeof *e);
@@ -34,7 +39,9 @@ uint32_t sqz_encoding_windows(const sqz_encoding *e)
 
 uint32_t sqz_encoding_first(const sqz_encoding *e, uint32_t window)
 {
-    return e->n_windows ? ((const uint32_t *)(const void *)e->first.data)[window <= e->n_windows ? window : e->n_windows] : 0;
+    return e->n_windows ? ((const uint32_t *)(const void *)
+                               e->first.data)[window <= e->n_windows ? window : e->n_windows]
+                        : 0;
 }
 
 const sqz_piece *sqz_encoding_pieces(const sqz_encoding *e)
@@ -62,21 +69,30 @@ static void fill_kinds(sqz_tokenizer *t)
     for (uint32_t b = 0; b < 256; b++) {
         const uint8_t p = b < 128 ? sqzi_unicode_property(b) : 0;
         const bool dropped = t->clean_text && p & SQZI_UNICODE_DROP;
-        t->kind[b] = b >= 128 || dropped || p & SQZI_UNICODE_PUNCTUATION ? SQZI_BYTE_OTHER : p & SQZI_UNICODE_SPACE ? SQZI_BYTE_SPACE : SQZI_BYTE_LETTER;
+        t->kind[b] = b >= 128 || dropped || p & SQZI_UNICODE_PUNCTUATION ? SQZI_BYTE_OTHER
+                     : p & SQZI_UNICODE_SPACE                            ? SQZI_BYTE_SPACE
+                                                                         : SQZI_BYTE_LETTER;
         if (b < 128) t->lower[b] = (uint8_t)(t->lowercase ? sqzi_unicode_lower(b) : b);
     }
 }
 
-static sqz_status copy_template(sqz_tokenizer *t, int pair, const sqzi_template_item *items, uint32_t n, sqz_error *error)
+static sqz_status copy_template(sqz_tokenizer *t, int pair, const sqzi_template_item *items,
+                                uint32_t n, sqz_error *error)
 {
     bool seen[2] = {false, false};
     for (uint32_t i = 0; i < n; i++) {
         const bool text = items[i].sequence <= 1;
-        if ((text && (seen[items[i].sequence] || items[i].sequence > pair)) || (!text && items[i].id == UINT32_MAX))
-            return sqzi_fail(error, SQZ_EFORMAT, i, "item %u of the template of %s names a text twice or one that is not there", i, pair ? "a pair" : "one text");
+        if ((text && (seen[items[i].sequence] || items[i].sequence > pair)) ||
+            (!text && items[i].id == UINT32_MAX))
+            return sqzi_fail(
+                error, SQZ_EFORMAT, i,
+                "item %u of the template of %s names a text twice or one that is not there", i,
+                pair ? "a pair" : "one text");
         if (text) seen[items[i].sequence] = true;
     }
-    if (!seen[0] || seen[1] != pair) return sqzi_fail(error, SQZ_EFORMAT, 0, "the template of %s must hold each text once", pair ? "a pair" : "one text");
+    if (!seen[0] || seen[1] != pair)
+        return sqzi_fail(error, SQZ_EFORMAT, 0, "the template of %s must hold each text once",
+                         pair ? "a pair" : "one text");
     t->templates[pair] = sqzi_allocate_zeroed(&t->allocator, n, sizeof **t->templates);
     if (!t->templates[pair]) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a template");
     memcpy(t->templates[pair], items, n * sizeof *items);
@@ -86,7 +102,9 @@ static sqz_status copy_template(sqz_tokenizer *t, int pair, const sqzi_template_
 
 static sqz_status make_powers(sqz_tokenizer *t, sqz_error *error)
 {
-    const uint32_t longest = t->vocabulary.longest[0] > t->vocabulary.longest[1] ? t->vocabulary.longest[0] : t->vocabulary.longest[1];
+    const uint32_t longest = t->vocabulary.longest[0] > t->vocabulary.longest[1]
+                                 ? t->vocabulary.longest[0]
+                                 : t->vocabulary.longest[1];
     const uint32_t word = t->max_word_chars < MAX_PIECE / 4 ? 4 * t->max_word_chars : MAX_PIECE;
     t->max_piece = longest < word ? longest : word;
     t->powers = sqzi_allocate(&t->allocator, (t->max_piece + 1) * sizeof *t->powers);
@@ -121,18 +139,22 @@ fail:
     return status;
 }
 
-static sqz_status open_vocabulary(sqz_tokenizer *t, const sqzi_tokenizer_spec *spec, sqz_error *error)
+static sqz_status open_vocabulary(sqz_tokenizer *t, const sqzi_tokenizer_spec *spec,
+                                  sqz_error *error)
 {
     bool *apart = sqzi_allocate_zeroed(&t->allocator, spec->n_pieces, sizeof *apart);
     if (!apart) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a tokenizer");
     for (uint32_t i = 0; i < spec->n_added; i++)
-        if (spec->added[i].id < spec->n_pieces && spec->added[i].flags & SQZI_ADDED_APART) apart[spec->added[i].id] = true;
-    const sqz_status status = sqzi_vocabulary_open(&t->allocator, spec->pieces, spec->n_pieces, apart, spec->prefix, &t->vocabulary, error);
+        if (spec->added[i].id < spec->n_pieces && spec->added[i].flags & SQZI_ADDED_APART)
+            apart[spec->added[i].id] = true;
+    const sqz_status status = sqzi_vocabulary_open(&t->allocator, spec->pieces, spec->n_pieces,
+                                                   apart, spec->prefix, &t->vocabulary, error);
     sqzi_release(&t->allocator, apart, spec->n_pieces * sizeof *apart);
     return status;
 }
 
-sqz_status sqzi_tokenizer_open(const sqz_allocator *allocator, const sqzi_tokenizer_spec *spec, sqz_tokenizer **out, sqz_error *error)
+sqz_status sqzi_tokenizer_open(const sqz_allocator *allocator, const sqzi_tokenizer_spec *spec,
+                               sqz_tokenizer **out, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqz_tokenizer *t = sqzi_allocate_zeroed(allocator, 1, sizeof *t);
@@ -144,12 +166,19 @@ sqz_status sqzi_tokenizer_open(const sqz_allocator *allocator, const sqzi_tokeni
     t->lowercase = spec->lowercase;
     t->max_word_chars = spec->max_word_chars;
     t->special = spec->special;
-    FAIL_IF(spec->special.unk >= spec->n_pieces, SQZ_EFORMAT, 0, "the vocabulary has no unknown token: [UNK], or what the tokenizer calls it, must be one of its %u pieces", spec->n_pieces);
-    FAIL_IF(spec->max_word_chars < 1 || spec->max_word_chars > MAX_WORD_CHARS, SQZ_EFORMAT, 0, "words of at most %u characters: 1 to %d are allowed", spec->max_word_chars, MAX_WORD_CHARS);
+    FAIL_IF(spec->special.unk >= spec->n_pieces, SQZ_EFORMAT, 0,
+            "the vocabulary has no unknown token: [UNK], or what the tokenizer calls it, must be "
+            "one of its %u pieces",
+            spec->n_pieces);
+    FAIL_IF(spec->max_word_chars < 1 || spec->max_word_chars > MAX_WORD_CHARS, SQZ_EFORMAT, 0,
+            "words of at most %u characters: 1 to %d are allowed", spec->max_word_chars,
+            MAX_WORD_CHARS);
     TRY(open_vocabulary(t, spec, error));
     TRY(make_powers(t, error));
     fill_kinds(t);
-    for (int i = 0; i < 2; i++) TRY(sqzi_added_list_open(&t->allocator, spec->added, spec->n_added, i == 1, &t->added[i], error));
+    for (int i = 0; i < 2; i++)
+        TRY(sqzi_added_list_open(&t->allocator, spec->added, spec->n_added, i == 1, &t->added[i],
+                                 error));
     TRY(normalise_added(t, error));
     TRY(copy_template(t, 0, spec->single, spec->n_single, error));
     TRY(copy_template(t, 1, spec->pair, spec->n_pair, error));
@@ -164,17 +193,20 @@ void sqzi_tokenizer_close(sqz_tokenizer *t)
 {
     if (!t) return;
     const sqz_allocator allocator = t->allocator;
-    if (t->vocabulary.slots || t->vocabulary.bytes) sqzi_vocabulary_close(&allocator, &t->vocabulary);
+    if (t->vocabulary.slots || t->vocabulary.bytes)
+        sqzi_vocabulary_close(&allocator, &t->vocabulary);
     if (t->powers) sqzi_release(&allocator, t->powers, (t->max_piece + 1) * sizeof *t->powers);
     for (int i = 0; i < 2; i++) {
         if (t->added[i].tokens) sqzi_added_list_close(&allocator, &t->added[i]);
-        if (t->templates[i]) sqzi_release(&allocator, t->templates[i], t->n_template[i] * sizeof **t->templates);
+        if (t->templates[i])
+            sqzi_release(&allocator, t->templates[i], t->n_template[i] * sizeof **t->templates);
     }
     sqzi_release(&allocator, t, sizeof *t);
 }
 
-/* What a text may make of itself: with the copies that windows and tasks take, 16 times its bytes and some 64 MB. Real text of a few MB fits; a longer one
- * has to be cut, or come in more than one line. */
+/* What a text may make of itself: with the copies that windows and tasks take, 16 times its bytes
+ * and some 64 MB. Real text of a few MB fits; a longer one has to be cut, or come in more than one
+ * line. */
 static void set_limits(sqz_encoding *e, size_t first, size_t second)
 {
     enum { PIECES = 8 << 20, NOTES = 12 << 20, WINDOWS = 20 << 20 };
@@ -184,14 +216,19 @@ static void set_limits(sqz_encoding *e, size_t first, size_t second)
     e->pieces.limit = 4 * (first + second) + WINDOWS;
 }
 
-sqz_status sqz_tokenize(const sqz_tokenizer *tokenizer, sqz_text first, const sqz_text *second, const sqz_tokenize_options *options, sqz_encoding *encoding, sqz_error *error)
+sqz_status sqz_tokenize(const sqz_tokenizer *tokenizer, sqz_text first, const sqz_text *second,
+                        const sqz_tokenize_options *options, sqz_encoding *encoding,
+                        sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     static const sqz_tokenize_options defaults;
-    if (!tokenizer || !encoding) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_tokenize: the tokenizer or the encoding is NULL");
+    if (!tokenizer || !encoding)
+        return sqzi_fail(error, SQZ_EINVAL, 0,
+                         "sqz_tokenize: the tokenizer or the encoding is NULL");
     const sqz_tokenize_options *o = options ? options : &defaults;
     encoding->n_windows = encoding->cut = 0;
-    FAIL_IF(first.n_bytes > MAX_TEXT || (second && second->n_bytes > MAX_TEXT), SQZ_ELIMIT, 0, "a text of %zu bytes: at most 2^31 - 1 are allowed",
+    FAIL_IF(first.n_bytes > MAX_TEXT || (second && second->n_bytes > MAX_TEXT), SQZ_ELIMIT, 0,
+            "a text of %zu bytes: at most 2^31 - 1 are allowed",
             first.n_bytes > MAX_TEXT ? first.n_bytes : second->n_bytes);
     set_limits(encoding, first.n_bytes, second ? second->n_bytes : 0);
     TRY(sqzi_tokenizer_scan(tokenizer, first, o, 0, encoding, error));
@@ -208,18 +245,23 @@ uint32_t sqz_tokenizer_size(const sqz_tokenizer *tokenizer)
 
 const char *sqz_tokenizer_piece(const sqz_tokenizer *tokenizer, uint32_t id)
 {
-    return id < tokenizer->vocabulary.n ? sqzi_vocabulary_piece(&tokenizer->vocabulary, id).bytes : NULL;
+    return id < tokenizer->vocabulary.n ? sqzi_vocabulary_piece(&tokenizer->vocabulary, id).bytes
+                                        : NULL;
 }
 
 uint32_t sqz_tokenizer_id(const sqz_tokenizer *tokenizer, const char *piece)
 {
     const size_t n = strlen(piece);
-    const uint32_t found = sqzi_vocabulary_find(&tokenizer->vocabulary, piece, n, sqzi_vocabulary_hash(piece, n), 0);
+    const uint32_t found = sqzi_vocabulary_find(&tokenizer->vocabulary, piece, n,
+                                                sqzi_vocabulary_hash(piece, n), 0);
     if (found != UINT32_MAX) return found;
     for (uint32_t i = 0; i < 2; i++)
-        for (uint32_t k = 0; k < tokenizer->added[i].n; k++) { /* those apart are not in the table */
+        /* those apart are not in the table */
+        for (uint32_t k = 0; k < tokenizer->added[i].n; k++) {
             const uint32_t id = tokenizer->added[i].tokens[k].id;
-            if (id < tokenizer->vocabulary.n && strcmp(sqzi_vocabulary_piece(&tokenizer->vocabulary, id).bytes, piece) == 0) return id;
+            if (id < tokenizer->vocabulary.n &&
+                strcmp(sqzi_vocabulary_piece(&tokenizer->vocabulary, id).bytes, piece) == 0)
+                return id;
         }
     return UINT32_MAX;
 }

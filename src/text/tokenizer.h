@@ -47,25 +47,34 @@ struct sqz_encoding {
     sqz_allocator allocator;
     sqzi_buffer side[2];                 /* sqz_piece of each text, before windows and template */
     sqzi_buffer pieces, ids, types, first;
-    sqzi_buffer word, origins, hashes;   /* the word being read: bytes, where each is from, hash of what stands before each */
-    sqzi_buffer normalised, sources;     /* a whole segment, only where tokens are matched after normalisation */
+    /* the word being read: bytes, where each is from, hash of what stands before each */
+    sqzi_buffer word, origins, hashes;
+    /* a whole segment, only where tokens are matched after normalisation */
+    sqzi_buffer normalised, sources;
     sqzi_buffer run;                     /* marks being put in canonical order */
-    uint32_t n_side[2];                  /* pieces of each text, those that side[] did not keep among them */
+    /* pieces of each text, those that side[] did not keep among them */
+    uint32_t n_side[2];
     uint32_t n_windows, cut;
 };
 
-/* The pieces of one text into encoding->side[sequence], its offsets and word numbers among them (scan.c). */
-/* Where what is over is cut, no more than max_length are kept: a text of any length is cut in the memory of a short one. */
-SQZ_NODISCARD sqz_status sqzi_tokenizer_scan(const sqz_tokenizer *tokenizer, sqz_text text, const sqz_tokenize_options *options, uint8_t sequence, sqz_encoding *encoding, sqz_error *error);
+/* The pieces of one text into encoding->side[sequence], its offsets and word numbers among them
+ * (scan.c). */
+/* Where what is over is cut, no more than max_length are kept: a text of any length is cut in the
+ * memory of a short one. */
+SQZ_NODISCARD sqz_status sqzi_tokenizer_scan(const sqz_tokenizer *tokenizer, sqz_text text,
+                                             const sqz_tokenize_options *options, uint8_t sequence,
+                                             sqz_encoding *encoding, sqz_error *error);
 /* Normalise a text whole (for the spelling of added tokens): bytes into encoding->normalised. */
-SQZ_NODISCARD sqz_status sqzi_tokenizer_normalise(const sqz_tokenizer *tokenizer, sqz_text text, sqz_encoding *encoding, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_tokenizer_normalise(const sqz_tokenizer *tokenizer, sqz_text text,
+                                                  sqz_encoding *encoding, sqz_error *error);
 
 /* A found added token, or a stretch of text (token NULL). Offsets into the text searched. */
 typedef struct sqzi_segment {
     const sqzi_added *token;
     size_t begin, end;
 } sqzi_segment;
-/* Walk the segments of a text: *at begins at 0, *resume too; false at the end. A token found behind a stretch of text waits in *held (added_tokens.c). */
+/* Walk the segments of a text: *at begins at 0, *resume too; false at the end. A token found behind
+ * a stretch of text waits in *held (added_tokens.c). */
 typedef struct sqzi_segmenter {
     const sqzi_added_list *list;
     const unsigned char *text;
@@ -76,12 +85,17 @@ typedef struct sqzi_segmenter {
 } sqzi_segmenter;
 bool sqzi_next_segment(sqzi_segmenter *segmenter, sqzi_segment *segment);
 
-SQZ_NODISCARD sqz_status sqzi_added_list_open(const sqz_allocator *allocator, const sqzi_added_token *tokens, uint32_t n, bool normalised, sqzi_added_list *list, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_added_list_open(const sqz_allocator *allocator,
+                                              const sqzi_added_token *tokens, uint32_t n,
+                                              bool normalised, sqzi_added_list *list,
+                                              sqz_error *error);
 void sqzi_added_list_close(const sqz_allocator *allocator, sqzi_added_list *list);
 /* After the texts have been changed: order by first byte and length. */
 void sqzi_added_list_sort(sqzi_added_list *list);
 
 /* Cut both sides, lay out the windows and put the template around them (windows.c). */
-SQZ_NODISCARD sqz_status sqzi_tokenizer_finish(const sqz_tokenizer *tokenizer, bool pair, const sqz_tokenize_options *options, sqz_encoding *encoding, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_tokenizer_finish(const sqz_tokenizer *tokenizer, bool pair,
+                                               const sqz_tokenize_options *options,
+                                               sqz_encoding *encoding, sqz_error *error);
 
 #endif

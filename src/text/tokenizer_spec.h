@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a tokenizer is made of. The model layer fills this from a model file, import from a Hugging Face folder. */
+/* What a tokenizer is made of. The model layer fills this from a model file, import from a Hugging
+ * Face folder. */
 #ifndef SQZI_TOKENIZER_SPEC_H
 #define SQZI_TOKENIZER_SPEC_H
 
@@ -8,7 +9,14 @@
 #include "base/span.h"
 
 /* Apart: its piece is none that words are spelt with. */
-enum { SQZI_ADDED_SPECIAL = 1, SQZI_ADDED_SINGLE_WORD = 2, SQZI_ADDED_LSTRIP = 4, SQZI_ADDED_RSTRIP = 8, SQZI_ADDED_NORMALIZED = 16, SQZI_ADDED_APART = 32 };
+enum {
+    SQZI_ADDED_SPECIAL = 1,
+    SQZI_ADDED_SINGLE_WORD = 2,
+    SQZI_ADDED_LSTRIP = 4,
+    SQZI_ADDED_RSTRIP = 8,
+    SQZI_ADDED_NORMALIZED = 16,
+    SQZI_ADDED_APART = 32
+};
 
 typedef struct sqzi_added_token {
     uint32_t id;
@@ -24,7 +32,8 @@ typedef struct sqzi_template_item {
 } sqzi_template_item;
 
 typedef struct sqzi_tokenizer_spec {
-    const sqzi_span *pieces; /* [n_pieces] spelling by id; an empty one is an id without a spelling */
+    /* [n_pieces] spelling by id; an empty one is an id without a spelling */
+    const sqzi_span *pieces;
     uint32_t n_pieces;
     bool clean_text, handle_chinese_chars, strip_accents, lowercase;
     sqzi_span prefix;        /* "##" */
@@ -36,11 +45,15 @@ typedef struct sqzi_tokenizer_spec {
     uint32_t n_single, n_pair;
 } sqzi_tokenizer_spec;
 
-/* Everything is copied. SQZ_EFORMAT: a piece that comes twice, no unknown token, an id out of range; error.offset is the piece's id. SQZ_ENOMEM. */
-SQZ_NODISCARD sqz_status sqzi_tokenizer_open(const sqz_allocator *allocator, const sqzi_tokenizer_spec *spec, sqz_tokenizer **tokenizer, sqz_error *error);
+/* Everything is copied. SQZ_EFORMAT: a piece that comes twice, no unknown token, an id out of
+ * range; error.offset is the piece's id. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_tokenizer_open(const sqz_allocator *allocator,
+                                             const sqzi_tokenizer_spec *spec,
+                                             sqz_tokenizer **tokenizer, sqz_error *error);
 void sqzi_tokenizer_close(sqz_tokenizer *tokenizer);
 
 /* The encoding without a context, for the layers below one. */
-SQZ_NODISCARD sqz_status sqzi_encoding_open(const sqz_allocator *allocator, sqz_encoding **encoding, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_encoding_open(const sqz_allocator *allocator, sqz_encoding **encoding,
+                                            sqz_error *error);
 
 #endif

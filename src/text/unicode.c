@@ -6,7 +6,14 @@
 
 static size_t decompose_hangul(uint32_t code, uint32_t *out)
 {
-    enum { BASE = 0xAC00, LEADING = 0x1100, VOWEL = 0x1161, TRAILING = 0x11A7, VOWELS = 21, TRAILINGS = 28 };
+    enum {
+        BASE = 0xAC00,
+        LEADING = 0x1100,
+        VOWEL = 0x1161,
+        TRAILING = 0x11A7,
+        VOWELS = 21,
+        TRAILINGS = 28
+    };
     const uint32_t s = code - BASE, trailing = s % TRAILINGS;
     out[0] = LEADING + s / (VOWELS * TRAILINGS);
     out[1] = VOWEL + s % (VOWELS * TRAILINGS) / TRAILINGS;
@@ -25,7 +32,8 @@ size_t sqzi_unicode_decompose(uint32_t code, uint32_t out[SQZI_MAX_DECOMPOSITION
         if (sqzi_unicode_decomposing[middle] <= code) low = middle;
         else high = middle;
     }
-    const size_t start = sqzi_unicode_decomposition_starts[low], n = sqzi_unicode_decomposition_starts[low + 1] - start;
+    const size_t start = sqzi_unicode_decomposition_starts[low],
+                 n = sqzi_unicode_decomposition_starts[low + 1] - start;
     for (size_t i = 0; i < n; i++) out[i] = sqzi_unicode_decompositions[start + i];
     return n;
 }
@@ -65,10 +73,18 @@ uint32_t sqzi_utf8_next(const unsigned char *text, size_t n, size_t *length)
     const unsigned char b = text[0];
     *length = 1;
     if (b < 0x80) return b;
-    const size_t needed = b >= 0xC2 && b < 0xE0 ? 2 : b >= 0xE0 && b < 0xF0 ? 3 : b >= 0xF0 && b < 0xF5 ? 4 : 0;
+    const size_t needed = b >= 0xC2 && b < 0xE0   ? 2
+                          : b >= 0xE0 && b < 0xF0 ? 3
+                          : b >= 0xF0 && b < 0xF5 ? 4
+                                                  : 0;
     if (!needed) return SQZI_REPLACEMENT;
     /* The second byte's range keeps out overlong forms, surrogates and what lies past U+10FFFF. */
-    const unsigned char least = b == 0xE0 ? 0xA0 : b == 0xF0 ? 0x90 : 0x80, most = b == 0xED ? 0x9F : b == 0xF4 ? 0x8F : 0xBF;
+    const unsigned char least = b == 0xE0   ? 0xA0
+                                : b == 0xF0 ? 0x90
+                                            : 0x80,
+                        most = b == 0xED   ? 0x9F
+                               : b == 0xF4 ? 0x8F
+                                           : 0xBF;
     if (n < 2 || text[1] < least || text[1] > most) return SQZI_REPLACEMENT;
     uint32_t code = (b & (0xFFu >> (needed + 1))) << 6 | (text[1] & 0x3Fu);
     for (*length = 2; *length < needed; ++*length) {

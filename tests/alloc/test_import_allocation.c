@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Import and export while memory fails: a whole file or folder is written, or none. jansson's memory fails too where JSON is made; where it is read, its lexer
- * takes no notice when the buffer of a token cannot grow, and loses a byte (2.14), so that there is no status to ask for: sqzi_json_parse asks for the memory
- * before. The program runs in the root of the source tree. */
+/* Import and export while memory fails: a whole file or folder is written, or none. jansson's
+ * memory fails too where JSON is made; where it is read, its lexer takes no notice when the buffer
+ * of a token cannot grow, and loses a byte (2.14), so that there is no status to ask for:
+ * sqzi_json_parse asks for the memory before. The program runs in the root of the source tree. */
 #define _POSIX_C_SOURCE 200809L
 #include <dirent.h>
 #include <squeezebert/export.h>
@@ -21,7 +22,8 @@ static unsigned count_files(const char *folder)
     unsigned n = 0;
     DIR *entries = opendir(folder);
     assert_non_null(entries);
-    for (const struct dirent *entry; (entry = readdir(entries));) n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    for (const struct dirent *entry; (entry = readdir(entries));)
+        n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
     closedir(entries);
     return n;
 }
@@ -47,7 +49,8 @@ static sqz_status import_folder(const sqzt_subject *s, sqz_error *error)
     return status;
 }
 
-static const char *const golden[] = {"bert-masked", "squeezebert-sequence", "electra-token", "distilbert-masked"};
+static const char *const golden[] = {"bert-masked", "squeezebert-sequence", "electra-token",
+                                     "distilbert-masked"};
 enum { N_GOLDEN = sizeof golden / sizeof *golden };
 
 static const char *golden_folder(int i)
@@ -102,12 +105,16 @@ static void exports_write_a_whole_folder_or_none(void **state)
     const char *file = sqzt_temporary("exported.gguf");
     import_options.type = SQZ_IMPORT_F32;
     for (int i = 0; i < N_GOLDEN; i++) {
-        sqzt_assert_ok(sqz_import(s.context, golden_folder(i), file, &import_options, &error), &error);
+        sqzt_assert_ok(sqz_import(s.context, golden_folder(i), file, &import_options, &error),
+                       &error);
         assert_true(sweep_export(&s, golden[i], file) > 2);
     }
     sqzt_count_json(&sqzt_swept);
-    for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++) { /* they hold no config.json to be read */
-        if (strcmp(form->name, "groups of squeezebert") != 0 && strcmp(form->name, "low rank, s8") != 0) continue;
+    /* they hold no config.json to be read */
+    for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++) {
+        if (strcmp(form->name, "groups of squeezebert") != 0 &&
+            strcmp(form->name, "low rank, s8") != 0)
+            continue;
         sqzt_tiny_write(&form->tiny, file);
         assert_true(sweep_export(&s, form->name, file) > 300);
     }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parsers' harnesses share. A harness is a file fuzz_NAME.c with LLVMFuzzerTestOneInput and a sqzt_fuzz_format; it is built with libFuzzer
- * (SQZ_FUZZ), or with fuzz_driver.c, which replays the corpus and then runs mutations of it, the same ones every time.
+/* What the parsers' harnesses share. A harness is a file fuzz_NAME.c with LLVMFuzzerTestOneInput
+ * and a sqzt_fuzz_format; it is built with libFuzzer (SQZ_FUZZ), or with fuzz_driver.c, which
+ * replays the corpus and then runs mutations of it, the same ones every time.
  *
- * A harness holds three things of every input: no fault that a sanitizer sees, nothing still held after it, and never more memory at once than
- * 16 times the input and 64 MB.
+ * A harness holds three things of every input: no fault that a sanitizer sees, nothing still held
+ * after it, and never more memory at once than 16 times the input and 64 MB.
  */
 #ifndef SQZT_FUZZ_H
 #define SQZT_FUZZ_H
@@ -30,8 +31,10 @@ typedef struct sqzt_token {
 
 /* Where mutations go, 31 of 32.
  *
- *   structure  fill `ranges` with the parts that are header, metadata, pickle or JSON; returns how many. NULL: the whole input
- *   resize     `delta` bytes were put in (or, negative, taken out) at `at`: mend the lengths that the format keeps. NULL: it keeps none
+ *   structure  fill `ranges` with the parts that are header, metadata, pickle or JSON; returns how
+ *              many. NULL: the whole input
+ *   resize     `delta` bytes were put in (or, negative, taken out) at `at`: mend the lengths that
+ *              the format keeps. NULL: it keeps none
  *   tokens     [n_tokens] what the format is made of
  */
 typedef struct sqzt_fuzz_format {
@@ -48,22 +51,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 enum { SQZT_INPUT_BYTES = 1 << 18 };
 
-/* One to four changes of data [n], which has room for SQZT_INPUT_BYTES; `other` is another seed, to take pieces from. Returns the new length.
- * *structural tells whether all of them were aimed at the format's structure, which is 31 times of 32. */
-size_t sqzt_mutate(sqzt_random *random, const sqzt_fuzz_format *format, uint8_t *data, size_t n, const uint8_t *other, size_t n_other, bool *structural);
+/* One to four changes of data [n], which has room for SQZT_INPUT_BYTES; `other` is another seed, to
+ * take pieces from. Returns the new length. *structural tells whether all of them were aimed at the
+ * format's structure, which is 31 times of 32. */
+size_t sqzt_mutate(sqzt_random *random, const sqzt_fuzz_format *format, uint8_t *data, size_t n,
+                   const uint8_t *other, size_t n_other, bool *structural);
 
 /* ---- fuzz_sandbox.c ---- */
 
-/* A folder of this run's own, removed at its end. The path of `name` in it: static storage, four at a time. */
+/* A folder of this run's own, removed at its end. The path of `name` in it: static storage, four at
+ * a time. */
 const char *sqzt_fuzz_path(const char *name);
 void sqzt_fuzz_write(const char *name, const void *data, size_t n);
 void sqzt_fuzz_remove(const char *name);
 
-/* The memory of one input: begin counting, with jansson's; then look at what is left and at the peak. A breach stops the process. */
+/* The memory of one input: begin counting, with jansson's; then look at what is left and at the
+ * peak. A breach stops the process. */
 extern sqzt_memory sqzt_fuzz_memory;
 void sqzt_fuzz_begin(size_t input_bytes);
 void sqzt_fuzz_end(void);
-/* A context over the counted memory, one thread, portable kernels; made at its first call, its own memory not counted. */
+/* A context over the counted memory, one thread, portable kernels; made at its first call, its own
+ * memory not counted. */
 sqz_context *sqzt_fuzz_context(void);
 /* Stop the process with this text: an invariant does not hold. */
 _Noreturn void sqzt_fuzz_breach(const char *what);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The main of a harness without libFuzzer: replays the files it is given, then runs mutations of them.
+/* The main of a harness without libFuzzer: replays the files it is given, then runs mutations of
+ * them.
  *
  *     fuzz_NAME [-n MUTATIONS] [-first NUMBER] [-keep FOLDER] FILE-OR-FOLDER...
  *
- * Mutation NUMBER depends on the number and the files alone. They run in a child; one that kills it is told by its number, written to -keep where that
- * is given, and the next one goes on in a new child. An input that takes more than a minute counts as a hang.
+ * Mutation NUMBER depends on the number and the files alone. They run in a child; one that kills it
+ * is told by its number, written to -keep where that is given, and the next one goes on in a new
+ * child. An input that takes more than a minute counts as a hang.
  */
 #define _GNU_SOURCE /* MAP_ANONYMOUS, scandir */
 #include <dirent.h>
@@ -56,7 +58,8 @@ static void add(const char *path)
         add_file(path);
         return;
     }
-    const int n = scandir(path, &entries, NULL, alphasort); /* sorted: the numbering must not depend on the file system */
+    /* sorted: the numbering must not depend on the file system */
+    const int n = scandir(path, &entries, NULL, alphasort);
     for (int i = 0; i < n; i++) {
         char full[1024];
         snprintf(full, sizeof full, "%s/%s", path, entries[i]->d_name);
@@ -74,9 +77,11 @@ static size_t make(uint64_t number, uint8_t *data, bool *structural)
         return seeds[number].n;
     }
     sqzt_random random = sqzt_random_of(number - n_seeds);
-    const seed *from = &seeds[sqzt_below(&random, n_seeds)], *other = &seeds[sqzt_below(&random, n_seeds)];
+    const seed *from = &seeds[sqzt_below(&random, n_seeds)],
+               *other = &seeds[sqzt_below(&random, n_seeds)];
     memcpy(data, from->data, from->n);
-    return sqzt_mutate(&random, &sqzt_fuzz_format_of_harness, data, from->n, other->data, other->n, structural);
+    return sqzt_mutate(&random, &sqzt_fuzz_format_of_harness, data, from->n, other->data, other->n,
+                       structural);
 }
 
 static void run(progress *shared, uint64_t end)
@@ -104,7 +109,9 @@ static void report(uint64_t number, int how, const char *keep)
     if (!data) return;
     const size_t n = make(number, data, &unused);
     if (number < n_seeds) fprintf(stderr, "FAILED: %s (status %d)\n", seeds[number].path, how);
-    else fprintf(stderr, "FAILED: mutation %llu, %zu bytes (status %d)\n", (unsigned long long)(number - n_seeds), n, how);
+    else
+        fprintf(stderr, "FAILED: mutation %llu, %zu bytes (status %d)\n",
+                (unsigned long long)(number - n_seeds), n, how);
     if (keep) {
         char path[1024];
         snprintf(path, sizeof path, "%s/fault-%llu", keep, (unsigned long long)number);
@@ -148,20 +155,25 @@ int main(int argc, char **argv)
     const char *keep = NULL;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "-n") == 0 && i + 1 < argc) mutations = strtoull(argv[++i], NULL, 10);
-        else if (strcmp(argv[i], "-first") == 0 && i + 1 < argc) first = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "-first") == 0 && i + 1 < argc)
+            first = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "-keep") == 0 && i + 1 < argc) keep = argv[++i];
         else add(argv[i]);
     }
     if (!n_seeds) {
-        fprintf(stderr, "usage: %s [-n MUTATIONS] [-first NUMBER] [-keep FOLDER] FILE-OR-FOLDER...\n", argv[0]);
+        fprintf(stderr,
+                "usage: %s [-n MUTATIONS] [-first NUMBER] [-keep FOLDER] FILE-OR-FOLDER...\n",
+                argv[0]);
         return 2;
     }
     (void)sqzt_fuzz_path(""); /* made here, so that it is removed here */
-    progress *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    progress *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) return 2;
     shared->number = first ? n_seeds + first : 0;
     const unsigned faults = run_all(shared, n_seeds + first + mutations, keep);
-    printf("%zu files and %llu mutations (%llu in structure alone): %u faults\n", n_seeds, (unsigned long long)mutations, (unsigned long long)shared->structural, faults);
+    printf("%zu files and %llu mutations (%llu in structure alone): %u faults\n", n_seeds,
+           (unsigned long long)mutations, (unsigned long long)shared->structural, faults);
     for (size_t i = 0; i < n_seeds; i++) {
         free(seeds[i].path);
         free(seeds[i].data);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Changes of an input: bytes, numbers in binary and in text, ranges, tokens of the format. Everything comes from the random numbers given. */
+/* Changes of an input: bytes, numbers in binary and in text, ranges, tokens of the format.
+ * Everything comes from the random numbers given. */
 #include <stdio.h>
 #include <string.h>
 
 #include "fuzz/fuzz.h"
 
-enum { MOST_CHANGES = 4, ANYWHERE = 32, DEEP = 3000 }; /* one input of 32 is changed anywhere, the others in their structure */
+/* one input of 32 is changed anywhere, the others in their structure */
+enum { MOST_CHANGES = 4, ANYWHERE = 32, DEEP = 3000 };
 
 typedef struct input {
     sqzt_random *random;
@@ -50,16 +52,46 @@ static void replace(input *in, size_t at, size_t removed, const void *with, size
     memmove(in->data + at + n, in->data + at + removed, in->n - at - removed);
     memcpy(in->data + at, copy, n);
     in->n = in->n - removed + n;
-    if (n != removed && in->format->resize && below(in, 4)) in->format->resize(in->data, in->n, at, (int64_t)n - (int64_t)removed);
+    if (n != removed && in->format->resize && below(in, 4))
+        in->format->resize(in->data, in->n, at, (int64_t)n - (int64_t)removed);
 }
 
 static uint64_t odd_number(input *in)
 {
-    static const uint64_t numbers[] = {0, 1, 2, 3, 7, 8, 63, 64, 127, 128, 255, 256, 1000, 32767, 32768, 65535, 65536, 1u << 24, INT32_MAX, UINT64_C(1) << 31, UINT32_MAX,
-                                       UINT64_C(1) << 32, UINT64_C(1) << 60, UINT64_C(1) << 61, INT64_MAX, UINT64_C(1) << 63, UINT64_MAX - 7, UINT64_MAX};
+    static const uint64_t numbers[] = {0,
+                                       1,
+                                       2,
+                                       3,
+                                       7,
+                                       8,
+                                       63,
+                                       64,
+                                       127,
+                                       128,
+                                       255,
+                                       256,
+                                       1000,
+                                       32767,
+                                       32768,
+                                       65535,
+                                       65536,
+                                       1u << 24,
+                                       INT32_MAX,
+                                       UINT64_C(1) << 31,
+                                       UINT32_MAX,
+                                       UINT64_C(1) << 32,
+                                       UINT64_C(1) << 60,
+                                       UINT64_C(1) << 61,
+                                       INT64_MAX,
+                                       UINT64_C(1) << 63,
+                                       UINT64_MAX - 7,
+                                       UINT64_MAX};
     const size_t n = sizeof numbers / sizeof *numbers, pick = below(in, n + 4);
     if (pick < n) return numbers[pick];
-    return pick == n ? in->n : pick == n + 1 ? in->n - 1 : pick == n + 2 ? in->n + 1 : sqzt_bits(in->random);
+    return pick == n       ? in->n
+           : pick == n + 1 ? in->n - 1
+           : pick == n + 2 ? in->n + 1
+                           : sqzt_bits(in->random);
 }
 
 static void change_bytes(input *in, size_t at)
@@ -93,21 +125,24 @@ static void change_decimal(input *in, size_t at)
     size_t end;
     while (at < in->n && (in->data[at] < '0' || in->data[at] > '9')) at++;
     for (end = at; end < in->n && in->data[end] >= '0' && in->data[end] <= '9';) end++;
-    const int n = snprintf(text, sizeof text, "%s%llu%s", below(in, 8) ? "" : "-", (unsigned long long)odd_number(in), below(in, 8) ? "" : ".5");
+    const int n = snprintf(text, sizeof text, "%s%llu%s", below(in, 8) ? "" : "-",
+                           (unsigned long long)odd_number(in), below(in, 8) ? "" : ".5");
     if (end > at) replace(in, at, end - at, text, (size_t)n);
 }
 
 static void change_range(input *in, size_t at, bool structure)
 {
     const size_t n = 1 + below(in, below(in, 4) ? 16 : 512);
-    const size_t from = structure ? place(in) : below(in, in->n), room = in->n - from < n ? in->n - from : n;
+    const size_t from = structure ? place(in) : below(in, in->n),
+                 room = in->n - from < n ? in->n - from : n;
     switch (below(in, 4)) {
     case 0: replace(in, at, n, "", 0); break;
     case 1: replace(in, at, 0, in->data + from, room); break;
     case 2: replace(in, at, room, in->data + from, room); break;
     default:
         if (in->n_other) {
-            const size_t begin = below(in, in->n_other), most = in->n_other - begin < n ? in->n_other - begin : n;
+            const size_t begin = below(in, in->n_other),
+                         most = in->n_other - begin < n ? in->n_other - begin : n;
             replace(in, at, below(in, 2) ? most : 0, in->other + begin, most);
         }
     }
@@ -142,7 +177,8 @@ static void change(input *in)
     else in->n = at; /* cut short */
 }
 
-size_t sqzt_mutate(sqzt_random *random, const sqzt_fuzz_format *format, uint8_t *data, size_t n, const uint8_t *other, size_t n_other, bool *structural)
+size_t sqzt_mutate(sqzt_random *random, const sqzt_fuzz_format *format, uint8_t *data, size_t n,
+                   const uint8_t *other, size_t n_other, bool *structural)
 {
     input in = {random, format, data, n, other, n_other, true};
     in.structural = !format->structure || below(&in, ANYWHERE) > 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The program's reader of records: lines, pairs, csv, tsv, jsonl from stdin. The first byte chooses which. cli/records.c and cli/source.c are linked in;
- * what they need of the program stands below. */
+/* The program's reader of records: lines, pairs, csv, tsv, jsonl from stdin. The first byte chooses
+ * which. cli/records.c and cli/source.c are linked in; what they need of the program stands
+ * below. */
 #define _POSIX_C_SOURCE 200809L
 #include <fcntl.h>
 #include <setjmp.h>
@@ -13,12 +14,32 @@
 #include "records.h"
 
 static const sqzt_token tokens[] = {
-    SQZT_TOKEN("\n"), SQZT_TOKEN("\r\n"), SQZT_TOKEN(","), SQZT_TOKEN("\t"), SQZT_TOKEN("\""), SQZT_TOKEN("\"\""), SQZT_TOKEN("\",\""), SQZT_TOKEN("\0"), SQZT_TOKEN("{\"text\":\"a\"}\n"),
-    SQZT_TOKEN("\"text\":"), SQZT_TOKEN("\"text2\":\"\\u0000\""), SQZT_TOKEN("null"), SQZT_TOKEN("[1,2,{}]"), SQZT_TOKEN("\\u0000"), SQZT_TOKEN("\\ud800"), SQZT_TOKEN("1e400"), SQZT_TOKEN("text,text2\n"),
-    SQZT_TOKEN("text\ttext2\n"), SQZT_TOKEN("\xEF\xBB\xBF"), SQZT_TOKEN("{"), SQZT_TOKEN("}"), SQZT_TOKEN("["),
+    SQZT_TOKEN("\n"),
+    SQZT_TOKEN("\r\n"),
+    SQZT_TOKEN(","),
+    SQZT_TOKEN("\t"),
+    SQZT_TOKEN("\""),
+    SQZT_TOKEN("\"\""),
+    SQZT_TOKEN("\",\""),
+    SQZT_TOKEN("\0"),
+    SQZT_TOKEN("{\"text\":\"a\"}\n"),
+    SQZT_TOKEN("\"text\":"),
+    SQZT_TOKEN("\"text2\":\"\\u0000\""),
+    SQZT_TOKEN("null"),
+    SQZT_TOKEN("[1,2,{}]"),
+    SQZT_TOKEN("\\u0000"),
+    SQZT_TOKEN("\\ud800"),
+    SQZT_TOKEN("1e400"),
+    SQZT_TOKEN("text,text2\n"),
+    SQZT_TOKEN("text\ttext2\n"),
+    SQZT_TOKEN("\xEF\xBB\xBF"),
+    SQZT_TOKEN("{"),
+    SQZT_TOKEN("}"),
+    SQZT_TOKEN("["),
 };
 
-const sqzt_fuzz_format sqzt_fuzz_format_of_harness = {.tokens = tokens, .n_tokens = sizeof tokens / sizeof *tokens};
+const sqzt_fuzz_format sqzt_fuzz_format_of_harness = {.tokens = tokens,
+                                                      .n_tokens = sizeof tokens / sizeof *tokens};
 
 cli_settings cli;
 static jmp_buf refused;
@@ -51,7 +72,8 @@ static void read_all(void)
         for (uint32_t r = 0; r < n; r++) {
             const cli_record *record = &records[r];
             if (record->status != SQZ_OK) {
-                if (!record->fault[0] || strlen(record->fault) >= sizeof record->fault) sqzt_fuzz_breach("a fault without a text");
+                if (!record->fault[0] || strlen(record->fault) >= sizeof record->fault)
+                    sqzt_fuzz_breach("a fault without a text");
                 continue;
             }
             touch(record->input.text);

@@ -55,7 +55,8 @@ const char *sqzt_fuzz_path(const char *name)
 void sqzt_fuzz_write(const char *name, const void *data, size_t n)
 {
     FILE *file = fopen(sqzt_fuzz_path(name), "wb");
-    if (!file || (n && fwrite(data, n, 1, file) != 1) || fclose(file) != 0) sqzt_fuzz_breach("cannot write a file");
+    if (!file || (n && fwrite(data, n, 1, file) != 1) || fclose(file) != 0)
+        sqzt_fuzz_breach("cannot write a file");
 }
 
 void sqzt_fuzz_remove(const char *name)
@@ -69,7 +70,10 @@ sqz_context *sqzt_fuzz_context(void)
     if (context) return context;
     const sqz_allocator allocator = sqzt_allocator(&sqzt_fuzz_memory);
     sqz_error error = {0};
-    if (sqz_context_open(&(sqz_context_options){.allocator = &allocator, .n_threads = 1, .cpu = "portable"}, &context, &error) != SQZ_OK) sqzt_fuzz_breach(error.text);
+    if (sqz_context_open(
+            &(sqz_context_options){.allocator = &allocator, .n_threads = 1, .cpu = "portable"},
+            &context, &error) != SQZ_OK)
+        sqzt_fuzz_breach(error.text);
     return context;
 }
 
@@ -87,6 +91,8 @@ void sqzt_fuzz_begin(size_t input_bytes)
 
 void sqzt_fuzz_end(void)
 {
-    if (sqzt_fuzz_memory.refused) sqzt_fuzz_breach("more memory asked for than 16 times the input and 64 MB");
-    if (sqzt_fuzz_memory.held_bytes != held_before) sqzt_fuzz_breach("memory is still held after the input");
+    if (sqzt_fuzz_memory.refused)
+        sqzt_fuzz_breach("more memory asked for than 16 times the input and 64 MB");
+    if (sqzt_fuzz_memory.held_bytes != held_before)
+        sqzt_fuzz_breach("memory is still held after the input");
 }

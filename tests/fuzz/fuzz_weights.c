@@ -11,14 +11,19 @@ static unsigned sum;
 static void touch(const sqzi_source *source, const sqzi_source_tensor *t)
 {
     uint64_t last = t->n ? t->n - 1 : 0;
-    const uint64_t bytes = t->type == SQZI_F64 ? 8 : t->type == SQZI_F32 ? 4 : t->type == SQZI_I32 ? 1 : 2;
+    const uint64_t bytes = t->type == SQZI_F64   ? 8
+                           : t->type == SQZI_F32 ? 4
+                           : t->type == SQZI_I32 ? 1
+                                                 : 2;
     if (t->n_dims > 4) sqzt_fuzz_breach("a tensor of more than four dimensions");
     if (t->strided) {
         last = 0;
-        for (uint32_t d = 0; d < t->n_dims; d++) last += t->shape[d] ? (t->shape[d] - 1) * t->stride[d] : 0;
+        for (uint32_t d = 0; d < t->n_dims; d++)
+            last += t->shape[d] ? (t->shape[d] - 1) * t->stride[d] : 0;
     }
     for (const char *c = t->name; *c; c++) sum += (unsigned char)*c;
-    if (sqzi_source_find(source, t->name) != t) sqzt_fuzz_breach("a tensor that is not found by its name");
+    if (sqzi_source_find(source, t->name) != t)
+        sqzt_fuzz_breach("a tensor that is not found by its name");
     if (!t->n) return;
     sum += t->data[0];
     for (uint64_t i = 0; i < bytes; i++) sum += t->data[last * bytes + i];
@@ -33,7 +38,8 @@ void sqzt_fuzz_weights(const char *name, const uint8_t *data, size_t n)
     sqzt_fuzz_begin(n);
     const sqz_status status = sqzi_source_open(&allocator, sqzt_fuzz_path(""), &source, &error);
     if (status == SQZ_OK)
-        for (uint32_t i = 0; i < sqzi_source_n(&source); i++) touch(&source, sqzi_source_at(&source, i));
+        for (uint32_t i = 0; i < sqzi_source_n(&source); i++)
+            touch(&source, sqzi_source_at(&source, i));
     else if (!strstr(error.text, name)) sqzt_fuzz_breach("an error that does not name the file");
     sqzi_source_close(&source);
     sqzt_fuzz_end();

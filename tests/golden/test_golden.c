@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _POSIX_C_SOURCE 200809L
-/* Hidden states and logits against Transformers in float64: every folder of tests/golden/models is imported and run at every level this CPU has. The
- * expected numbers and their tolerances are made, and derived, by tests/reference/make_golden.py. */
+/* Hidden states and logits against Transformers in float64: every folder of tests/golden/models is
+ * imported and run at every level this CPU has. The expected numbers and their tolerances are made,
+ * and derived, by tests/reference/make_golden.py. */
 #include <math.h>
 #include <squeezebert/session.h>
 #include <squeezebert/squeeze.h>
@@ -13,13 +14,15 @@
 
 static const char *const quantized_types[] = {"s8", "bf16"};
 
-#ifdef SQZ_GOLDEN_FILES /* a build without import: the folder of the files that another has imported and quantised */
+#ifdef SQZ_GOLDEN_FILES /* a build without import: the folder of the files that another has        \
+                           imported and quantised */
 static void model_file(sqz_context *context, const char *name, char path[256])
 {
     (void)context;
     snprintf(path, 256, "%s/%s.gguf", SQZ_GOLDEN_FILES, name);
 }
-static void quantized_file(sqz_context *context, const char *name, const char *from, sqz_quantize_type type, char path[256])
+static void quantized_file(sqz_context *context, const char *name, const char *from,
+                           sqz_quantize_type type, char path[256])
 {
     (void)context;
     (void)from;
@@ -37,22 +40,26 @@ static void model_file(sqz_context *context, const char *name, char path[256])
     snprintf(folder, sizeof folder, "tests/golden/models/%s", name);
     sqzt_assert_ok(sqz_import(context, folder, path, NULL, &error), &error);
 }
-static void quantized_file(sqz_context *context, const char *name, const char *from, sqz_quantize_type type, char path[256])
+static void quantized_file(sqz_context *context, const char *name, const char *from,
+                           sqz_quantize_type type, char path[256])
 {
     char left[300];
     sqz_error error = {0};
     (void)name;
     snprintf(path, 256, "/tmp/sqz-golden-XXXXXX");
     assert_true(mkstemp(path) >= 0);
-    sqzt_assert_ok(sqz_quantize(context, from, path, &(sqz_quantize_options){.type = type}, &error), &error);
+    sqzt_assert_ok(sqz_quantize(context, from, path, &(sqz_quantize_options){.type = type}, &error),
+                   &error);
     snprintf(left, sizeof left, "%s.unverified", path);
     assert_true(remove(left) != 0); /* the file of the first pass is gone */
 }
 static void discard_file(const char *path) { remove(path); }
 #endif
 
-static const char *const names[] = {"squeezebert-sequence", "squeezebert-masked", "squeezebert-token", "bert-sequence", "bert-question", "bert-choice", "bert-masked",
-                                    "distilbert-sequence", "distilbert-masked", "electra-sequence", "electra-masked", "electra-token"};
+static const char *const names[] = {
+    "squeezebert-sequence", "squeezebert-masked", "squeezebert-token", "bert-sequence",
+    "bert-question",        "bert-choice",        "bert-masked",       "distilbert-sequence",
+    "distilbert-masked",    "electra-sequence",   "electra-masked",    "electra-token"};
 static const char *const levels[] = {"portable", "avx2", "avx512", "neon", "simd128", ""};
 
 enum { MAX_BYTES = 1 << 16 };
@@ -134,8 +141,11 @@ static results run(sqz_model *model, const golden *g, sqz_batch *batch)
     sqz_error error = {0};
     sqz_session *session = NULL;
     assert_true(g->width <= 32 && g->classes <= 64);
-    *batch = (sqz_batch){g->n_sequences, g->first, g->ids, sqz_model_get_info(model)->n_token_types ? g->types : NULL};
-    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){g->n_tokens, g->n_sequences, 0}, &session, &error), &error);
+    *batch = (sqz_batch){g->n_sequences, g->first, g->ids,
+                         sqz_model_get_info(model)->n_token_types ? g->types : NULL};
+    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){g->n_tokens, g->n_sequences, 0},
+                                    &session, &error),
+                   &error);
     sqzt_assert_ok(sqz_encode(session, batch, r.hidden, g->width, &error), &error);
     sqzt_assert_ok(sqz_logits(session, batch, NULL, 0, r.logits, g->classes, &error), &error);
     sqz_session_close(session);
@@ -147,14 +157,20 @@ static void compare(const char *name, const char *level, sqz_model *model, const
 {
     sqz_batch batch;
     const results r = run(model, g, &batch);
-    const double off[2] = {largest_difference(r.hidden, g->hidden, (size_t)g->n_tokens * g->width), largest_difference(r.logits, g->logits, (size_t)g->rows * g->classes)};
-    printf("%-22s %-9s hidden %.1e of %.1e, logits %.1e of %.1e\n", name, level, off[0], g->tolerance[0], off[1], g->tolerance[1]);
+    const double off[2] = {largest_difference(r.hidden, g->hidden, (size_t)g->n_tokens * g->width),
+                           largest_difference(r.logits, g->logits, (size_t)g->rows * g->classes)};
+    printf("%-22s %-9s hidden %.1e of %.1e, logits %.1e of %.1e\n", name, level, off[0],
+           g->tolerance[0], off[1], g->tolerance[1]);
     for (int i = 0; i < 2; i++)
-        if (!(off[i] <= g->tolerance[i])) fail_msg("%s at %s: %s are off by %g, the tolerance is %g", name, level, i ? "logits" : "hidden states", off[i], g->tolerance[i]);
+        if (!(off[i] <= g->tolerance[i]))
+            fail_msg("%s at %s: %s are off by %g, the tolerance is %g", name, level,
+                     i ? "logits" : "hidden states", off[i], g->tolerance[i]);
 }
 
-/* The largest part of its bound that a logit is off what the f32 model's head makes of these hidden states in double. */
-static double head_off(const sqz_model *exact, const sqz_model *rounded, const sqz_batch *batch, const float *hidden, const float *logits, size_t n)
+/* The largest part of its bound that a logit is off what the f32 model's head makes of these hidden
+ * states in double. */
+static double head_off(const sqz_model *exact, const sqz_model *rounded, const sqz_batch *batch,
+                       const float *hidden, const float *logits, size_t n)
 {
     double expected[64 * 64], bound[64 * 64], most = 0;
     sqzt_exact_head(exact, rounded, batch, hidden, expected, bound);
@@ -165,27 +181,39 @@ static double head_off(const sqz_model *exact, const sqz_model *rounded, const s
     return most;
 }
 
-/* Hidden states within this relative error; each logit within what the roundings of the head can do to the logits that belong to the hidden states found; and,
- * all logits together, within sqrt(C) times the error of the hidden states: a random row of a head against C numbers sums to 1/sqrt(C) of the product of
+/* Hidden states within this relative error; each logit within what the roundings of the head can do
+ * to the logits that belong to the hidden states found; and, all logits together, within sqrt(C)
+ * times the error of the hidden states: a random row of a head against C numbers sums to 1/sqrt(C)
+ * of the product of
  * their norms. */
-static void compare_quantized(const char *name, const char *level, sqz_model *exact, sqz_model *model, const golden *g, double relative)
+static void compare_quantized(const char *name, const char *level, sqz_model *exact,
+                              sqz_model *model, const golden *g, double relative)
 {
     sqz_batch batch;
     const size_t n = (size_t)g->rows * g->classes;
     const results r = run(model, g, &batch);
-    const double hidden = relative_difference(r.hidden, g->hidden, (size_t)g->n_tokens * g->width), logits = relative_difference(r.logits, g->logits, n);
+    const double hidden = relative_difference(r.hidden, g->hidden, (size_t)g->n_tokens * g->width),
+                 logits = relative_difference(r.logits, g->logits, n);
     const double head = head_off(exact, model, &batch, r.hidden, r.logits, n);
-    printf("%-22s %-9s hidden %.2f %%, logits %.2f %% of %.2f %%, the head %.2f of its bound\n", name, level, 100 * hidden, 100 * logits, 100 * relative, head);
-    if (!(hidden <= relative && logits <= relative * sqrt(g->width))) fail_msg("%s at %s: off by %g and %g, %g is allowed", name, level, hidden, logits, relative);
-    if (!(head <= 1)) fail_msg("%s at %s: a logit is off by %g of what its head's roundings allow", name, level, head);
+    printf("%-22s %-9s hidden %.2f %%, logits %.2f %% of %.2f %%, the head %.2f of its bound\n",
+           name, level, 100 * hidden, 100 * logits, 100 * relative, head);
+    if (!(hidden <= relative && logits <= relative * sqrt(g->width)))
+        fail_msg("%s at %s: off by %g and %g, %g is allowed", name, level, hidden, logits,
+                 relative);
+    if (!(head <= 1))
+        fail_msg("%s at %s: a logit is off by %g of what its head's roundings allow", name, level,
+                 head);
 }
 
 /* Transformers' own logits are what sqzt_exact_head makes of its hidden states. */
 static void check_exact_head(const char *name, const sqz_model *model, const golden *g)
 {
     const sqz_batch batch = {g->n_sequences, g->first, g->ids, g->types};
-    const double part = head_off(model, model, &batch, g->hidden, g->logits, (size_t)g->rows * g->classes);
-    if (!(part <= 1)) fail_msg("%s: the head in double is %g of an f32 head's bound away from Transformers'", name, part);
+    const double part = head_off(model, model, &batch, g->hidden, g->logits,
+                                 (size_t)g->rows * g->classes);
+    if (!(part <= 1))
+        fail_msg("%s: the head in double is %g of an f32 head's bound away from Transformers'",
+                 name, part);
 }
 
 static void transformers_in_float64_agrees(void **state)
@@ -200,7 +228,10 @@ static void transformers_in_float64_agrees(void **state)
             sqz_error error = {0};
             sqz_context *context = NULL;
             sqz_model *model = NULL;
-            sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1, .cpu = levels[j]}, &context, &error), &error);
+            sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1,
+                                                                   .cpu = levels[j]},
+                                            &context, &error),
+                           &error);
             if (j == 0) model_file(context, names[i], path);
             sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
             compare(names[i], levels[j], model, g);
@@ -213,10 +244,12 @@ static void transformers_in_float64_agrees(void **state)
     free(g);
 }
 
-/* The relative error that quantising may bring. A product of depth k rounds its row and each row of its weights to within amax/254 a number (int8) or
- * 2^-9 of the number (bf16; twice that is allowed, for attention may run in bf16 too): relative to the norm at most sqrt(k)/254 or 2^-8. A chain of L
- * blocks has V, output, up and down, two roundings each, besides the embedding; the roundings are independent, so squares add up, and residual and norm
- * pass relative errors on as they are. */
+/* The relative error that quantising may bring. A product of depth k rounds its row and each row of
+ * its weights to within amax/254 a number (int8) or 2^-9 of the number (bf16; twice that is
+ * allowed, for attention may run in bf16 too): relative to the norm at most sqrt(k)/254 or 2^-8. A
+ * chain of L blocks has V, output, up and down, two roundings each, besides the embedding; the
+ * roundings are independent, so squares add up, and residual and norm pass relative errors on as
+ * they are. */
 static double allowed(sqz_quantize_type type, const sqz_model_info *info, uint32_t deepest)
 {
     const double one = type == SQZ_QUANTIZE_S8 ? sqrt(deepest) / 254 : 0x1p-8;
@@ -228,11 +261,13 @@ static uint32_t deepest_product(const sqz_model *model)
     sqz_tensor_info t;
     uint64_t deepest = 0;
     for (uint32_t i = 0; sqz_model_tensor(model, i, &t); i++)
-        if (t.n_dims == 2 && strncmp(t.name, "blk.", 4) == 0 && t.shape[1] > deepest) deepest = t.shape[1];
+        if (t.n_dims == 2 && strncmp(t.name, "blk.", 4) == 0 && t.shape[1] > deepest)
+            deepest = t.shape[1];
     return (uint32_t)deepest;
 }
 
-static void check_quantized(const char *name, sqz_model *exact, const char *path, sqz_quantize_type type, const golden *g)
+static void check_quantized(const char *name, sqz_model *exact, const char *path,
+                            sqz_quantize_type type, const golden *g)
 {
     for (size_t j = 0; j < sizeof levels / sizeof *levels; j++) {
         sqz_error error = {0};
@@ -241,9 +276,12 @@ static void check_quantized(const char *name, sqz_model *exact, const char *path
         sqz_verification verification;
         char label[64];
         snprintf(label, sizeof label, "%s %s", levels[j], quantized_types[type]);
-        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1, .cpu = levels[j]}, &context, &error), &error);
+        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1, .cpu = levels[j]},
+                                        &context, &error),
+                       &error);
         sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
-        compare_quantized(name, label, exact, model, g, allowed(type, sqz_model_get_info(model), deepest_product(model)));
+        compare_quantized(name, label, exact, model, g,
+                          allowed(type, sqz_model_get_info(model), deepest_product(model)));
         sqzt_assert_ok(sqz_model_verify(model, &verification, &error), &error);
         assert_int_equal(verification.n_vectors, 3);
         sqz_model_close(model);
@@ -262,7 +300,8 @@ static void quantized_models_stay_close_and_verify(void **state)
         sqz_error error = {0};
         sqz_context *context;
         sqz_model *exact;
-        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
+        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
+                       &error);
         model_file(context, names[i], path);
         sqzt_assert_ok(sqz_model_open(context, path, &exact, &error), &error);
         for (int type = SQZ_QUANTIZE_S8; type <= SQZ_QUANTIZE_BF16; type++) {
@@ -279,6 +318,7 @@ static void quantized_models_stay_close_and_verify(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(transformers_in_float64_agrees), cmocka_unit_test(quantized_models_stay_close_and_verify)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(transformers_in_float64_agrees),
+                                       cmocka_unit_test(quantized_models_stay_close_and_verify)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The law of bits: a sequence's hidden states, logits and embedding are the same alone, in any batch, with any number of threads, run after run, for
- * every form of model, in f32 and quantised to int8 and bf16, and every level of kernels that this CPU has. */
+/* The law of bits: a sequence's hidden states, logits and embedding are the same alone, in any
+ * batch, with any number of threads, run after run, for every form of model, in f32 and quantised
+ * to int8 and bf16, and every level of kernels that this CPU has. */
 #include <squeezebert/session.h>
 #include <squeezebert/squeeze.h>
 #include <stdio.h>
@@ -23,9 +24,13 @@ static work begin(const char *path, const char *cpu, uint32_t n_threads)
 {
     work w;
     sqz_error error = {0};
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = n_threads, .cpu = cpu}, &w.context, &error), &error);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = n_threads, .cpu = cpu},
+                                    &w.context, &error),
+                   &error);
     sqzt_assert_ok(sqz_model_open(w.context, path, &w.model, &error), &error);
-    sqzt_assert_ok(sqz_session_open(w.model, &(sqz_session_options){MAX_TOKENS, SEQUENCES, 0}, &w.session, &error), &error);
+    sqzt_assert_ok(sqz_session_open(w.model, &(sqz_session_options){MAX_TOKENS, SEQUENCES, 0},
+                                    &w.session, &error),
+                   &error);
     return w;
 }
 
@@ -47,12 +52,15 @@ static texts random_texts(const sqz_model_info *info, uint64_t seed)
     texts t = {.first = {0}};
     sqzt_random random = sqzt_random_of(seed);
     for (uint32_t b = 0; b < SEQUENCES; b++) {
-        const uint32_t length = b == 0 ? 1 : b == 1 ? info->max_positions : 1 + (uint32_t)sqzt_below(&random, info->max_positions);
+        const uint32_t length = b == 0   ? 1
+                                : b == 1 ? info->max_positions
+                                         : 1 + (uint32_t)sqzt_below(&random, info->max_positions);
         t.first[b + 1] = t.first[b] + length;
     }
     for (uint32_t i = 0; i < t.first[SEQUENCES]; i++) {
         t.ids[i] = (uint32_t)sqzt_below(&random, info->vocabulary);
-        t.types[i] = info->n_token_types > 1 ? (uint8_t)sqzt_below(&random, info->n_token_types) : 0;
+        t.types[i] = info->n_token_types > 1 ? (uint8_t)sqzt_below(&random, info->n_token_types)
+                                             : 0;
     }
     return t;
 }
@@ -89,33 +97,49 @@ static void run(const work *w, const texts *t, uint32_t from, uint32_t to, resul
     const uint32_t begin_token = t->first[from];
     for (uint32_t b = from; b <= to; b++) first[b - from] = t->first[b] - begin_token;
     const sqz_batch batch = {to - from, first, t->ids + begin_token, t->types + begin_token};
-    sqzt_assert_ok(sqz_encode(w->session, &batch, r->hidden + begin_token * r->hidden_n, r->hidden_n, &error), &error);
+    sqzt_assert_ok(sqz_encode(w->session, &batch, r->hidden + begin_token * r->hidden_n,
+                              r->hidden_n, &error),
+                   &error);
     const sqz_embed_options options = {.normalize = 1};
-    sqzt_assert_ok(sqz_embed(w->session, &batch, &options, r->embedding + from * r->embedding_n, r->embedding_n, &error), &error);
+    sqzt_assert_ok(sqz_embed(w->session, &batch, &options, r->embedding + from * r->embedding_n,
+                             r->embedding_n, &error),
+                   &error);
     if (r->logits_n)
-        sqzt_assert_ok(sqz_logits(w->session, &batch, NULL, 0, r->logits + (r->logits_per_token ? begin_token : from) * r->logits_n, r->logits_n, &error), &error);
+        sqzt_assert_ok(sqz_logits(w->session, &batch, NULL, 0,
+                                  r->logits +
+                                      (r->logits_per_token ? begin_token : from) * r->logits_n,
+                                  r->logits_n, &error),
+                       &error);
 }
 
-static void compare(const char *name, const char *cpu, const char *what, const results *a, const results *b, uint32_t n_tokens)
+static void compare(const char *name, const char *cpu, const char *what, const results *a,
+                    const results *b, uint32_t n_tokens)
 {
     const size_t logits = (a->logits_per_token ? n_tokens : SEQUENCES) * a->logits_n;
-    if (memcmp(a->hidden, b->hidden, n_tokens * a->hidden_n * sizeof(float)) != 0) fail_msg("%s, %s: hidden states differ %s", name, cpu, what);
-    if (memcmp(a->embedding, b->embedding, SEQUENCES * a->embedding_n * sizeof(float)) != 0) fail_msg("%s, %s: embeddings differ %s", name, cpu, what);
-    if (memcmp(a->logits, b->logits, logits * sizeof(float)) != 0) fail_msg("%s, %s: logits differ %s", name, cpu, what);
+    if (memcmp(a->hidden, b->hidden, n_tokens * a->hidden_n * sizeof(float)) != 0)
+        fail_msg("%s, %s: hidden states differ %s", name, cpu, what);
+    if (memcmp(a->embedding, b->embedding, SEQUENCES * a->embedding_n * sizeof(float)) != 0)
+        fail_msg("%s, %s: embeddings differ %s", name, cpu, what);
+    if (memcmp(a->logits, b->logits, logits * sizeof(float)) != 0)
+        fail_msg("%s, %s: logits differ %s", name, cpu, what);
 }
 
 static void check_form(const sqzt_named_tiny *form, const char *path, const char *cpu)
 {
     work one = begin(path, cpu, 1);
     const texts t = random_texts(sqz_model_get_info(one.model), form->tiny.seed);
-    results whole = space_for(sqz_model_get_info(one.model)), other = space_for(sqz_model_get_info(one.model));
+    results whole = space_for(sqz_model_get_info(one.model)),
+            other = space_for(sqz_model_get_info(one.model));
     run(&one, &t, 0, SEQUENCES, &whole);
-    for (uint32_t i = 0; i < t.first[SEQUENCES] * whole.hidden_n; i++) assert_true(whole.hidden[i] == whole.hidden[i]); /* no NaN: they would compare equal */
+    /* no NaN: they would compare equal */
+    for (uint32_t i = 0; i < t.first[SEQUENCES] * whole.hidden_n; i++)
+        assert_true(whole.hidden[i] == whole.hidden[i]);
     run(&one, &t, 0, SEQUENCES, &other);
     compare(form->name, cpu, "from run to run", &whole, &other, t.first[SEQUENCES]);
     for (uint32_t b = 0; b < SEQUENCES; b++) run(&one, &t, b, b + 1, &other);
     compare(form->name, cpu, "alone", &whole, &other, t.first[SEQUENCES]);
-    for (uint32_t b = 0; b < SEQUENCES; b += 4) run(&one, &t, b, b + 4 < SEQUENCES ? b + 4 : SEQUENCES, &other);
+    for (uint32_t b = 0; b < SEQUENCES; b += 4)
+        run(&one, &t, b, b + 4 < SEQUENCES ? b + 4 : SEQUENCES, &other);
     compare(form->name, cpu, "in other batches", &whole, &other, t.first[SEQUENCES]);
     end(&one);
     for (uint32_t n_threads = 2; n_threads <= 4; n_threads++) {
@@ -132,7 +156,8 @@ static void check_form(const sqzt_named_tiny *form, const char *path, const char
 }
 
 /* "" is all that the CPU has. */
-static void check_at(const sqzt_named_tiny *form, const char *path, const char *type, const char *const *levels, size_t n)
+static void check_at(const sqzt_named_tiny *form, const char *path, const char *type,
+                     const char *const *levels, size_t n)
 {
     char name[96];
     snprintf(name, sizeof name, "%s%s", form->name, type);
@@ -144,8 +169,10 @@ static void quantize(const char *path, const char *out, sqz_quantize_type type)
 {
     sqz_error error = {0};
     sqz_context *context;
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
-    sqzt_assert_ok(sqz_quantize(context, path, out, &(sqz_quantize_options){.type = type}, &error), &error);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
+                   &error);
+    sqzt_assert_ok(sqz_quantize(context, path, out, &(sqz_quantize_options){.type = type}, &error),
+                   &error);
     sqz_context_close(context);
 }
 

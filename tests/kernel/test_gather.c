@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gathered rows, by portable C and by what this CPU has: exact, odd lengths and strides, nothing read or written past the last column. */
+/* Gathered rows, by portable C and by what this CPU has: exact, odd lengths and strides, nothing
+ * read or written past the last column. */
 #include <math.h>
 
 #include "base/cpu.h"
@@ -28,15 +29,26 @@ static void check(const sqzk_table *kernels, size_t n, bool adds)
 {
     const size_t ldx = n + 5, ldo = n + 2;
     sqzt_random random = sqzt_random_of(31 + n);
-    sqzt_guarded x = rows_of(&random, n, ldx, 0, 1), out = rows_of(&random, n, ldo, 0, 1), before = sqzt_guarded_open(out.bytes), index = order_of(&random, n);
+    sqzt_guarded x = rows_of(&random, n, ldx, 0, 1), out = rows_of(&random, n, ldo, 0, 1),
+                 before = sqzt_guarded_open(out.bytes), index = order_of(&random, n);
     const float *from = x.p, *residual = before.p, *y = out.p;
     const uint32_t *order = index.p;
     memcpy(before.p, out.p, out.bytes);
-    kernels->gather(&(sqzk_gather_args){.m = ROWS, .n = n, .x = from, .ldx = ldx, .index = order, .residual = adds ? y : NULL, .ldr = ldo, .out = out.p, .ldo = ldo});
+    kernels->gather(&(sqzk_gather_args){.m = ROWS,
+                                        .n = n,
+                                        .x = from,
+                                        .ldx = ldx,
+                                        .index = order,
+                                        .residual = adds ? y : NULL,
+                                        .ldr = ldo,
+                                        .out = out.p,
+                                        .ldo = ldo});
     for (size_t r = 0; r < ROWS; r++)
         for (size_t j = 0; j < n; j++) {
             const float wanted = from[r * ldx + order[j]] + (adds ? residual[r * ldo + j] : 0);
-            if (y[r * ldo + j] != wanted) fail_msg("features %x, n %zu: [%zu, %zu] is %.9g, %.9g expected", kernels->features, n, r, j, (double)y[r * ldo + j], (double)wanted);
+            if (y[r * ldo + j] != wanted)
+                fail_msg("features %x, n %zu: [%zu, %zu] is %.9g, %.9g expected", kernels->features,
+                         n, r, j, (double)y[r * ldo + j], (double)wanted);
         }
     for (size_t r = 0; r + 1 < ROWS; r++) assert_true(isnan(y[r * ldo + n]));
     sqzt_guarded *const all[] = {&x, &out, &before, &index};

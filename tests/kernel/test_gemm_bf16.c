@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every bf16 gemm against a chain of floats summed here in the documented order, from f32, f16 and bf16 weights: the same bits on every level but AMX
- * and Arm's BF16, which have orders of their own; against double within the bound of a chain; awkward sizes and strides, rows that end at unreadable
- * pages, canaries, rows that are not finite. */
+/* Every bf16 gemm against a chain of floats summed here in the documented order, from f32, f16 and
+ * bf16 weights: the same bits on every level but AMX and Arm's BF16, which have orders of their
+ * own; against double within the bound of a chain; awkward sizes and strides, rows that end at
+ * unreadable pages, canaries, rows that are not finite. */
 #include "kernel/kernel.h"
 
 #include <math.h>
@@ -18,11 +19,30 @@
 static const uint32_t seed = 21;
 
 static const shape shapes[] = {
-    {1, 1, 1},  {1, 2, 3},  {2, 15, 4},    {3, 16, 5},    {5, 17, 7},   {6, 31, 63}, {7, 64, 64},   {8, 65, 65},   {11, 63, 127},
-    {12, 48, 1}, {13, 80, 2}, {16, 192, 192}, {17, 129, 191}, {4, 100, 256}, {23, 7, 300}, {1, 192, 768}, {6, 64, 1537}, {9, 33, 3072}, {70, 200, 1040}, /* AMX: strips, and groups of columns */
+    {1, 1, 1},
+    {1, 2, 3},
+    {2, 15, 4},
+    {3, 16, 5},
+    {5, 17, 7},
+    {6, 31, 63},
+    {7, 64, 64},
+    {8, 65, 65},
+    {11, 63, 127},
+    /* AMX: strips, and groups of columns */
+    {12, 48, 1},
+    {13, 80, 2},
+    {16, 192, 192},
+    {17, 129, 191},
+    {4, 100, 256},
+    {23, 7, 300},
+    {1, 192, 768},
+    {6, 64, 1537},
+    {9, 33, 3072},
+    {70, 200, 1040},
 };
 
-/* Weights of every type hold the numbers of w16, so that all of them pack to the same panels; f32 holds others besides, for rounding. */
+/* Weights of every type hold the numbers of w16, so that all of them pack to the same panels; f32
+ * holds others besides, for rounding. */
 typedef struct problem {
     shape s;
     size_t ldx, ldw;
@@ -43,13 +63,18 @@ static float entry(sqzt_random *random)
 {
     /* every fourth number is a tie between two bf16 */
     const float x = (float)sqzt_normal(random);
-    return sqzt_below(random, 4) ? x : sqzi_float_of_bits((sqzi_bits_of_float(x) & 0xFFFF0000u) | 0x8000u);
+    return sqzt_below(random, 4)
+               ? x
+               : sqzi_float_of_bits((sqzi_bits_of_float(x) & 0xFFFF0000u) | 0x8000u);
 }
 
 static void put_weight(problem *p, size_t at, float x)
 {
     if (p->type == SQZI_F32) ((float *)p->w.p)[at] = x;
-    else ((uint16_t *)p->w.p)[at] = p->type == SQZI_F16 ? sqzi_to_f16(x) : (uint16_t)(sqzi_bits_of_float(rounded(x)) >> 16);
+    else
+        ((uint16_t *)p->w.p)[at] = p->type == SQZI_F16
+                                       ? sqzi_to_f16(x)
+                                       : (uint16_t)(sqzi_bits_of_float(rounded(x)) >> 16);
 }
 
 static problem make(shape s, sqzi_type type)
@@ -98,10 +123,18 @@ static operands prepare(const sqzk_gemm *gemm, const problem *p)
     operands o = {.lda = sqzk_gemm_prepared_bytes(gemm, p->s.k)};
     o.rows = sqzt_guarded_open(p->s.m * o.lda);
     o.panels = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, p->s.k, p->s.n));
-    memset(o.rows.p, 0xFF, o.rows.bytes); /* NaN: one that is left where a zero belongs reaches a sum */
+    /* NaN: one that is left where a zero belongs reaches a sum */
+    memset(o.rows.p, 0xFF, o.rows.bytes);
     memset(o.panels.p, 0xFF, o.panels.bytes);
-    assert_true(gemm->prepare(&(sqzk_prepare_args){.m = p->s.m, .k = p->s.k, .x = p->x.p, .ldx = p->ldx, .out = o.rows.p, .ldo = o.lda}));
-    gemm->pack(&(sqzk_pack_args){.n = p->s.n, .k = p->s.k, .source = p->w.p, .n_stride = p->ldw, .k_stride = 1, .type = p->type}, o.panels.p);
+    assert_true(gemm->prepare(&(sqzk_prepare_args){
+        .m = p->s.m, .k = p->s.k, .x = p->x.p, .ldx = p->ldx, .out = o.rows.p, .ldo = o.lda}));
+    gemm->pack(&(sqzk_pack_args){.n = p->s.n,
+                                 .k = p->s.k,
+                                 .source = p->w.p,
+                                 .n_stride = p->ldw,
+                                 .k_stride = 1,
+                                 .type = p->type},
+               o.panels.p);
     return o;
 }
 
@@ -122,7 +155,8 @@ static float chain_of_pairs(const float *x, const float *w, size_t n)
     return sum;
 }
 
-/* AMX: 32 k at a time a chain of the even ones, a chain of the odd ones, their sum to that of the 32 before. */
+/* AMX: 32 k at a time a chain of the even ones, a chain of the odd ones, their sum to that of the
+ * 32 before. */
 static float chain_of_tiles(const float *x, const float *w, size_t n)
 {
     float sum = 0;
@@ -134,7 +168,8 @@ static float chain_of_tiles(const float *x, const float *w, size_t n)
     return sum;
 }
 
-/* x without the bits a float has no room for, the last bit of what is left set where any of them was, or where `more` says that x itself lacks some. */
+/* x without the bits a float has no room for, the last bit of what is left set where any of them
+ * was, or where `more` says that x itself lacks some. */
 static float rounded_to_odd(double x, bool more)
 {
     float toward_zero = (float)x;
@@ -143,7 +178,8 @@ static float rounded_to_odd(double x, bool more)
     return inexact ? sqzi_float_of_bits(sqzi_bits_of_float(toward_zero) | 1) : toward_zero;
 }
 
-/* a + b to odd. The sum in double is cut as well where it rounds: Knuth's two-sum gives what it lacks. */
+/* a + b to odd. The sum in double is cut as well where it rounds: Knuth's two-sum gives what it
+ * lacks. */
 static float add_to_odd(float a, float b)
 {
     double sum = (double)a + (double)b;
@@ -156,12 +192,14 @@ static float add_to_odd(float a, float b)
 static float chain_to_odd(const float *x, const float *w, size_t n)
 {
     float sum = 0;
-    for (size_t k = 0; k < n; k += 2) sum = add_to_odd(sum, add_to_odd(x[k] * w[k], k + 1 < n ? x[k + 1] * w[k + 1] : 0));
+    for (size_t k = 0; k < n; k += 2)
+        sum = add_to_odd(sum, add_to_odd(x[k] * w[k], k + 1 < n ? x[k + 1] * w[k + 1] : 0));
     return sum;
 }
 
 /* The sum as documented. *exact is that in double, *size that of the magnitudes. */
-static float chain(const sqzk_gemm *gemm, const problem *p, size_t i, size_t j, double *exact, double *size)
+static float chain(const sqzk_gemm *gemm, const problem *p, size_t i, size_t j, double *exact,
+                   double *size)
 {
     const float *x = p->rounded_x + i * p->s.k, *w = p->rounded_w + j * p->s.k;
     *exact = *size = 0;
@@ -176,27 +214,43 @@ static float chain(const sqzk_gemm *gemm, const problem *p, size_t i, size_t j, 
     }
 }
 
-static void check(const sqzk_gemm *gemm, const problem *p, const operands *o, uint32_t beta, const sqzk_epilogue *epilogue)
+static void check(const sqzk_gemm *gemm, const problem *p, const operands *o, uint32_t beta,
+                  const sqzk_epilogue *epilogue)
 {
     const size_t ldc = p->s.n + 3;
     sqzt_guarded memory = sqzt_guarded_open(((p->s.m - 1) * ldc + p->s.n) * sizeof(float));
     float *c = memory.p;
     for (size_t i = 0; i < memory.bytes / sizeof *c; i++) c[i] = canary;
-    gemm->run(&(sqzk_gemm_args){.m = p->s.m, .n = p->s.n, .k = p->s.k, .a = o->rows.p, .lda = o->lda, .b = o->panels.p, .c = c, .ldc = ldc, .beta = beta, .epilogue = epilogue});
+    gemm->run(&(sqzk_gemm_args){.m = p->s.m,
+                                .n = p->s.n,
+                                .k = p->s.k,
+                                .a = o->rows.p,
+                                .lda = o->lda,
+                                .b = o->panels.p,
+                                .c = c,
+                                .ldc = ldc,
+                                .beta = beta,
+                                .epilogue = epilogue});
     for (size_t i = 0; i < p->s.m; i++) {
         for (size_t j = 0; j < p->s.n; j++) {
             double exact, size;
             float wanted = chain(gemm, p, i, j, &exact, &size);
-            /* a chain of k roundings; of pairs to odd, half as many and one, each up to twice as large */
-            assert_true(fabs((double)wanted - exact) <= ((double)p->s.k + (gemm->feature == SQZI_CPU_ARMBF16 ? 2 : 0)) * 0x1p-24 * size);
+            /* a chain of k roundings; of pairs to odd, half as many and one, each up to twice as
+             * large */
+            assert_true(fabs((double)wanted - exact) <=
+                        ((double)p->s.k + (gemm->feature == SQZI_CPU_ARMBF16 ? 2 : 0)) * 0x1p-24 *
+                            size);
             if (beta) wanted = canary + wanted;
             if (epilogue && epilogue->bias) wanted += p->bias[j];
             if (epilogue && epilogue->activation == SQZK_RELU) wanted = wanted < 0 ? 0 : wanted;
             if (epilogue && epilogue->residual) wanted += p->residual[i * p->s.n + j];
             if (memcmp(&wanted, &c[i * ldc + j], sizeof wanted) != 0)
-                fail_msg("%s, %zu x %zu x %zu: (%zu, %zu) is %.9g, exactly %.9g expected", gemm->name, p->s.m, p->s.n, p->s.k, i, j, (double)c[i * ldc + j], (double)wanted);
+                fail_msg("%s, %zu x %zu x %zu: (%zu, %zu) is %.9g, exactly %.9g expected",
+                         gemm->name, p->s.m, p->s.n, p->s.k, i, j, (double)c[i * ldc + j],
+                         (double)wanted);
         }
-        for (size_t j = p->s.n; j < ldc && i + 1 < p->s.m; j++) assert_memory_equal(&c[i * ldc + j], &canary, sizeof canary);
+        for (size_t j = p->s.n; j < ldc && i + 1 < p->s.m; j++)
+            assert_memory_equal(&c[i * ldc + j], &canary, sizeof canary);
     }
     sqzt_guarded_close(&memory);
 }
@@ -211,7 +265,11 @@ static void check_sums(const sqzk_gemm *gemm, shape s, sqzi_type type)
     check(gemm, &p, &o, 1, &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_IDENTITY});
     check(gemm, &p, &o, 0, &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_RELU});
     check(gemm, &p, &o, 0, &(sqzk_epilogue){p.bias, p.residual, p.s.n, SQZK_IDENTITY});
-    sqzt_check_bf16_outputs(gemm, (sqzk_gemm_args){.m = s.m, .n = s.n, .k = s.k, .a = o.rows.p, .lda = o.lda, .b = o.panels.p}, p.bias, p.residual);
+    sqzt_check_bf16_outputs(
+        gemm,
+        (sqzk_gemm_args){
+            .m = s.m, .n = s.n, .k = s.k, .a = o.rows.p, .lda = o.lda, .b = o.panels.p},
+        p.bias, p.residual);
     check(gemm, &p, &o, 0, &(sqzk_epilogue){p.bias, NULL, 0, SQZK_RELU});
     check(gemm, &p, &o, 1, &(sqzk_epilogue){NULL, p.residual, p.s.n, SQZK_RELU});
     release(&o);
@@ -225,17 +283,21 @@ static void sums_are_the_documented_chains(void **state)
     (void)state;
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_BF16, &i));)
-        for (size_t s = 0; s < 3 * sizeof shapes / sizeof *shapes; s++) check_sums(gemm, shapes[s / 3], types[s % 3]);
+        for (size_t s = 0; s < 3 * sizeof shapes / sizeof *shapes; s++)
+            check_sums(gemm, shapes[s / 3], types[s % 3]);
 }
 
-/* Every m up to two tiles of the tallest kernel and some beyond, every k up to a tile of the deepest and some, n that walks past every width. */
+/* Every m up to two tiles of the tallest kernel and some beyond, every k up to a tile of the
+ * deepest and some, n that walks past every width. */
 static void sums_are_the_documented_chains_at_every_edge(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_BF16, &i));) {
-        for (size_t m = 1; m <= 70; m++) check_sums(gemm, (shape){m, 1 + m * 11 % 83, 1 + m * 7 % 70}, types[m % 3]);
-        for (size_t k = 1; k <= 70; k++) check_sums(gemm, (shape){1 + k * 5 % 33, 1 + k * 29 % 67, k}, types[k % 3]);
+        for (size_t m = 1; m <= 70; m++)
+            check_sums(gemm, (shape){m, 1 + m * 11 % 83, 1 + m * 7 % 70}, types[m % 3]);
+        for (size_t k = 1; k <= 70; k++)
+            check_sums(gemm, (shape){1 + k * 5 % 33, 1 + k * 29 % 67, k}, types[k % 3]);
     }
 }
 
@@ -247,22 +309,38 @@ static void the_best_gemm_of_this_machine_is_chosen(void **state)
     assert_ptr_equal(table.gemm_bf16, sqzt_best_gemm(SQZI_BF16));
 }
 
-/* Weights that lie two apart, along k or along n, NaN between them, give the panels of those that lie together. */
+/* Weights that lie two apart, along k or along n, NaN between them, give the panels of those that
+ * lie together. */
 static void check_spaced(const sqzk_gemm *gemm, const problem *p, const operands *o)
 {
     enum { MOST = 2 * 19 * 45 };
     const size_t n = p->s.n, k_dim = p->s.k, strides[2][2] = {{2 * k_dim, 2}, {2, 2 * n}};
     float spaced[MOST], c[2][3 * 19];
     assert_true(2 * n * k_dim <= MOST && p->s.m == 3);
-    sqzk_gemm_args args = {.m = 3, .n = n, .k = k_dim, .a = o->rows.p, .lda = o->lda, .b = o->panels.p, .c = c[0], .ldc = n};
+    sqzk_gemm_args args = {.m = 3,
+                           .n = n,
+                           .k = k_dim,
+                           .a = o->rows.p,
+                           .lda = o->lda,
+                           .b = o->panels.p,
+                           .c = c[0],
+                           .ldc = n};
     gemm->run(&args);
     args.c = c[1];
     for (size_t way = 0; way < 2; way++) {
         const size_t n_stride = strides[way][0], k_stride = strides[way][1];
         for (size_t at = 0; at < MOST; at++) spaced[at] = NAN;
-        for (size_t at = 0; at < n * k_dim; at++) spaced[at / k_dim * n_stride + at % k_dim * k_stride] = ((float *)p->w.p)[at / k_dim * p->ldw + at % k_dim];
+        for (size_t at = 0; at < n * k_dim; at++)
+            spaced[at / k_dim * n_stride + at % k_dim * k_stride] =
+                ((float *)p->w.p)[at / k_dim * p->ldw + at % k_dim];
         memset(o->panels.p, 0xFF, o->panels.bytes);
-        gemm->pack(&(sqzk_pack_args){.n = n, .k = k_dim, .source = spaced, .n_stride = n_stride, .k_stride = k_stride, .type = SQZI_F32}, o->panels.p);
+        gemm->pack(&(sqzk_pack_args){.n = n,
+                                     .k = k_dim,
+                                     .source = spaced,
+                                     .n_stride = n_stride,
+                                     .k_stride = k_stride,
+                                     .type = SQZI_F32},
+                   o->panels.p);
         gemm->run(&args);
         assert_memory_equal(c[0], c[1], 3 * n * sizeof c[0][0]);
     }
@@ -277,10 +355,20 @@ static void check_strides(const sqzk_gemm *gemm, size_t k_dim)
     for (size_t k = 0; k < k_dim; k++)
         for (size_t j = 0; j < N; j++) turned[k * N + j] = ((float *)p.w.p)[j * p.ldw + k];
     operands o = prepare(gemm, &p);
-    sqzk_gemm_args args = {.m = 3, .n = N, .k = k_dim, .a = o.rows.p, .lda = o.lda, .b = o.panels.p, .c = c[0], .ldc = N};
+    sqzk_gemm_args args = {.m = 3,
+                           .n = N,
+                           .k = k_dim,
+                           .a = o.rows.p,
+                           .lda = o.lda,
+                           .b = o.panels.p,
+                           .c = c[0],
+                           .ldc = N};
     gemm->run(&args);
     memset(o.panels.p, 0xFF, o.panels.bytes);
-    gemm->pack(&(sqzk_pack_args){.n = N, .k = k_dim, .source = turned, .n_stride = 1, .k_stride = N, .type = SQZI_F32}, o.panels.p);
+    gemm->pack(
+        &(sqzk_pack_args){
+            .n = N, .k = k_dim, .source = turned, .n_stride = 1, .k_stride = N, .type = SQZI_F32},
+        o.panels.p);
     args.c = c[1];
     gemm->run(&args);
     assert_memory_equal(c[0], c[1], sizeof c[0]);
@@ -288,7 +376,10 @@ static void check_strides(const sqzk_gemm *gemm, size_t k_dim)
     uint16_t *halves = guarded.p;
     for (size_t at = 0; at < k_dim * N; at++) halves[at] = sqzi_to_bf16(turned[at]);
     memset(o.panels.p, 0xFF, o.panels.bytes);
-    gemm->pack(&(sqzk_pack_args){.n = N, .k = k_dim, .source = halves, .n_stride = 1, .k_stride = N, .type = SQZI_BF16}, o.panels.p);
+    gemm->pack(
+        &(sqzk_pack_args){
+            .n = N, .k = k_dim, .source = halves, .n_stride = 1, .k_stride = N, .type = SQZI_BF16},
+        o.panels.p);
     memset(c[1], 0, sizeof c[1]);
     gemm->run(&args);
     assert_memory_equal(c[0], c[1], sizeof c[0]);
@@ -308,16 +399,19 @@ static void strides_are_honoured(void **state)
     }
 }
 
-/* GELU in the tile, with a residual and without, of whole vectors and of parts: |error| <= 2^-22 max(1, |x|) against double, the sums themselves being
- * exact to the bit; a residual is added to the same bits. */
+/* GELU in the tile, with a residual and without, of whole vectors and of parts: |error| <= 2^-22
+ * max(1, |x|) against double, the sums themselves being exact to the bit; a residual is added to
+ * the same bits. */
 static void check_gelu(const sqzk_gemm *gemm, size_t n)
 {
     enum { M = 37 };
     problem p = make((shape){M, n, 96}, SQZI_F32);
     operands o = prepare(gemm, &p);
-    sqzt_guarded memory = sqzt_guarded_open(M * n * sizeof(float)), more = sqzt_guarded_open(M * n * sizeof(float));
+    sqzt_guarded memory = sqzt_guarded_open(M * n * sizeof(float)),
+                 more = sqzt_guarded_open(M * n * sizeof(float));
     float *c = memory.p, *both = more.p;
-    sqzk_gemm_args args = {.m = M, .n = n, .k = 96, .a = o.rows.p, .lda = o.lda, .b = o.panels.p, .c = c, .ldc = n};
+    sqzk_gemm_args args = {
+        .m = M, .n = n, .k = 96, .a = o.rows.p, .lda = o.lda, .b = o.panels.p, .c = c, .ldc = n};
     args.epilogue = &(sqzk_epilogue){p.bias, NULL, 0, SQZK_GELU};
     gemm->run(&args);
     args.c = both;
@@ -328,8 +422,11 @@ static void check_gelu(const sqzk_gemm *gemm, size_t n)
             double exact, size;
             const float sum = chain(gemm, &p, i, j, &exact, &size) + p.bias[j], got = c[i * n + j];
             const double x = (double)sum, wanted = 0.5 * x * erfc(-x * 0.70710678118654752440);
-            if (!(fabs((double)got - wanted) <= 0x1p-22 * fmax(1, fabs(x)))) fail_msg("%s: gelu(%.9g) is %.9g, %.9g expected", gemm->name, x, (double)got, wanted);
-            if (both[i * n + j] != got + p.residual[i * n + j]) fail_msg("%s: the residual of (%zu, %zu) is not what is added", gemm->name, i, j);
+            if (!(fabs((double)got - wanted) <= 0x1p-22 * fmax(1, fabs(x))))
+                fail_msg("%s: gelu(%.9g) is %.9g, %.9g expected", gemm->name, x, (double)got,
+                         wanted);
+            if (both[i * n + j] != got + p.residual[i * n + j])
+                fail_msg("%s: the residual of (%zu, %zu) is not what is added", gemm->name, i, j);
         }
     sqzt_guarded_close(&memory);
     sqzt_guarded_close(&more);
@@ -346,13 +443,24 @@ static void check_gelu_bf16(const sqzk_gemm *gemm, size_t n)
     operands o = prepare(gemm, &p);
     sqzt_guarded memory = sqzt_guarded_open(M * n * sizeof(uint16_t));
     const uint16_t *c = memory.p;
-    gemm->run(&(sqzk_gemm_args){.m = M, .n = n, .k = 96, .a = o.rows.p, .lda = o.lda, .b = o.panels.p, .c_bf16 = memory.p, .ldc = n,
+    gemm->run(&(sqzk_gemm_args){.m = M,
+                                .n = n,
+                                .k = 96,
+                                .a = o.rows.p,
+                                .lda = o.lda,
+                                .b = o.panels.p,
+                                .c_bf16 = memory.p,
+                                .ldc = n,
                                 .epilogue = &(sqzk_epilogue){p.bias, NULL, 0, SQZK_GELU}});
     for (size_t i = 0; i < M; i++)
         for (size_t j = 0; j < n; j++) {
             double exact, size;
-            const double x = (double)(chain(gemm, &p, i, j, &exact, &size) + p.bias[j]), wanted = 0.5 * x * erfc(-x * 0.70710678118654752440), got = (double)sqzi_from_bf16(c[i * n + j]);
-            if (!(fabs(got - wanted) <= sqzt_gelu_bf16_bound(x, wanted))) fail_msg("%s: gelu(%.9g) is %.9g as bf16, %.9g expected", gemm->name, x, got, wanted);
+            const double x = (double)(chain(gemm, &p, i, j, &exact, &size) + p.bias[j]),
+                         wanted = 0.5 * x * erfc(-x * 0.70710678118654752440),
+                         got = (double)sqzi_from_bf16(c[i * n + j]);
+            if (!(fabs(got - wanted) <= sqzt_gelu_bf16_bound(x, wanted)))
+                fail_msg("%s: gelu(%.9g) is %.9g as bf16, %.9g expected", gemm->name, x, got,
+                         wanted);
         }
     sqzt_guarded_close(&memory);
     release(&o);
@@ -372,12 +480,15 @@ static void gelu_is_applied_in_the_tile(void **state)
     }
 }
 
-/* NaN, infinity and subnormal numbers as they are rounded, one at a time, in whole vectors and in what is left of them. */
+/* NaN, infinity and subnormal numbers as they are rounded, one at a time, in whole vectors and in
+ * what is left of them. */
 static void odd_numbers_are_rounded_alike(void **state)
 {
     (void)state;
-    static const uint32_t bits[] = {0x7FFFFFFFu, 0x7F800001u, 0xFFFFFFFFu, 0xFF800001u, 0x7F800000u, 0xFF800000u, 0x7F7FFFFFu, 0x00000001u, 0x00008000u,
-                                    0x00018000u, 0x807FFFFFu, 0x80000000u, 0x3F808000u, 0x3F818000u, 0x3F808001u};
+    static const uint32_t bits[] = {0x7FFFFFFFu, 0x7F800001u, 0xFFFFFFFFu, 0xFF800001u,
+                                    0x7F800000u, 0xFF800000u, 0x7F7FFFFFu, 0x00000001u,
+                                    0x00008000u, 0x00018000u, 0x807FFFFFu, 0x80000000u,
+                                    0x3F808000u, 0x3F818000u, 0x3F808001u};
     enum { K = 67 };
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_BF16, &i));)
@@ -385,11 +496,18 @@ static void odd_numbers_are_rounded_alike(void **state)
             float x[K];
             uint16_t out[96];
             for (size_t k = 0; k < K; k++) x[k] = sqzi_float_of_bits(bits[b]);
-            assert_true(gemm->prepare(&(sqzk_prepare_args){.m = 1, .k = K, .x = x, .ldx = K, .out = out, .ldo = sizeof out}));
+            assert_true(gemm->prepare(&(sqzk_prepare_args){
+                .m = 1, .k = K, .x = x, .ldx = K, .out = out, .ldo = sizeof out}));
             for (size_t k = 0; k < 96; k++) {
-                uint16_t wanted = k >= K ? 0 : isnan(x[0]) ? (uint16_t)(bits[b] >> 16 | 0x40) : sqzi_to_bf16(x[0]);
-                if (gemm->feature == SQZI_CPU_AMX && fpclassify(x[0]) == FP_SUBNORMAL) wanted &= 0x8000; /* as its products take it */
-                if (out[k] != wanted) fail_msg("%s: %08x at %zu becomes %04x, %04x expected", gemm->name, (unsigned)bits[b], k, out[k], wanted);
+                uint16_t wanted = k >= K        ? 0
+                                  : isnan(x[0]) ? (uint16_t)(bits[b] >> 16 | 0x40)
+                                                : sqzi_to_bf16(x[0]);
+                /* as its products take it */
+                if (gemm->feature == SQZI_CPU_AMX && fpclassify(x[0]) == FP_SUBNORMAL)
+                    wanted &= 0x8000;
+                if (out[k] != wanted)
+                    fail_msg("%s: %08x at %zu becomes %04x, %04x expected", gemm->name,
+                             (unsigned)bits[b], k, out[k], wanted);
             }
         }
 }
@@ -404,7 +522,14 @@ static void a_nan_stays_in_its_row(void **state)
         ((float *)p.x.p)[3 * p.ldx + 21] = NAN;
         operands o = prepare(gemm, &p);
         float c[7 * 40];
-        gemm->run(&(sqzk_gemm_args){.m = 7, .n = 40, .k = 50, .a = o.rows.p, .lda = o.lda, .b = o.panels.p, .c = c, .ldc = 40});
+        gemm->run(&(sqzk_gemm_args){.m = 7,
+                                    .n = 40,
+                                    .k = 50,
+                                    .a = o.rows.p,
+                                    .lda = o.lda,
+                                    .b = o.panels.p,
+                                    .c = c,
+                                    .ldc = 40});
         for (size_t r = 0; r < 7; r++)
             for (size_t j = 0; j < 40; j++) assert_int_equal(isnan(c[r * 40 + j]) != 0, r == 3);
         release(&o);
@@ -421,7 +546,14 @@ static void bits_do_not_depend_on_cuts_of_m(void **state)
         problem p = make((shape){M, 90, 130}, SQZI_F32);
         operands o = prepare(gemm, &p);
         float *whole = take(M * 90, sizeof *whole), *parts = take(M * 90, sizeof *parts);
-        sqzk_gemm_args args = {.m = M, .n = 90, .k = 130, .a = o.rows.p, .lda = o.lda, .b = o.panels.p, .c = whole, .ldc = 90};
+        sqzk_gemm_args args = {.m = M,
+                               .n = 90,
+                               .k = 130,
+                               .a = o.rows.p,
+                               .lda = o.lda,
+                               .b = o.panels.p,
+                               .c = whole,
+                               .ldc = 90};
         args.epilogue = &(sqzk_epilogue){p.bias, NULL, 0, SQZK_GELU};
         gemm->run(&args);
         for (size_t row = 0, rows = 1; row < M; row += rows, rows = rows * 2 % 37 + 1) {
@@ -438,16 +570,22 @@ static void bits_do_not_depend_on_cuts_of_m(void **state)
     }
 }
 
-/* The panels without what fills each up to a multiple of 64 bytes, which no product reads, behind each other. */
-static size_t join_panels(const sqzk_gemm *gemm, size_t k, size_t n, const unsigned char *panels, uint16_t *out)
+/* The panels without what fills each up to a multiple of 64 bytes, which no product reads, behind
+ * each other. */
+static size_t join_panels(const sqzk_gemm *gemm, size_t k, size_t n, const unsigned char *panels,
+                          uint16_t *out)
 {
-    const size_t numbers = (k + gemm->kr - 1) / gemm->kr * gemm->kr * gemm->nr, n_panels = (n + gemm->nr - 1) / gemm->nr;
-    for (size_t i = 0; i < n_panels; i++) memcpy(out + i * numbers, panels + i * sqzk_gemm_panel_bytes(gemm, k), numbers * sizeof *out);
+    const size_t numbers = (k + gemm->kr - 1) / gemm->kr * gemm->kr * gemm->nr,
+                 n_panels = (n + gemm->nr - 1) / gemm->nr;
+    for (size_t i = 0; i < n_panels; i++)
+        memcpy(out + i * numbers, panels + i * sqzk_gemm_panel_bytes(gemm, k),
+               numbers * sizeof *out);
     return n_panels * numbers;
 }
 
-/* Whichever way a matrix lies, in f32 or bf16, its panels are the same, and hold zeros besides its numbers: a number of another size, if only a subnormal one,
- * would make products slow. Columns end within a vector, where the whole second one of a panel lies past them, and in a second panel. */
+/* Whichever way a matrix lies, in f32 or bf16, its panels are the same, and hold zeros besides its
+ * numbers: a number of another size, if only a subnormal one, would make products slow. Columns end
+ * within a vector, where the whole second one of a panel lies past them, and in a second panel. */
 static void panels_hold_nothing_but_the_weights(void **state)
 {
     (void)state;
@@ -471,10 +609,17 @@ static void panels_hold_nothing_but_the_weights(void **state)
                 sqzt_guarded panels = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, K, n));
                 assert_true(panels.bytes <= sizeof got);
                 memset(panels.p, 0xFF, panels.bytes);
-                gemm->pack(&(sqzk_pack_args){.n = n, .k = K, .source = half ? (const void *)halves[rows] : numbers[rows], .n_stride = rows ? 1 : K, .k_stride = rows ? n : 1,
-                                             .type = half ? SQZI_BF16 : SQZI_F32}, panels.p);
+                gemm->pack(&(sqzk_pack_args){.n = n,
+                                             .k = K,
+                                             .source = half ? (const void *)halves[rows]
+                                                            : numbers[rows],
+                                             .n_stride = rows ? 1 : K,
+                                             .k_stride = rows ? n : 1,
+                                             .type = half ? SQZI_BF16 : SQZI_F32},
+                           panels.p);
                 n_numbers = join_panels(gemm, K, n, panels.p, way == 0 ? first : got);
-                if (way && memcmp(first, got, n_numbers * sizeof *got) != 0) fail_msg("%s, %zu columns: way %zu packs other bytes", gemm->name, n, way);
+                if (way && memcmp(first, got, n_numbers * sizeof *got) != 0)
+                    fail_msg("%s, %zu columns: way %zu packs other bytes", gemm->name, n, way);
                 sqzt_guarded_close(&panels);
             }
             for (size_t at = 0; at < n_numbers; at++) found += first[at] != 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gemms in 16 bits against integers summed here: exact bits on awkward sizes and strides, from columns that lie either way, between unreadable pages;
- * sums at their largest, zeros, numbers that are not finite. A level that this machine lacks is named. */
+/* The gemms in 16 bits against integers summed here: exact bits on awkward sizes and strides, from
+ * columns that lie either way, between unreadable pages; sums at their largest, zeros, numbers that
+ * are not finite. A level that this machine lacks is named. */
 #include <float.h>
 
 #include "support/gemms.h"
@@ -9,7 +10,8 @@
 static const uint32_t seed = 30;
 enum { ROW_MOST = 16383 };
 
-/* Row or column i of k numbers: plain; all of one size, so that sums are at their largest; zeros; so small that 1 over it overflows; large. */
+/* Row or column i of k numbers: plain; all of one size, so that sums are at their largest; zeros;
+ * so small that 1 over it overflows; large. */
 static void fill(sqzt_random *random, float *x, size_t k, size_t i)
 {
     for (size_t j = 0; j < k; j++) switch (i % 6) {
@@ -64,8 +66,11 @@ static void round_all(problem *p)
 {
     const size_t k = p->s.k;
     const double most = fmin(INT16_MAX, floor(INT32_MAX / ((double)ROW_MOST * (double)k)));
-    for (size_t i = 0; i < p->s.m; i++) p->row_scale[i] = quantise((const float *)p->a.p + i * p->lda, k, ROW_MOST, p->rows + i * k);
-    for (size_t j = 0; j < p->s.n; j++) p->column_scale[j] = quantise(p->b + j * k, k, (float)most, p->columns + j * k);
+    for (size_t i = 0; i < p->s.m; i++)
+        p->row_scale[i] = quantise((const float *)p->a.p + i * p->lda, k, ROW_MOST,
+                                   p->rows + i * k);
+    for (size_t j = 0; j < p->s.n; j++)
+        p->column_scale[j] = quantise(p->b + j * k, k, (float)most, p->columns + j * k);
 }
 
 static void discard(problem *p)
@@ -80,29 +85,41 @@ static void compare(const sqzk_gemm *gemm, const problem *p, const float *c, siz
     for (size_t i = 0; i < p->s.m; i++) {
         for (size_t j = 0; j < p->s.n; j++) {
             int64_t sum = 0;
-            for (size_t k = 0; k < p->s.k; k++) sum += (int64_t)p->rows[i * p->s.k + k] * p->columns[j * p->s.k + k];
+            for (size_t k = 0; k < p->s.k; k++)
+                sum += (int64_t)p->rows[i * p->s.k + k] * p->columns[j * p->s.k + k];
             assert_in_range((uint64_t)(sum + INT32_MAX), 0, 2 * (uint64_t)INT32_MAX);
             float wanted = (float)(int32_t)sum * (p->row_scale[i] * p->column_scale[j]);
             if (beta) wanted = canary + wanted;
             const float got = c[i * ldc + j];
             if (isnan(wanted) ? !isnan(got) : memcmp(&wanted, &got, sizeof got) != 0)
-                fail_msg("%s, %zu x %zu x %zu: (%zu, %zu) is %.9g, exactly %.9g expected", gemm->name, p->s.m, p->s.n, p->s.k, i, j, (double)got, (double)wanted);
+                fail_msg("%s, %zu x %zu x %zu: (%zu, %zu) is %.9g, exactly %.9g expected",
+                         gemm->name, p->s.m, p->s.n, p->s.k, i, j, (double)got, (double)wanted);
         }
-        for (size_t j = p->s.n; j < ldc && i + 1 < p->s.m; j++) assert_memory_equal(&c[i * ldc + j], &canary, sizeof canary);
+        for (size_t j = p->s.n; j < ldc && i + 1 < p->s.m; j++)
+            assert_memory_equal(&c[i * ldc + j], &canary, sizeof canary);
     }
 }
 
-/* B as it is packed: columns contiguous with a gap behind each, or rows of a number of each column; ends at an unreadable page either way. */
+/* B as it is packed: columns contiguous with a gap behind each, or rows of a number of each column;
+ * ends at an unreadable page either way. */
 static void pack(const sqzk_gemm *gemm, const problem *p, bool columns, void *packed)
 {
-    const size_t n = p->s.n, k = p->s.k, stride = (columns ? k : n) + 5, vectors = columns ? n : k, length = columns ? k : n;
+    const size_t n = p->s.n, k = p->s.k, stride = (columns ? k : n) + 5, vectors = columns ? n : k,
+                 length = columns ? k : n;
     sqzt_guarded b = sqzt_guarded_open(((vectors - 1) * stride + length) * sizeof(float));
     float *to = b.p;
     for (size_t i = 0; i < vectors; i++) {
-        for (size_t j = 0; j < length; j++) to[i * stride + j] = columns ? p->b[i * k + j] : p->b[j * k + i];
+        for (size_t j = 0; j < length; j++)
+            to[i * stride + j] = columns ? p->b[i * k + j] : p->b[j * k + i];
         for (size_t j = length; j < stride && i + 1 < vectors; j++) to[i * stride + j] = NAN;
     }
-    gemm->pack(&(sqzk_pack_args){.n = n, .k = k, .source = to, .n_stride = columns ? stride : 1, .k_stride = columns ? 1 : stride, .type = SQZI_F32}, packed);
+    gemm->pack(&(sqzk_pack_args){.n = n,
+                                 .k = k,
+                                 .source = to,
+                                 .n_stride = columns ? stride : 1,
+                                 .k_stride = columns ? 1 : stride,
+                                 .type = SQZI_F32},
+               packed);
     sqzt_guarded_close(&b);
 }
 
@@ -110,16 +127,32 @@ static void check(const sqzk_gemm *gemm, problem *p)
 {
     const shape s = p->s;
     const size_t lda = sqzk_gemm_prepared_bytes(gemm, s.k), ldc = s.n + 3;
-    sqzt_guarded rows = sqzt_guarded_open(s.m * lda), panels = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, s.k, s.n));
+    sqzt_guarded rows = sqzt_guarded_open(s.m * lda),
+                 panels = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, s.k, s.n));
     sqzk_s8_row *s8_rows = take(s.m, sizeof *s8_rows);
     round_all(p);
-    assert_true(gemm->prepare(&(sqzk_prepare_args){.m = s.m, .k = s.k, .x = p->a.p, .ldx = p->lda, .out = rows.p, .ldo = lda, .s8_rows = s8_rows}));
+    assert_true(gemm->prepare(&(sqzk_prepare_args){.m = s.m,
+                                                   .k = s.k,
+                                                   .x = p->a.p,
+                                                   .ldx = p->lda,
+                                                   .out = rows.p,
+                                                   .ldo = lda,
+                                                   .s8_rows = s8_rows}));
     for (uint32_t way = 0; way < 4; way++) {
         sqzt_guarded c = sqzt_guarded_open(((s.m - 1) * ldc + s.n) * sizeof(float));
         for (size_t i = 0; i < c.bytes / sizeof(float); i++) ((float *)c.p)[i] = canary;
         memset(panels.p, 0xA5, panels.bytes);
         pack(gemm, p, way & 1, panels.p);
-        gemm->run(&(sqzk_gemm_args){.m = s.m, .n = s.n, .k = s.k, .a = rows.p, .lda = lda, .s8_rows = s8_rows, .b = panels.p, .c = c.p, .ldc = ldc, .beta = way / 2});
+        gemm->run(&(sqzk_gemm_args){.m = s.m,
+                                    .n = s.n,
+                                    .k = s.k,
+                                    .a = rows.p,
+                                    .lda = lda,
+                                    .s8_rows = s8_rows,
+                                    .b = panels.p,
+                                    .c = c.p,
+                                    .ldc = ldc,
+                                    .beta = way / 2});
         compare(gemm, p, c.p, ldc, way / 2);
         sqzt_guarded_close(&c);
     }
@@ -134,7 +167,9 @@ static void products_are_exact(void **state)
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S16, &i));)
         for (size_t at = 1; at <= 140; at++) {
-            const shape shapes[] = {{at, 1 + at * 11 % 83, 1 + at * 7 % 70}, {1 + at * 5 % 33, at, 1 + at * 29 % 131}, {1 + at * 13 % 29, 1 + at * 29 % 67, at}};
+            const shape shapes[] = {{at, 1 + at * 11 % 83, 1 + at * 7 % 70},
+                                    {1 + at * 5 % 33, at, 1 + at * 29 % 131},
+                                    {1 + at * 13 % 29, 1 + at * 29 % 67, at}};
             for (size_t s = 0; s < 3; s++) {
                 problem p = make(shapes[s]);
                 check(gemm, &p);
@@ -143,7 +178,8 @@ static void products_are_exact(void **state)
         }
 }
 
-/* The largest sums that there are, at the k of attention and at one where columns have few steps. */
+/* The largest sums that there are, at the k of attention and at one where columns have few
+ * steps. */
 static void the_largest_sums_fit(void **state)
 {
     (void)state;
@@ -152,7 +188,8 @@ static void the_largest_sums_fit(void **state)
     for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S16, &i));)
         for (size_t at = 0; at < sizeof ks / sizeof *ks; at++) {
             problem p = make((shape){3, 5, ks[at]});
-            for (size_t j = 0; j < 3 * ks[at]; j++) ((float *)p.a.p)[j / ks[at] * p.lda + j % ks[at]] = j / ks[at] == 1 ? -1.0f : 1.0f;
+            for (size_t j = 0; j < 3 * ks[at]; j++)
+                ((float *)p.a.p)[j / ks[at] * p.lda + j % ks[at]] = j / ks[at] == 1 ? -1.0f : 1.0f;
             for (size_t j = 0; j < 5 * ks[at]; j++) p.b[j] = 1;
             check(gemm, &p);
             discard(&p);

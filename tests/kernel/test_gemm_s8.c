@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every s8 gemm against integers summed here: exact bits of rows, scales and products on every level, awkward sizes and strides, rows that end at
- * unreadable pages, canaries around C, ties, saturating patterns, outliers, rows that are zero, tiny or not finite, signed rows and unsigned ones. A level that this machine lacks is named. */
+/* Every s8 gemm against integers summed here: exact bits of rows, scales and products on every
+ * level, awkward sizes and strides, rows that end at
+ * unreadable pages, canaries around C, ties, saturating patterns, outliers, rows that are zero,
+ * tiny or not finite, signed rows and unsigned ones. A level that this machine lacks is named. */
 #include "kernel/kernel.h"
 
 #include <float.h>
@@ -18,8 +20,26 @@
 static const uint32_t seed = 20;
 
 static const shape shapes[] = {
-    {1, 1, 1},   {1, 2, 3},    {2, 15, 4},  {3, 16, 5},   {5, 17, 7},    {6, 31, 63},   {7, 64, 64},  {8, 65, 65},    {11, 63, 127},
-    {12, 48, 1}, {13, 80, 2},  {16, 192, 192}, {17, 129, 191}, {4, 100, 256}, {23, 7, 300}, {1, 192, 768}, {6, 64, 1537}, {9, 33, 3072}, {70, 200, 1040}, /* AMX: strips, and groups of columns */
+    {1, 1, 1},
+    {1, 2, 3},
+    {2, 15, 4},
+    {3, 16, 5},
+    {5, 17, 7},
+    {6, 31, 63},
+    {7, 64, 64},
+    {8, 65, 65},
+    {11, 63, 127},
+    /* AMX: strips, and groups of columns */
+    {12, 48, 1},
+    {13, 80, 2},
+    {16, 192, 192},
+    {17, 129, 191},
+    {4, 100, 256},
+    {23, 7, 300},
+    {1, 192, 768},
+    {6, 64, 1537},
+    {9, 33, 3072},
+    {70, 200, 1040},
 };
 
 /* One problem in memory: x [m, ldx], w [n, ldw], with bias and residual. */
@@ -34,12 +54,14 @@ typedef struct problem {
     float *row_scale;   /* [m] */
 } problem;
 
-/* Row kinds: plain numbers; all the largest, signs mixed; halves that tie; zeros; one number so small that its inverse overflows; subnormal. */
+/* Row kinds: plain numbers; all the largest, signs mixed; halves that tie; zeros; one number so
+ * small that its inverse overflows; subnormal. */
 static float entry(sqzt_random *random, size_t row, size_t i)
 {
     switch (row % 6) {
     case 1: return sqzt_below(random, 2) ? 3.7f : -3.7f;
-    case 2: return i == 0 ? 127.0f : i == 1 ? -127.0f : (float)sqzt_below(random, 126) - 63.0f + 0.5f;
+    case 2:
+        return i == 0 ? 127.0f : i == 1 ? -127.0f : (float)sqzt_below(random, 126) - 63.0f + 0.5f;
     case 3: return row % 12 == 3 ? 0.0f : i % 7 == 0 ? -0.0f : (float)sqzt_normal(random) * 1e-30f;
     case 4: return i == 0 ? 1e-37f : i == 1 ? -1e-37f : 1e-38f;
     case 5: return (float)sqzt_normal(random) * 1e20f;
@@ -58,10 +80,13 @@ static void quantise_row(const problem *p, const float *x, int *q, float *scale)
     for (size_t i = 0; i < k; i++) rest = i == largest ? rest : fmaxf(rest, fabsf(x[i]));
     const float most = fabsf(x[largest]);
     const bool apart = rest <= most * 0.8f && !(p->is_unsigned && x[largest] < 0);
-    const float a = apart ? fmaxf(rest + shift, (most + shift) / (p->is_unsigned ? 3 : 5)) : most + shift, inverse = a > 0 ? steps / a : 0.0f, sign = apart && x[largest] < 0 ? -1.0f : 1.0f;
+    const float a = apart ? fmaxf(rest + shift, (most + shift) / (p->is_unsigned ? 3 : 5))
+                          : most + shift,
+                inverse = a > 0 ? steps / a : 0.0f, sign = apart && x[largest] < 0 ? -1.0f : 1.0f;
     const bool zero = a <= 0 || isinf(inverse);
     *scale = zero ? 0.0f : sign * (a / steps);
-    for (size_t i = 0; i < k; i++) q[i] = zero ? 0 : (int)nearbyintf((x[i] + shift) * (sign * inverse));
+    for (size_t i = 0; i < k; i++)
+        q[i] = zero ? 0 : (int)nearbyintf((x[i] + shift) * (sign * inverse));
 }
 
 static signed char byte_of(const problem *p, int q)
@@ -73,7 +98,8 @@ static signed char byte_of(const problem *p, int q)
 static problem make_rows(shape s, bool is_unsigned)
 {
     sqzt_random random = sqzt_random_of(seed + s.m * 31 + s.n * 7 + s.k);
-    problem p = {.s = s, .is_unsigned = is_unsigned, .shift = 0.17f, .ldx = s.k + 3, .ldw = s.k + 5};
+    problem p = {
+        .s = s, .is_unsigned = is_unsigned, .shift = 0.17f, .ldx = s.k + 3, .ldw = s.k + 5};
     p.x = sqzt_guarded_open(((s.m - 1) * p.ldx + s.k) * sizeof(float));
     p.w = sqzt_guarded_open((s.n - 1) * p.ldw + s.k);
     p.scale = take(s.n, sizeof *p.scale);
@@ -85,12 +111,15 @@ static problem make_rows(shape s, bool is_unsigned)
     float *x = p.x.p;
     signed char *w = p.w.p;
     for (size_t i = 0; i < s.m; i++) {
-        for (size_t j = 0; j < s.k; j++) x[i * p.ldx + j] = is_unsigned ? fabsf(entry(&random, i, j)) - p.shift : entry(&random, i, j);
+        for (size_t j = 0; j < s.k; j++)
+            x[i * p.ldx + j] = is_unsigned ? fabsf(entry(&random, i, j)) - p.shift
+                                           : entry(&random, i, j);
         quantise_row(&p, x + i * p.ldx, p.q + i * s.k, &p.row_scale[i]);
     }
     for (size_t j = 0; j < s.n; j++) {
         for (size_t i = 0; i < s.k; i++) /* every third column saturates: +-127 alone */
-            w[j * p.ldw + i] = j % 3 == 0 ? (sqzt_below(&random, 2) ? 127 : -127) : (signed char)((int)sqzt_below(&random, 255) - 127);
+            w[j * p.ldw + i] = j % 3 == 0 ? (sqzt_below(&random, 2) ? 127 : -127)
+                                          : (signed char)((int)sqzt_below(&random, 255) - 127);
         p.scale[j] = 0.001f + (float)sqzt_uniform(&random);
         p.bias[j] = (float)sqzt_normal(&random);
     }
@@ -121,8 +150,15 @@ typedef struct operands {
 
 static void prepare_rows(const sqzk_gemm *gemm, const problem *p, const operands *o)
 {
-    assert_true(gemm->prepare(&(sqzk_prepare_args){.m = p->s.m, .k = p->s.k, .x = p->x.p, .ldx = p->ldx, .out = o->rows.p, .ldo = o->lda, .s8_rows = o->s8_rows,
-                                                   .unsigned_rows = p->is_unsigned, .shift = p->shift}));
+    assert_true(gemm->prepare(&(sqzk_prepare_args){.m = p->s.m,
+                                                   .k = p->s.k,
+                                                   .x = p->x.p,
+                                                   .ldx = p->ldx,
+                                                   .out = o->rows.p,
+                                                   .ldo = o->lda,
+                                                   .s8_rows = o->s8_rows,
+                                                   .unsigned_rows = p->is_unsigned,
+                                                   .shift = p->shift}));
 }
 
 static operands prepare(const sqzk_gemm *gemm, const problem *p)
@@ -132,7 +168,14 @@ static operands prepare(const sqzk_gemm *gemm, const problem *p)
     o.panels = sqzt_guarded_open(sqzk_gemm_packed_bytes(gemm, p->s.k, p->s.n));
     o.s8_rows = take(p->s.m, sizeof *o.s8_rows);
     prepare_rows(gemm, p, &o);
-    gemm->pack(&(sqzk_pack_args){.n = p->s.n, .k = p->s.k, .source = p->w.p, .n_stride = p->ldw, .k_stride = 1, .type = SQZI_S8, .scale = p->scale, .unsigned_rows = p->is_unsigned},
+    gemm->pack(&(sqzk_pack_args){.n = p->s.n,
+                                 .k = p->s.k,
+                                 .source = p->w.p,
+                                 .n_stride = p->ldw,
+                                 .k_stride = 1,
+                                 .type = SQZI_S8,
+                                 .scale = p->scale,
+                                 .unsigned_rows = p->is_unsigned},
                o.panels.p);
     return o;
 }
@@ -162,7 +205,8 @@ static sqzt_guarded blank(shape s, size_t ldc)
     return c;
 }
 
-static void compare(const sqzk_gemm *gemm, const problem *p, const float *c, size_t ldc, uint32_t beta, const sqzk_epilogue *epilogue)
+static void compare(const sqzk_gemm *gemm, const problem *p, const float *c, size_t ldc,
+                    uint32_t beta, const sqzk_epilogue *epilogue)
 {
     for (size_t i = 0; i < p->s.m; i++) {
         for (size_t j = 0; j < p->s.n; j++) {
@@ -172,15 +216,27 @@ static void compare(const sqzk_gemm *gemm, const problem *p, const float *c, siz
             if (epilogue && epilogue->activation == SQZK_RELU) wanted = wanted < 0 ? 0 : wanted;
             if (epilogue && epilogue->residual) wanted += p->residual[i * p->s.n + j];
             if (memcmp(&wanted, &c[i * ldc + j], sizeof wanted) != 0)
-                fail_msg("%s, %zu x %zu x %zu: (%zu, %zu) is %.9g, exactly %.9g expected", gemm->name, p->s.m, p->s.n, p->s.k, i, j, (double)c[i * ldc + j], (double)wanted);
+                fail_msg("%s, %zu x %zu x %zu: (%zu, %zu) is %.9g, exactly %.9g expected",
+                         gemm->name, p->s.m, p->s.n, p->s.k, i, j, (double)c[i * ldc + j],
+                         (double)wanted);
         }
-        for (size_t j = p->s.n; j < ldc && i + 1 < p->s.m; j++) assert_memory_equal(&c[i * ldc + j], &canary, sizeof canary);
+        for (size_t j = p->s.n; j < ldc && i + 1 < p->s.m; j++)
+            assert_memory_equal(&c[i * ldc + j], &canary, sizeof canary);
     }
 }
 
 static sqzk_gemm_args args_of(const problem *p, const operands *o, float *c, size_t ldc)
 {
-    return (sqzk_gemm_args){.m = p->s.m, .n = p->s.n, .k = p->s.k, .a = o->rows.p, .lda = o->lda, .s8_rows = o->s8_rows, .unsigned_rows = p->is_unsigned, .b = o->panels.p, .c = c, .ldc = ldc};
+    return (sqzk_gemm_args){.m = p->s.m,
+                            .n = p->s.n,
+                            .k = p->s.k,
+                            .a = o->rows.p,
+                            .lda = o->lda,
+                            .s8_rows = o->s8_rows,
+                            .unsigned_rows = p->is_unsigned,
+                            .b = o->panels.p,
+                            .c = c,
+                            .ldc = ldc};
 }
 
 /* One problem with each beta and epilogue. */
@@ -188,9 +244,12 @@ static void check_products(const sqzk_gemm *gemm, shape s, bool is_unsigned)
 {
     problem p = make_rows(s, is_unsigned);
     operands o = prepare(gemm, &p);
-    const sqzk_epilogue plain = {p.bias, p.residual, p.s.n, SQZK_IDENTITY}, relu = {p.bias, p.residual, p.s.n, SQZK_RELU};
-    const sqzk_epilogue bias = {p.bias, NULL, 0, SQZK_RELU}, residual = {NULL, p.residual, p.s.n, SQZK_RELU};
-    const sqzk_epilogue *const epilogues[] = {NULL, NULL, &plain, &plain, &relu, &relu, &bias, &residual};
+    const sqzk_epilogue plain = {p.bias, p.residual, p.s.n, SQZK_IDENTITY},
+                        relu = {p.bias, p.residual, p.s.n, SQZK_RELU};
+    const sqzk_epilogue bias = {p.bias, NULL, 0, SQZK_RELU},
+                        residual = {NULL, p.residual, p.s.n, SQZK_RELU};
+    const sqzk_epilogue *const epilogues[] = {NULL,  NULL,  &plain, &plain,
+                                              &relu, &relu, &bias,  &residual};
     for (uint32_t e = 0; e < sizeof epilogues / sizeof *epilogues; e++) {
         const size_t ldc = p.s.n + 3;
         sqzt_guarded c = blank(p.s, ldc);
@@ -211,17 +270,21 @@ static void products_are_exact(void **state)
     (void)state;
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));)
-        for (size_t s = 0; s < 2 * sizeof shapes / sizeof *shapes; s++) check_products(gemm, shapes[s / 2], s % 2);
+        for (size_t s = 0; s < 2 * sizeof shapes / sizeof *shapes; s++)
+            check_products(gemm, shapes[s / 2], s % 2);
 }
 
-/* Every m up to two tiles of the tallest kernel and some beyond, every k up to a tile of the deepest and some, n that walks past every width. */
+/* Every m up to two tiles of the tallest kernel and some beyond, every k up to a tile of the
+ * deepest and some, n that walks past every width. */
 static void products_are_exact_at_every_edge(void **state)
 {
     (void)state;
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));) {
-        for (size_t m = 1; m <= 70; m++) check_products(gemm, (shape){m, 1 + m * 11 % 83, 1 + m * 7 % 70}, m % 2);
-        for (size_t k = 1; k <= 70; k++) check_products(gemm, (shape){1 + k * 5 % 33, 1 + k * 29 % 67, k}, k % 2 == 0);
+        for (size_t m = 1; m <= 70; m++)
+            check_products(gemm, (shape){m, 1 + m * 11 % 83, 1 + m * 7 % 70}, m % 2);
+        for (size_t k = 1; k <= 70; k++)
+            check_products(gemm, (shape){1 + k * 5 % 33, 1 + k * 29 % 67, k}, k % 2 == 0);
     }
 }
 
@@ -242,13 +305,17 @@ static void check_rows(const sqzk_gemm *gemm, const problem *p, const operands *
     for (size_t r = 0; r < p->s.m; r++) {
         assert_memory_equal(&o->s8_rows[r].scale, &p->row_scale[r], sizeof(float));
         for (size_t k = 0; k < p->s.k; k++) {
-            const signed char q = (signed char)(((const unsigned char *)o->rows.p)[r * o->lda + k] ^ flip), wanted = byte_of(p, p->q[r * p->s.k + k]);
-            if (q != wanted) fail_msg("%s: row %zu, number %zu is %d, %d expected", gemm->name, r, k, q, wanted);
+            const signed char q = (signed char)(((const unsigned char *)o->rows.p)[r * o->lda + k] ^
+                                                flip),
+                              wanted = byte_of(p, p->q[r * p->s.k + k]);
+            if (q != wanted)
+                fail_msg("%s: row %zu, number %zu is %d, %d expected", gemm->name, r, k, q, wanted);
         }
     }
 }
 
-/* Rows as bytes: the same integers whether stored signed or with 128 added, the same bits of scales. */
+/* Rows as bytes: the same integers whether stored signed or with 128 added, the same bits of
+ * scales. */
 static void rows_are_exact(void **state)
 {
     (void)state;
@@ -269,7 +336,8 @@ static void rows_are_exact(void **state)
         }
 }
 
-/* The rows of a problem anew: numbers up to 1, but `factor` at `place` and `again` at another, unless that is 0. */
+/* The rows of a problem anew: numbers up to 1, but `factor` at `place` and `again` at another,
+ * unless that is 0. */
 static void plant(problem *p, float factor, size_t place, float again, size_t other)
 {
     sqzt_random random = sqzt_random_of(seed + place);
@@ -295,13 +363,15 @@ static void check_planted(const sqzk_gemm *gemm, problem *p)
     release(&o);
 }
 
-/* The largest number of a row wherever it stands, of either sign, up to far above the rest; and two of a size, in the same lane of every vector and in
- * others; and one exactly as far above the next as it must be to be kept apart. */
+/* The largest number of a row wherever it stands, of either sign, up to far above the rest; and two
+ * of a size, in the same lane of every vector and in others; and one exactly as far above the next
+ * as it must be to be kept apart. */
 static void outliers_are_exact(void **state)
 {
     (void)state;
     static const float factors[] = {1.01f, 1.9f, 2.1f, 3, 4.9f, 5.1f, 20, 1000};
-    static const size_t ks[] = {1, 1, 2, 2, 5, 5, 64, 64, 65, 65, 192, 192, 300, 300}; /* signed and unsigned */
+    /* signed and unsigned */
+    static const size_t ks[] = {1, 1, 2, 2, 5, 5, 64, 64, 65, 65, 192, 192, 300, 300};
     const sqzk_gemm *gemm;
     for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));)
         for (size_t at = 0; at < sizeof ks / sizeof *ks; at++) {
@@ -312,7 +382,8 @@ static void outliers_are_exact(void **state)
                     const float factor = f % 2 ? -factors[f / 2] : factors[f / 2];
                     plant(&p, factor, places[place], 0, 0);
                     check_planted(gemm, &p);
-                    plant(&p, factor, places[place], f % 4 < 2 ? factor : -factor, places[place] + others[f % 4]);
+                    plant(&p, factor, places[place], f % 4 < 2 ? factor : -factor,
+                          places[place] + others[f % 4]);
                     check_planted(gemm, &p);
                 }
             plant(&p, 2, 0, 2 * 0.8f, k / 3);
@@ -329,14 +400,30 @@ static void weights_of_any_stride_pack_alike(void **state)
     signed char w[N * K], turned[2 * N * K];
     float scale[N];
     sqzt_random random = sqzt_random_of(seed);
-    for (size_t at = 0; at < N * K; at++) turned[2 * (at % K * N + at / K)] = w[at] = (signed char)((int)sqzt_below(&random, 255) - 127);
+    for (size_t at = 0; at < N * K; at++)
+        turned[2 * (at % K * N + at / K)] = w[at] = (signed char)((int)sqzt_below(&random, 255) -
+                                                                  127);
     for (size_t j = 0; j < N; j++) scale[j] = (float)sqzt_uniform(&random);
     for (uint32_t i = 0; (gemm = sqzt_next_gemm(SQZI_S8, &i));) {
         const size_t bytes = sqzk_gemm_packed_bytes(gemm, K, N);
         void *panels[2] = {take(bytes, 1), take(bytes, 1)};
         memset(panels[1], 0xA5, bytes);
-        gemm->pack(&(sqzk_pack_args){.n = N, .k = K, .source = w, .n_stride = K, .k_stride = 1, .type = SQZI_S8, .scale = scale}, panels[0]);
-        gemm->pack(&(sqzk_pack_args){.n = N, .k = K, .source = turned, .n_stride = 2, .k_stride = 2 * N, .type = SQZI_S8, .scale = scale}, panels[1]);
+        gemm->pack(&(sqzk_pack_args){.n = N,
+                                     .k = K,
+                                     .source = w,
+                                     .n_stride = K,
+                                     .k_stride = 1,
+                                     .type = SQZI_S8,
+                                     .scale = scale},
+                   panels[0]);
+        gemm->pack(&(sqzk_pack_args){.n = N,
+                                     .k = K,
+                                     .source = turned,
+                                     .n_stride = 2,
+                                     .k_stride = 2 * N,
+                                     .type = SQZI_S8,
+                                     .scale = scale},
+                   panels[1]);
         assert_memory_equal(panels[0], panels[1], bytes);
         for (int side = 0; side < 2; side++) free(panels[side]);
     }
@@ -355,12 +442,24 @@ static void a_row_that_is_not_finite_is_refused(void **state)
                     sqzk_s8_row s8_rows[2];
                     unsigned char rows[2][128];
                     for (size_t j = 0; j < 2 * k; j++) x[j] = 1.0f;
-                    const sqzk_prepare_args args = {.m = 2, .k = k, .x = x, .ldx = k, .out = rows, .ldo = 128, .s8_rows = s8_rows, .unsigned_rows = k % 2, .shift = 0.17f};
+                    const sqzk_prepare_args args = {.m = 2,
+                                                    .k = k,
+                                                    .x = x,
+                                                    .ldx = k,
+                                                    .out = rows,
+                                                    .ldo = 128,
+                                                    .s8_rows = s8_rows,
+                                                    .unsigned_rows = k % 2,
+                                                    .shift = 0.17f};
                     assert_true(gemm->prepare(&args));
                     x[at] = bad[b];
-                    if (gemm->prepare(&args)) fail_msg("%s: k = %zu: %g at %zu is accepted", gemm->name, k, (double)bad[b], at);
+                    if (gemm->prepare(&args))
+                        fail_msg("%s: k = %zu: %g at %zu is accepted", gemm->name, k,
+                                 (double)bad[b], at);
                     x[at] = b % 2 ? -FLT_MAX : FLT_MAX; /* the largest number is finite */
-                    if (!gemm->prepare(&args)) fail_msg("%s: k = %zu: %g at %zu is refused", gemm->name, k, (double)x[at], at);
+                    if (!gemm->prepare(&args))
+                        fail_msg("%s: k = %zu: %g at %zu is refused", gemm->name, k, (double)x[at],
+                                 at);
                 }
 }
 
@@ -373,7 +472,8 @@ static void bits_do_not_depend_on_cuts(void **state)
         problem p = make((shape){69, 200, 130});
         operands o = prepare(gemm, &p);
         sqzk_epilogue epilogue = {p.bias, p.residual, p.s.n, SQZK_GELU};
-        float *whole = take(p.s.m * p.s.n, sizeof *whole), *parts = take(p.s.m * p.s.n, sizeof *parts);
+        float *whole = take(p.s.m * p.s.n, sizeof *whole),
+              *parts = take(p.s.m * p.s.n, sizeof *parts);
         sqzk_gemm_args args = args_of(&p, &o, whole, p.s.n);
         args.epilogue = &epilogue;
         gemm->run(&args);
@@ -383,13 +483,15 @@ static void bits_do_not_depend_on_cuts(void **state)
             if (rows > p.s.m - row) rows = p.s.m - row;
             for (size_t column = 0; column < p.s.n; column += gemm->nr) {
                 const size_t n = p.s.n - column < gemm->nr ? p.s.n - column : gemm->nr;
-                sqzk_epilogue part = {p.bias + column, p.residual + row * p.s.n + column, p.s.n, SQZK_GELU};
+                sqzk_epilogue part = {p.bias + column, p.residual + row * p.s.n + column, p.s.n,
+                                      SQZK_GELU};
                 sqzk_gemm_args cut = args;
                 cut.m = rows;
                 cut.n = n;
                 cut.a = (const unsigned char *)o.rows.p + row * o.lda;
                 cut.s8_rows = o.s8_rows + row;
-                cut.b = (const unsigned char *)o.panels.p + column / gemm->nr * sqzk_gemm_panel_bytes(gemm, p.s.k);
+                cut.b = (const unsigned char *)o.panels.p +
+                        column / gemm->nr * sqzk_gemm_panel_bytes(gemm, p.s.k);
                 cut.c = parts + row * p.s.n + column;
                 cut.epilogue = &part;
                 gemm->run(&cut);
@@ -403,12 +505,14 @@ static void bits_do_not_depend_on_cuts(void **state)
     }
 }
 
-/* GELU in the tile: |error| <= 2^-20 max(1, |x|) against double: what follows rounds it to 8 bits. */
+/* GELU in the tile: |error| <= 2^-20 max(1, |x|) against double: what follows rounds it to 8
+ * bits. */
 static void check_gelu(const sqzk_gemm *gemm, size_t n)
 {
     problem p = make((shape){13, n, 96});
     operands o = prepare(gemm, &p);
-    sqzt_guarded memory = sqzt_guarded_open(p.s.m * n * sizeof(float)), more = sqzt_guarded_open(p.s.m * n * sizeof(float));
+    sqzt_guarded memory = sqzt_guarded_open(p.s.m * n * sizeof(float)),
+                 more = sqzt_guarded_open(p.s.m * n * sizeof(float));
     const float *c = memory.p, *both = more.p;
     sqzk_gemm_args args = args_of(&p, &o, memory.p, n);
     args.epilogue = &(sqzk_epilogue){p.bias, NULL, 0, SQZK_GELU};
@@ -419,9 +523,12 @@ static void check_gelu(const sqzk_gemm *gemm, size_t n)
     for (size_t at = 0; at < p.s.m * n; at++) assert_true(both[at] == c[at] + p.residual[at]);
     for (size_t r = 0; r < p.s.m; r++)
         for (size_t j = 0; j < n; j++) {
-            const double x = (double)(product(&p, r, j) + p.bias[j]), wanted = 0.5 * x * (1 + erf(x * 0.70710678118654752440));
+            const double x = (double)(product(&p, r, j) + p.bias[j]),
+                         wanted = 0.5 * x * (1 + erf(x * 0.70710678118654752440));
             const double bound = 0x1p-20 * fmax(1, fabs(x));
-            if (!(fabs(wanted - (double)c[r * n + j]) <= bound)) fail_msg("%s: gelu(%.9g) is %.9g, %.9g expected", gemm->name, x, (double)c[r * n + j], wanted);
+            if (!(fabs(wanted - (double)c[r * n + j]) <= bound))
+                fail_msg("%s: gelu(%.9g) is %.9g, %.9g expected", gemm->name, x,
+                         (double)c[r * n + j], wanted);
         }
     sqzt_guarded_close(&memory);
     sqzt_guarded_close(&more);
@@ -438,12 +545,24 @@ static void check_gelu_bf16(const sqzk_gemm *gemm, size_t n)
     operands o = prepare(gemm, &p);
     sqzt_guarded memory = sqzt_guarded_open(M * n * sizeof(uint16_t));
     const uint16_t *c = memory.p;
-    gemm->run(&(sqzk_gemm_args){.m = M, .n = n, .k = 96, .a = o.rows.p, .lda = o.lda, .s8_rows = o.s8_rows, .b = o.panels.p, .c_bf16 = memory.p, .ldc = n,
+    gemm->run(&(sqzk_gemm_args){.m = M,
+                                .n = n,
+                                .k = 96,
+                                .a = o.rows.p,
+                                .lda = o.lda,
+                                .s8_rows = o.s8_rows,
+                                .b = o.panels.p,
+                                .c_bf16 = memory.p,
+                                .ldc = n,
                                 .epilogue = &(sqzk_epilogue){p.bias, NULL, 0, SQZK_GELU}});
     for (size_t i = 0; i < M; i++)
         for (size_t j = 0; j < n; j++) {
-            const double x = (double)(product(&p, i, j) + p.bias[j]), wanted = 0.5 * x * erfc(-x * 0.70710678118654752440), got = (double)sqzi_from_bf16(c[i * n + j]);
-            if (!(fabs(got - wanted) <= sqzt_gelu_bf16_bound(x, wanted))) fail_msg("%s: gelu(%.9g) is %.9g as bf16, %.9g expected", gemm->name, x, got, wanted);
+            const double x = (double)(product(&p, i, j) + p.bias[j]),
+                         wanted = 0.5 * x * erfc(-x * 0.70710678118654752440),
+                         got = (double)sqzi_from_bf16(c[i * n + j]);
+            if (!(fabs(got - wanted) <= sqzt_gelu_bf16_bound(x, wanted)))
+                fail_msg("%s: gelu(%.9g) is %.9g as bf16, %.9g expected", gemm->name, x, got,
+                         wanted);
         }
     sqzt_guarded_close(&memory);
     release(&o);

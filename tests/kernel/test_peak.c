@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loops that measure a machine's peak do the arithmetic they are counted for, all of it, and the readers read every word. No clock is looked at. */
+/* The loops that measure a machine's peak do the arithmetic they are counted for, all of it, and
+ * the readers read every word. No clock is looked at. */
 #include "kernel/peak/peak.h"
 
 #include <stdio.h>
@@ -16,7 +17,8 @@ static bool runs_here(uint32_t feature, const char *name)
     return false;
 }
 
-/* All inputs are 1, so the sums are the number of multiply-adds: an instruction left out or counted twice shows. */
+/* All inputs are 1, so the sums are the number of multiply-adds: an instruction left out or counted
+ * twice shows. */
 static void every_multiply_add_is_done(void **state)
 {
     (void)state;
@@ -27,7 +29,9 @@ static void every_multiply_add_is_done(void **state)
         for (size_t r = 0; r < sizeof rounds / sizeof *rounds; r++) {
             const uint64_t done = peak->run(rounds[r]);
             if (2 * done != rounds[r] * peak->operations)
-                fail_msg("%s: %llu multiply-adds in %llu rounds of %llu operations", peak->name, (unsigned long long)done, (unsigned long long)rounds[r], (unsigned long long)peak->operations);
+                fail_msg("%s: %llu multiply-adds in %llu rounds of %llu operations", peak->name,
+                         (unsigned long long)done, (unsigned long long)rounds[r],
+                         (unsigned long long)peak->operations);
         }
     }
 }
@@ -44,11 +48,13 @@ static void every_word_is_read(void **state)
         sum += words[i];
     }
     for (uint32_t i = 0; (reader = sqzk_reader_list(i)); i++)
-        if (runs_here(reader->feature, reader->name)) assert_int_equal(reader->run(words, WORDS * sizeof *words), sum);
+        if (runs_here(reader->feature, reader->name))
+            assert_int_equal(reader->run(words, WORDS * sizeof *words), sum);
     free(words);
 }
 
-/* A gemm is compared with the loop of its level: of the same type and not of another level, but that bf16 is widened where there is no instruction for it. */
+/* A gemm is compared with the loop of its level: of the same type and not of another level, but
+ * that bf16 is widened where there is no instruction for it. */
 static void each_gemm_has_the_peak_of_its_level(void **state)
 {
     (void)state;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs the tokenizer for tokenizer_strings.py: a description from a file, texts from standard input, pieces to standard output. All numbers are
- * little-endian u32, as this machine's; what is read comes from the script beside it and is trusted.
+/* Runs the tokenizer for tokenizer_strings.py: a description from a file, texts from standard
+ * input, pieces to standard output. All numbers are little-endian u32, as this machine's; what is
+ * read comes from the script beside it and is trusted.
  *
- *   description  clean chinese strip lower max_word_chars n_pieces n_added n_single n_pair unk cls sep pad mask,
- *                then the pieces (length, bytes), added tokens (id, flags, length, bytes), template items (id, sequence, type)
- *   a request    n_first n_second(or ~0) max_length truncation stride windows no_special literal, bytes of both
+ *   description  clean chinese strip lower max_word_chars n_pieces n_added n_single n_pair unk cls
+ *                sep pad mask, then the pieces (length, bytes), added tokens (id, flags, length,
+ *                bytes), template items (id, sequence, type)
+ *   a request    n_first n_second(or ~0) max_length truncation stride windows no_special literal,
+ *                bytes of both
  *   an answer    status cut n_windows first[n_windows + 1], then seven numbers a piece
  */
 #include <stdio.h>
@@ -68,7 +71,8 @@ static sqzi_tokenizer_spec read_spec(FILE *stream)
     spec.n_added = number(stream);
     spec.n_single = number(stream);
     spec.n_pair = number(stream);
-    uint32_t *special[] = {&spec.special.unk, &spec.special.cls, &spec.special.sep, &spec.special.pad, &spec.special.mask};
+    uint32_t *special[] = {&spec.special.unk, &spec.special.cls, &spec.special.sep,
+                           &spec.special.pad, &spec.special.mask};
     for (int i = 0; i < 5; i++) *special[i] = number(stream);
     sqzi_span *pieces = must(calloc(spec.n_pieces + 1u, sizeof *pieces));
     for (uint32_t i = 0; i < spec.n_pieces; i++) pieces[i] = spelling(stream);
@@ -92,7 +96,9 @@ static void put(const void *data, size_t bytes)
 
 static void answer(sqz_status status, const sqz_encoding *encoding)
 {
-    const uint32_t windows = status == SQZ_OK ? sqz_encoding_windows(encoding) : 0, head[3] = {(uint32_t)status, status == SQZ_OK ? sqz_encoding_cut(encoding) : 0, windows};
+    const uint32_t windows = status == SQZ_OK ? sqz_encoding_windows(encoding) : 0,
+                   head[3] = {(uint32_t)status, status == SQZ_OK ? sqz_encoding_cut(encoding) : 0,
+                              windows};
     put(head, sizeof head);
     if (status != SQZ_OK) return;
     for (uint32_t i = 0; i <= windows; i++) {
@@ -105,7 +111,13 @@ static void answer(sqz_status status, const sqz_encoding *encoding)
     for (uint32_t i = 0; i < sqz_encoding_first(encoding, windows); i++) {
         const sqz_piece *p = &pieces[i];
         if (ids[i] != p->id || types[i] != p->type) abort();
-        const uint32_t row[7] = {p->id, p->begin_byte, p->end_byte, p->begin, p->end, p->word, p->type | (uint32_t)p->sequence << 8 | (uint32_t)p->special << 16};
+        const uint32_t row[7] = {p->id,
+                                 p->begin_byte,
+                                 p->end_byte,
+                                 p->begin,
+                                 p->end,
+                                 p->word,
+                                 p->type | (uint32_t)p->sequence << 8 | (uint32_t)p->special << 16};
         put(row, sizeof row);
     }
 }
@@ -116,11 +128,16 @@ static bool serve(const sqz_tokenizer *tokenizer, sqz_encoding *encoding)
     if (!get(stdin, head, sizeof head)) return false;
     const bool pair = head[1] != UINT32_MAX;
     /* blocks of the exact size, so that a sanitizer sees a byte too many */
-    char *first = must(malloc(head[0] ? head[0] : 1)), *second = must(malloc(pair && head[1] ? head[1] : 1));
+    char *first = must(malloc(head[0] ? head[0] : 1)),
+         *second = must(malloc(pair && head[1] ? head[1] : 1));
     if (!get(stdin, first, head[0]) || (pair && !get(stdin, second, head[1]))) exit(3);
     const sqz_text other = {second, pair ? head[1] : 0};
-    const sqz_tokenize_options options = {head[2], (sqz_truncation)head[3], head[4], (int)head[5], (int)head[6], (int)head[7]};
-    answer(sqz_tokenize(tokenizer, (sqz_text){first, head[0]}, pair ? &other : NULL, &options, encoding, NULL), encoding);
+    const sqz_tokenize_options options = {head[2],      (sqz_truncation)head[3],
+                                          head[4],      (int)head[5],
+                                          (int)head[6], (int)head[7]};
+    answer(sqz_tokenize(tokenizer, (sqz_text){first, head[0]}, pair ? &other : NULL, &options,
+                        encoding, NULL),
+           encoding);
     free(first);
     free(second);
     if (fflush(stdout)) exit(4); /* the script waits for it */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes the f32 forms of tests/support as model files for against_ref.py: FOLDER/0.gguf, 1.gguf, ... and a line "file, head, name" for each. */
+/* Writes the f32 forms of tests/support as model files for against_ref.py: FOLDER/0.gguf, 1.gguf,
+ * ... and a line "file, head, name" for each. */
 #include <stdio.h>
 
 #include "support/test.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every allocation fails once: the first, the second, and so on until a call gets through. Each time the call must say SQZ_ENOMEM, hold nothing after it,
- * and leave what it was called on as good as new. */
+/* Every allocation fails once: the first, the second, and so on until a call gets through. Each
+ * time the call must say SQZ_ENOMEM, hold nothing after it, and leave what it was called on as good
+ * as new. */
 #ifndef SQZT_ALLOCATION_SWEEP_H
 #define SQZT_ALLOCATION_SWEEP_H
 
@@ -22,7 +23,8 @@ typedef sqz_status sqzt_scenario(const sqzt_subject *subject, sqz_error *error);
 
 extern sqzt_memory sqzt_swept;
 
-/* A counted context of one thread, in which the further subjects work; and that nothing is held once it is closed. */
+/* A counted context of one thread, in which the further subjects work; and that nothing is held
+ * once it is closed. */
 sqzt_subject sqzt_sweep_begin(void);
 void sqzt_sweep_end(const sqzt_subject *subject);
 

@@ -8,7 +8,8 @@ static void *allocate(void *user, size_t bytes, size_t alignment)
 {
     sqzt_memory *memory = user;
     if (++memory->calls == memory->fail_at) return NULL;
-    if (memory->limit_bytes && (bytes > memory->limit_bytes || memory->held_bytes > memory->limit_bytes - bytes)) {
+    if (memory->limit_bytes &&
+        (bytes > memory->limit_bytes || memory->held_bytes > memory->limit_bytes - bytes)) {
         memory->refused++;
         return NULL;
     }
@@ -31,7 +32,8 @@ sqz_allocator sqzt_allocator(sqzt_memory *memory)
     return (sqz_allocator){allocate, release, memory};
 }
 
-/* jansson does not tell the size of what it gives back: it stands before the block. malloc's own overhead counts as 16 bytes. */
+/* jansson does not tell the size of what it gives back: it stands before the block. malloc's own
+ * overhead counts as 16 bytes. */
 enum { BEFORE = 16 };
 
 static sqzt_memory *json_memory;

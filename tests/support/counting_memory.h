@@ -17,7 +17,8 @@ typedef struct sqzt_memory {
 /* Threads may use it one at a time only. */
 sqz_allocator sqzt_allocator(sqzt_memory *memory);
 
-/* Let jansson take its memory from here too, NULL: from the C library again. Nothing of jansson's may be held when this changes. */
+/* Let jansson take its memory from here too, NULL: from the C library again. Nothing of jansson's
+ * may be held when this changes. */
 void sqzt_count_json(sqzt_memory *memory);
 
 #endif

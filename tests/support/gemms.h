@@ -56,7 +56,8 @@ static inline const sqzk_gemm *sqzt_gemm_at(sqzi_type type, const char *level)
     return gemm;
 }
 
-/* Outputs as bf16 against the same as f32, rounded by the level's own rows; between rows and behind the last nothing is written. args.c is scratch. */
+/* Outputs as bf16 against the same as f32, rounded by the level's own rows; between rows and behind
+ * the last nothing is written. args.c is scratch. */
 static inline void sqzt_check_bf16(const sqzk_gemm *gemm, sqzk_gemm_args args)
 {
     enum { GAP = 3, HELD = 0x1234 };
@@ -68,7 +69,8 @@ static inline void sqzt_check_bf16(const sqzk_gemm *gemm, sqzk_gemm_args args)
     for (size_t i = 0; i < memory.bytes / sizeof *got; i++) got[i] = HELD;
     args.ldc = n;
     gemm->run(&args);
-    assert_true(rounds->prepare(&(sqzk_prepare_args){.m = m, .k = n, .x = args.c, .ldx = n, .out = wanted, .ldo = ldo * sizeof *wanted}));
+    assert_true(rounds->prepare(&(sqzk_prepare_args){
+        .m = m, .k = n, .x = args.c, .ldx = n, .out = wanted, .ldo = ldo * sizeof *wanted}));
     args.c = NULL;
     args.c_bf16 = got;
     args.ldc = ldc;
@@ -76,21 +78,25 @@ static inline void sqzt_check_bf16(const sqzk_gemm *gemm, sqzk_gemm_args args)
     for (size_t i = 0; i < m; i++) {
         for (size_t j = 0; j < n; j++)
             if (got[i * ldc + j] != wanted[i * ldo + j])
-                fail_msg("%s, %zu x %zu x %zu: (%zu, %zu) is %04x as bf16, %04x expected", gemm->name, m, n, args.k, i, j, got[i * ldc + j], wanted[i * ldo + j]);
+                fail_msg("%s, %zu x %zu x %zu: (%zu, %zu) is %04x as bf16, %04x expected",
+                         gemm->name, m, n, args.k, i, j, got[i * ldc + j], wanted[i * ldo + j]);
         for (size_t j = n; j < ldc && i + 1 < m; j++) assert_int_equal(got[i * ldc + j], HELD);
     }
     sqzt_guarded_close(&memory);
     free(wanted);
 }
 
-/* The same with every epilogue; GELU alone may be less exact as bf16, so its bits are not compared. */
-static inline void sqzt_check_bf16_outputs(const sqzk_gemm *gemm, sqzk_gemm_args args, const float *bias, const float *residual)
+/* The same with every epilogue; GELU alone may be less exact as bf16, so its bits are not
+ * compared. */
+static inline void sqzt_check_bf16_outputs(const sqzk_gemm *gemm, sqzk_gemm_args args,
+                                           const float *bias, const float *residual)
 {
-    const sqzk_epilogue epilogues[] = {{.bias = NULL},
-                                       {.bias = bias},
-                                       {.bias = bias, .residual = residual, .ldr = args.n},
-                                       {.bias = bias, .activation = SQZK_RELU},
-                                       {.bias = bias, .residual = residual, .ldr = args.n, .activation = SQZK_GELU}};
+    const sqzk_epilogue epilogues[] = {
+        {.bias = NULL},
+        {.bias = bias},
+        {.bias = bias, .residual = residual, .ldr = args.n},
+        {.bias = bias, .activation = SQZK_RELU},
+        {.bias = bias, .residual = residual, .ldr = args.n, .activation = SQZK_GELU}};
     if (!gemm->writes_bf16) return;
     float *c = take(args.m * args.n, sizeof *c);
     args.c = c;

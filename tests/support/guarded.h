@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory whose last byte lies before a page that cannot be touched: a kernel that reads or writes past its end stops the test. */
+/* Memory whose last byte lies before a page that cannot be touched: a kernel that reads or writes
+ * past its end stops the test. */
 #ifndef SQZT_GUARDED_H
 #define SQZT_GUARDED_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* guarded.h without pages that can be closed: a write past the end is seen when the memory is given back; a read past it is not. */
+/* guarded.h without pages that can be closed: a write past the end is seen when the memory is given
+ * back; a read past it is not. */
 #include "support/guarded.h"
 
 #include <stdlib.h>

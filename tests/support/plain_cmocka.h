@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part of cmocka's interface that the kernel and golden tests use, where there is no setjmp: the first failure ends the program. */
+/* The part of cmocka's interface that the kernel and golden tests use, where there is no setjmp:
+ * the first failure ends the program. */
 #ifndef SQZT_PLAIN_CMOCKA_H
 #define SQZT_PLAIN_CMOCKA_H
 
@@ -41,6 +42,7 @@ static inline int run_all(const struct CMUnitTest *tests, size_t n)
     printf("%zu tests passed\n", n);
     return 0;
 }
-#define cmocka_run_group_tests(tests, setup, teardown) run_all(tests, sizeof(tests) / sizeof *(tests))
+#define cmocka_run_group_tests(tests, setup, teardown)                                             \
+    run_all(tests, sizeof(tests) / sizeof *(tests))
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The int8 plan of a tiny model with its corrections, measured, as quantising makes it; memory that fails the test where there is none. */
+/* The int8 plan of a tiny model with its corrections, measured, as quantising makes it; memory that
+ * fails the test where there is none. */
 #ifndef SQZT_PLANNED_H
 #define SQZT_PLANNED_H
 
@@ -27,11 +28,15 @@ static inline void sqzt_plan(const sqzt_tiny *tiny, sqzt_planned *p)
     sqz_quantized_tensor ignored;
     const char *path = sqzt_temporary("float.gguf");
     sqzt_tiny_write(tiny, path);
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &p->context, &error), &error);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &p->context, &error),
+                   &error);
     sqzt_assert_ok(sqz_model_open(p->context, path, &p->model, &error), &error);
-    sqzt_assert_ok(sqzi_quantize_plan_make(p->model, SQZ_QUANTIZE_S8, sqzt_keep_none, NULL, &p->plan, &error), &error);
+    sqzt_assert_ok(sqzi_quantize_plan_make(p->model, SQZ_QUANTIZE_S8, sqzt_keep_none, NULL,
+                                           &p->plan, &error),
+                   &error);
     sqzt_assert_ok(sqzi_corrections_make(&p->plan, &p->corrections, &error), &error);
-    for (uint32_t i = 0; i < p->plan.n; i++) sqzt_assert_ok(sqzi_quantize_measure(&p->plan, i, &ignored, &error), &error);
+    for (uint32_t i = 0; i < p->plan.n; i++)
+        sqzt_assert_ok(sqzi_quantize_measure(&p->plan, i, &ignored, &error), &error);
 }
 
 static inline void sqzt_discard_plan(sqzt_planned *p)

@@ -43,11 +43,13 @@ static inline bool next_level(uint32_t *i, level *l)
 enum { ROWS = 3 };
 
 /* [ROWS, n] with stride ld; NaN between the rows; ends at an unreadable page. */
-static inline sqzt_guarded rows_of(sqzt_random *random, size_t n, size_t ld, double mean, double deviation)
+static inline sqzt_guarded rows_of(sqzt_random *random, size_t n, size_t ld, double mean,
+                                   double deviation)
 {
     sqzt_guarded g = sqzt_guarded_open(((ROWS - 1) * ld + n) * sizeof(float));
     float *x = g.p;
-    for (size_t i = 0; i < g.bytes / sizeof *x; i++) x[i] = i % ld < n ? (float)(mean + deviation * sqzt_normal(random)) : NAN;
+    for (size_t i = 0; i < g.bytes / sizeof *x; i++)
+        x[i] = i % ld < n ? (float)(mean + deviation * sqzt_normal(random)) : NAN;
     return g;
 }
 

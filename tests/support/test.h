@@ -24,11 +24,14 @@
     } while (0)
 
 /* The call failed with this code and a text that holds `part`. */
-#define sqzt_assert_fails(call, wanted, error, part)                                                                            \
-    do {                                                                                                                        \
-        const sqz_status sqzt_status = (call);                                                                                  \
-        if (sqzt_status != (wanted)) fail_msg("%s: status %d instead of %d: %s", #call, (int)sqzt_status, (int)(wanted), (error)->text); \
-        if (!strstr((error)->text, part)) fail_msg("%s: the error says '%s', without '%s'", #call, (error)->text, part);   \
+#define sqzt_assert_fails(call, wanted, error, part)                                               \
+    do {                                                                                           \
+        const sqz_status sqzt_status = (call);                                                     \
+        if (sqzt_status != (wanted))                                                               \
+            fail_msg("%s: status %d instead of %d: %s", #call, (int)sqzt_status, (int)(wanted),    \
+                     (error)->text);                                                               \
+        if (!strstr((error)->text, part))                                                          \
+            fail_msg("%s: the error says '%s', without '%s'", #call, (error)->text, part);         \
     } while (0)
 
 #endif

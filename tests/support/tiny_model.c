@@ -13,32 +13,354 @@
 #include "support/test.h"
 
 const sqzt_named_tiny sqzt_tiny_forms[] = {
-    {"dense", {.width = 24, .blocks = 2, .heads = 3, .head_width = 8, .ffn_width = 40, .embedding_width = 24, .positions = 40, .token_types = 2, .head = "sequence", .classes = 3, .seed = 1}},
-    {"groups of squeezebert", {.width = 32, .blocks = 2, .heads = 2, .head_width = 16, .ffn_width = 64, .embedding_width = 32, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 1, 4, 4}, .head = "token", .classes = 5, .seed = 2}},
-    {"odd groups", {.width = 60, .blocks = 2, .heads = 4, .head_width = 15, .ffn_width = 90, .embedding_width = 60, .positions = 40, .token_types = 2, .groups = {3, 2, 6, 1, 10, 15}, .head = "question", .classes = 2, .seed = 3}},
-    {"projected embedding", {.width = 40, .blocks = 1, .heads = 5, .head_width = 8, .ffn_width = 64, .embedding_width = 16, .positions = 33, .token_types = 1, .head = "sequence", .classes = 1, .seed = 4}},
-    {"attention narrower than the width", {.width = 30, .blocks = 2, .heads = 2, .head_width = 9, .ffn_width = 17, .embedding_width = 30, .positions = 40, .token_types = 0, .seed = 5}},
-    {"low rank", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .rank = 7, .head = "sequence", .classes = 2, .seed = 6}},
-    {"sum of groups and low rank, permuted, reduced", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 2, 4, 4}, .rank = 5, .sum = true, .permuted = true, .reduced = 11, .head = "masked_lm", .seed = 7}},
-    {"dense, bf16", {.width = 24, .blocks = 2, .heads = 3, .head_width = 8, .ffn_width = 40, .embedding_width = 24, .positions = 70, .token_types = 2, .head = "sequence", .classes = 3, .type = SQZI_BF16, .seed = 8}},
-    {"groups, bf16", {.width = 128, .blocks = 2, .heads = 2, .head_width = 64, .ffn_width = 256, .embedding_width = 128, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 1, 4, 4}, .head = "token", .classes = 5, .type = SQZI_BF16, .seed = 20}},
-    {"dense, s8", {.width = 96, .blocks = 2, .heads = 3, .head_width = 32, .ffn_width = 200, .embedding_width = 96, .positions = 70, .token_types = 2, .head = "sequence", .classes = 3, .type = SQZI_S8, .seed = 9}},
-    {"groups, s8", {.width = 128, .blocks = 2, .heads = 2, .head_width = 64, .ffn_width = 512, .embedding_width = 128, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 1, 4, 4}, .head = "token", .classes = 5, .type = SQZI_S8, .seed = 10}},
-    {"odd groups, s8", {.width = 60, .blocks = 2, .heads = 4, .head_width = 15, .ffn_width = 90, .embedding_width = 60, .positions = 40, .token_types = 2, .groups = {3, 2, 6, 1, 10, 15}, .head = "question", .classes = 2, .type = SQZI_S8, .seed = 11}},
-    {"low rank, s8", {.width = 96, .blocks = 2, .heads = 3, .head_width = 32, .ffn_width = 200, .embedding_width = 96, .positions = 40, .token_types = 2, .rank = 40, .head = "sequence", .classes = 2, .type = SQZI_S8, .seed = 12}},
-    {"low rank, bf16", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .rank = 7, .head = "sequence", .classes = 2, .type = SQZI_BF16, .seed = 13}},
-    {"sum of groups and low rank, permuted, s8", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 2, 4, 4}, .rank = 5, .sum = true, .permuted = true, .reduced = 11, .head = "sequence", .classes = 2, .type = SQZI_S8, .seed = 14}},
-    {"low rank in groups", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .rank = 5, .factor_groups = 4, .head = "sequence", .classes = 2, .seed = 20}},
-    {"low rank in groups of a grouped sum, permuted, s8", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 2, 4, 4}, .rank = 5, .factor_groups = 3, .sum = true, .permuted = true, .head = "sequence", .classes = 2, .type = SQZI_S8, .seed = 21}},
-    {"only K and V not cut at heads", {.width = 48, .blocks = 1, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .groups = {1, 4, 4, 1, 1, 1}, .seed = 22}},
-    {"only V not cut at heads", {.width = 48, .blocks = 1, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .groups = {1, 1, 4, 1, 1, 1}, .seed = 23}},
-    {"a wider last block", {.width = 24, .blocks = 2, .heads = 3, .head_width = 8, .ffn_width = 24, .embedding_width = 24, .positions = 40, .last_ffn_width = 160, .head = "sequence", .classes = 2, .seed = 24}},
-    {"sequences longer than a strip", {.width = 16, .blocks = 1, .heads = 2, .head_width = 8, .ffn_width = 16, .embedding_width = 16, .positions = 300, .head = "sequence", .classes = 2, .seed = 25}},
-    {"dense, permuted", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .permuted = true, .head = "sequence", .classes = 2, .seed = 16}},
-    {"low rank, permuted", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .rank = 7, .permuted = true, .head = "sequence", .classes = 2, .seed = 17}},
-    {"groups, permuted within", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 1, 4, 4}, .permuted = true, .kept = 12, .head = "sequence", .classes = 2, .seed = 18}},
-    {"groups, permuted, one order between", {.width = 48, .blocks = 2, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = 48, .positions = 40, .token_types = 2, .groups = {4, 4, 4, 2, 4, 4}, .permuted = true, .same_inner = true, .head = "token", .classes = 2, .seed = 19}},
-    {"low rank, rows that go through the feed-forward in panels", {.width = 24, .blocks = 1, .heads = 3, .head_width = 8, .ffn_width = 8192, .embedding_width = 24, .positions = 40, .token_types = 2, .rank = 3, .head = "sequence", .classes = 2, .seed = 15}},
+    {"dense",
+     {.width = 24,
+      .blocks = 2,
+      .heads = 3,
+      .head_width = 8,
+      .ffn_width = 40,
+      .embedding_width = 24,
+      .positions = 40,
+      .token_types = 2,
+      .head = "sequence",
+      .classes = 3,
+      .seed = 1}},
+    {"groups of squeezebert",
+     {.width = 32,
+      .blocks = 2,
+      .heads = 2,
+      .head_width = 16,
+      .ffn_width = 64,
+      .embedding_width = 32,
+      .positions = 40,
+      .token_types = 2,
+      .groups = {4, 4, 4, 1, 4, 4},
+      .head = "token",
+      .classes = 5,
+      .seed = 2}},
+    {"odd groups",
+     {.width = 60,
+      .blocks = 2,
+      .heads = 4,
+      .head_width = 15,
+      .ffn_width = 90,
+      .embedding_width = 60,
+      .positions = 40,
+      .token_types = 2,
+      .groups = {3, 2, 6, 1, 10, 15},
+      .head = "question",
+      .classes = 2,
+      .seed = 3}},
+    {"projected embedding",
+     {.width = 40,
+      .blocks = 1,
+      .heads = 5,
+      .head_width = 8,
+      .ffn_width = 64,
+      .embedding_width = 16,
+      .positions = 33,
+      .token_types = 1,
+      .head = "sequence",
+      .classes = 1,
+      .seed = 4}},
+    {"attention narrower than the width",
+     {.width = 30,
+      .blocks = 2,
+      .heads = 2,
+      .head_width = 9,
+      .ffn_width = 17,
+      .embedding_width = 30,
+      .positions = 40,
+      .token_types = 0,
+      .seed = 5}},
+    {"low rank",
+     {.width = 48,
+      .blocks = 2,
+      .heads = 3,
+      .head_width = 16,
+      .ffn_width = 96,
+      .embedding_width = 48,
+      .positions = 40,
+      .token_types = 2,
+      .rank = 7,
+      .head = "sequence",
+      .classes = 2,
+      .seed = 6}},
+    {"sum of groups and low rank, permuted, reduced",
+     {.width = 48,
+      .blocks = 2,
+      .heads = 3,
+      .head_width = 16,
+      .ffn_width = 96,
+      .embedding_width = 48,
+      .positions = 40,
+      .token_types = 2,
+      .groups = {4, 4, 4, 2, 4, 4},
+      .rank = 5,
+      .sum = true,
+      .permuted = true,
+      .reduced = 11,
+      .head = "masked_lm",
+      .seed = 7}},
+    {"dense, bf16",
+     {.width = 24,
+      .blocks = 2,
+      .heads = 3,
+      .head_width = 8,
+      .ffn_width = 40,
+      .embedding_width = 24,
+      .positions = 70,
+      .token_types = 2,
+      .head = "sequence",
+      .classes = 3,
+      .type = SQZI_BF16,
+      .seed = 8}},
+    {"groups, bf16",
+     {.width = 128,
+      .blocks = 2,
+      .heads = 2,
+      .head_width = 64,
+      .ffn_width = 256,
+      .embedding_width = 128,
+      .positions = 40,
+      .token_types = 2,
+      .groups = {4, 4, 4, 1, 4, 4},
+      .head = "token",
+      .classes = 5,
+      .type = SQZI_BF16,
+      .seed = 20}},
+    {"dense, s8",
+     {.width = 96,
+      .blocks = 2,
+      .heads = 3,
+      .head_width = 32,
+      .ffn_width = 200,
+      .embedding_width = 96,
+      .positions = 70,
+      .token_types = 2,
+      .head = "sequence",
+      .classes = 3,
+      .type = SQZI_S8,
+      .seed = 9}},
+    {"groups, s8",
+     {.width = 128,
+      .blocks = 2,
+      .heads = 2,
+      .head_width = 64,
+      .ffn_width = 512,
+      .embedding_width = 128,
+      .positions = 40,
+      .token_types = 2,
+      .groups = {4, 4, 4, 1, 4, 4},
+      .head = "token",
+      .classes = 5,
+      .type = SQZI_S8,
+      .seed = 10}},
+    {"odd groups, s8",
+     {.width = 60,
+      .blocks = 2,
+      .heads = 4,
+      .head_width = 15,
+      .ffn_width = 90,
+      .embedding_width = 60,
+      .positions = 40,
+      .token_types = 2,
+      .groups = {3, 2, 6, 1, 10, 15},
+      .head = "question",
+      .classes = 2,
+      .type = SQZI_S8,
+      .seed = 11}},
+    {"low rank, s8",
+     {.width = 96,
+      .blocks = 2,
+      .heads = 3,
+      .head_width = 32,
+      .ffn_width = 200,
+      .embedding_width = 96,
+      .positions = 40,
+      .token_types = 2,
+      .rank = 40,
+      .head = "sequence",
+      .classes = 2,
+      .type = SQZI_S8,
+      .seed = 12}},
+    {"low rank, bf16",
+     {.width = 48,
+      .blocks = 2,
+      .heads = 3,
+      .head_width = 16,
+      .ffn_width = 96,
+      .embedding_width = 48,
+      .positions = 40,
+      .token_types = 2,
+      .rank = 7,
+      .head = "sequence",
+      .classes = 2,
+      .type = SQZI_BF16,
+      .seed = 13}},
+    {"sum of groups and low rank, permuted, s8",
+     {.width = 48,
+      .blocks = 2,
+      .heads = 3,
+      .head_width = 16,
+      .ffn_width = 96,
+      .embedding_width = 48,
+      .positions = 40,
+      .token_types = 2,
+      .groups = {4, 4, 4, 2, 4, 4},
+      .rank = 5,
+      .sum = true,
+      .permuted = true,
+      .reduced = 11,
+      .head = "sequence",
+      .classes = 2,
+      .type = SQZI_S8,
+      .seed = 14}},
+    {"low rank in groups",
+     {.width = 48,
+      .blocks = 2,
+      .heads = 3,
+      .head_width = 16,
+      .ffn_width = 96,
+      .embedding_width = 48,
+      .positions = 40,
+      .token_types = 2,
+      .rank = 5,
+      .factor_groups = 4,
+      .head = "sequence",
+      .classes = 2,
+      .seed = 20}},
+    {"low rank in groups of a grouped sum, permuted, s8",
+     {.width = 48,
+      .blocks = 2,
+      .heads = 3,
+      .head_width = 16,
+      .ffn_width = 96,
+      .embedding_width = 48,
+      .positions = 40,
+      .token_types = 2,
+      .groups = {4, 4, 4, 2, 4, 4},
+      .rank = 5,
+      .factor_groups = 3,
+      .sum = true,
+      .permuted = true,
+      .head = "sequence",
+      .classes = 2,
+      .type = SQZI_S8,
+      .seed = 21}},
+    {"only K and V not cut at heads",
+     {.width = 48,
+      .blocks = 1,
+      .heads = 3,
+      .head_width = 16,
+      .ffn_width = 96,
+      .embedding_width = 48,
+      .positions = 40,
+      .groups = {1, 4, 4, 1, 1, 1},
+      .seed = 22}},
+    {"only V not cut at heads",
+     {.width = 48,
+      .blocks = 1,
+      .heads = 3,
+      .head_width = 16,
+      .ffn_width = 96,
+      .embedding_width = 48,
+      .positions = 40,
+      .groups = {1, 1, 4, 1, 1, 1},
+      .seed = 23}},
+    {"a wider last block",
+     {.width = 24,
+      .blocks = 2,
+      .heads = 3,
+      .head_width = 8,
+      .ffn_width = 24,
+      .embedding_width = 24,
+      .positions = 40,
+      .last_ffn_width = 160,
+      .head = "sequence",
+      .classes = 2,
+      .seed = 24}},
+    {"sequences longer than a strip",
+     {.width = 16,
+      .blocks = 1,
+      .heads = 2,
+      .head_width = 8,
+      .ffn_width = 16,
+      .embedding_width = 16,
+      .positions = 300,
+      .head = "sequence",
+      .classes = 2,
+      .seed = 25}},
+    {"dense, permuted",
+     {.width = 48,
+      .blocks = 2,
+      .heads = 3,
+      .head_width = 16,
+      .ffn_width = 96,
+      .embedding_width = 48,
+      .positions = 40,
+      .token_types = 2,
+      .permuted = true,
+      .head = "sequence",
+      .classes = 2,
+      .seed = 16}},
+    {"low rank, permuted",
+     {.width = 48,
+      .blocks = 2,
+      .heads = 3,
+      .head_width = 16,
+      .ffn_width = 96,
+      .embedding_width = 48,
+      .positions = 40,
+      .token_types = 2,
+      .rank = 7,
+      .permuted = true,
+      .head = "sequence",
+      .classes = 2,
+      .seed = 17}},
+    {"groups, permuted within",
+     {.width = 48,
+      .blocks = 2,
+      .heads = 3,
+      .head_width = 16,
+      .ffn_width = 96,
+      .embedding_width = 48,
+      .positions = 40,
+      .token_types = 2,
+      .groups = {4, 4, 4, 1, 4, 4},
+      .permuted = true,
+      .kept = 12,
+      .head = "sequence",
+      .classes = 2,
+      .seed = 18}},
+    {"groups, permuted, one order between",
+     {.width = 48,
+      .blocks = 2,
+      .heads = 3,
+      .head_width = 16,
+      .ffn_width = 96,
+      .embedding_width = 48,
+      .positions = 40,
+      .token_types = 2,
+      .groups = {4, 4, 4, 2, 4, 4},
+      .permuted = true,
+      .same_inner = true,
+      .head = "token",
+      .classes = 2,
+      .seed = 19}},
+    {"low rank, rows that go through the feed-forward in panels",
+     {.width = 24,
+      .blocks = 1,
+      .heads = 3,
+      .head_width = 8,
+      .ffn_width = 8192,
+      .embedding_width = 24,
+      .positions = 40,
+      .token_types = 2,
+      .rank = 3,
+      .head = "sequence",
+      .classes = 2,
+      .seed = 15}},
     {NULL, {0}},
 };
 
@@ -49,7 +371,8 @@ typedef struct build {
     const sqzt_tiny *tiny;
     sqzi_gguf_writer *writer;
     sqzt_random random;
-    uint32_t in[MOST_PERMUTED], out[MOST_PERMUTED]; /* the permutations of the linear that is being written */
+    /* the permutations of the linear that is being written */
+    uint32_t in[MOST_PERMUTED], out[MOST_PERMUTED];
     void *kept[1024];
     size_t n_kept;
 } build;
@@ -80,38 +403,47 @@ static void put_s8(build *b, const char *name, const uint64_t *shape, const floa
         float largest = 0;
         for (size_t j = 0; j < columns; j++) largest = fmaxf(largest, fabsf(data[i * columns + j]));
         scale[i] = largest / 127;
-        for (size_t j = 0; j < columns; j++) bytes[i * columns + j] = (int8_t)lrintf(data[i * columns + j] / scale[i]);
+        for (size_t j = 0; j < columns; j++)
+            bytes[i * columns + j] = (int8_t)lrintf(data[i * columns + j] / scale[i]);
     }
     sqzi_gguf_put_tensor(b->writer, name, SQZI_S8, 2, shape, bytes);
     snprintf(scale_name, sizeof scale_name, "%s.scale", name);
     sqzi_gguf_put_tensor(b->writer, scale_name, SQZI_F32, 1, shape, scale);
 }
 
-/* Where what is drawn comes to lie: row r at out[r], and of group g, of `rows` rows, column i at what in[g * columns + i] is within the group; NULL: as drawn. */
+/* Where what is drawn comes to lie: row r at out[r], and of group g, of `rows` rows, column i at
+ * what in[g * columns + i] is within the group; NULL: as drawn. */
 typedef struct places {
     const uint32_t *in, *out;
     uint32_t rows;
 } places;
 
-static void put_at(build *b, const char *name, uint32_t rows, uint32_t columns, double deviation, double offset, places order)
+static void put_at(build *b, const char *name, uint32_t rows, uint32_t columns, double deviation,
+                   double offset, places order)
 {
     const uint64_t shape[] = {rows, columns};
     const size_t n = (size_t)rows * (columns ? columns : 1), width = columns ? columns : 1;
-    const bool typed = columns && (strncmp(name, "blk.", 4) == 0 || strcmp(name, "token_embd.weight") == 0);
+    const bool typed = columns &&
+                       (strncmp(name, "blk.", 4) == 0 || strcmp(name, "token_embd.weight") == 0);
     if (b->tiny->drop && strcmp(name, b->tiny->drop) == 0) return;
     float *data = keep(b, n * sizeof *data);
     for (size_t i = 0; i < n; i++) {
         const size_t row = i / width, column = i % width;
-        const size_t row_place = order.out ? order.out[row] : row, column_place = order.in ? order.in[row / order.rows * width + column] % width : column;
-        data[row_place * width + column_place] = (float)(offset + deviation * sqzt_normal(&b->random));
+        const size_t row_place = order.out ? order.out[row] : row,
+                     column_place = order.in ? order.in[row / order.rows * width + column] % width
+                                             : column;
+        data[row_place * width + column_place] = (float)(offset +
+                                                         deviation * sqzt_normal(&b->random));
     }
-    if (b->tiny->poison && strcmp(name, b->tiny->poison) == 0) memset(data + n / 2, 0xFF, sizeof *data);
+    if (b->tiny->poison && strcmp(name, b->tiny->poison) == 0)
+        memset(data + n / 2, 0xFF, sizeof *data);
     if (typed && b->tiny->type == SQZI_BF16) put_bf16(b, name, shape, data);
     else if (typed && b->tiny->type == SQZI_S8) put_s8(b, name, shape, data);
     else sqzi_gguf_put_tensor(b->writer, name, SQZI_F32, columns ? 2 : 1, shape, data);
 }
 
-static void put(build *b, const char *name, uint32_t rows, uint32_t columns, double deviation, double offset)
+static void put(build *b, const char *name, uint32_t rows, uint32_t columns, double deviation,
+                double offset)
 {
     put_at(b, name, rows, columns, deviation, offset, (places){NULL, NULL, 1});
 }
@@ -132,7 +464,8 @@ static void shuffle(build *b, uint32_t *order, uint32_t n)
     assert_true(n <= MOST_PERMUTED && n % part == 0);
     for (uint32_t i = 0; i < n; i++) order[i] = i;
     for (uint32_t i = n - 1; i > 0; i--) {
-        const uint32_t first = i / part * part, j = first + (uint32_t)sqzt_below(&b->random, i - first + 1), kept = order[i];
+        const uint32_t first = i / part * part,
+                       j = first + (uint32_t)sqzt_below(&b->random, i - first + 1), kept = order[i];
         order[i] = order[j];
         order[j] = kept;
     }
@@ -154,7 +487,8 @@ static void put_permutations(build *b, const char *linear, uint32_t n_in, uint32
     }
 }
 
-static void put_linear(build *b, const char *name, uint32_t n_in, uint32_t n_out, uint32_t groups, uint32_t rank)
+static void put_linear(build *b, const char *name, uint32_t n_in, uint32_t n_out, uint32_t groups,
+                       uint32_t rank)
 {
     char full[96];
     if (groups == 0) groups = 1;
@@ -167,7 +501,8 @@ static void put_linear(build *b, const char *name, uint32_t n_in, uint32_t n_out
     if (rank) {
         snprintf(full, sizeof full, "%s.a", name);
         const uint32_t factor_groups = b->tiny->factor_groups ? b->tiny->factor_groups : 1;
-        put_at(b, full, rank * factor_groups, n_in / factor_groups, 0.3, 0, (places){in, NULL, rank});
+        put_at(b, full, rank * factor_groups, n_in / factor_groups, 0.3, 0,
+               (places){in, NULL, rank});
         snprintf(full, sizeof full, "%s.b", name);
         put_at(b, full, n_out, rank, 0.3, 0, (places){NULL, out, n_out});
     }
@@ -175,7 +510,8 @@ static void put_linear(build *b, const char *name, uint32_t n_in, uint32_t n_out
     put_at(b, full, n_out, 0, 0.1, 0, (places){NULL, out, n_out});
 }
 
-static const char *const linear_names[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"};
+static const char *const linear_names[] = {"attn_q",      "attn_k", "attn_v",
+                                           "attn_output", "ffn_up", "ffn_down"};
 
 /* A number of a block: the same for all, but for what the form changes in the last one. */
 static uint32_t of_block(const sqzt_tiny *t, uint32_t i, uint32_t value, uint32_t last)
@@ -186,13 +522,15 @@ static uint32_t of_block(const sqzt_tiny *t, uint32_t i, uint32_t value, uint32_
 static void put_block(build *b, uint32_t i)
 {
     const sqzt_tiny *t = b->tiny;
-    const uint32_t attended = t->heads * t->head_width, ffn_width = of_block(t, i, t->ffn_width, t->last_ffn_width);
+    const uint32_t attended = t->heads * t->head_width,
+                   ffn_width = of_block(t, i, t->ffn_width, t->last_ffn_width);
     const uint32_t n_in[] = {t->width, t->width, t->width, attended, t->width, ffn_width};
     const uint32_t n_out[] = {attended, attended, attended, t->width, ffn_width, t->width};
     char name[64];
     for (int j = 0; j < 6; j++) {
         snprintf(name, sizeof name, "blk.%u.%s", (unsigned)i, linear_names[j]);
-        put_linear(b, name, n_in[j], n_out[j], of_block(t, i, t->groups[j], j == 0 ? t->last_groups : 0), t->rank);
+        put_linear(b, name, n_in[j], n_out[j],
+                   of_block(t, i, t->groups[j], j == 0 ? t->last_groups : 0), t->rank);
     }
     snprintf(name, sizeof name, "blk.%u.attn_output_norm", (unsigned)i);
     put_norm(b, name, t->width);
@@ -248,14 +586,16 @@ static void describe(build *b)
 static void put_head(build *b)
 {
     const sqzt_tiny *t = b->tiny;
-    const bool whole = t->head && strcmp(t->head, "sequence") == 0, tied = t->head && strcmp(t->head, "masked_lm") == 0;
+    const bool whole = t->head && strcmp(t->head, "sequence") == 0,
+               tied = t->head && strcmp(t->head, "masked_lm") == 0;
     if (!t->no_pooler) {
         put(b, "pooler.weight", t->width, t->width, 0.3, 0);
         put(b, "pooler.bias", t->width, 0, 0.1, 0);
     }
     if (!t->head) return;
     sqzi_gguf_put_string(b->writer, "sqz.head.kind", t->head);
-    sqzi_gguf_put_string(b->writer, "sqz.head.pool", whole ? (t->pool ? t->pool : "pooler") : "none");
+    sqzi_gguf_put_string(b->writer, "sqz.head.pool",
+                         whole ? (t->pool ? t->pool : "pooler") : "none");
     if (tied) {
         put(b, "head.dense.weight", t->embedding_width, t->width, 0.3, 0);
         put(b, "head.dense.bias", t->embedding_width, 0, 0.1, 0);
@@ -268,7 +608,8 @@ static void put_head(build *b)
     put(b, "head.output.weight", t->classes, t->width, 0.3, 0);
     put(b, "head.output.bias", t->classes, 0, 0.1, 0);
     if (strcmp(t->head, "question") == 0) return;
-    sqzi_span labels[] = {sqzi_span_of("O"), sqzi_span_of("B-one"), sqzi_span_of("I-one"), sqzi_span_of("B-two"), sqzi_span_of("I-two")};
+    sqzi_span labels[] = {sqzi_span_of("O"), sqzi_span_of("B-one"), sqzi_span_of("I-one"),
+                          sqzi_span_of("B-two"), sqzi_span_of("I-two")};
     assert_true(t->classes <= 5);
     for (uint32_t k = 0; t->labels && k < t->classes; k++) labels[k] = sqzi_span_of(t->labels[k]);
     sqzi_gguf_put_strings(b->writer, "sqz.head.labels", labels, t->classes);
@@ -276,7 +617,9 @@ static void put_head(build *b)
 
 static void put_tokenizer(sqzi_gguf_writer *w)
 {
-    static const char *const words[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "good", "bad", "film", "was", "##ing", "##ed", "un", ".", ",", "?", "!", "'", "0", "1"};
+    static const char *const words[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "good",
+                                        "bad",   "film",  "was",   "##ing", "##ed",   "un",  ".",
+                                        ",",     "?",     "!",     "'",     "0",      "1"};
     enum { WORDS = sizeof words / sizeof *words };
     static char letters[26][2], continued[26][4];
     sqzi_span pieces[SQZT_TINY_VOCABULARY], added[5];
@@ -289,8 +632,10 @@ static void put_tokenizer(sqzi_gguf_writer *w)
     for (size_t i = 0; i < WORDS; i++) pieces[i] = sqzi_span_of(words[i]);
     for (size_t i = 0; i < 5; i++) added[i] = pieces[i];
     const uint32_t ids[] = {0, 1, 2, 3, 4}, flags[] = {1, 1, 1, 1, 1};
-    const sqzi_span single[] = {sqzi_span_of("[CLS]:0"), sqzi_span_of("$A:0"), sqzi_span_of("[SEP]:0")};
-    const sqzi_span pair[] = {single[0], single[1], single[2], sqzi_span_of("$B:1"), sqzi_span_of("[SEP]:1")};
+    const sqzi_span single[] = {sqzi_span_of("[CLS]:0"), sqzi_span_of("$A:0"),
+                                sqzi_span_of("[SEP]:0")};
+    const sqzi_span pair[] = {single[0], single[1], single[2], sqzi_span_of("$B:1"),
+                              sqzi_span_of("[SEP]:1")};
     sqzi_gguf_put_string(w, "tokenizer.ggml.model", "bert");
     sqzi_gguf_put_strings(w, "tokenizer.ggml.tokens", pieces, SQZT_TINY_VOCABULARY);
     sqzi_gguf_put_u32(w, "tokenizer.ggml.padding_token_id", 0);
@@ -298,7 +643,8 @@ static void put_tokenizer(sqzi_gguf_writer *w)
     sqzi_gguf_put_u32(w, "tokenizer.ggml.cls_token_id", 2);
     sqzi_gguf_put_u32(w, "tokenizer.ggml.seperator_token_id", 3);
     sqzi_gguf_put_u32(w, "tokenizer.ggml.mask_token_id", 4);
-    static const char *const options[] = {"clean_text", "handle_chinese_chars", "strip_accents", "lowercase"};
+    static const char *const options[] = {"clean_text", "handle_chinese_chars", "strip_accents",
+                                          "lowercase"};
     for (size_t i = 0; i < 4; i++) {
         char key[64];
         snprintf(key, sizeof key, "sqz.tokenizer.%s", options[i]);
@@ -316,7 +662,8 @@ static void put_tokenizer(sqzi_gguf_writer *w)
 static void put_encoder(build *b)
 {
     const sqzt_tiny *t = b->tiny;
-    put(b, "token_embd.weight", SQZT_TINY_VOCABULARY, t->reduced ? t->reduced : t->embedding_width, 0.5, 0);
+    put(b, "token_embd.weight", SQZT_TINY_VOCABULARY, t->reduced ? t->reduced : t->embedding_width,
+        0.5, 0);
     if (t->reduced) put(b, "token_embd.projection", t->embedding_width, t->reduced, 0.5, 0);
     put(b, "position_embd.weight", t->positions, t->embedding_width, 0.3, 0);
     if (t->token_types) put(b, "token_types.weight", t->token_types, t->embedding_width, 0.3, 0);

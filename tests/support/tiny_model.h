@@ -10,7 +10,8 @@
 
 typedef struct sqzt_tiny {
     uint32_t width, blocks, heads, head_width, ffn_width; /* heads * head_width need not be width */
-    uint32_t embedding_width;                             /* differs from width: projected after the norm */
+    /* differs from width: projected after the norm */
+    uint32_t embedding_width;
     uint32_t positions, token_types;
     uint32_t groups[6];   /* attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down; 0 counts as 1 */
     uint32_t rank;        /* > 0: linears are a low-rank pair ... */
@@ -18,16 +19,20 @@ typedef struct sqzt_tiny {
     bool sum;             /* ... and a grouped one as well */
     bool permuted;        /* inputs and outputs of every linear of the blocks */
     uint32_t kept;        /* > 0: the permutations keep every number in its group of so many */
-    bool placed;          /* the same model without permutations: weights lie where those would put them; of linears in one group or with `kept` */
+    /* the same model without permutations: weights lie where those would put them; of linears in
+     * one group or with `kept` */
+    bool placed;
     bool same_inner;      /* one permutation for ffn_up's outputs and ffn_down's inputs */
     uint32_t reduced;     /* > 0: the word table is [V, reduced] with a projection */
-    uint32_t last_groups, last_ffn_width; /* > 0: of the last block's attn_q, and its feed-forward */
+    /* > 0: of the last block's attn_q, and its feed-forward */
+    uint32_t last_groups, last_ffn_width;
     bool no_pooler;
     const char *head;     /* sqz.head.kind, NULL for none */
     const char *pool;     /* sqz.head.pool of a head that reads one vector; NULL: pooler */
     uint32_t classes;
     const char *const *labels; /* [classes]; NULL: O, B-one, I-one, B-two, I-two */
-    sqzi_type type;       /* of the blocks' matrices and of the word table: SQZI_F32, SQZI_BF16 or SQZI_S8 */
+    /* of the blocks' matrices and of the word table: SQZI_F32, SQZI_BF16 or SQZI_S8 */
+    sqzi_type type;
     uint64_t seed;
     const char *drop;     /* leave this tensor out */
     const char *extra;    /* add a tensor of this name */
@@ -47,7 +52,8 @@ extern const sqzt_named_tiny sqzt_tiny_forms[];
 /* Write the model file; fails the running test where it cannot. */
 void sqzt_tiny_write(const sqzt_tiny *tiny, const char *path);
 
-/* A path for a file of this name in a folder of the test's own, removed at exit. Static storage, two paths at a time. */
+/* A path for a file of this name in a folder of the test's own, removed at exit. Static storage,
+ * two paths at a time. */
 const char *sqzt_temporary(const char *name);
 
 #endif

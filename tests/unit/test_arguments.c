@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arguments that are NULL and must not be: every public function that returns a status says SQZ_EINVAL, with a text, and every close function takes NULL. */
+/* Arguments that are NULL and must not be: every public function that returns a status says
+ * SQZ_EINVAL, with a text, and every close function takes NULL. */
 #include <squeezebert/eval.h>
 #include <squeezebert/export.h>
 #include <squeezebert/import.h>
@@ -22,9 +23,13 @@ static int open_all(void **state)
     (void)state;
     const char *path = sqzt_temporary("arguments.gguf");
     sqzt_tiny_write(&sqzt_tiny_forms[0].tiny, path); /* a sequence head */
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
+                   &error);
     sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
-    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){.max_tokens = 8, .max_sequences = 2}, &session, &error), &error);
+    sqzt_assert_ok(sqz_session_open(model,
+                                    &(sqz_session_options){.max_tokens = 8, .max_sequences = 2},
+                                    &session, &error),
+                   &error);
     sqzt_assert_ok(sqz_task_open(model, NULL, &task, &error), &error);
     return 0;
 }
@@ -41,7 +46,8 @@ static int close_all(void **state)
 
 static void refused(sqz_status status, const char *call)
 {
-    if (status != SQZ_EINVAL || error.code != SQZ_EINVAL || !error.text[0]) fail_msg("%s: status %d, code %d, '%s'", call, (int)status, (int)error.code, error.text);
+    if (status != SQZ_EINVAL || error.code != SQZ_EINVAL || !error.text[0])
+        fail_msg("%s: status %d, code %d, '%s'", call, (int)status, (int)error.code, error.text);
 }
 
 #define REFUSED(call) (error = (sqz_error){0}, refused((call), #call))
@@ -60,7 +66,8 @@ static void opening_refuses_null(void **state)
     REFUSED(sqz_model_open(NULL, "x", &m, &error));
     REFUSED(sqz_model_open(context, NULL, &m, &error));
     REFUSED(sqz_model_open(context, "x", NULL, &error));
-    assert_true(sqz_session_plan(NULL, &options) == 0 && sqz_session_plan(model, NULL) == 0 && sqz_session_plan(model, &options) > 0);
+    assert_true(sqz_session_plan(NULL, &options) == 0 && sqz_session_plan(model, NULL) == 0 &&
+                sqz_session_plan(model, &options) > 0);
     REFUSED(sqz_session_open(NULL, &options, &s, &error));
     REFUSED(sqz_session_open(model, NULL, &s, &error));
     REFUSED(sqz_session_open(model, &options, NULL, &error));
@@ -81,7 +88,9 @@ static void running_refuses_null(void **state)
 {
     (void)state;
     static const uint32_t first[] = {0, 2}, ids[] = {1, 2};
-    const sqz_batch batch = {.n_sequences = 1, .first = first, .ids = ids}, no_first = {.n_sequences = 1, .ids = ids}, no_ids = {.n_sequences = 1, .first = first};
+    const sqz_batch batch = {.n_sequences = 1, .first = first, .ids = ids},
+                    no_first = {.n_sequences = 1, .ids = ids},
+                    no_ids = {.n_sequences = 1, .first = first};
     const sqz_embed_options options = {0};
     float out[8 * 24];
     sqz_verification verification;
@@ -107,7 +116,8 @@ static void texts_refuse_null(void **state)
     (void)state;
     const sqz_input input = {.text = {"a", 1}};
     const sqz_text text = {"a", 1};
-    const sqz_zero_shot_options no_labels = {.n_labels = 1}, labels = {.labels = &text, .n_labels = 1};
+    const sqz_zero_shot_options no_labels = {.n_labels = 1},
+                                labels = {.labels = &text, .n_labels = 1};
     sqz_classification classified;
     sqz_embedding embedded;
     sqz_similarity similar;
@@ -198,8 +208,12 @@ static void closing_takes_null(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(opening_refuses_null),       cmocka_unit_test(running_refuses_null), cmocka_unit_test(texts_refuse_null),
-        cmocka_unit_test(the_rest_refuses_null),      cmocka_unit_test(a_task_without_inputs_is_done), cmocka_unit_test(closing_takes_null),
+        cmocka_unit_test(opening_refuses_null),
+        cmocka_unit_test(running_refuses_null),
+        cmocka_unit_test(texts_refuse_null),
+        cmocka_unit_test(the_rest_refuses_null),
+        cmocka_unit_test(a_task_without_inputs_is_done),
+        cmocka_unit_test(closing_takes_null),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calibration on texts: what every form of model gains, the same bits every time, what is refused. */
+/* Calibration on texts: what every form of model gains, the same bits every time, what is
+ * refused. */
 #include <math.h>
 #include <squeezebert/session.h>
 #include <squeezebert/squeeze.h>
@@ -20,7 +21,8 @@ static void make_texts(uint64_t seed)
 {
     sqzt_random random = sqzt_random_of(seed);
     for (size_t i = 0; i < TEXTS; i++) {
-        for (size_t j = 0; j < TEXT_BYTES; j++) bytes[i][j] = j % 3 == 2 ? ' ' : (char)('a' + sqzt_below(&random, 26));
+        for (size_t j = 0; j < TEXT_BYTES; j++)
+            bytes[i][j] = j % 3 == 2 ? ' ' : (char)('a' + sqzt_below(&random, 26));
         texts[i] = (sqz_text){bytes[i], TEXT_BYTES};
     }
 }
@@ -34,19 +36,31 @@ static double distance(const sqz_model *a, const sqz_model *b)
     const sqz_model *models[] = {a, b};
     float *hidden[2];
     sqzt_assert_ok(sqzi_sequences_of_texts(a, texts, TEXTS, &s, &error), &error);
-    const uint32_t n = sqzi_sequences_tokens(&s), *first = (const uint32_t *)(const void *)s.first.data, *ids = (const uint32_t *)(const void *)s.ids.data;
+    const uint32_t n = sqzi_sequences_tokens(&s),
+                   *first = (const uint32_t *)(const void *)s.first.data,
+                   *ids = (const uint32_t *)(const void *)s.ids.data;
     const size_t width = a->encoder.width;
     for (int m = 0; m < 2; m++) {
         sqz_session *session;
         hidden[m] = sqzt_take(n * width, sizeof(float));
-        sqzt_assert_ok(sqz_session_open(models[m], &(sqz_session_options){.max_tokens = s.longest, .max_sequences = 1, .max_length = s.longest}, &session, &error), &error);
+        sqzt_assert_ok(sqz_session_open(models[m],
+                                        &(sqz_session_options){.max_tokens = s.longest,
+                                                               .max_sequences = 1,
+                                                               .max_length = s.longest},
+                                        &session, &error),
+                       &error);
         for (uint32_t i = 0; i < s.n; i++) {
             const uint32_t bounds[] = {0, first[i + 1] - first[i]};
-            sqzt_assert_ok(sqz_encode(session, &(sqz_batch){.n_sequences = 1, .first = bounds, .ids = ids + first[i]}, hidden[m] + first[i] * width, width, &error), &error);
+            sqzt_assert_ok(
+                sqz_encode(session,
+                           &(sqz_batch){.n_sequences = 1, .first = bounds, .ids = ids + first[i]},
+                           hidden[m] + first[i] * width, width, &error),
+                &error);
         }
         sqz_session_close(session);
     }
-    for (size_t i = 0; i < n * width; i++) squares += pow((double)hidden[0][i] - (double)hidden[1][i], 2);
+    for (size_t i = 0; i < n * width; i++)
+        squares += pow((double)hidden[0][i] - (double)hidden[1][i], 2);
     for (int m = 0; m < 2; m++) sqzt_release(hidden[m], n * width, sizeof(float));
     sqzi_sequences_discard(&s);
     return sqrt(squares);
@@ -57,9 +71,12 @@ static bool is_float(const sqzt_tiny *tiny)
     return tiny->type == SQZI_F32 && !tiny->poison && !tiny->drop && !tiny->extra;
 }
 
-static sqz_status quantize(sqz_context *context, const char *path, const char *out, size_t n_texts, sqz_error *error)
+static sqz_status quantize(sqz_context *context, const char *path, const char *out, size_t n_texts,
+                           sqz_error *error)
 {
-    return sqz_quantize(context, path, out, &(sqz_quantize_options){.texts = n_texts ? texts : NULL, .n_texts = n_texts}, error);
+    return sqz_quantize(
+        context, path, out,
+        &(sqz_quantize_options){.texts = n_texts ? texts : NULL, .n_texts = n_texts}, error);
 }
 
 static size_t read_whole(const char *path, unsigned char **data)
@@ -74,8 +91,8 @@ static size_t read_whole(const char *path, unsigned char **data)
     return n;
 }
 
-/* Every form, other texts than those calibrated on: nearer to the float model, all forms together, than rounding to nearest with biases from random ids
- * is. */
+/* Every form, other texts than those calibrated on: nearer to the float model, all forms together,
+ * than rounding to nearest with biases from random ids is. */
 static void texts_bring_every_form_nearer(void **state)
 {
     (void)state;
@@ -89,7 +106,8 @@ static void texts_bring_every_form_nearer(void **state)
         double off[2];
         snprintf(path, sizeof path, "%s", sqzt_temporary("float.gguf"));
         sqzt_tiny_write(&form->tiny, path);
-        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
+        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
+                       &error);
         sqzt_assert_ok(sqz_model_open(context, path, &from, &error), &error);
         const char *out = sqzt_temporary("quantized.gguf");
         for (int with = 0; with < 2; with++) {
@@ -119,7 +137,8 @@ static void the_file_is_the_same_every_time(void **state)
     char path[256];
     snprintf(path, sizeof path, "%s", sqzt_temporary("float.gguf"));
     sqzt_tiny_write(&sqzt_tiny_forms[1].tiny, path);
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
+                   &error);
     make_texts(1);
     for (int i = 0; i < 2; i++) {
         const char *out = sqzt_temporary("quantized.gguf");
@@ -149,7 +168,8 @@ static void what_texts_cannot_do_is_said(void **state)
     const char *out = sqzt_temporary("never.gguf");
     sqzt_tiny_write(&sqzt_tiny_forms[0].tiny, path);
     make_texts(1);
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
+                   &error);
     assert_int_equal(quantize(context, path, out, 10, &error), SQZ_EINVAL);
     assert_non_null(strstr(error.text, "10 texts"));
     for (size_t i = 0; i < TEXTS; i++) texts[i].n_bytes = i % 2; /* empty, or blank */
@@ -157,9 +177,13 @@ static void what_texts_cannot_do_is_said(void **state)
     assert_int_equal(quantize(context, path, out, TEXTS, &error), SQZ_EINVAL);
     assert_non_null(strstr(error.text, "0 texts"));
     make_texts(1);
-    const sqz_quantize_options wrong[] = {{.type = SQZ_QUANTIZE_BF16, .texts = texts, .n_texts = TEXTS}, {.no_correction = 1, .texts = texts, .n_texts = TEXTS}};
-    for (int i = 0; i < 2; i++) assert_int_equal(sqz_quantize(context, path, out, &wrong[i], &error), SQZ_EINVAL);
-    const sqz_quantize_options stopped = {.texts = texts, .n_texts = TEXTS, .progress = stop_at_once, .user = &calls};
+    const sqz_quantize_options wrong[] = {
+        {.type = SQZ_QUANTIZE_BF16, .texts = texts, .n_texts = TEXTS},
+        {.no_correction = 1, .texts = texts, .n_texts = TEXTS}};
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(sqz_quantize(context, path, out, &wrong[i], &error), SQZ_EINVAL);
+    const sqz_quantize_options stopped = {
+        .texts = texts, .n_texts = TEXTS, .progress = stop_at_once, .user = &calls};
     assert_int_equal(sqz_quantize(context, path, out, &stopped, &error), SQZ_ECANCELLED);
     assert_int_equal(calls, 1);
     FILE *file = fopen(out, "rb");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rounding by the covariance of the inputs: moments against sums in double, every chosen integer against the definition. */
+/* Rounding by the covariance of the inputs: moments against sums in double, every chosen integer
+ * against the definition. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +11,9 @@
 
 static const double u = 0x1p-24;
 
-/* Rows in three parts, one a single row; sums of at most 133 products in f32, whatever their order, are within 133 u of the terms' magnitudes, the mean's
- * square and the last rounding add little: 4 u. */
+/* Rows in three parts, one a single row; sums of at most 133 products in f32, whatever their order,
+ * are within 133 u of the terms' magnitudes, the mean's square and the last rounding add little: 4
+ * u. */
 static void moments_are_covariances(void **state)
 {
     (void)state;
@@ -19,11 +21,14 @@ static void moments_are_covariances(void **state)
     sqzt_planned p;
     sqzt_plan(&sqzt_tiny_forms[0].tiny, &p);
     sqzt_random random = sqzt_random_of(3);
-    sqzi_moments m = {.groups = GROUPS, .n = N, .squares = sqzt_take(GROUPS * N * N, sizeof(sqzi_real))};
+    sqzi_moments m = {.groups = GROUPS,
+                      .n = N,
+                      .squares = sqzt_take(GROUPS * N * N, sizeof(sqzi_real))};
     sqzi_real *columns = sqzt_take(WIDTH * SQZI_MOMENT_ROWS, sizeof *columns);
     float *x = sqzt_take(ROWS * WIDTH, sizeof *x);
     double *mean = sqzt_take(WIDTH, sizeof *mean);
-    const size_t packed_bytes = sqzi_moments_packed_bytes(p.context->kernels.gemm_f32, &m), parts[] = {0, 128, 129, ROWS};
+    const size_t packed_bytes = sqzi_moments_packed_bytes(p.context->kernels.gemm_f32, &m),
+                 parts[] = {0, 128, 129, ROWS};
     void *packed = sqzt_take(packed_bytes, 1);
     for (size_t i = 0; i < ROWS * WIDTH; i++) {
         x[i] = (float)(sqzt_normal(&random) + 0.5 * sin((double)(i % WIDTH)));
@@ -32,7 +37,8 @@ static void moments_are_covariances(void **state)
     for (size_t part = 0; part < 3; part++) {
         const size_t rows = parts[part + 1] - parts[part];
         for (size_t r = 0; r < rows; r++)
-            for (size_t j = 0; j < WIDTH; j++) columns[j * SQZI_MOMENT_ROWS + r] = x[(parts[part] + r) * WIDTH + j];
+            for (size_t j = 0; j < WIDTH; j++)
+                columns[j * SQZI_MOMENT_ROWS + r] = x[(parts[part] + r) * WIDTH + j];
         sqzi_moments_add(p.context->kernels.gemm_f32, &m, columns, rows, packed);
     }
     sqzi_moments_centre(&m, mean, ROWS);
@@ -41,12 +47,14 @@ static void moments_are_covariances(void **state)
             for (size_t j = 0; j < N; j++) {
                 double wanted = -mean[g * N + i] * mean[g * N + j], most = fabs(wanted);
                 for (size_t r = 0; r < ROWS; r++) {
-                    const double term = (double)x[r * WIDTH + g * N + i] * (double)x[r * WIDTH + g * N + j] / ROWS;
+                    const double term = (double)x[r * WIDTH + g * N + i] *
+                                        (double)x[r * WIDTH + g * N + j] / ROWS;
                     wanted += term;
                     most += fabs(term);
                 }
                 const double got = (double)m.squares[(g * N + i) * N + j];
-                if (!(fabs(got - wanted) <= (ROWS + 4) * u * most)) fail_msg("group %zu, (%zu, %zu): %g, %g expected", g, i, j, got, wanted);
+                if (!(fabs(got - wanted) <= (ROWS + 4) * u * most))
+                    fail_msg("group %zu, (%zu, %zu): %g, %g expected", g, i, j, got, wanted);
             }
     sqzt_release(m.squares, GROUPS * N * N, sizeof(sqzi_real));
     sqzt_release(columns, WIDTH * SQZI_MOMENT_ROWS, sizeof *columns);
@@ -64,7 +72,8 @@ static sqzi_quantized *find(sqzt_planned *p, const char *name)
     return NULL;
 }
 
-/* A covariance whose correlations are 0.5^|i - j|, of eigenvalues within 1/3 .. 3, and whose variances differ by some hundred: none is another's. */
+/* A covariance whose correlations are 0.5^|i - j|, of eigenvalues within 1/3 .. 3, and whose
+ * variances differ by some hundred: none is another's. */
 static double correlation(size_t i, size_t j)
 {
     return pow(0.5, fabs((double)i - (double)j));
@@ -75,7 +84,8 @@ static double deviation(size_t g, size_t i)
     return 0.1 + (double)((i * 37 + g * 11) % 101) / 50;
 }
 
-/* In double: what the definition (compensation.h) wants of number i, in steps of the scale, when all inputs of larger variance are rounded as they are. */
+/* In double: what the definition (compensation.h) wants of number i, in steps of the scale, when
+ * all inputs of larger variance are rounded as they are. */
 typedef struct definition {
     size_t n;
     size_t *order; /* inputs by ascending variance */
@@ -88,13 +98,16 @@ static definition define(size_t g, size_t n)
     double mean = 0;
     for (size_t i = 0; i < n; i++) {
         size_t at = 0;
-        for (size_t j = 0; j < n; j++) at += deviation(g, j) < deviation(g, i) || (deviation(g, j) <= deviation(g, i) && j < i);
+        for (size_t j = 0; j < n; j++)
+            at += deviation(g, j) < deviation(g, i) ||
+                  (deviation(g, j) <= deviation(g, i) && j < i);
         d.order[at] = i;
         mean += deviation(g, i) * deviation(g, i) / (double)n;
     }
     for (size_t i = 0; i < n; i++)
         for (size_t j = i; j < n; j++) {
-            double c = correlation(d.order[i], d.order[j]) * deviation(g, d.order[i]) * deviation(g, d.order[j]);
+            double c = correlation(d.order[i], d.order[j]) * deviation(g, d.order[i]) *
+                       deviation(g, d.order[j]);
             if (i == j) c += 0.01 * c + 1e-6 * mean;
             for (size_t k = 0; k < i; k++) c -= d.r[k * n + i] * d.r[k * n + j];
             d.r[i * n + j] = i == j ? sqrt(c) : c / d.r[i * n + i];
@@ -102,7 +115,8 @@ static definition define(size_t g, size_t n)
     return d;
 }
 
-static void check_row(const definition *d, const float *w, float scale, const int8_t *q, const char *name, size_t row)
+static void check_row(const definition *d, const float *w, float scale, const int8_t *q,
+                      const char *name, size_t row)
 {
     const size_t n = d->n;
     for (size_t i = 0; i < n; i++) {
@@ -112,11 +126,17 @@ static void check_row(const definition *d, const float *w, float scale, const in
             wanted += d->r[i * n + j] / d->r[i * n + i] * off;
             norm += off * off;
         }
-        /* A Cholesky factor in f32 is that of a matrix off by (n + 1) u of its diagonal; what follows from it is off by the condition number, 9, times that,
-         * of the errors' norm, and the sum rounds n times more. */
-        const double steps = wanted / (double)scale, slack = 9 * (2 * (double)n + 1) * u * (sqrt((double)n * norm) + fabs(wanted)) / (double)scale;
-        const bool fits = fabs(steps - q[d->order[i]]) <= 0.5 + slack, cut = abs(q[d->order[i]]) == 127 && fabs(steps) > 127;
-        if (!fits && !cut) fail_msg("%s, row %zu, input %zu: %d, %g expected (slack %g)", name, row, d->order[i], q[d->order[i]], steps, slack);
+        /* A Cholesky factor in f32 is that of a matrix off by (n + 1) u of its diagonal; what
+         * follows from it is off by the condition number, 9, times that, of the errors' norm, and
+         * the sum rounds n times more. */
+        const double steps = wanted / (double)scale,
+                     slack = 9 * (2 * (double)n + 1) * u * (sqrt((double)n * norm) + fabs(wanted)) /
+                             (double)scale;
+        const bool fits = fabs(steps - q[d->order[i]]) <= 0.5 + slack,
+                   cut = abs(q[d->order[i]]) == 127 && fabs(steps) > 127;
+        if (!fits && !cut)
+            fail_msg("%s, row %zu, input %zu: %d, %g expected (slack %g)", name, row, d->order[i],
+                     q[d->order[i]], steps, slack);
     }
 }
 
@@ -136,9 +156,13 @@ static void every_integer_is_the_nearest_to_what_the_later_ones_leave(void **sta
         sqzt_plan(&tiny, &p);
         sqzi_quantized *t = find(&p, "blk.0.ffn_down.weight");
         const size_t n = widths[at], rows = tiny.width;
-        sqzi_moments c = {.groups = groups, .n = (uint32_t)n, .squares = sqzt_take(groups * n * n, sizeof(sqzi_real))};
+        sqzi_moments c = {.groups = groups,
+                          .n = (uint32_t)n,
+                          .squares = sqzt_take(groups * n * n, sizeof(sqzi_real))};
         for (size_t g = 0; g < groups; g++)
-            for (size_t i = 0; i < n * n; i++) c.squares[g * n * n + i] = (sqzi_real)(correlation(i / n, i % n) * deviation(g, i / n) * deviation(g, i % n));
+            for (size_t i = 0; i < n * n; i++)
+                c.squares[g * n * n + i] = (sqzi_real)(correlation(i / n, i % n) *
+                                                       deviation(g, i / n) * deviation(g, i % n));
         sqzt_assert_ok(sqzi_compensate(p.context->kernels.gemm_f32, &c, t, &error), &error);
         size_t differ = 0;
         for (size_t g = 0; g < groups; g++) {
@@ -146,7 +170,8 @@ static void every_integer_is_the_nearest_to_what_the_later_ones_leave(void **sta
             for (size_t r = g * rows / groups; r < (g + 1) * rows / groups; r++) {
                 const float *w = (const float *)t->from->data + r * n;
                 check_row(&d, w, t->scale[r], t->chosen + r * n, t->name, r);
-                for (size_t i = 0; i < n; i++) differ += t->chosen[r * n + i] != (int)rintf(w[i] / t->scale[r]);
+                for (size_t i = 0; i < n; i++)
+                    differ += t->chosen[r * n + i] != (int)rintf(w[i] / t->scale[r]);
             }
             sqzt_release(d.order, n, sizeof *d.order);
             sqzt_release(d.r, n * n, sizeof *d.r);
@@ -166,12 +191,16 @@ static void inputs_that_never_vary_or_vary_alone_are_rounded_for_themselves(void
         sqzt_plan(&sqzt_tiny_forms[0].tiny, &p);
         sqzi_quantized *t = find(&p, "blk.0.attn_q.weight");
         const size_t n = (size_t)t->from->shape[1];
-        sqzi_moments c = {.groups = 1, .n = (uint32_t)n, .squares = sqzt_take(n * n, sizeof(sqzi_real))};
+        sqzi_moments c = {.groups = 1,
+                          .n = (uint32_t)n,
+                          .squares = sqzt_take(n * n, sizeof(sqzi_real))};
         for (size_t i = 0; varied && i < n; i++) c.squares[i * n + i] = (sqzi_real)(1 + i % 3);
         sqzt_assert_ok(sqzi_compensate(p.context->kernels.gemm_f32, &c, t, &error), &error);
         for (size_t i = 0; i < t->from->n; i++) {
-            const double steps = (double)((const float *)t->from->data)[i] / (double)t->scale[i / n];
-            assert_true(fabs(steps - t->chosen[i]) <= 0.5 + 127 * u); /* the weight in steps is a quotient of floats: at most 127, rounded once */
+            const double steps = (double)((const float *)t->from->data)[i] /
+                                 (double)t->scale[i / n];
+            /* the weight in steps is a quotient of floats: at most 127, rounded once */
+            assert_true(fabs(steps - t->chosen[i]) <= 0.5 + 127 * u);
         }
         sqzt_release(c.squares, n * n, sizeof(sqzi_real));
         sqzt_discard_plan(&p);
@@ -186,7 +215,9 @@ static void a_covariance_that_is_not_finite_is_refused(void **state)
     sqzt_plan(&sqzt_tiny_forms[0].tiny, &p);
     sqzi_quantized *t = find(&p, "blk.0.attn_q.weight");
     const size_t n = (size_t)t->from->shape[1];
-    sqzi_moments c = {.groups = 1, .n = (uint32_t)n, .squares = sqzt_take(n * n, sizeof(sqzi_real))};
+    sqzi_moments c = {.groups = 1,
+                      .n = (uint32_t)n,
+                      .squares = sqzt_take(n * n, sizeof(sqzi_real))};
     c.squares[n + 1] = (sqzi_real)INFINITY;
     assert_int_equal(sqzi_compensate(p.context->kernels.gemm_f32, &c, t, &error), SQZ_ENUMERIC);
     assert_non_null(strstr(error.text, "blk.0.attn_q.weight"));
@@ -199,7 +230,8 @@ static bool is_float(const sqzt_tiny *tiny)
     return tiny->type == SQZI_F32 && !tiny->poison && !tiny->drop && !tiny->extra;
 }
 
-/* A X A' of covariances X in double, from the weights as the file will hold them; three roundings a term of two sums of n terms: (2 n + 3) u. */
+/* A X A' of covariances X in double, from the weights as the file will hold them; three roundings a
+ * term of two sums of n terms: (2 n + 3) u. */
 static void a_factor_hands_its_covariances_on(void **state)
 {
     (void)state;
@@ -209,13 +241,24 @@ static void a_factor_hands_its_covariances_on(void **state)
         sqz_error error = {0};
         sqzt_plan(&form->tiny, &p);
         const sqzi_correction *c = NULL;
-        for (uint32_t i = 0; i < p.corrections.n && !c; i++) c = p.corrections.list[i].a ? &p.corrections.list[i] : NULL;
+        for (uint32_t i = 0; i < p.corrections.n && !c; i++)
+            c = p.corrections.list[i].a ? &p.corrections.list[i] : NULL;
         assert_non_null(c);
-        const size_t groups = c->of_a.groups, n = c->of_a.n, rank = (size_t)c->a->from->shape[0] / groups;
-        sqzi_moments outer = {.groups = (uint32_t)groups, .n = (uint32_t)n, .squares = sqzt_take(groups * n * n, sizeof(sqzi_real))};
-        sqzi_moments inner = {.groups = (uint32_t)groups, .n = (uint32_t)rank, .squares = sqzt_take(groups * rank * rank, sizeof(sqzi_real))};
-        for (size_t i = 0; i < groups * n * n; i++) outer.squares[i] = (sqzi_real)(correlation(i / n % n, i % n) * deviation(i / n / n, i / n % n) * deviation(i / n / n, i % n));
-        sqzt_assert_ok(sqzi_moments_through(p.context->kernels.gemm_f32, &outer, c->a, &inner, &error), &error);
+        const size_t groups = c->of_a.groups, n = c->of_a.n,
+                     rank = (size_t)c->a->from->shape[0] / groups;
+        sqzi_moments outer = {.groups = (uint32_t)groups,
+                              .n = (uint32_t)n,
+                              .squares = sqzt_take(groups * n * n, sizeof(sqzi_real))};
+        sqzi_moments inner = {.groups = (uint32_t)groups,
+                              .n = (uint32_t)rank,
+                              .squares = sqzt_take(groups * rank * rank, sizeof(sqzi_real))};
+        for (size_t i = 0; i < groups * n * n; i++)
+            outer.squares[i] = (sqzi_real)(correlation(i / n % n, i % n) *
+                                           deviation(i / n / n, i / n % n) *
+                                           deviation(i / n / n, i % n));
+        sqzt_assert_ok(sqzi_moments_through(p.context->kernels.gemm_f32, &outer, c->a, &inner,
+                                            &error),
+                       &error);
         double *rows = sqzt_take(groups * rank * n, sizeof *rows);
         for (size_t r = 0; r < groups * rank; r++) {
             const double *row;
@@ -224,7 +267,8 @@ static void a_factor_hands_its_covariances_on(void **state)
         }
         for (size_t g = 0; g < groups; g++)
             for (size_t at = 0; at < rank * rank; at++) {
-                const double *a = rows + (g * rank + at / rank) * n, *b = rows + (g * rank + at % rank) * n;
+                const double *a = rows + (g * rank + at / rank) * n,
+                             *b = rows + (g * rank + at % rank) * n;
                 double wanted = 0, most = 0;
                 for (size_t i = 0; i < n * n; i++) {
                     const double term = a[i / n] * (double)outer.squares[g * n * n + i] * b[i % n];
@@ -232,7 +276,8 @@ static void a_factor_hands_its_covariances_on(void **state)
                     most += fabs(term);
                 }
                 const double got = (double)inner.squares[g * rank * rank + at];
-                if (!(fabs(got - wanted) <= (2 * (double)n + 3) * u * most)) fail_msg("%s, group %zu, %zu: %g, %g expected", form->name, g, at, got, wanted);
+                if (!(fabs(got - wanted) <= (2 * (double)n + 3) * u * most))
+                    fail_msg("%s, group %zu, %zu: %g, %g expected", form->name, g, at, got, wanted);
             }
         sqzt_release(rows, groups * rank * n, sizeof *rows);
         sqzt_release(outer.squares, groups * n * n, sizeof(sqzi_real));

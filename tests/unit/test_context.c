@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Contexts come and go: a thousand in turn, some at a time; a thread that cannot be started is an error that leaves nothing behind. Linked with a
- * pthread_create of its own. */
+/* Contexts come and go: a thousand in turn, some at a time; a thread that cannot be started is an
+ * error that leaves nothing behind. Linked with a pthread_create of its own. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -11,22 +11,27 @@
 #include "support/counting_memory.h"
 #include "support/test.h"
 
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
 
 static _Atomic uint32_t created;
 static uint32_t fails_at; /* the creation (from 1) that fails, 0 for none */
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument)
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument)
 {
-    return ++created == fails_at ? EAGAIN : __real_pthread_create(thread, attributes, run, argument);
+    return ++created == fails_at ? EAGAIN
+                                 : __real_pthread_create(thread, attributes, run, argument);
 }
 
 static sqz_context *open_context(uint32_t n_threads)
 {
     sqz_error error = {0};
     sqz_context *context;
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = n_threads}, &context, &error), &error);
+    sqzt_assert_ok(
+        sqz_context_open(&(sqz_context_options){.n_threads = n_threads}, &context, &error), &error);
     return context;
 }
 
@@ -52,7 +57,8 @@ static void contexts_of_several_threads_come_and_go(void **state)
 {
     (void)state;
     pthread_t threads[3];
-    for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, NULL), 0);
     for (int i = 0; i < 3; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
@@ -67,7 +73,8 @@ static void a_thread_that_cannot_start_is_an_error(void **state)
             sqz_context *context = NULL;
             created = 0;
             fails_at = failing;
-            const sqz_status status = sqz_context_open(&(sqz_context_options){.allocator = &allocator, .n_threads = n}, &context, &error);
+            const sqz_status status = sqz_context_open(
+                &(sqz_context_options){.allocator = &allocator, .n_threads = n}, &context, &error);
             fails_at = 0;
             assert_int_equal(status, SQZ_ENOMEM);
             assert_null(context);
@@ -75,12 +82,15 @@ static void a_thread_that_cannot_start_is_an_error(void **state)
             assert_int_equal(memory.held_bytes, 0);
             char wanted[64];
             snprintf(wanted, sizeof wanted, "thread %u of %u", failing + 1, n);
-            if (!strstr(error.text, wanted) || !strstr(error.text, "fewer threads")) fail_msg("the error says '%s', without '%s' or advice", error.text, wanted);
+            if (!strstr(error.text, wanted) || !strstr(error.text, "fewer threads"))
+                fail_msg("the error says '%s', without '%s' or advice", error.text, wanted);
         }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(contexts_come_and_go), cmocka_unit_test(contexts_of_several_threads_come_and_go), cmocka_unit_test(a_thread_that_cannot_start_is_an_error)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(contexts_come_and_go),
+                                       cmocka_unit_test(contexts_of_several_threads_come_and_go),
+                                       cmocka_unit_test(a_thread_that_cannot_start_is_an_error)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

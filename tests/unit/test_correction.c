@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Corrected biases: the arithmetic for every form of linear, what the file holds, and what the encoder shows of its linears' inputs. */
+/* Corrected biases: the arithmetic for every form of linear, what the file holds, and what the
+ * encoder shows of its linears' inputs. */
 #include <math.h>
 #include <squeezebert/squeeze.h>
 #include <stdio.h>
@@ -11,7 +12,8 @@
 enum { MOST_WIDTH = 512 };
 
 /* y += T x in double, T as in the file or rounded to int8. Returns the sum of |T x| terms. */
-static double multiply(const sqzi_quantized *t, uint32_t groups, bool rounded, const double *x, double *y)
+static double multiply(const sqzi_quantized *t, uint32_t groups, bool rounded, const double *x,
+                       double *y)
 {
     const float *w = t->from->data;
     const size_t rows = (size_t)t->from->shape[0], n = (size_t)t->from->shape[1];
@@ -21,7 +23,8 @@ static double multiply(const sqzi_quantized *t, uint32_t groups, bool rounded, c
         for (size_t k = 0; k < n; k++) largest = fmaxf(largest, fabsf(w[k]));
         const double scale = (double)(largest / 127.0f);
         for (size_t k = 0; k < n; k++) {
-            const double term = (rounded ? scale * rint((double)w[k] / scale) : (double)w[k]) * x[r / (rows / groups) * n + k];
+            const double term = (rounded ? scale * rint((double)w[k] / scale) : (double)w[k]) *
+                                x[r / (rows / groups) * n + k];
             y[r] += term;
             most += fabs(term);
         }
@@ -36,10 +39,15 @@ static double run_linear(const sqzi_correction *c, bool rounded, const double *x
     static double middle[MOST_WIDTH];
     double most = 0;
     memset(middle, 0, sizeof middle);
-    for (uint32_t j = 0; j < linear->n_out; j++) y[j] = rounded ? (double)c->corrected[j] : c->bias ? (double)((const float *)c->bias->data)[j] : 0;
+    for (uint32_t j = 0; j < linear->n_out; j++)
+        y[j] = rounded   ? (double)c->corrected[j]
+               : c->bias ? (double)((const float *)c->bias->data)[j]
+                         : 0;
     if (c->weight) most += multiply(c->weight, linear->terms[0].b.groups, rounded, x, y);
-    if (c->a) most += multiply(c->a, linear->terms[linear->n_terms - 1].a.groups, rounded, x, middle);
-    if (c->b) most += multiply(c->b, linear->terms[linear->n_terms - 1].b.groups, rounded, middle, y);
+    if (c->a)
+        most += multiply(c->a, linear->terms[linear->n_terms - 1].a.groups, rounded, x, middle);
+    if (c->b)
+        most += multiply(c->b, linear->terms[linear->n_terms - 1].b.groups, rounded, middle, y);
     return most;
 }
 
@@ -54,7 +62,8 @@ static void see(sqzi_correction *c, const double *x, uint64_t rows)
     }
 }
 
-/* The one rounding left is that of b' to float; sums in double, of at most 2 * 512 terms in another order, stay within 2^-40 of their terms. */
+/* The one rounding left is that of b' to float; sums in double, of at most 2 * 512 terms in another
+ * order, stay within 2^-40 of their terms. */
 static void a_constant_input_comes_out_as_from_the_float_linear(void **state)
 {
     (void)state;
@@ -74,8 +83,10 @@ static void a_constant_input_comes_out_as_from_the_float_linear(void **state)
             sqzt_assert_ok(sqzi_correction_solve(c, false, p.corrections.work, &error), &error);
             const double most = run_linear(c, false, x, expected) + run_linear(c, true, x, got);
             for (uint32_t j = 0; j < c->linear->n_out; j++) {
-                if (!(fabs(got[j] - expected[j]) <= 0x1p-24 * fabs((double)c->corrected[j]) + 0x1p-40 * most))
-                    fail_msg("%s, %s, output %u: %g, expected %g", form->name, c->bias_name, j, got[j], expected[j]);
+                if (!(fabs(got[j] - expected[j]) <=
+                      0x1p-24 * fabs((double)c->corrected[j]) + 0x1p-40 * most))
+                    fail_msg("%s, %s, output %u: %g, expected %g", form->name, c->bias_name, j,
+                             got[j], expected[j]);
             }
         }
         sqzt_discard_plan(&p);
@@ -94,12 +105,14 @@ static void inputs_without_a_mean_change_no_bias(void **state)
         c->rows = 2; /* x and -x */
         c->squares = 2;
         sqzt_assert_ok(sqzi_correction_solve(c, false, p.corrections.work, &error), &error);
-        for (uint32_t j = 0; j < c->linear->n_out; j++) assert_true(c->corrected[j] == (c->linear->bias ? c->linear->bias[j] : 0));
+        for (uint32_t j = 0; j < c->linear->n_out; j++)
+            assert_true(c->corrected[j] == (c->linear->bias ? c->linear->bias[j] : 0));
     }
     sqzt_discard_plan(&p);
 }
 
-/* Half of the rows are x, half are 0: the mean is x/2 and holds half of the squares, so a quarter of what x alone would bring. */
+/* Half of the rows are x, half are 0: the mean is x/2 and holds half of the squares, so a quarter
+ * of what x alone would bring. */
 static void a_mean_counts_by_its_share(void **state)
 {
     (void)state;
@@ -118,13 +131,17 @@ static void a_mean_counts_by_its_share(void **state)
     for (uint32_t j = 0; j < c->linear->n_out; j++) {
         const double bias = c->linear->bias ? (double)c->linear->bias[j] : 0;
         largest = fmax(largest, fabs(whole[j] - bias));
-        assert_true(fabs((double)c->corrected[j] - bias - (whole[j] - bias) / 4) <= 0x1p-24 * (fabs(whole[j]) + fabs((double)c->corrected[j]))); /* two roundings to float */
+        /* two roundings to float */
+        assert_true(fabs((double)c->corrected[j] - bias - (whole[j] - bias) / 4) <=
+                    0x1p-24 * (fabs(whole[j]) + fabs((double)c->corrected[j])));
     }
     assert_true(largest > 1e-5); /* there was something to take up */
-    sqzt_assert_ok(sqzi_correction_solve(c, true, p.corrections.work, &error), &error); /* over texts: half of what x alone would bring */
+    /* over texts: half of what x alone would bring */
+    sqzt_assert_ok(sqzi_correction_solve(c, true, p.corrections.work, &error), &error);
     for (uint32_t j = 0; j < c->linear->n_out; j++) {
         const double bias = c->linear->bias ? (double)c->linear->bias[j] : 0;
-        assert_true(fabs((double)c->corrected[j] - bias - (whole[j] - bias) / 2) <= 0x1p-24 * (fabs(whole[j]) + fabs((double)c->corrected[j])));
+        assert_true(fabs((double)c->corrected[j] - bias - (whole[j] - bias) / 2) <=
+                    0x1p-24 * (fabs(whole[j]) + fabs((double)c->corrected[j])));
     }
     sqzt_discard_plan(&p);
 }
@@ -140,10 +157,13 @@ static void take(void *user, const sqzi_linear *linear, size_t m, const sqzi_rea
     seen *s = user;
     for (uint32_t i = 0; i < s->encoder->n_blocks; i++) {
         const sqzi_block *block = &s->encoder->blocks[i];
-        const sqzi_linear *linears[] = {&block->attn_q, &block->attn_k, &block->attn_v, &block->attn_output, &block->ffn_up, &block->ffn_down};
+        const sqzi_linear *linears[] = {&block->attn_q,      &block->attn_k, &block->attn_v,
+                                        &block->attn_output, &block->ffn_up, &block->ffn_down};
         for (int j = 0; j < 6; j++) {
             if (linears[j] != linear) continue;
-            for (size_t row = 0; j == 0 && row < m; row++) memcpy(s->hidden[i] + (s->rows[i][0] + row) * linear->n_in, x + row * ldx, linear->n_in * sizeof *x);
+            for (size_t row = 0; j == 0 && row < m; row++)
+                memcpy(s->hidden[i] + (s->rows[i][0] + row) * linear->n_in, x + row * ldx,
+                       linear->n_in * sizeof *x);
             s->rows[i][j] += m;
         }
     }
@@ -174,14 +194,20 @@ static void the_encoder_shows_every_row_once_and_changes_no_bit(void **state)
         sqzi_real *results = calloc(2 * n, sizeof *results), *kept[9] = {0};
         seen s = {.encoder = encoder};
         assert_true(results && encoder->n_blocks <= 8);
-        for (uint32_t i = 0; i <= encoder->n_blocks; i++) assert_non_null(kept[i] = calloc(n, sizeof *results));
-        for (uint32_t i = 0; i < encoder->n_blocks; i++) assert_non_null(s.hidden[i] = calloc(n, sizeof *results));
+        for (uint32_t i = 0; i <= encoder->n_blocks; i++)
+            assert_non_null(kept[i] = calloc(n, sizeof *results));
+        for (uint32_t i = 0; i < encoder->n_blocks; i++)
+            assert_non_null(s.hidden[i] = calloc(n, sizeof *results));
         const sqzi_keep keep = {.hidden = kept, .input = take, .user = &s};
         sqzi_encoder_embed(encoder, &batch, NULL, &workspace, results + n, encoder->width);
-        for (uint32_t i = 0; i < encoder->n_blocks; i++) sqzi_encoder_run_block(encoder, i, &batch, NULL, &workspace, results + n, encoder->width);
-        sqzi_encoder_run(encoder, &batch, NULL, &workspace, results, encoder->width, &(sqzi_team){0, 1, NULL});
+        for (uint32_t i = 0; i < encoder->n_blocks; i++)
+            sqzi_encoder_run_block(encoder, i, &batch, NULL, &workspace, results + n,
+                                   encoder->width);
+        sqzi_encoder_run(encoder, &batch, NULL, &workspace, results, encoder->width,
+                         &(sqzi_team){0, 1, NULL});
         assert_memory_equal(results, results + n, n * sizeof *results);
-        sqzi_encoder_run(encoder, &batch, &keep, &workspace, results + n, encoder->width, &(sqzi_team){0, 1, NULL});
+        sqzi_encoder_run(encoder, &batch, &keep, &workspace, results + n, encoder->width,
+                         &(sqzi_team){0, 1, NULL});
         assert_memory_equal(results, results + n, n * sizeof *results);
         assert_memory_equal(results, kept[encoder->n_blocks], n * sizeof *results);
         for (uint32_t i = 0; i < encoder->n_blocks; i++) {
@@ -225,16 +251,26 @@ static void a_linear_without_a_bias_gets_one_unless_told_not_to(void **state)
         sqz_context *context;
         sqz_model *before, *after;
         last_report r = {.n_corrected = 0};
-        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
-        sqzt_assert_ok(sqz_quantize(context, path, out, &(sqz_quantize_options){.no_correction = no_correction, .tensor = report, .user = &r}, &error), &error);
+        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
+                       &error);
+        sqzt_assert_ok(sqz_quantize(context, path, out,
+                                    &(sqz_quantize_options){.no_correction = no_correction,
+                                                            .tensor = report,
+                                                            .user = &r},
+                                    &error),
+                       &error);
         sqzt_assert_ok(sqz_model_open(context, path, &before, &error), &error);
         sqzt_assert_ok(sqz_model_open(context, out, &after, &error), &error);
-        const sqzi_linear *from = &before->encoder.blocks[0].attn_q, *to = &after->encoder.blocks[0].attn_q;
+        const sqzi_linear *from = &before->encoder.blocks[0].attn_q,
+                          *to = &after->encoder.blocks[0].attn_q;
         assert_null(before->encoder.blocks[0].ffn_up.bias);
         assert_true((after->encoder.blocks[0].ffn_up.bias == NULL) == (no_correction == 1));
-        assert_true((memcmp(from->bias, to->bias, from->n_out * sizeof *from->bias) == 0) == (no_correction == 1));
-        assert_true((strcmp(r.name, "blk.0.ffn_up.bias") == 0 && r.corrected && r.before == 0 && r.after == 4 * tiny.ffn_width) == (no_correction == 0));
-        assert_true((r.n_corrected >= 6 * tiny.blocks) == (no_correction == 0) && (r.n_corrected == 0) == (no_correction == 1));
+        assert_true((memcmp(from->bias, to->bias, from->n_out * sizeof *from->bias) == 0) ==
+                    (no_correction == 1));
+        assert_true((strcmp(r.name, "blk.0.ffn_up.bias") == 0 && r.corrected && r.before == 0 &&
+                     r.after == 4 * tiny.ffn_width) == (no_correction == 0));
+        assert_true((r.n_corrected >= 6 * tiny.blocks) == (no_correction == 0) &&
+                    (r.n_corrected == 0) == (no_correction == 1));
         sqz_model_close(before);
         sqz_model_close(after);
         sqz_context_close(context);
@@ -244,8 +280,11 @@ static void a_linear_without_a_bias_gets_one_unless_told_not_to(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_constant_input_comes_out_as_from_the_float_linear), cmocka_unit_test(inputs_without_a_mean_change_no_bias), cmocka_unit_test(a_mean_counts_by_its_share),
-        cmocka_unit_test(the_encoder_shows_every_row_once_and_changes_no_bit), cmocka_unit_test(a_linear_without_a_bias_gets_one_unless_told_not_to),
+        cmocka_unit_test(a_constant_input_comes_out_as_from_the_float_linear),
+        cmocka_unit_test(inputs_without_a_mean_change_no_bias),
+        cmocka_unit_test(a_mean_counts_by_its_share),
+        cmocka_unit_test(the_encoder_shows_every_row_once_and_changes_no_bit),
+        cmocka_unit_test(a_linear_without_a_bias_gets_one_unless_told_not_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

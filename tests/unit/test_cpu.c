@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Features of a CPU: how a list masks them, and which gemm of attention a table made for them holds. */
+/* Features of a CPU: how a list masks them, and which gemm of attention a table made for them
+ * holds. */
 #include "base/cpu.h"
 
 #include <string.h>
@@ -44,10 +45,12 @@ static void an_unknown_feature_is_named(void **state)
     assert_int_equal(sqzi_cpu_mask(TILES, "avx2,-avx1024", &left, &error), SQZ_EINVAL);
     assert_int_equal(error.offset, 5);
     assert_non_null(strstr(error.text, "'-avx1024'"));
-    for (uint32_t i = 0; i < SQZI_CPU_COUNT; i++) assert_non_null(strstr(error.text, sqzi_cpu_feature_name(1u << i)));
+    for (uint32_t i = 0; i < SQZI_CPU_COUNT; i++)
+        assert_non_null(strstr(error.text, sqzi_cpu_feature_name(1u << i)));
 }
 
-/* Each feature that this machine has stands on what it builds on, and full speed on the instruction. */
+/* Each feature that this machine has stands on what it builds on, and full speed on the
+ * instruction. */
 static void what_is_found_is_complete(void **state)
 {
     (void)state;
@@ -72,8 +75,13 @@ static void attention_multiplies_what_is_faster(void **state)
         uint32_t features;
         sqzi_type of_bf16, of_s8;
     } sets[] = {
-        {0, SQZI_F32, SQZI_F32}, {VNNI, SQZI_F32, of_vnni}, {SLOW, SQZI_BF16, of_vnni}, {FAST, SQZI_BF16, SQZI_BF16}, {TILES, SQZI_BF16, SQZI_BF16},
-        {SQZI_CPU_NEON, SQZI_F32, SQZI_F32}, {SQZI_CPU_NEON | SQZI_CPU_ARMBF16, SQZI_BF16, SQZI_BF16},
+        {0, SQZI_F32, SQZI_F32},
+        {VNNI, SQZI_F32, of_vnni},
+        {SLOW, SQZI_BF16, of_vnni},
+        {FAST, SQZI_BF16, SQZI_BF16},
+        {TILES, SQZI_BF16, SQZI_BF16},
+        {SQZI_CPU_NEON, SQZI_F32, SQZI_F32},
+        {SQZI_CPU_NEON | SQZI_CPU_ARMBF16, SQZI_BF16, SQZI_BF16},
     };
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         sqzk_table table;

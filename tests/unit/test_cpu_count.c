@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The default number of threads: the affinity mask, and the quotas of cgroups as the kernel writes them, in folders of the test's own. */
+/* The default number of threads: the affinity mask, and the quotas of cgroups as the kernel writes
+ * them, in folders of the test's own. */
 #define _GNU_SOURCE
 #include "base/cpu_count.h"
 
@@ -20,13 +21,22 @@ static void a_quota_is_a_quotient_and_is_rounded_up(void **state)
         double quota;
         uint32_t cpus;
     } cases[] = {
-        {"100000 100000\n", 1, 1},    {"150000 100000\n", 1.5, 2},   {"200000 100000\n", 2, 2},
-        {"200001 100000", 2.00001, 3}, {"1000 1000000", 0.001, 1},    {"150000\n 100000\n", 1.5, 2}, /* the two lines of version 1 */
-        {"4294967295 1", 4294967295.0, UINT32_MAX}, {"18446744073709551616 1", 1844674407370955161.0, UINT32_MAX}, {"99999999999999999999999999999999 1", 1e19, UINT32_MAX},
+        {"100000 100000\n", 1, 1},
+        {"150000 100000\n", 1.5, 2},
+        {"200000 100000\n", 2, 2},
+        /* the two lines of version 1 */
+        {"200001 100000", 2.00001, 3},
+        {"1000 1000000", 0.001, 1},
+        {"150000\n 100000\n", 1.5, 2},
+        {"4294967295 1", 4294967295.0, UINT32_MAX},
+        {"18446744073709551616 1", 1844674407370955161.0, UINT32_MAX},
+        {"99999999999999999999999999999999 1", 1e19, UINT32_MAX},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const double quota = sqzi_quota_cpus(cases[i].text);
-        if (quota != cases[i].quota || sqzi_whole_cpus(quota) != cases[i].cpus) fail_msg("'%s' is taken for %.17g CPUs, %u threads", cases[i].text, quota, sqzi_whole_cpus(quota));
+        if (quota != cases[i].quota || sqzi_whole_cpus(quota) != cases[i].cpus)
+            fail_msg("'%s' is taken for %.17g CPUs, %u threads", cases[i].text, quota,
+                     sqzi_whole_cpus(quota));
     }
     assert_int_equal(sqzi_whole_cpus(0), 0);
 }
@@ -34,9 +44,22 @@ static void a_quota_is_a_quotient_and_is_rounded_up(void **state)
 static void what_is_no_quota_limits_nothing(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"max 100000\n", "-1\n 100000\n", "max", "", "\n", "0 100000", "150000 0", "150000", "150000 max", "150000x 100000", "1.5 1", "0x10 8", "quota 150000 100000"};
+    static const char *const texts[] = {"max 100000\n",
+                                        "-1\n 100000\n",
+                                        "max",
+                                        "",
+                                        "\n",
+                                        "0 100000",
+                                        "150000 0",
+                                        "150000",
+                                        "150000 max",
+                                        "150000x 100000",
+                                        "1.5 1",
+                                        "0x10 8",
+                                        "quota 150000 100000"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (sqzi_quota_cpus(texts[i]) != 0) fail_msg("'%s' is taken for a quota of %g CPUs", texts[i], sqzi_quota_cpus(texts[i]));
+        if (sqzi_quota_cpus(texts[i]) != 0)
+            fail_msg("'%s' is taken for a quota of %g CPUs", texts[i], sqzi_quota_cpus(texts[i]));
 }
 
 /* A tree of cgroups: its root, and the file that says where the process is. */
@@ -81,7 +104,8 @@ static void without_cgroups_there_is_no_quota(void **state)
 {
     (void)state;
     assert_true(sqzi_cgroup_cpus("/nonexistent/cgroup", "/nonexistent") == 0);
-    const tree empty = new_tree(""), lost = new_tree("0::/somewhere/else\n4:cpu,cpuacct:/somewhere/else\n");
+    const tree empty = new_tree(""),
+               lost = new_tree("0::/somewhere/else\n4:cpu,cpuacct:/somewhere/else\n");
     assert_int_equal(cpus(&empty), 0);
     assert_int_equal(cpus(&lost), 0);
 }
@@ -89,7 +113,8 @@ static void without_cgroups_there_is_no_quota(void **state)
 static void version_2_is_read_at_the_root_and_at_the_process(void **state)
 {
     (void)state;
-    const tree alone = new_tree(NULL), container = new_tree("0::/\n"), service = new_tree("0::/system.slice/a.service\n");
+    const tree alone = new_tree(NULL), container = new_tree("0::/\n"),
+               service = new_tree("0::/system.slice/a.service\n");
     put(&alone, "cpu.max", "300000 100000\n");
     assert_int_equal(cpus(&alone), 3);
     put(&container, "cpu.max", "max 100000\n");
@@ -122,7 +147,8 @@ static void a_cgroup_is_held_to_those_above_it(void **state)
 static void version_1_has_its_folder_and_two_files(void **state)
 {
     (void)state;
-    const tree t = new_tree("7:cpuset:/other\n6:vcpu:/other\n4:cpuacct,cpu:/docker/x\n3:cpuacct:/third\n0::/\n");
+    const tree t = new_tree(
+        "7:cpuset:/other\n6:vcpu:/other\n4:cpuacct,cpu:/docker/x\n3:cpuacct:/third\n0::/\n");
     put(&t, "cpu/docker/x/cpu.cfs_quota_us", "150000\n");
     assert_int_equal(cpus(&t), 0); /* half of it */
     put(&t, "cpu/docker/x/cpu.cfs_period_us", "50000\n");
@@ -155,7 +181,8 @@ static void odd_memberships_are_passed_over(void **state)
     }
     memset(line, '/', 19999);
     line[19999] = '\0';
-    const tree slashes = new_tree(line), parts = new_tree("0\n0:\n0::\n:\n::\n\ncpu:cpu:cpu\n4:cpu\n0::a\n");
+    const tree slashes = new_tree(line),
+               parts = new_tree("0\n0:\n0::\n:\n::\n\ncpu:cpu:cpu\n4:cpu\n0::a\n");
     free(line);
     put(&slashes, "cpu.max", "200000 100000\n");
     put(&parts, "cpu.max", "200000 100000\n");
@@ -173,7 +200,8 @@ static uint32_t default_threads(void)
     return n;
 }
 
-/* With the first i CPUs of the mask the count is i, or the quota where that is less; a context has as many threads. */
+/* With the first i CPUs of the mask the count is i, or the quota where that is less; a context has
+ * as many threads. */
 static void the_affinity_mask_is_honoured(void **state)
 {
     (void)state;
@@ -197,8 +225,14 @@ static void the_affinity_mask_is_honoured(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_quota_is_a_quotient_and_is_rounded_up), cmocka_unit_test(what_is_no_quota_limits_nothing), cmocka_unit_test(without_cgroups_there_is_no_quota),
-                                       cmocka_unit_test(version_2_is_read_at_the_root_and_at_the_process), cmocka_unit_test(a_cgroup_is_held_to_those_above_it),
-                                       cmocka_unit_test(version_1_has_its_folder_and_two_files), cmocka_unit_test(odd_memberships_are_passed_over), cmocka_unit_test(the_affinity_mask_is_honoured)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_quota_is_a_quotient_and_is_rounded_up),
+                                       cmocka_unit_test(what_is_no_quota_limits_nothing),
+                                       cmocka_unit_test(without_cgroups_there_is_no_quota),
+                                       cmocka_unit_test(
+                                           version_2_is_read_at_the_root_and_at_the_process),
+                                       cmocka_unit_test(a_cgroup_is_held_to_those_above_it),
+                                       cmocka_unit_test(version_1_has_its_folder_and_two_files),
+                                       cmocka_unit_test(odd_memberships_are_passed_over),
+                                       cmocka_unit_test(the_affinity_mask_is_honoured)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

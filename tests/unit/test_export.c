@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Export: every form that a class of Transformers can express gives the same results after a way through a folder; what none can express is refused
- * by name and leaves nothing behind. Transformers itself reads the folders in tests/reference/export_compare.py. */
+/* Export: every form that a class of Transformers can express gives the same results after a way
+ * through a folder; what none can express is refused by name and leaves nothing behind.
+ * Transformers itself reads the folders in tests/reference/export_compare.py. */
 #define _POSIX_C_SOURCE 200809L
 #include <dirent.h>
 #include <math.h>
@@ -31,7 +32,11 @@ static sqz_context *open_context(const sqz_allocator *allocator)
 {
     sqz_context *context;
     sqz_error error = {0};
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.allocator = allocator, .n_threads = 1, .cpu = "portable"}, &context, &error), &error);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.allocator = allocator,
+                                                           .n_threads = 1,
+                                                           .cpu = "portable"},
+                                    &context, &error),
+                   &error);
     return context;
 }
 
@@ -58,16 +63,21 @@ static size_t run(const sqz_model *model, float *out)
         types[i] = info->n_token_types > 1 ? (uint8_t)sqzt_below(&random, 2) : 0;
     }
     const sqz_batch batch = {3, first, ids, types};
-    const size_t columns = info->head == SQZ_HEAD_NONE ? info->width : info->n_labels, rows = info->head == SQZ_HEAD_SEQUENCE ? 3 : TOKENS;
-    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){TOKENS, 3, 0}, &session, &error), &error);
-    if (info->head == SQZ_HEAD_NONE) sqzt_assert_ok(sqz_encode(session, &batch, out, columns, &error), &error);
+    const size_t columns = info->head == SQZ_HEAD_NONE ? info->width : info->n_labels,
+                 rows = info->head == SQZ_HEAD_SEQUENCE ? 3 : TOKENS;
+    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){TOKENS, 3, 0}, &session, &error),
+                   &error);
+    if (info->head == SQZ_HEAD_NONE)
+        sqzt_assert_ok(sqz_encode(session, &batch, out, columns, &error), &error);
     else sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, out, columns, &error), &error);
     sqz_session_close(session);
     return rows * columns;
 }
 
-/* Export the form, import what came out, run both. Weights that were copied give the same bits. A product is rounded once where the factors are rounded
- * after each sum: both are the same number but for some 2^-24 a layer of the largest, and the thousand of those that import.c leaves between levels. */
+/* Export the form, import what came out, run both. Weights that were copied give the same bits. A
+ * product is rounded once where the factors are rounded after each sum: both are the same number
+ * but for some 2^-24 a layer of the largest, and the thousand of those that import.c leaves between
+ * levels. */
 static void check_form(const char *name, const sqzt_tiny *tiny, int dense, bool copied)
 {
     static float before[MAX_NUMBERS], after[MAX_NUMBERS];
@@ -83,7 +93,8 @@ static void check_form(const char *name, const sqzt_tiny *tiny, int dense, bool 
     sqzt_tiny_write(tiny, path);
     sqz_model *model = open_model(context, path);
     const size_t n = run(model, before);
-    sqzt_assert_ok(sqz_export(model, folder, &(sqz_export_options){.dense = dense}, &error), &error);
+    sqzt_assert_ok(sqz_export(model, folder, &(sqz_export_options){.dense = dense}, &error),
+                   &error);
     sqz_model_close(model);
     sqzt_assert_ok(sqz_import(context, folder, back, NULL, &error), &error);
     model = open_model(context, back);
@@ -169,13 +180,15 @@ static void what_no_class_can_express_is_refused_by_name(void **state)
     check_refusal(&tiny, SQZ_EUNSUPPORTED, "block 0 has 2 heads of width 9");
     tiny = form("dense");
     tiny.last_ffn_width = 32;
-    check_refusal(&tiny, SQZ_EUNSUPPORTED, "the feed-forward of block 1 is 32 wide and that of block 0 40");
+    check_refusal(&tiny, SQZ_EUNSUPPORTED,
+                  "the feed-forward of block 1 is 32 wide and that of block 0 40");
     tiny = form("dense");
     tiny.pool = "mean";
     check_refusal(&tiny, SQZ_EUNSUPPORTED, "its head reads 'mean'");
     tiny = form("groups of squeezebert");
     tiny.last_groups = 2;
-    check_refusal(&tiny, SQZ_EUNSUPPORTED, "as squeezebert, blk.1.attn_q has 2 groups and blk.0.attn_q 4");
+    check_refusal(&tiny, SQZ_EUNSUPPORTED,
+                  "as squeezebert, blk.1.attn_q has 2 groups and blk.0.attn_q 4");
     tiny = form("projected embedding"); /* ELECTRA alone has that, and its head is another */
     check_refusal(&tiny, SQZ_EUNSUPPORTED, "its embedding is 16 wide and the model 40");
 }

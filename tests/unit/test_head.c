@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Heads and embeddings over more inputs than go through together, by several threads: each input's bits are those it has alone. */
+/* Heads and embeddings over more inputs than go through together, by several threads: each input's
+ * bits are those it has alone. */
 #include <math.h>
 #include <squeezebert/session.h>
 #include <stdio.h>
@@ -10,7 +11,13 @@
 #include "support/test.h"
 #include "support/tiny_model.h"
 
-enum { SEQUENCES = 2 * SQZI_HEAD_ROWS + 3, MOST = 4, TOKENS = SEQUENCES * MOST, WIDTH = 48, THREADS = 4 };
+enum {
+    SEQUENCES = 2 * SQZI_HEAD_ROWS + 3,
+    MOST = 4,
+    TOKENS = SEQUENCES * MOST,
+    WIDTH = 48,
+    THREADS = 4
+};
 
 /* Sequences of 1 to MOST tokens. */
 static uint32_t first[SEQUENCES + 1], ids[TOKENS];
@@ -19,8 +26,10 @@ static int begin(void **state)
 {
     (void)state;
     sqzt_random random = sqzt_random_of(20);
-    for (uint32_t b = 0; b < SEQUENCES; b++) first[b + 1] = first[b] + 1 + (uint32_t)sqzt_below(&random, MOST);
-    for (uint32_t i = 0; i < TOKENS; i++) ids[i] = (uint32_t)sqzt_below(&random, SQZT_TINY_VOCABULARY);
+    for (uint32_t b = 0; b < SEQUENCES; b++)
+        first[b + 1] = first[b] + 1 + (uint32_t)sqzt_below(&random, MOST);
+    for (uint32_t i = 0; i < TOKENS; i++)
+        ids[i] = (uint32_t)sqzt_below(&random, SQZT_TINY_VOCABULARY);
     return 0;
 }
 
@@ -37,9 +46,13 @@ static work open_work(const sqzt_tiny *tiny, uint32_t n_threads)
     sqz_error error = {0};
     const char *path = sqzt_temporary("head.gguf");
     sqzt_tiny_write(tiny, path);
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = n_threads}, &w.context, &error), &error);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = n_threads}, &w.context,
+                                    &error),
+                   &error);
     sqzt_assert_ok(sqz_model_open(w.context, path, &w.model, &error), &error);
-    sqzt_assert_ok(sqz_session_open(w.model, &(sqz_session_options){TOKENS, SEQUENCES, 0}, &w.session, &error), &error);
+    sqzt_assert_ok(sqz_session_open(w.model, &(sqz_session_options){TOKENS, SEQUENCES, 0},
+                                    &w.session, &error),
+                   &error);
     w.info = sqz_model_get_info(w.model);
     return w;
 }
@@ -69,9 +82,36 @@ static sqz_batch sequence(uint32_t b, uint32_t own[2])
 
 static const sqz_batch all = {SEQUENCES, first, ids, NULL};
 
-static const sqzt_tiny classifier = {.width = WIDTH, .blocks = 1, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = WIDTH, .positions = 8, .head = "sequence", .classes = 3, .seed = 21};
-static const sqzt_tiny tagger = {.width = WIDTH, .blocks = 1, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = WIDTH, .positions = 8, .head = "token", .classes = 5, .seed = 22};
-static const sqzt_tiny masked = {.width = WIDTH, .blocks = 1, .heads = 3, .head_width = 16, .ffn_width = 96, .embedding_width = WIDTH, .positions = 8, .reduced = 11, .head = "masked_lm", .seed = 23};
+static const sqzt_tiny classifier = {.width = WIDTH,
+                                     .blocks = 1,
+                                     .heads = 3,
+                                     .head_width = 16,
+                                     .ffn_width = 96,
+                                     .embedding_width = WIDTH,
+                                     .positions = 8,
+                                     .head = "sequence",
+                                     .classes = 3,
+                                     .seed = 21};
+static const sqzt_tiny tagger = {.width = WIDTH,
+                                 .blocks = 1,
+                                 .heads = 3,
+                                 .head_width = 16,
+                                 .ffn_width = 96,
+                                 .embedding_width = WIDTH,
+                                 .positions = 8,
+                                 .head = "token",
+                                 .classes = 5,
+                                 .seed = 22};
+static const sqzt_tiny masked = {.width = WIDTH,
+                                 .blocks = 1,
+                                 .heads = 3,
+                                 .head_width = 16,
+                                 .ffn_width = 96,
+                                 .embedding_width = WIDTH,
+                                 .positions = 8,
+                                 .reduced = 11,
+                                 .head = "masked_lm",
+                                 .seed = 23};
 
 static void logits_are_those_of_each_input_alone(void **state)
 {
@@ -87,7 +127,9 @@ static void logits_are_those_of_each_input_alone(void **state)
             uint32_t own[2];
             for (uint32_t b = 0; b < SEQUENCES; b++) {
                 const sqz_batch batch = sequence(b, own);
-                sqzt_assert_ok(sqz_logits(one.session, &batch, NULL, 0, expected + (tokens ? first[b] : b) * k, k, &error), &error);
+                sqzt_assert_ok(sqz_logits(one.session, &batch, NULL, 0,
+                                          expected + (tokens ? first[b] : b) * k, k, &error),
+                               &error);
             }
             sqzt_assert_ok(sqz_logits(many.session, &all, NULL, 0, got, k, &error), &error);
             assert_memory_equal(got, expected, n * k * sizeof *got);
@@ -112,14 +154,16 @@ static void chosen_rows_are_rows_of_all(void **state)
         for (uint32_t n = 0; n <= n_tokens; n = n < 3 ? n + 1 : 2 * n) {
             for (uint32_t i = 0; i < n; i++) rows[i] = (n_tokens - 1) - i * 7 % n_tokens;
             sqzt_assert_ok(sqz_logits(w.session, &all, rows, n, got, k, &error), &error);
-            for (uint32_t i = 0; i < n; i++) assert_memory_equal(got + i * k, whole + rows[i] * k, k * sizeof *got);
+            for (uint32_t i = 0; i < n; i++)
+                assert_memory_equal(got + i * k, whole + rows[i] * k, k * sizeof *got);
         }
         char wanted[64];
         snprintf(wanted, sizeof wanted, "row 2 is token %u, the batch has %u", n_tokens, n_tokens);
         sqz_profile profile = {0};
         sqz_session_set_profile(w.session, &profile);
         rows[2] = n_tokens;
-        sqzt_assert_fails(sqz_logits(w.session, &all, rows, 3, got, k, &error), SQZ_EINVAL, &error, wanted);
+        sqzt_assert_fails(sqz_logits(w.session, &all, rows, 3, got, k, &error), SQZ_EINVAL, &error,
+                          wanted);
         assert_int_equal(error.offset, 2);
         assert_int_equal(profile.runs, 0); /* nothing was encoded for it */
         free(whole);
@@ -140,15 +184,21 @@ static void embeddings_are_what_their_pool_says(void **state)
         float *hidden = rows_of(TOKENS, WIDTH), *got = rows_of(TOKENS, STRIDE);
         sqzt_assert_ok(sqz_encode(w.session, &all, hidden, WIDTH, &error), &error);
         for (size_t p = 0; p < 3; p++) {
-            sqzt_assert_ok(sqz_embed(w.session, &all, &(sqz_embed_options){.pool = pools[p], .dimensions = DIMENSIONS}, got, STRIDE, &error), &error);
+            sqzt_assert_ok(sqz_embed(w.session, &all,
+                                     &(sqz_embed_options){.pool = pools[p],
+                                                          .dimensions = DIMENSIONS},
+                                     got, STRIDE, &error),
+                           &error);
             for (uint32_t i = 0; i < (p == 0 ? first[SEQUENCES] : SEQUENCES); i++)
                 for (uint32_t j = 0; j < DIMENSIONS; j++) {
-                    const uint32_t from = p == 0 ? i : first[i], to = p == 1 ? first[i + 1] : from + 1;
+                    const uint32_t from = p == 0 ? i : first[i],
+                                   to = p == 1 ? first[i + 1] : from + 1;
                     double sum = 0;
                     for (uint32_t t = from; t < to; t++) sum += (double)hidden[t * WIDTH + j];
                     assert_true(got[i * STRIDE + j] == (float)(sum / (to - from)));
                 }
-            assert_memory_equal(got + DIMENSIONS, "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 8); /* nothing behind a row */
+            /* nothing behind a row */
+            assert_memory_equal(got + DIMENSIONS, "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 8);
         }
         free(hidden);
         free(got);
@@ -176,7 +226,8 @@ static void pooled_vectors_are_those_of_each_sequence_alone(void **state)
     }
 }
 
-/* The length is summed in double, so each number is rounded once; a vector of zeros stays one, and nothing behind a row is touched. */
+/* The length is summed in double, so each number is rounded once; a vector of zeros stays one, and
+ * nothing behind a row is touched. */
 static void vectors_are_divided_by_their_length(void **state)
 {
     (void)state;
@@ -185,20 +236,38 @@ static void vectors_are_divided_by_their_length(void **state)
     sqzi_real hidden[ROWS * COLUMNS], out[ROWS * LDO], untouched;
     memset(out, 0xFF, sizeof out);
     memset(&untouched, 0xFF, sizeof untouched);
-    for (size_t i = 0; i < ROWS * COLUMNS; i++) hidden[i] = i / COLUMNS == 1 ? 0 : (sqzi_real)(3 * sqzt_normal(&random));
+    for (size_t i = 0; i < ROWS * COLUMNS; i++)
+        hidden[i] = i / COLUMNS == 1 ? 0 : (sqzi_real)(3 * sqzt_normal(&random));
     const sqzi_head head = {.width = COLUMNS};
-    sqzi_head_embed(&(sqzi_head_args){.head = &head, .hidden = hidden, .pool = SQZ_POOL_NONE, .n = ROWS, .out = out, .ldo = LDO, .dimensions = KEPT, .normalize = true}, &(sqzi_team){0, 1, NULL});
+    sqzi_head_embed(&(sqzi_head_args){.head = &head,
+                                      .hidden = hidden,
+                                      .pool = SQZ_POOL_NONE,
+                                      .n = ROWS,
+                                      .out = out,
+                                      .ldo = LDO,
+                                      .dimensions = KEPT,
+                                      .normalize = true},
+                    &(sqzi_team){0, 1, NULL});
     for (size_t i = 0; i < ROWS; i++) {
         double squares = 0;
-        for (size_t j = 0; j < KEPT; j++) squares += (double)hidden[i * COLUMNS + j] * (double)hidden[i * COLUMNS + j];
-        for (size_t j = 0; j < KEPT; j++) assert_true(out[i * LDO + j] == (i == 1 ? 0 : (sqzi_real)((double)hidden[i * COLUMNS + j] / sqrt(squares))));
-        for (size_t j = KEPT; j < LDO; j++) assert_memory_equal(&out[i * LDO + j], &untouched, sizeof untouched);
+        for (size_t j = 0; j < KEPT; j++)
+            squares += (double)hidden[i * COLUMNS + j] * (double)hidden[i * COLUMNS + j];
+        for (size_t j = 0; j < KEPT; j++)
+            assert_true(
+                out[i * LDO + j] ==
+                (i == 1 ? 0 : (sqzi_real)((double)hidden[i * COLUMNS + j] / sqrt(squares))));
+        for (size_t j = KEPT; j < LDO; j++)
+            assert_memory_equal(&out[i * LDO + j], &untouched, sizeof untouched);
     }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(logits_are_those_of_each_input_alone), cmocka_unit_test(chosen_rows_are_rows_of_all), cmocka_unit_test(embeddings_are_what_their_pool_says),
-                                       cmocka_unit_test(pooled_vectors_are_those_of_each_sequence_alone), cmocka_unit_test(vectors_are_divided_by_their_length)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(logits_are_those_of_each_input_alone),
+                                       cmocka_unit_test(chosen_rows_are_rows_of_all),
+                                       cmocka_unit_test(embeddings_are_what_their_pool_says),
+                                       cmocka_unit_test(
+                                           pooled_vectors_are_those_of_each_sequence_alone),
+                                       cmocka_unit_test(vectors_are_divided_by_their_length)};
     return cmocka_run_group_tests(tests, begin, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run keeps besides its result: hidden states that the block's linears make the kept q, k and v of, to the bit; scores that are those of the kept q and
- * k; every row of every linear shown once. Sequences fill more than a strip, so that kept rows and the workspace's lie apart. */
+/* What a run keeps besides its result: hidden states that the block's linears make the kept q, k
+ * and v of, to the bit; scores that are those of the kept q and k; every row of every linear shown
+ * once. Sequences fill more than a strip, so that kept rows and the workspace's lie apart. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -14,7 +15,8 @@ static const uint32_t first[SEQUENCES + 1] = {0, 40, 41, 80, 113, 153, 155};
 enum { TOKENS = 155, LONGEST = 40 };
 
 typedef struct kept {
-    sqzi_real *hidden[MOST_BLOCKS + 1], *q[MOST_BLOCKS], *k[MOST_BLOCKS], *v[MOST_BLOCKS], *scores[MOST_BLOCKS];
+    sqzi_real *hidden[MOST_BLOCKS + 1], *q[MOST_BLOCKS], *k[MOST_BLOCKS], *v[MOST_BLOCKS],
+        *scores[MOST_BLOCKS];
     const sqzi_encoder *encoder;
     size_t rows[MOST_BLOCKS][LINEARS]; /* seen by each linear */
 } kept;
@@ -30,18 +32,21 @@ static sqzi_real *nothing_yet(size_t n)
 static size_t scores_n(const sqzi_block *block)
 {
     size_t n = 0;
-    for (uint32_t b = 0; b < SEQUENCES; b++) n += (size_t)block->heads * (first[b + 1] - first[b]) * (first[b + 1] - first[b]);
+    for (uint32_t b = 0; b < SEQUENCES; b++)
+        n += (size_t)block->heads * (first[b + 1] - first[b]) * (first[b + 1] - first[b]);
     return n;
 }
 
 static kept new_kept(const sqzi_encoder *encoder)
 {
     kept k = {.encoder = encoder};
-    for (uint32_t i = 0; i <= encoder->n_blocks; i++) k.hidden[i] = nothing_yet((size_t)TOKENS * encoder->width);
+    for (uint32_t i = 0; i <= encoder->n_blocks; i++)
+        k.hidden[i] = nothing_yet((size_t)TOKENS * encoder->width);
     for (uint32_t i = 0; i < encoder->n_blocks; i++) {
         const sqzi_block *block = &encoder->blocks[i];
         sqzi_real **const each[] = {&k.q[i], &k.k[i], &k.v[i]};
-        for (int j = 0; j < 3; j++) *each[j] = nothing_yet((size_t)TOKENS * block->heads * block->head_width);
+        for (int j = 0; j < 3; j++)
+            *each[j] = nothing_yet((size_t)TOKENS * block->heads * block->head_width);
         k.scores[i] = nothing_yet(scores_n(block));
     }
     return k;
@@ -58,33 +63,39 @@ static void discard(kept *k)
     }
 }
 
-static void count_rows(void *user, const sqzi_linear *linear, size_t m, const sqzi_real *x, size_t ldx)
+static void count_rows(void *user, const sqzi_linear *linear, size_t m, const sqzi_real *x,
+                       size_t ldx)
 {
     kept *k = user;
     (void)x;
     assert_true(ldx >= linear->n_in);
     for (uint32_t i = 0; i < k->encoder->n_blocks; i++) {
         const sqzi_block *b = &k->encoder->blocks[i];
-        const sqzi_linear *const linears[LINEARS] = {&b->attn_q, &b->attn_k, &b->attn_v, &b->attn_output, &b->ffn_up, &b->ffn_down};
+        const sqzi_linear *const linears[LINEARS] = {&b->attn_q,      &b->attn_k, &b->attn_v,
+                                                     &b->attn_output, &b->ffn_up, &b->ffn_down};
         for (int j = 0; j < LINEARS; j++)
             if (linear == linears[j]) k->rows[i][j] += m;
     }
 }
 
 /* Row by row: the same bits as the run's by the law of bits. */
-static void assert_made_of(const sqzi_linear *linear, const sqzi_real *x, const sqzi_real *y, sqzi_linear_scratch *scratch, const char *what)
+static void assert_made_of(const sqzi_linear *linear, const sqzi_real *x, const sqzi_real *y,
+                           sqzi_linear_scratch *scratch, const char *what)
 {
     sqzi_real *row = nothing_yet(linear->n_out);
     for (size_t t = 0; t < TOKENS; t++) {
-        const sqzi_linear_args args = {.m = 1, .x = x + t * linear->n_in, .ldx = linear->n_in, .y = row, .ldy = linear->n_out};
+        const sqzi_linear_args args = {
+            .m = 1, .x = x + t * linear->n_in, .ldx = linear->n_in, .y = row, .ldy = linear->n_out};
         assert_true(sqzi_linear_run(linear, &args, scratch));
-        if (memcmp(row, y + t * linear->n_out, linear->n_out * sizeof *row) != 0) fail_msg("%s of token %zu is not made of the kept hidden states", what, t);
+        if (memcmp(row, y + t * linear->n_out, linear->n_out * sizeof *row) != 0)
+            fail_msg("%s of token %zu is not made of the kept hidden states", what, t);
     }
     free(row);
 }
 
 /* Of each product D roundings, one of the scale and one of the result. */
-static void check_scores(const sqzi_block *block, const sqzi_real *q, const sqzi_real *k, const sqzi_real *scores)
+static void check_scores(const sqzi_block *block, const sqzi_real *q, const sqzi_real *k,
+                         const sqzi_real *scores)
 {
     const size_t ld = (size_t)block->heads * block->head_width;
     const double scale = 1 / sqrt((double)block->head_width);
@@ -93,27 +104,34 @@ static void check_scores(const sqzi_block *block, const sqzi_real *q, const sqzi
             for (uint32_t i = first[b]; i < first[b + 1]; i++)
                 for (uint32_t j = first[b]; j < first[b + 1]; j++, scores++) {
                     double sum = 0, size = 0;
-                    for (size_t d = (size_t)h * block->head_width; d < (size_t)(h + 1) * block->head_width; d++) {
+                    for (size_t d = (size_t)h * block->head_width;
+                         d < (size_t)(h + 1) * block->head_width; d++) {
                         const double product = (double)q[i * ld + d] * (double)k[j * ld + d];
                         sum += product;
                         size += fabs(product);
                     }
-                    if (!(fabs((double)*scores - sum * scale) <= (block->head_width + 3) * 0x1p-24 * size * scale * 1.05))
-                        fail_msg("sequence %u, head %u: score %u, %u is %g, %g expected", b, h, i, j, (double)*scores, sum * scale);
+                    if (!(fabs((double)*scores - sum * scale) <=
+                          (block->head_width + 3) * 0x1p-24 * size * scale * 1.05))
+                        fail_msg("sequence %u, head %u: score %u, %u is %g, %g expected", b, h, i,
+                                 j, (double)*scores, sum * scale);
                 }
 }
 
-static void run(const sqzi_encoder *encoder, const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden)
+static void run(const sqzi_encoder *encoder, const sqzi_keep *keep, sqzi_workspace *workspace,
+                sqzi_real *hidden)
 {
     uint32_t ids[TOKENS];
     uint8_t types[TOKENS];
     sqzt_random random = sqzt_random_of(5);
     for (uint32_t t = 0; t < TOKENS; t++) {
         ids[t] = (uint32_t)sqzt_below(&random, SQZT_TINY_VOCABULARY);
-        types[t] = encoder->embedding.type.n_rows ? (uint8_t)sqzt_below(&random, encoder->embedding.type.n_rows) : 0;
+        types[t] = encoder->embedding.type.n_rows
+                       ? (uint8_t)sqzt_below(&random, encoder->embedding.type.n_rows)
+                       : 0;
     }
     const sqzi_batch batch = {SEQUENCES, TOKENS, LONGEST, first, ids, types};
-    sqzi_encoder_run(encoder, &batch, keep, workspace, hidden, encoder->width, &(sqzi_team){0, 1, NULL});
+    sqzi_encoder_run(encoder, &batch, keep, workspace, hidden, encoder->width,
+                     &(sqzi_team){0, 1, NULL});
     assert_false(workspace->numeric_error);
 }
 
@@ -130,7 +148,13 @@ static void check_model(const sqz_model *model)
     sqzi_workspace_layout(&workspace, encoder, TOKENS, LONGEST, 1, &arena);
     assert_true(encoder->n_blocks <= MOST_BLOCKS);
     kept k = new_kept(encoder);
-    const sqzi_keep keep = {.hidden = k.hidden, .q = k.q, .k = k.k, .v = k.v, .scores = k.scores, .input = count_rows, .user = &k};
+    const sqzi_keep keep = {.hidden = k.hidden,
+                            .q = k.q,
+                            .k = k.k,
+                            .v = k.v,
+                            .scores = k.scores,
+                            .input = count_rows,
+                            .user = &k};
     sqzi_real *alone = malloc(bytes), *kept_too = malloc(bytes);
     assert_true(alone && kept_too);
     run(encoder, NULL, &workspace, alone);
@@ -154,12 +178,15 @@ static void check_model(const sqz_model *model)
 static void what_is_kept_is_what_the_run_made(void **state)
 {
     (void)state;
-    static const char *const names[] = {"dense", "groups of squeezebert", "attention narrower than the width", "sum of groups and low rank, permuted, reduced"};
+    static const char *const names[] = {"dense", "groups of squeezebert",
+                                        "attention narrower than the width",
+                                        "sum of groups and low rank, permuted, reduced"};
     sqz_error error = {0};
     sqz_context *context;
     sqz_model *model;
     const char *path = sqzt_temporary("keep.gguf");
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
+                   &error);
     size_t n = 0;
     for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++)
         for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

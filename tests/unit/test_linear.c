@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linear layers of every form against loops in double; and, of f32, bf16 and s8, the same bits whole, cut into parts, at columns and by groups, row by row, and
- * with rows prepared once for several layers. Which layers may run by groups, or share their rows. */
+/* Linear layers of every form against loops in double; and, of f32, bf16 and s8, the same bits
+ * whole, cut into parts, at columns and by groups, row by row, and with rows prepared once for
+ * several layers. Which layers may run by groups, or share their rows. */
 #include "nn/linear.h"
 
 #include <stdlib.h>
@@ -42,7 +43,8 @@ typedef struct layer {
     float *weight, *a, *b, *bias;
     uint32_t *in, *out, *from;
     void *packed[3];
-    double *dense; /* [n_out, n_in] with everything multiplied out, in the order of the outputs y[0..n_out) */
+    /* [n_out, n_in] with everything multiplied out, in the order of the outputs y[0..n_out) */
+    double *dense;
 } layer;
 
 static float *random_floats(sqzt_random *random, size_t n)
@@ -60,13 +62,16 @@ static void to_bytes(const float *from, size_t rows, size_t n, int8_t *bytes, fl
         float largest = 0;
         for (size_t j = 0; j < n; j++) largest = fmaxf(largest, fabsf(from[i * n + j]));
         scale[i] = largest / 127;
-        for (size_t j = 0; j < n; j++) bytes[i * n + j] = (int8_t)lrintf(from[i * n + j] / scale[i]);
+        for (size_t j = 0; j < n; j++)
+            bytes[i * n + j] = (int8_t)lrintf(from[i * n + j] / scale[i]);
     }
 }
 
-static sqzi_matrix pack(const sqzk_gemm *gemm, const float *from, uint32_t n_in, uint32_t n_out, uint32_t groups, void **memory)
+static sqzi_matrix pack(const sqzk_gemm *gemm, const float *from, uint32_t n_in, uint32_t n_out,
+                        uint32_t groups, void **memory)
 {
-    const size_t k = n_in / groups, n = n_out / groups, group_bytes = sqzk_gemm_packed_bytes(gemm, k, n);
+    const size_t k = n_in / groups, n = n_out / groups,
+                 group_bytes = sqzk_gemm_packed_bytes(gemm, k, n);
     const bool s8 = gemm->type == SQZI_S8;
     unsigned char *packed = *memory = aligned_alloc(64, groups * group_bytes);
     int8_t *bytes = malloc(n_out * k);
@@ -75,12 +80,23 @@ static sqzi_matrix pack(const sqzk_gemm *gemm, const float *from, uint32_t n_in,
     to_bytes(from, n_out, k, bytes, scale);
     for (uint32_t g = 0; g < groups; g++) {
         const void *source = s8 ? (const void *)(bytes + g * n * k) : from + g * n * k;
-        gemm->pack(&(sqzk_pack_args){.n = n, .k = k, .source = source, .n_stride = k, .k_stride = 1, .type = s8 ? SQZI_S8 : SQZI_F32, .scale = s8 ? scale + g * n : NULL},
+        gemm->pack(&(sqzk_pack_args){.n = n,
+                                     .k = k,
+                                     .source = source,
+                                     .n_stride = k,
+                                     .k_stride = 1,
+                                     .type = s8 ? SQZI_S8 : SQZI_F32,
+                                     .scale = s8 ? scale + g * n : NULL},
                    packed + g * group_bytes);
     }
     free(bytes);
     free(scale);
-    return (sqzi_matrix){.n_in = n_in, .n_out = n_out, .groups = groups, .gemm = gemm, .packed = packed, .group_bytes = group_bytes};
+    return (sqzi_matrix){.n_in = n_in,
+                         .n_out = n_out,
+                         .groups = groups,
+                         .gemm = gemm,
+                         .packed = packed,
+                         .group_bytes = group_bytes};
 }
 
 static uint32_t *random_order(sqzt_random *random, uint32_t n)
@@ -96,7 +112,8 @@ static uint32_t *random_order(sqzt_random *random, uint32_t n)
     return order;
 }
 
-/* What the layer means, multiplied out: dense[o, i] over stored inputs and outputs, then permuted. */
+/* What the layer means, multiplied out: dense[o, i] over stored inputs and outputs, then
+ * permuted. */
 static void multiply_out(layer *l)
 {
     const form *f = &l->f;
@@ -110,12 +127,15 @@ static void multiply_out(layer *l)
             const uint32_t g = o / (f->n_out / f->groups), fg = o / (f->n_out / f->factor_groups);
             if (f->whole && i / wide == g) *w += (double)l->weight[o * wide + i % wide];
             if (f->rank && i / factor_in == fg)
-                for (uint32_t r = 0; r < f->rank; r++) *w += (double)l->b[o * f->rank + r] * (double)l->a[(fg * f->rank + r) * factor_in + i % factor_in];
+                for (uint32_t r = 0; r < f->rank; r++)
+                    *w += (double)l->b[o * f->rank + r] *
+                          (double)l->a[(fg * f->rank + r) * factor_in + i % factor_in];
         }
     }
 }
 
-static layer make(const form *f, const sqzk_table *kernels, const sqzk_gemm *gemm, sqzt_random *random)
+static layer make(const form *f, const sqzk_table *kernels, const sqzk_gemm *gemm,
+                  sqzt_random *random)
 {
     layer l = {.f = *f, .linear = {.n_in = f->n_in, .n_out = f->n_out, .kernels = kernels}};
     l.weight = random_floats(random, (size_t)f->n_out * f->n_in / f->groups);
@@ -128,13 +148,18 @@ static layer make(const form *f, const sqzk_table *kernels, const sqzk_gemm *gem
         l.linear.from = l.from = random_order(random, f->n_out);
         for (uint32_t j = 0; j < f->n_out; j++) l.from[l.out[j]] = j;
     }
-    if (f->whole) l.linear.terms[l.linear.n_terms++].b = pack(gemm, l.weight, f->n_in, f->n_out, f->groups, &l.packed[0]);
+    if (f->whole)
+        l.linear.terms[l.linear.n_terms++].b = pack(gemm, l.weight, f->n_in, f->n_out, f->groups,
+                                                    &l.packed[0]);
     if (f->rank) {
         sqzi_term *term = &l.linear.terms[l.linear.n_terms++];
-        term->a = pack(gemm, l.a, f->n_in, f->rank * f->factor_groups, f->factor_groups, &l.packed[1]);
-        term->b = pack(gemm, l.b, f->rank * f->factor_groups, f->n_out, f->factor_groups, &l.packed[2]);
+        term->a = pack(gemm, l.a, f->n_in, f->rank * f->factor_groups, f->factor_groups,
+                       &l.packed[1]);
+        term->b = pack(gemm, l.b, f->rank * f->factor_groups, f->n_out, f->factor_groups,
+                       &l.packed[2]);
     }
-    for (uint32_t t = 0; t < l.linear.n_terms; t++) (l.linear.terms[t].a.packed ? &l.linear.terms[t].a : &l.linear.terms[t].b)->gather = l.in;
+    for (uint32_t t = 0; t < l.linear.n_terms; t++)
+        (l.linear.terms[t].a.packed ? &l.linear.terms[t].a : &l.linear.terms[t].b)->gather = l.in;
     l.linear.bias = l.bias;
     multiply_out(&l);
     return l;
@@ -142,7 +167,8 @@ static layer make(const form *f, const sqzk_table *kernels, const sqzk_gemm *gem
 
 static void discard(layer *l)
 {
-    void *all[] = {l->weight, l->a, l->b, l->bias, l->in, l->out, l->from, l->packed[0], l->packed[1], l->packed[2], l->dense};
+    void *all[] = {l->weight, l->a,         l->b,         l->bias,      l->in,   l->out,
+                   l->from,   l->packed[0], l->packed[1], l->packed[2], l->dense};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
@@ -173,7 +199,8 @@ static sqzi_linear_scratch *emptied(room *r)
     return &r->scratch;
 }
 
-/* y = relu(W x + b) + residual within k·u·sum |w x| of float arithmetic, twice over for two factors. */
+/* y = relu(W x + b) + residual within k·u·sum |w x| of float arithmetic, twice over for two
+ * factors. */
 static void compare(const layer *l, const float *x, const float *residual, const float *y)
 {
     const form *f = &l->f;
@@ -181,7 +208,8 @@ static void compare(const layer *l, const float *x, const float *residual, const
         for (uint32_t o = 0; o < f->n_out; o++) {
             double sum = 0, size = 0;
             for (uint32_t i = 0; i < f->n_in; i++) {
-                const double product = l->dense[(size_t)o * f->n_in + i] * (double)x[m * f->n_in + i];
+                const double product = l->dense[(size_t)o * f->n_in + i] *
+                                       (double)x[m * f->n_in + i];
                 sum += product;
                 size += fabs(product);
             }
@@ -192,9 +220,11 @@ static void compare(const layer *l, const float *x, const float *residual, const
             sum += (double)l->bias[stored];
             const double wanted = (sum > 0 ? sum : 0) + (double)residual[m * f->n_out + o];
             const double depth = f->n_in + f->rank + 4.0, rank_size = f->rank ? 40.0 * f->rank : 0;
-            const double bound = 0x1p-24 * depth * (size + rank_size + fabs(sum) + fabs(wanted) + 1);
+            const double bound = 0x1p-24 * depth *
+                                 (size + rank_size + fabs(sum) + fabs(wanted) + 1);
             if (!(fabs(wanted - (double)y[m * f->n_out + o]) <= bound))
-                fail_msg("%s: row %u, output %u is %.9g, %.9g expected within %.3g", f->name, m, o, (double)y[m * f->n_out + o], wanted, bound);
+                fail_msg("%s: row %u, output %u is %.9g, %.9g expected within %.3g", f->name, m, o,
+                         (double)y[m * f->n_out + o], wanted, bound);
         }
 }
 
@@ -204,16 +234,22 @@ static void check_parts(const layer *l, const sqzi_linear_args *args, const floa
     const size_t bytes = ROWS * (size_t)l->f.n_out * sizeof *y;
     for (uint32_t parts = 1; parts <= 4; parts++) {
         memset(y, 0xFF, bytes);
-        for (uint32_t part = 0; part < parts; part++) assert_true(sqzi_linear_run_part(&l->linear, args, emptied(&r), part, parts));
-        if (memcmp(y, whole, bytes) != 0) fail_msg("%s: %u parts give other bits", l->f.name, parts);
+        for (uint32_t part = 0; part < parts; part++)
+            assert_true(sqzi_linear_run_part(&l->linear, args, emptied(&r), part, parts));
+        if (memcmp(y, whole, bytes) != 0)
+            fail_msg("%s: %u parts give other bits", l->f.name, parts);
     }
     assert_true(sqzi_linear_can_cut(&l->linear, 0) && sqzi_linear_can_cut(&l->linear, l->f.n_out));
     for (size_t column = 0; column <= l->f.n_out; column++) {
         if (!sqzi_linear_can_cut(&l->linear, column)) continue;
         memset(y, 0xFF, bytes);
-        assert_true(column == l->f.n_out || sqzi_linear_run_columns(&l->linear, args, emptied(&r), (sqzi_range){column, l->f.n_out}));
-        assert_true(column == 0 || sqzi_linear_run_columns(&l->linear, args, emptied(&r), (sqzi_range){0, column}));
-        if (memcmp(y, whole, bytes) != 0) fail_msg("%s: cut at column %zu gives other bits", l->f.name, column);
+        assert_true(column == l->f.n_out ||
+                    sqzi_linear_run_columns(&l->linear, args, emptied(&r),
+                                            (sqzi_range){column, l->f.n_out}));
+        assert_true(column == 0 || sqzi_linear_run_columns(&l->linear, args, emptied(&r),
+                                                           (sqzi_range){0, column}));
+        if (memcmp(y, whole, bytes) != 0)
+            fail_msg("%s: cut at column %zu gives other bits", l->f.name, column);
     }
     free(r.memory);
 }
@@ -223,8 +259,11 @@ static void check_rows(const layer *l, sqzi_linear_args args, const float *whole
 {
     room r = room_for(&l->linear);
     args.m = 1;
-    for (uint32_t m = 0; m < ROWS; m++, args.x += args.ldx, args.y += args.ldy, args.residual += args.ldr) assert_true(sqzi_linear_run(&l->linear, &args, emptied(&r)));
-    if (memcmp(y, whole, ROWS * (size_t)l->f.n_out * sizeof *y) != 0) fail_msg("%s: a row alone has other bits", l->f.name);
+    for (uint32_t m = 0; m < ROWS;
+         m++, args.x += args.ldx, args.y += args.ldy, args.residual += args.ldr)
+        assert_true(sqzi_linear_run(&l->linear, &args, emptied(&r)));
+    if (memcmp(y, whole, ROWS * (size_t)l->f.n_out * sizeof *y) != 0)
+        fail_msg("%s: a row alone has other bits", l->f.name);
     free(r.memory);
 }
 
@@ -242,7 +281,8 @@ static void check_groups(const layer *l, const sqzi_linear_args *args, const flo
         own.residual += g * out;
         assert_true(sqzi_linear_run_group(&l->linear, g, &own, emptied(&r)));
     }
-    if (memcmp(y, whole, ROWS * (size_t)l->f.n_out * sizeof *y) != 0) fail_msg("%s: groups alone have other bits", l->f.name);
+    if (memcmp(y, whole, ROWS * (size_t)l->f.n_out * sizeof *y) != 0)
+        fail_msg("%s: groups alone have other bits", l->f.name);
     free(r.memory);
 }
 
@@ -255,10 +295,19 @@ static void check_form(const form *f, const sqzk_table *kernels, const sqzk_gemm
 {
     sqzt_random random = sqzt_random_of(11);
     layer l = make(f, kernels, gemm, &random);
-    float *x = random_floats(&random, ROWS * (size_t)f->n_in), *residual = random_floats(&random, ROWS * (size_t)f->n_out);
-    float *whole = random_floats(&random, ROWS * (size_t)f->n_out), *y = random_floats(&random, ROWS * (size_t)f->n_out);
+    float *x = random_floats(&random, ROWS * (size_t)f->n_in),
+          *residual = random_floats(&random, ROWS * (size_t)f->n_out);
+    float *whole = random_floats(&random, ROWS * (size_t)f->n_out),
+          *y = random_floats(&random, ROWS * (size_t)f->n_out);
     room r = room_for(&l.linear);
-    sqzi_linear_args args = {.m = ROWS, .x = x, .ldx = f->n_in, .y = whole, .ldy = f->n_out, .activation = SQZK_RELU, .residual = residual, .ldr = f->n_out};
+    sqzi_linear_args args = {.m = ROWS,
+                             .x = x,
+                             .ldx = f->n_in,
+                             .y = whole,
+                             .ldy = f->n_out,
+                             .activation = SQZK_RELU,
+                             .residual = residual,
+                             .ldr = f->n_out};
     assert_true(sqzi_linear_run(&l.linear, &args, &r.scratch));
     if (gemm->type == SQZI_F32) compare(&l, x, residual, whole);
     args.y = y;
@@ -272,8 +321,11 @@ static void check_form(const form *f, const sqzk_table *kernels, const sqzk_gemm
         assert_memory_equal(y, whole, ROWS * (size_t)f->n_out * sizeof *y);
     }
     const uint32_t inner = f->rank * f->factor_groups;
-    assert_int_equal(sqzi_linear_bytes(&l.linear), (f->whole ? packed_bytes(gemm, f->groups, f->n_in, f->n_out) : 0) +
-                                                       (f->rank ? packed_bytes(gemm, f->factor_groups, f->n_in, inner) + packed_bytes(gemm, f->factor_groups, inner, f->n_out) : 0));
+    assert_int_equal(sqzi_linear_bytes(&l.linear),
+                     (f->whole ? packed_bytes(gemm, f->groups, f->n_in, f->n_out) : 0) +
+                         (f->rank ? packed_bytes(gemm, f->factor_groups, f->n_in, inner) +
+                                        packed_bytes(gemm, f->factor_groups, inner, f->n_out)
+                                  : 0));
     free(r.memory);
     free(x);
     free(residual);
@@ -296,7 +348,8 @@ static void test_forms(void **state)
     }
 }
 
-static const form up = {"up", 64, 128, 4, 0, 1, true, false, false}, down = {"down", 128, 64, 4, 0, 1, true, false, false};
+static const form up = {"up", 64, 128, 4, 0, 1, true, false, false},
+                  down = {"down", 128, 64, 4, 0, 1, true, false, false};
 
 /* What is asked of two layers, in bf16 or f32. */
 typedef bool question(const sqzi_linear *first, const sqzi_linear *second);
@@ -318,20 +371,27 @@ static bool ask(question *asked, const form *first, const form *second, bool f32
 static void refuse_changes(question *asked, form first, form second, const form *changes, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (ask(asked, &changes[i], &second, false)) fail_msg("%s first: not refused", changes[i].name);
+        if (ask(asked, &changes[i], &second, false))
+            fail_msg("%s first: not refused", changes[i].name);
         form changed = changes[i];
         changed.n_in = second.n_in;
         changed.n_out = second.n_out;
-        if (ask(asked, &first, &changed, false)) fail_msg("%s second: not refused", changes[i].name);
+        if (ask(asked, &first, &changed, false))
+            fail_msg("%s second: not refused", changes[i].name);
     }
 }
 
 static void only_layers_in_the_same_groups_run_by_groups(void **state)
 {
     (void)state;
-    static const form changes[] = {{"two groups", 64, 128, 2, 0, 1, true, false, false}, {"low rank in four groups", 64, 128, 1, 3, 4, false, false, false}, {"a sum", 64, 128, 4, 3, 4, true, false, false},
-                                   {"permuted inputs", 64, 128, 4, 0, 1, true, true, false}, {"permuted outputs", 64, 128, 4, 0, 1, true, false, true}};
-    static const form dense_up = {"dense", 64, 128, 1, 0, 1, true, false, false}, dense_down = {"dense", 128, 64, 1, 0, 1, true, false, false};
+    static const form changes[] = {{"two groups", 64, 128, 2, 0, 1, true, false, false},
+                                   {"low rank in four groups", 64, 128, 1, 3, 4, false, false,
+                                    false},
+                                   {"a sum", 64, 128, 4, 3, 4, true, false, false},
+                                   {"permuted inputs", 64, 128, 4, 0, 1, true, true, false},
+                                   {"permuted outputs", 64, 128, 4, 0, 1, true, false, true}};
+    static const form dense_up = {"dense", 64, 128, 1, 0, 1, true, false, false},
+                      dense_down = {"dense", 128, 64, 1, 0, 1, true, false, false};
     assert_true(ask(sqzi_linear_in_groups, &up, &down, false));
     assert_true(ask(sqzi_linear_in_groups, &up, &down, true));
     assert_false(ask(sqzi_linear_in_groups, &up, &up, false)); /* 128 out, 64 in */
@@ -342,20 +402,27 @@ static void only_layers_in_the_same_groups_run_by_groups(void **state)
 static void only_layers_that_read_alike_share_their_rows(void **state)
 {
     (void)state;
-    static const form changes[] = {{"two groups", 64, 128, 2, 0, 1, true, false, false}, {"a sum", 64, 128, 4, 3, 4, true, false, false}, {"permuted inputs", 64, 128, 4, 0, 1, true, true, false},
+    static const form changes[] = {{"two groups", 64, 128, 2, 0, 1, true, false, false},
+                                   {"a sum", 64, 128, 4, 3, 4, true, false, false},
+                                   {"permuted inputs", 64, 128, 4, 0, 1, true, true, false},
                                    {"permuted outputs", 64, 128, 4, 0, 1, true, false, true}};
-    static const form narrow = {"fewer inputs", 32, 128, 4, 0, 1, true, false, false}, other = {"other outputs", 64, 48, 4, 0, 1, true, false, false};
+    static const form narrow = {"fewer inputs", 32, 128, 4, 0, 1, true, false, false},
+                      other = {"other outputs", 64, 48, 4, 0, 1, true, false, false};
     static const form pair = {"low rank in four groups", 64, 48, 1, 3, 4, false, false, false};
     assert_true(ask(sqzi_linear_same_input, &up, &other, false));
     assert_true(ask(sqzi_linear_same_input, &pair, &up, false));
     assert_true(ask(sqzi_linear_same_input, &up, &pair, false));
-    assert_false(ask(sqzi_linear_same_input, &up, &other, true)); /* f32 rows are nothing to share */
+    /* f32 rows are nothing to share */
+    assert_false(ask(sqzi_linear_same_input, &up, &other, true));
     assert_false(ask(sqzi_linear_same_input, &up, &narrow, false));
     refuse_changes(sqzi_linear_same_input, up, up, changes, sizeof changes / sizeof *changes);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms), cmocka_unit_test(only_layers_in_the_same_groups_run_by_groups), cmocka_unit_test(only_layers_that_read_alike_share_their_rows)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(only_layers_in_the_same_groups_run_by_groups),
+        cmocka_unit_test(only_layers_that_read_alike_share_their_rows)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

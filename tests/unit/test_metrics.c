@@ -26,7 +26,8 @@ static int open_context(void **state)
 static void assert_metric(sqz_metric metric, double expected)
 {
     assert_null(metric.reason);
-    if (fabs(metric.value - expected) > TOLERANCE) fail_msg("%.17g, expected %.17g", metric.value, expected);
+    if (fabs(metric.value - expected) > TOLERANCE)
+        fail_msg("%.17g, expected %.17g", metric.value, expected);
 }
 
 static void classes_agree_with_scikit_learn(void **state)
@@ -95,8 +96,10 @@ static void a_correlation_stays_within_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(classes_agree_with_scikit_learn), cmocka_unit_test(correlations_agree_with_scipy),
-        cmocka_unit_test(ties_share_their_average_rank),   cmocka_unit_test(what_has_no_figure_has_a_reason),
+        cmocka_unit_test(classes_agree_with_scikit_learn),
+        cmocka_unit_test(correlations_agree_with_scipy),
+        cmocka_unit_test(ties_share_their_average_rank),
+        cmocka_unit_test(what_has_no_figure_has_a_reason),
         cmocka_unit_test(a_correlation_stays_within_one),
     };
     return cmocka_run_group_tests(tests, open_context, NULL);

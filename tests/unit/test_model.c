@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening model files: what a model says of itself, and what is refused, with the text a user reads. Sessions: arguments, plan, no allocation in a run. */
+/* Opening model files: what a model says of itself, and what is refused, with the text a user
+ * reads. Sessions: arguments, plan, no allocation in a run. */
 #define _POSIX_C_SOURCE 200809L
 #include <squeezebert/session.h>
 #include <stdio.h>
@@ -14,7 +15,9 @@ static sqz_context *open_context(const sqz_allocator *allocator)
 {
     sqz_context *context;
     sqz_error error = {0};
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.allocator = allocator, .n_threads = 1}, &context, &error), &error);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.allocator = allocator, .n_threads = 1},
+                                    &context, &error),
+                   &error);
     return context;
 }
 
@@ -112,8 +115,17 @@ static void test_refused(void **state)
     t = *form("dense");
     t.groups[2] = 5;
     refuse(context, &t, SQZ_EFORMAT, "5 groups do not divide its 24 inputs and 24 outputs");
-    t = (sqzt_tiny){.width = 4, .blocks = 1, .heads = 1, .head_width = 4, .ffn_width = 4, .embedding_width = 4, .positions = 4, .rank = (1 << 15) + 1, .factor_groups = 2};
-    refuse(context, &t, SQZ_EFORMAT, "tensor 'blk.0.attn_q.a' must be [rank * 2, 2], and its first dimension at most 65536");
+    t = (sqzt_tiny){.width = 4,
+                    .blocks = 1,
+                    .heads = 1,
+                    .head_width = 4,
+                    .ffn_width = 4,
+                    .embedding_width = 4,
+                    .positions = 4,
+                    .rank = (1 << 15) + 1,
+                    .factor_groups = 2};
+    refuse(context, &t, SQZ_EFORMAT,
+           "tensor 'blk.0.attn_q.a' must be [rank * 2, 2], and its first dimension at most 65536");
     t.rank--; /* 65,536 in all */
     accept(context, &t);
     t = *form("dense");
@@ -139,12 +151,15 @@ static void test_cut_short(void **state)
     assert_int_equal(fseek(file, 0, SEEK_END), 0);
     const long bytes = ftell(file);
     fclose(file);
-    for (long cut = bytes - 64; cut >= 0; cut = cut > 3000 ? cut - 1009 : cut - 61) { /* the last bytes may be padding */
+    /* the last bytes may be padding */
+    for (long cut = bytes - 64; cut >= 0; cut = cut > 3000 ? cut - 1009 : cut - 61) {
         assert_int_equal(truncate(path, cut), 0);
         const sqz_status status = sqz_model_open(context, path, &model, &error);
-        if (status != SQZ_EFORMAT) fail_msg("cut at %ld of %ld: status %d: %s", cut, bytes, (int)status, error.text);
+        if (status != SQZ_EFORMAT)
+            fail_msg("cut at %ld of %ld: status %d: %s", cut, bytes, (int)status, error.text);
     }
-    sqzt_assert_fails(sqz_model_open(context, "no/such/file.gguf", &model, &error), SQZ_EIO, &error, "no/such/file.gguf");
+    sqzt_assert_fails(sqz_model_open(context, "no/such/file.gguf", &model, &error), SQZ_EIO, &error,
+                      "no/such/file.gguf");
     sqz_context_close(context);
 }
 
@@ -171,30 +186,54 @@ static void test_session(void **state)
     sqz_batch batch = {2, first, ids, NULL};
     sqzt_assert_ok(sqz_encode(session, &batch, out, 24, &error), &error);
     sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, logits, 3, &error), &error);
-    sqzt_assert_ok(sqz_embed(session, &batch, &(sqz_embed_options){.pool = SQZ_POOL_CLS, .normalize = 1, .dimensions = 7}, out, 7, &error), &error);
+    sqzt_assert_ok(
+        sqz_embed(session, &batch,
+                  &(sqz_embed_options){.pool = SQZ_POOL_CLS, .normalize = 1, .dimensions = 7}, out,
+                  7, &error),
+        &error);
     assert_int_equal(memory.calls, calls);
     double squares = 0;
     for (int i = 0; i < 7; i++) squares += (double)out[i] * (double)out[i];
     assert_true(squares > 1 - 1e-6 && squares < 1 + 1e-6);
 
-    const uint32_t empty[] = {0, 0, 3}, falling[] = {0, 3, 3}, many[] = {0, 20, 51}, late[] = {1, 3, 8}, bad_ids[] = {2, 5, 72, 2, 6, 7, 8, 3};
+    const uint32_t empty[] = {0, 0, 3}, falling[] = {0, 3, 3}, many[] = {0, 20, 51},
+                   late[] = {1, 3, 8}, bad_ids[] = {2, 5, 72, 2, 6, 7, 8, 3};
     const uint8_t bad_types[] = {0, 1, 0, 0, 2, 0, 0, 0};
-    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, empty, ids, NULL}, out, 24, &error), SQZ_EINVAL, &error, "sequence 0 holds tokens 0 to 0");
-    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, falling, ids, NULL}, out, 24, &error), SQZ_EINVAL, &error, "sequence 1");
-    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, many, ids, NULL}, out, 24, &error), SQZ_EINVAL, &error, "50 in all");
-    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, late, ids, NULL}, out, 24, &error), SQZ_EINVAL, &error, "begin at 1");
-    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){3, first, ids, NULL}, out, 24, &error), SQZ_EINVAL, &error, "3 sequences");
-    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, first, bad_ids, NULL}, out, 24, &error), SQZ_ETOKEN, &error, "token 2 is 72");
+    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, empty, ids, NULL}, out, 24, &error),
+                      SQZ_EINVAL, &error, "sequence 0 holds tokens 0 to 0");
+    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, falling, ids, NULL}, out, 24, &error),
+                      SQZ_EINVAL, &error, "sequence 1");
+    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, many, ids, NULL}, out, 24, &error),
+                      SQZ_EINVAL, &error, "50 in all");
+    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, late, ids, NULL}, out, 24, &error),
+                      SQZ_EINVAL, &error, "begin at 1");
+    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){3, first, ids, NULL}, out, 24, &error),
+                      SQZ_EINVAL, &error, "3 sequences");
+    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, first, bad_ids, NULL}, out, 24, &error),
+                      SQZ_ETOKEN, &error, "token 2 is 72");
     assert_int_equal(error.offset, 2);
-    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, first, ids, bad_types}, out, 24, &error), SQZ_ETOKEN, &error, "type of token 4 is 2");
+    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, first, ids, bad_types}, out, 24, &error),
+                      SQZ_ETOKEN, &error, "type of token 4 is 2");
     sqzt_assert_fails(sqz_encode(session, &batch, out, 23, &error), SQZ_EINVAL, &error, "width");
-    sqzt_assert_fails(sqz_logits(session, &batch, NULL, 0, logits, 2, &error), SQZ_EINVAL, &error, "ldl");
-    sqzt_assert_fails(sqz_embed(session, &batch, &(sqz_embed_options){.dimensions = 25}, out, 25, &error), SQZ_EINVAL, &error, "25 dimensions");
+    sqzt_assert_fails(sqz_logits(session, &batch, NULL, 0, logits, 2, &error), SQZ_EINVAL, &error,
+                      "ldl");
+    sqzt_assert_fails(sqz_embed(session, &batch, &(sqz_embed_options){.dimensions = 25}, out, 25,
+                                &error),
+                      SQZ_EINVAL, &error, "25 dimensions");
     sqz_session_close(session);
-    sqzt_assert_fails(sqz_session_open(model, &(sqz_session_options){.max_tokens = 0, .max_sequences = 1}, &session, &error), SQZ_EINVAL, &error, "0 tokens");
-    const sqz_session_options largest = {.max_tokens = 1 << 28, .max_sequences = 1}, larger = {.max_tokens = (1 << 28) + 1, .max_sequences = 1};
-    assert_true(sqz_session_plan(model, &largest) > 1 << 28 && sqz_session_plan(model, &larger) == 0);
-    sqzt_assert_fails(sqz_session_open(model, &(sqz_session_options){.max_tokens = 9, .max_sequences = 1, .max_length = 41}, &session, &error), SQZ_EINVAL, &error, "40 pieces");
+    sqzt_assert_fails(sqz_session_open(model,
+                                       &(sqz_session_options){.max_tokens = 0, .max_sequences = 1},
+                                       &session, &error),
+                      SQZ_EINVAL, &error, "0 tokens");
+    const sqz_session_options largest = {.max_tokens = 1 << 28, .max_sequences = 1},
+                              larger = {.max_tokens = (1 << 28) + 1, .max_sequences = 1};
+    assert_true(sqz_session_plan(model, &largest) > 1 << 28 &&
+                sqz_session_plan(model, &larger) == 0);
+    sqzt_assert_fails(sqz_session_open(model,
+                                       &(sqz_session_options){
+                                           .max_tokens = 9, .max_sequences = 1, .max_length = 41},
+                                       &session, &error),
+                      SQZ_EINVAL, &error, "40 pieces");
     sqz_model_close(model);
     sqz_context_close(context);
     assert_int_equal(memory.held_bytes, 0);
@@ -204,7 +243,14 @@ static void test_no_pooler(void **state)
 {
     (void)state;
     enum { WIDTH = 8 };
-    const sqzt_tiny tiny = {.width = WIDTH, .blocks = 1, .heads = 2, .head_width = 4, .ffn_width = 8, .embedding_width = WIDTH, .positions = 4, .no_pooler = true};
+    const sqzt_tiny tiny = {.width = WIDTH,
+                            .blocks = 1,
+                            .heads = 2,
+                            .head_width = 4,
+                            .ffn_width = 8,
+                            .embedding_width = WIDTH,
+                            .positions = 4,
+                            .no_pooler = true};
     const char *path = sqzt_temporary("no_pooler.gguf");
     sqz_context *context = open_context(NULL);
     sqz_error error = {0};
@@ -215,10 +261,17 @@ static void test_no_pooler(void **state)
     const sqz_batch batch = {1, first, ids, NULL};
     sqzt_tiny_write(&tiny, path);
     sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
-    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){3, 1, 0}, &session, &error), &error);
-    sqzt_assert_fails(sqz_embed(session, &batch, &(sqz_embed_options){.pool = SQZ_POOL_POOLER}, out, WIDTH, &error), SQZ_EINVAL, &error, "no pooler");
-    sqzt_assert_ok(sqz_embed(session, &batch, &(sqz_embed_options){.pool = SQZ_POOL_MEAN}, mean, WIDTH, &error), &error);
-    sqzt_assert_ok(sqz_embed(session, &batch, &(sqz_embed_options){.pool = SQZ_POOL_DEFAULT}, out, WIDTH, &error), &error);
+    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){3, 1, 0}, &session, &error),
+                   &error);
+    sqzt_assert_fails(sqz_embed(session, &batch, &(sqz_embed_options){.pool = SQZ_POOL_POOLER}, out,
+                                WIDTH, &error),
+                      SQZ_EINVAL, &error, "no pooler");
+    sqzt_assert_ok(sqz_embed(session, &batch, &(sqz_embed_options){.pool = SQZ_POOL_MEAN}, mean,
+                             WIDTH, &error),
+                   &error);
+    sqzt_assert_ok(sqz_embed(session, &batch, &(sqz_embed_options){.pool = SQZ_POOL_DEFAULT}, out,
+                             WIDTH, &error),
+                   &error);
     assert_memory_equal(out, mean, sizeof out);
     sqz_session_close(session);
     sqz_model_close(model);
@@ -227,6 +280,9 @@ static void test_no_pooler(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_info), cmocka_unit_test(test_refused), cmocka_unit_test(test_cut_short), cmocka_unit_test(test_session), cmocka_unit_test(test_no_pooler)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_info), cmocka_unit_test(test_refused),
+                                       cmocka_unit_test(test_cut_short),
+                                       cmocka_unit_test(test_session),
+                                       cmocka_unit_test(test_no_pooler)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

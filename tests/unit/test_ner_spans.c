@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Spans of entities: the pipeline's rules on scores written by hand. tests/reference/tasks_compare.py holds the whole task against Transformers. */
+/* Spans of entities: the pipeline's rules on scores written by hand.
+ * tests/reference/tasks_compare.py holds the whole task against Transformers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,16 +17,19 @@ enum { O, B_PER, I_PER, B_LOC, I_LOC, CLASSES };
 /* Scores with `best` at `score` and the rest shared. */
 static void fill(float *scores, uint32_t best, float score)
 {
-    for (uint32_t k = 0; k < CLASSES; k++) scores[k] = k == best ? score : (1.0f - score) / (CLASSES - 1);
+    for (uint32_t k = 0; k < CLASSES; k++)
+        scores[k] = k == best ? score : (1.0f - score) / (CLASSES - 1);
 }
 
 /* Group the whole list; ends[] of each group. */
-static uint32_t group(const uint32_t *classes, uint32_t n, const char *const *names, bool mark_ends, uint32_t *ends)
+static uint32_t group(const uint32_t *classes, uint32_t n, const char *const *names, bool mark_ends,
+                      uint32_t *ends)
 {
     sqzi_tagged tagged[16];
     uint32_t groups = 0;
     for (uint32_t i = 0; i < n; i++) tagged[i] = (sqzi_tagged){classes[i], 1.0, i, i};
-    for (uint32_t begin = 0; begin < n; begin = ends[groups++]) ends[groups] = sqzi_group_end(tagged, n, begin, names, mark_ends);
+    for (uint32_t begin = 0; begin < n; begin = ends[groups++])
+        ends[groups] = sqzi_group_end(tagged, n, begin, names, mark_ends);
     return groups;
 }
 
@@ -72,7 +76,10 @@ static void a_word_is_tagged_by_its_strategy(void **state)
     fill(scores[1], I_LOC, 0.6f);
     fill(scores[2], I_LOC, 0.55f);
     fill(scores[3], O, 0.9f);
-    const sqzi_scored_piece pieces[] = {{.scores = scores[0]}, {.scores = scores[1], .subword = true}, {.scores = scores[2], .subword = true}, {.scores = scores[3]}};
+    const sqzi_scored_piece pieces[] = {{.scores = scores[0]},
+                                        {.scores = scores[1], .subword = true},
+                                        {.scores = scores[2], .subword = true},
+                                        {.scores = scores[3]}};
     sqzi_tagged tagged[4];
     assert_int_equal(sqzi_tag_pieces(pieces, 4, CLASSES, SQZ_AGGREGATE_SIMPLE, average, tagged), 4);
     assert_int_equal(tagged[1].label, I_LOC);
@@ -82,7 +89,8 @@ static void a_word_is_tagged_by_its_strategy(void **state)
     assert_int_equal(sqzi_tag_pieces(pieces, 4, CLASSES, SQZ_AGGREGATE_MAX, average, tagged), 2);
     assert_int_equal(tagged[0].label, I_LOC);
     assert_true((float)tagged[0].score == 0.6f);
-    assert_int_equal(sqzi_tag_pieces(pieces, 4, CLASSES, SQZ_AGGREGATE_AVERAGE, average, tagged), 2);
+    assert_int_equal(sqzi_tag_pieces(pieces, 4, CLASSES, SQZ_AGGREGATE_AVERAGE, average, tagged),
+                     2);
     assert_int_equal(tagged[0].label, I_LOC);
     assert_true(tagged[0].score > 0.42 && tagged[0].score < 0.43); /* (0.125 + 0.6 + 0.55) / 3 */
     assert_int_equal(tagged[1].label, O);
@@ -92,8 +100,9 @@ static void of_overlapping_spans_the_longest_then_the_best_stays(void **state)
 {
     (void)state;
     sqz_entity list[] = {
-        {.begin = 0, .end = 4, .score = 0.9f}, {.begin = 10, .end = 14, .score = 0.5f}, {.begin = 20, .end = 30, .score = 0.5f},
-        {.begin = 10, .end = 14, .score = 0.7f}, {.begin = 22, .end = 26, .score = 0.9f}, {.begin = 3, .end = 8, .score = 0.1f},
+        {.begin = 0, .end = 4, .score = 0.9f},   {.begin = 10, .end = 14, .score = 0.5f},
+        {.begin = 20, .end = 30, .score = 0.5f}, {.begin = 10, .end = 14, .score = 0.7f},
+        {.begin = 22, .end = 26, .score = 0.9f}, {.begin = 3, .end = 8, .score = 0.1f},
     };
     assert_int_equal(sqzi_merge_overlaps(list, 6), 3);
     assert_true(list[0].begin == 3 && list[0].end == 8);
@@ -105,7 +114,8 @@ static void of_overlapping_spans_the_longest_then_the_best_stays(void **state)
 static void words_are_joined_as_the_decoder_joins_them(void **state)
 {
     (void)state;
-    const char *const words[] = {"##mi", "##cro", "##soft", "u", ".", "s", ".", "isn", "'", "t", ",", "n't"};
+    const char *const words[] = {"##mi", "##cro", "##soft", "u", ".", "s",
+                                 ".",    "isn",   "'",      "t", ",", "n't"};
     char out[64];
     sqzi_join_words(words, 12, out);
     assert_string_equal(out, "##microsoft u. s. isn ' t,n't");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Permutations as a model is opened: what can be packed in its place gives the bits of a file that holds its weights there, nothing is left to do when
- * it runs, and an order between two linears that both know is not made at all. What has to be moved when it runs is checked by test_linear.c. */
+/* Permutations as a model is opened: what can be packed in its place gives the bits of a file that
+ * holds its weights there, nothing is left to do when it runs, and an order between two linears
+ * that both know is not made at all. What has to be moved when it runs is checked by
+ * test_linear.c. */
 #include <squeezebert/session.h>
 #include <squeezebert/squeeze.h>
 #include <stdlib.h>
@@ -34,16 +36,19 @@ static void encode(sqz_model *model, float *hidden)
     uint32_t ids[TOKENS];
     const uint32_t first[] = {0, 1, 38, TOKENS};
     for (uint32_t i = 0; i < TOKENS; i++) ids[i] = i * 29 % SQZT_TINY_VOCABULARY;
-    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){TOKENS, 3, 0}, &session, &error), &error);
+    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){TOKENS, 3, 0}, &session, &error),
+                   &error);
     const size_t width = sqz_model_get_info(model)->width;
-    sqzt_assert_ok(sqz_encode(session, &(sqz_batch){3, first, ids, NULL}, hidden, width, &error), &error);
+    sqzt_assert_ok(sqz_encode(session, &(sqz_batch){3, first, ids, NULL}, hidden, width, &error),
+                   &error);
     sqz_session_close(session);
 }
 
 static const sqzi_linear *linear_of(const sqz_model *model, uint32_t block, uint32_t j)
 {
     const sqzi_block *b = &model->encoder.blocks[block];
-    const sqzi_linear *const linears[] = {&b->attn_q, &b->attn_k, &b->attn_v, &b->attn_output, &b->ffn_up, &b->ffn_down};
+    const sqzi_linear *const linears[] = {&b->attn_q,      &b->attn_k, &b->attn_v,
+                                          &b->attn_output, &b->ffn_up, &b->ffn_down};
     return linears[j];
 }
 
@@ -55,7 +60,8 @@ static void assert_nothing_to_move(const sqz_model *model)
             assert_non_null(linear->in);
             assert_non_null(linear->out);
             assert_null(linear->from);
-            for (uint32_t t = 0; t < linear->n_terms; t++) assert_true(!linear->terms[t].a.gather && !linear->terms[t].b.gather);
+            for (uint32_t t = 0; t < linear->n_terms; t++)
+                assert_true(!linear->terms[t].a.gather && !linear->terms[t].b.gather);
         }
 }
 
@@ -64,7 +70,8 @@ static void check_placed(const char *name, sqzi_type type, const char *cpu)
     sqz_error error = {0};
     sqz_context *context;
     sqzt_tiny tiny = form(name);
-    const char *path = sqzt_temporary("permuted.gguf"), *placed_path = sqzt_temporary("placed.gguf");
+    const char *path = sqzt_temporary("permuted.gguf"),
+               *placed_path = sqzt_temporary("placed.gguf");
     const size_t n = (size_t)TOKENS * tiny.width;
     float *permuted = calloc(n, sizeof *permuted), *placed = calloc(n, sizeof *placed);
     assert_true(permuted && placed);
@@ -72,7 +79,9 @@ static void check_placed(const char *name, sqzi_type type, const char *cpu)
     sqzt_tiny_write(&tiny, path);
     tiny.placed = true;
     sqzt_tiny_write(&tiny, placed_path);
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1, .cpu = cpu}, &context, &error), &error);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1, .cpu = cpu}, &context,
+                                    &error),
+                   &error);
     sqz_model *model = open_model(context, path);
     assert_nothing_to_move(model);
     encode(model, permuted);
@@ -82,7 +91,9 @@ static void check_placed(const char *name, sqzi_type type, const char *cpu)
     encode(model, placed);
     sqz_model_close(model);
     sqz_context_close(context);
-    if (memcmp(permuted, placed, n * sizeof *permuted) != 0) fail_msg("%s, type %d, %s: other bits than with weights in their places", name, (int)type, cpu);
+    if (memcmp(permuted, placed, n * sizeof *permuted) != 0)
+        fail_msg("%s, type %d, %s: other bits than with weights in their places", name, (int)type,
+                 cpu);
     free(permuted);
     free(placed);
 }
@@ -90,7 +101,8 @@ static void check_placed(const char *name, sqzi_type type, const char *cpu)
 static void permutations_within_groups_are_packed_away(void **state)
 {
     (void)state;
-    static const char *const names[] = {"dense, permuted", "low rank, permuted", "groups, permuted within"};
+    static const char *const names[] = {"dense, permuted", "low rank, permuted",
+                                        "groups, permuted within"};
     static const sqzi_type types[] = {SQZI_F32, SQZI_BF16, SQZI_S8};
     for (size_t i = 0; i < 3; i++)
         for (size_t t = 0; t < 3; t++) {
@@ -106,7 +118,8 @@ static void an_order_that_two_linears_share_is_not_made(void **state)
     sqz_context *context;
     sqzt_tiny tiny = form("groups, permuted, one order between");
     const char *path = sqzt_temporary("shared.gguf");
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
+                   &error);
     for (int i = 0; i < 2; i++) {
         const bool shared = i == 1;
         tiny.same_inner = shared;
@@ -122,6 +135,8 @@ static void an_order_that_two_linears_share_is_not_made(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(permutations_within_groups_are_packed_away), cmocka_unit_test(an_order_that_two_linears_share_is_not_made)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(permutations_within_groups_are_packed_away),
+                                       cmocka_unit_test(
+                                           an_order_that_two_linears_share_is_not_made)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A profile counts the work of every stage as the model's description says, sees every stage that ran, adds up, stops when told, and changes no bit. The
- * peak's work is done by every thread. Of times only that they fit into each other is looked at. */
+/* A profile counts the work of every stage as the model's description says, sees every stage that
+ * ran, adds up, stops when told, and changes no bit. The peak's work is done by every thread. Of
+ * times only that they fit into each other is looked at. */
 #include <squeezebert/session.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,10 +9,29 @@
 #include "support/test.h"
 #include "support/tiny_model.h"
 
-enum { LENGTH_A = 5, LENGTH_B = 12, N_TOKENS = LENGTH_A + LENGTH_B, WIDTH = 24, ATTENTION_WIDTH = 16, FFN = 48, BLOCKS = 2, CLASSES = 3 };
+enum {
+    LENGTH_A = 5,
+    LENGTH_B = 12,
+    N_TOKENS = LENGTH_A + LENGTH_B,
+    WIDTH = 24,
+    ATTENTION_WIDTH = 16,
+    FFN = 48,
+    BLOCKS = 2,
+    CLASSES = 3
+};
 
-static const sqzt_tiny tiny = {.width = WIDTH, .blocks = BLOCKS, .heads = 2, .head_width = ATTENTION_WIDTH / 2, .ffn_width = FFN, .embedding_width = WIDTH, .positions = 16,
-                               .token_types = 2, .groups = {2, 1, 1, 1, 4, 4}, .head = "sequence", .classes = CLASSES, .seed = 3};
+static const sqzt_tiny tiny = {.width = WIDTH,
+                               .blocks = BLOCKS,
+                               .heads = 2,
+                               .head_width = ATTENTION_WIDTH / 2,
+                               .ffn_width = FFN,
+                               .embedding_width = WIDTH,
+                               .positions = 16,
+                               .token_types = 2,
+                               .groups = {2, 1, 1, 1, 4, 4},
+                               .head = "sequence",
+                               .classes = CLASSES,
+                               .seed = 3};
 
 typedef struct fixture {
     sqz_context *context;
@@ -26,9 +46,13 @@ static fixture begin(uint32_t n_threads)
     sqz_error error = {0};
     const char *path = sqzt_temporary("profile.gguf");
     sqzt_tiny_write(&tiny, path);
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = n_threads}, &f.context, &error), &error);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = n_threads}, &f.context,
+                                    &error),
+                   &error);
     sqzt_assert_ok(sqz_model_open(f.context, path, &f.model, &error), &error);
-    sqzt_assert_ok(sqz_session_open(f.model, &(sqz_session_options){N_TOKENS, 2, 0}, &f.session, &error), &error);
+    sqzt_assert_ok(sqz_session_open(f.model, &(sqz_session_options){N_TOKENS, 2, 0}, &f.session,
+                                    &error),
+                   &error);
     return f;
 }
 
@@ -45,7 +69,9 @@ static void run(fixture *f, float logits[2 * CLASSES])
     const uint32_t first[] = {0, LENGTH_A, N_TOKENS};
     uint32_t ids[N_TOKENS];
     for (uint32_t i = 0; i < N_TOKENS; i++) ids[i] = i * 3 % SQZT_TINY_VOCABULARY;
-    sqzt_assert_ok(sqz_logits(f->session, &(sqz_batch){2, first, ids, NULL}, NULL, 0, logits, CLASSES, &error), &error);
+    sqzt_assert_ok(sqz_logits(f->session, &(sqz_batch){2, first, ids, NULL}, NULL, 0, logits,
+                              CLASSES, &error),
+                   &error);
 }
 
 static void work_is_counted_as_the_model_describes_it(void **state)
@@ -57,18 +83,24 @@ static void work_is_counted_as_the_model_describes_it(void **state)
     sqz_session_set_profile(f.session, &profile);
     run(&f, logits);
     run(&f, logits);
-    const uint64_t qkv = BLOCKS * N_TOKENS * (WIDTH * ATTENTION_WIDTH / 2 + 2 * WIDTH * ATTENTION_WIDTH);
-    const uint64_t attention = BLOCKS * 2 * ATTENTION_WIDTH * (LENGTH_A * LENGTH_A + LENGTH_B * LENGTH_B);
+    const uint64_t qkv = BLOCKS * N_TOKENS *
+                         (WIDTH * ATTENTION_WIDTH / 2 + 2 * WIDTH * ATTENTION_WIDTH);
+    const uint64_t attention = BLOCKS * 2 * ATTENTION_WIDTH *
+                               (LENGTH_A * LENGTH_A + LENGTH_B * LENGTH_B);
     assert_int_equal(profile.runs, 2);
     assert_int_equal(profile.stages[SQZ_STAGE_QKV].multiply_adds, 2 * qkv);
     assert_int_equal(profile.stages[SQZ_STAGE_ATTENTION].multiply_adds, 2 * attention);
-    assert_int_equal(profile.stages[SQZ_STAGE_ATTENTION_OUTPUT].multiply_adds, 2 * BLOCKS * N_TOKENS * ATTENTION_WIDTH * WIDTH);
-    assert_int_equal(profile.stages[SQZ_STAGE_FFN_UP].multiply_adds, 2 * BLOCKS * N_TOKENS * WIDTH * FFN / 4);
-    assert_int_equal(profile.stages[SQZ_STAGE_FFN_DOWN].multiply_adds, 2 * BLOCKS * N_TOKENS * WIDTH * FFN / 4);
+    assert_int_equal(profile.stages[SQZ_STAGE_ATTENTION_OUTPUT].multiply_adds,
+                     2 * BLOCKS * N_TOKENS * ATTENTION_WIDTH * WIDTH);
+    assert_int_equal(profile.stages[SQZ_STAGE_FFN_UP].multiply_adds,
+                     2 * BLOCKS * N_TOKENS * WIDTH * FFN / 4);
+    assert_int_equal(profile.stages[SQZ_STAGE_FFN_DOWN].multiply_adds,
+                     2 * BLOCKS * N_TOKENS * WIDTH * FFN / 4);
     assert_int_equal(profile.stages[SQZ_STAGE_NORM].multiply_adds, 0);
     assert_true(profile.stages[SQZ_STAGE_HEAD].multiply_adds >= 2 * 2 * WIDTH * CLASSES);
     /* f32 panels hold at least the weights themselves */
-    assert_true(profile.stages[SQZ_STAGE_FFN_UP].weight_bytes >= 2 * BLOCKS * WIDTH * FFN / 4 * sizeof(float));
+    assert_true(profile.stages[SQZ_STAGE_FFN_UP].weight_bytes >=
+                2 * BLOCKS * WIDTH * FFN / 4 * sizeof(float));
     end(&f);
 }
 
@@ -83,7 +115,8 @@ static void every_stage_is_seen_and_times_fit_into_the_run(void **state)
         sqz_session_set_profile(f.session, &profile);
         run(&f, logits);
         for (uint32_t s = 0; s < SQZ_STAGES; s++) {
-            if (profile.stages[s].calls == 0) fail_msg("stage %s was not seen with %u threads", sqz_stage_name(s), n_threads);
+            if (profile.stages[s].calls == 0)
+                fail_msg("stage %s was not seen with %u threads", sqz_stage_name(s), n_threads);
             ns += profile.stages[s].ns;
         }
         assert_null(sqz_stage_name(SQZ_STAGES));

@@ -56,6 +56,7 @@ static void scores_of_all_answers_sum_to_one(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(spans_agree_with_the_reference), cmocka_unit_test(scores_of_all_answers_sum_to_one)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(spans_agree_with_the_reference),
+                                       cmocka_unit_test(scores_of_all_answers_sum_to_one)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

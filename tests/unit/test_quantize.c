@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Quantising: what the new file holds, to the bit; what the report says of it; what is refused; memory. */
+/* Quantising: what the new file holds, to the bit; what the report says of it; what is refused;
+ * memory. */
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
 #include <squeezebert/session.h>
@@ -28,7 +29,9 @@ static file read_file(const char *path)
     file f;
     sqz_error error = {0};
     sqzt_assert_ok(sqzi_file_map_open(path, &f.map, &error), &error);
-    sqzt_assert_ok(sqzi_gguf_open(&sqzi_default_allocator, path, f.map.data, f.map.bytes, &f.gguf, &error), &error);
+    sqzt_assert_ok(sqzi_gguf_open(&sqzi_default_allocator, path, f.map.data, f.map.bytes, &f.gguf,
+                                  &error),
+                   &error);
     return f;
 }
 
@@ -52,11 +55,14 @@ static void take(void *user, const sqz_quantized_tensor *tensor)
     snprintf(r->names[r->n++], sizeof r->names[0], "%s", tensor->name);
 }
 
-static sqz_status quantize(const char *path, const char *out, sqz_quantize_type type, const char *keep, reports *r, sqz_error *error)
+static sqz_status quantize(const char *path, const char *out, sqz_quantize_type type,
+                           const char *keep, reports *r, sqz_error *error)
 {
     sqz_context *context;
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, error), error);
-    const sqz_quantize_options options = {.type = type, .keep = keep, .tensor = r ? take : NULL, .user = r};
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, error),
+                   error);
+    const sqz_quantize_options options = {
+        .type = type, .keep = keep, .tensor = r ? take : NULL, .user = r};
     const sqz_status status = sqz_quantize(context, path, out, &options, error);
     sqz_context_close(context);
     return status;
@@ -76,12 +82,15 @@ static double check_s8(const float *from, const sqzi_gguf_tensor *to, const floa
     const int8_t *q = to->data;
     for (uint64_t r = 0; r < to->shape[0]; r++) {
         float most = 0;
-        for (uint64_t j = 0; j < to->shape[1]; j++) most = fmaxf(most, fabsf(from[r * to->shape[1] + j]));
+        for (uint64_t j = 0; j < to->shape[1]; j++)
+            most = fmaxf(most, fabsf(from[r * to->shape[1] + j]));
         assert_true(scale[r] == most / 127.0f);
         for (uint64_t j = 0; j < to->shape[1]; j++) {
-            const double off = fabs((double)from[r * to->shape[1] + j] - (double)scale[r] * q[r * to->shape[1] + j]);
+            const double off = fabs((double)from[r * to->shape[1] + j] -
+                                    (double)scale[r] * q[r * to->shape[1] + j]);
             assert_true(q[r * to->shape[1] + j] >= -127);
-            assert_true(off <= (double)scale[r] * (0.5 + 127 * 0x1p-24)); /* the scale itself is rounded: 127 steps of at most 2^-24 each */
+            /* the scale itself is rounded: 127 steps of at most 2^-24 each */
+            assert_true(off <= (double)scale[r] * (0.5 + 127 * 0x1p-24));
             errors += off * off;
         }
     }
@@ -93,7 +102,8 @@ static double check_halves(const float *from, const sqzi_gguf_tensor *to)
     double errors = 0;
     const uint16_t *halves = to->data;
     for (uint64_t i = 0; i < to->n; i++) {
-        assert_int_equal(halves[i], to->type == SQZI_BF16 ? sqzi_to_bf16(from[i]) : sqzi_to_f16(from[i]));
+        assert_int_equal(halves[i],
+                         to->type == SQZI_BF16 ? sqzi_to_bf16(from[i]) : sqzi_to_f16(from[i]));
         const double off = (double)from[i] - (double)sqzi_load_real(halves, i, to->type);
         errors += off * off;
     }
@@ -102,7 +112,8 @@ static double check_halves(const float *from, const sqzi_gguf_tensor *to)
 
 static void check_tensor(const file *before, const file *after, const sqz_quantized_tensor *t)
 {
-    const sqzi_gguf_tensor *from = sqzi_gguf_find_tensor(before->gguf, t->name), *to = sqzi_gguf_find_tensor(after->gguf, t->name);
+    const sqzi_gguf_tensor *from = sqzi_gguf_find_tensor(before->gguf, t->name),
+                           *to = sqzi_gguf_find_tensor(after->gguf, t->name);
     assert_non_null(to);
     if (t->corrected) { /* tests/unit/test_correction.c */
         assert_int_equal(t->bytes_before, from ? from->bytes : 0);
@@ -120,9 +131,12 @@ static void check_tensor(const file *before, const file *after, const sqz_quanti
         return;
     }
     double squares = 0;
-    for (uint64_t i = 0; i < from->n; i++) squares += (double)((const float *)from->data)[i] * (double)((const float *)from->data)[i];
-    const double errors = to->type == SQZI_S8 ? check_s8(from->data, to, scale->data) : check_halves(from->data, to);
-    assert_true(fabs(t->error - sqrt(errors / squares)) <= 1e-12 * t->error); /* the same sums in double, in another order at most */
+    for (uint64_t i = 0; i < from->n; i++)
+        squares += (double)((const float *)from->data)[i] * (double)((const float *)from->data)[i];
+    const double errors = to->type == SQZI_S8 ? check_s8(from->data, to, scale->data)
+                                              : check_halves(from->data, to);
+    /* the same sums in double, in another order at most */
+    assert_true(fabs(t->error - sqrt(errors / squares)) <= 1e-12 * t->error);
 }
 
 static bool requires_feature(const file *f, const char *feature)
@@ -153,10 +167,14 @@ static void every_number_is_the_nearest_and_the_report_says_so(void **state)
                 r->tensors[i].name = r->names[i];
                 check_tensor(&before, &after, &r->tensors[i]);
             }
-            assert_int_equal(sqzi_gguf_find_tensor(after.gguf, "token_embd.weight")->type, types[type]);
-            assert_int_equal(sqzi_gguf_find_tensor(after.gguf, "pooler.weight")->type, type == 0 ? SQZI_F32 : types[type]);
-            assert_int_equal(sqzi_gguf_find_tensor(after.gguf, "token_embd_norm.weight")->type, SQZI_F32);
-            assert_true(requires_feature(&after, "s8") == (type == 0) && requires_feature(&after, "bf16") == (type == 1));
+            assert_int_equal(sqzi_gguf_find_tensor(after.gguf, "token_embd.weight")->type,
+                             types[type]);
+            assert_int_equal(sqzi_gguf_find_tensor(after.gguf, "pooler.weight")->type,
+                             type == 0 ? SQZI_F32 : types[type]);
+            assert_int_equal(sqzi_gguf_find_tensor(after.gguf, "token_embd_norm.weight")->type,
+                             SQZI_F32);
+            assert_true(requires_feature(&after, "s8") == (type == 0) &&
+                        requires_feature(&after, "bf16") == (type == 1));
             close_file(&before);
             close_file(&after);
         }
@@ -175,11 +193,15 @@ static size_t run_model(const sqz_model *model, bool head, float *out)
     for (uint32_t t = 0; t < TOKENS; t++) ids[t] = (7 * t + 5) % SQZT_TINY_VOCABULARY;
     const sqz_model_info *info = sqz_model_get_info(model);
     const sqz_batch batch = {1, first, ids, NULL};
-    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){TOKENS, 1, TOKENS}, &session, &error), &error);
-    if (head) sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, out, info->n_labels, &error), &error);
+    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){TOKENS, 1, TOKENS}, &session,
+                                    &error),
+                   &error);
+    if (head)
+        sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, out, info->n_labels, &error), &error);
     else sqzt_assert_ok(sqz_encode(session, &batch, out, info->width, &error), &error);
     sqz_session_close(session);
-    return head ? (info->head == SQZ_HEAD_SEQUENCE ? 1 : TOKENS) * (size_t)info->n_labels : TOKENS * (size_t)info->width;
+    return head ? (info->head == SQZ_HEAD_SEQUENCE ? 1 : TOKENS) * (size_t)info->n_labels
+                : TOKENS * (size_t)info->width;
 }
 
 static double relative_error(const sqz_model *before, const sqz_model *after, bool head)
@@ -195,9 +217,10 @@ static double relative_error(const sqz_model *before, const sqz_model *after, bo
     return sqrt(off / all);
 }
 
-/* Every form in int8 counts as many parameters as in float and stays as near as roundings let it, a tied decoder over a reduced int8 embedding among
- * them. Bound: tests/golden/test_golden.c "allowed", for products no deeper than 96, twice as many where they are low-rank pairs beside groups, and the
- * four roundings of embedding and decoder. */
+/* Every form in int8 counts as many parameters as in float and stays as near as roundings let it, a
+ * tied decoder over a reduced int8 embedding among them. Bound: tests/golden/test_golden.c
+ * "allowed", for products no deeper than 96, twice as many where they are low-rank pairs beside
+ * groups, and the four roundings of embedding and decoder. */
 static void every_form_opens_and_stays_near(void **state)
 {
     (void)state;
@@ -209,14 +232,19 @@ static void every_form_opens_and_stays_near(void **state)
         if (form->tiny.type != SQZI_F32) continue;
         sqzt_tiny_write(&form->tiny, path);
         sqzt_assert_ok(quantize(path, out, SQZ_QUANTIZE_S8, NULL, NULL, &error), &error);
-        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
+        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
+                       &error);
         sqzt_assert_ok(sqz_model_open(context, path, &before, &error), &error);
         sqzt_assert_ok(sqz_model_open(context, out, &after, &error), &error);
-        assert_int_equal(sqz_model_get_info(before)->n_parameters, sqz_model_get_info(after)->n_parameters);
-        assert_int_equal(sqz_model_get_info(before)->n_embedding_parameters, sqz_model_get_info(after)->n_embedding_parameters);
-        const double most = sqrt(96) / 254 * sqrt(16.0 * form->tiny.blocks + 6), hidden = relative_error(before, after, false);
+        assert_int_equal(sqz_model_get_info(before)->n_parameters,
+                         sqz_model_get_info(after)->n_parameters);
+        assert_int_equal(sqz_model_get_info(before)->n_embedding_parameters,
+                         sqz_model_get_info(after)->n_embedding_parameters);
+        const double most = sqrt(96) / 254 * sqrt(16.0 * form->tiny.blocks + 6),
+                     hidden = relative_error(before, after, false);
         const double logits = form->tiny.head ? relative_error(before, after, true) : 0;
-        printf("%-48s hidden %.2f %%, logits %.2f %% of %.2f %%\n", form->name, 100 * hidden, 100 * logits, 100 * most);
+        printf("%-48s hidden %.2f %%, logits %.2f %% of %.2f %%\n", form->name, 100 * hidden,
+               100 * logits, 100 * most);
         assert_true(hidden <= most && logits <= most);
         sqz_model_close(before);
         sqz_model_close(after);
@@ -249,7 +277,8 @@ static void what_matches_is_kept(void **state)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < r->n; i++) {
         kept += r->tensors[i].kept != 0;
-        assert_true(!r->tensors[i].kept || sqzi_gguf_find_tensor(after.gguf, r->names[i])->type == SQZI_F32);
+        assert_true(!r->tensors[i].kept ||
+                    sqzi_gguf_find_tensor(after.gguf, r->names[i])->type == SQZI_F32);
     }
     assert_int_equal(kept, 4); /* two blocks, up and down; biases would not have changed */
     assert_int_equal(sqzi_gguf_find_tensor(after.gguf, "blk.1.ffn_up.weight")->type, SQZI_F32);
@@ -265,24 +294,35 @@ static void what_cannot_be_done_is_refused_and_leaves_no_file(void **state)
     const char *path = sqzt_temporary("float.gguf"), *out = sqzt_temporary("quantized.gguf");
     write_form("dense", NULL, path);
     remove(out);
-    sqzt_assert_fails(quantize(path, out, SQZ_QUANTIZE_S8, "rotary", NULL, &error), SQZ_EINVAL, &error, "matches no tensor that would become s8");
-    sqzt_assert_fails(quantize(path, out, SQZ_QUANTIZE_S8, "bias", NULL, &error), SQZ_EINVAL, &error, "matches no tensor");
-    sqzt_assert_fails(quantize(path, out, SQZ_QUANTIZE_S8, ".", NULL, &error), SQZ_EINVAL, &error, "nothing is left");
-    sqzt_assert_fails(quantize(path, out, SQZ_QUANTIZE_S8, "a{2", NULL, &error), SQZ_EINVAL, &error, "no extended regular expression");
-    sqzt_assert_fails(quantize(path, out, (sqz_quantize_type)7, NULL, NULL, &error), SQZ_EINVAL, &error, "none of s8, bf16 and f16");
-    sqzt_assert_fails(quantize("/no/such.gguf", out, SQZ_QUANTIZE_S8, NULL, NULL, &error), SQZ_EIO, &error, "/no/such.gguf");
+    sqzt_assert_fails(quantize(path, out, SQZ_QUANTIZE_S8, "rotary", NULL, &error), SQZ_EINVAL,
+                      &error, "matches no tensor that would become s8");
+    sqzt_assert_fails(quantize(path, out, SQZ_QUANTIZE_S8, "bias", NULL, &error), SQZ_EINVAL,
+                      &error, "matches no tensor");
+    sqzt_assert_fails(quantize(path, out, SQZ_QUANTIZE_S8, ".", NULL, &error), SQZ_EINVAL, &error,
+                      "nothing is left");
+    sqzt_assert_fails(quantize(path, out, SQZ_QUANTIZE_S8, "a{2", NULL, &error), SQZ_EINVAL, &error,
+                      "no extended regular expression");
+    sqzt_assert_fails(quantize(path, out, (sqz_quantize_type)7, NULL, NULL, &error), SQZ_EINVAL,
+                      &error, "none of s8, bf16 and f16");
+    sqzt_assert_fails(quantize("/no/such.gguf", out, SQZ_QUANTIZE_S8, NULL, NULL, &error), SQZ_EIO,
+                      &error, "/no/such.gguf");
     assert_int_not_equal(access(out, F_OK), 0);
-    static const char *const poisoned[] = {"token_embd.weight", "blk.1.ffn_down.weight", "position_embd.weight"};
+    static const char *const poisoned[] = {"token_embd.weight", "blk.1.ffn_down.weight",
+                                           "position_embd.weight"};
     for (size_t i = 0; i < sizeof poisoned / sizeof *poisoned; i++) {
         write_form("dense", poisoned[i], path);
-        sqzt_assert_fails(quantize(path, out, SQZ_QUANTIZE_S8, NULL, NULL, &error), SQZ_ENUMERIC, &error, poisoned[i]);
+        sqzt_assert_fails(quantize(path, out, SQZ_QUANTIZE_S8, NULL, NULL, &error), SQZ_ENUMERIC,
+                          &error, poisoned[i]);
         assert_int_not_equal(access(out, F_OK), 0);
     }
     write_form("dense", NULL, path);
     sqzt_assert_ok(quantize(path, out, SQZ_QUANTIZE_S8, NULL, NULL, &error), &error);
-    sqzt_assert_fails(quantize(out, path, SQZ_QUANTIZE_BF16, NULL, NULL, &error), SQZ_EUNSUPPORTED, &error, "is I8 already");
-    sqzt_assert_ok(quantize(path, path, SQZ_QUANTIZE_BF16, NULL, NULL, &error), &error); /* onto itself */
-    sqzt_assert_fails(quantize(path, out, SQZ_QUANTIZE_BF16, NULL, NULL, &error), SQZ_EINVAL, &error, "bf16 already");
+    sqzt_assert_fails(quantize(out, path, SQZ_QUANTIZE_BF16, NULL, NULL, &error), SQZ_EUNSUPPORTED,
+                      &error, "is I8 already");
+    /* onto itself */
+    sqzt_assert_ok(quantize(path, path, SQZ_QUANTIZE_BF16, NULL, NULL, &error), &error);
+    sqzt_assert_fails(quantize(path, out, SQZ_QUANTIZE_BF16, NULL, NULL, &error), SQZ_EINVAL,
+                      &error, "bf16 already");
     sqzt_assert_ok(quantize(path, out, SQZ_QUANTIZE_S8, NULL, NULL, &error), &error);
 }
 
@@ -292,11 +332,13 @@ static void rows_at_the_edges_of_their_types(void **state)
     sqzi_rounding_error sums = {0, 0};
     int8_t q[4];
     uint16_t halves[4];
-    const float zeros[] = {0, -0.0f, 0, 0}, tiny[] = {1e-44f, -3e-45f, 0, 1e-44f}, ties[] = {127, 0.5f, 1.5f, -2.5f}, large[] = {1, 65519, -65504, 65520};
+    const float zeros[] = {0, -0.0f, 0, 0}, tiny[] = {1e-44f, -3e-45f, 0, 1e-44f},
+                ties[] = {127, 0.5f, 1.5f, -2.5f}, large[] = {1, 65519, -65504, 65520};
     assert_true(sqzi_s8_scale(zeros, 4) == 0);
     sqzi_s8_row(zeros, 4, 0, q, &sums);
     for (int i = 0; i < 4; i++) assert_int_equal(q[i], 0);
-    sqzi_s8_row(tiny, 4, sqzi_s8_scale(tiny, 4), q, &sums); /* the scale rounds to zero: so do the weights */
+    /* the scale rounds to zero: so do the weights */
+    sqzi_s8_row(tiny, 4, sqzi_s8_scale(tiny, 4), q, &sums);
     for (int i = 0; i < 4; i++) assert_int_equal(q[i], 0);
     sqzi_s8_row(ties, 4, sqzi_s8_scale(ties, 4), q, &sums);
     assert_int_equal(q[0], 127);
@@ -324,7 +366,10 @@ static void every_allocation_may_fail(void **state)
         const sqz_allocator allocator = sqzt_allocator(&memory);
         sqz_error error = {0};
         sqz_context *context;
-        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.allocator = &allocator, .n_threads = 1}, &context, &error), &error);
+        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.allocator = &allocator,
+                                                               .n_threads = 1},
+                                        &context, &error),
+                       &error);
         memory.fail_at = memory.calls + n;
         const sqz_status status = sqz_quantize(context, path, out, &options[with], &error);
         assert_true(status == SQZ_OK || status == SQZ_ENOMEM);
@@ -341,8 +386,12 @@ static void every_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_number_is_the_nearest_and_the_report_says_so), cmocka_unit_test(every_form_opens_and_stays_near), cmocka_unit_test(what_matches_is_kept),
-        cmocka_unit_test(what_cannot_be_done_is_refused_and_leaves_no_file), cmocka_unit_test(rows_at_the_edges_of_their_types), cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(every_number_is_the_nearest_and_the_report_says_so),
+        cmocka_unit_test(every_form_opens_and_stays_near),
+        cmocka_unit_test(what_matches_is_kept),
+        cmocka_unit_test(what_cannot_be_done_is_refused_and_leaves_no_file),
+        cmocka_unit_test(rows_at_the_edges_of_their_types),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,8 @@ static int make_vectors(void **state)
     print_message("seed 11\n");
     context.allocator = sqzi_default_allocator;
     for (int r = 0; r < ROWS; r++)
-        for (int d = 0; d < DIMENSIONS; d++) vectors[r][d] = (float)next_random(&seed) / 8388608.0f - 1.0f;
+        for (int d = 0; d < DIMENSIONS; d++)
+            vectors[r][d] = (float)next_random(&seed) / 8388608.0f - 1.0f;
     memset(vectors[7], 0, sizeof vectors[7]);               /* a vector without a direction */
     memcpy(vectors[250], vectors[20], sizeof vectors[20]);  /* a tie */
     return 0;
@@ -69,7 +70,8 @@ static void hits_are_the_largest_cosines_in_order(void **state)
     for (uint64_t r = 0; r < ROWS; r++) {
         int found = 0;
         for (int h = 0; h < K; h++) found |= hits[h].row == r;
-        if (!found) assert_true(cosine(vectors[r], vectors[20]) <= (double)hits[K - 1].score + 1e-6);
+        if (!found)
+            assert_true(cosine(vectors[r], vectors[20]) <= (double)hits[K - 1].score + 1e-6);
     }
     sqz_index_close(index);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions of one model in several threads at once, whether the context's pool is free or taken; a session that moves from thread to thread; a
- * context made after fork while the parent has threads. */
+/* Sessions of one model in several threads at once, whether the context's pool is free or taken; a
+ * session that moves from thread to thread; a context made after fork while the parent has
+ * threads. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <squeezebert/session.h>
@@ -20,9 +21,25 @@
 #endif
 #endif
 
-enum { SEQUENCES = 4, LENGTH = 40, TOKENS = SEQUENCES * LENGTH, CALLERS = 3, RUNS = 100, WIDTH = 48 };
+enum {
+    SEQUENCES = 4,
+    LENGTH = 40,
+    TOKENS = SEQUENCES * LENGTH,
+    CALLERS = 3,
+    RUNS = 100,
+    WIDTH = 48
+};
 
-static const sqzt_tiny tiny = {.width = WIDTH, .blocks = 2, .heads = 4, .head_width = 12, .ffn_width = 96, .embedding_width = WIDTH, .positions = LENGTH, .token_types = 2, .groups = {4, 4, 4, 1, 4, 4}, .seed = 11};
+static const sqzt_tiny tiny = {.width = WIDTH,
+                               .blocks = 2,
+                               .heads = 4,
+                               .head_width = 12,
+                               .ffn_width = 96,
+                               .embedding_width = WIDTH,
+                               .positions = LENGTH,
+                               .token_types = 2,
+                               .groups = {4, 4, 4, 1, 4, 4},
+                               .seed = 11};
 
 /* Batches of 1 to SEQUENCES sequences of the same tokens. */
 typedef struct fixture {
@@ -38,7 +55,8 @@ static sqz_model *open_model(const char *path, uint32_t n_threads)
     sqz_error error = {0};
     sqz_context *context;
     sqz_model *model;
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = n_threads}, &context, &error), &error);
+    sqzt_assert_ok(
+        sqz_context_open(&(sqz_context_options){.n_threads = n_threads}, &context, &error), &error);
     sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
     return model;
 }
@@ -50,20 +68,26 @@ static void close_model(sqz_model *model)
     sqz_context_close(context);
 }
 
-/* The first n sequences; false where a run fails or a bit differs. Asserts nothing: threads and children call it. */
+/* The first n sequences; false where a run fails or a bit differs. Asserts nothing: threads and
+ * children call it. */
 static bool run_and_compare(sqz_session *session, uint32_t n)
 {
     float hidden[TOKENS * WIDTH];
     sqz_error error;
     memset(hidden, 0xFF, sizeof hidden);
-    return sqz_encode(session, &(sqz_batch){n, f.first, f.ids, NULL}, hidden, WIDTH, &error) == SQZ_OK && memcmp(hidden, f.expected, f.first[n] * WIDTH * sizeof *hidden) == 0;
+    return sqz_encode(session, &(sqz_batch){n, f.first, f.ids, NULL}, hidden, WIDTH, &error) ==
+               SQZ_OK &&
+           memcmp(hidden, f.expected, f.first[n] * WIDTH * sizeof *hidden) == 0;
 }
 
 static sqz_session *open_session(const sqz_model *model)
 {
     sqz_error error;
     sqz_session *session = NULL;
-    return sqz_session_open(model, &(sqz_session_options){TOKENS, SEQUENCES, 0}, &session, &error) == SQZ_OK ? session : NULL;
+    return sqz_session_open(model, &(sqz_session_options){TOKENS, SEQUENCES, 0}, &session,
+                            &error) == SQZ_OK
+               ? session
+               : NULL;
 }
 
 static int begin(void **state)
@@ -74,11 +98,14 @@ static int begin(void **state)
     f.path = sqzt_temporary("sessions.gguf");
     sqzt_tiny_write(&tiny, f.path);
     for (uint32_t b = 0; b <= SEQUENCES; b++) f.first[b] = b * LENGTH;
-    for (uint32_t i = 0; i < TOKENS; i++) f.ids[i] = (uint32_t)sqzt_below(&random, SQZT_TINY_VOCABULARY);
+    for (uint32_t i = 0; i < TOKENS; i++)
+        f.ids[i] = (uint32_t)sqzt_below(&random, SQZT_TINY_VOCABULARY);
     sqz_model *model = open_model(f.path, 1);
     sqz_session *session = open_session(model);
     assert_non_null(session);
-    sqzt_assert_ok(sqz_encode(session, &(sqz_batch){SEQUENCES, f.first, f.ids, NULL}, f.expected, WIDTH, &error), &error);
+    sqzt_assert_ok(sqz_encode(session, &(sqz_batch){SEQUENCES, f.first, f.ids, NULL}, f.expected,
+                              WIDTH, &error),
+                   &error);
     sqz_session_close(session);
     close_model(model);
     return 0;
@@ -152,10 +179,13 @@ static bool run_in_child(void)
     sqz_error error;
     sqz_context *context;
     sqz_model *model;
-    if (sqz_context_open(&(sqz_context_options){.n_threads = 3}, &context, &error) != SQZ_OK || sqz_model_open(context, f.path, &model, &error) != SQZ_OK) return false;
+    if (sqz_context_open(&(sqz_context_options){.n_threads = 3}, &context, &error) != SQZ_OK ||
+        sqz_model_open(context, f.path, &model, &error) != SQZ_OK)
+        return false;
     sqz_session *session = open_session(model);
     bool right = session != NULL;
-    for (uint32_t i = 0; right && i < RUNS; i++) right = run_and_compare(session, 1 + i % SEQUENCES);
+    for (uint32_t i = 0; right && i < RUNS; i++)
+        right = run_and_compare(session, 1 + i % SEQUENCES);
     sqz_session_close(session);
     close_model(model);
     return right;
@@ -185,6 +215,8 @@ static void a_context_made_after_fork_works(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sessions_run_at_once), cmocka_unit_test(a_session_moves_from_thread_to_thread), cmocka_unit_test(a_context_made_after_fork_works)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sessions_run_at_once),
+                                       cmocka_unit_test(a_session_moves_from_thread_to_thread),
+                                       cmocka_unit_test(a_context_made_after_fork_works)};
     return cmocka_run_group_tests(tests, begin, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* int8 layers behind an activation that has a lowest value: rows are unsigned from it on, and what the shift adds is taken out of the bias when the model
- * is opened. Every layer against its weights in double. */
+/* int8 layers behind an activation that has a lowest value: rows are unsigned from it on, and what
+ * the shift adds is taken out of the bias when the model is opened. Every layer against its weights
+ * in double. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,8 @@ static void make_inputs(sqzt_random *random, size_t n, float *x)
 }
 
 /* Output o of W' x + b from the file's tensors; *most: half a step of every input. */
-static double expected(const sqz_model *model, const char *name, const sqzi_linear *linear, const float *x, size_t j, double *most)
+static double expected(const sqz_model *model, const char *name, const sqzi_linear *linear,
+                       const float *x, size_t j, double *most)
 {
     char full[64];
     snprintf(full, sizeof full, "%s.weight", name);
@@ -36,9 +38,11 @@ static double expected(const sqz_model *model, const char *name, const sqzi_line
     const float *scale = sqzi_gguf_find_tensor(model->gguf, full)->data;
     snprintf(full, sizeof full, "%s.bias", name);
     const sqzi_gguf_tensor *bias = sqzi_gguf_find_tensor(model->gguf, full);
-    const size_t groups = linear->terms[0].b.groups, k = linear->n_in / groups, g = j / (linear->n_out / groups);
+    const size_t groups = linear->terms[0].b.groups, k = linear->n_in / groups,
+                 g = j / (linear->n_out / groups);
     const int8_t *row = (const int8_t *)w->data + j * k;
-    double sum = bias ? (double)((const float *)bias->data)[j] : 0, largest = 0, next = 0, terms = fabs(sum);
+    double sum = bias ? (double)((const float *)bias->data)[j] : 0, largest = 0, next = 0,
+           terms = fabs(sum);
     for (size_t i = 0; i < k; i++) {
         const double value = (double)x[g * k + i], y = value + 0.1701;
         sum += (double)scale[j] * row[i] * value;
@@ -46,10 +50,12 @@ static double expected(const sqz_model *model, const char *name, const sqzi_line
         next = fabs(value) > largest ? largest : fmax(next, fabs(value));
         largest = fmax(largest, fabs(value));
     }
-    const double a = next <= 0.8 * largest ? fmax(next + 0.1701, (largest + 0.1701) / 3) : largest + 0.1701;
+    const double a = next <= 0.8 * largest ? fmax(next + 0.1701, (largest + 0.1701) / 3)
+                                           : largest + 0.1701;
     *most = 0;
     for (size_t i = 0; i < k; i++) *most += fabs((double)scale[j] * row[i]) * a / 255 / 2;
-    *most += 8 * 0x1p-24 * terms; /* the sum is exact; x + shift, scales, the bias and the end round, each once */
+    /* the sum is exact; x + shift, scales, the bias and the end round, each once */
+    *most += 8 * 0x1p-24 * terms;
     return sum;
 }
 
@@ -67,7 +73,8 @@ static void down_is_unsigned_and_right(void **state)
         sqz_model *model;
         const char *path = sqzt_temporary("int8.gguf");
         sqzt_tiny_write(&tiny, path);
-        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error), &error);
+        sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
+                       &error);
         sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
         for (uint32_t b = 0; b < model->encoder.n_blocks; b++) {
             const sqzi_linear *down = &model->encoder.blocks[b].ffn_down;
@@ -86,18 +93,33 @@ static void down_is_unsigned_and_right(void **state)
             void *memory = sqzi_allocate(&sqzi_default_allocator, bytes);
             arena = sqzi_arena_over(memory, bytes);
             sqzi_linear_scratch_layout(&scratch, &arena);
-            assert_true(sqzi_linear_run(down, &(sqzi_linear_args){.m = ROWS, .x = x, .ldx = down->n_in, .y = y, .ldy = down->n_out}, &scratch));
+            assert_true(sqzi_linear_run(
+                down,
+                &(sqzi_linear_args){
+                    .m = ROWS, .x = x, .ldx = down->n_in, .y = y, .ldy = down->n_out},
+                &scratch));
             for (size_t r = 0; r < ROWS; r++)
                 for (size_t j = 0; j < down->n_out; j++) {
                     double most;
-                    const double wanted = expected(model, name, down, x + r * down->n_in, j, &most), got = (double)y[r * down->n_out + j];
-                    if (!(fabs(got - wanted) <= most)) fail_msg("%s, %s, row %zu, output %zu: %g, %g expected, within %g", form->name, name, r, j, got, wanted, most);
+                    const double wanted = expected(model, name, down, x + r * down->n_in, j, &most),
+                                 got = (double)y[r * down->n_out + j];
+                    if (!(fabs(got - wanted) <= most))
+                        fail_msg("%s, %s, row %zu, output %zu: %g, %g expected, within %g",
+                                 form->name, name, r, j, got, wanted, most);
                 }
-            for (uint32_t g = 0; sqzi_linear_in_groups(&model->encoder.blocks[b].ffn_up, down) && g < down->terms[0].b.groups; g++) {
-                const size_t k = down->n_in / down->terms[0].b.groups, n = down->n_out / down->terms[0].b.groups;
+            for (uint32_t g = 0; sqzi_linear_in_groups(&model->encoder.blocks[b].ffn_up, down) &&
+                                 g < down->terms[0].b.groups;
+                 g++) {
+                const size_t k = down->n_in / down->terms[0].b.groups,
+                             n = down->n_out / down->terms[0].b.groups;
                 static float part[ROWS * MOST_WIDTH];
-                assert_true(sqzi_linear_run_group(down, g, &(sqzi_linear_args){.m = ROWS, .x = x + g * k, .ldx = down->n_in, .y = part, .ldy = n}, &scratch));
-                for (size_t r = 0; r < ROWS; r++) assert_memory_equal(part + r * n, y + r * down->n_out + g * n, n * sizeof *y);
+                assert_true(sqzi_linear_run_group(
+                    down, g,
+                    &(sqzi_linear_args){
+                        .m = ROWS, .x = x + g * k, .ldx = down->n_in, .y = part, .ldy = n},
+                    &scratch));
+                for (size_t r = 0; r < ROWS; r++)
+                    assert_memory_equal(part + r * n, y + r * down->n_out + g * n, n * sizeof *y);
                 in_groups++;
             }
             sqzi_release(&sqzi_default_allocator, memory, bytes);

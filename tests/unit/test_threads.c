@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The thread pool: each part of a stage is taken once, stages order what is written, nobody waits for a thread that has not come, a busy pool gives
- * a team of one. */
+/* The thread pool: each part of a stage is taken once, stages order what is written, nobody waits
+ * for a thread that has not come, a busy pool gives a team of one. */
 #include "base/threads.h"
 
 #include <pthread.h>
@@ -27,8 +27,8 @@ typedef struct ring {
     _Atomic uint32_t wrong;
 } ring;
 
-/* A part reads what its neighbour wrote in the stage before; in between a stage of another number of parts. Plain numbers: a stage that begins too
- * early is a race. */
+/* A part reads what its neighbour wrote in the stage before; in between a stage of another number
+ * of parts. Plain numbers: a stage that begins too early is a race. */
 static void run_ring(void *argument, const sqzi_team *team)
 {
     ring *r = argument;
@@ -67,7 +67,8 @@ static void meet(meeting *m, const sqzi_team *team)
     while (m->here < team->members) sched_yield();
 }
 
-/* With as many parts as members, no member may take a part of another's share before that one did: each waits in its part for all. */
+/* With as many parts as members, no member may take a part of another's share before that one did:
+ * each waits in its part for all. */
 static void take_own(void *argument, const sqzi_team *team)
 {
     meeting *m = argument;
@@ -96,7 +97,8 @@ typedef struct slow {
     _Atomic bool done;
 } slow;
 
-/* Who takes part 0, mostly the caller, is slow over it while the others have nothing left to do; in the next stage it must be done. */
+/* Who takes part 0, mostly the caller, is slow over it while the others have nothing left to do; in
+ * the next stage it must be done. */
 static void run_slowly(void *argument, const sqzi_team *team)
 {
     slow *s = argument;
@@ -198,7 +200,8 @@ static void callers_run_side_by_side(void **state)
     _Atomic uint32_t total = 0;
     contest c = {open_pool(MEMBERS), &total};
     pthread_t threads[CALLERS];
-    for (int i = 0; i < CALLERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, run_many, &c), 0);
+    for (int i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_many, &c), 0);
     for (int i = 0; i < CALLERS; i++) pthread_join(threads[i], NULL);
     assert_int_equal(total, CALLERS * 500);
     sqzi_pool_close(c.pool);
@@ -206,8 +209,12 @@ static void callers_run_side_by_side(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(each_part_is_taken_once_and_stages_are_ordered), cmocka_unit_test(members_take_their_own_share_first),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(
+                                           each_part_is_taken_once_and_stages_are_ordered),
+                                       cmocka_unit_test(members_take_their_own_share_first),
                                        cmocka_unit_test(a_stage_ends_when_all_its_parts_are_done),
-                                       cmocka_unit_test(nobody_waits_for_a_late_worker), cmocka_unit_test(shares_cover_everything_once), cmocka_unit_test(callers_run_side_by_side)};
+                                       cmocka_unit_test(nobody_waits_for_a_late_worker),
+                                       cmocka_unit_test(shares_cover_everything_once),
+                                       cmocka_unit_test(callers_run_side_by_side)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files cut short at every byte, and numbers of their headers replaced by 2^60: refused, with the file's name, and nothing held. The files are seeds of
- * the fuzzing corpus, read from the root of the source tree. */
+/* Files cut short at every byte, and numbers of their headers replaced by 2^60: refused, with the
+ * file's name, and nothing held. The files are seeds of the fuzzing corpus, read from the root of
+ * the source tree. */
 #define _POSIX_C_SOURCE 200809L
 #include <squeezebert/import.h>
 #include <squeezebert/model.h>
@@ -45,7 +46,8 @@ static const char *put(const char *name, const unsigned char *data, size_t n)
 {
     static char path[320];
     snprintf(path, sizeof path, "%s/%s", folder(), name);
-    (void)remove(path); /* some file systems wait for the disk where a file is cut to nothing and written again */
+    /* some file systems wait for the disk where a file is cut to nothing and written again */
+    (void)remove(path);
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
     if (n) assert_int_equal(fwrite(data, n, 1, file), 1);
@@ -53,9 +55,11 @@ static const char *put(const char *name, const unsigned char *data, size_t n)
     return path;
 }
 
-typedef sqz_status opener(sqz_context *context, const sqz_allocator *allocator, const char *path, sqz_error *error);
+typedef sqz_status opener(sqz_context *context, const sqz_allocator *allocator, const char *path,
+                          sqz_error *error);
 
-static sqz_status open_model(sqz_context *context, const sqz_allocator *allocator, const char *path, sqz_error *error)
+static sqz_status open_model(sqz_context *context, const sqz_allocator *allocator, const char *path,
+                             sqz_error *error)
 {
     (void)allocator;
     sqz_model *model = NULL;
@@ -64,7 +68,8 @@ static sqz_status open_model(sqz_context *context, const sqz_allocator *allocato
     return status;
 }
 
-static sqz_status open_weights(sqz_context *context, const sqz_allocator *allocator, const char *path, sqz_error *error)
+static sqz_status open_weights(sqz_context *context, const sqz_allocator *allocator,
+                               const char *path, sqz_error *error)
 {
     (void)context;
     (void)path;
@@ -74,7 +79,8 @@ static sqz_status open_weights(sqz_context *context, const sqz_allocator *alloca
     return status;
 }
 
-static sqz_status import(sqz_context *context, const sqz_allocator *allocator, const char *path, sqz_error *error)
+static sqz_status import(sqz_context *context, const sqz_allocator *allocator, const char *path,
+                         sqz_error *error)
 {
     (void)allocator;
     char output[320];
@@ -95,7 +101,11 @@ static void begin(subject *s)
     sqz_error error = {0};
     s->memory = (sqzt_memory){0};
     s->allocator = sqzt_allocator(&s->memory);
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.allocator = &s->allocator, .n_threads = 1, .cpu = "portable"}, &s->context, &error), &error);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.allocator = &s->allocator,
+                                                           .n_threads = 1,
+                                                           .cpu = "portable"},
+                                    &s->context, &error),
+                   &error);
 }
 
 static void end(const subject *s)
@@ -105,16 +115,20 @@ static void end(const subject *s)
 }
 
 /* `n` bytes of it must be refused. */
-static void check_refused(subject *s, const char *name, opener *open, const unsigned char *data, size_t n, size_t place)
+static void check_refused(subject *s, const char *name, opener *open, const unsigned char *data,
+                          size_t n, size_t place)
 {
     sqz_error error = {0};
     const char *path = put(name, data, n);
     const uint64_t held = s->memory.held_bytes;
     s->memory.most_bytes = held;
     const sqz_status status = open(s->context, &s->allocator, path, &error);
-    if (status == SQZ_OK || status == SQZ_ENOMEM || !strstr(error.text, name)) fail_msg("%s, byte %zu: %s, '%s'", name, place, sqz_status_name(status), error.text);
+    if (status == SQZ_OK || status == SQZ_ENOMEM || !strstr(error.text, name))
+        fail_msg("%s, byte %zu: %s, '%s'", name, place, sqz_status_name(status), error.text);
     if (s->memory.held_bytes != held) fail_msg("%s, byte %zu: something is held", name, place);
-    if (s->memory.most_bytes - held > 16 * n + 64000000) fail_msg("%s, byte %zu: %llu bytes were taken", name, place, (unsigned long long)(s->memory.most_bytes - held));
+    if (s->memory.most_bytes - held > 16 * n + 64000000)
+        fail_msg("%s, byte %zu: %llu bytes were taken", name, place,
+                 (unsigned long long)(s->memory.most_bytes - held));
 }
 
 /* `padding` bytes at the end may be missing: no tensor has them. */
@@ -146,8 +160,10 @@ static void a_cut_safetensors_file_is_refused(void **state)
 static void a_cut_archive_is_refused(void **state)
 {
     (void)state;
-    cut_everywhere("tests/fuzz/corpus/torch_archive/zip-plain", 0, "pytorch_model.bin", open_weights);
-    cut_everywhere("tests/fuzz/corpus/torch_archive/legacy-plain", 0, "pytorch_model.bin", open_weights);
+    cut_everywhere("tests/fuzz/corpus/torch_archive/zip-plain", 0, "pytorch_model.bin",
+                   open_weights);
+    cut_everywhere("tests/fuzz/corpus/torch_archive/legacy-plain", 0, "pytorch_model.bin",
+                   open_weights);
 }
 
 /* The files of a folder, one of them cut; the others are whole. */
@@ -166,7 +182,8 @@ static void a_cut_text_of_a_folder_is_refused(void **state)
     while (config.data[config.n - 1] != '}') config.n--;
     subject s;
     begin(&s);
-    for (size_t n = 0; n < config.n; n++) check_refused(&s, "config.json", import, config.data, n, n);
+    for (size_t n = 0; n < config.n; n++)
+        check_refused(&s, "config.json", import, config.data, n, n);
     put("config.json", config.data, config.n);
     sqz_error error = {0};
     sqzt_assert_ok(import(s.context, &s.allocator, "tests", &error), &error);
@@ -176,8 +193,9 @@ static void a_cut_text_of_a_folder_is_refused(void **state)
     end(&s);
 }
 
-/* 2^60 at every byte of the header's 8-byte numbers: whatever it hits there, memory stays bounded; a file that opens nevertheless had it in a place that
- * nothing reads as a size (a float, a text). */
+/* 2^60 at every byte of the header's 8-byte numbers: whatever it hits there, memory stays bounded;
+ * a file that opens nevertheless had it in a place that nothing reads as a size (a float, a
+ * text). */
 static void numbers_of_2_60_take_no_memory(void **state)
 {
     (void)state;
@@ -194,7 +212,8 @@ static void numbers_of_2_60_take_no_memory(void **state)
         memcpy(kept, b.data + i, sizeof kept);
         memcpy(b.data + i, "\0\0\0\0\0\0\0\x10", sizeof kept);
         s.memory.most_bytes = 0;
-        refused += open_model(s.context, &s.allocator, put("model.gguf", b.data, b.n), &error) != SQZ_OK;
+        refused += open_model(s.context, &s.allocator, put("model.gguf", b.data, b.n), &error) !=
+                   SQZ_OK;
         memcpy(b.data + i, kept, sizeof kept);
         assert_true(s.memory.most_bytes <= 16 * b.n + 64000000);
     }
@@ -206,8 +225,11 @@ static void numbers_of_2_60_take_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_cut_model_file_is_refused),       cmocka_unit_test(a_cut_safetensors_file_is_refused), cmocka_unit_test(a_cut_archive_is_refused),
-        cmocka_unit_test(a_cut_text_of_a_folder_is_refused), cmocka_unit_test(numbers_of_2_60_take_no_memory),
+        cmocka_unit_test(a_cut_model_file_is_refused),
+        cmocka_unit_test(a_cut_safetensors_file_is_refused),
+        cmocka_unit_test(a_cut_archive_is_refused),
+        cmocka_unit_test(a_cut_text_of_a_folder_is_refused),
+        cmocka_unit_test(numbers_of_2_60_take_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

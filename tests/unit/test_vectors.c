@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Vectors made elsewhere: a file of the model's own results agrees; whatever is changed in it is refused or seen, and no allocation that fails leaks.
- * tests/cli/vectors.sh has the faults one by one. */
+/* Vectors made elsewhere: a file of the model's own results agrees; whatever is changed in it is
+ * refused or seen, and no allocation that fails leaks. tests/cli/vectors.sh has the faults one by
+ * one. */
 #define _POSIX_C_SOURCE 200809L
 #include <squeezebert/session.h>
 #include <squeezebert/vectors.h>
@@ -37,7 +38,9 @@ static void put_uint(bytes *b, uint64_t value, int n)
 static void put_array(bytes *b, const char *type, const char *shape, const void *numbers, size_t n)
 {
     char text[118];
-    const int used = snprintf(text, sizeof text, "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", type, shape);
+    const int used = snprintf(text, sizeof text,
+                              "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", type,
+                              shape);
     memset(text + used, ' ', sizeof text - (size_t)used);
     text[sizeof text - 1] = '\n';
     put(b, "\x93NUMPY\1", 7);
@@ -70,7 +73,8 @@ static void put_member(zip *z, const char *name, const bytes *content)
     put(&z->file, content->data, content->n);
     put(&z->list, "PK\1\2\24\0", 6);
     put(&z->list, facts.data, facts.n);
-    put_uint(&z->list, 0, 8); /* comment, disk, kind and, in 4 more bytes with the next, attributes */
+    /* comment, disk, kind and, in 4 more bytes with the next, attributes */
+    put_uint(&z->list, 0, 8);
     put_uint(&z->list, 0, 2);
     put_uint(&z->list, begin, 4);
     put(&z->list, name, name_n);
@@ -120,11 +124,16 @@ static void begin(work *w)
     const char *model = sqzt_temporary("vectors.gguf");
     snprintf(w->path, sizeof w->path, "%s", sqzt_temporary("vectors.npz"));
     sqzt_tiny_write(&sqzt_tiny_forms[0].tiny, model);
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.allocator = &w->allocator, .n_threads = 1, .cpu = "portable"}, &w->context, &error), &error);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.allocator = &w->allocator,
+                                                           .n_threads = 1,
+                                                           .cpu = "portable"},
+                                    &w->context, &error),
+                   &error);
     sqzt_assert_ok(sqz_model_open(w->context, model, &w->model, &error), &error);
     for (uint32_t i = 0; i < TOKENS; i++) ids[i] = 5 * i;
     const sqz_batch batch = {2, first, ids, NULL};
-    sqzt_assert_ok(sqz_session_open(w->model, &(sqz_session_options){TOKENS, 2, 0}, &session, &error), &error);
+    sqzt_assert_ok(
+        sqz_session_open(w->model, &(sqz_session_options){TOKENS, 2, 0}, &session, &error), &error);
     sqzt_assert_ok(sqz_encode(session, &batch, hidden, WIDTH, &error), &error);
     sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, logits, CLASSES, &error), &error);
     sqz_session_close(session);
@@ -132,7 +141,9 @@ static void begin(work *w)
         const char *name, *type, *shape;
         const void *numbers;
         size_t n;
-    } arrays[] = {{"ids.npy", "<u4", "11,", ids, sizeof ids}, {"lengths.npy", "<i4", "2,", lengths, sizeof lengths}, {"hidden.npy", "<f4", "11, 24", hidden, sizeof hidden},
+    } arrays[] = {{"ids.npy", "<u4", "11,", ids, sizeof ids},
+                  {"lengths.npy", "<i4", "2,", lengths, sizeof lengths},
+                  {"hidden.npy", "<f4", "11, 24", hidden, sizeof hidden},
                   {"logits.npy", "<f4", "2, 3", logits, sizeof logits}};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
         bytes array = {.n = 0};
@@ -167,11 +178,16 @@ static void own_results_agree_to_the_bit(void **state)
     sqz_verification v;
     uint32_t n = 0;
     begin(&w);
-    sqzt_assert_ok(sqz_vectors_compare(w.model, w.path, &(sqz_vectors_options){.report = count_report, .user = &n}, &v, &error), &error);
+    sqzt_assert_ok(sqz_vectors_compare(w.model, w.path,
+                                       &(sqz_vectors_options){.report = count_report, .user = &n},
+                                       &v, &error),
+                   &error);
     assert_int_equal(n, 2);
     assert_int_equal(v.n_vectors, 2);
     assert_true(v.max_error == 0 && v.tolerance >= 0x1p-14);
-    assert_int_equal(sqz_vectors_compare(w.model, w.path, &(sqz_vectors_options){.tolerance = -1}, &v, &error), SQZ_EINVAL);
+    assert_int_equal(sqz_vectors_compare(w.model, w.path, &(sqz_vectors_options){.tolerance = -1},
+                                         &v, &error),
+                     SQZ_EINVAL);
     end(&w);
 }
 
@@ -188,20 +204,24 @@ static void a_changed_file_is_refused_or_means_the_same(void **state)
     begin(&w);
     for (int i = 0; i < 4000; i++) {
         memcpy(changed, w.z.file.data, w.z.file.n);
-        for (uint64_t k = 0; k <= sqzt_below(&random, 3); k++) changed[sqzt_below(&random, w.z.file.n)] = (unsigned char)sqzt_below(&random, 256);
+        for (uint64_t k = 0; k <= sqzt_below(&random, 3); k++)
+            changed[sqzt_below(&random, w.z.file.n)] = (unsigned char)sqzt_below(&random, 256);
         write_file(w.path, changed, i % 10 ? w.z.file.n : sqzt_below(&random, w.z.file.n));
         const uint64_t held = w.memory.held_bytes;
         const sqz_status status = sqz_vectors_compare(w.model, w.path, NULL, &v, &error);
         assert_int_equal(w.memory.held_bytes, held);
         if (status == SQZ_OK) assert_true(v.max_error == 0 && v.n_vectors == 2);
-        else assert_true(status == SQZ_EFORMAT || status == SQZ_EUNSUPPORTED || status == SQZ_ELIMIT);
+        else
+            assert_true(status == SQZ_EFORMAT || status == SQZ_EUNSUPPORTED ||
+                        status == SQZ_ELIMIT);
         refused += status != SQZ_OK;
     }
     assert_true(refused > 3000);
     end(&w);
 }
 
-/* The header alone, without the sum that guards it in a zip file: a header that is accepted describes exactly the bytes that are there. */
+/* The header alone, without the sum that guards it in a zip file: a header that is accepted
+ * describes exactly the bytes that are there. */
 static void a_changed_header_never_reaches_past_the_array(void **state)
 {
     (void)state;
@@ -218,7 +238,9 @@ static void a_changed_header_never_reaches_past_the_array(void **state)
         assert_non_null(copy);
         memcpy(copy, array.data, array.n);
         for (uint64_t k = 0; k <= sqzt_below(&random, 4); k++)
-            copy[sqzt_below(&random, 80)] = i % 2 ? (unsigned char)letters[sqzt_below(&random, sizeof letters - 1)] : (unsigned char)sqzt_below(&random, 256);
+            copy[sqzt_below(&random, 80)] =
+                i % 2 ? (unsigned char)letters[sqzt_below(&random, sizeof letters - 1)]
+                      : (unsigned char)sqzt_below(&random, 256);
         if (sqzi_npy_read("file", "x", copy, array.n, &a, &error) == SQZ_OK) {
             assert_ptr_equal(a.data + a.n * a.number_bytes, copy + array.n);
             accepted++;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packing for the bf16 gemms in vectors: attention packs the keys and values of every head of every run. Included by gemm_bf16_panel.h where the
- * level's bf16_vector_<isa>.h has v_store_pairs. The bytes are those of pack_column, those of columns past n included. */
+/* Packing for the bf16 gemms in vectors: attention packs the keys and values of every head of every
+ * run. Included by gemm_bf16_panel.h where the level's bf16_vector_<isa>.h has v_store_pairs. The
+ * bytes are those of pack_column, those of columns past n included. */
 #ifndef SQZK_BF16_PACK_H
 #define SQZK_BF16_PACK_H
 
 #include "kernel/gemm/bf16_rows.h"
 
-/* n <= V_WIDTH columns, each contiguous over k (f32); returns how many k it took. Pairs of k are words, and a square of words is turned. */
+/* n <= V_WIDTH columns, each contiguous over k (f32); returns how many k it took. Pairs of k are
+ * words, and a square of words is turned. */
 static size_t pack_columns(const sqzk_pack_args *args, size_t column, size_t n, uint16_t *out)
 {
     uint16_t square[V_WIDTH][2 * V_WIDTH] __attribute__((aligned(64)));
@@ -15,7 +17,8 @@ static size_t pack_columns(const sqzk_pack_args *args, size_t column, size_t n, 
     if (n < V_WIDTH) memset(square, 0, sizeof square);
     for (; p + 2 * V_WIDTH <= args->k; p += 2 * V_WIDTH) {
         for (size_t j = 0; j < n; j++) round_two(source + j * args->n_stride + p, square[j]);
-        v_transpose((const float *)(const void *)square, V_WIDTH, (float *)(void *)(out + p * NR), NR);
+        v_transpose((const float *)(const void *)square, V_WIDTH, (float *)(void *)(out + p * NR),
+                    NR);
     }
     return p;
 }
@@ -26,8 +29,11 @@ static size_t pack_rows(const sqzk_pack_args *args, size_t column, size_t n, uin
     const float *source = (const float *)args->source + column;
     size_t p = 0;
     for (; p + 2 <= args->k; p += 2, source += 2 * args->k_stride) {
-        if (n == V_WIDTH) v_store_pairs(out + p * NR, v_load(source), v_load(source + args->k_stride));
-        else v_store_pairs(out + p * NR, v_load_part(source, n), v_load_part(source + args->k_stride, n));
+        if (n == V_WIDTH)
+            v_store_pairs(out + p * NR, v_load(source), v_load(source + args->k_stride));
+        else
+            v_store_pairs(out + p * NR, v_load_part(source, n),
+                          v_load_part(source + args->k_stride, n));
     }
     if (p < args->k) v_store_pairs(out + p * NR, v_load_part(source, n), v_set(0.0f));
     return args->k;
@@ -41,9 +47,11 @@ static size_t pack_bf16_columns(const sqzk_pack_args *args, size_t column, size_
     const uint16_t *source = (const uint16_t *)args->source + column * args->n_stride;
     size_t p = 0;
     for (; p + 2 * V_WIDTH <= args->k; p += 2 * V_WIDTH) {
-        for (size_t j = 0; n < V_WIDTH && j < n; j++) memcpy(square[j], source + j * args->n_stride + p, sizeof square[j]);
+        for (size_t j = 0; n < V_WIDTH && j < n; j++)
+            memcpy(square[j], source + j * args->n_stride + p, sizeof square[j]);
         const void *from = n < V_WIDTH ? (const void *)square : source + p;
-        v_transpose(from, n < V_WIDTH ? V_WIDTH : args->n_stride / 2, (float *)(void *)(out + p * NR), NR);
+        v_transpose(from, n < V_WIDTH ? V_WIDTH : args->n_stride / 2,
+                    (float *)(void *)(out + p * NR), NR);
     }
     return p;
 }
@@ -74,9 +82,12 @@ static void pack_rest(const sqzk_pack_args *args, size_t column, size_t n, size_
     for (; p < (args->k + 1) / 2 * 2; p++)
         for (size_t j = 0; j < V_WIDTH; j++) {
             const size_t at = (column + j) * args->n_stride + p * args->k_stride;
-            out[p / 2 * 2 * NR + 2 * j + p % 2] = p < args->k && j < n ? sqzi_to_bf16(sqzi_load_real(args->source, at, args->type)) : 0;
+            out[p / 2 * 2 * NR + 2 * j + p % 2] =
+                p < args->k && j < n ? sqzi_to_bf16(sqzi_load_real(args->source, at, args->type))
+                                     : 0;
         }
-    for (; p < (args->k + KR - 1) / KR * KR; p += 2) memset(out + p * NR, 0, 2 * V_WIDTH * sizeof *out);
+    for (; p < (args->k + KR - 1) / KR * KR; p += 2)
+        memset(out + p * NR, 0, 2 * V_WIDTH * sizeof *out);
 }
 
 static void pack_vector(const sqzk_pack_args *args, size_t column, size_t n, uint16_t *out)
@@ -85,8 +96,10 @@ static void pack_vector(const sqzk_pack_args *args, size_t column, size_t n, uin
     if (args->type == SQZI_F32 && args->k_stride == 1) p = pack_columns(args, column, n, out);
     else if (args->type == SQZI_F32 && args->n_stride == 1) p = pack_rows(args, column, n, out);
 #ifdef STORE_BF16
-    else if (args->type == SQZI_BF16 && args->k_stride == 1) p = pack_bf16_columns(args, column, n, out);
-    else if (args->type == SQZI_BF16 && args->n_stride == 1) p = pack_bf16_rows(args, column, n, out);
+    else if (args->type == SQZI_BF16 && args->k_stride == 1)
+        p = pack_bf16_columns(args, column, n, out);
+    else if (args->type == SQZI_BF16 && args->n_stride == 1)
+        p = pack_bf16_rows(args, column, n, out);
 #endif
     pack_rest(args, column, n, (p + 1) / 2 * 2, out);
 }
@@ -111,7 +124,8 @@ static void pack(const sqzk_pack_args *args, void *packed)
             continue;
         }
         if (n + V_WIDTH <= NR) memset(panel, 0, panel_numbers(args->k) * sizeof *panel);
-        for (size_t j = 0; j < n; j += V_WIDTH) pack_vector(args, column + j, n - j < V_WIDTH ? n - j : V_WIDTH, panel + 2 * j);
+        for (size_t j = 0; j < n; j += V_WIDTH)
+            pack_vector(args, column + j, n - j < V_WIDTH ? n - j : V_WIDTH, panel + 2 * j);
     }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of floats to rows of bf16 on vectors, rounded to nearest even. Included after a vector_<isa>.h and its bf16_vector_<isa>.h; where a level rounds
- * by an instruction of its own, with STORE_BF16(to, vec, vec, n) defined. */
+/* Rows of floats to rows of bf16 on vectors, rounded to nearest even. Included after a
+ * vector_<isa>.h and its bf16_vector_<isa>.h; where a level rounds by an instruction of its own,
+ * with STORE_BF16(to, vec, vec, n) defined. */
 #ifndef SQZK_BF16_ROWS_H
 #define SQZK_BF16_ROWS_H
 
@@ -21,7 +22,8 @@ static void prepare_row(const sqzk_prepare_args *args, const float *x, uint16_t 
 #ifdef STORE_BF16
     for (size_t n; j < args->k; j += n) {
         n = args->k - j < 2 * V_WIDTH ? args->k - j : 2 * V_WIDTH;
-        STORE_BF16(out + j, v_load_part(x + j, n < V_WIDTH ? n : V_WIDTH), v_load_part(x + j + V_WIDTH, n < V_WIDTH ? 0 : n - V_WIDTH), n);
+        STORE_BF16(out + j, v_load_part(x + j, n < V_WIDTH ? n : V_WIDTH),
+                   v_load_part(x + j + V_WIDTH, n < V_WIDTH ? 0 : n - V_WIDTH), n);
     }
 #else
     for (; j + 2 * V_WIDTH <= args->k; j += 2 * V_WIDTH) round_two(x + j, out + j);
@@ -33,7 +35,9 @@ static void prepare_row(const sqzk_prepare_args *args, const float *x, uint16_t 
 
 static bool prepare(const sqzk_prepare_args *args)
 {
-    for (size_t i = 0; i < args->m; i++) prepare_row(args, args->x + i * args->ldx, (uint16_t *)(void *)((unsigned char *)args->out + i * args->ldo));
+    for (size_t i = 0; i < args->m; i++)
+        prepare_row(args, args->x + i * args->ldx,
+                    (uint16_t *)(void *)((unsigned char *)args->out + i * args->ldo));
     return true;
 }
 

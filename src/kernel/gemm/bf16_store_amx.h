@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Floats to bf16 by the instruction, which takes subnormal numbers for zero, as the products of the level do; rows of bf16 to pairs. Included after
- * vector_avx512.h. */
+/* Floats to bf16 by the instruction, which takes subnormal numbers for zero, as the products of the
+ * level do; rows of bf16 to pairs. Included after vector_avx512.h. */
 #ifndef SQZK_BF16_STORE_H
 #define SQZK_BF16_STORE_H
 
@@ -19,8 +19,10 @@ static inline void store_bf16(void *to, vec left, vec right, size_t n)
 /* out[2i] = even[i], out[2i + 1] = odd[i] for 16 numbers each. */
 static inline void store_paired(uint16_t *out, const uint16_t *even, const uint16_t *odd)
 {
-    const __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)even));
-    const __m512i high = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)odd));
+    const __m512i low = _mm512_cvtepu16_epi32(
+        _mm256_loadu_si256((const __m256i *)(const void *)even));
+    const __m512i high = _mm512_cvtepu16_epi32(
+        _mm256_loadu_si256((const __m256i *)(const void *)odd));
     _mm512_storeu_si512(out, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
 }
 

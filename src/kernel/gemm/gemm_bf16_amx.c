@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bf16 gemm, AMX. Of every 32 k, tdpbf16ps sums the even ones in one chain from 0 and the odd ones in another, each by fused multiply-adds; their sum is
- * added to the output's. All roundings are to nearest even whatever the control register says; subnormal inputs and sums are zero. */
+/* bf16 gemm, AMX. Of every 32 k, tdpbf16ps sums the even ones in one chain from 0 and the odd ones
+ * in another, each by fused multiply-adds; their sum is added to the output's. All roundings are to
+ * nearest even whatever the control register says; subnormal inputs and sums are zero. */
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/bf16_vector_avx512.h"
 #include "kernel/gemm/bf16_store_amx.h"
@@ -13,9 +14,18 @@ enum { NR = 32 };
 
 typedef float sum;
 typedef char row_factors; /* none */
-static inline row_factors factors_of_row(const sqzk_gemm_args *args, size_t i, const void *panel) { return (void)args, (void)i, (void)panel, 0; }
-static inline vec scales_of_columns(const void *panel, size_t k, size_t j) { return (void)panel, (void)k, (void)j, v_set(1.0f); }
-static inline vec product(const sum *sums, row_factors row, size_t j, vec columns) { return (void)row, (void)j, (void)columns, v_load(sums); }
+static inline row_factors factors_of_row(const sqzk_gemm_args *args, size_t i, const void *panel)
+{
+    return (void)args, (void)i, (void)panel, 0;
+}
+static inline vec scales_of_columns(const void *panel, size_t k, size_t j)
+{
+    return (void)panel, (void)k, (void)j, v_set(1.0f);
+}
+static inline vec product(const sum *sums, row_factors row, size_t j, vec columns)
+{
+    return (void)row, (void)j, (void)columns, v_load(sums);
+}
 static inline size_t panel_weight_bytes(size_t k) { return panel_numbers(k) * sizeof(uint16_t); }
 static inline size_t panel_bytes(size_t k) { return panel_weight_bytes(k); }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bf16 gemm, AVX-512 BF16: vdpbf16ps adds the product of the odd k, then that of the even one, each rounded to nearest even whatever the control register
- * says; subnormal inputs, products and sums are zero. */
+/* bf16 gemm, AVX-512 BF16: vdpbf16ps adds the product of the odd k, then that of the even one, each
+ * rounded to nearest even whatever the control register says; subnormal inputs, products and sums
+ * are zero. */
 #define DOT_PAIRS
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/bf16_vector_avx512.h"

@@ -6,16 +6,20 @@ enum { NR = 16 };
 
 #include "kernel/gemm/gemm_bf16_panel.h"
 
-static void run_row(const sqzk_gemm_args *args, size_t row, size_t column, size_t n, const uint16_t *b)
+static void run_row(const sqzk_gemm_args *args, size_t row, size_t column, size_t n,
+                    const uint16_t *b)
 {
     const uint16_t *a = (const uint16_t *)args->a + row * (args->lda / sizeof(uint16_t));
     sqzi_real *c = args->c + row * args->ldc + column;
     float sum[NR] = {0};
     for (size_t p = 0; p < args->k; p += 2, b += 2 * NR) {
-        const float even = sqzi_from_bf16(a[p]), odd = p + 1 < args->k ? sqzi_from_bf16(a[p + 1]) : 0.0f;
-        for (size_t j = 0; j < NR; j++) sum[j] = sum[j] + odd * sqzi_from_bf16(b[2 * j + 1]) + even * sqzi_from_bf16(b[2 * j]);
+        const float even = sqzi_from_bf16(a[p]),
+                    odd = p + 1 < args->k ? sqzi_from_bf16(a[p + 1]) : 0.0f;
+        for (size_t j = 0; j < NR; j++)
+            sum[j] = sum[j] + odd * sqzi_from_bf16(b[2 * j + 1]) + even * sqzi_from_bf16(b[2 * j]);
     }
-    for (size_t j = 0; j < n; j++) c[j] = finish_scalar(args->beta ? c[j] + sum[j] : sum[j], args->epilogue, row, column + j);
+    for (size_t j = 0; j < n; j++)
+        c[j] = finish_scalar(args->beta ? c[j] + sum[j] : sum[j], args->epilogue, row, column + j);
 }
 
 static void run(const sqzk_gemm_args *args)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bf16 gemm on vectors: tiles of up to TILE_ROWS rows times TILE_VECTORS vectors of columns, sums in f32 registers over the whole of k.
+/* The bf16 gemm on vectors: tiles of up to TILE_ROWS rows times TILE_VECTORS vectors of columns,
+ * sums in f32 registers over the whole of k.
  *
- * Include after a vector_<isa>.h and its bf16_vector_<isa>.h, with TILE_VECTORS (2 or 4), TILE_ROWS where it is 12 and not 6, GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE defined, and
- * either DOT_PAIRS, and dot(sum, pairs, pairs) that multiplies pairs of bf16, or nothing: then pairs are widened and go through v_fma, odd k first.
+ * Include after a vector_<isa>.h and its bf16_vector_<isa>.h, with TILE_VECTORS (2 or 4), TILE_ROWS
+ * where it is 12 and not 6, GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE defined, and either
+ * DOT_PAIRS, and dot(sum, pairs, pairs) that multiplies pairs of bf16, or nothing: then pairs are
+ * widened and go through v_fma, odd k first.
  */
 #include "base/cpu.h"
 
@@ -39,12 +42,16 @@ enum { NR = TILE_VECTORS * V_WIDTH };
     }
 
 /* rows is a constant of each instantiation: what it excludes is not compiled. */
-static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_gemm_args *args, size_t row, const uint16_t *b, const target *to, const ahead *next)
+static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_gemm_args *args,
+                                                       size_t row, const uint16_t *b,
+                                                       const target *to, const ahead *next)
 {
     ahead fetched = *next;
     const size_t lda = args->lda / sizeof(uint16_t);
-    const uint16_t *a = (const uint16_t *)args->a + row * lda, *const end = a + args->k, *const late = a + 2 * first_turn_of_rows(args->k / 2, rows);
-    const uint16_t *a0 = a, *a3 = ROWS_FROM(a, 3, lda), *a6 = ROWS_FROM(a, 6, lda), *a9 = ROWS_FROM(a, 9, lda);
+    const uint16_t *a = (const uint16_t *)args->a + row * lda, *const end = a + args->k,
+                   *const late = a + 2 * first_turn_of_rows(args->k / 2, rows);
+    const uint16_t *a0 = a, *a3 = ROWS_FROM(a, 3, lda), *a6 = ROWS_FROM(a, 6, lda),
+                   *a9 = ROWS_FROM(a, 9, lda);
 #define DECLARE(i, j) vec c##i##j = v_set(0.0f);
     TILE_SUMS(DECLARE)
 #undef DECLARE
@@ -66,7 +73,8 @@ static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_g
 }
 
 /* The same for numbers known at run time only. */
-static void tile_of(size_t rows, const sqzk_gemm_args *args, size_t row, const uint16_t *b, const target *to, const ahead *next)
+static void tile_of(size_t rows, const sqzk_gemm_args *args, size_t row, const uint16_t *b,
+                    const target *to, const ahead *next)
 {
     switch (rows) {
 #define CASE(r) \
@@ -94,9 +102,11 @@ static void run(const sqzk_gemm_args *args)
 {
     const size_t panel = panel_numbers(args->k);
     for (size_t begin = 0; begin < args->m;) {
-        const strip s = strip_at(args, begin, args->k * sizeof(uint16_t), panel * sizeof(uint16_t), (args->k + 1) / 2);
+        const strip s = strip_at(args, begin, args->k * sizeof(uint16_t), panel * sizeof(uint16_t),
+                                 (args->k + 1) / 2);
         const uint16_t *b = args->b;
-        for (size_t column = 0; column < args->n; column += NR, b += panel) run_panel(args, &s, column, b);
+        for (size_t column = 0; column < args->n; column += NR, b += panel)
+            run_panel(args, &s, column, b);
         begin = s.end;
     }
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gemm on the matrix instructions of NEON (smmla, bfmmla): two rows times two columns, eight bytes of k of each. Tiles of up to 6 rows x 16
- * columns, 24 of the 32 registers sum.
+/* The gemm on the matrix instructions of NEON (smmla, bfmmla): two rows times two columns, eight
+ * bytes of k of each. Tiles of up to 6 rows x 16 columns, 24 of the 32 registers sum.
  *
- * Include after vector_neon.h and these: block_sum, 2 x 2 sums, rows first; block_zero(); block_step(sum, rows, columns); block_row(first, second, upper),
- * 4 columns of the upper or lower row of two blocks; factors_of_row(args, i, panel), scales_of_columns(panel, k, j) and
+ * Include after vector_neon.h and these: block_sum, 2 x 2 sums, rows first; block_zero();
+ * block_step(sum, rows, columns); block_row(first, second, upper), 4 columns of the upper or lower
+ * row of two blocks; factors_of_row(args, i, panel), scales_of_columns(panel, k, j) and
  * product(block_row's, row's, j, columns'), 4 floats;
- * GROUP_BYTES = 8, the bytes of a row or column in a block; panel_bytes(k); pack, prepare; GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE, GEMM_TYPE, KR.
- * Panels lie as [k][16 columns][8 bytes]. Accumulators are variables with names: gcc 12 keeps an array of them in memory.
+ * GROUP_BYTES = 8, the bytes of a row or column in a block; panel_bytes(k); pack, prepare;
+ * GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE, GEMM_TYPE, KR. Panels lie as [k][16 columns][8
+ * bytes]. Accumulators are variables with names: gcc 12 keeps an array of them in memory.
  */
 #include "base/cpu.h"
 #include "kernel/gemm/tile_target.h"
@@ -22,10 +24,13 @@ static inline uint8x16_t two_rows(const unsigned char *a, size_t lda, bool both)
 }
 
 /* rows and vectors are constants of each instantiation: what they exclude is not compiled. */
-static inline __attribute__((always_inline)) void tile(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row, const unsigned char *b, const target *to)
+static inline __attribute__((always_inline)) void tile(size_t rows, size_t vectors,
+                                                       const sqzk_gemm_args *args, size_t row,
+                                                       const unsigned char *b, const target *to)
 {
     const size_t lda = args->lda, steps = (args->k + KR - 1) / KR;
-    const unsigned char *a = (const unsigned char *)args->a + row * lda, *const panel = b, *const end = a + steps * GROUP_BYTES;
+    const unsigned char *a = (const unsigned char *)args->a + row * lda, *const panel = b,
+                        *const end = a + steps * GROUP_BYTES;
 #define DECLARE(i, j) block_sum c##i##j = block_zero();
     BLOCKS(DECLARE)
 #undef DECLARE
@@ -46,19 +51,24 @@ static inline __attribute__((always_inline)) void tile(size_t rows, size_t vecto
     float *out = to->out;
     const float *bias = to->bias, *residual = to->residual;
     const size_t ldo = to->ldo, ldr = to->ldr;
-#define END(i, v, first, second)                                                                                                           \
-    if (i < rows && v < vectors) {                                                                                                         \
-        const vec y = product(block_row(first, second, i % 2 == 0), factors_of_row(args, row + i, panel), v * V_WIDTH, scales_of_columns(panel, args->k, v * V_WIDTH)); \
-        v_store(out + i * ldo + v * V_WIDTH, v_add(v_add(y, v_load(bias + v * V_WIDTH)), v_load(residual + i * ldr + v * V_WIDTH)));         \
+#define END(i, v, first, second)                                                                   \
+    if (i < rows && v < vectors) {                                                                 \
+        const vec y = product(block_row(first, second, i % 2 == 0),                                \
+                              factors_of_row(args, row + i, panel), v * V_WIDTH,                   \
+                              scales_of_columns(panel, args->k, v * V_WIDTH));                     \
+        v_store(out + i * ldo + v * V_WIDTH, v_add(v_add(y, v_load(bias + v * V_WIDTH)),           \
+                                                   v_load(residual + i * ldr + v * V_WIDTH)));     \
     }
-#define END_ROW(i, c) END(i, 0, c##0, c##1) END(i, 1, c##2, c##3) END(i, 2, c##4, c##5) END(i, 3, c##6, c##7)
+#define END_ROW(i, c)                                                                              \
+    END(i, 0, c##0, c##1) END(i, 1, c##2, c##3) END(i, 2, c##4, c##5) END(i, 3, c##6, c##7)
     END_ROW(0, c0) END_ROW(1, c0) END_ROW(2, c1) END_ROW(3, c1) END_ROW(4, c2) END_ROW(5, c2)
 #undef END_ROW
 #undef END
 }
 
 /* The same for numbers known at run time only. */
-static void tile_of(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row, const unsigned char *b, const target *to)
+static void tile_of(size_t rows, size_t vectors, const sqzk_gemm_args *args, size_t row,
+                    const unsigned char *b, const target *to)
 {
     switch (rows * 4 + vectors - 1) {
 #define CASE(r, v) \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* f32 gemm in plain C: the reference of the others, and what runs where there is no vector unit we know. Multiplies and adds without fma: where
- * the CPU has none it would be a call. With SQZI_DOUBLE it computes in double.
+/* f32 gemm in plain C: the reference of the others, and what runs where there is no vector unit we
+ * know. Multiplies and adds without fma: where the CPU has none it would be a call. With
+ * SQZI_DOUBLE it computes in double.
  *
  * Packed: panel p holds columns 16p .. 16p+15, k after k: real [k][16], columns past n are 0.
  */
@@ -17,7 +18,8 @@ static size_t panel_numbers(size_t k)
     return (k * NR * sizeof(sqzi_real) + 63) / 64 * 64 / sizeof(sqzi_real);
 }
 
-static void run_row(const sqzk_gemm_args *args, size_t row, size_t column, size_t n, const sqzi_real *b)
+static void run_row(const sqzk_gemm_args *args, size_t row, size_t column, size_t n,
+                    const sqzi_real *b)
 {
     const sqzi_real *a = (const sqzi_real *)args->a + row * (args->lda / sizeof(sqzi_real));
     sqzi_real *c = args->c + row * args->ldc + column;
@@ -47,7 +49,12 @@ static void pack(const sqzk_pack_args *args, void *packed)
     for (size_t column = 0; column < args->n; column += NR, out += panel_numbers(args->k))
         for (size_t j = 0; j < NR; j++)
             for (size_t p = 0; p < args->k; p++)
-                out[p * NR + j] = column + j < args->n ? sqzi_load_real(args->source, (column + j) * args->n_stride + p * args->k_stride, args->type) : 0;
+                out[p * NR + j] = column + j < args->n
+                                      ? sqzi_load_real(args->source,
+                                                       (column + j) * args->n_stride +
+                                                           p * args->k_stride,
+                                                       args->type)
+                                      : 0;
 }
 
 extern const sqzk_gemm sqzk_gemm_f32_portable;

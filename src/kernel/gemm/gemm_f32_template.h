@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The f32 gemm on vectors: up to TILE_ROWS rows times TILE_VECTORS vectors of columns held in registers over the whole of k.
+/* The f32 gemm on vectors: up to TILE_ROWS rows times TILE_VECTORS vectors of columns held in
+ * registers over the whole of k.
  *
- * Include after a vector_<isa>.h with TILE_VECTORS (2 or 4), TILE_ROWS where it is 12 and not 6, TILE_STEPS where it is 4 and not 1, GEMM_NAME, GEMM_TEXT,
- * GEMM_LEVEL, GEMM_FEATURE defined. Each output is the sum of its blocks of k, in order, and each block one chain of fused multiply-adds over ascending k, whatever
- * the tile: a chain over all of k would lose two bits at k = 3072.
+ * Include after a vector_<isa>.h with TILE_VECTORS (2 or 4), TILE_ROWS where it is 12 and not 6,
+ * TILE_STEPS where it is 4 and not 1, GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE defined. Each
+ * output is the sum of its blocks of k, in order, and each block one chain of fused multiply-adds
+ * over ascending k, whatever the tile: a chain over all of k would lose two bits at k = 3072.
  *
- * Packed: panel p holds columns p*NR .. p*NR + NR-1, k after k: float [k][NR], columns past n are 0.
+ * Packed: panel p holds columns p*NR .. p*NR + NR-1, k after k: float [k][NR], columns past n are
+ * 0.
  */
 #include "base/cpu.h"
 #include "base/half.h"
@@ -26,9 +29,12 @@ enum { NR = TILE_VECTORS * V_WIDTH };
 #define v_fma_onto(c, a, b) v_fma(a, b, c)
 #endif
 
-/* The sums of a tile to sums [TILE_ROWS][NR]: behind those of the k before, where there are some. rows and few (tile_target.h) are constants of each
- * instantiation: what they exclude is not compiled. */
-static inline __attribute__((always_inline)) void tile(size_t rows, bool few, bool some, size_t k, const float *a, size_t lda, const float *b, float *sums, const ahead *next)
+/* The sums of a tile to sums [TILE_ROWS][NR]: behind those of the k before, where there are some.
+ * rows and few (tile_target.h) are constants of each instantiation: what they exclude is not
+ * compiled. */
+static inline __attribute__((always_inline)) void tile(size_t rows, bool few, bool some, size_t k,
+                                                       const float *a, size_t lda, const float *b,
+                                                       float *sums, const ahead *next)
 {
     ahead fetched = *next;
     (void)few; /* where no tiles fetch less than others */
@@ -45,11 +51,13 @@ static inline __attribute__((always_inline)) void tile(size_t rows, bool few, bo
     if (i < rows) c##i##j = v_add(v_load(sums + i * NR + j * V_WIDTH), c##i##j);
 #define KEEP(i, j) \
     if (i < rows) v_store(sums + i * NR + j * V_WIDTH, c##i##j);
-    const float *a0 = a, *a3 = ROWS_FROM(a, 3, lda), *a6 = ROWS_FROM(a, 6, lda), *a9 = ROWS_FROM(a, 9, lda);
+    const float *a0 = a, *a3 = ROWS_FROM(a, 3, lda), *a6 = ROWS_FROM(a, 6, lda),
+                *a9 = ROWS_FROM(a, 9, lda);
     const float *const late = b + first_turn_of_rows(k / TILE_STEPS, rows) * TILE_STEPS * NR;
     for (size_t done = 0, part; done < k; done += part) {
         part = k - done < GEMM_F32_BLOCK ? k - done : GEMM_F32_BLOCK;
-        const float *const turns = b + part / TILE_STEPS * TILE_STEPS * NR, *const end = b + part * NR;
+        const float *const turns = b + part / TILE_STEPS * TILE_STEPS * NR, *const end = b +
+                                                                                         part * NR;
         TILE_SUMS(DECLARE)
         for (; b < turns; ADVANCE(TILE_STEPS)) {
             if (b >= late) fetch_rows(&fetched);
@@ -71,7 +79,8 @@ static inline __attribute__((always_inline)) void tile(size_t rows, bool few, bo
 }
 
 /* The same for numbers known at run time only. */
-static void tile_of(size_t rows, bool some, size_t k, const float *a, size_t lda, const float *b, float *sums, const ahead *next)
+static void tile_of(size_t rows, bool some, size_t k, const float *a, size_t lda, const float *b,
+                    float *sums, const ahead *next)
 {
     switch (next->few ? rows + TILE_ROWS : rows) {
 #if HAS_FEW
@@ -93,8 +102,10 @@ typedef struct finish_args {
     float *out;
 } finish_args;
 
-/* out = activation(sums + bias) + residual, whole vectors. The last three are constants of each instantiation. */
-static inline __attribute__((always_inline)) void finish_rows(const finish_args *f, bool bias, bool gelu, bool residual)
+/* out = activation(sums + bias) + residual, whole vectors. The last three are constants of each
+ * instantiation. */
+static inline __attribute__((always_inline)) void finish_rows(const finish_args *f, bool bias,
+                                                              bool gelu, bool residual)
 {
     const float *sums = f->sums, *r = f->residual;
     float *out = f->out;
@@ -113,15 +124,25 @@ static inline __attribute__((always_inline)) void finish_rows(const finish_args 
     }
 }
 
-/* What every layer of every model has goes by whole vectors; beta, other activations and columns past n take their time. */
-static void finish(const sqzk_gemm_args *args, float *sums, size_t row, size_t rows, size_t column, size_t n)
+/* What every layer of every model has goes by whole vectors; beta, other activations and columns
+ * past n take their time. */
+static void finish(const sqzk_gemm_args *args, float *sums, size_t row, size_t rows, size_t column,
+                   size_t n)
 {
     static const sqzk_epilogue none;
     const sqzk_epilogue *e = args->epilogue ? args->epilogue : &none;
-    const finish_args f = {.sums = sums, .bias = e->bias ? e->bias + column : NULL, .residual = e->residual ? e->residual + row * e->ldr + column : NULL,
-                           .rows = rows, .lds = NR, .ldr = e->ldr, .ldo = args->ldc, .out = args->c + row * args->ldc + column};
-    const bool plain = e->activation == SQZK_IDENTITY, gelu = e->activation == SQZK_GELU && f.bias && !f.residual;
-    if (args->beta || n < NR || !(plain || gelu) || (f.residual && !f.bias)) finish_buffer(args, sums, row, rows, column, n);
+    const finish_args f = {.sums = sums,
+                           .bias = e->bias ? e->bias + column : NULL,
+                           .residual = e->residual ? e->residual + row * e->ldr + column : NULL,
+                           .rows = rows,
+                           .lds = NR,
+                           .ldr = e->ldr,
+                           .ldo = args->ldc,
+                           .out = args->c + row * args->ldc + column};
+    const bool plain = e->activation == SQZK_IDENTITY,
+               gelu = e->activation == SQZK_GELU && f.bias && !f.residual;
+    if (args->beta || n < NR || !(plain || gelu) || (f.residual && !f.bias))
+        finish_buffer(args, sums, row, rows, column, n);
     else if (gelu) finish_rows(&f, true, true, false);
     else if (f.residual) finish_rows(&f, true, false, true);
     else if (f.bias) finish_rows(&f, true, false, false);
@@ -133,22 +154,30 @@ static size_t panel_bytes(size_t k)
     return (k * NR * sizeof(float) + 63) / 64 * 64;
 }
 
-/* k from `begin` to `end` of a strip. Where that is not all of k, c keeps the sums between one piece and the next. */
+/* k from `begin` to `end` of a strip. Where that is not all of k, c keeps the sums between one
+ * piece and the next. */
 typedef struct piece {
     size_t begin, end;
     strip rows;
 } piece;
 
-static void run_tile(const sqzk_gemm_args *args, const piece *p, size_t row, size_t rows, size_t column, size_t n, const float *b, const ahead *next)
+static void run_tile(const sqzk_gemm_args *args, const piece *p, size_t row, size_t rows,
+                     size_t column, size_t n, const float *b, const ahead *next)
 {
     float sums[TILE_ROWS * NR] __attribute__((aligned(64)));
     const size_t lda = args->lda / sizeof(float), k = p->end - p->begin;
     const bool some = p->begin > 0;
     float *c = args->c + row * args->ldc + column;
-    if (some) finish_rows(&(finish_args){.sums = c, .lds = args->ldc, .rows = rows, .out = sums, .ldo = NR}, false, false, false);
+    if (some)
+        finish_rows(
+            &(finish_args){.sums = c, .lds = args->ldc, .rows = rows, .out = sums, .ldo = NR},
+            false, false, false);
     tile_of(rows, some, k, (const float *)args->a + row * lda + p->begin, lda, b, sums, next);
     if (p->end == args->k) finish(args, sums, row, rows, column, n);
-    else finish_rows(&(finish_args){.sums = sums, .lds = NR, .rows = rows, .out = c, .ldo = args->ldc}, false, false, false);
+    else
+        finish_rows(
+            &(finish_args){.sums = sums, .lds = NR, .rows = rows, .out = c, .ldo = args->ldc},
+            false, false, false);
 }
 
 /* The panels of a piece; what comes after the last one's part is the first one's next part. */
@@ -158,20 +187,25 @@ static void run_piece(const sqzk_gemm_args *args, const piece *p)
     const size_t panel = panel_bytes(args->k), part = (p->end - p->begin) * NR * sizeof *b;
     for (size_t column = 0; column < args->n; column += NR, b += panel / sizeof *b) {
         const size_t n = args->n - column < NR ? args->n - column : NR;
-        const size_t next_panel = n + column < args->n || p->end == args->k ? panel : (uintptr_t)first + part - (uintptr_t)b;
-        for (size_t t = 0, row = p->rows.begin; row < p->rows.end; row += rows_of_tile(&p->rows, t++)) {
+        const size_t next_panel = n + column < args->n || p->end == args->k
+                                      ? panel
+                                      : (uintptr_t)first + part - (uintptr_t)b;
+        for (size_t t = 0, row = p->rows.begin; row < p->rows.end;
+             row += rows_of_tile(&p->rows, t++)) {
             const ahead next = ahead_of(args, &p->rows, t, row, column, b, next_panel);
             run_tile(args, p, row, rows_of_tile(&p->rows, t), column, n, b, &next);
         }
     }
 }
 
-/* k of a piece: whole blocks, as many in every piece but the last, so that a strip's rows and the panels' parts stay in the second-level cache. All of k where c
- * cannot keep sums: it is added to, is the residual too, or ends within a panel. */
+/* k of a piece: whole blocks, as many in every piece but the last, so that a strip's rows and the
+ * panels' parts stay in the second-level cache. All of k where c cannot keep sums: it is added to,
+ * is the residual too, or ends within a panel. */
 static size_t piece_k(const sqzk_gemm_args *args)
 {
     enum { PIECE_K = 8 * GEMM_F32_BLOCK };
-    const bool c_is_free = !args->beta && args->n % NR == 0 && !(args->epilogue && args->epilogue->residual == args->c);
+    const bool c_is_free = !args->beta && args->n % NR == 0 &&
+                           !(args->epilogue && args->epilogue->residual == args->c);
     const size_t pieces = (args->k + PIECE_K - 1) / PIECE_K, even = (args->k + pieces - 1) / pieces;
     return c_is_free ? (even + GEMM_F32_BLOCK - 1) / GEMM_F32_BLOCK * GEMM_F32_BLOCK : args->k;
 }
@@ -182,7 +216,8 @@ static void run(const sqzk_gemm_args *args)
     for (size_t begin = 0, end = 0; begin < args->m; begin = end)
         for (size_t k = 0; k < args->k; k += most) {
             const size_t part = args->k - k < most ? args->k - k : most;
-            const piece p = {k, k + part, strip_at(args, begin, most * sizeof(float), panel_bytes(part), part)};
+            const piece p = {k, k + part,
+                             strip_at(args, begin, most * sizeof(float), panel_bytes(part), part)};
             run_piece(args, &p);
             end = p.rows.end;
         }
@@ -198,16 +233,19 @@ static void pack_transposed(const float *source, size_t n_stride, size_t k, floa
 }
 
 /* The same of n < V_WIDTH columns, beside which are zeros. */
-static void pack_transposed_part(const float *source, size_t n, size_t n_stride, size_t k, float *out)
+static void pack_transposed_part(const float *source, size_t n, size_t n_stride, size_t k,
+                                 float *out)
 {
     float rows[V_WIDTH * V_WIDTH] = {0};
     size_t p = 0;
     for (; p + V_WIDTH <= k; p += V_WIDTH) {
-        for (size_t j = 0; j < n; j++) v_store(rows + j * V_WIDTH, v_load(source + j * n_stride + p));
+        for (size_t j = 0; j < n; j++)
+            v_store(rows + j * V_WIDTH, v_load(source + j * n_stride + p));
         v_transpose(rows, V_WIDTH, out + p * NR, NR);
     }
     for (; p < k; p++)
-        for (size_t j = 0; j < V_WIDTH; j++) out[p * NR + j] = j < n ? source[j * n_stride + p] : 0.0f;
+        for (size_t j = 0; j < V_WIDTH; j++)
+            out[p * NR + j] = j < n ? source[j * n_stride + p] : 0.0f;
 }
 
 static inline vec load_typed(const void *source, size_t i, sqzi_type type)
@@ -217,7 +255,8 @@ static inline vec load_typed(const void *source, size_t i, sqzi_type type)
     return v_load((const float *)source + i);
 }
 
-/* n <= NR columns from `column` on, any type and strides, V_WIDTH columns at a time where they can be moved as vectors. */
+/* n <= NR columns from `column` on, any type and strides, V_WIDTH columns at a time where they can
+ * be moved as vectors. */
 static void pack_panel(const sqzk_pack_args *args, size_t column, size_t n, float *out)
 {
     for (size_t j = 0; j < NR; j += V_WIDTH) {
@@ -228,13 +267,20 @@ static void pack_panel(const sqzk_pack_args *args, size_t column, size_t n, floa
         } else if (part == V_WIDTH && args->k_stride == 1 && args->type == SQZI_F32) {
             pack_transposed((const float *)args->source + first, args->n_stride, args->k, out + j);
         } else if (args->k_stride == 1 && args->type == SQZI_F32) {
-            pack_transposed_part((const float *)args->source + first, part, args->n_stride, args->k, out + j);
+            pack_transposed_part((const float *)args->source + first, part, args->n_stride, args->k,
+                                 out + j);
         } else if (part == V_WIDTH && args->n_stride == 1) {
-            for (size_t p = 0; p < args->k; p++) v_store(out + p * NR + j, load_typed(args->source, first + p * args->k_stride, args->type));
+            for (size_t p = 0; p < args->k; p++)
+                v_store(out + p * NR + j,
+                        load_typed(args->source, first + p * args->k_stride, args->type));
         } else {
             for (size_t p = 0; p < args->k; p++)
                 for (size_t i = 0; i < V_WIDTH; i++)
-                    out[p * NR + j + i] = i < part ? sqzi_load_real(args->source, first + i * args->n_stride + p * args->k_stride, args->type) : 0.0f;
+                    out[p * NR + j + i] = i < part ? sqzi_load_real(args->source,
+                                                                    first + i * args->n_stride +
+                                                                        p * args->k_stride,
+                                                                    args->type)
+                                                   : 0.0f;
         }
     }
 }
@@ -245,7 +291,8 @@ static void pack(const sqzk_pack_args *args, void *packed)
     float *out = packed;
     for (size_t column = 0; column < args->n; column += NR, out += panel) {
         pack_panel(args, column, args->n - column < NR ? args->n - column : NR, out);
-        memset(out + args->k * NR, 0, (panel - args->k * NR) * sizeof *out); /* of 8 columns and an odd k: half a line is left */
+        /* of 8 columns and an odd k: half a line is left */
+        memset(out + args->k * NR, 0, (panel - args->k * NR) * sizeof *out);
     }
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gemms compiled in, by type, from portable to best, each list closed by NULL. Which are in depends on the processor family alone. */
+/* The gemms compiled in, by type, from portable to best, each list closed by NULL. Which are in
+ * depends on the processor family alone. */
 #ifndef SQZK_GEMM_LIST_H
 #define SQZK_GEMM_LIST_H
 

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Products of attention in 16 bits, AVX-512 VNNI: vpdpwssd does twice the multiply-adds of a fused one in f32. Rows and columns are rounded to integers by scales
- * of their own, symmetric:
+/* Products of attention in 16 bits, AVX-512 VNNI: vpdpwssd does twice the multiply-adds of a fused
+ * one in f32. Rows and columns are rounded to integers by scales of their own, symmetric:
  *
- *   row      q = round-half-even(x * (16383 / M)),   scale = M / 16383,   M the largest magnitude of the row
- *   column   the same with most = min(32767, floor((2^31 - 1) / (16383 k))), so that no sum of products leaves 32 bits
+ *   row      q = round-half-even(x * (16383 / M)), scale = M / 16383, M the largest magnitude of
+ *            the row
+ *   column   the same with most = min(32767, floor((2^31 - 1) / (16383 k))), so that no sum of
+ *            products leaves 32 bits
  *   product  (float)(sum over k of q * w) * (row scale * column scale)
  *
- * Of a zero vector scale and integers are 0; of one with a NaN or infinity the scale is a NaN. k up to 131,000.
+ * Of a zero vector scale and integers are 0; of one with a NaN or infinity the scale is a NaN. k up
+ * to 131,000.
  *
  *   panel    s16 [k/2][NR][2]   k padded with a zero to a multiple of 2, columns past n are 0
  *            f32 [NR]           scale of each column; padded to a multiple of 64 bytes
  *
- * pack takes f32 alone, contiguous over k or over n, and finds the scales itself; sqzk_s8_row holds a scale alone; run has no epilogue.
+ * pack takes f32 alone, contiguous over k or over n, and finds the scales itself; sqzk_s8_row holds
+ * a scale alone; run has no epilogue.
  */
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/s8_vector_avx512.h"
@@ -51,7 +55,8 @@ static inline ivec first_sum(const sqzk_s8_row *row, const signed char *panel, s
     (void)row, (void)panel, (void)k, (void)j;
     return i_zero();
 }
-static inline void last_sums(const sqzk_s8_row *s8_rows, size_t rows, const signed char *panel, const int32_t *sums)
+static inline void last_sums(const sqzk_s8_row *s8_rows, size_t rows, const signed char *panel,
+                             const int32_t *sums)
 {
     (void)s8_rows, (void)rows, (void)panel, (void)sums;
 }
@@ -82,33 +87,46 @@ static void run(const sqzk_gemm_args *args)
     run_bytes(&bytes);
 }
 
-static const int32_t not_finite = 0x7F800000; /* magnitudes, as the integers of their bits, from infinity on */
+/* magnitudes, as the integers of their bits, from infinity on */
+static const int32_t not_finite = 0x7F800000;
 
 /* What numbers of these largest magnitudes are multiplied by; their scales to *scale. */
 static inline vec factors_of(ivec largest, float most, vec *scale)
 {
     const vec m = _mm512_castsi512_ps(largest), factor = v_div(v_set(most), m);
-    const __mmask16 finite = _mm512_cmplt_epi32_mask(largest, i_set((uint32_t)not_finite)), usable = _mm512_mask_cmp_ps_mask(finite, factor, v_set(INFINITY), _CMP_LT_OQ);
-    *scale = _mm512_mask_blend_ps(finite, v_set(NAN), _mm512_maskz_mul_ps(usable, m, v_set(1.0f / most)));
+    const __mmask16 finite = _mm512_cmplt_epi32_mask(largest, i_set((uint32_t)not_finite)),
+                    usable = _mm512_mask_cmp_ps_mask(finite, factor, v_set(INFINITY), _CMP_LT_OQ);
+    *scale = _mm512_mask_blend_ps(finite, v_set(NAN),
+                                  _mm512_maskz_mul_ps(usable, m, v_set(1.0f / most)));
     return _mm512_maskz_mov_ps(usable, factor);
 }
 
-static inline ivec magnitude(vec x) { return _mm512_and_si512(_mm512_castps_si512(x), i_set(0x7FFFFFFF)); }
-static inline __m256i to_words(vec x, vec factor) { return _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v_mul(x, factor))); }
+static inline ivec magnitude(vec x)
+{
+    return _mm512_and_si512(_mm512_castps_si512(x), i_set(0x7FFFFFFF));
+}
+static inline __m256i to_words(vec x, vec factor)
+{
+    return _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v_mul(x, factor)));
+}
 
 static inline ivec largest_of_row(const float *x, size_t k)
 {
     ivec largest = i_zero();
-    for (size_t j = 0; j < k; j += V_WIDTH) largest = i_max(largest, magnitude(k - j < V_WIDTH ? v_load_part(x + j, k - j) : v_load(x + j)));
+    for (size_t j = 0; j < k; j += V_WIDTH)
+        largest = i_max(largest,
+                        magnitude(k - j < V_WIDTH ? v_load_part(x + j, k - j) : v_load(x + j)));
     return i_set(i_largest(largest));
 }
 
 /* Of n <= V_WIDTH vectors that are contiguous. */
-static vec factors_of_rows(const float *x, size_t n, size_t stride, size_t n_k, float most, float *factors)
+static vec factors_of_rows(const float *x, size_t n, size_t stride, size_t n_k, float most,
+                           float *factors)
 {
     int32_t largest[V_WIDTH] __attribute__((aligned(64))) = {0};
     vec scale;
-    for (size_t i = 0; i < n; i++) largest[i] = _mm_cvtsi128_si32(_mm512_castsi512_si128(largest_of_row(x + i * stride, n_k)));
+    for (size_t i = 0; i < n; i++)
+        largest[i] = _mm_cvtsi128_si32(_mm512_castsi512_si128(largest_of_row(x + i * stride, n_k)));
     v_store(factors, factors_of(i_load(largest), most, &scale));
     return scale;
 }
@@ -128,9 +146,13 @@ static bool prepare(const sqzk_prepare_args *args)
         const size_t at = i % V_WIDTH, left = args->m - i;
         const float *x = args->x + i * args->ldx;
         int16_t *out = (int16_t *)(void *)((unsigned char *)args->out + i * args->ldo);
-        if (at == 0) v_store(scales, factors_of_rows(x, left < V_WIDTH ? left : V_WIDTH, args->ldx, args->k, ROW_MOST, factors));
+        if (at == 0)
+            v_store(scales, factors_of_rows(x, left < V_WIDTH ? left : V_WIDTH, args->ldx, args->k,
+                                            ROW_MOST, factors));
         args->s8_rows[i] = (sqzk_s8_row){.scale = scales[at]};
-        for (size_t j = 0; j < padded; j += V_WIDTH) _mm256_storeu_si256((__m256i *)(void *)(out + j), row_words(x, args->k, j, v_set(factors[at])));
+        for (size_t j = 0; j < padded; j += V_WIDTH)
+            _mm256_storeu_si256((__m256i *)(void *)(out + j),
+                                row_words(x, args->k, j, v_set(factors[at])));
     }
     return true;
 }
@@ -141,7 +163,8 @@ static float column_most(size_t n_k)
     return most < INT16_MAX ? (float)most : INT16_MAX;
 }
 
-/* n <= V_WIDTH columns, each contiguous over k: pairs of k are words of 32 bits, and a square of them is turned. */
+/* n <= V_WIDTH columns, each contiguous over k: pairs of k are words of 32 bits, and a square of
+ * them is turned. */
 static vec pack_columns(const float *source, size_t n, size_t stride, size_t n_k, int16_t *out)
 {
     int16_t square[V_WIDTH][2 * V_WIDTH] __attribute__((aligned(64))) = {{0}};
@@ -150,10 +173,13 @@ static vec pack_columns(const float *source, size_t n, size_t stride, size_t n_k
     for (size_t p = 0; p < n_k; p += 2 * V_WIDTH) {
         for (size_t j = 0; j < n; j++)
             for (size_t half = 0; half < 2; half++)
-                _mm256_store_si256((__m256i *)(void *)(square[j] + half * V_WIDTH), row_words(source + j * stride, n_k, p + half * V_WIDTH, v_set(factors[j])));
+                _mm256_store_si256((__m256i *)(void *)(square[j] + half * V_WIDTH),
+                                   row_words(source + j * stride, n_k, p + half * V_WIDTH,
+                                             v_set(factors[j])));
         const size_t pairs = n_k - p < 2 * V_WIDTH ? (n_k - p + 1) / 2 : V_WIDTH;
         v_transpose((const float *)(const void *)square, V_WIDTH, turned, V_WIDTH);
-        for (size_t i = 0; i < pairs; i++) v_store((float *)(void *)(out + (p + 2 * i) * NR), v_load(turned + i * V_WIDTH));
+        for (size_t i = 0; i < pairs; i++)
+            v_store((float *)(void *)(out + (p + 2 * i) * NR), v_load(turned + i * V_WIDTH));
     }
     return scale;
 }
@@ -163,12 +189,16 @@ static vec pack_rows(const float *source, size_t n, size_t stride, size_t n_k, i
 {
     ivec largest = i_zero();
     vec scale;
-    for (size_t p = 0; p < n_k; p++) largest = i_max(largest, magnitude(v_load_part(source + p * stride, n)));
+    for (size_t p = 0; p < n_k; p++)
+        largest = i_max(largest, magnitude(v_load_part(source + p * stride, n)));
     const vec factor = factors_of(largest, column_most(n_k), &scale);
     for (size_t p = 0; p < n_k; p += 2) {
         const ivec even = _mm512_cvtps_epi32(v_mul(v_load_part(source + p * stride, n), factor));
-        const ivec odd = p + 1 < n_k ? _mm512_cvtps_epi32(v_mul(v_load_part(source + (p + 1) * stride, n), factor)) : i_zero();
-        _mm512_storeu_si512(out + p * NR, _mm512_mask_mov_epi16(even, 0xAAAAAAAA, _mm512_slli_epi32(odd, 16)));
+        const ivec odd = p + 1 < n_k ? _mm512_cvtps_epi32(
+                                           v_mul(v_load_part(source + (p + 1) * stride, n), factor))
+                                     : i_zero();
+        _mm512_storeu_si512(out + p * NR,
+                            _mm512_mask_mov_epi16(even, 0xAAAAAAAA, _mm512_slli_epi32(odd, 16)));
     }
     return scale;
 }
@@ -180,10 +210,14 @@ static void pack(const sqzk_pack_args *args, void *packed)
     for (size_t column = 0; column < args->n; column += NR, panel += panel_bytes(bytes)) {
         float *scale = (float *)(void *)(panel + panel_number_bytes(bytes));
         for (size_t j = 0; j < NR; j += V_WIDTH) {
-            const size_t left = column + j < args->n ? args->n - column - j : 0, n = left < V_WIDTH ? left : V_WIDTH;
-            const float *source = (const float *)args->source + (n ? (column + j) * args->n_stride : 0);
+            const size_t left = column + j < args->n ? args->n - column - j : 0,
+                         n = left < V_WIDTH ? left : V_WIDTH;
+            const float *source = (const float *)args->source +
+                                  (n ? (column + j) * args->n_stride : 0);
             int16_t *out = (int16_t *)(void *)panel + 2 * j;
-            v_store(scale + j, args->k_stride == 1 ? pack_columns(source, n, args->n_stride, args->k, out) : pack_rows(source, n, args->k_stride, args->k, out));
+            v_store(scale + j, args->k_stride == 1
+                                   ? pack_columns(source, n, args->n_stride, args->k, out)
+                                   : pack_rows(source, n, args->k_stride, args->k, out));
         }
     }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* s8 gemm, AMX: tdpbssd multiplies signed rows by signed weights, so nothing is flipped; the sums of unsigned rows begin where the panel says. */
+/* s8 gemm, AMX: tdpbssd multiplies signed rows by signed weights, so nothing is flipped; the sums
+ * of unsigned rows begin where the panel says. */
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/s8_vector_avx512.h"
 
@@ -17,16 +18,21 @@ static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weig
 #include "kernel/gemm/s8_excess.h"
 
 typedef int32_t sum;
-static inline vec scales_of_columns(const void *panel, size_t k, size_t j) { return v_load(panel_scale(panel, k) + j); }
+static inline vec scales_of_columns(const void *panel, size_t k, size_t j)
+{
+    return v_load(panel_scale(panel, k) + j);
+}
 static inline vec product(const sum *sums, row_factors row, size_t j, vec columns)
 {
-    return v_mul(i_to_float(with_more(with_excess(i_load(sums), row.excess, j), row.excess, j)), v_mul(row.scale, columns));
+    return v_mul(i_to_float(with_more(with_excess(i_load(sums), row.excess, j), row.excess, j)),
+                 v_mul(row.scale, columns));
 }
 
 #define SUMS_ARE_PRODUCTS 0
 /* Loading costs more than setting to 0: SqueezeBERT takes 3 % longer where every block does. */
-#define BEGIN_TILE(tile, args, panel, j)                                                   \
-    if ((args)->unsigned_rows) LOAD_TILE(tile, panel_compensation(panel, (args)->k) + (j), (size_t)0); \
+#define BEGIN_TILE(tile, args, panel, j)                                                           \
+    if ((args)->unsigned_rows)                                                                     \
+        LOAD_TILE(tile, panel_compensation(panel, (args)->k) + (j), (size_t)0);                    \
     else ZERO_TILE(tile)
 #define TILE_PRODUCT "tdpbssd"
 #define GEMM_NAME sqzk_gemm_s8_amx

@@ -1,19 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* s8 gemm, AVX-512 without VNNI: bytes widened to s16, pairs of k multiplied and added by vpmaddwd, which is exact; vpmaddubsw would saturate. */
+/* s8 gemm, AVX-512 without VNNI: bytes widened to s16, pairs of k multiplied and added by vpmaddwd,
+ * which is exact; vpmaddubsw would saturate. */
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/s8_vector_avx512.h"
 
 enum { KR = 2, FLIP = 0, EXCESS_BITS = 16 };
 
-static inline ivec load_weights(const signed char *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)p)); }
+static inline ivec load_weights(const signed char *p)
+{
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
 static inline ivec load_rows(const unsigned char *p)
 {
     int16_t two;
     memcpy(&two, p, sizeof two);
     return _mm512_cvtepi8_epi16(_mm256_set1_epi16(two));
 }
-static inline ivec multiply_add(ivec sum, ivec rows, ivec weights) { return _mm512_add_epi32(sum, _mm512_madd_epi16(rows, weights)); }
-static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights) { return multiply_add(sum, i_set(excess), load_weights(weights)); }
+static inline ivec multiply_add(ivec sum, ivec rows, ivec weights)
+{
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(rows, weights));
+}
+static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights)
+{
+    return multiply_add(sum, i_set(excess), load_weights(weights));
+}
 
 #define TILE_ROWS 12
 #define TILE_VECTORS 2

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* s8 gemm, AVX-512 VNNI: tiles of 12 x 32; vpdpbusd multiplies unsigned rows (q + 128) by signed weights, four k at a time, without saturating. */
+/* s8 gemm, AVX-512 VNNI: tiles of 12 x 32; vpdpbusd multiplies unsigned rows (q + 128) by signed
+ * weights, four k at a time, without saturating. */
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/s8_vector_avx512.h"
 
@@ -16,13 +17,17 @@ static inline ivec load_rows(const unsigned char *p)
     memcpy(&four, p, sizeof four);
     return _mm512_set1_epi32(four);
 }
-/* In assembly: with the intrinsic gcc 12 spills half of the 24 sums (55 % of the peak instead of 95 %). */
+/* In assembly: with the intrinsic gcc 12 spills half of the 24 sums (55 % of the peak instead of 95
+ * %). */
 static inline ivec multiply_add(ivec sum, ivec rows, ivec weights)
 {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(rows), "v"(weights));
     return sum;
 }
-static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights) { return multiply_add(sum, i_set(excess), load_weights(weights)); }
+static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights)
+{
+    return multiply_add(sum, i_set(excess), load_weights(weights));
+}
 
 #define TILE_ROWS 12
 #define TILE_VECTORS 2

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* s8 gemm, AVX-VNNI: vpdpbusd on 8 columns, for CPUs that have it without AVX-512. Rows are unsigned (q + 128). */
+/* s8 gemm, AVX-VNNI: vpdpbusd on 8 columns, for CPUs that have it without AVX-512. Rows are
+ * unsigned (q + 128). */
 #include "kernel/vector_avx2.h"
 #include "kernel/gemm/s8_vector_avx2.h"
 
@@ -9,7 +10,10 @@
 
 enum { KR = 4, FLIP = 128, EXCESS_BITS = 8 };
 
-static inline ivec load_weights(const signed char *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+static inline ivec load_weights(const signed char *p)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
 static inline ivec load_rows(const unsigned char *p)
 {
     int32_t four;
@@ -22,7 +26,10 @@ static inline ivec multiply_add(ivec sum, ivec rows, ivec weights)
     __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(rows), "x"(weights));
     return sum;
 }
-static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights) { return multiply_add(sum, i_set(excess), load_weights(weights)); }
+static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights)
+{
+    return multiply_add(sum, i_set(excess), load_weights(weights));
+}
 
 #define TILE_VECTORS 2
 #define TILE_STEPS 4

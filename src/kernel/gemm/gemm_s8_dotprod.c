@@ -16,7 +16,10 @@ static inline int8x16_t load_rows(const unsigned char *p)
     memcpy(&four, p, sizeof four);
     return vreinterpretq_s8_s32(vdupq_n_s32(four));
 }
-static inline ivec multiply_add(ivec sum, int8x16_t rows, int8x16_t weights) { return vdotq_s32(sum, rows, weights); }
+static inline ivec multiply_add(ivec sum, int8x16_t rows, int8x16_t weights)
+{
+    return vdotq_s32(sum, rows, weights);
+}
 static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights)
 {
     return i_add_low_bytes(sum, excess, vreinterpretq_s32_s8(vld1q_s8(weights)));

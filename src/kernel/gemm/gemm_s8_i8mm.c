@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* s8 gemm, NEON with the int8 matrix extension: smmla multiplies signed bytes, two rows by two columns, eight k at a time. */
+/* s8 gemm, NEON with the int8 matrix extension: smmla multiplies signed bytes, two rows by two
+ * columns, eight k at a time. */
 #include "kernel/vector_neon.h"
 #include "kernel/gemm/s8_vector_neon.h"
 
@@ -14,7 +15,9 @@ enum { MR = 6, TILE_VECTORS = 4, NR = 16, KR = 8, GROUP_BYTES = 8, FLIP = 0, EXC
 
 static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights)
 {
-    return i_add_low_bytes(sum, excess, vuzp1q_s32(vreinterpretq_s32_s8(vld1q_s8(weights)), vreinterpretq_s32_s8(vld1q_s8(weights + 16))));
+    return i_add_low_bytes(sum, excess,
+                           vuzp1q_s32(vreinterpretq_s32_s8(vld1q_s8(weights)),
+                                      vreinterpretq_s32_s8(vld1q_s8(weights + 16))));
 }
 
 #include "kernel/gemm/s8_excess.h"
@@ -27,13 +30,18 @@ static inline block_sum block_step(block_sum sum, uint8x16_t rows, uint8x16_t co
 }
 static inline block_sum block_row(block_sum first, block_sum second, bool upper)
 {
-    return upper ? vcombine_s32(vget_low_s32(first), vget_low_s32(second)) : vcombine_s32(vget_high_s32(first), vget_high_s32(second));
+    return upper ? vcombine_s32(vget_low_s32(first), vget_low_s32(second))
+                 : vcombine_s32(vget_high_s32(first), vget_high_s32(second));
 }
 static inline vec product(ivec sums, row_factors row, size_t j, vec columns)
 {
-    return v_mul(i_to_float(with_excess(i_add(sums, i_load(row.compensation + j)), row.excess, j)), v_mul(row.scale, columns));
+    return v_mul(i_to_float(with_excess(i_add(sums, i_load(row.compensation + j)), row.excess, j)),
+                 v_mul(row.scale, columns));
 }
-static inline vec scales_of_columns(const void *panel, size_t k, size_t j) { return v_load(panel_scale(panel, k) + j); }
+static inline vec scales_of_columns(const void *panel, size_t k, size_t j)
+{
+    return v_load(panel_scale(panel, k) + j);
+}
 
 #define GEMM_NAME sqzk_gemm_s8_i8mm
 #define GEMM_TEXT "gemm_s8_6x16_i8mm"

@@ -2,8 +2,9 @@
 /* The s8 gemms, from portable to best. */
 #include "kernel/gemm/gemm_list.h"
 
-extern const sqzk_gemm sqzk_gemm_s8_portable, sqzk_gemm_s8_avx2, sqzk_gemm_s8_avx512, sqzk_gemm_s8_avxvnni, sqzk_gemm_s8_avx512vnni, sqzk_gemm_s8_amx,
-    sqzk_gemm_s8_neon, sqzk_gemm_s8_dotprod, sqzk_gemm_s8_i8mm, sqzk_gemm_s8_simd128;
+extern const sqzk_gemm sqzk_gemm_s8_portable, sqzk_gemm_s8_avx2, sqzk_gemm_s8_avx512,
+    sqzk_gemm_s8_avxvnni, sqzk_gemm_s8_avx512vnni, sqzk_gemm_s8_amx, sqzk_gemm_s8_neon,
+    sqzk_gemm_s8_dotprod, sqzk_gemm_s8_i8mm, sqzk_gemm_s8_simd128;
 
 const sqzk_gemm *const sqzk_gemm_s8_list[] = {
     &sqzk_gemm_s8_portable,

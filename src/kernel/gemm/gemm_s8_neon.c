@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* s8 gemm, NEON: products of bytes in 16 bits, which holds them, then added in pairs of k to 32-bit sums (smull, sadalp). */
+/* s8 gemm, NEON: products of bytes in 16 bits, which holds them, then added in pairs of k to 32-bit
+ * sums (smull, sadalp). */
 #include "kernel/vector_neon.h"
 #include "kernel/gemm/s8_vector_neon.h"
 
@@ -12,7 +13,10 @@ static inline int8x8_t load_rows(const unsigned char *p)
     memcpy(&two, p, sizeof two);
     return vreinterpret_s8_s16(vdup_n_s16(two));
 }
-static inline ivec multiply_add(ivec sum, int8x8_t rows, int8x8_t weights) { return vpadalq_s16(sum, vmull_s8(rows, weights)); }
+static inline ivec multiply_add(ivec sum, int8x8_t rows, int8x8_t weights)
+{
+    return vpadalq_s16(sum, vmull_s8(rows, weights));
+}
 static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights)
 {
     return i_add_low_bytes(sum, excess, vreinterpretq_s32_s16(vmovl_s8(vld1_s8(weights))));

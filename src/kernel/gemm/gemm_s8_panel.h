@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The packed panels of every s8 gemm. Included after NR (columns of a panel), KR (consecutive k that lie together) and FLIP are defined,
- * K_MULTIPLE where k is padded to another multiple than KR, and EXCESS_BITS: how many bits an excess has for each of the KR numbers that the level
+/* The packed panels of every s8 gemm. Included after NR (columns of a panel), KR (consecutive k
+ * that lie together) and FLIP are defined, K_MULTIPLE where k is padded to another multiple than
+ * KR, and EXCESS_BITS: how many bits an excess has for each of the KR numbers that the level
  * multiplies at once, or 0 where it takes the weights of one k.
  *
  *   s8     [k/KR][NR][KR]   k padded with zeros up to that multiple, columns past n are 0
  *   f32    [NR]             scale of each column
- *   s32    [NR]             where a sum begins: what bytes differ by from the integers that they mean, times the sum of the column. Bytes hold
+ *   s32    [NR] where a sum begins: what bytes differ by from the integers that they mean, times
+ *          the sum of the column. Bytes hold
  *                           q + FLIP of signed rows, q - 128 + FLIP of unsigned ones
  *
- * padded to a multiple of 64 bytes. Weights lie within +-127, integers within +-127 or 0 .. 255, an excess within 0 .. 510: the magnitude of a sum is
- * at most 127 * (255 k + 510), which an s32 holds up to k = 66,000. Sums may wrap on their way and are right at their end.
+ * padded to a multiple of 64 bytes. Weights lie within +-127, integers within +-127 or 0 .. 255, an
+ * excess within 0 .. 510: the magnitude of a sum is at most 127 * (255 k + 510), which an s32 holds
+ * up to k = 66,000. Sums may wrap on their way and are right at their end.
  */
 #ifndef SQZK_GEMM_S8_PANEL_H
 #define SQZK_GEMM_S8_PANEL_H
@@ -42,7 +45,8 @@ static inline const int32_t *panel_compensation(const signed char *panel, size_t
     return (const int32_t *)(const void *)(panel + panel_weight_bytes(k) + NR * sizeof(float));
 }
 
-/* The largest number of a row is its place-th: its excess goes to where it meets that one's weights. */
+/* The largest number of a row is its place-th: its excess goes to where it meets that one's
+ * weights. */
 static inline void place_excess(sqzk_s8_row *row, uint32_t place)
 {
     const uint32_t within = place % KR;

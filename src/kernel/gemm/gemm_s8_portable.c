@@ -1,24 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* s8 gemm in plain C, and the definition of what every other level computes to the bit: how a row becomes integers, and
+/* s8 gemm in plain C, and the definition of what every other level computes to the bit: how a row
+ * becomes integers, and
  *
- *   product = (float)(sum over k of byte[k] * w[k], + excess * w[place]) * (row scale * column scale)
+ *   product = (float)(sum over k of byte[k] * w[k], + excess * w[place]) * (row scale * column
+ *       scale)
  *
  * A row: with the largest magnitude M and the largest of the others r - M where two tie -
  *
  *   a = M, or where r <= 0.8 M, and the largest number is kept apart, max(r, M / 5)
- *   scale = a / 127,   q = round-half-even(x * (127 / a)), both with the sign of the largest number where it is kept apart
+ *   scale = a / 127,   q = round-half-even(x * (127 / a)), both with the sign of the largest number
+ *                      where it is kept apart
  *   byte = min(q, 127),   excess = q - 127 of the largest number or 0,   place = its k
  *
  * An unsigned row, where x + shift is never negative:
  *
- *   a = M + shift, or where r <= 0.8 M and the largest number is positive, max(r + shift, (M + shift) / 3)
- *   scale = a / 255,   q = round-half-even((x + shift) * (255 / a)),   integer = min(q, 255),   excess = q - 255 or 0,   byte = integer - 128
+ *   a = M + shift, or where r <= 0.8 M and the largest number is positive, max(r + shift, (M +
+ *       shift) / 3)
+ *   scale = a / 255,   q = round-half-even((x + shift) * (255 / a)), integer = min(q, 255), excess
+ *                      = q - 255 or 0, byte = integer - 128
  *
- * Magnitudes are those of x, so a is at least the largest x + shift. The panel's sums make up for the 128.
+ * Magnitudes are those of x, so a is at least the largest x + shift. The panel's sums make up for
+ * the 128.
  *
- * So a number far above the rest does not cost the rest their digits: its q is positive, at most 635 or 765, the others lie within +-127 or 0 .. 255, one
- * is cut off at most, and nothing is lost of it. Where 127 / a or 255 / a overflows the row counts as zero: integers, excess and scale are 0. Magnitudes are
- * compared as the integers of their bits, where a NaN is above infinity and infinity above every number.
+ * So a number far above the rest does not cost the rest their digits: its q is positive, at most
+ * 635 or 765, the others lie within +-127 or 0 .. 255, one
+ * is cut off at most, and nothing is lost of it. Where 127 / a or 255 / a overflows the row counts
+ * as zero: integers, excess and scale are 0. Magnitudes are compared as the integers of their bits,
+ * where a NaN is above infinity and infinity above every number.
  */
 #include "kernel/gemm/scalar_epilogue.h"
 
@@ -27,19 +35,22 @@ enum { NR = 16, KR = 1, FLIP = 0, EXCESS_BITS = 0 };
 #include "kernel/gemm/gemm_s8_panel.h"
 #include "kernel/gemm/s8_row.h"
 
-static void run_row(const sqzk_gemm_args *args, size_t row, size_t column, size_t n, const signed char *b)
+static void run_row(const sqzk_gemm_args *args, size_t row, size_t column, size_t n,
+                    const signed char *b)
 {
     const signed char *a = (const signed char *)args->a + row * args->lda;
     const sqzk_s8_row *s8_row = args->s8_rows + row;
     const float *scale = panel_scale(b, args->k);
     sqzi_real *c = args->c + row * args->ldc + column;
     int32_t sum[NR];
-    for (size_t j = 0; j < NR; j++) sum[j] = panel_compensation(b, args->k)[j] + (int32_t)s8_row->excess * b[s8_row->at + j];
+    for (size_t j = 0; j < NR; j++)
+        sum[j] = panel_compensation(b, args->k)[j] + (int32_t)s8_row->excess * b[s8_row->at + j];
     for (size_t p = 0; p < args->k; p++)
         for (size_t j = 0; j < NR; j++) sum[j] += a[p] * b[p * NR + j];
     for (size_t j = 0; j < n; j++) {
         const sqzi_real product = (float)sum[j] * (s8_row->scale * scale[j]);
-        c[j] = finish_scalar(args->beta ? c[j] + product : product, args->epilogue, row, column + j);
+        c[j] = finish_scalar(args->beta ? c[j] + product : product, args->epilogue, row,
+                             column + j);
     }
 }
 
@@ -56,7 +67,8 @@ static s8_largest find_largest(const sqzi_real *x, size_t k)
 {
     s8_largest found = {0};
     for (uint32_t j = 0; j < k; j++) {
-        const uint32_t magnitude = s8_magnitude((float)x[j]), smaller = magnitude > found.most ? found.most : magnitude;
+        const uint32_t magnitude = s8_magnitude((float)x[j]),
+                       smaller = magnitude > found.most ? found.most : magnitude;
         found.next = smaller > found.next ? smaller : found.next;
         found.place = magnitude > found.most ? j : found.place;
         found.most = magnitude > found.most ? magnitude : found.most;
@@ -64,7 +76,8 @@ static s8_largest find_largest(const sqzi_real *x, size_t k)
     return found;
 }
 
-static bool prepare_row(const sqzk_prepare_args *args, const sqzi_real *x, signed char *out, sqzk_s8_row *row)
+static bool prepare_row(const sqzk_prepare_args *args, const sqzi_real *x, signed char *out,
+                        sqzk_s8_row *row)
 {
     const s8_largest largest = find_largest(x, args->k);
     const s8_form form = s8_form_of(args);
@@ -83,7 +96,9 @@ static bool prepare_row(const sqzk_prepare_args *args, const sqzi_real *x, signe
 static bool prepare(const sqzk_prepare_args *args)
 {
     for (size_t i = 0; i < args->m; i++)
-        if (!prepare_row(args, args->x + i * args->ldx, (signed char *)args->out + i * args->ldo, args->s8_rows + i)) return false;
+        if (!prepare_row(args, args->x + i * args->ldx, (signed char *)args->out + i * args->ldo,
+                         args->s8_rows + i))
+            return false;
     return true;
 }
 

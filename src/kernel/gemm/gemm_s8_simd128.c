@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* s8 gemm, SIMD128: bytes widened to s16, pairs of k multiplied and added by i32x4.dot_i16x8_s, which is exact; the relaxed dot products are not the
- * same on every machine. */
+/* s8 gemm, SIMD128: bytes widened to s16, pairs of k multiplied and added by i32x4.dot_i16x8_s,
+ * which is exact; the relaxed dot products are not the same on every machine. */
 #include "kernel/vector_simd128.h"
 #include "kernel/gemm/s8_vector_simd128.h"
 
@@ -13,8 +13,14 @@ static inline ivec load_rows(const unsigned char *p)
     memcpy(&two, p, sizeof two);
     return wasm_i16x8_extend_low_i8x16(wasm_i16x8_splat(two));
 }
-static inline ivec multiply_add(ivec sum, ivec rows, ivec weights) { return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(rows, weights)); }
-static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights) { return multiply_add(sum, i_set(excess), load_weights(weights)); }
+static inline ivec multiply_add(ivec sum, ivec rows, ivec weights)
+{
+    return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(rows, weights));
+}
+static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights)
+{
+    return multiply_add(sum, i_set(excess), load_weights(weights));
+}
 
 #define TILE_VECTORS 2
 #define GEMM_NAME sqzk_gemm_s8_simd128

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The s8 gemm on vectors: the tiles of integer_tiles.h on rows and panels of bytes.
  *
- * Include after a vector_<isa>.h, its s8_vector_<isa>.h and these: TILE_VECTORS (2 or 4), TILE_ROWS where it is 12 and not 6, TILE_STEPS where it is 4
- * and not 1; KR, FLIP and EXCESS_BITS (gemm_s8_panel.h); load_rows(p), the KR bytes of a row spread to all columns; load_weights(p), V_WIDTH columns of
- * KR bytes; multiply_add(sum, rows, weights), exact; add_excess (s8_excess.h); OPERAND, the type of rows and weights, where it is not ivec; GEMM_NAME,
- * GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE.
+ * Include after a vector_<isa>.h, its s8_vector_<isa>.h and these: TILE_VECTORS (2 or 4), TILE_ROWS
+ * where it is 12 and not 6, TILE_STEPS where it is 4 and not 1; KR, FLIP and EXCESS_BITS
+ * (gemm_s8_panel.h); load_rows(p), the KR bytes of a row spread to all columns; load_weights(p),
+ * V_WIDTH columns of KR bytes; multiply_add(sum, rows, weights), exact; add_excess (s8_excess.h);
+ * OPERAND, the type of rows and weights, where it is not ivec; GEMM_NAME, GEMM_TEXT, GEMM_LEVEL,
+ * GEMM_FEATURE.
  */
 #include "base/cpu.h"
 
@@ -23,11 +25,13 @@ static inline ivec first_sum(const sqzk_s8_row *row, const signed char *panel, s
 }
 
 /* Few rows have more of an excess than their sums began with. */
-static void last_sums(const sqzk_s8_row *s8_rows, size_t rows, const signed char *panel, int32_t *sums)
+static void last_sums(const sqzk_s8_row *s8_rows, size_t rows, const signed char *panel,
+                      int32_t *sums)
 {
     for (size_t i = 0; EXCESS_BITS == 8 && i < rows; i++, sums += NR) {
         if (!s8_rows[i].more) continue;
-        for (size_t j = 0; j < NR; j += V_WIDTH) i_store(sums + j, with_more(i_load(sums + j), excess_of_row(s8_rows + i, panel), j));
+        for (size_t j = 0; j < NR; j += V_WIDTH)
+            i_store(sums + j, with_more(i_load(sums + j), excess_of_row(s8_rows + i, panel), j));
     }
 }
 

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gemm on AMX tiles. A tile of rows is 16 rows x 64 bytes, a tile of weights 64 bytes of k x 16 columns, a tile of sums 16 x 16; a block of C is
- * four tiles of sums, 32 rows x 32 columns, or 16 x 64 where m allows no more rows. While a block's products run, the vector units finish the block
+/* The gemm on AMX tiles. A tile of rows is 16 rows x 64 bytes, a tile of weights 64 bytes of k x 16
+ * columns, a tile of sums 16 x 16; a block of C is four tiles of sums, 32 rows x 32 columns, or 16
+ * x 64 where m allows no more rows. While a block's products run, the vector units finish the block
  * before it, a few rows after every step over k.
  *
- * Include after vector_avx512.h and these: K_MULTIPLE, the k of a tile; TILE_PRODUCT, the instruction; sum, the type of a sum; factors_of_row(args, i,
- * panel), scales_of_columns(panel, k, j) and product(sums, row's, j, columns'), 16 sums as floats; SUMS_ARE_PRODUCTS, whether that changes
- * nothing; BEGIN_TILE(tile, args, panel, j) where the sums of the panel's columns from j on may not begin at 0; panel_bytes(k), panel_weight_bytes(k), pack,
- * prepare; GEMM_NAME, GEMM_TEXT, GEMM_TYPE. Panels lie as [k][32 columns] in words of four bytes.
+ * Include after vector_avx512.h and these: K_MULTIPLE, the k of a tile; TILE_PRODUCT, the
+ * instruction; sum, the type of a sum; factors_of_row(args, i, panel), scales_of_columns(panel, k,
+ * j) and product(sums, row's, j, columns'), 16 sums as floats; SUMS_ARE_PRODUCTS, whether that
+ * changes
+ * nothing; BEGIN_TILE(tile, args, panel, j) where the sums of the panel's columns from j on may not
+ * begin at 0; panel_bytes(k), panel_weight_bytes(k), pack, prepare; GEMM_NAME, GEMM_TEXT,
+ * GEMM_TYPE. Panels lie as [k][32 columns] in words of four bytes.
  *
- * Instructions are written in assembly: the macros of gcc 12 do not tell the compiler which memory they read.
+ * Instructions are written in assembly: the macros of gcc 12 do not tell the compiler which memory
+ * they read.
  */
 #include "base/cpu.h"
 #include "kernel/gemm/bf16_store_amx.h"
@@ -18,20 +23,37 @@
 #error "compile this file with AMX"
 #endif
 
-enum { TILE_ROWS = 16, TILE_COLUMNS = 16, ROW_BYTES = 64, WEIGHT_STRIDE = NR * 4, STEP_BYTES = 2 * TILE_ROWS * ROW_BYTES, ROWS_AT_ONCE = 4, LINE = 64 };
-/* Weights that all rows are multiplied by, 32 rows after the other, before the next: they stay in the second-level cache, the 32 rows in the first. */
+enum {
+    TILE_ROWS = 16,
+    TILE_COLUMNS = 16,
+    ROW_BYTES = 64,
+    WEIGHT_STRIDE = NR * 4,
+    STEP_BYTES = 2 * TILE_ROWS * ROW_BYTES,
+    ROWS_AT_ONCE = 4,
+    LINE = 64
+};
+/* Weights that all rows are multiplied by, 32 rows after the other, before the next: they stay in
+ * the second-level cache, the 32 rows in the first. */
 enum { GROUP_BYTES = 64 << 10 };
 
 /* Tiles 0 to 3 hold sums, 4 and 5 rows, 6 and 7 weights. */
-#define LOAD_TILE(tile, from, stride) __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile : : "r"(from), "r"(stride))
-/* The same, of what is not soon used again: it shall not drive out of the first-level cache what is. */
-#define LOAD_TILE_ONCE(tile, from, stride) __asm__ volatile("tileloaddt1 (%0,%1,1), %%tmm" #tile : : "r"(from), "r"(stride))
-#define STORE_TILE(tile, to, stride) __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" : : "r"(to), "r"((size_t)(stride)) : "memory")
+#define LOAD_TILE(tile, from, stride)                                                              \
+    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile : : "r"(from), "r"(stride))
+/* The same, of what is not soon used again: it shall not drive out of the first-level cache what
+ * is. */
+#define LOAD_TILE_ONCE(tile, from, stride)                                                         \
+    __asm__ volatile("tileloaddt1 (%0,%1,1), %%tmm" #tile : : "r"(from), "r"(stride))
+#define STORE_TILE(tile, to, stride)                                                               \
+    __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)"                                        \
+                     :                                                                             \
+                     : "r"(to), "r"((size_t)(stride))                                              \
+                     : "memory")
 #define ZERO_TILE(tile) __asm__ volatile("tilezero %tmm" #tile)
 #ifndef BEGIN_TILE
 #define BEGIN_TILE(tile, args, panel, j) ZERO_TILE(tile)
 #endif
-#define MULTIPLY_TILES(sums, rows, weights) __asm__ volatile(TILE_PRODUCT " %tmm" #weights ", %tmm" #rows ", %tmm" #sums)
+#define MULTIPLY_TILES(sums, rows, weights)                                                        \
+    __asm__ volatile(TILE_PRODUCT " %tmm" #weights ", %tmm" #rows ", %tmm" #sums)
 
 /* What ldtilecfg reads: palette 1, then bytes of a row and rows of each tile. */
 typedef struct tile_config {
@@ -78,7 +100,10 @@ typedef enum finish { AS_IT_IS, BIASED, ADDED, GELU, BIASED_BF16, GELU_BF16, ANY
 
 static finish finish_of(const sqzk_gemm_args *args)
 {
-    if (SUMS_ARE_PRODUCTS && !args->epilogue && !args->beta && !args->c_bf16 && args->n % TILE_COLUMNS == 0) return AS_IT_IS; /* attention's */
+    /* attention's */
+    if (SUMS_ARE_PRODUCTS && !args->epilogue && !args->beta && !args->c_bf16 &&
+        args->n % TILE_COLUMNS == 0)
+        return AS_IT_IS;
     const sqzk_activation activation = args->epilogue ? args->epilogue->activation : SQZK_IDENTITY;
     const bool added = args->epilogue && args->epilogue->residual;
     if (args->beta || (added && (args->c_bf16 || activation != SQZK_IDENTITY))) return ANY;
@@ -87,27 +112,38 @@ static finish finish_of(const sqzk_gemm_args *args)
 }
 
 /* Where number (row, column) of C goes, and the bytes from there to the next row's. */
-static inline unsigned char *place_in_c(const sqzk_gemm_args *args, size_t row, size_t column, size_t *step)
+static inline unsigned char *place_in_c(const sqzk_gemm_args *args, size_t row, size_t column,
+                                        size_t *step)
 {
     const size_t bytes = args->c_bf16 ? sizeof *args->c_bf16 : sizeof *args->c;
     *step = args->ldc * bytes;
-    return (args->c_bf16 ? (unsigned char *)args->c_bf16 : (unsigned char *)args->c) + row * *step + column * bytes;
+    return (args->c_bf16 ? (unsigned char *)args->c_bf16 : (unsigned char *)args->c) + row * *step +
+           column * bytes;
 }
 
 /* The next rows of a half, up to `end`: vectors of 16 columns, masked past n. `how` is a constant.
  *
- * Of what runs here the CPU holds some hundred instructions before the first is done, and as long as they wait for sums it reaches no further product:
- * so few rows at a time, without a branch between them, and everything that rows share in registers - copied, as a store of C might change *shared. */
-static inline __attribute__((always_inline)) void finish_rows_as(finish how, const sqzk_gemm_args *shared, half *h, const sum *sums, size_t end)
+ * Of what runs here the CPU holds some hundred instructions before the first is done, and as long
+ * as they wait for sums it reaches no further product: so few rows at a time, without a branch
+ * between them, and everything that rows share in registers - copied, as a store of C might change
+ * *shared. */
+static inline __attribute__((always_inline)) void finish_rows_as(finish how,
+                                                                 const sqzk_gemm_args *shared,
+                                                                 half *h, const sum *sums,
+                                                                 size_t end)
 {
     const sqzk_gemm_args own = *shared, *args = &own;
-    const sqzk_epilogue epilogue = args->epilogue ? *args->epilogue : (sqzk_epilogue){.activation = SQZK_IDENTITY};
+    const sqzk_epilogue epilogue = args->epilogue ? *args->epilogue
+                                                  : (sqzk_epilogue){.activation = SQZK_IDENTITY};
     const bool added = (how == ADDED || how == ANY) && epilogue.residual;
     const bool to_bf16 = how == BIASED_BF16 || how == GELU_BF16 || (how == ANY && args->c_bf16);
-    const size_t ldr = added ? epilogue.ldr : 0, columns = h->n, n[2] = {columns < V_WIDTH ? columns : V_WIDTH, columns < V_WIDTH ? 0 : columns - V_WIDTH};
+    const size_t ldr = added ? epilogue.ldr : 0, columns = h->n,
+                 n[2] = {columns < V_WIDTH ? columns : V_WIDTH,
+                         columns < V_WIDTH ? 0 : columns - V_WIDTH};
     const float *bias = epilogue.bias ? epilogue.bias + h->column : nothing;
     const signed char *const panel = h->panel;
-    const vec scales[2] = {scales_of_columns(panel, args->k, 0), scales_of_columns(panel, args->k, V_WIDTH)};
+    const vec scales[2] = {scales_of_columns(panel, args->k, 0),
+                           scales_of_columns(panel, args->k, V_WIDTH)};
     const vec biases[2] = {v_load_part(bias, n[0]), v_load_part(bias + V_WIDTH, n[1])};
     size_t row = h->row + h->first, left = end - h->first, step;
     const float *residual = added ? epilogue.residual + row * ldr + h->column : nothing;
@@ -115,14 +151,15 @@ static inline __attribute__((always_inline)) void finish_rows_as(finish how, con
     sums += h->first * TILE_COLUMNS;
     h->first = end;
 #define TO(i, j) ((float *)(void *)(c + (i) * step) + (j) * V_WIDTH)
-#define FINISH(y, i, j)                                                                                    \
-    vec y = product(sums + ((j) * TILE_ROWS + (i)) * TILE_COLUMNS, factors, (j) * V_WIDTH, scales[j]);     \
-    if (how == ANY && args->beta) y = v_add(v_load_part(TO(i, j), n[j]), y);                               \
-    y = v_add(y, biases[j]);                                                                               \
-    if (how == GELU) y = TILE_GELU(y);                                                                     \
-    if (how == GELU_BF16) y = v_gelu_near(y);                                                              \
-    if (how == ANY) y = tile_activate(epilogue.activation, y);                                             \
-    if (how == ADDED || how == ANY) y = v_add(y, v_load_part(residual + (i) * ldr + (j) * V_WIDTH, n[j])); \
+#define FINISH(y, i, j)                                                                            \
+    vec y = product(sums + ((j)*TILE_ROWS + (i)) * TILE_COLUMNS, factors, (j)*V_WIDTH, scales[j]); \
+    if (how == ANY && args->beta) y = v_add(v_load_part(TO(i, j), n[j]), y);                       \
+    y = v_add(y, biases[j]);                                                                       \
+    if (how == GELU) y = TILE_GELU(y);                                                             \
+    if (how == GELU_BF16) y = v_gelu_near(y);                                                      \
+    if (how == ANY) y = tile_activate(epilogue.activation, y);                                     \
+    if (how == ADDED || how == ANY)                                                                \
+        y = v_add(y, v_load_part(residual + (i)*ldr + (j)*V_WIDTH, n[j]));                         \
     if (!to_bf16) v_store_part(TO(i, j), y, n[j]);
 #define FINISH_ROWS(rows)                                                   \
     for (size_t i = 0; i < (rows); i++) {                                   \
@@ -136,7 +173,8 @@ static inline __attribute__((always_inline)) void finish_rows_as(finish how, con
     sums += (rows) * TILE_COLUMNS;                                          \
     residual += (rows) * ldr;                                               \
     c += (rows) * step;
-    const size_t at_once = how == BIASED || how == ADDED || how == BIASED_BF16 ? ROWS_AT_ONCE : 1; /* an activation is long enough, and large */
+    /* an activation is long enough, and large */
+    const size_t at_once = how == BIASED || how == ADDED || how == BIASED_BF16 ? ROWS_AT_ONCE : 1;
     while (left >= at_once) {
 #pragma GCC unroll 4
         FINISH_ROWS(at_once)
@@ -147,7 +185,8 @@ static inline __attribute__((always_inline)) void finish_rows_as(finish how, con
 }
 
 /* The next rows of a block, at most `rows`, of one half. */
-static void finish_rows(finish how, const sqzk_gemm_args *args, block *b, const buffer *sums, size_t rows)
+static void finish_rows(finish how, const sqzk_gemm_args *args, block *b, const buffer *sums,
+                        size_t rows)
 {
     const size_t i = b->halves[0].first == b->halves[0].rows;
     half *h = &b->halves[i];
@@ -176,9 +215,11 @@ static void finish_block(finish how, const sqzk_gemm_args *args, block *b, const
 
 typedef enum form { NARROW /* 16 x 32 */, TALL /* 32 x 32 */, WIDE /* 16 x 64 */ } form;
 
-/* How m is cut: `rows` a block, `upper` of them in its first half; the last block begins early and computes again what its neighbour has. n is cut into
- * groups of `columns`. And what is done after each of the `steps` over k: from step `wait` on, whose predecessors gave the sums time to arrive in the
- * buffer, so many rows of the block before are finished; `ahead` lines of the next group's weights are fetched; the lines of C, if `fetch_c`. */
+/* How m is cut: `rows` a block, `upper` of them in its first half; the last block begins early and
+ * computes again what its neighbour has. n is cut into groups of `columns`. And what is done after
+ * each of the `steps` over k: from step `wait` on, whose predecessors gave the sums time to arrive
+ * in the buffer, so many rows of the block before are finished; `ahead` lines of the next group's
+ * weights are fetched; the lines of C, if `fetch_c`. */
 typedef struct cut {
     size_t rows, upper, columns, steps, wait, finished, ahead;
     bool fetch_c;
@@ -187,33 +228,43 @@ typedef struct cut {
 
 static cut cut_of(const sqzk_gemm_args *args, finish how)
 {
-    const size_t blocks = (args->m + 2 * TILE_ROWS - 1) / (2 * TILE_ROWS), rows = (args->m + blocks - 1) / blocks, pair_bytes = 2 * panel_bytes(args->k);
-    cut c = {.rows = rows, .upper = rows, .shape = WIDE, .steps = panel_weight_bytes(args->k) / STEP_BYTES};
+    const size_t blocks = (args->m + 2 * TILE_ROWS - 1) / (2 * TILE_ROWS),
+                 rows = (args->m + blocks - 1) / blocks, pair_bytes = 2 * panel_bytes(args->k);
+    cut c = {.rows = rows,
+             .upper = rows,
+             .shape = WIDE,
+             .steps = panel_weight_bytes(args->k) / STEP_BYTES};
     if (rows > TILE_ROWS) {
         c.shape = TALL;
         c.upper = (rows + 1) / 2;
     }
     c.columns = (GROUP_BYTES + pair_bytes - 1) / pair_bytes * 2 * NR;
     c.finished = c.steps >= 4 ? 8 : 16;
-    if (how == GELU || how == GELU_BF16 || how == ANY) c.finished = (2 * TILE_ROWS + c.steps - 1) / c.steps; /* an activation is long: evenly */
+    /* an activation is long: evenly */
+    if (how == GELU || how == GELU_BF16 || how == ANY)
+        c.finished = (2 * TILE_ROWS + c.steps - 1) / c.steps;
     else if (c.steps > 5) c.wait = 2;
-    /* One block alone goes through its weights once, as fast as they come, and loses by fetches: but for an activation, which leaves time. */
-    if (blocks > 1 || (c.shape == TALL && (how == GELU || how == GELU_BF16))) c.ahead = (STEP_BYTES / LINE + blocks - 1) / blocks;
-    c.fetch_c = c.steps < 4 && args->ldc * sizeof *args->c % 4096 != 0; /* else a column of them is in one set of the cache and drives itself out */
+    /* One block alone goes through its weights once, as fast as they come, and loses by fetches:
+     * but for an activation, which leaves time. */
+    if (blocks > 1 || (c.shape == TALL && (how == GELU || how == GELU_BF16)))
+        c.ahead = (STEP_BYTES / LINE + blocks - 1) / blocks;
+    /* else a column of them is in one set of the cache and drives itself out */
+    c.fetch_c = c.steps < 4 && args->ldc * sizeof *args->c % 4096 != 0;
     return c;
 }
 
 /* The sums of half i of *b from its two tiles to the buffer, or to C itself. */
-#define STORE_HALF(b, i, left_tile, right_tile)                                                            \
-    if (how == AS_IT_IS) {                                                                                 \
-        half *const done = &(b)->halves[i];                                                                \
-        sqzi_real *to = args->c + done->row * args->ldc + done->column;                                    \
-        if (done->rows) STORE_TILE(left_tile, to, args->ldc * sizeof *to);                                 \
-        if (done->rows && done->n > TILE_COLUMNS) STORE_TILE(right_tile, to + TILE_COLUMNS, args->ldc * sizeof *to); \
-        done->first = done->rows;                                                                          \
-    } else {                                                                                               \
-        STORE_TILE(left_tile, sums->halves[i][0], ROW_BYTES);                                              \
-        STORE_TILE(right_tile, sums->halves[i][1], ROW_BYTES);                                             \
+#define STORE_HALF(b, i, left_tile, right_tile)                                                    \
+    if (how == AS_IT_IS) {                                                                         \
+        half *const done = &(b)->halves[i];                                                        \
+        sqzi_real *to = args->c + done->row * args->ldc + done->column;                            \
+        if (done->rows) STORE_TILE(left_tile, to, args->ldc * sizeof *to);                         \
+        if (done->rows && done->n > TILE_COLUMNS)                                                  \
+            STORE_TILE(right_tile, to + TILE_COLUMNS, args->ldc * sizeof *to);                     \
+        done->first = done->rows;                                                                  \
+    } else {                                                                                       \
+        STORE_TILE(left_tile, sums->halves[i][0], ROW_BYTES);                                      \
+        STORE_TILE(right_tile, sums->halves[i][1], ROW_BYTES);                                     \
     }
 
 /* The lines of C that half of a block will be written to. */
@@ -223,17 +274,22 @@ static inline void fetch_half(const sqzk_gemm_args *args, const half *h)
     const unsigned char *c = place_in_c(args, h->row, h->column, &step);
     for (size_t i = 0; i < h->rows; i++, c += step) {
         __builtin_prefetch(c, 1, 3);
-        if (!args->c_bf16) __builtin_prefetch(c + LINE, 1, 3); /* a fetch never faults, so the block may be narrower */
+        /* a fetch never faults, so the block may be narrower */
+        if (!args->c_bf16) __builtin_prefetch(c + LINE, 1, 3);
     }
 }
 
-/* The sums of a block, and meanwhile the end of the block before. Of either the second half leaves its tiles only after two products of the next
- * block: storing tiles right after the last products would leave the unit without work until those are complete. `shape` is a constant. */
-static inline __attribute__((always_inline)) void sum_block(form shape, const sqzk_gemm_args *args, const cut *c, block *b, buffer *sums, finish how, block *before)
+/* The sums of a block, and meanwhile the end of the block before. Of either the second half leaves
+ * its tiles only after two products of the next block: storing tiles right after the last products
+ * would leave the unit without work until those are complete. `shape` is a constant. */
+static inline __attribute__((always_inline)) void sum_block(form shape, const sqzk_gemm_args *args,
+                                                            const cut *c, block *b, buffer *sums,
+                                                            finish how, block *before)
 {
     half *first = &b->halves[0], *second = &b->halves[1];
     const size_t lda = args->lda, ldw = WEIGHT_STRIDE;
-    const unsigned char *upper = (const unsigned char *)args->a + first->row * lda, *lower = (const unsigned char *)args->a + second->row * lda;
+    const unsigned char *upper = (const unsigned char *)args->a + first->row * lda,
+                        *lower = (const unsigned char *)args->a + second->row * lda;
     const signed char *left = first->panel, *right = second->panel;
     BEGIN_TILE(0, args, left, 0);
     BEGIN_TILE(1, args, left, TILE_COLUMNS);
@@ -260,7 +316,8 @@ static inline __attribute__((always_inline)) void sum_block(form shape, const sq
             MULTIPLY_TILES(3, 4, 7);
         }
         if (c->fetch_c && s < 2) fetch_half(args, &b->halves[s]);
-        for (size_t i = 0; i < c->ahead; i++) __builtin_prefetch((const void *)(b->ahead + (s * c->ahead + i) * LINE), 0, 2);
+        for (size_t i = 0; i < c->ahead; i++)
+            __builtin_prefetch((const void *)(b->ahead + (s * c->ahead + i) * LINE), 0, 2);
         if (s >= c->wait && rows_left(before)) finish_rows(how, args, before, sums, c->finished);
     }
     finish_block(how, args, before, sums);
@@ -268,7 +325,8 @@ static inline __attribute__((always_inline)) void sum_block(form shape, const sq
 }
 
 /* The block at (row, column) of C, whose first `done` rows another one finishes. */
-static void place(block *b, const sqzk_gemm_args *args, const cut *c, form shape, size_t row, size_t done, size_t column, const signed char *panel)
+static void place(block *b, const sqzk_gemm_args *args, const cut *c, form shape, size_t row,
+                  size_t done, size_t column, const signed char *panel)
 {
     const size_t left = args->n - column, below = done < c->upper ? 0 : done - c->upper;
     half *first = &b->halves[0], *second = &b->halves[1];
@@ -291,7 +349,8 @@ static void place(block *b, const sqzk_gemm_args *args, const cut *c, form shape
     }
 }
 
-static void sum_block_of(form shape, const sqzk_gemm_args *args, const cut *c, block *b, buffer *sums, finish how, block *before)
+static void sum_block_of(form shape, const sqzk_gemm_args *args, const cut *c, block *b,
+                         buffer *sums, finish how, block *before)
 {
     switch (shape) {
     case NARROW: sum_block(NARROW, args, c, b, sums, how, before); break;
@@ -300,9 +359,12 @@ static void sum_block_of(form shape, const sqzk_gemm_args *args, const cut *c, b
     }
 }
 
-/* The blocks of one group of columns, `begin` to `end`: a strip of rows through all of its panels, then the next strip. Returns the last one, which is to be
- * finished; it stands in `pair`, as `before` does. A block is not copied: that would wait for all stores before it, tiles of sums among them. */
-static block *run_group(const sqzk_gemm_args *args, const cut *c, finish how, size_t begin, size_t end, buffer *sums, block pair[2], block *before)
+/* The blocks of one group of columns, `begin` to `end`: a strip of rows through all of its panels,
+ * then the next strip. Returns the last one, which is to be finished; it stands in `pair`, as
+ * `before` does. A block is not copied: that would wait for all stores before it, tiles of sums
+ * among them. */
+static block *run_group(const sqzk_gemm_args *args, const cut *c, finish how, size_t begin,
+                        size_t end, buffer *sums, block pair[2], block *before)
 {
     const signed char *panels = args->b;
     uintptr_t ahead = (uintptr_t)panels + (end + NR - 1) / NR * panel_bytes(args->k);
@@ -313,7 +375,8 @@ static block *run_group(const sqzk_gemm_args *args, const cut *c, finish how, si
             block *const b = &pair[before == pair];
             columns = shape == WIDE ? 2 * NR : NR;
             b->ahead = ahead;
-            place(b, args, c, shape, row - done, done, column, panels + column / NR * panel_bytes(args->k));
+            place(b, args, c, shape, row - done, done, column,
+                  panels + column / NR * panel_bytes(args->k));
             sum_block_of(shape, args, c, b, sums, how, before);
             before = b;
             ahead += c->steps * c->ahead * LINE;
@@ -330,7 +393,9 @@ static void run(const sqzk_gemm_args *args)
     const cut c = cut_of(args, how);
     configure(c.upper, c.shape == TALL ? c.rows - c.upper : c.upper);
     for (size_t begin = 0; begin < args->n; begin += c.columns)
-        before = run_group(args, &c, how, begin, args->n - begin < c.columns ? args->n : begin + c.columns, sums, pair, before);
+        before = run_group(args, &c, how, begin,
+                           args->n - begin < c.columns ? args->n : begin + c.columns, sums, pair,
+                           before);
     STORE_HALF(before, 1, 2, 3)
     __asm__ volatile("tilerelease");
     finish_block(how, args, before, sums);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of floats to rows of bytes on vectors, to the bit as gemm_s8_portable.c defines it, plus FLIP. Two passes over a row: its two largest
- * magnitudes, its bytes. Included after a vector_<isa>.h, its s8_vector_<isa>.h and gemm_s8_panel.h. */
+/* Rows of floats to rows of bytes on vectors, to the bit as gemm_s8_portable.c defines it, plus
+ * FLIP. Two passes over a row: its two largest magnitudes, its bytes. Included after a
+ * vector_<isa>.h, its s8_vector_<isa>.h and gemm_s8_panel.h. */
 #ifndef SQZK_S8_ROWS_H
 #define SQZK_S8_ROWS_H
 
@@ -11,7 +12,8 @@
 /* What an int8 layer activates is rounded to 8 bits before it is used. */
 #define TILE_GELU v_gelu_near
 
-/* Numbers j .. j+V_WIDTH-1 of a row: where they lie, or cut short in the buffer, which is filled up with zeros. */
+/* Numbers j .. j+V_WIDTH-1 of a row: where they lie, or cut short in the buffer, which is filled up
+ * with zeros. */
 static inline const float *row_part(const float *x, size_t j, size_t k, float *buffer)
 {
     if (k - j >= V_WIDTH) return x + j;
@@ -38,7 +40,8 @@ static inline lanes largest_of_lanes(const float *x, size_t k)
         d = i_max_magnitude(d, v_load(x + j + 3 * V_WIDTH));
     }
     lanes all = {{a, b, c, d}};
-    for (size_t part = 0; j < k; j += V_WIDTH, part++) all.parts[part] = i_max_magnitude(all.parts[part], v_load(row_part(x, j, k, buffer)));
+    for (size_t part = 0; j < k; j += V_WIDTH, part++)
+        all.parts[part] = i_max_magnitude(all.parts[part], v_load(row_part(x, j, k, buffer)));
     return all;
 }
 
@@ -47,9 +50,11 @@ static inline ivec merged(const lanes *of)
     return i_max(i_max(of->parts[0], of->parts[1]), i_max(of->parts[2], of->parts[3]));
 }
 
-/* One number of a row may stand above `rest`, the most that another may be beside it: the largest of the others is then that of the other lanes or stands
- * in the same, whose numbers are looked at once more. */
-static __attribute__((noinline)) void look_closer(const float *x, size_t k, lanes all, uint32_t rest, s8_largest *found)
+/* One number of a row may stand above `rest`, the most that another may be beside it: the largest
+ * of the others is then that of the other lanes or stands in the same, whose numbers are looked at
+ * once more. */
+static __attribute__((noinline)) void look_closer(const float *x, size_t k, lanes all,
+                                                  uint32_t rest, s8_largest *found)
 {
     uint64_t above = 0;
     for (size_t i = 0; i < 4; i++) {
@@ -79,7 +84,8 @@ static inline __attribute__((always_inline)) s8_largest find_largest(const float
     return found;
 }
 
-/* What a row is multiplied by and shifted to. The branch costs nothing that can be seen, two loops cost kilobytes on each level. */
+/* What a row is multiplied by and shifted to. The branch costs nothing that can be seen, two loops
+ * cost kilobytes on each level. */
 typedef struct row_steps {
     vec factor, shift;
     bool is_unsigned;
@@ -87,11 +93,13 @@ typedef struct row_steps {
 
 static inline ivec steps_of(vec x, const row_steps *by)
 {
-    if (by->is_unsigned) return i_subtract(i_round(v_mul(v_add(x, by->shift), by->factor)), i_set(UNSIGNED_LESS));
+    if (by->is_unsigned)
+        return i_subtract(i_round(v_mul(v_add(x, by->shift), by->factor)), i_set(UNSIGNED_LESS));
     return i_round(v_mul(x, by->factor));
 }
 
-static bool write_row(s8_form form, const float *x, size_t k, s8_largest largest, unsigned char *out, sqzk_s8_row *row)
+static bool write_row(s8_form form, const float *x, size_t k, s8_largest largest,
+                      unsigned char *out, sqzk_s8_row *row)
 {
     float buffer[V_WIDTH], factor;
     if (!s8_row_of(x[largest.place], largest, form, row, &factor)) return false;
@@ -100,16 +108,19 @@ static bool write_row(s8_form form, const float *x, size_t k, s8_largest largest
     size_t j = 0;
 #ifdef I_TO_BYTES_4
     for (; j + LANES <= k; j += LANES)
-        i_to_bytes_4(steps_of(v_load(x + j), &by), steps_of(v_load(x + j + V_WIDTH), &by), steps_of(v_load(x + j + 2 * V_WIDTH), &by), steps_of(v_load(x + j + 3 * V_WIDTH), &by), FLIP,
-                     out + j);
+        i_to_bytes_4(steps_of(v_load(x + j), &by), steps_of(v_load(x + j + V_WIDTH), &by),
+                     steps_of(v_load(x + j + 2 * V_WIDTH), &by),
+                     steps_of(v_load(x + j + 3 * V_WIDTH), &by), FLIP, out + j);
 #endif
-    for (; j < k; j += V_WIDTH) i_to_bytes(steps_of(v_load(row_part(x, j, k, buffer)), &by), FLIP, out + j);
+    for (; j < k; j += V_WIDTH)
+        i_to_bytes(steps_of(v_load(row_part(x, j, k, buffer)), &by), FLIP, out + j);
     const size_t padded = (k + 63) / 64 * 64;
     if (j < padded) memset(out + j, FLIP, padded - j);
     return true;
 }
 
-/* Some rows are looked through before they are written: what the one waits for, the other need not. */
+/* Some rows are looked through before they are written: what the one waits for, the other need
+ * not. */
 static bool prepare(const sqzk_prepare_args *args)
 {
     enum { ROWS = 4 };
@@ -119,7 +130,9 @@ static bool prepare(const sqzk_prepare_args *args)
         const float *x = args->x + i * args->ldx;
         for (size_t r = 0; r < rows; r++) largest[r] = find_largest(x + r * args->ldx, args->k);
         for (size_t r = 0; r < rows; r++)
-            if (!write_row(s8_form_of(args), x + r * args->ldx, args->k, largest[r], (unsigned char *)args->out + (i + r) * args->ldo, args->s8_rows + i + r)) return false;
+            if (!write_row(s8_form_of(args), x + r * args->ldx, args->k, largest[r],
+                           (unsigned char *)args->out + (i + r) * args->ldo, args->s8_rows + i + r))
+                return false;
     }
     return true;
 }

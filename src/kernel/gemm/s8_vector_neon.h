@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The integer operations of the s8 gemm's templates, in NEON: 4 s32. Included after vector_neon.h. */
+/* The integer operations of the s8 gemm's templates, in NEON: 4 s32. Included after
+ * vector_neon.h. */
 #ifndef SQZK_S8_VECTOR_H
 #define SQZK_S8_VECTOR_H
 
@@ -17,7 +18,11 @@ static inline ivec i_max_magnitude(ivec largest, vec x)
     const uint32x4_t magnitude = vandq_u32(vreinterpretq_u32_f32(x), vdupq_n_u32(0x7FFFFFFFu));
     return vreinterpretq_s32_u32(vmaxq_u32(vreinterpretq_u32_s32(largest), magnitude));
 }
-static inline ivec i_max(ivec a, ivec b) { return vreinterpretq_s32_u32(vmaxq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b))); } /* unsigned */
+/* unsigned */
+static inline ivec i_max(ivec a, ivec b)
+{
+    return vreinterpretq_s32_u32(vmaxq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
+}
 static inline uint32_t i_largest(ivec a) { return vmaxvq_u32(vreinterpretq_u32_s32(a)); }
 /* Of magnitudes: bit i where lane i is above x; the lanes that are not, and 0 for those that are */
 static inline uint32_t i_lanes_above(ivec a, uint32_t x)
@@ -25,9 +30,15 @@ static inline uint32_t i_lanes_above(ivec a, uint32_t x)
     static const uint32_t bits[4] = {1, 2, 4, 8};
     return vaddvq_u32(vandq_u32(vcgtq_s32(a, i_set(x)), vld1q_u32(bits)));
 }
-static inline ivec i_without_above(ivec a, uint32_t x) { return vbicq_s32(a, vreinterpretq_s32_u32(vcgtq_s32(a, i_set(x)))); }
+static inline ivec i_without_above(ivec a, uint32_t x)
+{
+    return vbicq_s32(a, vreinterpretq_s32_u32(vcgtq_s32(a, i_set(x))));
+}
 /* sum + excess * the lowest byte, signed, of each lane of weights */
-static inline ivec i_add_low_bytes(ivec sum, uint32_t excess, ivec weights) { return vmlaq_n_s32(sum, vshrq_n_s32(vshlq_n_s32(weights, 24), 24), (int32_t)excess); }
+static inline ivec i_add_low_bytes(ivec sum, uint32_t excess, ivec weights)
+{
+    return vmlaq_n_s32(sum, vshrq_n_s32(vshlq_n_s32(weights, 24), 24), (int32_t)excess);
+}
 static inline ivec i_round(vec x) { return vcvtnq_s32_f32(x); } /* half to even */
 static inline ivec i_subtract(ivec a, ivec b) { return vsubq_s32(a, b); }
 static inline ivec i_add(ivec a, ivec b) { return vaddq_s32(a, b); }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The integer operations of the s8 gemm's template, in SIMD128: 4 s32. Included after vector_simd128.h. */
+/* The integer operations of the s8 gemm's template, in SIMD128: 4 s32. Included after
+ * vector_simd128.h. */
 #ifndef SQZK_S8_VECTOR_H
 #define SQZK_S8_VECTOR_H
 
@@ -20,18 +21,27 @@ static inline ivec i_max(ivec a, ivec b) { return wasm_u32x4_max(a, b); } /* uns
 static inline uint32_t i_largest(ivec a)
 {
     const v128_t two = wasm_u32x4_max(a, wasm_i32x4_shuffle(a, a, 2, 3, 0, 1));
-    return (uint32_t)wasm_i32x4_extract_lane(wasm_u32x4_max(two, wasm_i32x4_shuffle(two, two, 1, 0, 3, 2)), 0);
+    return (uint32_t)wasm_i32x4_extract_lane(
+        wasm_u32x4_max(two, wasm_i32x4_shuffle(two, two, 1, 0, 3, 2)), 0);
 }
 /* Of magnitudes: bit i where lane i is above x; the lanes that are not, and 0 for those that are */
-static inline uint32_t i_lanes_above(ivec a, uint32_t x) { return wasm_i32x4_bitmask(wasm_i32x4_gt(a, i_set(x))); }
-static inline ivec i_without_above(ivec a, uint32_t x) { return wasm_v128_andnot(a, wasm_i32x4_gt(a, i_set(x))); }
-static inline ivec i_round(vec x) { return wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(x)); } /* half to even */
+static inline uint32_t i_lanes_above(ivec a, uint32_t x)
+{
+    return wasm_i32x4_bitmask(wasm_i32x4_gt(a, i_set(x)));
+}
+static inline ivec i_without_above(ivec a, uint32_t x)
+{
+    return wasm_v128_andnot(a, wasm_i32x4_gt(a, i_set(x)));
+}
+/* half to even */
+static inline ivec i_round(vec x) { return wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(x)); }
 static inline ivec i_subtract(ivec a, ivec b) { return wasm_i32x4_sub(a, b); }
 /* 4 numbers to 4 bytes: within a byte, + flip (0 or 128) */
 static inline void i_to_bytes(ivec q, int flip, unsigned char *out)
 {
     const v128_t words = wasm_i16x8_narrow_i32x4(q, q);
-    const int32_t four = wasm_i32x4_extract_lane(wasm_v128_xor(wasm_i8x16_narrow_i16x8(words, words), wasm_i8x16_splat((int8_t)flip)), 0);
+    const int32_t four = wasm_i32x4_extract_lane(
+        wasm_v128_xor(wasm_i8x16_narrow_i16x8(words, words), wasm_i8x16_splat((int8_t)flip)), 0);
     memcpy(out, &four, sizeof four);
 }
 

@@ -5,7 +5,8 @@
 
 #include "kernel/activation/scalar_math.h"
 
-static inline sqzi_real finish_scalar(sqzi_real y, const sqzk_epilogue *epilogue, size_t row, size_t column)
+static inline sqzi_real finish_scalar(sqzi_real y, const sqzk_epilogue *epilogue, size_t row,
+                                      size_t column)
 {
     if (!epilogue) return y;
     if (epilogue->bias) y += epilogue->bias[column];

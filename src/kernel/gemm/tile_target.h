@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the numbers of a finished tile go from their registers: to c with bias and residual, or to a buffer where more has to be done to them. Shared
- * by the gemm templates, with the macros that name a tile's sums. Included after vector_<isa>.h, with TILE_VECTORS (2 or 4) and NR defined, and
+/* Where the numbers of a finished tile go from their registers: to c with bias and residual, or to
+ * a buffer where more has to be done to them. Shared by the gemm templates, with the macros that
+ * name a tile's sums. Included after vector_<isa>.h, with TILE_VECTORS (2 or 4) and NR defined, and
  * TILE_ROWS where it is 12 and not 6, TILE_STEPS where it is 4 and not 1. */
 #ifndef SQZK_TILE_TARGET_H
 #define SQZK_TILE_TARGET_H
@@ -18,24 +19,29 @@
 #define COLUMNS_3_4(X, i)
 #endif
 #define COLUMNS(X, i) X(i, 0) X(i, 1) COLUMNS_3_4(X, i)
-#define SUMS_1_6(X) COLUMNS(X, 0) COLUMNS(X, 1) COLUMNS(X, 2) COLUMNS(X, 3) COLUMNS(X, 4) COLUMNS(X, 5)
+#define SUMS_1_6(X)                                                                                \
+    COLUMNS(X, 0) COLUMNS(X, 1) COLUMNS(X, 2) COLUMNS(X, 3) COLUMNS(X, 4) COLUMNS(X, 5)
 #define ROWS_1_6(X) X(0) X(1) X(2) X(3) X(4) X(5)
 #if TILE_ROWS == 12
-#define TILE_SUMS(X) SUMS_1_6(X) COLUMNS(X, 6) COLUMNS(X, 7) COLUMNS(X, 8) COLUMNS(X, 9) COLUMNS(X, 10) COLUMNS(X, 11)
+#define TILE_SUMS(X)                                                                               \
+    SUMS_1_6(X)                                                                                    \
+    COLUMNS(X, 6) COLUMNS(X, 7) COLUMNS(X, 8) COLUMNS(X, 9) COLUMNS(X, 10) COLUMNS(X, 11)
 #define EACH_ROW(X) ROWS_1_6(X) X(6) X(7) X(8) X(9) X(10) X(11)
 #else
 #define TILE_SUMS(X) SUMS_1_6(X)
 #define EACH_ROW(X) ROWS_1_6(X)
 #endif
 
-/* Row i of a tile lies i % 3 rows past a0, a3, a6 or a9: twelve pointers would spill. v_own_pointer keeps gcc from computing the twelve after all. */
+/* Row i of a tile lies i % 3 rows past a0, a3, a6 or a9: twelve pointers would spill. v_own_pointer
+ * keeps gcc from computing the twelve after all. */
 #ifndef v_own_pointer
 #define v_own_pointer(p) (p)
 #endif
 #define ROW_OF(i) ((i) < 3 ? a0 : (i) < 6 ? a3 : (i) < 9 ? a6 : a9)
 #define ROWS_FROM(a, i, lda) v_own_pointer((i) < rows ? (a) + (i) * (lda) : (a))
 
-/* A turn of a tile's loop is one step of k or four: what a loop costs besides its products is paid once a turn. */
+/* A turn of a tile's loop is one step of k or four: what a loop costs besides its products is paid
+ * once a turn. */
 #ifndef TILE_STEPS
 #define TILE_STEPS 1
 #endif
@@ -45,8 +51,8 @@
 #define EACH_STEP(X) X(0)
 #endif
 
-/* Where turns are four steps, a template may have a second loop for tiles of ROWS_OF_FEW rows and more, with one fetch of the panel a turn: with
- * FETCH_PANEL(s) its own. */
+/* Where turns are four steps, a template may have a second loop for tiles of ROWS_OF_FEW rows and
+ * more, with one fetch of the panel a turn: with FETCH_PANEL(s) its own. */
 #ifdef FETCH_PANEL
 #define HAS_FEW 1
 #else
@@ -54,7 +60,8 @@
 #define FETCH_PANEL(s) fetch_panel(&fetched, s);
 #endif
 
-/* Step s of a turn, in a function that has `fetched` and defines WEIGHTS(i, j) and ROW(i), which find s in `step`. */
+/* Step s of a turn, in a function that has `fetched` and defines WEIGHTS(i, j) and ROW(i), which
+ * find s in `step`. */
 #define TILE_STEP(s)              \
     {                             \
         FETCH_PANEL(s)            \
@@ -63,9 +70,11 @@
         EACH_ROW(ROW)             \
     }
 
-/* What a tile fetches while it computes: its share of the panel that follows, into the second-level cache, from two places, each `step` bytes further on
- * every time, or from the first alone; and in its last turns a row of C and A each: of the C that the next tile will write into the second-level cache - a tile
- * of k = 192 is over before a line comes from further away -, and the beginning of a row of A that it reads. */
+/* What a tile fetches while it computes: its share of the panel that follows, into the second-level
+ * cache, from two places, each `step` bytes further on
+ * every time, or from the first alone; and in its last turns a row of C and A each: of the C that
+ * the next tile will write into the second-level cache - a tile of k = 192 is over before a line
+ * comes from further away -, and the beginning of a row of A that it reads. */
 typedef struct ahead {
     uintptr_t first, second, c, a;
     size_t step, c_step, a_step;
@@ -101,8 +110,10 @@ static inline size_t first_turn_of_rows(size_t all, size_t rows)
     return all > rows ? all - rows : 0;
 }
 
-/* Rows that are multiplied by one panel after another before the next rows are - as many as stay in the second-level cache, about as many in every strip - and how they are cut:
- * tiles of `rows` or one row more, each fetching its share of the panel that follows: where they are many, a few lines each. */
+/* Rows that are multiplied by one panel after another before the next rows are - as many as stay in
+ * the second-level cache, about as many in every strip - and how they are cut: tiles of `rows` or
+ * one row more, each fetching its share of the panel that follows: where they are many, a few lines
+ * each. */
 typedef struct strip {
     size_t begin, end, rows, longer, share, step;
     bool few;
@@ -110,13 +121,18 @@ typedef struct strip {
 
 enum { STRIP_BYTES = 1 << 20, TILES_OF_FEW = 5, ROWS_OF_FEW = 10 };
 
-static inline strip strip_at(const sqzk_gemm_args *args, size_t begin, size_t row_bytes, size_t panel_bytes, size_t steps)
+static inline strip strip_at(const sqzk_gemm_args *args, size_t begin, size_t row_bytes,
+                             size_t panel_bytes, size_t steps)
 {
-    const size_t fit = STRIP_BYTES / row_bytes / TILE_ROWS * TILE_ROWS, most = fit ? fit : TILE_ROWS, left = args->m - begin;
-    const size_t strips = (left + most - 1) / most, even = (left + strips - 1) / strips, m = strips > 1 ? (even + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS : left;
+    const size_t fit = STRIP_BYTES / row_bytes / TILE_ROWS * TILE_ROWS,
+                 most = fit ? fit : TILE_ROWS, left = args->m - begin;
+    const size_t strips = (left + most - 1) / most, even = (left + strips - 1) / strips,
+                 m = strips > 1 ? (even + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS : left;
     const size_t tiles = (m + TILE_ROWS - 1) / TILE_ROWS, half = panel_bytes / tiles / 2;
     const bool few = HAS_FEW && tiles >= TILES_OF_FEW && m / tiles >= ROWS_OF_FEW;
-    const size_t turns = (steps + TILE_STEPS - 1) / TILE_STEPS, step = few ? (2 * half + turns - 1) / turns : (half + turns * FETCHES - 1) / (turns * FETCHES);
+    const size_t turns = (steps + TILE_STEPS - 1) / TILE_STEPS,
+                 step = few ? (2 * half + turns - 1) / turns
+                            : (half + turns * FETCHES - 1) / (turns * FETCHES);
     return (strip){begin, begin + m, m / tiles, m % tiles, 2 * half, step, few};
 }
 
@@ -129,14 +145,20 @@ static inline size_t rows_of_tile(const strip *s, size_t t)
     return s->rows + (t < s->longer ? HEIGHT_STEP : 0);
 }
 
-/* The fetches of tile t, which multiplies by b. What follows the last panel of a call is often another group's or layer's, and a fetch never faults. */
-static inline ahead ahead_of(const sqzk_gemm_args *args, const strip *s, size_t t, size_t row, size_t column, const void *b, size_t panel_bytes)
+/* The fetches of tile t, which multiplies by b. What follows the last panel of a call is often
+ * another group's or layer's, and a fetch never faults. */
+static inline ahead ahead_of(const sqzk_gemm_args *args, const strip *s, size_t t, size_t row,
+                             size_t column, const void *b, size_t panel_bytes)
 {
     const size_t rows = rows_of_tile(s, t), c_step = args->ldc * sizeof *args->c;
     const bool last = row + rows >= s->end;
     const size_t next_row = last ? s->begin : row + rows, next_column = last ? column + NR : column;
-    const uintptr_t first = (uintptr_t)b + panel_bytes + t * s->share, c = (uintptr_t)args->c + next_row * c_step + next_column * sizeof *args->c;
-    return (ahead){first, first + s->share / 2, c, (uintptr_t)args->a + next_row * args->lda, s->step, c_step, args->lda, s->few};
+    const uintptr_t first = (uintptr_t)b + panel_bytes + t * s->share,
+                    c = (uintptr_t)args->c + next_row * c_step + next_column * sizeof *args->c;
+    return (ahead){first,     first + s->share / 2,
+                   c,         (uintptr_t)args->a + next_row * args->lda,
+                   s->step,   c_step,
+                   args->lda, s->few};
 }
 
 /* What is added on the way is -0.0, which changes nothing, where there is no bias or residual. */
@@ -152,8 +174,11 @@ static const float nothing[64] = { /* NR is at most that */
 #undef FOUR
 };
 
-/* The finished sums of a tile, FINISHED(i, j) of each, to their target, row after row; in a function that has rows. */
-#define PUT_SUM(i, j) v_store(out + j * V_WIDTH, v_add(v_add(FINISHED(i, j), v_load(bias + j * V_WIDTH)), v_load(residual + j * V_WIDTH)));
+/* The finished sums of a tile, FINISHED(i, j) of each, to their target, row after row; in a
+ * function that has rows. */
+#define PUT_SUM(i, j)                                                                              \
+    v_store(out + j * V_WIDTH, v_add(v_add(FINISHED(i, j), v_load(bias + j * V_WIDTH)),            \
+                                     v_load(residual + j * V_WIDTH)));
 #define PUT_ROW(i)                                \
     if (i < rows) {                               \
         COLUMNS(PUT_SUM, i)                       \
@@ -168,8 +193,10 @@ static const float nothing[64] = { /* NR is at most that */
         EACH_ROW(PUT_ROW)                                           \
     }
 
-/* True: the tile at (row, column) may go to c itself, and *to says how. False, with beta, an activation or columns past n: it goes to the buffer. */
-static inline bool direct_target(const sqzk_gemm_args *args, size_t row, size_t column, size_t n, float *buffer, target *to)
+/* True: the tile at (row, column) may go to c itself, and *to says how. False, with beta, an
+ * activation or columns past n: it goes to the buffer. */
+static inline bool direct_target(const sqzk_gemm_args *args, size_t row, size_t column, size_t n,
+                                 float *buffer, target *to)
 {
     const sqzk_epilogue *epilogue = args->epilogue;
     if (args->beta || n < NR || (epilogue && epilogue->activation != SQZK_IDENTITY)) {
@@ -186,7 +213,8 @@ static inline bool direct_target(const sqzk_gemm_args *args, size_t row, size_t 
 }
 
 /* The buffer's numbers to c: beta, bias, activation, residual. */
-static inline void finish_buffer(const sqzk_gemm_args *args, float *buffer, size_t row, size_t rows, size_t column, size_t n)
+static inline void finish_buffer(const sqzk_gemm_args *args, float *buffer, size_t row, size_t rows,
+                                 size_t column, size_t n)
 {
     float *c = args->c + row * args->ldc + column;
     for (size_t i = 0; args->beta && i < rows; i++)

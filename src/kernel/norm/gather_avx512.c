@@ -6,7 +6,8 @@
 void sqzk_gather_avx512(const sqzk_gather_args *args)
 {
     for (size_t r = 0; r < args->m; r++) {
-        const float *x = args->x + r * args->ldx, *residual = args->residual ? args->residual + r * args->ldr : NULL;
+        const float *x = args->x + r * args->ldx,
+                    *residual = args->residual ? args->residual + r * args->ldr : NULL;
         float *out = args->out + r * args->ldo;
         for (size_t j = 0; j < args->n; j += V_WIDTH) {
             const size_t part = args->n - j < V_WIDTH ? args->n - j : V_WIDTH;

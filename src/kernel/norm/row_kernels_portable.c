@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Row kernels in plain C and with the C library's exp, erf and tanh: the reference of the others. */
+/* Row kernels in plain C and with the C library's exp, erf and tanh: the reference of the
+ * others. */
 #include <string.h>
 
 #include "base/half.h"
@@ -16,7 +17,8 @@ void sqzk_layer_norm_portable(const sqzk_layer_norm_args *args)
         const sqzi_real mean = sum / (sqzi_real)args->n;
         for (size_t j = 0; j < args->n; j++) squares += (x[j] - mean) * (x[j] - mean);
         const sqzi_real scale = 1 / REAL(sqrt)(squares / (sqzi_real)args->n + args->epsilon);
-        for (size_t j = 0; j < args->n; j++) out[j] = (x[j] - mean) * scale * args->weight[j] + args->bias[j];
+        for (size_t j = 0; j < args->n; j++)
+            out[j] = (x[j] - mean) * scale * args->weight[j] + args->bias[j];
     }
 }
 
@@ -59,7 +61,9 @@ void sqzk_activate_portable(sqzk_activation activation, sqzi_real *x, size_t n)
 void sqzk_widen_portable(const sqzk_widen_args *args)
 {
     for (size_t j = 0; j < args->n; j++) {
-        const sqzi_real x = args->type == SQZI_S8 ? ((const int8_t *)args->source)[j] * (sqzi_real)args->scale : sqzi_load_real(args->source, j, args->type);
+        const sqzi_real x = args->type == SQZI_S8
+                                ? ((const int8_t *)args->source)[j] * (sqzi_real)args->scale
+                                : sqzi_load_real(args->source, j, args->type);
         args->out[j] = args->beta ? args->out[j] + x : x;
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One loop over tiles: six sums of 16 x 16, two inputs. Include after these: step(sum), a tile product of tiles 6 and 7; WORD, 32 bits of ones of the
- * type; STEP_OPERATIONS; LANE, the type of a sum's lanes; and PEAK_NAME, PEAK_TEXT, PEAK_TYPE. The caller's tile configuration comes back. */
+/* One loop over tiles: six sums of 16 x 16, two inputs. Include after these: step(sum), a tile
+ * product of tiles 6 and 7; WORD, 32 bits of ones of the type; STEP_OPERATIONS; LANE, the type of a
+ * sum's lanes; and PEAK_NAME, PEAK_TEXT, PEAK_TYPE. The caller's tile configuration comes back. */
 #include <immintrin.h>
 #include <stdint.h>
 
@@ -23,8 +24,16 @@ typedef struct tile_config {
 } tile_config;
 
 /* Written out: gcc 12's intrinsics do not say that these read and write more than eight bytes. */
-#define LOAD_TILE(tile, from) __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile : : "r"(from), "r"((size_t)TILE_ROW_BYTES) : "memory")
-#define STORE_TILE(tile, to) __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" : : "r"(to), "r"((size_t)TILE_ROW_BYTES) : "memory")
+#define LOAD_TILE(tile, from)                                                                      \
+    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile                                            \
+                     :                                                                             \
+                     : "r"(from), "r"((size_t)TILE_ROW_BYTES)                                      \
+                     : "memory")
+#define STORE_TILE(tile, to)                                                                       \
+    __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)"                                        \
+                     :                                                                             \
+                     : "r"(to), "r"((size_t)TILE_ROW_BYTES)                                        \
+                     : "memory")
 
 static void configure(void)
 {

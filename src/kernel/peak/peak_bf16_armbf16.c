@@ -9,7 +9,8 @@ typedef bfloat16x8_t input;
 
 enum { BF16_ONE = 0x3F80 };
 
-/* The empty assembly hides the constant: gcc 12 makes an fmov of half floats of it, which is another number. */
+/* The empty assembly hides the constant: gcc 12 makes an fmov of half floats of it, which is
+ * another number. */
 static inline input ones(void)
 {
     uint16_t one = BF16_ONE;

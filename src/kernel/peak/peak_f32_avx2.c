@@ -31,7 +31,10 @@ static inline uint64_t count(sum s)
 #define PEAK_TYPE SQZI_F32
 #include "kernel/peak/peak_template.h"
 
-static inline __m256i load(const unsigned char *p) { return _mm256_load_si256((const __m256i *)(const void *)p); }
+static inline __m256i load(const unsigned char *p)
+{
+    return _mm256_load_si256((const __m256i *)(const void *)p);
+}
 
 static uint64_t read_memory(const void *memory, size_t bytes)
 {
@@ -44,9 +47,11 @@ static uint64_t read_memory(const void *memory, size_t bytes)
         d = _mm256_add_epi64(d, load(from + i + 96));
     }
     uint64_t lane[4];
-    _mm256_storeu_si256((__m256i *)(void *)lane, _mm256_add_epi64(_mm256_add_epi64(a, b), _mm256_add_epi64(c, d)));
+    _mm256_storeu_si256((__m256i *)(void *)lane,
+                        _mm256_add_epi64(_mm256_add_epi64(a, b), _mm256_add_epi64(c, d)));
     return lane[0] + lane[1] + lane[2] + lane[3];
 }
 
 extern const sqzk_reader sqzk_reader_avx2;
-const sqzk_reader sqzk_reader_avx2 = {.name = "32-byte loads", .level = "avx2", .feature = SQZI_CPU_AVX2, .run = read_memory};
+const sqzk_reader sqzk_reader_avx2 = {
+    .name = "32-byte loads", .level = "avx2", .feature = SQZI_CPU_AVX2, .run = read_memory};

@@ -42,4 +42,5 @@ static uint64_t read_memory(const void *memory, size_t bytes)
 }
 
 extern const sqzk_reader sqzk_reader_avx512;
-const sqzk_reader sqzk_reader_avx512 = {.name = "64-byte loads", .level = "avx512", .feature = SQZI_CPU_AVX512, .run = read_memory};
+const sqzk_reader sqzk_reader_avx512 = {
+    .name = "64-byte loads", .level = "avx512", .feature = SQZI_CPU_AVX512, .run = read_memory};

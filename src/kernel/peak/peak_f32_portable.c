@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peak of portable C: four floats at a time, multiplied, then added, in what registers every processor of a kind has. Also the portable reader. */
+/* Peak of portable C: four floats at a time, multiplied, then added, in what registers every
+ * processor of a kind has. Also the portable reader. */
 #include <string.h>
 
 #include "kernel/peak/peak_sums.h"
@@ -38,4 +39,5 @@ static uint64_t read_memory(const void *memory, size_t bytes)
 }
 
 extern const sqzk_reader sqzk_reader_portable;
-const sqzk_reader sqzk_reader_portable = {.name = "64-bit loads", .level = "portable", .feature = 0, .run = read_memory};
+const sqzk_reader sqzk_reader_portable = {
+    .name = "64-bit loads", .level = "portable", .feature = 0, .run = read_memory};

@@ -7,8 +7,10 @@
 #define PEAKS_OF_ALL(X) X(f32_portable) X(s8_portable)
 #define READERS_OF_ALL(X) X(portable)
 #if defined(__x86_64__)
-#define PEAKS(X)                                                                                                                  \
-    PEAKS_OF_ALL(X) X(f32_avx2) X(f32_avx512) X(bf16_avx512bf16) X(bf16_amx) X(s8_avx2) X(s8_avx512) X(s8_avxvnni) X(s8_avx512vnni) X(s8_amx) X(s16_avx512vnni)
+#define PEAKS(X)                                                                                   \
+    PEAKS_OF_ALL(X)                                                                                \
+    X(f32_avx2) X(f32_avx512) X(bf16_avx512bf16) X(bf16_amx) X(s8_avx2) X(s8_avx512) X(s8_avxvnni) \
+        X(s8_avx512vnni) X(s8_amx) X(s16_avx512vnni)
 #define READERS(X) READERS_OF_ALL(X) X(avx2) X(avx512)
 #elif defined(__aarch64__)
 #define PEAKS(X) PEAKS_OF_ALL(X) X(f32_neon) X(bf16_armbf16) X(s8_neon) X(s8_dotprod) X(s8_i8mm)

@@ -8,7 +8,10 @@ typedef sum input;
 static inline input ones(void) { return (input){1, 1, 1, 1}; }
 static inline sum zero(void) { return (sum){0, 0, 0, 0}; }
 static inline sum step(sum s, input a, input b) { return s + a * b; }
-static inline uint64_t count(sum s) { return (uint64_t)s[0] + (uint64_t)s[1] + (uint64_t)s[2] + (uint64_t)s[3]; }
+static inline uint64_t count(sum s)
+{
+    return (uint64_t)s[0] + (uint64_t)s[1] + (uint64_t)s[2] + (uint64_t)s[3];
+}
 #define hide(x) __asm__("" : "+m"(x))
 
 #define SUMS PEAK_SUMS_12

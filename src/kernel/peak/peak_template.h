@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One arithmetic loop: independent sums, each stepped once a round.
  *
- * Include after these: SUMS(X), X(0) X(1) ... for as many sums as registers hold besides the inputs; `sum` and `input`, their types; ones(), an input;
- * zero(), a sum; step(s, a, b), one instruction's multiply-adds; hide(x), a statement after which the compiler knows nothing of input x; count(s), the
- * sum of a sum's lanes; STEP_OPERATIONS; and PEAK_NAME, PEAK_TEXT, PEAK_LEVEL, PEAK_FEATURE, PEAK_TYPE.
+ * Include after these: SUMS(X), X(0) X(1) ... for as many sums as registers hold besides the
+ * inputs; `sum` and `input`, their types; ones(), an input; zero(), a sum; step(s, a, b), one
+ * instruction's multiply-adds; hide(x), a statement after which the compiler knows nothing of input
+ * x; count(s), the sum of a sum's lanes; STEP_OPERATIONS; and PEAK_NAME, PEAK_TEXT, PEAK_LEVEL,
+ * PEAK_FEATURE, PEAK_TYPE.
  * Sums have names: gcc 12 keeps an array of them in memory.
  */
 #include "base/cpu.h"
