@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What embed, similarity and search share: how texts become vectors. */
+#ifndef CLI_VECTORS_H
+#define CLI_VECTORS_H
+
+#include "cli.h"
+
+/* --pool, --normalize, --dimensions, --prompt, and where they go. */
+extern const cli_option cli_vector_options[];
+extern uint32_t cli_pool, cli_dimensions;
+
+/* The options as the library takes them. Dies with CLI_USAGE where the model cannot do what they
+ * ask for. */
+sqz_embed_text_options cli_embed_options(const char *model);
+
+#endif
