@@ -70,7 +70,8 @@ static int read_lines(void)
         char **more = realloc(work.lines, (work.n + 1) * sizeof *more);
         if (!more) return 1;
         work.lines = more;
-        work.lines[work.n++] = strdup(line);
+        if (!(work.lines[work.n] = strdup(line))) return 1;
+        work.n++;
     }
     free(line);
     work.labels = calloc(work.n + 1, sizeof *work.labels);
