@@ -121,7 +121,7 @@ def main():
     call = "void sqzi_%s(void); void sqzi_%s(void) { sqzi_%s(); }"
     if circles_of(call % ("b", "a", "b"), call % ("c", "b", "c"), "void sqzi_c(void) {}"):
         failures.append("objects in a row were called a circle")
-    if len(circles_of(*(call % names for names in ("bab", "cbc", "aca")))) != 1:
+    if len(circles_of(*(call % tuple(names) for names in ("bab", "cbc", "aca")))) != 1:
         failures.append("a circle of three objects was not seen")
     print("\n".join(failures) if failures else f"{len(BREACHES) + 2} breaches, each seen")
     return 1 if failures else 0
