@@ -5,6 +5,8 @@
 
 #include "cli.h"
 
+/* ---- json_output.c ---- */
+
 /* JSON is written as it is told, without a tree: values in an array or object are separated by
  * themselves. */
 void cli_json_open(char bracket);  /* '{' or '[' */
@@ -21,22 +23,31 @@ void cli_json_float(float value);
 void cli_json_double(double value); /* the fewest digits that give the same double back */
 void cli_json_bool(bool value);
 void cli_json_null(void);
-void cli_json_raw(const char *json); /* a value that is JSON already */
+void cli_json_raw(const char *json);                 /* a value that is JSON already */
 void cli_json_floats(const float *values, size_t n); /* [..] */
 
 /* Text for people: control characters of a record become spaces, so that it stays one line. */
 void cli_print_text(const char *bytes, size_t n);
 
-/* Where results go: stdout, or the file of cli_open_output. */
-FILE *cli_out(void);
+/* ---- output.c ---- */
 
-/* Write to a temporary name beside `path` from now on. */
+/* Where results go: stdout, or the output of cli_open_output. */
+FILE *cli_out(void);
+/* Whether that is a file, in which a program can go back. */
+bool cli_out_is_file(void);
+
+/* Write to `path` from now on: a file that appears at the commit, or straight to a device, a pipe
+ * or a descriptor (SQZ_OUTPUT_ANY). The name must stay. */
 void cli_open_output(const char *path);
-/* Sync and rename. Without an open file: flush stdout. Dies when something could not be written. */
+/* Sync and rename. Without an open output: flush stdout. Dies when something could not be
+ * written. */
 void cli_commit_output(void);
-/* Remove the temporary file. */
+/* Leave nothing. */
 void cli_discard_output(void);
-/* Show what is there: at the end of a portion of records. Dies when stdout cannot be written. */
+/* Show what is there: at the end of a portion of records. Dies when it cannot be written: with
+ * CLI_NO_RESOURCE on a full disk, by SIGPIPE where the reader of a pipe is gone. */
 void cli_flush_output(void);
+/* The same for another stream; "cannot write NAME". */
+void cli_flush(FILE *stream, const char *name);
 
 #endif
