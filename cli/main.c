@@ -41,7 +41,7 @@ static int run_verb(const cli_verb *verb, int argc, char **argv)
 {
     const uint32_t n = cli_read_options(verb, argc, argv);
     const int code = verb->run(argv, n);
-    cli_commit_output();
+    cli_flush_output();
     cli_end();
     return code;
 }

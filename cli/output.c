@@ -9,61 +9,86 @@
 
 #include "signals.h"
 
-static sqz_output *output; /* NULL: stdout */
-static const char *output_name;
+enum { MAX_OUTPUTS = 4 };
+
+struct cli_output {
+    sqz_output *output; /* NULL: closed */
+    const char *name;
+};
+
+static cli_output outputs[MAX_OUTPUTS];
+static cli_output *current; /* NULL: stdout */
+
+FILE *cli_output_stream(const cli_output *output)
+{
+    return output ? sqz_output_stream(output->output) : stdout;
+}
 
 FILE *cli_out(void)
 {
-    return output ? sqz_output_stream(output) : stdout;
-}
-
-bool cli_out_is_file(void)
-{
-    return output && sqz_output_is_file(output);
-}
-
-void cli_open_output(const char *path)
-{
-    sqz_error error = {0};
-    cli_check(sqz_output_open(NULL, path, SQZ_OUTPUT_ANY, &output, &error), &error);
-    output_name = path;
-    cli_at_end(cli_discard_output);
+    return cli_output_stream(current);
 }
 
 /* The reader of a pipe that has what it wanted ends the program as it ends every filter: without a
  * word, and the shell sees SIGPIPE. */
-static _Noreturn void write_failed(const char *name, int reason)
+static _Noreturn void write_failed(const cli_output *output, int reason)
 {
     if (reason == EPIPE) cli_end_by_signal(SIGPIPE);
-    cli_die(cli_code(sqz_status_of_errno(reason, 1)), "cannot write %s: %s", name,
-            strerror(reason));
+    cli_die(cli_code(sqz_status_of_errno(reason, 1)), "%s: cannot write: %s",
+            output ? output->name : "stdout", strerror(reason));
 }
 
-void cli_flush(FILE *stream, const char *name)
+void cli_flush(const cli_output *output)
 {
+    FILE *stream = cli_output_stream(output);
     /* the reason of an earlier failure is gone: it shows again as one byte more is written */
     const bool lost = ferror(stream) != 0;
     if (lost) (void)putc('\n', stream);
-    if (fflush(stream) != 0) write_failed(name, errno);
-    if (lost) write_failed(name, EIO);
+    if (fflush(stream) != 0) write_failed(output, errno);
+    if (lost) write_failed(output, EIO);
 }
 
 void cli_flush_output(void)
 {
-    cli_flush(cli_out(), output ? output_name : "to stdout");
+    cli_flush(current);
 }
 
-void cli_commit_output(void)
+static void discard_outputs(void)
+{
+    for (uint32_t i = 0; i < MAX_OUTPUTS; i++) {
+        sqz_output_close(outputs[i].output);
+        outputs[i].output = NULL;
+    }
+    current = NULL;
+}
+
+cli_output *cli_open_output(const char *name)
 {
     sqz_error error = {0};
-    cli_flush_output();
-    if (!output) return;
-    cli_check(sqz_output_commit(output, &error), &error);
-    cli_discard_output();
+    cli_output *made = outputs;
+    while (made->output) made++; /* a verb has fewer */
+    cli_at_end(discard_outputs);
+    cli_check(sqz_output_open(NULL, name, SQZ_OUTPUT_ANY, &made->output, &error), &error);
+    made->name = name;
+    return made;
 }
 
-void cli_discard_output(void)
+bool cli_output_is_file(const cli_output *output)
 {
-    sqz_output_close(output);
-    output = NULL;
+    return sqz_output_is_file(output->output);
+}
+
+void cli_write_to(cli_output *output)
+{
+    current = output;
+}
+
+void cli_commit_output(cli_output *output)
+{
+    sqz_error error = {0};
+    cli_flush(output);
+    cli_check(sqz_output_commit(output->output, &error), &error);
+    if (current == output) current = NULL;
+    sqz_output_close(output->output);
+    output->output = NULL;
 }

@@ -31,23 +31,26 @@ void cli_print_text(const char *bytes, size_t n);
 
 /* ---- output.c ---- */
 
-/* Where results go: stdout, or the output of cli_open_output. */
+/* Where results go: stdout, or the output of cli_write_to. */
 FILE *cli_out(void);
-/* Whether that is a file, in which a program can go back. */
-bool cli_out_is_file(void);
-
-/* Write to `path` from now on: a file that appears at the commit, or straight to a device, a pipe
- * or a descriptor (SQZ_OUTPUT_ANY). The name must stay. */
-void cli_open_output(const char *path);
-/* Sync and rename. Without an open output: flush stdout. Dies when something could not be
- * written. */
-void cli_commit_output(void);
-/* Leave nothing. */
-void cli_discard_output(void);
 /* Show what is there: at the end of a portion of records. Dies when it cannot be written: with
  * CLI_NO_RESOURCE on a full disk, by SIGPIPE where the reader of a pipe is gone. */
 void cli_flush_output(void);
-/* The same for another stream; "cannot write NAME". */
-void cli_flush(FILE *stream, const char *name);
+
+/* Outputs beside stdout: a file that appears at the commit, or a device, a pipe or a descriptor
+ * that is written straight (SQZ_OUTPUT_ANY). What is not committed when the program ends leaves
+ * nothing. */
+typedef struct cli_output cli_output;
+/* The name must stay. Dies where it cannot be written. */
+cli_output *cli_open_output(const char *name);
+/* Whether a program can go back in it, and others see it only at the commit. */
+bool cli_output_is_file(const cli_output *output);
+FILE *cli_output_stream(const cli_output *output);
+/* As cli_flush_output. */
+void cli_flush(const cli_output *output);
+/* cli_out() is this one's stream until the next call; NULL: stdout. */
+void cli_write_to(cli_output *output);
+/* Write what is left, put it in place, close; dies as cli_flush_output. */
+void cli_commit_output(cli_output *output);
 
 #endif
