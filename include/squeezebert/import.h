@@ -45,7 +45,7 @@ typedef struct sqz_import_options {
  * has another shape or belongs to no part of the
  * model; the text names file and tensor. SQZ_EUNSUPPORTED: a model type, activation, module or
  * tokenizer that this version cannot do, by name. SQZ_ENUMERIC: a weight is NaN or infinite.
- * SQZ_ENOMEM.
+ * SQZ_EOUTPUT, SQZ_ERESOURCE: `path` cannot be written (squeezebert/output.h). SQZ_ENOMEM.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_import(sqz_context *context, const char *folder,
                                             const char *path, const sqz_import_options *options,

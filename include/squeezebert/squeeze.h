@@ -109,8 +109,9 @@ typedef struct sqz_quantize_options {
  * matches no tensor that would change, or there is nothing to change. SQZ_EUNSUPPORTED: the source
  * holds int8 weights already. SQZ_ENUMERIC: a weight is NaN, infinite or too large for the type;
  * the text names tensor
- * and index. SQZ_EFORMAT also: the source is not what its checksums say. SQZ_EIO, SQZ_ELIMIT,
- * SQZ_ENOMEM as sqz_model_open.
+ * and index. SQZ_EFORMAT also: the source is not what its checksums say. SQZ_EOUTPUT,
+ * SQZ_ERESOURCE: `out` cannot be written (squeezebert/output.h). SQZ_EIO, SQZ_ELIMIT, SQZ_ENOMEM as
+ * sqz_model_open.
  * Maths: doc/model.md; measured in doc/results.md "Quantised models".
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_quantize(sqz_context *context, const char *path,
