@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -388,6 +389,52 @@ static void a_failure_leaves_the_old_file_and_nothing_else(void **state)
     sqz_model_close(from);
 }
 
+/* ---- several at a time ---- */
+
+enum { WRITERS = 4, ROUNDS = 3 };
+
+typedef struct job {
+    const sqz_model *from;
+    const char *path;
+    sqz_status status;
+    sqz_error error;
+} job;
+
+static void *write_in_thread(void *user)
+{
+    job *j = user;
+    for (int i = 0; i < ROUNDS && j->status == SQZ_OK; i++)
+        j->status = write_copy(j->from, &nothing, j->path, &j->error);
+    return NULL;
+}
+
+static void threads_write_to_one_name_and_all_succeed(void **state)
+{
+    (void)state;
+    sqz_error error = {0};
+    sqz_file_check check;
+    char folder[256], path[300];
+    sqz_model *plain = tiny("dense", "0.gguf"),
+              *from = with_references(plain, sqzt_temporary("verified.gguf"));
+    snprintf(folder, sizeof folder, "%s", sqzt_temporary("together"));
+    assert_int_equal(mkdir(folder, 0700), 0);
+    snprintf(path, sizeof path, "%s/model.gguf", folder);
+    job jobs[WRITERS] = {{NULL}};
+    pthread_t threads[WRITERS];
+    for (int i = 0; i < WRITERS; i++) {
+        jobs[i] = (job){.from = from, .path = path};
+        assert_int_equal(pthread_create(&threads[i], NULL, write_in_thread, &jobs[i]), 0);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        pthread_join(threads[i], NULL);
+        if (jobs[i].status != SQZ_OK) fail_msg("writer %d: %s", i, jobs[i].error.text);
+    }
+    assert_int_equal(count_files(folder), 1);
+    sqzt_assert_ok(sqz_model_check(context, path, &check, &error), &error);
+    sqz_model_close(from);
+    sqz_model_close(plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +444,7 @@ int main(void)
         cmocka_unit_test(every_form_gets_vectors_that_hold),
         cmocka_unit_test(the_tolerance_is_twice_what_the_step_changed),
         cmocka_unit_test(a_failure_leaves_the_old_file_and_nothing_else),
+        cmocka_unit_test(threads_write_to_one_name_and_all_succeed),
     };
     return cmocka_run_group_tests(tests, open_context, close_context);
 }
