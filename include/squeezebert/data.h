@@ -143,8 +143,9 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_rows_next(sqz_rows *rows, const sqz_row **r
 SQZ_API const sqz_text *sqz_rows_columns(const sqz_rows *rows, uint32_t *n);
 /* Blank lines skipped so far. */
 SQZ_API uint64_t sqz_rows_blank(const sqz_rows *rows);
-/* The source's name. */
+/* What it was opened as: the source's name, the format. */
 SQZ_API const char *sqz_rows_name(const sqz_rows *rows);
+SQZ_API sqz_rows_format sqz_rows_kind(const sqz_rows *rows);
 
 /* The string that a JSON value is, decoded to UTF-8 (a lone surrogate becomes U+FFFD): `value` as a
  * field holds it, `to` with room for value.n_bytes, which may be where it lies. Returns the bytes

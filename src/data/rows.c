@@ -475,3 +475,8 @@ const char *sqz_rows_name(const sqz_rows *rows)
 {
     return rows->source.name;
 }
+
+sqz_rows_format sqz_rows_kind(const sqz_rows *rows)
+{
+    return rows->options.format;
+}
