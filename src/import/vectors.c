@@ -110,8 +110,8 @@ static sqz_status compare_all(const sqz_model *model, sqz_session *session,
     }
     if (apart == 0) return SQZ_OK;
     return sqzi_fail(error, SQZ_ENUMERIC, 0,
-                     "%s: %u of %u sequences differ by more than %s, the most by %s", f->path, apart,
-                     f->n_sequences, SQZI_REAL(3, result->tolerance),
+                     "%s: %u of %u sequences differ by more than %s, the most by %s", f->path,
+                     apart, f->n_sequences, SQZI_REAL(3, result->tolerance),
                      SQZI_REAL(3, result->max_error));
 }
 
