@@ -8,6 +8,8 @@
 #include <locale.h>
 #include <math.h>
 #include <squeezebert/eval.h>
+#include <squeezebert/export.h>
+#include <squeezebert/import.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -149,6 +151,58 @@ static void metadata_are_shown_with_a_point(void **state)
     assert_int_equal(remove(path), 0);
 }
 
+/* The bytes of a file, or of config.json in a folder. */
+static size_t read_bytes(const char *path, const char *name, char *to, size_t room)
+{
+    char full[400];
+    snprintf(full, sizeof full, "%s%s", path, name);
+    FILE *file = fopen(full, "rb");
+    assert_non_null(file);
+    const size_t n = fread(to, 1, room, file);
+    fclose(file);
+    assert_true(n > 0 && n < room);
+    return n;
+}
+
+/* A folder becomes a model file and a folder again. */
+static size_t import_and_export(char *to, size_t room)
+{
+    char file[300], folder[300], command[700];
+    sqz_error error = {0};
+    sqz_context *context;
+    sqz_model *model;
+    snprintf(file, sizeof file, "%s", sqzt_temporary("there.gguf"));
+    snprintf(folder, sizeof folder, "%s", sqzt_temporary("back"));
+    sqzt_assert_ok(sqz_context_open(NULL, &context, &error), &error);
+    sqzt_assert_ok(sqz_import(context, "tests/golden/models/bert-masked", file, NULL, &error),
+                   &error);
+    sqzt_assert_ok(sqz_model_open(context, file, &model, &error), &error);
+    sqzt_assert_ok(sqz_export(model, folder, NULL, &error), &error);
+    sqz_model_close(model);
+    sqz_context_close(context);
+    size_t n = read_bytes(file, "", to, room);
+    n += read_bytes(folder, "/config.json", to + n, room - n);
+    snprintf(command, sizeof command, "rm -r '%s' '%s'", file, folder);
+    assert_int_equal(system(command), 0);
+    return n;
+}
+
+static void import_and_export_read_and_write_points(void **state)
+{
+    (void)state;
+    enum { ROOM = 1 << 20 };
+    static char expected[ROOM], got[ROOM];
+    const size_t n = import_and_export(expected, ROOM);
+    for (int l = 1; l < N_LOCALES; l++) {
+        if (!names[l]) continue;
+        assert_non_null(setlocale(LC_ALL, names[l]));
+        const size_t n_got = import_and_export(got, ROOM);
+        (void)setlocale(LC_ALL, "C");
+        assert_int_equal(n_got, n);
+        assert_memory_equal(got, expected, n);
+    }
+}
+
 static void scores_of_a_table_are_read_with_a_point(void **state)
 {
     (void)state;
@@ -188,6 +242,7 @@ int main(void)
         cmocka_unit_test(random_numbers_are_rounded_as_in_the_c_locale),
         cmocka_unit_test(what_is_no_decimal_number_is_refused),
         cmocka_unit_test(metadata_are_shown_with_a_point),
+        cmocka_unit_test(import_and_export_read_and_write_points),
         cmocka_unit_test(scores_of_a_table_are_read_with_a_point),
     };
     return cmocka_run_group_tests(tests, build_locales, remove_locales);
