@@ -139,7 +139,8 @@ static sqz_status take_string(sqz_rows *rows, sqz_row *row, const char *name,
     if (row->status != SQZ_OK) return SQZ_OK;
     if (!found) {
         const sqzi_json_member *members = (const void *)rows->cells.data;
-        sqzi_list_names(&members->name, rows->cells.used / sizeof *members, sizeof *members, list);
+        sqzi_list_names(members ? &members->name : NULL, rows->cells.used / sizeof *members,
+                        sizeof *members, list);
         return fault(rows, row, SQZ_EFORMAT, "the object has no '%.60s', it has %s", name, list);
     }
     char *to = rows->lines.data + (found->value.bytes - rows->lines.data);

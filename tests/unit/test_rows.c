@@ -32,7 +32,7 @@ static size_t used;
 static void put(const char *bytes, size_t n)
 {
     assert_true(used + n < sizeof shown);
-    memcpy(shown + used, bytes, n);
+    if (n) memcpy(shown + used, bytes, n);
     used += n;
 }
 
