@@ -124,7 +124,9 @@ void cli_print_man_page(const cli_verb *const *verbs)
          "model files do not.");
     printf("\n"
            ".SH ENVIRONMENT\n.TP\n.B SQZ_CPU\nCPU features to use, as \\-\\-cpu.\n.TP\n.B "
-           "NO_COLOR\nno colour in output.\n");
+           "NO_COLOR\nno colour in output.\n.TP\n.B TMPDIR\nwhere bench \\-\\-type and embed \\-o "
+           "to a "
+           "pipe keep what they make (/tmp).\n");
 }
 
 static void complete_options(const cli_option *table)
