@@ -41,10 +41,9 @@ static double tokens_per_s(const bench_row *row)
     return (double)row->plan->sessions * row->shape->n_tokens / row->run.median * 1e3;
 }
 
-/* The name of the model, else of its file without folders. */
+/* The file's name without folders: models made of one another may have one name. */
 static const char *name_of(const bench_row *row)
 {
-    if (row->info->name[0]) return row->info->name;
     const char *slash = strrchr(row->path, '/');
     return slash ? slash + 1 : row->path;
 }

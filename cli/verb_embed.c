@@ -3,7 +3,7 @@
 #include "embed_array.h"
 #include "output.h"
 #include "stream.h"
-#include "vectors.h"
+#include "vector_options.h"
 #include "verbs.h"
 
 static const char *path;

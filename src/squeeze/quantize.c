@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "io/checksum.h"
 #include "rewrite/rewrite.h"
 #include "squeeze/calibration.h"
 
@@ -197,7 +198,9 @@ sqz_status sqz_quantize(sqz_context *context, const char *path, const char *out,
             "sqz_quantize: texts calibrate int8 with its biases corrected, nothing else");
     TRY(compile_keep(&q));
     TRY(sqz_model_open(context, path, &q.model, error));
-    status = sqzi_quantize_plan_make(q.model, q.options.type, is_kept, &q, &q.plan, error);
+    status = sqzi_checksum_check(&q.model->map, q.model->gguf, &(bool){false}, error);
+    if (status == SQZ_OK)
+        status = sqzi_quantize_plan_make(q.model, q.options.type, is_kept, &q, &q.plan, error);
     if (status == SQZ_OK) status = check_plan(&q);
     if (status == SQZ_OK && q.options.type == SQZ_QUANTIZE_S8 && !q.options.no_correction)
         status = sqzi_corrections_make(&q.plan, &q.corrections, error);
