@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "data/point_locale.h"
 #include "import/importer.h"
 
 static const char where[] = "config.json";
@@ -202,7 +203,9 @@ sqz_status sqzi_import_config(sqzi_importer *m)
     TRY(read_sizes(m));
     TRY(read_groups(m));
     describe(m);
+    const sqzi_point_locale locale = sqzi_point_locale_begin();
     char *text = json_dumps(m->config, JSON_COMPACT);
+    sqzi_point_locale_end(locale);
     FAIL_IF(!text, SQZ_ENOMEM, 0, "no memory for the text of config.json");
     sqzi_gguf_put_string(m->writer, "sqz.source.config", text);
     json_free_t release;

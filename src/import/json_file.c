@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file_map.h"
 #include "base/memory.h"
+#include "data/point_locale.h"
 
 enum { MAX_JSON = 256 << 20 };
 
@@ -96,7 +97,9 @@ sqz_status sqzi_json_parse(sqzi_json_text text, uint64_t *spare, json_t **out, s
     if (!text.data) text.data = "";
     const sqz_status status = check_size(&text, spare, error);
     if (status != SQZ_OK) return status;
+    const sqzi_point_locale locale = sqzi_point_locale_begin();
     *out = json_loadb(text.data, text.bytes, JSON_REJECT_DUPLICATES, &fault);
+    sqzi_point_locale_end(locale);
     if (*out) return SQZ_OK;
     if (!fault.text[0])
         return sqzi_fail(error, SQZ_ENOMEM, 0, "%s: no memory for its JSON", text.name);

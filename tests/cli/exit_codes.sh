@@ -55,7 +55,8 @@ head -c 3000 nli.gguf >short.gguf
 python3 - <<'PY'
 data = open("nli.gguf", "rb").read()
 at = data.index(b"groups", data.index(b"sqz.requires"))
-open("newer.gguf", "wb").write(data[:at] + b"rotary" + data[at + 6:])
+data = data[:at] + b"rotary" + data[at + 6:]
+open("newer.gguf", "wb").write(data.replace(b"sqz.header.sha256", b"sqz.header.sha999").replace(b"sqz.tensors.sha256", b"sqz.tensors.sha999")) # as a file of another version, not a damaged one
 PY
 for_every_verb 3 "no/such.gguf: " no/such.gguf
 for_every_verb 3 "glue: " glue

@@ -107,7 +107,7 @@ for verb in "import folder" "quantize m.gguf" "embed m.gguf"; do
 done
 
 # records that fail
-printf '{"text":"good"}\n{"text":5}\n{"text":"bad film"}\n{"txt":"x"}\n' >records
+printf '{"text":"good"}\n{"text":5}\n\n{"text":"bad film"}\n{"txt":"x"}\n' >records
 quiet 1 "$program" embed m.gguf --input jsonl -o e.npy <records
 says "e.npy holds the 1 row before"
 [ "$(shape e.npy)" = "1 24 0" ] && [ ! -e e.npy.errors.jsonl ] || fail "--on-error stop: $(shape e.npy)"
@@ -115,12 +115,12 @@ quiet 1 "$program" embed m.gguf --input jsonl -o e.npy --on-error skip <records
 says "2 of 4 records failed and have no row, listed in e.npy.errors.jsonl"
 [ "$(shape e.npy)" = "2 24 0" ] && [ "$(grep -c '"row":null' e.npy.errors.jsonl)" = 2 ] || fail "--on-error skip: $(shape e.npy)"
 quiet 1 "$program" embed m.gguf --input jsonl -o e.npy --on-error nan <records
-[ "$(shape e.npy)" = "4 24 2" ] && [ "$(grep -Eo '"record":[0-9]+,|"row":[0-9]+|"code":"[A-Z_]+"' e.npy.errors.jsonl | tr -d '\n')" = \
-  '"record":2,"row":1"code":"SQZ_EFORMAT""record":4,"row":3"code":"SQZ_EFORMAT"' ] || fail "--on-error nan: $(shape e.npy), $(cat e.npy.errors.jsonl)"
+[ "$(shape e.npy)" = "4 24 2" ] && [ "$(grep -Eo '"record":[0-9]+,"line":[0-9]+,|"row":[0-9]+|"code":"[A-Z_]+"' e.npy.errors.jsonl | tr -d '\n')" = \
+  '"record":2,"line":2,"row":1"code":"SQZ_EFORMAT""record":4,"line":5,"row":3"code":"SQZ_EFORMAT"' ] || fail "--on-error nan: $(shape e.npy), $(cat e.npy.errors.jsonl)"
 quiet 0 "$program" embed m.gguf -o e.npy --on-error nan <texts
 [ "$(shape e.npy)" = "3 24 0" ] && [ -e e.npy.errors.jsonl ] && [ ! -s e.npy.errors.jsonl ] || fail "an index of an earlier run"
 quiet 1 "$program" embed m.gguf --input jsonl -o - --on-error skip <records >skipped.npy
-says 'record 2: .*text'
+says 'stdin: line 2: .*text'
 [ "$(shape skipped.npy)" = "2 24 0" ] || fail "--on-error skip into a pipe"
 quiet 0 "$program" embed m.gguf -o none.npy </dev/null
 [ "$(shape none.npy)" = "0 24 0" ] || fail "no records: $(shape none.npy)"
