@@ -67,8 +67,8 @@ static sqz_status read_length(sqzi_importer *m)
     double length = 0;
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
-    TRY(sqzi_json_load(m->folder, "sentence_bert_config.json", false, &sentence, error));
-    TRY(sqzi_json_load(m->folder, "tokenizer_config.json", false, &tokenizer, error));
+    TRY(sqzi_json_load(m->transformer, "sentence_bert_config.json", false, &sentence, error));
+    TRY(sqzi_json_load(m->transformer, "tokenizer_config.json", false, &tokenizer, error));
     TRY(sqzi_json_number(tokenizer, "tokenizer_config.json", "model_max_length", false, &length,
                          error));
     TRY(sqzi_json_number(sentence, "sentence_bert_config.json", "max_seq_length", false, &length,

@@ -175,7 +175,8 @@ def check_parts(work):
     expect("whole", 0, [], "import", path, "-o", outputs[0])
     split(path)
     expect("in parts", 0, [], "import", path, "-o", outputs[1])
-    if open(outputs[0], "rb").read() != open(outputs[1], "rb").read():
+    same = os.path.join(os.path.dirname(os.path.abspath(__file__)), "same_model.py")
+    if subprocess.run([sys.executable, same, *outputs], stdout=subprocess.DEVNULL).returncode:
         fail("parts give another file than the whole")
     shutil.copy(os.path.join(path, "part-0.safetensors"), os.path.join(path, "part-1.safetensors"))
     expect("a tensor in two parts", 3, ["comes twice", "part-0.safetensors", "part-1.safetensors"], "import", path, "-o", outputs[0])
