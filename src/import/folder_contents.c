@@ -60,9 +60,6 @@ static bool begins(const unsigned char *data, size_t bytes, const char *with)
 
 const char *sqzi_foreign_weights(const unsigned char *data, size_t bytes)
 {
-    if (begins(data, bytes, "version https://git-lfs.github.com/spec/"))
-        return "a pointer of Git LFS, not the weights: run `git lfs install` and `git lfs pull` in "
-               "the folder, or download the file itself";
     if (begins(data, bytes, "<!doctype html") || begins(data, bytes, "<html"))
         return "a web page, not weights: download the file itself";
     if (begins(data, bytes, "\x89HDF"))

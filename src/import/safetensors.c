@@ -116,7 +116,7 @@ sqz_status sqzi_source_read_safetensors(sqzi_source *source, sqzi_source_shard *
             "%s: a header of %" PRIu64 " bytes in a file of %zu (at most %d are read)", shard->path,
             length, shard->map.bytes, MAX_HEADER);
     TRY(sqzi_json_parse((sqzi_json_text){shard->path, shard->map.data + 8, (size_t)length,
-                                         shard->map.bytes},
+                                         shard->map.bytes, true},
                         &source->json_spare, &shard->header, error));
     FAIL_IF(!json_is_object(shard->header), SQZ_EFORMAT, 8, "%s: the header is no JSON object",
             shard->path);

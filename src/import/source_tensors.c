@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "import/folder_contents.h"
 #include "import/json_file.h"
+#include "import/lfs_pointer.h"
 
 enum { MAX_INDEXED = 65536 };
 
@@ -16,6 +17,8 @@ static sqz_status read_shard(sqzi_source *source, sqzi_source_shard *shard, sqz_
 {
     const sqz_status status = sqzi_file_map_open(shard->path, &shard->map, error);
     if (status != SQZ_OK) return status;
+    if (sqzi_is_lfs_pointer(shard->map.data, shard->map.bytes))
+        return sqzi_lfs_pointer_fail(shard->path, error);
     const char *foreign = sqzi_foreign_weights(shard->map.data, shard->map.bytes);
     if (foreign) return sqzi_fail(error, SQZ_EFORMAT, 0, "%s is %s", shard->path, foreign);
     return sqzi_ends_with(shard->path, ".safetensors")
