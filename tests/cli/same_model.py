@@ -76,4 +76,5 @@ def main():
     return 1 if faults or len(x) < 5 else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
