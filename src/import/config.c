@@ -165,17 +165,14 @@ static void describe(sqzi_importer *m)
     sqzi_gguf_writer *w = m->writer;
     const char *name = strrchr(m->folder, '/'),
                *given = json_string_value(json_object_get(m->config, "_name_or_path"));
-    sqzi_span features[2];
-    size_t n = 0;
-    if (m->architecture == SQZI_SQUEEZEBERT) features[n++] = sqzi_span_of("groups");
-    if (m->options.type == SQZ_IMPORT_BF16) features[n++] = sqzi_span_of("bf16");
+    if (m->architecture == SQZI_SQUEEZEBERT) m->features[m->n_features++] = "groups";
+    if (m->options.type == SQZ_IMPORT_BF16) m->features[m->n_features++] = "bf16";
     sqzi_gguf_put_string(w, "general.architecture", "sqz-encoder");
     sqzi_gguf_put_string(w, "general.name",
                          given && *given   ? given
                          : name && name[1] ? name + 1
                                            : m->folder);
     sqzi_gguf_put_u32(w, "sqz.version", 1);
-    if (n) sqzi_gguf_put_strings(w, "sqz.requires", features, n);
     sqzi_gguf_put_u32(w, "sqz.width", m->width);
     sqzi_gguf_put_u32(w, "sqz.blocks", m->blocks);
     sqzi_gguf_put_u32(w, "sqz.vocabulary", m->vocabulary);

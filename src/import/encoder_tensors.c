@@ -87,10 +87,14 @@ sqz_status sqzi_import_tensor(sqzi_importer *m, sqzi_wanted w, bool *found)
 {
     sqzi_source_tensor *t = find(m, w.from);
     if (found) *found = t != NULL;
-    if (!t)
-        return w.required ? sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the tensor '%s%s' is missing",
-                                      m->folder, m->prefix, w.from)
-                          : SQZ_OK;
+    if (t) return sqzi_import_found(m, w, t);
+    return w.required ? sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the tensor '%s%s' is missing",
+                                  m->folder, m->prefix, w.from)
+                      : SQZ_OK;
+}
+
+sqz_status sqzi_import_found(sqzi_importer *m, sqzi_wanted w, sqzi_source_tensor *t)
+{
     const uint32_t n_dims = w.columns ? 2 : 1;
     const bool convolution = t->n_dims == 3 && t->shape[2] == 1 && n_dims == 2;
     if ((t->n_dims != n_dims && !convolution) || t->shape[0] != w.rows ||
