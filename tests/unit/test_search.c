@@ -77,6 +77,48 @@ static void hits_are_the_largest_cosines_in_order(void **state)
     sqz_index_close(index);
 }
 
+/* The score of one pair by its definition. */
+static double score(sqz_similarity_kind kind, const float *a, const float *b)
+{
+    double ab = 0, squares = 0, sum = 0;
+    for (int d = 0; d < DIMENSIONS; d++) {
+        const double off = (double)a[d] - b[d];
+        ab += (double)a[d] * b[d], squares += off * off, sum += fabs(off);
+    }
+    return kind == SQZ_SIMILARITY_DOT         ? ab
+           : kind == SQZ_SIMILARITY_EUCLIDEAN ? -sqrt(squares)
+                                              : -sum;
+}
+
+static void hits_are_the_best_by_any_similarity(void **state)
+{
+    (void)state;
+    for (sqz_similarity_kind kind = SQZ_SIMILARITY_DOT; kind <= SQZ_SIMILARITY_MANHATTAN; kind++) {
+        sqz_index *index;
+        sqz_hit hits[K];
+        assert_int_equal(sqz_index_open(&context, DIMENSIONS, kind, &index, NULL), SQZ_OK);
+        assert_int_equal(sqz_index_add(index, vectors[0], ROWS, NULL), SQZ_OK);
+        assert_int_equal(sqz_index_search(index, vectors[31], K, hits), K);
+        for (int h = 0; h < K; h++) {
+            const double expected = score(kind, vectors[hits[h].row], vectors[31]);
+            assert_true(fabs((double)hits[h].score - expected) <= 1e-5 * (1 + fabs(expected)));
+            if (h) assert_true(hits[h].score <= hits[h - 1].score);
+        }
+        for (uint64_t r = 0; r < ROWS; r++) {
+            int found = 0;
+            for (int h = 0; h < K; h++) found |= hits[h].row == r;
+            if (!found)
+                assert_true(score(kind, vectors[r], vectors[31]) <=
+                            (double)hits[K - 1].score + 1e-5 * fabs((double)hits[K - 1].score));
+        }
+        sqz_index_close(index);
+    }
+    sqz_index *index;
+    assert_int_equal(sqz_index_open(&context, DIMENSIONS, SQZ_SIMILARITY_MANHATTAN + 1, &index,
+                                    NULL),
+                     SQZ_EINVAL);
+}
+
 static void an_index_of_fewer_rows_than_asked_gives_all(void **state)
 {
     (void)state;
@@ -146,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hits_are_the_largest_cosines_in_order),
+        cmocka_unit_test(hits_are_the_best_by_any_similarity),
         cmocka_unit_test(an_index_of_fewer_rows_than_asked_gives_all),
         cmocka_unit_test(the_smallest_vectors_have_a_direction),
         cmocka_unit_test(what_is_no_number_is_refused),
