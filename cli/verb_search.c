@@ -6,7 +6,7 @@
 
 #include "output.h"
 #include "stream.h"
-#include "vectors.h"
+#include "vector_options.h"
 #include "verbs.h"
 
 static uint32_t top = 5;
@@ -18,9 +18,9 @@ static const cli_option search_options[] = {
     {0},
 };
 
-static sqz_status run_vectors(const sqz_input *inputs, uint32_t n, void *results, sqz_error *error)
+static sqz_status run_queries(const sqz_input *inputs, uint32_t n, void *results, sqz_error *error)
 {
-    const sqz_embed_text_options options = cli_embed_options(path);
+    const sqz_embed_text_options options = cli_role_options(path, SQZ_ROLE_QUERY);
     return sqz_embed_texts(cli_task(path), inputs, n, &options, results, error);
 }
 
@@ -63,12 +63,16 @@ static void index_corpus(void)
 {
     enum { PORTION = 512 };
     sqz_error error = {0};
+    const sqz_embed_text_options options = cli_role_options(path, SQZ_ROLE_PASSAGE);
     sqz_embedding *results = cli_allocate(NULL, PORTION * sizeof *results);
     for (size_t begin = 0; begin < corpus.n; begin += PORTION) {
         const uint32_t n = corpus.n - begin < PORTION ? (uint32_t)(corpus.n - begin) : PORTION;
-        cli_check(run_vectors(corpus.lines + begin, n, results, &error), &error);
+        cli_check(sqz_embed_texts(cli_task(path), corpus.lines + begin, n, &options, results,
+                                  &error),
+                  &error);
         if (!corpus.index)
-            cli_check(sqz_index_open(cli_context(), results[0].dimensions, &corpus.index, &error),
+            cli_check(sqz_index_open(cli_context(), results[0].dimensions, options.similarity,
+                                     &corpus.index, &error),
                       &error);
         for (uint32_t i = 0; i < n; i++) {
             if (results[i].outcome.status != SQZ_OK)
@@ -125,7 +129,7 @@ static int run_search(char **arguments, uint32_t n)
                                .reading = {.column = "text"},
                                .result_bytes = sizeof(sqz_embedding),
                                .keys = " hits ",
-                               .run = run_vectors,
+                               .run = run_queries,
                                .show_json = show_hits_json,
                                .show_text = show_hits_text};
     const int code = cli_run_stream(&stream);
@@ -136,14 +140,20 @@ static int run_search(char **arguments, uint32_t n)
     return code;
 }
 
-static const cli_option *const search_tables[] = {search_options,     cli_vector_options,
-                                                  cli_model_options,  cli_record_options,
-                                                  cli_length_options, NULL};
+static const cli_option *const search_tables[] = {search_options,
+                                                  cli_vector_options,
+                                                  cli_side_options,
+                                                  cli_model_options,
+                                                  cli_record_options,
+                                                  cli_length_options,
+                                                  NULL};
 const cli_verb cli_verb_search = {
     "search",
     "the lines of a file nearest in meaning to each query",
     "MODEL",
-    "Queries come from stdin, one a line.",
+    "Queries come from stdin, one a line. The model's prompts go before queries and texts, each "
+    "side its own: query, search_query or retrieval.query;\n"
+    "document, passage, corpus, search_document or the like (the first that is not empty).",
     "echo 'how do I start?' | squeezebert search minilm.gguf --file README.md",
     1,
     1,

@@ -161,13 +161,10 @@ static void describe_blocks(sqzi_importer *m)
 static void describe(sqzi_importer *m)
 {
     sqzi_gguf_writer *w = m->writer;
-    sqzi_span features[2];
-    size_t n = 0;
-    if (m->architecture == SQZI_SQUEEZEBERT) features[n++] = sqzi_span_of("groups");
-    if (m->options.type == SQZ_IMPORT_BF16) features[n++] = sqzi_span_of("bf16");
+    if (m->architecture == SQZI_SQUEEZEBERT) m->features[m->n_features++] = "groups";
+    if (m->options.type == SQZ_IMPORT_BF16) m->features[m->n_features++] = "bf16";
     sqzi_gguf_put_string(w, "general.architecture", "sqz-encoder");
     sqzi_gguf_put_u32(w, "sqz.version", 1);
-    if (n) sqzi_gguf_put_strings(w, "sqz.requires", features, n);
     sqzi_gguf_put_u32(w, "sqz.width", m->width);
     sqzi_gguf_put_u32(w, "sqz.blocks", m->blocks);
     sqzi_gguf_put_u32(w, "sqz.vocabulary", m->vocabulary);

@@ -59,7 +59,12 @@ sqz_status sqzi_import_tensor(sqzi_importer *m, sqzi_wanted w, bool *found)
 {
     sqzi_source_tensor *t = sqzi_import_find(m, w.from);
     if (found) *found = t != NULL;
-    if (!t) return w.required ? sqzi_import_fail_missing(m, w.from) : SQZ_OK;
+    if (t) return sqzi_import_found(m, w, t);
+    return w.required ? sqzi_import_fail_missing(m, w.from) : SQZ_OK;
+}
+
+sqz_status sqzi_import_found(sqzi_importer *m, sqzi_wanted w, sqzi_source_tensor *t)
+{
     if (t->unread)
         return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "%s: the tensor '%s' cannot be read: %s",
                          t->file, t->name, t->unread);

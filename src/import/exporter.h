@@ -31,6 +31,9 @@ typedef struct sqzi_exporter {
 SQZ_NODISCARD sqz_status sqzi_export_class(sqzi_exporter *exporter);
 /* model.safetensors (export_tensors.c). */
 SQZ_NODISCARD sqz_status sqzi_export_tensors(sqzi_exporter *exporter);
+/* The weights of step i behind the pooling as PATH/model.safetensors (export_tensors.c). */
+SQZ_NODISCARD sqz_status sqzi_export_step(const sqzi_exporter *exporter, uint32_t i,
+                                          const char *path);
 /* config.json, after the tensors: it names their type (export_config.c). */
 SQZ_NODISCARD sqz_status sqzi_export_config(sqzi_exporter *exporter);
 /* vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json

@@ -8,6 +8,13 @@
 #include "import/importer.h"
 #include "rewrite/rewrite.h"
 
+static void put_features(const sqzi_importer *m)
+{
+    sqzi_span features[sizeof m->features / sizeof *m->features];
+    for (uint32_t i = 0; i < m->n_features; i++) features[i] = sqzi_span_of(m->features[i]);
+    if (m->n_features) sqzi_gguf_put_strings(m->writer, "sqz.requires", features, m->n_features);
+}
+
 static void put_history(sqzi_importer *m)
 {
     static const char *const types[] = {"f32", "f16", "bf16"};
@@ -29,9 +36,10 @@ static sqz_status read_folder(sqzi_importer *m)
     TRY(sqzi_import_encoder(m));
     TRY(sqzi_import_head(m));
     TRY(sqzi_import_tell_unused(m));
-    TRY(sqzi_import_tokenizer(m));
     TRY(sqzi_import_texts(m));
+    TRY(sqzi_import_tokenizer(m));
     TRY(sqzi_import_provenance(m));
+    put_features(m);
     put_history(m);
 fail:
     return status;
@@ -40,6 +48,7 @@ fail:
 static void discard(sqzi_importer *m)
 {
     sqzi_source_close(&m->source);
+    for (uint32_t i = 0; i < m->n_modules; i++) sqzi_source_close(&m->modules[i]);
     if (m->writer) sqzi_gguf_writer_close(m->writer);
     json_decref(m->config);
 }

@@ -12,7 +12,7 @@
 #include "import/source_tensors.h"
 #include "io/gguf.h"
 
-enum { SQZI_PREFIX = 256 };
+enum { SQZI_PREFIX = 256, SQZI_MOST_MODULES = 8 };
 
 typedef struct sqzi_importer {
     sqz_context *context;
@@ -27,6 +27,9 @@ typedef struct sqzi_importer {
     } places;
     sqz_import_options options;
     sqzi_source source;
+    /* weights of the layers behind the pooling, each in a folder of its own */
+    sqzi_source modules[SQZI_MOST_MODULES];
+    uint32_t n_modules;
     json_t *config;
     sqzi_gguf_writer *writer;
     sqzi_architecture architecture;
@@ -41,6 +44,9 @@ typedef struct sqzi_importer {
     uint32_t groups[SQZI_LINEARS];
     const char *activation;
     double epsilon, block_epsilon;
+    bool lower_texts;                     /* whatever the tokenizer does */
+    const char *features[3];              /* sqz.requires */
+    uint32_t n_features;
     /* before the encoder's names, "" where the file has none */
     char prefix[SQZI_PREFIX];
     sqz_error *error;
@@ -57,8 +63,12 @@ SQZ_NODISCARD sqz_status sqzi_import_encoder(sqzi_importer *importer);
 SQZ_NODISCARD sqz_status sqzi_import_head(sqzi_importer *importer);
 /* Vocabulary, normaliser, added tokens, templates (tokenizer_files.c). */
 SQZ_NODISCARD sqz_status sqzi_import_tokenizer(sqzi_importer *importer);
-/* Pooling, normalisation, length, prompts (sentence_files.c). */
+/* What sentence-transformers keeps beside a model, before the tokenizer is read: pooling and what
+ * is behind it, length, prompts (sentence_files.c). Of it the modules alone; n_kept numbers of an
+ * embedding are kept, or with 0 all of them (sentence_modules.c). */
 SQZ_NODISCARD sqz_status sqzi_import_texts(sqzi_importer *importer);
+SQZ_NODISCARD sqz_status sqzi_import_modules(sqzi_importer *importer, const json_t *modules,
+                                             uint32_t n_kept);
 
 /* Licence, languages, base models and the name, from README.md and the path; sqz.source.sha256
  * (provenance.c). */
@@ -88,6 +98,9 @@ typedef struct sqzi_wanted {
 } sqzi_wanted;
 SQZ_NODISCARD sqz_status sqzi_import_tensor(sqzi_importer *importer, sqzi_wanted wanted,
                                             bool *found);
+/* The same for a tensor that was found, of any source that lives until the file is written. */
+SQZ_NODISCARD sqz_status sqzi_import_found(sqzi_importer *importer, sqzi_wanted wanted,
+                                           sqzi_source_tensor *tensor);
 /* from.weight and from.bias as name.weight and name.bias. A linear has columns, a norm none. */
 SQZ_NODISCARD sqz_status sqzi_import_layer(sqzi_importer *importer, const char *name,
                                            const char *from, uint32_t rows, uint32_t columns,

@@ -106,7 +106,28 @@ const sqzi_word_pair sqzi_problems[] = {{"single_label_classification", "single_
                                         {NULL, NULL}};
 const sqzi_word_pair sqzi_pooling_modes[] = {{"pooling_mode_mean_tokens", "mean"},
                                              {"pooling_mode_cls_token", "cls"},
+                                             {"pooling_mode_max_tokens", "max"},
+                                             {"pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len"},
+                                             {"pooling_mode_weightedmean_tokens", "weighted_mean"},
+                                             {"pooling_mode_lasttoken", "last"},
                                              {NULL, NULL}};
+const sqzi_word_pair sqzi_pooling_words[] = {{"mean", "mean"},
+                                             {"cls", "cls"},
+                                             {"max", "max"},
+                                             {"mean_sqrt_len_tokens", "mean_sqrt_len"},
+                                             {"weightedmean", "weighted_mean"},
+                                             {"lasttoken", "last"},
+                                             {NULL, NULL}};
+const sqzi_word_pair sqzi_dense_words[] = {
+    {"torch.nn.modules.linear.Identity", "dense"},
+    {"torch.nn.modules.activation.Tanh", "dense_tanh"},
+    {"torch.nn.modules.activation.ReLU", "dense_relu"},
+    {"torch.nn.modules.activation.GELU", "dense_gelu"},
+    {"torch.nn.Identity", "dense"},
+    {"torch.nn.Tanh", "dense_tanh"},
+    {"torch.nn.ReLU", "dense_relu"},
+    {"torch.nn.GELU", "dense_gelu"},
+    {NULL, NULL}};
 
 const sqzi_class_ending sqzi_class_endings[] = {{"ForSequenceClassification", SQZ_HEAD_SEQUENCE},
                                                 {"ForTokenClassification", SQZ_HEAD_TOKEN},
@@ -128,7 +149,9 @@ const char *sqzi_class_ending_of(sqz_head_kind head)
 
 const char *const sqzi_head_words[6] = {"none",     "sequence",  "token",
                                         "question", "masked_lm", "multiple_choice"};
-const char *const sqzi_pool_words[5] = {"default", "none", "mean", "cls", "pooler"};
+const char *const sqzi_pool_words[9] = {"default",       "none",          "mean",
+                                        "cls",           "pooler",        "max",
+                                        "mean_sqrt_len", "weighted_mean", "last"};
 
 const sqzi_special_word sqzi_special_words[SQZI_SPECIAL_WORDS] = {{"unknown", "unk_token", "[UNK]"},
                                                                   {"cls", "cls_token", "[CLS]"},

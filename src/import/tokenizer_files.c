@@ -225,7 +225,9 @@ static void put_settings(const sqzi_importer *m, const settings *s)
     sqzi_gguf_put_bool(w, "sqz.tokenizer.clean_text", s->clean_text);
     sqzi_gguf_put_bool(w, "sqz.tokenizer.handle_chinese_chars", s->handle_chinese_chars);
     sqzi_gguf_put_bool(w, "sqz.tokenizer.strip_accents", s->strip_accents);
-    sqzi_gguf_put_bool(w, "sqz.tokenizer.lowercase", s->lowercase);
+    /* sentence-transformers puts a Lowercase before the normaliser: the same, since accents and
+     * letters are each stripped and lowered by themselves */
+    sqzi_gguf_put_bool(w, "sqz.tokenizer.lowercase", s->lowercase || m->lower_texts);
     sqzi_gguf_put_string(w, "sqz.tokenizer.prefix", s->prefix);
     sqzi_gguf_put_u32(w, "sqz.tokenizer.max_word_chars", s->max_word_chars);
     for (uint32_t i = 0; i < s->n; i++) {
