@@ -16,9 +16,9 @@ static const cli_option search_options[] = {
     {0},
 };
 
-static sqz_status run_vectors(const sqz_input *inputs, uint32_t n, void *results, sqz_error *error)
+static sqz_status run_queries(const sqz_input *inputs, uint32_t n, void *results, sqz_error *error)
 {
-    const sqz_embed_text_options options = cli_embed_options(path);
+    const sqz_embed_text_options options = cli_role_options(path, SQZ_ROLE_QUERY);
     return sqz_embed_texts(cli_task(path), inputs, n, &options, results, error);
 }
 
@@ -33,14 +33,16 @@ static void add_portion(const cli_document *documents, uint32_t n)
     sqz_input *inputs = cli_allocate(NULL, n * sizeof *inputs);
     sqz_embedding *results = cli_allocate(NULL, n * sizeof *results);
     for (uint32_t i = 0; i < n; i++) inputs[i] = (sqz_input){.text = documents[i].text};
-    cli_check(run_vectors(inputs, n, results, &error), &error);
+    const sqz_embed_text_options options = cli_role_options(path, SQZ_ROLE_PASSAGE);
+    cli_check(sqz_embed_texts(cli_task(path), inputs, n, &options, results, &error), &error);
     for (uint32_t i = 0; i < n; i++) {
         if (results[i].outcome.status != SQZ_OK)
             cli_die(CLI_FAILED, "%s: line %llu: %s", cli_corpus_path(),
                     (unsigned long long)documents[i].line, results[i].outcome.text);
         n_cut += results[i].outcome.cut > 0;
         if (!searched)
-            cli_check(sqz_index_open(cli_context(), results[i].dimensions, &searched, &error),
+            cli_check(sqz_index_open(cli_context(), results[i].dimensions, options.similarity,
+                                     &searched, &error),
                       &error);
         cli_check(sqz_index_add(searched, results[i].vectors, 1, &error), &error);
     }
@@ -106,7 +108,7 @@ static int run_search(char **arguments, uint32_t n)
                                .reading = {.column = "text"},
                                .result_bytes = sizeof(sqz_embedding),
                                .keys = " query hits ",
-                               .run = run_vectors,
+                               .run = run_queries,
                                .show_json = show_hits_json,
                                .show_text = show_hits_text};
     const int code = cli_run_stream(&stream);
@@ -119,6 +121,7 @@ static int run_search(char **arguments, uint32_t n)
 static const cli_option *const search_tables[] = {cli_corpus_options,
                                                   search_options,
                                                   cli_vector_options,
+                                                  cli_side_options,
                                                   cli_model_options,
                                                   cli_record_options,
                                                   cli_length_options,
@@ -128,8 +131,10 @@ const cli_verb cli_verb_search = {
     "the texts of a file nearest in meaning to each query",
     "MODEL",
     "Queries come from stdin, one a line. With --json hits carry the text's row in its file (from "
-    "0, "
-    "every line counted), line (from 1) and id.",
+    "0, every line counted), line (from 1) and id.\n"
+    "The model's prompts go before queries and texts, each side its own: query, search_query or "
+    "retrieval.query;\n"
+    "document, passage, corpus, search_document or the like (the first that is not empty).",
     "echo 'how do I start?' | squeezebert search minilm.gguf --file README.md",
     1,
     1,

@@ -41,7 +41,10 @@ static int add_line(char *line, sqz_error *error)
     const float *vector;
     uint32_t dimensions;
     if (embed(line, &vector, &dimensions, error)) return 1;
-    if (!search.index && sqz_index_open(search.context, dimensions, &search.index, error)) return 1;
+    if (!search.index &&
+        sqz_index_open(search.context, dimensions, sqz_model_get_info(search.model)->similarity,
+                       &search.index, error))
+        return 1;
     const uint64_t n = sqz_index_rows(search.index);
     char **more = realloc(search.lines, (size_t)(n + 1) * sizeof *more);
     if (!more || !(more[n] = strdup(line))) return 1;

@@ -3,6 +3,7 @@
 #include "import/json_file.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include "base/file_map.h"
 #include "base/memory.h"
 #include "data/point_locale.h"
+#include "import/json_lenient.h"
+#include "import/lfs_pointer.h"
 
 enum { MAX_JSON = 256 << 20 };
 
@@ -49,13 +52,14 @@ static uint64_t values_bytes(const char *text, size_t n)
         const bool digit = (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' ||
                            c == 'E';
         quoted = c == '"';
-        bytes += quoted             ? STRING
-                 : c == '{'         ? OBJECT
-                 : c == '['         ? ARRAY
-                 : c == ':'         ? MEMBER
-                 : c == ','         ? ELEMENT
-                 : digit && !number ? NUMBER
-                                    : 0;
+        /* NaN, which becomes a string, and Infinity */
+        bytes += quoted || c == 'N' || c == 'I' ? STRING
+                 : c == '{'                     ? OBJECT
+                 : c == '['                     ? ARRAY
+                 : c == ':'                     ? MEMBER
+                 : c == ','                     ? ELEMENT
+                 : digit && !number             ? NUMBER
+                                                : 0;
         number = digit;
     }
     return bytes;
@@ -98,7 +102,8 @@ sqz_status sqzi_json_parse(sqzi_json_text text, uint64_t *spare, json_t **out, s
     const sqz_status status = check_size(&text, spare, error);
     if (status != SQZ_OK) return status;
     const sqzi_point_locale locale = sqzi_point_locale_begin();
-    *out = json_loadb(text.data, text.bytes, JSON_REJECT_DUPLICATES, &fault);
+    *out = text.strict ? json_loadb(text.data, text.bytes, JSON_REJECT_DUPLICATES, &fault)
+                       : sqzi_json_lenient(text.data, text.bytes, &fault);
     sqzi_point_locale_end(locale);
     if (*out) return SQZ_OK;
     if (!fault.text[0])
@@ -118,8 +123,10 @@ sqz_status sqzi_json_load(const char *folder, const char *name, bool required, j
     if (status != SQZ_OK || (!required && !sqzi_file_exists(path))) return status;
     status = sqzi_file_map_open(path, &map, error);
     if (status != SQZ_OK) return status;
-    status = sqzi_json_parse((sqzi_json_text){path, map.data, map.bytes, map.bytes}, &spare, out,
-                             error);
+    status = sqzi_is_lfs_pointer(map.data, map.bytes)
+                 ? sqzi_lfs_pointer_fail(path, error)
+                 : sqzi_json_parse((sqzi_json_text){path, map.data, map.bytes, map.bytes, false},
+                                   &spare, out, error);
     sqzi_file_map_close(&map);
     return status;
 }
@@ -157,6 +164,8 @@ sqz_status sqzi_json_number(const json_t *object, const char *where, const char 
     if (!json_is_number(value))
         return sqzi_fail(error, SQZ_EFORMAT, 0, "%s: '%s' must be a number", where, key);
     *out = json_number_value(value);
+    /* how json_lenient.c spells what no double holds */
+    if (fabs(*out) >= DBL_MAX) *out = copysign((double)INFINITY, *out);
     return SQZ_OK;
 }
 
