@@ -144,7 +144,8 @@ static const char *last_name(const char *type)
 }
 
 /* The path of the Transformer among the modules, "" for the folder itself. A list without one is
- * refused by the name of what it begins with. */
+ * for the reader of the modules to judge; where no configuration leads so far, it is refused here.
+ */
 static sqz_status transformer_path(const sqzi_importer *m, const json_t *modules, const char **path)
 {
     /* BERT and DistilBERT: before sentence-transformers 0.3 */

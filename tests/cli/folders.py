@@ -399,7 +399,7 @@ def a_transformer_may_have_a_folder_of_its_own():
         json.dump(modules if "BERT" not in kind else modules[:1], open(os.path.join(path, "modules.json"), "w"))
         if "BERT" in kind:
             os.remove(os.path.join(path, "modules.json"))  # lost; the folder's name is enough
-        got = quiet(path)
+        got = imported(path)
         same("BertModel", got)
         if "BERT" not in kind:
             equal(got[0]["sqz.pool"], b"cls")
