@@ -135,6 +135,14 @@ static sqz_status follow_cache(sqzi_importer *m)
     return enter(snapshots, name, folder, m->error);
 }
 
+/* The first folder of these below the transformer's that has a configuration. */
+static bool below(const sqzi_importer *m, const char *beginning, char name[SQZI_FILE_NAME])
+{
+    char path[SQZI_JSON_PATH];
+    return sqzi_folder_count(m->transformer, beginning, "", name) &&
+           sqzi_join_path(m->transformer, name, path, NULL) == SQZ_OK && config_file_of(path);
+}
+
 /* ---- modules.json ---- */
 
 static const char *last_name(const char *type)
@@ -143,9 +151,8 @@ static const char *last_name(const char *type)
     return dot ? dot + 1 : type ? type : "none";
 }
 
-/* The path of the Transformer among the modules, "" for the folder itself. A list without one is
- * for the reader of the modules to judge; where no configuration leads so far, it is refused here.
- */
+/* The path of the Transformer among the modules, "" for the folder itself. A list without one is for
+ * the reader of the modules to judge; where no configuration leads so far, it is refused here. */
 static sqz_status transformer_path(const sqzi_importer *m, const json_t *modules, const char **path)
 {
     /* BERT and DistilBERT: before sentence-transformers 0.3 */
@@ -161,6 +168,8 @@ static sqz_status transformer_path(const sqzi_importer *m, const json_t *modules
             return SQZ_OK;
         }
     }
+    char first[SQZI_FILE_NAME];
+    if (config_file_of(m->folder) || below(m, "0_", first)) return SQZ_OK;
     return sqzi_fail(
         m->error, SQZ_EUNSUPPORTED, 0,
         "%s/modules.json: none of its modules is a Transformer, the first is '%s'", m->folder,
@@ -192,14 +201,6 @@ fail:
 }
 
 /* ---- config.json ---- */
-
-/* The first folder of these below the transformer's that has a configuration. */
-static bool below(const sqzi_importer *m, const char *beginning, char name[SQZI_FILE_NAME])
-{
-    char path[SQZI_JSON_PATH];
-    return sqzi_folder_count(m->transformer, beginning, "", name) &&
-           sqzi_join_path(m->transformer, name, path, NULL) == SQZ_OK && config_file_of(path);
-}
 
 static sqz_status fail_no_config(const sqzi_importer *m)
 {

@@ -389,7 +389,7 @@ def a_cache_of_the_hub_stands_for_its_snapshot():
 
 @claims.append
 def a_transformer_may_have_a_folder_of_its_own():
-    for inside, kind in (("0_Transformer", "sentence_transformers.models.Transformer"), ("0_BERT", "sentence_transformers.models.BERT"), ("deep/er", "own.Transformer")):
+    for inside, kind in (("0_Transformer", "sentence_transformers.models.Transformer"), ("0_BERT", "sentence_transformers.models.BERT"), ("deep/er", "sentence_transformers.models.Transformer")):
         path = os.path.join(WORK, "sentence")
         shutil.rmtree(path, ignore_errors=True)
         os.makedirs(os.path.join(path, "1_Pooling"))
