@@ -151,8 +151,9 @@ static const char *last_name(const char *type)
     return dot ? dot + 1 : type ? type : "none";
 }
 
-/* The path of the Transformer among the modules, "" for the folder itself. A list without one is for
- * the reader of the modules to judge; where no configuration leads so far, it is refused here. */
+/* The path of the Transformer among the modules, "" for the folder itself. A list without one is
+ * for the reader of the modules to judge; where no configuration leads so far, it is refused here.
+ */
 static sqz_status transformer_path(const sqzi_importer *m, const json_t *modules, const char **path)
 {
     /* BERT and DistilBERT: before sentence-transformers 0.3 */
@@ -256,6 +257,21 @@ static sqz_status fail_not_there(const sqzi_importer *m)
                          : "");
 }
 
+/* The Transformer's folder of a sentence-transformers folder was named, not that folder. */
+static void tell_outer(const sqzi_importer *m)
+{
+    const char *slash = strrchr(m->folder, '/'), *name = slash ? slash + 1 : m->folder;
+    char outer[SQZI_JSON_PATH];
+    if (!sqzi_starts_with(name, "0_") || m->transformer != m->folder) return;
+    snprintf(outer, sizeof outer, "%.*s", slash > m->folder ? (int)(slash - m->folder) : 1,
+             slash ? m->folder : ".");
+    if (holds(outer, "modules.json"))
+        sqzi_import_note(m,
+                         "%s is a part of a sentence-transformers folder, and read as a plain "
+                         "model: give %s for its pooling",
+                         m->folder, outer);
+}
+
 sqz_status sqzi_import_locate(sqzi_importer *m)
 {
     sqz_status status = SQZ_OK;
@@ -272,6 +288,7 @@ sqz_status sqzi_import_locate(sqzi_importer *m)
     if (holds(m->folder, "modules.json")) TRY(follow_modules(m));
     if (m->places.transformer[0]) m->transformer = m->places.transformer;
     TRY(find_config(m));
+    tell_outer(m);
 fail:
     return status;
 }

@@ -403,6 +403,8 @@ def a_transformer_may_have_a_folder_of_its_own():
         same("BertModel", got)
         if "BERT" not in kind:
             equal(got[0]["sqz.pool"], b"cls")
+        if inside == "0_Transformer":
+            same("BertModel", imported(os.path.join(path, inside), says=["a part of a sentence-transformers folder", f"give {path} for"]))
         equal(got[0]["general.name"], b"sentence")
     modules[0]["path"] = "../plain/BertModel"
     json.dump(modules, open(os.path.join(path, "modules.json"), "w"))
