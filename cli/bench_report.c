@@ -54,10 +54,9 @@ double bench_share_of_peak(const bench_row *row)
            row->peak.arithmetic[bench_peak_type(row->type)];
 }
 
-/* The name of the model, else of its file without folders. */
+/* The file's name without folders: models made of one another may have one name. */
 static const char *name_of(const bench_row *row)
 {
-    if (row->info->name[0]) return row->info->name;
     const char *slash = strrchr(row->path, '/');
     return slash ? slash + 1 : row->path;
 }

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a model file holds: the same facts as lines, as Markdown for a model card, or as JSON. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "output.h"
 #include "verbs.h"
 
-static bool tensors, markdown;
+static bool tensors, markdown, check;
 
 static const cli_option info_options[] = {
     {"tensors", 0, CLI_FLAG, &tensors, NULL, "list the tensors as well"},
     {"markdown", 0, CLI_FLAG, &markdown, NULL, "write tables of Markdown, for a model card"},
+    {"check", 0, CLI_FLAG, &check, NULL,
+     "compare the file with its checksums, and show nothing else"},
     {0},
 };
 
@@ -170,6 +173,54 @@ static void show_prompts(const sqz_model *model)
     end_table();
 }
 
+/* The first n bytes of a text of the file, as a string to be freed. */
+static char *copy_text(sqz_text text)
+{
+    char *copy = cli_allocate(NULL, text.n_bytes + 1);
+    memcpy(copy, text.bytes, text.n_bytes);
+    copy[text.n_bytes] = '\0';
+    return copy;
+}
+
+/* The strings of one key, one a row; in JSON a string, or an array where `list`. Absent keys are
+ * left out. */
+static void show_texts(const sqz_model *model, const char *label, const char *key, bool list)
+{
+    sqz_text text;
+    if (!sqz_model_text(model, key, 0, &text)) return;
+    if (cli.json && list) {
+        cli_json_key(label);
+        cli_json_open('[');
+    }
+    for (uint32_t i = 0; sqz_model_text(model, key, i, &text); i++) {
+        char *copy = copy_text(text);
+        if (cli.json && list) cli_json_string(copy);
+        else show_text(i ? "" : label, copy);
+        free(copy);
+    }
+    if (cli.json && list) cli_json_close(']');
+}
+
+static void show_provenance(const sqz_model *model)
+{
+    static const struct {
+        const char *label, *key;
+        bool list;
+    } rows[] = {
+        {"license", "general.license", false},
+        {"languages", "general.languages", true},
+        {"base_model", "general.base_model.0.name", false},
+        {"base_model_url", "general.base_model.0.repo_url", false},
+        {"source_sha256", "sqz.source.sha256", false},
+        {"tensors_sha256", "sqz.tensors.sha256", false},
+        {"history", "sqz.history", true},
+    };
+    begin_table("Provenance", "provenance", two_columns, two_rules);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        show_texts(model, rows[i].label, rows[i].key, rows[i].list);
+    end_table();
+}
+
 static void show_metadata(const sqz_model *model)
 {
     const char *key, *value;
@@ -215,9 +266,35 @@ static void show_tensors(const sqz_model *model)
     }
 }
 
+/* The checksums alone: a file that is damaged may be no model any more. */
+static int run_check(const char *path)
+{
+    sqz_error error = {0};
+    sqz_file_check found;
+    if (tensors || markdown)
+        cli_die(CLI_USAGE, "--check shows nothing but what it found: leave --tensors and "
+                           "--markdown out");
+    cli_check(sqz_model_check(cli_context(), path, &found, &error), &error);
+    if (cli.json) cli_json_open('{');
+    show_bool("has_checksum", found.has_checksum);
+    show_number("file_bytes", found.n_bytes);
+    if (found.has_checksum) show_text("tensors_sha256", found.sha256);
+    if (cli.json) {
+        cli_json_key("ok");
+        cli_json_bool(found.has_checksum);
+        cli_json_close('}');
+    }
+    if (found.has_checksum) return CLI_DONE;
+    cli_say("%s: carries no checksum, so that nothing was compared: import or quantize it again "
+            "and it will",
+            path);
+    return CLI_FAILED;
+}
+
 static int run_info(char **arguments, uint32_t n)
 {
     (void)n;
+    if (check) return run_check(arguments[0]);
     const sqz_model *model = cli_model(arguments[0]);
     if (cli.json) cli_json_open('{');
     else if (markdown) {
@@ -229,6 +306,7 @@ static int run_info(char **arguments, uint32_t n)
     show_types(model);
     show_labels(model);
     show_prompts(model);
+    show_provenance(model);
     show_metadata(model);
     if (tensors) show_tensors(model);
     if (cli.json) cli_json_close('}');
@@ -240,9 +318,11 @@ const cli_verb cli_verb_info = {
     "info",
     "say what a model file holds",
     "MODEL",
-    "Sizes, types of the weights, head, labels, prompts, metadata and, with --tensors, every "
-    "tensor with its shape and bytes.\n"
-    "With --json one object; long strings of the metadata are cut there as well.",
+    "Sizes, types of the weights, head, labels, prompts, where it comes from, metadata and, with "
+    "--tensors, every tensor with its shape and bytes.\n"
+    "With --json one object; long strings of the metadata are cut there as well.\n"
+    "With --check the file is compared with the SHA-256 that it carries: exit code 3 and the first "
+    "damaged tensor where it is not what was written, 1 where it carries none.",
     "squeezebert info minilm.gguf --tensors",
     1,
     1,

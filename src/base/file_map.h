@@ -34,6 +34,11 @@ SQZ_NODISCARD sqz_status sqzi_file_writer_open(const char *path, sqzi_file_write
                                                sqz_error *error);
 SQZ_NODISCARD sqz_status sqzi_file_writer_put(sqzi_file_writer *writer, const void *data,
                                               size_t bytes, sqz_error *error);
+/* What was put so far is in the file `temporary`, which may be opened and read. */
+SQZ_NODISCARD sqz_status sqzi_file_writer_flush(sqzi_file_writer *writer, sqz_error *error);
+/* Other bytes in the place of some that were put; what is put next still goes to the end. */
+SQZ_NODISCARD sqz_status sqzi_file_writer_put_at(sqzi_file_writer *writer, uint64_t offset,
+                                                 const void *data, size_t bytes, sqz_error *error);
 SQZ_NODISCARD sqz_status sqzi_file_writer_commit(sqzi_file_writer *writer, sqz_error *error);
 /* also after a commit, where it does nothing */
 void sqzi_file_writer_discard(sqzi_file_writer *writer);

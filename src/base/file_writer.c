@@ -48,6 +48,27 @@ sqz_status sqzi_file_writer_put(sqzi_file_writer *writer, const void *data, size
     return SQZ_OK;
 }
 
+sqz_status sqzi_file_writer_flush(sqzi_file_writer *writer, sqz_error *error)
+{
+    if (fflush(writer->stream) != 0)
+        return sqzi_fail(error, SQZ_EIO, 0, "%s: cannot write: %s", writer->temporary,
+                         strerror(errno));
+    return SQZ_OK;
+}
+
+sqz_status sqzi_file_writer_put_at(sqzi_file_writer *writer, uint64_t offset, const void *data,
+                                   size_t bytes, sqz_error *error)
+{
+    if (fseeko(writer->stream, (off_t)offset, SEEK_SET) != 0)
+        return sqzi_fail(error, SQZ_EIO, 0, "%s: cannot write: %s", writer->temporary,
+                         strerror(errno));
+    const sqz_status status = sqzi_file_writer_put(writer, data, bytes, error);
+    if (status == SQZ_OK && fseeko(writer->stream, 0, SEEK_END) != 0)
+        return sqzi_fail(error, SQZ_EIO, 0, "%s: cannot write: %s", writer->temporary,
+                         strerror(errno));
+    return status;
+}
+
 /* The folder is synced as well: a rename is only durable once its folder is. */
 static void sync_folder_of(const char *path)
 {

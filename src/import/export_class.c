@@ -178,9 +178,7 @@ static void choose(sqzi_exporter *e, sqzi_architecture type)
         e->groups[j] = e->options.dense
                            ? 1
                            : sqzi_export_groups(sqzi_export_linear(e->model->encoder.blocks, j));
-    const sqzi_class_ending *ending = sqzi_class_endings;
-    while (ending->head != e->model->head.kind) ending++;
-    e->ending = ending->ending;
+    e->ending = sqzi_class_ending_of(e->model->head.kind);
 }
 
 /* The type it was imported as, bert where none is known. */

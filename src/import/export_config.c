@@ -27,7 +27,7 @@ static sqz_status begin(sqzi_exporter *e)
         uint64_t spare = SQZI_JSON_SPARE;
         const sqz_status status = sqzi_json_parse((sqzi_json_text){"metadata 'sqz.source.config'",
                                                                    text.bytes, text.n,
-                                                                   e->model->map.bytes},
+                                                                   e->model->map.bytes, false},
                                                   &spare, &e->config, e->error);
         if (status != SQZ_OK) return status;
         if (!json_is_object(e->config))

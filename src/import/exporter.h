@@ -41,6 +41,8 @@ SQZ_NODISCARD sqz_status sqzi_export_config(sqzi_exporter *exporter);
 SQZ_NODISCARD sqz_status sqzi_export_tokenizer(const sqzi_exporter *exporter);
 /* What sentence-transformers reads (export_sentence.c). */
 SQZ_NODISCARD sqz_status sqzi_export_texts(const sqzi_exporter *exporter);
+/* README.md (export_card.c). */
+SQZ_NODISCARD sqz_status sqzi_export_card(const sqzi_exporter *exporter);
 
 /* The linear j of a block. */
 const sqzi_linear *sqzi_export_linear(const sqzi_block *block, int j);

@@ -3,6 +3,7 @@
 #include "import/json_file.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 #include "base/error.h"
 #include "base/file_map.h"
 #include "base/memory.h"
+#include "import/json_lenient.h"
+#include "import/lfs_pointer.h"
 
 enum { MAX_JSON = 256 << 20 };
 
@@ -48,13 +51,14 @@ static uint64_t values_bytes(const char *text, size_t n)
         const bool digit = (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' ||
                            c == 'E';
         quoted = c == '"';
-        bytes += quoted             ? STRING
-                 : c == '{'         ? OBJECT
-                 : c == '['         ? ARRAY
-                 : c == ':'         ? MEMBER
-                 : c == ','         ? ELEMENT
-                 : digit && !number ? NUMBER
-                                    : 0;
+        /* NaN, which becomes a string, and Infinity */
+        bytes += quoted || c == 'N' || c == 'I' ? STRING
+                 : c == '{'                     ? OBJECT
+                 : c == '['                     ? ARRAY
+                 : c == ':'                     ? MEMBER
+                 : c == ','                     ? ELEMENT
+                 : digit && !number             ? NUMBER
+                                                : 0;
         number = digit;
     }
     return bytes;
@@ -96,7 +100,8 @@ sqz_status sqzi_json_parse(sqzi_json_text text, uint64_t *spare, json_t **out, s
     if (!text.data) text.data = "";
     const sqz_status status = check_size(&text, spare, error);
     if (status != SQZ_OK) return status;
-    *out = json_loadb(text.data, text.bytes, JSON_REJECT_DUPLICATES, &fault);
+    *out = text.strict ? json_loadb(text.data, text.bytes, JSON_REJECT_DUPLICATES, &fault)
+                       : sqzi_json_lenient(text.data, text.bytes, &fault);
     if (*out) return SQZ_OK;
     if (!fault.text[0])
         return sqzi_fail(error, SQZ_ENOMEM, 0, "%s: no memory for its JSON", text.name);
@@ -115,8 +120,10 @@ sqz_status sqzi_json_load(const char *folder, const char *name, bool required, j
     if (status != SQZ_OK || (!required && !sqzi_file_exists(path))) return status;
     status = sqzi_file_map_open(path, &map, error);
     if (status != SQZ_OK) return status;
-    status = sqzi_json_parse((sqzi_json_text){path, map.data, map.bytes, map.bytes}, &spare, out,
-                             error);
+    status = sqzi_is_lfs_pointer(map.data, map.bytes)
+                 ? sqzi_lfs_pointer_fail(path, error)
+                 : sqzi_json_parse((sqzi_json_text){path, map.data, map.bytes, map.bytes, false},
+                                   &spare, out, error);
     sqzi_file_map_close(&map);
     return status;
 }
@@ -154,6 +161,8 @@ sqz_status sqzi_json_number(const json_t *object, const char *where, const char 
     if (!json_is_number(value))
         return sqzi_fail(error, SQZ_EFORMAT, 0, "%s: '%s' must be a number", where, key);
     *out = json_number_value(value);
+    /* how json_lenient.c spells what no double holds */
+    if (fabs(*out) >= DBL_MAX) *out = copysign((double)INFINITY, *out);
     return SQZ_OK;
 }
 

@@ -21,16 +21,19 @@ bool sqzi_file_exists(const char *path);
 enum { SQZI_JSON_SPARE = 12 << 20 };
 
 /* Parse `bytes` of a file called `name`, which has file_bytes. Depth and memory are bounded: the
- * values may take 16 times the file, and beyond that what *spare has, which is taken from it. A key
- * that comes twice is an error. SQZ_EFORMAT with the offset, SQZ_ELIMIT, SQZ_ENOMEM. */
+ * values may take 16 times the file, and beyond that what *spare has, which is taken from it.
+ * strict: by the letter of JSON, and a key that comes twice is an error; else as Python writes and
+ * reads it (json_lenient.h). SQZ_EFORMAT with the offset, SQZ_ELIMIT, SQZ_ENOMEM. */
 typedef struct sqzi_json_text {
     const char *name;
     const void *data;
     size_t bytes, file_bytes;
+    bool strict;
 } sqzi_json_text;
 SQZ_NODISCARD sqz_status sqzi_json_parse(sqzi_json_text text, uint64_t *spare, json_t **out,
                                          sqz_error *error);
-/* The file FOLDER/NAME; *out NULL and SQZ_OK where it is absent and not required. */
+/* The file FOLDER/NAME, read as Python reads it; *out NULL and SQZ_OK where it is absent and not
+ * required. SQZ_EFORMAT as well: a Git LFS pointer. */
 SQZ_NODISCARD sqz_status sqzi_json_load(const char *folder, const char *name, bool required,
                                         json_t **out, sqz_error *error);
 
@@ -38,6 +41,7 @@ SQZ_NODISCARD sqz_status sqzi_json_load(const char *folder, const char *name, bo
  * file. */
 SQZ_NODISCARD sqz_status sqzi_json_uint(const json_t *object, const char *where, const char *key,
                                         bool required, uint32_t *out, sqz_error *error);
+/* Any number: infinite where no double holds what is written, which for a limit means none. */
 SQZ_NODISCARD sqz_status sqzi_json_number(const json_t *object, const char *where, const char *key,
                                           bool required, double *out, sqz_error *error);
 SQZ_NODISCARD sqz_status sqzi_json_bool(const json_t *object, const char *where, const char *key,

@@ -93,8 +93,12 @@ const uint32_t sqzi_usual_groups[SQZI_LINEARS] = {4, 4, 4, 1, 4, 4};
 
 const sqzi_word_pair sqzi_activations[] = {{"gelu", "gelu"},
                                            {"gelu_new", "gelu_tanh"},
-                                           {"gelu_pytorch_tanh", "gelu_tanh"},
                                            {"relu", "relu"},
+                                           {"gelu_python", "gelu"},
+                                           {"gelu_fast", "gelu_tanh"},
+                                           {"gelu_pytorch_tanh", "gelu_tanh"},
+                                           {"gelu_python_tanh", "gelu_tanh"},
+                                           {"gelu_accurate", "gelu_tanh"},
                                            {NULL, NULL}};
 const sqzi_word_pair sqzi_problems[] = {{"single_label_classification", "single_label"},
                                         {"multi_label_classification", "multi_label"},
@@ -130,9 +134,18 @@ const sqzi_class_ending sqzi_class_endings[] = {{"ForSequenceClassification", SQ
                                                 {"ForQuestionAnswering", SQZ_HEAD_QUESTION},
                                                 {"ForMaskedLM", SQZ_HEAD_MASKED_LM},
                                                 {"ForPreTraining", SQZ_HEAD_MASKED_LM},
+                                                {"LMHeadModel", SQZ_HEAD_MASKED_LM},
+                                                {"ForCausalLM", SQZ_HEAD_MASKED_LM},
                                                 {"ForMultipleChoice", SQZ_HEAD_MULTIPLE_CHOICE},
                                                 {"Model", SQZ_HEAD_NONE},
                                                 {NULL, SQZ_HEAD_NONE}};
+
+const char *sqzi_class_ending_of(sqz_head_kind head)
+{
+    const sqzi_class_ending *ending = sqzi_class_endings;
+    while (ending->ending && ending->head != head) ending++;
+    return ending->ending;
+}
 
 const char *const sqzi_head_words[6] = {"none",     "sequence",  "token",
                                         "question", "masked_lm", "multiple_choice"};

@@ -67,6 +67,7 @@ typedef struct sqzi_class_ending {
     sqz_head_kind head;
 } sqzi_class_ending;
 extern const sqzi_class_ending sqzi_class_endings[];
+const char *sqzi_class_ending_of(sqz_head_kind head);
 
 /* sqz.head.kind and sqz.pool by their enumerators. */
 extern const char *const sqzi_head_words[6], *const sqzi_pool_words[9];

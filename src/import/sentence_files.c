@@ -108,7 +108,7 @@ static sqz_status read_sentence_config(sqzi_importer *m, double *length)
         json_decref(config);
         config = NULL;
         snprintf(file, sizeof file, "sentence_%s_config.json", types[i]);
-        TRY(sqzi_json_load(m->folder, file, false, &config, error));
+        TRY(sqzi_json_load(m->transformer, file, false, &config, error));
         FAIL_IF(config && !json_is_object(config), SQZ_EFORMAT, 0, "%s is no JSON object", file);
     }
     TRY(sqzi_json_number(config, file, "max_seq_length", false, &given, error));
@@ -131,7 +131,7 @@ static sqz_status read_length(sqzi_importer *m, bool sentence)
     double length = 0;
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
-    TRY(sqzi_json_load(m->folder, file, false, &tokenizer, error));
+    TRY(sqzi_json_load(m->transformer, file, false, &tokenizer, error));
     TRY(sqzi_json_number(tokenizer, file, "max_len", false, &length, error));
     TRY(sqzi_json_number(tokenizer, file, "model_max_length", false, &length, error));
     if (sentence) TRY(read_sentence_config(m, &length));

@@ -191,7 +191,7 @@ static sqz_status import_weights(chain *c, const module *from, const char *part,
     char path[SQZI_JSON_PATH], ours[40], theirs[32];
     sqzi_source *source = &m->modules[m->n_modules++];
     TRY(sqzi_join_path(m->folder, from->path, path, error));
-    TRY(sqzi_source_open(&m->context->allocator, path, source, error));
+    TRY(sqzi_source_open(&m->context->allocator, path, NULL, source, error));
     for (int i = 0; i < (bias ? 2 : 1); i++) {
         snprintf(ours, sizeof ours, "embd_step.%u.%s", (unsigned)c->n, i ? "bias" : "weight");
         snprintf(theirs, sizeof theirs, "%s.%s", part, i ? "bias" : "weight");

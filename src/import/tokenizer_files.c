@@ -37,11 +37,11 @@ static sqz_status place(const sqzi_importer *m, settings *s, const char *text, j
     if (id < 0 || id >= (json_int_t)m->vocabulary)
         return sqzi_fail(m->error, SQZ_EFORMAT, 0,
                          "%s: the piece '%.60s' has the id %lld, config.json says vocab_size %u",
-                         m->folder, text, (long long)id, m->vocabulary);
+                         m->transformer, text, (long long)id, m->vocabulary);
     sqzi_span *piece = &s->pieces[id];
     if (piece->n && strcmp(piece->bytes, text) != 0)
         return sqzi_fail(m->error, SQZ_EFORMAT, 0,
-                         "%s: the pieces '%.60s' and '%.60s' share the id %lld", m->folder,
+                         "%s: the pieces '%.60s' and '%.60s' share the id %lld", m->transformer,
                          piece->bytes, text, (long long)id);
     *piece = sqzi_span_of(text);
     if ((uint32_t)id >= s->n) s->n = (uint32_t)id + 1;
@@ -163,7 +163,7 @@ static sqz_status put_bert_template(const sqzi_importer *m, const char *cls, con
     char first[272], last[272], second[272];
     if (strlen(cls) > 256 || strlen(sep) > 256)
         return sqzi_fail(m->error, SQZ_ELIMIT, 0, "%s: a special token longer than 256 bytes",
-                         m->folder);
+                         m->transformer);
     snprintf(first, sizeof first, "%s:0", cls);
     snprintf(last, sizeof last, "%s:0", sep);
     snprintf(second, sizeof second, "%s:1", sep);
@@ -205,13 +205,13 @@ static sqz_status check_pieces(const sqzi_importer *m, const settings *s, const 
     while (unknown < s->n && !sqzi_span_is(s->pieces[unknown], s->unknown)) unknown++;
     FAIL_IF(unknown == s->n, SQZ_EFORMAT, 0,
             "%s/%s: the vocabulary has no unknown token: '%.60s' must be one of its %u pieces",
-            m->folder, source, s->unknown, s->n);
+            m->transformer, source, s->unknown, s->n);
     status = sqzi_vocabulary_open(m->source.allocator, s->pieces, s->n, s->apart,
                                   sqzi_span_of(s->prefix), &vocabulary, error);
     if (status == SQZ_OK) sqzi_vocabulary_close(m->source.allocator, &vocabulary);
     else {
         sqzi_error_prefix(error, source);
-        sqzi_error_prefix(error, m->folder);
+        sqzi_error_prefix(error, m->transformer);
     }
 fail:
     return status;
@@ -264,7 +264,7 @@ static sqz_status read_lines(const sqzi_importer *m, char *text, size_t bytes, s
         if (stop > begin && text[stop - 1] == '\r') text[stop - 1] = '\0';
         if (strlen(text + begin) != stop - begin && text[stop - 1] != '\0')
             return sqzi_fail(m->error, SQZ_EFORMAT, begin,
-                             "%s/vocab.txt: line %lld holds a NUL byte", m->folder,
+                             "%s/vocab.txt: line %lld holds a NUL byte", m->transformer,
                              (long long)id + 1);
         const sqz_status status = place(m, s, text + begin, id);
         if (status != SQZ_OK) return status;
@@ -300,14 +300,14 @@ static sqz_status import_lines(const sqzi_importer *m, settings *s)
     char path[SQZI_JSON_PATH], *text = NULL;
     sqzi_file_map map = {NULL, 0};
     json_t *config = NULL;
-    TRY(sqzi_json_load(m->folder, config_file, false, &config, error));
+    TRY(sqzi_json_load(m->transformer, config_file, false, &config, error));
     TRY(sqzi_json_bool(config, config_file, "do_lower_case", &s->lowercase, error));
     s->strip_accents = s->lowercase;
     TRY(sqzi_json_bool(config, config_file, "strip_accents", &s->strip_accents, error));
     TRY(sqzi_json_bool(config, config_file, "tokenize_chinese_chars", &s->handle_chinese_chars,
                        error));
     TRY(sqzi_json_string(config, config_file, "unk_token", false, &s->unknown, error));
-    TRY(sqzi_join_path(m->folder, "vocab.txt", path, error));
+    TRY(sqzi_join_path(m->transformer, "vocab.txt", path, error));
     TRY(sqzi_file_map_open(path, &map, error));
     FAIL_IF(map.bytes > 256u << 20, SQZ_ELIMIT, 0, "%s has %zu bytes, at most 256 MiB are read",
             path, map.bytes);
@@ -336,7 +336,7 @@ sqz_status sqzi_import_tokenizer(sqzi_importer *m)
     s.pieces = sqzi_allocate_zeroed(m->source.allocator, m->vocabulary, sizeof *s.pieces);
     s.apart = sqzi_allocate_zeroed(m->source.allocator, m->vocabulary, sizeof *s.apart);
     FAIL_IF(!s.pieces || !s.apart, SQZ_ENOMEM, 0, "no memory for %u pieces", m->vocabulary);
-    TRY(sqzi_json_load(m->folder, file, false, &root, error));
+    TRY(sqzi_json_load(m->transformer, file, false, &root, error));
     status = root ? import_json(m, root, &s) : import_lines(m, &s);
 fail:
     sqzi_release(m->source.allocator, s.pieces, m->vocabulary * sizeof *s.pieces);

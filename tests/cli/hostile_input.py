@@ -137,7 +137,7 @@ FOLDERS = {
     "a safetensors range that runs backwards": (["model.safetensors", "claims bytes"], lambda p: header(p, first("data_offsets", [6144, 0]))),
     "a safetensors shape that wraps": (["model.safetensors", "no size"], lambda p: header(p, first("shape", [2**32, 2**32, 4]))),
     "a piece that comes twice": (["folder: vocab.txt", "comes twice", "'good'"], lambda p: replace(p, "vocab.txt", "\n".join([*lines(p)[:20], "good", *lines(p)[21:]]) + "\n")),
-    "a piece that comes twice in JSON": (["tokenizer.json", "duplicate"], lambda p: tokenizer(p, '{"[UNK]":0,"a":1,"a":2}')),
+    "two pieces with one number": (["share the id 1"], lambda p: tokenizer(p, '{"[UNK]":0,"a":1,"b":1}')),
     "a vocabulary without [UNK]": (["vocab.txt", "no unknown token", "[UNK]"], lambda p: replace(p, "vocab.txt", "\n".join(w for w in lines(p) if w != "[UNK]") + "\n")),
     "a vocabulary with a NUL": (["vocab.txt", "NUL"], lambda p: replace(p, "vocab.txt", "\n".join(["[PAD]", "a\0b", *lines(p)[2:]]) + "\n")),
     "a piece numbered 2^60": ([str(HUGE)], lambda p: tokenizer(p, '{"[UNK]":%d}' % HUGE)),
@@ -175,7 +175,8 @@ def check_parts(work):
     expect("whole", 0, [], "import", path, "-o", outputs[0])
     split(path)
     expect("in parts", 0, [], "import", path, "-o", outputs[1])
-    if open(outputs[0], "rb").read() != open(outputs[1], "rb").read():
+    same = os.path.join(os.path.dirname(os.path.abspath(__file__)), "same_model.py")
+    if subprocess.run([sys.executable, same, *outputs], stdout=subprocess.DEVNULL).returncode:
         fail("parts give another file than the whole")
     shutil.copy(os.path.join(path, "part-0.safetensors"), os.path.join(path, "part-1.safetensors"))
     expect("a tensor in two parts", 3, ["comes twice", "part-0.safetensors", "part-1.safetensors"], "import", path, "-o", outputs[0])
