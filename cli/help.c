@@ -8,15 +8,15 @@
 
 static const char purpose[] = "BERT-class encoders on any CPU: one program, one model file";
 
-void cli_print_overview(FILE *stream)
+void cli_print_overview(FILE *stream, const cli_verb *const *verbs)
 {
     fprintf(stream, "squeezebert: %s.\n\nUsage: squeezebert VERB [OPTIONS] ...\n\n", purpose);
-    for (const cli_verb *const *verb = cli_verbs; *verb; verb++)
+    for (const cli_verb *const *verb = verbs; *verb; verb++)
         fprintf(stream, "  %-12s %s\n", (*verb)->name, (*verb)->summary);
     fputs("\n`squeezebert VERB --help` shows a verb's options and an example.\n"
           "Also: --version, help --man (a man page), help --completions bash.\n"
-          "Exit codes: 0 done, 1 failed or some records did, 2 wrong usage, 3 bad input file, 4 "
-          "out of a resource.\n",
+          "Exit codes: 0 done; 1 failed, some records did, or results cannot be written; 2 wrong "
+          "usage; 3 bad\ninput file; 4 out of memory, of room on a disk or of another resource.\n",
           stream);
 }
 
@@ -98,7 +98,7 @@ static void man_verb(const cli_verb *verb)
     printf("\n.fi\n");
 }
 
-void cli_print_man_page(void)
+void cli_print_man_page(const cli_verb *const *verbs)
 {
     printf(".TH SQUEEZEBERT 1\n.SH NAME\nsqueezebert \\- ");
     roff(purpose);
@@ -107,11 +107,26 @@ void cli_print_man_page(void)
          "progress and messages go to stderr. "
          "A record that fails leaves an error record in its place.");
     putchar('\n');
-    for (const cli_verb *const *verb = cli_verbs; *verb; verb++) man_verb(*verb);
-    printf(".SH EXIT STATUS\n0 done; 1 the job or some records failed; 2 wrong usage; 3 bad input "
-           "file; 4 out of a resource.\n"
+    for (const cli_verb *const *verb = verbs; *verb; verb++) man_verb(*verb);
+    printf(".SH EXIT STATUS\n");
+    roff(
+        "0 done; 1 the job or some records failed, or results cannot be written where they were "
+        "to go (no such folder, no permission, a folder, a device in the place of a model file); "
+        "2 wrong usage, or a model that cannot do what was asked for; 3 an input that is not there "
+        "or is not what it should be; 4 out of memory, of room on a disk or of another resource, "
+        "whether for a file or for stdout. A program that a signal ends (SIGINT, SIGTERM, SIGHUP), "
+        "or the reader of its pipe (SIGPIPE, without a word), removes what is half written and "
+        "dies by that signal: the shell says 128 + its number.");
+    printf("\n.SH FILES\n");
+    roff("A file appears at the end, as a whole: until then it is FILE.RANDOM.tmp beside it. Links "
+         "are followed and stay, permissions of a file that is replaced are kept, one that may not "
+         "be written is not replaced. embed -o writes to pipes, devices, - and /dev/fd/N as well; "
+         "model files do not.");
+    printf("\n"
            ".SH ENVIRONMENT\n.TP\n.B SQZ_CPU\nCPU features to use, as \\-\\-cpu.\n.TP\n.B "
-           "NO_COLOR\nno colour in output.\n");
+           "NO_COLOR\nno colour in output.\n.TP\n.B TMPDIR\nwhere bench \\-\\-type and embed \\-o "
+           "to a "
+           "pipe keep what they make (/tmp).\n");
 }
 
 static void complete_options(const cli_option *table)
@@ -119,15 +134,13 @@ static void complete_options(const cli_option *table)
     for (; table->name; table++) printf(" --%s", table->name);
 }
 
-int cli_print_completions(const char *shell)
+void cli_print_completions(const cli_verb *const *verbs)
 {
-    if (strcmp(shell, "bash") != 0)
-        cli_die(CLI_USAGE, "completions are there for bash, not for %s", shell);
     printf("_squeezebert() {\n    local word=\"${COMP_WORDS[COMP_CWORD]}\" options=\"\"\n    if [ "
            "\"$COMP_CWORD\" -eq 1 ]; then\n        options=\"");
-    for (const cli_verb *const *verb = cli_verbs; *verb; verb++) printf("%s ", (*verb)->name);
+    for (const cli_verb *const *verb = verbs; *verb; verb++) printf("%s ", (*verb)->name);
     printf("\"\n    else\n        case \"${COMP_WORDS[1]}\" in\n");
-    for (const cli_verb *const *verb = cli_verbs; *verb; verb++) {
+    for (const cli_verb *const *verb = verbs; *verb; verb++) {
         printf("            %s) options=\"", (*verb)->name);
         for (const cli_option *const *table = (*verb)->tables; table && *table; table++)
             complete_options(*table);
@@ -139,5 +152,4 @@ int cli_print_completions(const char *shell)
            "esac\n"
            "    COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n}\ncomplete -o filenames -F "
            "_squeezebert squeezebert\n");
-    return CLI_DONE;
 }

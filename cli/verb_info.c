@@ -173,7 +173,7 @@ static void show_prompts(const sqz_model *model)
     end_table();
 }
 
-/* The first n bytes of a text of the file, as a string to be freed. */
+/* A text of the file as a string to be freed. */
 static char *copy_text(sqz_text text)
 {
     char *copy = cli_allocate(NULL, text.n_bytes + 1);
@@ -182,42 +182,68 @@ static char *copy_text(sqz_text text)
     return copy;
 }
 
-/* The strings of one key, one a row; in JSON a string, or an array where `list`. Absent keys are
- * left out. */
-static void show_texts(const sqz_model *model, const char *label, const char *key, bool list)
+static void show_one(const sqz_model *model, const char *label, const char *key)
 {
     sqz_text text;
     if (!sqz_model_text(model, key, 0, &text)) return;
-    if (cli.json && list) {
+    char *copy = copy_text(text);
+    show_text(label, copy);
+    free(copy);
+}
+
+/* Strings one a row, or an array; nothing where there are none. They are item(model, 0, ...),
+ * item(model, 1, ...) until that is NULL, to be freed. */
+typedef char *item_of(const sqz_model *model, const char *key, uint32_t i);
+
+static void show_list(const sqz_model *model, const char *label, const char *key, item_of *item)
+{
+    char *text = item(model, key, 0);
+    if (text && cli.json) {
         cli_json_key(label);
         cli_json_open('[');
     }
-    for (uint32_t i = 0; sqz_model_text(model, key, i, &text); i++) {
-        char *copy = copy_text(text);
-        if (cli.json && list) cli_json_string(copy);
-        else show_text(i ? "" : label, copy);
-        free(copy);
+    const bool any = text != NULL;
+    for (uint32_t i = 0; text; text = item(model, key, ++i)) {
+        if (cli.json) cli_json_string(text);
+        else print_row(i ? "" : label, text);
+        free(text);
     }
-    if (cli.json && list) cli_json_close(']');
+    if (any && cli.json) cli_json_close(']');
+}
+
+static char *string_of(const sqz_model *model, const char *key, uint32_t i)
+{
+    sqz_text text;
+    return sqz_model_text(model, key, i, &text) ? copy_text(text) : NULL;
+}
+
+/* "organization/name", as the Hub writes it. */
+static char *base_model_of(const sqz_model *model, const char *key, uint32_t i)
+{
+    char name_key[64], organization_key[64];
+    sqz_text name, organization = {"", 0};
+    snprintf(name_key, sizeof name_key, "%s.%u.name", key, (unsigned)i);
+    snprintf(organization_key, sizeof organization_key, "%s.%u.organization", key, (unsigned)i);
+    if (!sqz_model_text(model, name_key, 0, &name)) return NULL;
+    (void)sqz_model_text(model, organization_key, 0, &organization);
+    char *both = cli_allocate(NULL, organization.n_bytes + 1 + name.n_bytes + 1), *at = both;
+    memcpy(at, organization.bytes, organization.n_bytes);
+    at += organization.n_bytes;
+    if (organization.n_bytes) *at++ = '/';
+    memcpy(at, name.bytes, name.n_bytes);
+    at[name.n_bytes] = '\0';
+    return both;
 }
 
 static void show_provenance(const sqz_model *model)
 {
-    static const struct {
-        const char *label, *key;
-        bool list;
-    } rows[] = {
-        {"license", "general.license", false},
-        {"languages", "general.languages", true},
-        {"base_model", "general.base_model.0.name", false},
-        {"base_model_url", "general.base_model.0.repo_url", false},
-        {"source_sha256", "sqz.source.sha256", false},
-        {"tensors_sha256", "sqz.tensors.sha256", false},
-        {"history", "sqz.history", true},
-    };
     begin_table("Provenance", "provenance", two_columns, two_rules);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        show_texts(model, rows[i].label, rows[i].key, rows[i].list);
+    show_one(model, "license", "general.license");
+    show_list(model, "languages", "general.languages", string_of);
+    show_list(model, "base_models", "general.base_model", base_model_of);
+    show_one(model, "source_sha256", "sqz.source.sha256");
+    show_one(model, "tensors_sha256", "sqz.tensors.sha256");
+    show_list(model, "history", "sqz.history", string_of);
     end_table();
 }
 

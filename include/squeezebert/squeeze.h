@@ -59,7 +59,9 @@ typedef struct sqz_quantized_tensor {
  *            before anything is written
  *   progress   called with the layers calibrated on texts and their number, the embedding's
  *              included; other than 0 stops with SQZ_ECANCELLED. May be NULL
- *   user     what tensor and progress are called with
+ *   calibrated called once with how many of the texts were used and the pieces they have, before
+ *              tensor. May be NULL
+ *   user     what all of these are called with
  */
 typedef struct sqz_quantize_options {
     sqz_quantize_type type;
@@ -70,6 +72,7 @@ typedef struct sqz_quantize_options {
     void *user;
     const sqz_text *texts;
     size_t n_texts;
+    void (*calibrated)(void *user, uint32_t n_texts, uint32_t n_pieces);
 } sqz_quantize_options;
 
 /* Read a model file, write it with its weights in another type.
@@ -109,8 +112,9 @@ typedef struct sqz_quantize_options {
  * matches no tensor that would change, or there is nothing to change. SQZ_EUNSUPPORTED: the source
  * holds int8 weights already. SQZ_ENUMERIC: a weight is NaN, infinite or too large for the type;
  * the text names tensor
- * and index. SQZ_EFORMAT also: the source is not what its checksums say. SQZ_EIO, SQZ_ELIMIT,
- * SQZ_ENOMEM as sqz_model_open.
+ * and index. SQZ_EFORMAT also: the source is not what its checksums say. SQZ_EOUTPUT,
+ * SQZ_ERESOURCE: `out` cannot be written (squeezebert/output.h). SQZ_EIO, SQZ_ELIMIT, SQZ_ENOMEM as
+ * sqz_model_open.
  * Maths: doc/model.md; measured in doc/results.md "Quantised models".
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_quantize(sqz_context *context, const char *path,

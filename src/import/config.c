@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "data/point_locale.h"
 #include "import/importer.h"
 
 static sqz_status read_activation(sqzi_importer *m)
@@ -191,7 +192,9 @@ sqz_status sqzi_import_config(sqzi_importer *m)
     TRY(read_groups(m));
     sqzi_import_tell_keys(m);
     describe(m);
+    const sqzi_point_locale locale = sqzi_point_locale_begin();
     char *text = json_dumps(m->config, JSON_COMPACT);
+    sqzi_point_locale_end(locale);
     FAIL_IF(!text, SQZ_ENOMEM, 0, "no memory for the text of config.json");
     sqzi_gguf_put_string(m->writer, "sqz.source.config", text);
     json_free_t release;

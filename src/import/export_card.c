@@ -54,7 +54,7 @@ static void put_base_models(const sqzi_exporter *e, card *c)
     }
 }
 
-sqz_status sqzi_export_card(const sqzi_exporter *e)
+sqz_status sqzi_export_card(sqzi_exporter *e)
 {
     card c = {.error = e->error};
     c.status = sqzi_folder_writer_file(&e->folder, "README.md", &c.file, e->error);

@@ -6,7 +6,7 @@
 #include "import/exporter.h"
 
 /* The module `type` as the next of a list, in the folder N_TYPE. */
-static sqz_status add_module(const sqzi_exporter *e, json_t *modules, const char *type,
+static sqz_status add_module(sqzi_exporter *e, json_t *modules, const char *type,
                              char path[32])
 {
     const int i = (int)json_array_size(modules);
@@ -21,14 +21,14 @@ static sqz_status add_module(const sqzi_exporter *e, json_t *modules, const char
                : sqzi_fail(e->error, SQZ_ENOMEM, 0, "no memory for modules.json");
 }
 
-static sqz_status write_settings(const sqzi_exporter *e, const char *path, json_t *settings)
+static sqz_status write_settings(sqzi_exporter *e, const char *path, json_t *settings)
 {
     char file[48];
     snprintf(file, sizeof file, "%s/config.json", path);
     return sqzi_folder_writer_json(&e->folder, file, settings, e->error);
 }
 
-static sqz_status write_pooling(const sqzi_exporter *e, const char *path)
+static sqz_status write_pooling(sqzi_exporter *e, const char *path)
 {
     sqz_status status = SQZ_OK;
     json_t *config = json_object();
@@ -44,7 +44,7 @@ fail:
 }
 
 /* Step i of `width` numbers, whose word is `word`. */
-static sqz_status write_step(const sqzi_exporter *e, json_t *modules, uint32_t i, sqzi_span word,
+static sqz_status write_step(sqzi_exporter *e, json_t *modules, uint32_t i, sqzi_span word,
                              uint32_t width)
 {
     sqz_status status = SQZ_OK;
@@ -77,7 +77,7 @@ fail:
     return status;
 }
 
-static sqz_status write_modules(const sqzi_exporter *e)
+static sqz_status write_modules(sqzi_exporter *e)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = e->error;
@@ -107,7 +107,7 @@ fail:
 }
 
 /* Prompts, and what else is told of the embeddings. */
-static sqz_status write_config(const sqzi_exporter *e)
+static sqz_status write_config(sqzi_exporter *e)
 {
     static const char *const similarities[] = {"", "cosine", "dot", "euclidean", "manhattan"};
     sqz_status status = SQZ_OK;
@@ -137,7 +137,7 @@ fail:
     return status;
 }
 
-sqz_status sqzi_export_texts(const sqzi_exporter *e)
+sqz_status sqzi_export_texts(sqzi_exporter *e)
 {
     static const char *const keys[] = {"sqz.pool",          "sqz.normalize",  "sqz.embed.steps",
                                        "sqz.dimensions",    "sqz.similarity", "sqz.prompts.names",

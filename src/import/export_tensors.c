@@ -26,7 +26,7 @@ typedef struct source {
 } source;
 
 typedef struct plan {
-    const sqzi_exporter *exporter;
+    sqzi_exporter *exporter;
     sqzi_tensor_out *tensors;
     source *sources;
     size_t n, most;
@@ -359,7 +359,7 @@ static void tell_types(const plan *p, sqzi_exporter *e)
 static sqz_status write_plan(const plan *p, const char *name)
 {
     sqz_status status = SQZ_OK;
-    const sqzi_exporter *e = p->exporter;
+    sqzi_exporter *e = p->exporter;
     sqz_error *error = e->error;
     sqzi_file_writer file = {0};
     TRY(sqzi_folder_writer_file(&e->folder, name, &file, error));
@@ -390,7 +390,7 @@ fail:
     return status;
 }
 
-sqz_status sqzi_export_step(const sqzi_exporter *e, uint32_t i, const char *path)
+sqz_status sqzi_export_step(sqzi_exporter *e, uint32_t i, const char *path)
 {
     const sqzi_embed_step *step = &e->model->head.steps[i];
     sqzi_tensor_out tensors[2];

@@ -16,7 +16,7 @@
 #define SQZI_CHECKSUM_THROUGH "sqz.tensors.sha256_through"
 
 /* Put them into a file that sqzi_gguf_write wrote, and whose bytes will not change any more.
- * SQZ_EIO, SQZ_ENOMEM. */
+ * SQZ_EOUTPUT, SQZ_ERESOURCE, SQZ_ENOMEM. */
 SQZ_NODISCARD sqz_status sqzi_checksum_put(const sqz_allocator *allocator, sqzi_file_writer *file,
                                            sqz_error *error);
 

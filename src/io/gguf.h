@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "base/file_map.h"
+#include "base/file_writer.h"
 #include "base/memory.h"
 #include "base/real.h"
 #include "base/span.h"

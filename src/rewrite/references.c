@@ -106,6 +106,7 @@ sqz_status sqzi_references_copy(sqzi_references *r, const sqz_model *from, sqz_e
                            .compared = true};
     TRY(sqzi_reference_count(from, &n, error));
     if (n == 0) return SQZ_OK;
+    TRY(sqzi_gguf_get_f64(from->gguf, "sqz.verify.tolerance", true, &r->source_tolerance, error));
     TRY(make_vectors(r, n, error));
     for (uint32_t j = 0; j < n; j++) {
         TRY(sqzi_reference_find(from, j, &found, error));
@@ -229,7 +230,8 @@ static double tolerance_of(const sqzi_references *r)
         changed = largest_difference(changed, v->hidden, v->source_hidden, hidden);
         changed = largest_difference(changed, v->logits, v->source_logits, logits);
     }
-    return fmax(sqzi_reference_f32_tolerance(largest), r->compared ? 2 * changed : 0);
+    return fmax(fmax(sqzi_reference_f32_tolerance(largest), r->source_tolerance),
+                r->compared ? 2 * changed : 0);
 }
 
 static sqz_status replace(const sqzi_gguf *gguf, uint32_t j, const char *part, const void *data,

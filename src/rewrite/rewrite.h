@@ -56,6 +56,7 @@ typedef struct sqzi_references {
     const sqz_allocator *allocator;
     sqzi_reference_vector *vectors;
     uint32_t n, width, classes;
+    double source_tolerance; /* of the file that they were copied from, else 0 */
     /* there are results of the source, and the tolerance takes in what this step changes of them */
     bool compared;
     void *block;
@@ -86,17 +87,19 @@ SQZ_NODISCARD sqz_status sqzi_references_compare_with(sqzi_references *reference
 
 /* Write what is in `writer`, which is used up, with reference vectors and checksums.
  *
- *   tolerance of the vectors: that of f32 arithmetic (sqzi_reference_f32_tolerance); where they are
- *   compared, at least twice the largest difference to the source's results. Where another level's
- *   softmax, norm or GELU differs in a last bit, a rounding of activations may go the other way; a
- *   step of int8 is a hundredth, so a few layers on, the two runs are as far from each other as two
- *   independent roundings of the same model: each about as far from the source's results as the
- *   portable kernels are, so by the triangle's inequality twice that.
+ * The tolerance of the vectors is that of f32 arithmetic (sqzi_reference_f32_tolerance), at least
+ * the source's, whose roundings are still there, and where results are compared at least twice the
+ * largest difference to the source's. Where another level's softmax, norm or GELU differs in a last
+ * bit, a rounding of activations may go the other way; a step of int8 is a hundredth, so a few
+ * layers on, the two runs are as far from each other as two independent roundings of the same
+ * model: each about as far from the source's results as the portable kernels are, so by the
+ * triangle's inequality twice that.
  *
  * Cost: the file is written once and read twice: to run the vectors and for its checksums. Memory:
  * the file opened as a model.
- * SQZ_EIO: it cannot be written. Else what emitting a tensor or sqz_model_open says; texts name
- * `path`. On any error there is no new file, and what was at `path` stays. */
+ * SQZ_EOUTPUT, SQZ_ERESOURCE: it cannot be written (squeezebert/output.h). Else what emitting a
+ * tensor or sqz_model_open says; texts name `path`. On any error there is no new file, and what was
+ * at `path` stays. */
 SQZ_NODISCARD sqz_status sqzi_rewrite_write(sqzi_gguf_writer *writer, sqzi_references *references,
                                             const char *path, sqz_error *error);
 

@@ -45,6 +45,26 @@ cp willow.gguf named-s8.gguf
 expect 0 "wrote" quantize named-s8.gguf -o named.gguf --type s8 --no-correction
 expect 0 '^name +willow-s8$' info named.gguf
 
+# what an importer puts there of a card is shown; put there by another program, it is no longer what the checksum of the header was made of
+python3 - <<'PY'
+import struct
+def text(t): return struct.pack("<Q", len(t)) + t.encode()
+def words(k, *v): return text(k) + struct.pack("<IIQ", 9, 8, len(v)) + b"".join(map(text, v))
+def word(k, v): return text(k) + struct.pack("<I", 8) + text(v)
+data = open("willow.gguf", "rb").read()
+more = [word("general.license", "mit"), words("general.languages", "en", "la"), word("general.base_model.0.name", "twig"),
+        word("general.base_model.0.organization", "hedge"), word("general.base_model.1.name", "leaf"), word("sqz.source.sha256", "00ff")]
+tail = word("later.padding", "")
+more.append(word("later.padding", "-" * (-(len(b"".join(more)) + len(tail)) % 64)))  # the data stay at a multiple of 64
+n, = struct.unpack_from("<Q", data, 16)
+open("card.gguf", "wb").write(data[:16] + struct.pack("<Q", n + len(more)) + b"".join(more) + data[24:])
+PY
+card='"provenance":\{"license":"mit","languages":\["en","la"\],"base_models":\["hedge/twig","leaf"\],"source_sha256":"00ff","tensors_sha256":"[0-9a-f]{64}","history":\['
+expect 0 "$card" info card.gguf --json
+expect 0 '^base_models +hedge/twig$' info card.gguf
+expect 0 '^\| languages \| en \|$' info card.gguf --markdown
+expect 3 'card.gguf: metadata or the list of tensors are not' quantize card.gguf -o never.gguf
+
 # the checksums are those that anybody else computes
 python3 "$here/checksums.py" willow.gguf half.gguf elsewhere.gguf f16.gguf again.gguf named.gguf >tensors || fail "checksums are not as doc/format.md says"
 offset=$(awk 'NR == 1 {print $2}' tensors)
@@ -59,7 +79,7 @@ data, at = bytearray(open("willow.gguf", "rb").read()), int(sys.argv[1]) + int(s
 data[at] ^= 4
 open("damaged.gguf", "wb").write(data)
 PY
-  for verb in verify "info --check" "info --check --json" "quantize --dry-run" "quantize -o never.gguf"; do
+  for verb in verify "info --check" "info --check --json" "quantize --dry-run" "quantize -o never.gguf" "export -o never.gguf"; do
     # shellcheck disable=SC2086
     expect 3 "damaged.gguf: tensor '$name' \(bytes $offset to " $verb damaged.gguf
   done

@@ -77,10 +77,10 @@ static void opening_refuses_null(void **state)
     REFUSED(sqz_encoding_open(context, NULL, &error));
     REFUSED(sqz_index_open(NULL, 3, SQZ_SIMILARITY_COSINE, &i, &error));
     REFUSED(sqz_index_open(context, 3, SQZ_SIMILARITY_COSINE, NULL, &error));
-    REFUSED(sqz_glue_open(NULL, SQZ_GLUE_RTE, "x", "dev", &g, &error));
-    REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, NULL, "dev", &g, &error));
-    REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, "x", NULL, &g, &error));
-    REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, "x", "dev", NULL, &error));
+    REFUSED(sqz_glue_open(NULL, SQZ_GLUE_RTE, "x", "dev", NULL, &g, &error));
+    REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, NULL, "dev", NULL, &g, &error));
+    REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, "x", NULL, NULL, &g, &error));
+    REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, "x", "dev", NULL, NULL, &error));
     assert_true(!m && !s && !t && !e && !i && !g);
 }
 
