@@ -30,10 +30,10 @@ static uint64_t n_cut;
 static void add_portion(const cli_document *documents, uint32_t n)
 {
     sqz_error error = {0};
+    const sqz_embed_text_options options = cli_role_options(path, SQZ_ROLE_PASSAGE);
     sqz_input *inputs = cli_allocate(NULL, n * sizeof *inputs);
     sqz_embedding *results = cli_allocate(NULL, n * sizeof *results);
     for (uint32_t i = 0; i < n; i++) inputs[i] = (sqz_input){.text = documents[i].text};
-    const sqz_embed_text_options options = cli_role_options(path, SQZ_ROLE_PASSAGE);
     cli_check(sqz_embed_texts(cli_task(path), inputs, n, &options, results, &error), &error);
     for (uint32_t i = 0; i < n; i++) {
         if (results[i].outcome.status != SQZ_OK)
@@ -118,14 +118,10 @@ static int run_search(char **arguments, uint32_t n)
     return code;
 }
 
-static const cli_option *const search_tables[] = {cli_corpus_options,
-                                                  search_options,
-                                                  cli_vector_options,
-                                                  cli_side_options,
-                                                  cli_model_options,
-                                                  cli_record_options,
-                                                  cli_length_options,
-                                                  NULL};
+static const cli_option *const search_tables[] = {cli_corpus_options, search_options,
+                                                  cli_vector_options, cli_side_options,
+                                                  cli_model_options,  cli_record_options,
+                                                  cli_length_options, NULL};
 const cli_verb cli_verb_search = {
     "search",
     "the texts of a file nearest in meaning to each query",
@@ -133,8 +129,8 @@ const cli_verb cli_verb_search = {
     "Queries come from stdin, one a line. With --json hits carry the text's row in its file (from "
     "0, every line counted), line (from 1) and id.\n"
     "The model's prompts go before queries and texts, each side its own: query, search_query or "
-    "retrieval.query;\n"
-    "document, passage, corpus, search_document or the like (the first that is not empty).",
+    "retrieval.query; document, passage, corpus,\n"
+    "search_document or the like (the first that is not empty).",
     "echo 'how do I start?' | squeezebert search minilm.gguf --file README.md",
     1,
     1,
