@@ -5,7 +5,7 @@
 #include "corpus.h"
 #include "output.h"
 #include "stream.h"
-#include "vectors.h"
+#include "vector_options.h"
 #include "verbs.h"
 
 static uint32_t top = 5;
