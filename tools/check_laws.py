@@ -40,6 +40,9 @@ LIBRARY_HEADERS = {  # header -> path prefixes that may include it
     "zlib.h": ("src/import/", "cli/", "tests/"),
 }
 SPEAKS = re.compile(r"\b(v?printf|puts|putchar|perror|exit|_exit|quick_exit|abort|system|popen)\s*\(|\b(stdout|stderr|stdin)\b")
+# What the host's setlocale changes; a format counts only in a string, which code_only leaves out.
+FOLLOWS_LOCALE = re.compile(r"\b(strto(d|f|ld)|atof|setlocale|localeconv|str(n)?casecmp|is(alpha|alnum|space|punct|upper|lower)|to(upper|lower))\s*\(")
+REAL_FORMAT = re.compile(r'"[^"]*(?<!%)%[-+ #0-9.*]*[aAeEfFgG]')
 ALLOCATES = re.compile(r"\b(malloc|calloc|realloc|aligned_alloc|posix_memalign|strdup|strndup|free)\s*\(")
 SYMBOL = re.compile(r"^(sqz_|sqzi_|sqzk_)")
 UNFINISHED = re.compile(r"\b(%s)\b" % "|".join(("TO" "DO", "FIX" "ME", "XX" "X", "HA" "CK")))
@@ -134,6 +137,21 @@ def check_manners(path, code, text, say):
             say(path, number, "manners", "reads the environment; SQZ_CPU is the one exception")
         if path != "src/base/memory.c" and ALLOCATES.search(line):
             say(path, number, "memory", f"'{line.strip()}': memory comes from the context's allocator")
+
+
+def check_locale(path, code, text, say):
+    """Numbers are written and read by src/base/number.c: printf and strtod follow the locale of the host program."""
+    if not path.startswith("src/") or path == "src/base/number.c":
+        return
+    raw = text.split("\n")
+    for number, line in enumerate(code.split("\n"), 1):
+        match = FOLLOWS_LOCALE.search(line)
+        if match:
+            say(path, number, "locale", f"'{match.group()}' follows the locale of the host program")
+        spoken = re.sub(r"/\*.*?(\*/|$)", "", raw[number - 1])
+        is_code = line.strip() or spoken.lstrip().startswith('"')  # not the middle of a comment
+        if is_code and REAL_FORMAT.search(spoken):
+            say(path, number, "locale", "a format of real numbers follows the locale of the host program; %s and SQZI_REAL (base/number.h) do not")
 
 
 def check_lengths(path, text, code, reasons, say):
@@ -285,6 +303,7 @@ def check_tree(root, archives, objects=()):
             check_includes(path, code, say)
             check_instructions(path, code, say)
             check_manners(path, code, text, say)
+            check_locale(path, code, text, say)
             check_lengths(path, text, code, reasons, say)
     for path in reasons:
         if path not in paths:

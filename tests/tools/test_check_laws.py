@@ -22,6 +22,8 @@ LAWFUL = {
     "src/model/context.c": 'const char *mask(void) { return getenv("SQZ_CPU"); }\n',
     "src/import/json.c": '#include <jansson.h>\n#include "model/context.h"\n',
     "cli/main.c": '#include <squeezebert/model.h>\n#include "options.h"\n',
+    "src/base/number.c": 'void sqzi_put(char *t) { snprintf(t, 9, "%g", strtod("1", 0)); }\n',
+    "src/nn/percent.c": 'const char *sqzi_say = "%d %% error, 5 %"; /* "%g" */\n',
     "tests/unit/test_linear.c": "int main(void) { return 0; }\n",
 }
 
@@ -41,6 +43,8 @@ BREACHES = [  # path, text, the law and the line that must be named
     ("src/nn/a.c", "void f(void) { exit(1); }\n", "src/nn/a.c:1: manners"),
     ("src/nn/a.c", 'void f(void) { getenv("HOME"); }\n', "src/nn/a.c:1: manners"),
     ("src/nn/a.c", "void f(void) { malloc(1); }\n", "src/nn/a.c:1: memory"),
+    ("src/nn/a.c", "double f(const char *t) { return strtod(t, 0); }\n", "src/nn/a.c:1: locale"),
+    ("src/nn/a.c", 'void f(char *t) { snprintf(t, 9, "%u: %.3g", 1u, 0.5); }\n', "src/nn/a.c:1: locale"),
     ("src/io/linear.c", "int sqzi_x;\n", "src/nn/linear.c:1: unique name"),
     ("tests/unit/linears.c", "int main(void) { return 0; }\n", "tests/unit/linears.c:1: unique name"),
     ("src/nn/a.c", "void sqzi_f(void)\n{\n" + "    ;\n" * 60 + "}\n", "src/nn/a.c:63: length"),
