@@ -62,8 +62,8 @@ typedef struct cli_settings {
     const char *cpu;
     uint32_t progress; /* 0 auto, 1 none */
     bool pair;
-    uint32_t input;  /* an sqz_rows_format */
-    uint32_t quotes; /* an sqz_quotes */
+    uint32_t input;        /* an sqz_rows_format */
+    uint32_t quotes;       /* an sqz_quotes */
     const char *text, *text2;
     uint32_t max_length, stride, batch_tokens;
     uint32_t long_text; /* 0 as the verb says, 1 cut, 2 stride, 3 error */
