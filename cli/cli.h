@@ -62,8 +62,8 @@ typedef struct cli_settings {
     const char *cpu;
     uint32_t progress; /* 0 auto, 1 none */
     bool pair;
-    uint32_t input;        /* an sqz_rows_format */
-    uint32_t quotes;       /* an sqz_quotes */
+    uint32_t input;  /* an sqz_rows_format */
+    uint32_t quotes; /* an sqz_quotes */
     const char *text, *text2;
     uint32_t max_length, stride, batch_tokens;
     uint32_t long_text; /* 0 as the verb says, 1 cut, 2 stride, 3 error */
@@ -92,7 +92,10 @@ void cli_print_completions(const cli_verb *const *verbs);
 
 /* "squeezebert: TEXT" on stderr. */
 void cli_say(const char *format, ...) CLI_PRINTF(1, 2);
-/* The same, then exit(code). What is open is closed first; outputs that are not committed are
+/* A line of stderr that overwrites itself stands there; messages take it away first. */
+extern bool cli_counter_shown;
+void cli_clear_counter(void);
+/* As cli_say, then exit(code). What is open is closed first; outputs that are not committed are
  * removed. */
 _Noreturn void cli_die(int code, const char *format, ...) CLI_PRINTF(2, 3);
 /* The exit code of a status of the library: the one place that says so. For a call of the system
