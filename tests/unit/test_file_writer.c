@@ -196,6 +196,32 @@ static void what_cannot_be_written_is_said(void **state)
     assert_int_equal(count(folder), 3);
 }
 
+static void *no_memory(void *user, size_t bytes, size_t alignment)
+{
+    (void)user;
+    (void)bytes;
+    (void)alignment;
+    return NULL;
+}
+
+static void missing_arguments_and_missing_memory_are_told(void **state)
+{
+    (void)state;
+    sqz_error error = {0};
+    sqz_output *output = NULL;
+    const sqz_allocator none = {.allocate = no_memory};
+    const char *folder = fresh_folder(), *path = in(folder, "a");
+    assert_int_equal(sqz_output_open(NULL, NULL, SQZ_OUTPUT_FILE, &output, &error), SQZ_EINVAL);
+    assert_int_equal(sqz_output_open(NULL, path, SQZ_OUTPUT_FILE, NULL, &error), SQZ_EINVAL);
+    assert_int_equal(sqz_output_open(NULL, path, (sqz_output_kind)2, &output, &error), SQZ_EINVAL);
+    assert_int_equal(sqz_output_commit(NULL, &error), SQZ_EINVAL);
+    sqzt_assert_fails(sqz_output_open(&none, path, SQZ_OUTPUT_FILE, &output, &error), SQZ_ENOMEM,
+                      &error, path);
+    assert_null(output);
+    sqz_output_close(NULL);
+    assert_int_equal(count(folder), 0);
+}
+
 static void the_longest_name_that_a_file_can_have_is_written(void **state)
 {
     (void)state;
@@ -385,6 +411,7 @@ int main(void)
         cmocka_unit_test(permissions_are_those_of_the_old_file_or_the_umask),
         cmocka_unit_test(links_stay_and_their_files_are_replaced),
         cmocka_unit_test(what_cannot_be_written_is_said),
+        cmocka_unit_test(missing_arguments_and_missing_memory_are_told),
         cmocka_unit_test(the_longest_name_that_a_file_can_have_is_written),
         cmocka_unit_test(a_file_that_may_not_be_written_is_not_replaced),
         cmocka_unit_test(a_limit_of_file_sizes_is_a_lack_of_room),
