@@ -369,12 +369,12 @@ static void folders_appear_whole_or_not_at_all(void **state)
 
 static atomic_int done;
 
-static void *write_files(void *folder)
+static void *write_files(void *path)
 {
     for (int i = 0; i < 200; i++) {
         sqz_error error = {0};
         sqzi_file_writer writer;
-        if (sqzi_file_writer_open(in(folder, "same"), &writer, &error) != SQZ_OK) break;
+        if (sqzi_file_writer_open(path, &writer, &error) != SQZ_OK) break;
         if (sqzi_file_writer_put(&writer, "x", 1, &error) != SQZ_OK) break;
         if (i & 1) sqzi_file_writer_discard(&writer);
         else if (sqzi_file_writer_commit(&writer, &error) != SQZ_OK) continue; /* removed */
@@ -388,9 +388,10 @@ static void threads_write_while_a_handler_removes(void **state)
     (void)state;
     enum { THREADS = 3 };
     pthread_t threads[THREADS];
-    char *folder = (char *)(uintptr_t)fresh_folder();
+    const char *folder = fresh_folder();
+    char *path = (char *)(uintptr_t)in(folder, "same");
     for (int t = 0; t < THREADS; t++)
-        assert_int_equal(pthread_create(&threads[t], NULL, write_files, folder), 0);
+        assert_int_equal(pthread_create(&threads[t], NULL, write_files, path), 0);
     while (atomic_load(&done) < THREADS) sqz_remove_temporaries();
     for (int t = 0; t < THREADS; t++) pthread_join(threads[t], NULL);
     assert_true(count(folder) <= 1);
