@@ -10,7 +10,6 @@
 #include "verbs.h"
 
 static const char *task_name, *folder, *split, *classes_text, *predictions;
-static cli_output *output; /* the predictions; NULL: none are written */
 static bool cosine;
 
 static const cli_option options[] = {
@@ -34,6 +33,7 @@ static const cli_option options[] = {
 
 static int task;
 static bool as_json;
+static cli_output *answers; /* NULL: none are written */
 
 static void put_label(const char *key, uint32_t label, double score)
 {
@@ -109,8 +109,8 @@ static void open_predictions(void)
 {
     if (!predictions) return;
     as_json = sqz_rows_format_of(predictions) == SQZ_ROWS_JSONL;
-    output = cli_open_output(predictions);
-    cli_write_to(output);
+    answers = cli_open_output(predictions);
+    cli_write_to(answers);
 }
 
 /* What was left out or cut, on stderr. */
@@ -173,8 +173,7 @@ static int run(char **arguments, uint32_t n)
                            &error),
               &error);
     free(copy);
-    cli_write_to(NULL);
-    if (output) cli_commit_output(output);
+    if (answers) cli_commit_output(answers);
     say_counts(&report);
     if (cli.json) {
         show_json(&report);
