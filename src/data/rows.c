@@ -451,8 +451,8 @@ sqz_status sqz_rows_open_file(const char *path, const sqz_rows_options *options,
     *out = NULL;
     FILE *file = fopen(path, "rbe");
     if (!file)
-        return sqzi_fail(error, errno == ENOMEM ? SQZ_ENOMEM : SQZ_EIO, 0, "%s: cannot open: %s",
-                         path, strerror(errno));
+        return sqzi_fail(error, sqz_status_of_errno(errno, 0), 0, "%s: cannot open: %s", path,
+                          strerror(errno));
     sqz_rows *rows = NULL;
     const sqz_status status = make(options, &rows, error);
     if (status != SQZ_OK) {
