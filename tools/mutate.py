@@ -12,10 +12,10 @@ of MODEL_TESTS are the same for every processor and left out where there is an e
 attention, which runs in its own test alone there. Each change - an operator, a constant, an index,
 a bound, an intrinsic, in a line that this level compiles - is compiled as that file alone and
 linked with the file's tests. One of them must fail, crash or hang. What survives must match a line
-of tools/mutate_survivors.txt, `regular expression of the path | regular expression of "line before
-=> line after" | why no test can or need see it`; the path may be `KERNEL > PATH` where the reason
-holds for some kernels alone. Exits 1 where something else survives. A kernel that this CPU (or
-emulator) cannot run is named and left out.
+of tools/mutate_survivors.txt, `regular expression of the path | regular expression of "statement
+before => statement after", each in one line | why no test can or need see it`; the path may be
+`KERNEL > PATH` where the reason holds for some kernels alone. Exits 1 where something else
+survives. A kernel that this CPU (or emulator) cannot run is named and left out.
 """
 import argparse
 import json
@@ -38,6 +38,10 @@ SWAPS = [(" + ", " - "), (" - ", " + "), (" * ", " + "), (" / ", " * "), (" % ",
          ("_min_ps(", "_max_ps("), ("_fmadd_", "_fmsub_"),
          ("unpacklo", "unpackhi"), ("_slli_", "_srli_"), ("_and_", "_or_"), ("_or_", "_and_")]
 NUMBER = re.compile(r"(?<![\w.])(0x[0-9A-Fa-f]+u?|\d+\.\d+(?:e-?\d+)?f|\d+u?)(?![\w.])")
+OPERATORS = ("=", "+", "-", "*", "/", "%", "<", ">", "&", "|", "?")
+FIRST_OPERATORS = tuple("? ,: ,= ,+ ,- ,* ,/ ,% ,< ,> ,& ,| ,&&,||".split(","))
+DECLARES = re.compile(r"\s*(static |const |u?int\w* |size_t |float |double |bool |vec )")
+CONDITION = re.compile(r"\s*((for|if|while|else if) \(.*\)|else)$")
 NO_CODE = re.compile(r"\s*(#\s*(include|if|else|elif|endif|error|undef|pragma)|\.\w+ =|extern|"
                      r"static const float nothing)")
 INDEX = re.compile(r"\[(\w+)\]")
@@ -86,6 +90,44 @@ def code_lines(text):
             yield number, re.sub(r'"[^"]*"', lambda m: " " * len(m.group()), line)
 
 
+def statements(text):
+    """The (first, last) line of what each line is part of: a line goes on in the next one inside of
+    brackets, behind an operator or before one, in a list of declarations, and from a condition to
+    the one statement under it."""
+    code, ends, first = [""] * (text.count("\n") + 2), [], 0
+    for number, line in code_lines(text):
+        code[number] = line.rstrip(" \\")
+    for number, line in enumerate(code[:-1]):
+        so_far, after = " ".join(code[first:number + 1]), code[number + 1].lstrip()
+        opened = sum(map(so_far.count, "([")) > sum(map(so_far.count, ")]"))
+        literal = "){" in so_far and so_far.count("{") > so_far.count("}")
+        goes_on = (opened or literal or line.endswith(OPERATORS)
+                   or line[-1:] not in (";", "{", "}", ":") and after.startswith(FIRST_OPERATORS)
+                   or line.endswith(",") and DECLARES.match(so_far)
+                   or CONDITION.match(so_far) and not after.startswith(("{", "}")))
+        if not (line and after and goes_on):
+            ends += [(first, number)] * (number + 1 - first)
+            first = number + 1
+    return ends
+
+
+def in_one_line(lines):
+    """A statement as it would stand without the width of a line."""
+    joined = " ".join(line.strip().rstrip("\\").rstrip() for line in lines)
+    return re.sub(r"(?<=[(\[]) | (?=[)\]])", "", joined)
+
+
+def before_and_after(root, change):
+    """The statement that a change is in, each in one line."""
+    path, number, new = change
+    with open(os.path.join(root, path)) as file:
+        text = file.read()
+    lines = text.split("\n")
+    first, last = statements(text)[number]
+    changed = lines[first:number] + [new] + lines[number + 1:last + 1]
+    return in_one_line(lines[first:last + 1]), in_one_line(changed)
+
+
 def changed_number(text, pick):
     if text.endswith("f") and "." in text and float(text[:-1]) == 0:
         return "1.0f"
@@ -110,18 +152,20 @@ def places(root, path, pick, seen):
     """Every change of one source: (path, line number, new line)."""
     with open(os.path.join(root, path)) as file:
         text = file.read()
-    lines, live = text.split("\n"), live_lines(text, seen)
+    lines, live, parts = text.split("\n"), live_lines(text, seen), statements(text)
     for number, code in code_lines(text):
         if number not in live:
             continue
-        line = lines[number]
+        line, code = lines[number], code + " "  # an operator may stand at the end
+        first, last = parts[number]
+        smaller = SMALLER.search(in_one_line(lines[first:last + 1]))
         def put(start, end, new):
             return path, number, line[:start] + new + line[end:]
         for old, new in SWAPS:
             start = code.find(old)
             while start >= 0:
                 if not (old == "!" and code[start:start + 2] == "!=") and not (
-                        old in (" < ", " > ") and SMALLER.search(code)):
+                        old in (" < ", " > ") and smaller):
                     yield put(start, start + len(old), new)
                 start = code.find(old, start + len(old))
         for match in NUMBER.finditer(code):
@@ -238,15 +282,14 @@ def check_kernel(kernel, options, explained):
         survived = kernel.survives(change)
         if survived is None:
             continue
-        with open(os.path.join(options.root, path)) as file:
-            old = file.read().split("\n")[number]
+        old, became = before_and_after(options.root, change)
         known = survived and any(
             (re.fullmatch(p, path) or re.fullmatch(p, f"{kernel.path} > {path}"))
-            and r.search(f"{old.strip()} => {new.strip()}") for p, r, _ in explained)
+            and r.search(f"{old} => {became}") for p, r, _ in explained)
         done[survived + (survived and not known)] += 1
         if survived and not known:
-            print(f"survived: {kernel.path}: {path}:{number + 1}\n  - {old.strip()}\n"
-                  f"  + {new.strip()}", flush=True)
+            print(f"survived: {kernel.path}: {path}:{number + 1}\n  - {old}\n"
+                  f"  + {became}", flush=True)
     print(f"{kernel.path}: {done[0]} caught, {done[1]} explained, {done[2]} survived", flush=True)
     return done
 
