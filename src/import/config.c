@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/number.h"
 #include "data/point_locale.h"
 #include "import/importer.h"
 
@@ -100,8 +101,8 @@ static sqz_status read_sizes(sqzi_importer *m)
         TRY(sqzi_json_number(m->config, m->config_file, "layer_norm_eps", false, &m->epsilon,
                              error));
     FAIL_IF(!(m->epsilon >= 0 && m->epsilon < 1), SQZ_EFORMAT, 0,
-            "%s: layer_norm_eps is %g: from 0 to 1 is what a norm can add", m->config_file,
-            m->epsilon);
+            "%s: layer_norm_eps is %s: from 0 to 1 is what a norm can add", m->config_file,
+            SQZI_REAL(6, m->epsilon));
     /* SqueezeBERT's blocks never read the config's */
     m->block_epsilon = m->architecture == SQZI_SQUEEZEBERT ? 1e-12 : m->epsilon;
     if (absent.n)

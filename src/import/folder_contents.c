@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "base/error.h"
@@ -52,10 +51,19 @@ size_t sqzi_folder_count(const char *folder, const char *beginning, const char *
     return n;
 }
 
+static unsigned char lower(unsigned char c)
+{
+    return c >= 'A' && c <= 'Z' ? (unsigned char)(c - 'A' + 'a') : c;
+}
+
+/* In any case. */
 static bool begins(const unsigned char *data, size_t bytes, const char *with)
 {
     const size_t n = strlen(with);
-    return bytes >= n && strncasecmp((const char *)data, with, n) == 0;
+    if (bytes < n) return false;
+    for (size_t i = 0; i < n; i++)
+        if (lower(data[i]) != lower((unsigned char)with[i])) return false;
+    return true;
 }
 
 const char *sqzi_foreign_weights(const unsigned char *data, size_t bytes)
