@@ -16,7 +16,8 @@ static const char *label_text(const json_t *label, char text[LABEL])
 {
     if (json_is_string(label)) return json_string_value(label);
     if (json_is_integer(label)) snprintf(text, LABEL, "%lld", (long long)json_integer_value(label));
-    else if (json_is_real(label)) snprintf(text, LABEL, "%s", SQZI_REAL(17, json_real_value(label)));
+    else if (json_is_real(label))
+        snprintf(text, LABEL, "%s", SQZI_REAL(17, json_real_value(label)));
     else if (json_is_boolean(label)) snprintf(text, LABEL, json_is_true(label) ? "True" : "False");
     else return NULL;
     return text;
