@@ -6,8 +6,10 @@
 #   make check             installs what is missing, builds with the tests, runs them
 #   make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer, the threads under ThreadSanitizer; a Debug build without warnings
 #   make check-long        what takes too long for every change: 134,000 mutations of hostile input under sanitizers, kernels changed one place at a
-#                          time (tools/mutate.py), and check-cross
+#                          time (tools/mutate.py), check-cross and check-import
 #   make check-cross       kernels and golden models on AArch64 (qemu) and as WebAssembly (Node); part of check-long
+#   make check-import PEERS=VENV   folders of every release of Transformers and Sentence-Transformers against both (tests/reference/import_compare.py);
+#                          part of check-long, skipped where PEERS names no virtual environment
 #   make check-clang       the tests built by clang
 #   make bench-peers PEERS=VENV   other engines on the same inputs (bench/peers/README.md says what VENV holds)
 #   make bench [BENCH=…]   every gemm of this machine at the shapes of the models, as a share of the machine's peak; BENCH holds options of bench_gemm
@@ -41,12 +43,12 @@ check-sanitize: dependencies
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@ctest --test-dir $(BUILD)/asan --output-on-failure
 	@cmake -S . -B $(BUILD)/tsan -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSQZ_SANITIZE=thread
-	@cmake --build $(BUILD)/tsan -j $(JOBS) --target test_threads test_context test_sessions test_head test_invariance
-	@ctest --test-dir $(BUILD)/tsan --output-on-failure -R 'test_threads|test_context|test_sessions|test_head|test_invariance'
+	@cmake --build $(BUILD)/tsan -j $(JOBS) --target test_threads test_context test_file_writer test_sessions test_head test_invariance
+	@ctest --test-dir $(BUILD)/tsan --output-on-failure -R 'test_threads|test_context|test_file_writer|test_sessions|test_head|test_invariance'
 	@cmake -S . -B $(BUILD)/debug -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=Debug -DSQZ_WERROR=ON
 	@cmake --build $(BUILD)/debug -j $(JOBS)
 
-check-long: dependencies check-cross
+check-long: dependencies check-cross check-import
 	@cmake -S . -B $(BUILD)/asan -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSQZ_SANITIZE=address,undefined
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@ctest --test-dir $(BUILD)/asan --output-on-failure -C Long -R '_long/'
@@ -69,6 +71,15 @@ check-cross:
 	@cmake --build $(BUILD)/wasm -j $(JOBS)
 	@ctest --test-dir $(BUILD)/wasm --output-on-failure
 	@bytes=$$(wc -c <$(BUILD)/wasm/squeezebert.wasm); echo "squeezebert.wasm: $$bytes bytes, 400000 allowed"; test $$bytes -le 400000
+
+check-import: dependencies
+	@cmake -S . -B $(BUILD)/check -DSQZ_TESTS=ON -DSQZ_WERROR=ON $(CMAKE_FLAGS)
+	@cmake --build $(BUILD)/check -j $(JOBS) --target squeezebert_program squeezebert_full
+	@if [ -f "$(PEERS)/env.sh" ]; then . "$(PEERS)/env.sh"; fi; \
+	  if "$(PEERS)/bin/python" -c "import torch, transformers, sentence_transformers" 2>/dev/null; then \
+	    "$(PEERS)/bin/python" -B -W ignore tests/reference/import_compare.py --coverings 3 --jobs $(JOBS) \
+	      $(BUILD)/check/squeezebert $(BUILD)/check/libsqueezebert-full.so; \
+	  else echo "check-import: skipped: PEERS=VENV is to name a virtual environment with torch, transformers and sentence-transformers"; fi
 
 check-clang: dependencies
 	@cmake -S . -B $(BUILD)/clang -DSQZ_TESTS=ON -DSQZ_WERROR=ON -DCMAKE_C_COMPILER=clang
@@ -98,4 +109,4 @@ uninstall:
 clean:
 	@rm -rf $(BUILD)
 
-.PHONY: all configure dependencies demo check check-sanitize check-long check-cross check-clang bench bench-peers install uninstall clean
+.PHONY: all configure dependencies demo check check-sanitize check-long check-cross check-import check-clang bench bench-peers install uninstall clean

@@ -92,7 +92,10 @@ void cli_print_completions(const cli_verb *const *verbs);
 
 /* "squeezebert: TEXT" on stderr. */
 void cli_say(const char *format, ...) CLI_PRINTF(1, 2);
-/* The same, then exit(code). What is open is closed first; outputs that are not committed are
+/* A line of stderr that overwrites itself stands there; messages take it away first. */
+extern bool cli_counter_shown;
+void cli_clear_counter(void);
+/* As cli_say, then exit(code). What is open is closed first; outputs that are not committed are
  * removed. */
 _Noreturn void cli_die(int code, const char *format, ...) CLI_PRINTF(2, 3);
 /* The exit code of a status of the library: the one place that says so. For a call of the system

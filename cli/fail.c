@@ -22,9 +22,18 @@ void cli_end(void)
     while (n_endings) endings[--n_endings]();
 }
 
+bool cli_counter_shown;
+
+void cli_clear_counter(void)
+{
+    if (cli_counter_shown) fputs("\r\033[K", stderr);
+    cli_counter_shown = false;
+}
+
 static void say(const char *format, va_list arguments)
 {
     fflush(stdout);
+    cli_clear_counter();
     fputs("squeezebert: ", stderr);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);

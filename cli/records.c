@@ -12,6 +12,7 @@ enum { PORTION = 512 };
 
 static sqz_rows *stdin_rows;
 static cli_record *records;
+static bool quotes_used; /* some input of this run is a table */
 
 static ptrdiff_t read_stdin(void *user, void *bytes, size_t n)
 {
@@ -29,6 +30,14 @@ static int stdin_is_ready(void *user)
     return poll(&input, 1, 0) > 0;
 }
 
+/* --quotes where it means something. */
+static sqz_quotes quotes_of(sqz_rows_format format)
+{
+    if (format != SQZ_ROWS_CSV && format != SQZ_ROWS_TSV) return SQZ_QUOTES_AUTO;
+    quotes_used = true;
+    return (sqz_quotes)cli.quotes;
+}
+
 /* Die where a reader could not be opened. */
 static void check_open(sqz_status status, const sqz_error *error, const char *what)
 {
@@ -43,10 +52,11 @@ void cli_records_open(cli_reading how)
     sqz_error error = {0};
     if (cli.input == SQZ_ROWS_LINES && (cli.text || cli.text2))
         cli_die(CLI_USAGE, "--text and --text2 name columns: say --input csv, tsv or jsonl");
-    if (cli.quotes && cli.input != SQZ_ROWS_CSV && cli.input != SQZ_ROWS_TSV)
+    const sqz_quotes quotes = quotes_of((sqz_rows_format)cli.input);
+    if (cli.quotes && !quotes_used)
         cli_die(CLI_USAGE, "--quotes is for tables: say --input csv or tsv");
     const sqz_rows_options options = {.format = (sqz_rows_format)cli.input,
-                                      .quotes = (sqz_quotes)cli.quotes,
+                                      .quotes = quotes,
                                       .text = cli.text     ? cli.text
                                               : how.column ? how.column
                                                            : "text",
@@ -90,10 +100,8 @@ sqz_rows *cli_open_rows(const char *path, uint32_t format, const char *column, c
 {
     sqz_error error = {0};
     sqz_rows *rows;
-    const sqz_rows_options options = {.format = format ? (sqz_rows_format)(format - 1)
-                                                       : sqz_rows_format_of(path),
-                                      .quotes = (sqz_quotes)cli.quotes,
-                                      .text = column};
+    const sqz_rows_format kind = format ? (sqz_rows_format)(format - 1) : sqz_rows_format_of(path);
+    const sqz_rows_options options = {.format = kind, .quotes = quotes_of(kind), .text = column};
     check_open(sqz_rows_open_file(path, &options, &rows, &error), &error, what);
     return rows;
 }

@@ -22,8 +22,7 @@ const cli_option cli_model_options[] = {
 const cli_option cli_record_options[] = {
     {"pair", 0, CLI_FLAG, &cli.pair, NULL, "a TAB splits each line in two texts"},
     {"input", 0, CLI_CHOICE, &cli.input, "lines|csv|tsv|jsonl",
-     "what stdin holds; blank lines are skipped; tables come out as JSON with their other fields "
-     "passed through"},
+     "what stdin holds; tables come out as JSON with their other fields passed through"},
     {"text", 0, CLI_TEXT, &cli.text, "COLUMN",
      "with a table: the column of the text (default: text)"},
     {"text2", 0, CLI_TEXT, &cli.text2, "COLUMN", "with a table: the column of the second text"},

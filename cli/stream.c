@@ -47,9 +47,11 @@ void cli_show_progress(uint64_t done, const char *of, bool last)
     if (cli.progress == 1) return;
     const int64_t now = now_ms();
     if (!shown_ms) shown_ms = now - (terminal ? TERMINAL_MS : 0);
-    if (last && terminal) fputs("\r\033[K", stderr);
+    if (last) cli_clear_counter();
     if (last || now - shown_ms < (terminal ? TERMINAL_MS : LOG_MS)) return;
-    fprintf(stderr, terminal ? "\r%llu%s" : "%llu%s\n", (unsigned long long)done, of);
+    cli_clear_counter();
+    fprintf(stderr, terminal ? "%llu%s" : "%llu%s\n", (unsigned long long)done, of);
+    cli_counter_shown = terminal;
     shown_ms = now;
 }
 

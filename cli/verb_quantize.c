@@ -13,7 +13,8 @@
 enum { CALIBRATION_BYTES = 16 << 20 }; /* of the texts' file that are read at most */
 
 static const char *output_path, *keep, *calibrate, *calibrate_column;
-static uint32_t type, calibrate_format, used_texts, used_pieces;
+static uint32_t type, calibrate_format;
+static sqz_calibration calibration;
 static bool dry_run, no_correction;
 
 static const cli_option options[] = {
@@ -120,7 +121,9 @@ static void show(void)
         else show_text(t);
     }
     if (!cli.json) {
-        if (used_texts) printf("calibrated on %u texts of %u pieces\n", used_texts, used_pieces);
+        if (calibration.n_texts)
+            printf("calibrated on %u texts of %u pieces\n", calibration.n_texts,
+                   calibration.n_pieces);
         printf("%u tensors change, %u are kept, %u biases are corrected: %.1f MB become %.1f MB\n",
                n_changed, n_kept, n_corrected, (double)before / 1e6, (double)after / 1e6);
         return;
@@ -128,11 +131,12 @@ static void show(void)
     cli_json_close(']');
     cli_json_key_number("bytes_before", before);
     cli_json_key_number("bytes_after", after);
-    if (used_texts) {
+    if (calibration.n_texts) {
         cli_json_key("calibration");
         cli_json_open('{');
-        cli_json_key_number("texts", used_texts);
-        cli_json_key_number("pieces", used_pieces);
+        cli_json_key_number("texts", calibration.n_texts);
+        cli_json_key_number("truncated", calibration.n_cut);
+        cli_json_key_number("pieces", calibration.n_pieces);
         cli_json_close('}');
     }
     cli_json_close('}');
@@ -157,11 +161,10 @@ static sqz_text *read_texts(cli_texts *read)
     return texts;
 }
 
-static void take_calibrated(void *user, uint32_t n_texts, uint32_t n_pieces)
+static void take_calibrated(void *user, const sqz_calibration *used)
 {
     (void)user;
-    used_texts = n_texts;
-    used_pieces = n_pieces;
+    calibration = *used;
 }
 
 static int run(char **arguments, uint32_t n)
@@ -198,6 +201,7 @@ static int run(char **arguments, uint32_t n)
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
     cli_check(status, &error);
     show();
+    cli_say_cut(calibration.n_cut, calibration.n_texts, "texts to calibrate on");
     free(rows);
     free(texts);
     free(read.bytes);

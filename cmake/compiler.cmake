@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 # Flags of every target, and the flags of the files that use an instruction set.
 add_library(sqz_flags INTERFACE)
-# no-math-errno lets sqrtf be one instruction; nothing here reads errno after it. Contraction stays off: fma is written where it is meant.
-target_compile_options(sqz_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
-  -ffp-contract=off -fno-math-errno $<$<CONFIG:Release>:-O2>
-  # 70 kB of the runtime library and no time: what gains by it is unrolled by hand. 24 kB and no time: what gains by being inlined is declared so
+# no-math-errno lets sqrtf be one instruction; nothing here reads errno after it. Contraction stays
+# off: fma is written where it is meant.
+target_compile_options(sqz_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+  -Wstrict-prototypes -Wmissing-prototypes -ffp-contract=off -fno-math-errno
+  $<$<CONFIG:Release>:-O2>
+  # 70 kB of the runtime library and no time: what gains by it is unrolled by hand. 24 kB and no
+  # time: what gains by being inlined is declared so
   $<$<C_COMPILER_ID:Clang>:-fno-unroll-loops> $<$<C_COMPILER_ID:Clang>:-finline-hint-functions>
-  $<$<CONFIG:Release>:-fno-asynchronous-unwind-tables>) # nothing is thrown through C; 23 kB of the runtime library
+  # nothing is thrown through C; 23 kB of the runtime library
+  $<$<CONFIG:Release>:-fno-asynchronous-unwind-tables>)
 if(SQZ_WERROR)
   target_compile_options(sqz_flags INTERFACE -Werror)
 endif()
 if(SQZ_SANITIZE)
-  target_compile_options(sqz_flags INTERFACE -fsanitize=${SQZ_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  target_compile_options(sqz_flags INTERFACE -fsanitize=${SQZ_SANITIZE} -fno-sanitize-recover=all
+    -fno-omit-frame-pointer -g)
   target_link_options(sqz_flags INTERFACE -fsanitize=${SQZ_SANITIZE})
 endif()
 if(SQZ_FUZZ)
-  target_compile_options(sqz_flags INTERFACE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  target_compile_options(sqz_flags INTERFACE -fsanitize=fuzzer-no-link,address,undefined
+    -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
   target_link_options(sqz_flags INTERFACE -fsanitize=address,undefined)
 endif()
 target_include_directories(sqz_flags INTERFACE ${PROJECT_SOURCE_DIR}/include)
@@ -28,14 +34,18 @@ else()
 endif()
 
 if(CMAKE_C_BYTE_ORDER STREQUAL "BIG_ENDIAN")
-  message(FATAL_ERROR "A big-endian processor: weights are read where they lie in the file, little endian.")
+  message(FATAL_ERROR
+    "A big-endian processor: weights are read where they lie in the file, little endian.")
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64|i.86" AND CMAKE_SIZEOF_VOID_P EQUAL 4)
-  message(FATAL_ERROR "x86 with 32-bit pointers is not supported (its floating point keeps more digits than results are defined by): build for x86-64.")
+  message(FATAL_ERROR "x86 with 32-bit pointers is not supported (its floating point keeps more "
+    "digits than results are defined by): build for x86-64.")
 endif()
 
-# One instruction set a file: the suffix of its name gives its flags. AVX-512 is tuned for a CPU that has it: else gcc keeps what does not fit the general
-# registers in vector ones, and moving it back takes a port of the multiplications.
-set(SQZ_AVX512 "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mtune=skylake-avx512")
+# One instruction set a file: the suffix of its name gives its flags. AVX-512 is tuned for a CPU
+# that has it: else gcc keeps what does not fit the general registers in vector ones, and moving it
+# back takes a port of the multiplications.
+set(SQZ_AVX512
+  "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mtune=skylake-avx512")
 set(SQZ_ISA_avx2 "-mavx2 -mfma -mf16c")
 set(SQZ_ISA_avxvnni "-mavx2 -mfma -mf16c -mavxvnni")
 set(SQZ_ISA_avx512 "${SQZ_AVX512}")

@@ -5,13 +5,16 @@ if(SQZ_CLI)
   add_executable(squeezebert_program ${SQZ_CLI})
   set_target_properties(squeezebert_program PROPERTIES OUTPUT_NAME squeezebert)
   target_compile_definitions(squeezebert_program PRIVATE SQZ_PROGRAM_VERSION="${PROJECT_VERSION}")
-  target_link_libraries(squeezebert_program PRIVATE sqz_flags squeezebert_train_static squeezebert_import_static squeezebert_static PkgConfig::JANSSON)
+  target_link_libraries(squeezebert_program PRIVATE sqz_flags squeezebert_train_static
+    squeezebert_import_static squeezebert_static PkgConfig::JANSSON)
   if(SQZ_STATIC)
     target_link_options(squeezebert_program PRIVATE -static)
   endif()
-  # The man page is what the program's own tables say; a cross build cannot ask the program and goes without.
+  # The man page is what the program's own tables say; a cross build cannot ask the program and goes
+  # without.
   if(NOT CMAKE_CROSSCOMPILING)
-    add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/squeezebert.1 COMMAND sh -c "'$<TARGET_FILE:squeezebert_program>' help --man > squeezebert.1"
+    add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/squeezebert.1
+      COMMAND sh -c "'$<TARGET_FILE:squeezebert_program>' help --man > squeezebert.1"
       DEPENDS squeezebert_program WORKING_DIRECTORY ${PROJECT_BINARY_DIR} VERBATIM)
     add_custom_target(squeezebert_man ALL DEPENDS ${PROJECT_BINARY_DIR}/squeezebert.1)
   endif()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# AArch64 Linux from another Debian: its cross compiler, its arm64 packages, its emulator. doc/building.md names the packages.
+# AArch64 Linux from another Debian: its cross compiler, its arm64 packages, its emulator.
+# doc/building.md names the packages.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# WebAssembly with SIMD128 for WASI: Debian's clang 14, lld and wasi-libc; Node runs it. No threads, no maps of files, no fused multiply-add.
+# WebAssembly with SIMD128 for WASI: Debian's clang 14, lld and wasi-libc; Node runs it. No threads,
+# no maps of files, no fused multiply-add.
 set(CMAKE_SYSTEM_NAME WASI)
 set(CMAKE_SYSTEM_PROCESSOR wasm32)
 set(CMAKE_C_COMPILER clang-14)
@@ -11,4 +12,5 @@ set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
-set(CMAKE_CROSSCOMPILING_EMULATOR node --no-warnings --experimental-wasi-unstable-preview1 ${CMAKE_CURRENT_LIST_DIR}/run_wasi.mjs)
+set(CMAKE_CROSSCOMPILING_EMULATOR
+  node --no-warnings --experimental-wasi-unstable-preview1 ${CMAKE_CURRENT_LIST_DIR}/run_wasi.mjs)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""doc/model.md as a program: the encoder, its heads and its pooling in float64. The numbers in brackets are the equations there.
+"""doc/model.md as a program: the encoder, its heads and its pooling in float64. The numbers in
+brackets are the equations there.
 
-One sequence at a time, no packing and no blocking: this file is to be compared with, not to be fast. Weights of an I8 file are taken as scale times
-integer and activations stay float64, so it is the model that such a file describes, not the rounding of an int8 run.
+One sequence at a time, no packing and no blocking: this file is to be compared with, not to be
+fast. Weights of an I8 file are taken as scale times integer and activations stay float64, so it is
+the model that such a file describes, not the rounding of an int8 run.
 
-    encoder.py MODEL.gguf ID ID ...        prints pooled embedding and, where there is a head, logits
+    encoder.py MODEL.gguf ID ID ...        prints pooled embedding and the head's logits
 """
 import math
 import sys
@@ -17,8 +19,9 @@ ERF = np.vectorize(math.erf, otypes=[float])
 
 ACTIVATIONS = {
     "identity": lambda x: x,
-    "gelu": lambda x: x / 2 * (1 + ERF(x / math.sqrt(2))),                                                  # (9)
-    "gelu_tanh": lambda x: x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x ** 3))),         # (10)
+    "gelu": lambda x: x / 2 * (1 + ERF(x / math.sqrt(2))),  # (9)
+    "gelu_tanh": lambda x: x / 2 * (
+        1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x ** 3))),  # (10)
     "relu": lambda x: np.maximum(x, 0),
     "tanh": np.tanh,
 }
@@ -45,7 +48,8 @@ def softmax(x):
 class Model:
     def __init__(self, path):
         self.meta, self.tensors = gguf_file.read(path)
-        missing = set(self.meta.get("sqz.requires", [])) - {"groups", "low_rank", "sum", "permutation", "reduced_embedding", "s8", "bf16"}
+        missing = set(self.meta.get("sqz.requires", [])) - {
+            "groups", "low_rank", "sum", "permutation", "reduced_embedding", "s8", "bf16"}
         if missing:
             raise ValueError(f"{path}: needs {sorted(missing)}")
 
@@ -57,15 +61,16 @@ class Model:
             x = x[..., order]
         y = 0
         if name + ".weight" in t:
-            y = y + block_diagonal(t[name + ".weight"], x, groups)                                         # (2)
+            y = y + block_diagonal(t[name + ".weight"], x, groups)  # (2)
         if name + ".a" in t:
-            y = y + block_diagonal(t[name + ".b"], block_diagonal(t[name + ".a"], x, factor_groups), factor_groups)  # (3)
+            y = y + block_diagonal(t[name + ".b"], block_diagonal(t[name + ".a"], x, factor_groups),
+                                   factor_groups)  # (3)
         if name + ".bias" in t:
-            y = y + t[name + ".bias"]                                                                      # (1)
+            y = y + t[name + ".bias"]  # (1)
         places = self.meta.get(f"sqz.permutation.{name}.out")
         if places is not None:
             moved = np.empty_like(y)
-            moved[..., places] = y                                                                         # (4)
+            moved[..., places] = y  # (4)
             y = moved
         return y
 
@@ -87,7 +92,8 @@ class Model:
         if "token_types.weight" in t:
             x = x + t["token_types.weight"][types]
         x = self.norm("token_embd_norm", x, self.meta["sqz.embedding.norm_epsilon"])
-        return self.linear("embd_output", x) if "embd_output.weight" in t or "embd_output.a" in t else x
+        return self.linear("embd_output",
+                           x) if "embd_output.weight" in t or "embd_output.a" in t else x
 
     def attend(self, i, x):
         """(8): softmax(q kT / sqrt(D)) v, head by head."""
@@ -102,14 +108,19 @@ class Model:
     def block(self, i, x):
         """(11) to (13)"""
         a = self.block_linear(i, "attn_output", self.attend(i, x)) + x
-        a = self.norm(f"blk.{i}.attn_output_norm", a, self.meta["sqz.block.attn_norm_epsilon"][i])         # (11)
-        f = ACTIVATIONS[self.meta["sqz.block.activation"][i]](self.block_linear(i, "ffn_up", a))           # (12)
+        a = self.norm(f"blk.{i}.attn_output_norm", a,
+                      self.meta["sqz.block.attn_norm_epsilon"][i])  # (11)
+        f = self.block_linear(i, "ffn_up", a)
+        f = ACTIVATIONS[self.meta["sqz.block.activation"][i]](f)  # (12)
         y = self.block_linear(i, "ffn_down", f) + a
-        return self.norm(f"blk.{i}.layer_output_norm", y, self.meta["sqz.block.ffn_norm_epsilon"][i])      # (13)
+        return self.norm(f"blk.{i}.layer_output_norm", y,
+                         self.meta["sqz.block.ffn_norm_epsilon"][i])  # (13)
 
     def states(self, ids, types=None):
-        """Hidden states of one sequence: after the embedding and after every block, L + 1 arrays [T, C]."""
-        x = self.embed(np.asarray(ids), np.zeros(len(ids), int) if types is None else np.asarray(types))
+        """Hidden states of one sequence: after the embedding and after every block, L + 1 arrays
+        [T, C]."""
+        x = self.embed(np.asarray(ids),
+                       np.zeros(len(ids), int) if types is None else np.asarray(types))
         all_states = [x]
         for i in range(self.meta["sqz.blocks"]):
             x = self.block(i, x)
@@ -157,13 +168,14 @@ class Model:
             return None
         x = self.pooled(hidden, self.meta.get("sqz.head.pool", "none"))
         if "head.dense.weight" in t:
-            x = ACTIVATIONS[self.meta.get("sqz.head.activation", "identity")](self.linear("head.dense", x))
+            x = ACTIVATIONS[self.meta.get("sqz.head.activation",
+                                          "identity")](self.linear("head.dense", x))
             if "head.norm.weight" in t:
                 x = self.norm("head.norm", x, self.meta.get("sqz.head.norm_epsilon", 1e-12))
         if not self.meta.get("sqz.head.tied", False):
             return self.linear("head.output", x)
         if "token_embd.projection" in t:
-            x = x @ t["token_embd.projection"]                                                             # (17)
+            x = x @ t["token_embd.projection"]  # (17)
         return x @ t["token_embd.weight"].T + t.get("head.output.bias", 0)
 
 

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small reader of GGUF version 3 (doc/format.md), numpy and the standard library only. For trusted files: it checks little."""
+"""A small reader of GGUF version 3 (doc/format.md), numpy and the standard library only. For
+trusted files: it checks little."""
 import struct
 
 import numpy as np
 
-SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q",
+           12: "d"}
 STRING, ARRAY = 8, 9
 F32, F16, I8, I32, BF16 = 0, 1, 24, 26, 30
-TYPES = {F32: np.dtype("<f4"), F16: np.dtype("<f2"), I8: np.dtype("i1"), I32: np.dtype("<i4"), BF16: np.dtype("<u2")}
+TYPES = {F32: np.dtype("<f4"), F16: np.dtype("<f2"), I8: np.dtype("i1"), I32: np.dtype("<i4"),
+         BF16: np.dtype("<u2")}
 
 
 class Reader:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The choice of answer spans, as include/squeezebert/task.h says it and src/task/answer_spans.c does it.
+"""The choice of answer spans, as include/squeezebert/task.h says it and src/task/answer_spans.c
+does it.
 
-A window is a list of pieces (sequence, begin, end) and a list of logits (start, end). Standard library only.
+A window is a list of pieces (sequence, begin, end) and a list of logits (start, end). Standard
+library only.
 """
 import math
 
@@ -9,7 +11,8 @@ KEPT = 20
 
 
 def best_answers(windows, max_answer_pieces=30, no_answer=False, null_threshold=0.0):
-    """windows: [(pieces, logits)]; returns [(begin, end, worth, score)], begin None for "the context does not say"."""
+    """windows: [(pieces, logits)]; returns [(begin, end, worth, score)], begin None for "the
+    context does not say"."""
     spans, nulls = {}, []
     for pieces, logits in windows:
         nulls.append(logits[0][0] + logits[0][1])
@@ -21,7 +24,8 @@ def best_answers(windows, max_answer_pieces=30, no_answer=False, null_threshold=
                 place = (pieces[first][1], pieces[last][2])
                 worth = logits[first][0] + logits[last][1]
                 spans[place] = max(worth, spans.get(place, -math.inf))
-    ranked = sorted(((begin, end, worth) for (begin, end), worth in spans.items()), key=lambda s: (-s[2], s[0], s[1]))[:KEPT]
+    ranked = sorted(((begin, end, worth) for (begin, end), worth in spans.items()),
+                    key=lambda s: (-s[2], s[0], s[1]))[:KEPT]
     if no_answer:
         null = min(nulls)
         wins = not ranked or null - ranked[0][2] > null_threshold

@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Line coverage of the parsers by the tests of the quick run, with gcc's gcov. Fails where a parser is below 90 %. usage: coverage.sh [BUILD]
+# Line coverage of the parsers by the tests of the quick run, with gcc's gcov. Fails where a parser
+# is below 90 %. usage: coverage.sh [BUILD]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:-build/coverage}
 least=90
-parsers=(src/io/gguf_{reader,lookup}.c src/import/{safetensors,pickle,pickle_values,torch_archive,json_file,config,tokenizer_files,sentence_files}.c
-  src/text/{scan,added_tokens,tokenizer,unicode,vocabulary,windows,decode}.c src/model/load_{encoder,texts,tokenizer,weights}.c src/model/model.c src/eval/glue{,_tasks}.c
+parsers=(src/io/gguf_{reader,lookup}.c
+  src/import/{safetensors,pickle,pickle_values,torch_archive,json_file,config}.c
+  src/import/{tokenizer_files,sentence_files}.c
+  src/text/{scan,added_tokens,tokenizer,unicode,vocabulary,windows,decode}.c
+  src/model/load_{encoder,texts,tokenizer,weights}.c src/model/model.c src/eval/glue{,_tasks}.c
   src/data/{rows,line_source,table_row,json_members,column_names,text_store}.c src/base/number.c)
 
 cmake -S . -B "$build" -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=--coverage >/dev/null
@@ -19,7 +23,8 @@ printf '| file | lines | covered |\n|---|---:|---:|\n'
 low=0
 for file in "${parsers[@]}"; do
   best=$(find "$build" -path "*$(dirname "$file")/$(basename "$file").gcda" | while read -r data; do
-    gcov -n "$data" 2>/dev/null | grep -A1 "File '.*$file'" | sed -n 's/Lines executed:\(.*\)% of \(.*\)/\1 \2/p'
+    gcov -n "$data" 2>/dev/null | grep -A1 "File '.*$file'" |
+      sed -n 's/Lines executed:\(.*\)% of \(.*\)/\1 \2/p'
   done | sort -n | tail -1)
   read -r share lines <<<"${best:-0 0}"
   printf '| %s | %s | %s %% |\n' "$file" "$lines" "$share"

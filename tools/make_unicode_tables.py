@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes src/text/unicode_tables.c: what the `tokenizers` package does with each code point, asked of the package itself.
+"""Writes src/text/unicode_tables.c: what the `tokenizers` package does with each code point, asked
+of the package itself.
 
-The tables are those of the Unicode version compiled into it, not of this Python. Usage: make_unicode_tables.py > src/text/unicode_tables.c
+The tables are those of the Unicode version compiled into it, not of this Python. Usage:
+make_unicode_tables.py > src/text/unicode_tables.c
 """
 import sys
 
@@ -24,7 +26,8 @@ def code_points():
 
 
 def combining_classes(nfd):
-    """Canonical combining classes, found by how marks of known class trade places with the code point."""
+    """Canonical combining classes, found by how marks of known class trade places with the code
+    point."""
     import unicodedata
     known = {240: "\u0345", 1: "\u0334"}
     for c in (c for c in code_points() if 0x300 <= c < 0x1E000):
@@ -37,7 +40,8 @@ def combining_classes(nfd):
         x = chr(c)
         if nfd(x) != x or c in classes:
             continue
-        if nfd("a" + known[240] + x) == "a" + known[240] + x and nfd("a" + x + known[1]) == "a" + x + known[1]:
+        if nfd("a" + known[240] + x) == "a" + known[240] + x and nfd(
+                "a" + x + known[1]) == "a" + x + known[1]:
             continue
         low = max((k for k, m in known.items() if nfd("a" + x + m) == "a" + m + x), default=0)
         high = min((k for k, m in known.items() if nfd("a" + m + x) == "a" + x + m), default=255)
@@ -51,7 +55,8 @@ def combining_classes(nfd):
 def main():
     nfd = normalizers.NFD().normalize_str
     lower = normalizers.Lowercase().normalize_str
-    clean, chinese, strip = bert(clean_text=True), bert(handle_chinese_chars=True), bert(strip_accents=True)
+    clean, chinese, strip = bert(clean_text=True), bert(handle_chinese_chars=True), bert(
+        strip_accents=True)
     split = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
     words = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
     words.add_tokens([AddedToken("@@", single_word=True, normalized=False)])
@@ -84,7 +89,8 @@ def main():
             p |= WORD
         properties[c] = p
     classes = combining_classes(nfd)
-    for c in classes:  # what has a class and stays must be put in order: both bits, which no other code point has
+    # what has a class and stays must be put in order: both bits, which no other code point has
+    for c in classes:
         if not properties[c] & (MARK | DECOMPOSES):
             properties[c] |= MARK | DECOMPOSES
     write(properties, decompositions, lowered, classes)
@@ -92,7 +98,8 @@ def main():
 
 def rows(items, width=24):
     items = list(items)
-    return "\n".join("    " + ", ".join(str(i) for i in items[a:a + width]) + "," for a in range(0, len(items), width))
+    return "\n".join("    " + ", ".join(str(i) for i in items[a:a + width]) + ","
+                     for a in range(0, len(items), width))
 
 
 def write(properties, decompositions, lowered, classes):

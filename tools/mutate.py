@@ -1,15 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Changes kernels, and the files that run a model by them, one place at a time and looks whether their checks see it.
+"""Changes kernels, and the files that run a model by them, one place at a time and looks whether
+their checks see it.
 
     mutate.py ROOT BUILD [--count 20] [--seed 1] [--only TEXT]
 
-BUILD is a build of ROOT with tests; those of another processor run in the emulator that ctest uses. A kernel is a .c file of src/kernel/gemm or src/kernel/norm that this machine's build
-has, with the headers of those folders that it includes (the row kernels: and of src/kernel/activation). The files of MODEL_TESTS are the same for every processor and left out where there is
-an emulator, but for attention, which runs in its own test alone there. Each change - an operator, a constant, an index, a bound, an intrinsic, in a line that this level compiles - is compiled as that file alone and
-linked with the file's tests. One of them must fail, crash or hang. What survives must match a line of tools/mutate_survivors.txt, `regular expression of the path | regular expression of "line before => line after" |
-why no test can or need see it`; the path may be `KERNEL > PATH` where the reason holds for some kernels alone. Exits 1 where something else survives. A kernel that this CPU
-(or emulator) cannot run is named and left out.
+BUILD is a build of ROOT with tests; those of another processor run in the emulator that ctest uses.
+A kernel is a .c file of src/kernel/gemm or src/kernel/norm that this machine's build has, with the
+headers of those folders that it includes (the row kernels: and of src/kernel/activation). The files
+of MODEL_TESTS are the same for every processor and left out where there is an emulator, but for
+attention, which runs in its own test alone there. Each change - an operator, a constant, an index,
+a bound, an intrinsic, in a line that this level compiles - is compiled as that file alone and
+linked with the file's tests. One of them must fail, crash or hang. What survives must match a line
+of tools/mutate_survivors.txt, `regular expression of the path | regular expression of "statement
+before => statement after", each in one line | why no test can or need see it`; the path may be
+`KERNEL > PATH` where the reason holds for some kernels alone. Exits 1 where something else
+survives. A kernel that this CPU (or emulator) cannot run is named and left out.
 """
 import argparse
 import json
@@ -22,14 +28,25 @@ import sys
 import tempfile
 import time
 
-SWAPS = [(" + ", " - "), (" - ", " + "), (" * ", " + "), (" / ", " * "), (" % ", " / "), (" < ", " <= "), (" <= ", " < "), (" > ", " >= "), (" >= ", " > "),
-         (" == ", " != "), (" != ", " == "), (" && ", " || "), (" || ", " && "), (" & ", " | "), (" | ", " & "), ("++", "--"), (" += ", " -= "),
-         ("_add(", "_sub("), ("_sub(", "_add("), ("_mul(", "_add("), ("_max(", "_min("), ("_min(", "_max("), ("!", ""),
-         ("_add_ps(", "_sub_ps("), ("_mul_ps(", "_add_ps("), ("_max_ps(", "_min_ps("), ("_min_ps(", "_max_ps("), ("_fmadd_", "_fmsub_"),
+SWAPS = [(" + ", " - "), (" - ", " + "), (" * ", " + "), (" / ", " * "), (" % ", " / "),
+         (" < ", " <= "), (" <= ", " < "), (" > ", " >= "), (" >= ", " > "),
+         (" == ", " != "), (" != ", " == "), (" && ", " || "), (" || ", " && "), (" & ", " | "),
+         (" | ", " & "), ("++", "--"), (" += ", " -= "),
+         ("_add(", "_sub("), ("_sub(", "_add("), ("_mul(", "_add("), ("_max(", "_min("),
+         ("_min(", "_max("), ("!", ""),
+         ("_add_ps(", "_sub_ps("), ("_mul_ps(", "_add_ps("), ("_max_ps(", "_min_ps("),
+         ("_min_ps(", "_max_ps("), ("_fmadd_", "_fmsub_"),
          ("unpacklo", "unpackhi"), ("_slli_", "_srli_"), ("_and_", "_or_"), ("_or_", "_and_")]
 NUMBER = re.compile(r"(?<![\w.])(0x[0-9A-Fa-f]+u?|\d+\.\d+(?:e-?\d+)?f|\d+u?)(?![\w.])")
+OPERATORS = ("=", "+", "-", "*", "/", "%", "<", ">", "&", "|", "?")
+FIRST_OPERATORS = tuple("? ,: ,= ,+ ,- ,* ,/ ,% ,< ,> ,& ,| ,&&,||".split(","))
+DECLARES = re.compile(r"\s*(static |const |u?int\w* |size_t |float |double |bool |vec )")
+CONDITION = re.compile(r"\s*((for|if|while|else if) \(.*\)|else)$")
+NO_CODE = re.compile(r"\s*(#\s*(include|if|else|elif|endif|error|undef|pragma)|\.\w+ =|extern|"
+                     r"static const float nothing)")
 INDEX = re.compile(r"\[(\w+)\]")
-SMALLER = re.compile(r"(\w+(?:->\w+)?(?: - \w+)?) [<>] (\w+(?: - \w+)?) \? \1 : \2")  # the smaller of two: < and <= are the same
+# the smaller of two: < and <= are the same
+SMALLER = re.compile(r"(\w+(?:->\w+)?(?: - \w+)?) [<>] (\w+(?: - \w+)?) \? \1 : \2")
 FOLDERS = ("src/kernel/gemm/", "src/kernel/norm/", "src/kernel/activation/")
 ATTENTION = "src/nn/attention.c"
 MODEL_TESTS = {ATTENTION: ["attention", "golden", "invariance"],
@@ -42,10 +59,12 @@ MODEL_TESTS = {ATTENTION: ["attention", "golden", "invariance"],
 
 
 def tests_of(path):
-    """The tests that must see a change, in the order in which they run; none for a file that is not changed."""
+    """The tests that must see a change, in the order in which they run; none for a file that is not
+    changed."""
     if path in MODEL_TESTS:
         return ["test_" + name for name in MODEL_TESTS[path]]
-    match = re.match(r"(gemm_(?:f32|bf16|s8|s16)|row_kernels|gather)_(?!list)", os.path.basename(path))
+    match = re.match(r"(gemm_(?:f32|bf16|s8|s16)|row_kernels|gather)_(?!list)",
+                     os.path.basename(path))
     return ["test_" + match.group(1)] if match and path.startswith(FOLDERS) else []
 
 
@@ -54,7 +73,8 @@ def sources_of(root, path):
     first, found, queue = path, [], [path]
     while queue:
         path = queue.pop(0)
-        if path in found or not (path == first or path.startswith(FOLDERS)) or ("/gemm/" in first and "/activation/" in path):
+        if path in found or not (path == first or path.startswith(FOLDERS)) or (
+                "/gemm/" in first and "/activation/" in path):
             continue  # the functions of one number are the row kernels' duty
         found.append(path)
         with open(os.path.join(root, path)) as file:
@@ -66,8 +86,46 @@ def code_lines(text):
     """(number, line) of lines that hold code: no comments, includes, conditions or descriptors."""
     text = re.sub(r"/\*.*?\*/", lambda m: re.sub(r"[^\n]", " ", m.group()), text, flags=re.S)
     for number, line in enumerate(text.split("\n")):
-        if line.strip() and not re.match(r"\s*(#\s*(include|if|else|elif|endif|error|undef|pragma)|\.\w+ =|extern|static const float nothing)", line):
+        if line.strip() and not NO_CODE.match(line):
             yield number, re.sub(r'"[^"]*"', lambda m: " " * len(m.group()), line)
+
+
+def statements(text):
+    """The (first, last) line of what each line is part of: a line goes on in the next one inside of
+    brackets, behind an operator or before one, in a list of declarations, and from a condition to
+    the one statement under it."""
+    code, ends, first = [""] * (text.count("\n") + 2), [], 0
+    for number, line in code_lines(text):
+        code[number] = line.rstrip(" \\")
+    for number, line in enumerate(code[:-1]):
+        so_far, after = " ".join(code[first:number + 1]), code[number + 1].lstrip()
+        opened = sum(map(so_far.count, "([")) > sum(map(so_far.count, ")]"))
+        literal = "){" in so_far and so_far.count("{") > so_far.count("}")
+        goes_on = (opened or literal or line.endswith(OPERATORS)
+                   or line[-1:] not in (";", "{", "}", ":") and after.startswith(FIRST_OPERATORS)
+                   or line.endswith(",") and DECLARES.match(so_far)
+                   or CONDITION.match(so_far) and not after.startswith(("{", "}")))
+        if not (line and after and goes_on):
+            ends += [(first, number)] * (number + 1 - first)
+            first = number + 1
+    return ends
+
+
+def in_one_line(lines):
+    """A statement as it would stand without the width of a line."""
+    joined = " ".join(line.strip().rstrip("\\").rstrip() for line in lines)
+    return re.sub(r"(?<=[(\[]) | (?=[)\]])", "", joined)
+
+
+def before_and_after(root, change):
+    """The statement that a change is in, each in one line."""
+    path, number, new = change
+    with open(os.path.join(root, path)) as file:
+        text = file.read()
+    lines = text.split("\n")
+    first, last = statements(text)[number]
+    changed = lines[first:number] + [new] + lines[number + 1:last + 1]
+    return in_one_line(lines[first:last + 1]), in_one_line(changed)
 
 
 def changed_number(text, pick):
@@ -80,7 +138,8 @@ def changed_number(text, pick):
 
 
 def live_lines(text, seen):
-    """The lines between two conditions of the preprocessor (#if, #else, #endif) of which it kept at least one."""
+    """The lines between two conditions of the preprocessor (#if, #else, #endif) of which it kept at
+    least one."""
     parts = [[]]
     for number, line in enumerate(text.split("\n")):
         if re.match(r"\s*#\s*(if|el|endif)", line):
@@ -93,17 +152,20 @@ def places(root, path, pick, seen):
     """Every change of one source: (path, line number, new line)."""
     with open(os.path.join(root, path)) as file:
         text = file.read()
-    lines, live = text.split("\n"), live_lines(text, seen)
+    lines, live, parts = text.split("\n"), live_lines(text, seen), statements(text)
     for number, code in code_lines(text):
         if number not in live:
             continue
-        line = lines[number]
+        line, code = lines[number], code + " "  # an operator may stand at the end
+        first, last = parts[number]
+        smaller = SMALLER.search(in_one_line(lines[first:last + 1]))
         def put(start, end, new):
             return path, number, line[:start] + new + line[end:]
         for old, new in SWAPS:
             start = code.find(old)
             while start >= 0:
-                if not (old == "!" and code[start:start + 2] == "!=") and not (old in (" < ", " > ") and SMALLER.search(code)):
+                if not (old == "!" and code[start:start + 2] == "!=") and not (
+                        old in (" < ", " > ") and smaller):
                     yield put(start, start + len(old), new)
                 start = code.find(old, start + len(old))
         for match in NUMBER.finditer(code):
@@ -114,7 +176,9 @@ def places(root, path, pick, seen):
 
 def test_commands(build):
     """{test program: how ctest runs it}, an emulator in front where the build has one."""
-    out = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1", "-R", "^(kernel|unit|golden)/test_"], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1", "-R",
+                          "^(kernel|unit|golden)/test_"], capture_output=True, text=True,
+                         check=True).stdout
     return {test["name"].split("/")[1]: test["command"] for test in json.loads(out)["tests"]}
 
 
@@ -127,7 +191,8 @@ class Test:
         self.run = command[:-1] + [program]
         with open(os.path.join(self.tests, "CMakeFiles", name + ".dir", "link.txt")) as file:
             link = shlex.split(file.read().split("\n")[0])
-        link = [a for a in link if not re.match("-O[23]", a)]  # clang has wasm-opt optimise the program for it
+        # clang has wasm-opt optimise the program for it
+        link = [a for a in link if not re.match("-O[23]", a)]
         link[link.index("-o") + 1] = program
         first = next(i for i, a in enumerate(link) if a.endswith((".o", ".obj")))
         self.link = link[:first] + [changed] + link[first:]
@@ -140,25 +205,29 @@ class Test:
         if subprocess.run(self.link, cwd=self.tests, capture_output=True).returncode:
             return None
         try:
-            return subprocess.run(self.run, cwd=self.root, capture_output=True, timeout=self.timeout).returncode == 0
+            return subprocess.run(self.run, cwd=self.root, capture_output=True,
+                                  timeout=self.timeout).returncode == 0
         except subprocess.TimeoutExpired:
             return False
 
 
 class Kernel:
     def __init__(self, root, build, path, command, folder, test_commands):
-        self.root, self.path, self.folder, self.tests = root, path, folder, os.path.join(build, "tests")
+        self.root, self.path, self.folder, self.tests = root, path, folder, os.path.join(
+            build, "tests")
         self.compile = [a for a in shlex.split(command) if not a.startswith("-W")]
         self.compile = ["-O1" if re.match("-O[23]", a) else a for a in self.compile]
         self.object = os.path.join(folder, "mutant.o")
         self.compile[self.compile.index("-o") + 1] = self.object
-        self.checks = [Test(root, build, name, run, folder, self.object) for name, run in test_commands.items()]
+        self.checks = [Test(root, build, name, run, folder, self.object)
+                       for name, run in test_commands.items()]
 
     def lines_seen(self):
         """The numbers of the lines that the preprocessor keeps, by path."""
         command = ["-E" if a == "-c" else a for a in self.compile] + ["-dD"]
         command[command.index("-o") + 1] = "-"
-        out = subprocess.run(command, cwd=self.tests, capture_output=True, text=True, check=True).stdout
+        out = subprocess.run(command, cwd=self.tests, capture_output=True, text=True,
+                             check=True).stdout
         seen, path, number = {}, "", 0
         for line in out.split("\n"):
             marker = re.match(r'# (\d+) "(.*?)"', line)
@@ -180,7 +249,8 @@ class Kernel:
         os.makedirs(os.path.dirname(shadow), exist_ok=True)
         with open(shadow, "w") as file:
             file.write("\n".join(lines))
-        compile = [self.compile[0], "-I", self.folder] + [shadow if a.endswith(path) else a for a in self.compile[1:]]
+        compile = [self.compile[0], "-I",
+                   self.folder] + [shadow if a.endswith(path) else a for a in self.compile[1:]]
         compiled = subprocess.run(compile, cwd=self.tests, capture_output=True).returncode == 0
         os.remove(shadow)
         if not compiled:
@@ -194,7 +264,8 @@ class Kernel:
 
 def survivors_file(root):
     with open(os.path.join(root, "tools", "mutate_survivors.txt")) as file:
-        rows = [[part.strip() for part in line.split(" | ", 2)] for line in file if line.strip() and not line.startswith("#")]
+        rows = [[part.strip() for part in line.split(" | ", 2)]
+                for line in file if line.strip() and not line.startswith("#")]
     return [(path, re.compile(pattern), why) for path, pattern, why in rows]
 
 
@@ -202,7 +273,8 @@ def check_kernel(kernel, options, explained):
     """[caught, explained, survived] of one kernel; prints what survived."""
     pick = random.Random(f"{options.seed} {kernel.path}")
     seen = kernel.lines_seen()
-    changes = [c for source in sources_of(options.root, kernel.path) for c in places(options.root, source, pick, seen.get(source, set()))]
+    changes = [c for source in sources_of(options.root, kernel.path)
+               for c in places(options.root, source, pick, seen.get(source, set()))]
     pick.shuffle(changes)
     done = [0, 0, 0]
     while changes and sum(done) < options.count:
@@ -210,12 +282,14 @@ def check_kernel(kernel, options, explained):
         survived = kernel.survives(change)
         if survived is None:
             continue
-        with open(os.path.join(options.root, path)) as file:
-            old = file.read().split("\n")[number]
-        known = survived and any((re.fullmatch(p, path) or re.fullmatch(p, f"{kernel.path} > {path}")) and r.search(f"{old.strip()} => {new.strip()}") for p, r, _ in explained)
+        old, became = before_and_after(options.root, change)
+        known = survived and any(
+            (re.fullmatch(p, path) or re.fullmatch(p, f"{kernel.path} > {path}"))
+            and r.search(f"{old} => {became}") for p, r, _ in explained)
         done[survived + (survived and not known)] += 1
         if survived and not known:
-            print(f"survived: {kernel.path}: {path}:{number + 1}\n  - {old.strip()}\n  + {new.strip()}", flush=True)
+            print(f"survived: {kernel.path}: {path}:{number + 1}\n  - {old}\n"
+                  f"  + {became}", flush=True)
     print(f"{kernel.path}: {done[0]} caught, {done[1]} explained, {done[2]} survived", flush=True)
     return done
 
@@ -251,7 +325,9 @@ def main():
             print(f"{path}: not run here")
             continue
         with tempfile.TemporaryDirectory() as folder:
-            total = [a + b for a, b in zip(total, check_kernel(Kernel(options.root, build, path, commands[path], folder, {name: tests[name] for name in names}), options, explained))]
+            total = [a + b for a, b in zip(total, check_kernel(
+                Kernel(options.root, build, path, commands[path], folder,
+                       {name: tests[name] for name in names}), options, explained))]
     print(f"all: {total[0]} caught, {total[1]} explained, {total[2]} survived")
     return total[2] > 0
 

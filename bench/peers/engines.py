@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The peers. Each class makes what it needs once, in the cache folder, and then turns a padded batch (ids, mask, types) into logits, or into
-hidden states for a model without a head. An engine that cannot run a model raises NotRun with the reason, which becomes a row of the table.
+"""The peers. Each class makes what it needs once, in the cache folder, and then turns a padded
+batch (ids, mask, types) into logits, or into hidden states for a model without a head. An engine
+that cannot run a model raises NotRun with the reason, which becomes a row of the table.
 
     precision   the class it is compared in: a peer of a higher precision counts too
     hidden      True: the answer is the hidden states, also where the model has a head
-    rest        seconds that its threads go on spinning after a run of more than one thread; the next engine is not started before
+    rest        seconds that its threads go on spinning after a run of more than one thread; the
+                next engine is not started before
     keeps_amx   True: nothing turns its use of AMX off (--no-amx says so in its rows)
     note        what its rows say besides its name
     ways        the ways to run a mixed batch that differ for it; None: all
-    fix(B, T)   where there is one: told before a shape is measured, for engines that compile for a shape
+    fix(B, T)   where there is one: told before a shape is measured, for engines that compile for a
+                shape
 """
 import importlib.util
 import shutil
@@ -37,7 +40,8 @@ def onnx_file(job):
     batch = tuple(torch.ones(2, 16, dtype=torch.long) for _ in range(3))
     axes = {0: "batch", 1: "length"}
     names = ["input_ids", "attention_mask", "token_type_ids"]
-    torch.onnx.export(job.wrapped(), batch, str(path), input_names=names, output_names=["out"], dynamic_axes={n: axes for n in names}, opset_version=17, dynamo=False)
+    torch.onnx.export(job.wrapped(), batch, str(path), input_names=names, output_names=["out"],
+                      dynamic_axes={n: axes for n in names}, opset_version=17, dynamo=False)
     return path
 
 
@@ -54,8 +58,10 @@ class OnnxRuntime(Engine):
         need("onnxruntime")
         import onnxruntime as ort
         options = ort.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = job.threads, 1, 3
-        self.session = ort.InferenceSession(str(path or onnx_file(job)), options, providers=["CPUExecutionProvider"])
+        options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = (
+            job.threads, 1, 3)
+        self.session = ort.InferenceSession(str(path or onnx_file(job)), options,
+                                            providers=["CPUExecutionProvider"])
         self.names = [i.name for i in self.session.get_inputs()]
 
     def __call__(self, batch):
@@ -72,7 +78,9 @@ def fused_file(job):
     if not path.exists():
         from onnxruntime.transformers import optimizer
         config = job.config
-        optimised = optimizer.optimize_model(str(onnx_file(job)), model_type="bert", num_heads=config.num_attention_heads, hidden_size=config.hidden_size, opt_level=0)
+        optimised = optimizer.optimize_model(str(onnx_file(job)), model_type="bert",
+                                             num_heads=config.num_attention_heads,
+                                             hidden_size=config.hidden_size, opt_level=0)
         optimised.save_model_to_file(str(path))
     return path
 
@@ -91,8 +99,10 @@ class OnnxRuntimeDynamic(OnnxRuntime):
         if not path.exists():
             import onnx
             from onnxruntime.quantization import QuantType, quantize_dynamic
-            unknown_is_float = {"DefaultTensorType": onnx.TensorProto.FLOAT}  # the optimiser's own operators have no shape inference
-            quantize_dynamic(str(source(job)), str(path), weight_type=QuantType.QInt8, extra_options=unknown_is_float)
+            # the optimiser's own operators have no shape inference
+            unknown_is_float = {"DefaultTensorType": onnx.TensorProto.FLOAT}
+            quantize_dynamic(str(source(job)), str(path), weight_type=QuantType.QInt8,
+                             extra_options=unknown_is_float)
         super().__init__(job, path)
 
 
@@ -102,14 +112,16 @@ class OnnxRuntimeFusedDynamic(OnnxRuntimeDynamic):
 
 
 class OpenVino(Engine):
-    """Compiled for any shape, and once more for the shape at hand, which is a quarter faster on short inputs."""
+    """Compiled for any shape, and once more for the shape at hand, which is a quarter faster on
+    short inputs."""
     hint = "f32"
 
     def __init__(self, job):
         need("openvino")
         import openvino
         self.core, self.path, self.fixed = openvino.Core(), str(self.file(job)), None
-        self.config = {"INFERENCE_NUM_THREADS": job.threads, "INFERENCE_PRECISION_HINT": self.hint, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
+        self.config = {"INFERENCE_NUM_THREADS": job.threads, "INFERENCE_PRECISION_HINT": self.hint,
+                       "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
         compiled = self.core.compile_model(self.path, "CPU", self.config)
         self.names = [i.any_name for i in compiled.inputs]
         self.request = compiled.create_infer_request()
@@ -120,7 +132,8 @@ class OpenVino(Engine):
     def fix(self, sequences, length):
         model = self.core.read_model(self.path)
         model.reshape({n: [sequences, length] for n in self.names})
-        self.fixed = (sequences, length), self.core.compile_model(model, "CPU", self.config).create_infer_request()
+        self.fixed = (sequences, length), self.core.compile_model(
+            model, "CPU", self.config).create_infer_request()
 
     def __call__(self, batch):
         given = dict(zip(("input_ids", "attention_mask", "token_type_ids"), batch))
@@ -143,11 +156,14 @@ class OpenVinoInt8(OpenVino):
         import openvino
         path = job.cache / job.name / "int8.xml"
         if not path.exists():
-            samples = [dict(zip(("input_ids", "attention_mask", "token_type_ids"), batch)) for batch in inputs.calibration(job.tokenizer, job.options.data)]
+            samples = [dict(zip(("input_ids", "attention_mask", "token_type_ids"), batch))
+                       for batch in inputs.calibration(job.tokenizer, job.options.data)]
             model = openvino.Core().read_model(str(onnx_file(job)))
             names = {i.any_name for i in model.inputs}
             data = nncf.Dataset(samples, lambda sample: {n: sample[n] for n in names})
-            openvino.save_model(nncf.quantize(model, data, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(samples)), str(path), compress_to_fp16=False)
+            openvino.save_model(nncf.quantize(model, data, model_type=nncf.ModelType.TRANSFORMER,
+                                              subset_size=len(samples)), str(path),
+                                compress_to_fp16=False)
         return path
 
 
@@ -167,7 +183,8 @@ class Torch(Engine):
 
     def __call__(self, batch):
         with self.torch.inference_mode():
-            return self.model(*(self.torch.from_numpy(np.ascontiguousarray(part)) for part in batch)).float().numpy()
+            return self.model(*(self.torch.from_numpy(np.ascontiguousarray(part))
+                                for part in batch)).float().numpy()
 
 
 class TorchBf16(Torch):
@@ -183,21 +200,25 @@ class TorchDynamic(Torch):
     def change(self, torch, model):
         linears = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
         if len(linears) < 8:
-            raise NotRun("dynamic quantisation knows Linear alone, this model is made of convolutions")
+            raise NotRun("dynamic quantisation knows Linear alone, this model is made of "
+                         "convolutions")
         return torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
 
 
 def save_encoder(job, folder):
     """The encoder with its vocabulary, as Transformers writes them."""
     encoder = job.encoder()
-    encoder.config.position_embedding_type = "absolute"  # Transformers 5 dropped it, CTranslate2's converter asks for it
+    # Transformers 5 dropped it, CTranslate2's converter asks for it
+    encoder.config.position_embedding_type = "absolute"
     encoder.save_pretrained(folder)
     job.tokenizer.save_model(str(folder))
-    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": true}')
+    (folder / "tokenizer_config.json").write_text(
+        '{"tokenizer_class": "BertTokenizer", "do_lower_case": true}')
 
 
 class CTranslate2(Engine):
-    """Only encoders of BERT; its answer is the hidden states of the encoder, without the head. Its threads spin for 0.2 s."""
+    """Only encoders of BERT; its answer is the hidden states of the encoder, without the head. Its
+    threads spin for 0.2 s."""
     compute, hidden, rest = "float32", True, 0.25
 
     def __init__(self, job):
@@ -212,7 +233,8 @@ class CTranslate2(Engine):
             ctranslate2.converters.TransformersConverter(str(source)).convert(str(path))
             shutil.rmtree(source)
         self.library = ctranslate2
-        self.encoder = ctranslate2.Encoder(str(path), device="cpu", compute_type=self.compute, inter_threads=1, intra_threads=job.threads)
+        self.encoder = ctranslate2.Encoder(str(path), device="cpu", compute_type=self.compute,
+                                           inter_threads=1, intra_threads=job.threads)
 
     def __call__(self, batch):
         ids, mask, _ = batch
@@ -232,9 +254,13 @@ class TextEmbeddingsInference(Engine):
 
 
 PEERS = {
-    "ONNX Runtime f32": OnnxRuntime, "ONNX Runtime f32, fused": OnnxRuntimeFused, "ONNX Runtime dynamic int8": OnnxRuntimeDynamic,
-    "ONNX Runtime dynamic int8, fused": OnnxRuntimeFusedDynamic, "OpenVINO f32": OpenVino, "OpenVINO bf16": OpenVinoBf16,
-    "OpenVINO int8, f32 hint": OpenVinoInt8, "OpenVINO int8, bf16 hint": OpenVinoInt8Bf16, "PyTorch f32": Torch, "PyTorch bf16": TorchBf16,
-    "PyTorch dynamic int8": TorchDynamic, "CTranslate2 f32": CTranslate2, "CTranslate2 int8": CTranslate2Int8,
+    "ONNX Runtime f32": OnnxRuntime, "ONNX Runtime f32, fused": OnnxRuntimeFused,
+    "ONNX Runtime dynamic int8": OnnxRuntimeDynamic,
+    "ONNX Runtime dynamic int8, fused": OnnxRuntimeFusedDynamic, "OpenVINO f32": OpenVino,
+    "OpenVINO bf16": OpenVinoBf16,
+    "OpenVINO int8, f32 hint": OpenVinoInt8, "OpenVINO int8, bf16 hint": OpenVinoInt8Bf16,
+    "PyTorch f32": Torch, "PyTorch bf16": TorchBf16,
+    "PyTorch dynamic int8": TorchDynamic, "CTranslate2 f32": CTranslate2,
+    "CTranslate2 int8": CTranslate2Int8,
     "text-embeddings-inference": TextEmbeddingsInference,
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The inputs of the comparison: shapes of random ids, and `mixed`, 32 sentences of SST-2 dev with 10 to 49 word pieces as they come."""
+"""The inputs of the comparison: shapes of random ids, and `mixed`, 32 sentences of SST-2 dev with
+10 to 49 word pieces as they come."""
 import csv
 import pathlib
 
@@ -10,13 +11,16 @@ SHAPES = {"1x16": [16], "1x128": [128], "8x128": [128] * 8}
 
 def sentences(data, split="dev"):
     with open(pathlib.Path(data) / "glue" / "SST-2" / f"{split}.tsv", encoding="utf-8") as lines:
-        return [row["sentence"] for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)]
+        return [row["sentence"]
+                for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)]
 
 
 def calibration(tokenizer, data, n=64):
-    """Batches of one sentence for engines that quantise by watching a model: n of SST-2's and n of STS-B's training split, spread over it."""
+    """Batches of one sentence for engines that quantise by watching a model: n of SST-2's and n of
+    STS-B's training split, spread over it."""
     with open(pathlib.Path(data) / "glue" / "STS-B" / "train.tsv", encoding="utf-8") as lines:
-        pairs = [row["sentence1"] for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE) if row["sentence1"]]
+        pairs = [row["sentence1"] for row in csv.DictReader(
+            lines, delimiter="\t", quoting=csv.QUOTE_NONE) if row["sentence1"]]
     found = []
     for texts in (sentences(data, "train"), pairs):
         found += texts[::len(texts) // n][:n]
@@ -25,7 +29,8 @@ def calibration(tokenizer, data, n=64):
 
 def mixed(tokenizer, data):
     """The first 32 sentences of 10 to 49 pieces, special tokens included."""
-    found = [np.array(ids) for ids in (tokenizer.encode(text).ids for text in sentences(data)) if 10 <= len(ids) <= 49]
+    found = [np.array(ids) for ids in (tokenizer.encode(text).ids for text in sentences(data))
+             if 10 <= len(ids) <= 49]
     return found[:32]
 
 
@@ -48,7 +53,8 @@ def padded(ids):
 
 
 def ways(shape, ids):
-    """How a peer that pads may run the batch: {way: [padded batch]}. With one length there is nothing to choose."""
+    """How a peer that pads may run the batch: {way: [padded batch]}. With one length there is
+    nothing to choose."""
     if shape != "mixed":
         return {"": [padded(ids)]}
     by_length = sorted(ids, key=len)

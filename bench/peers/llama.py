@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""llama.cpp as a peer: BERT encoders in its own file layout, run through its C interface on ids. Its answer is hidden states. A batch is run one
-sequence at a time: together, its attention looks at every pair of the batch's tokens.
+"""llama.cpp as a peer: BERT encoders in its own file layout, run through its C interface on ids.
+Its answer is hidden states. A batch is run one sequence at a time: together, its attention looks at
+every pair of the batch's tokens.
 """
 import ctypes
 import subprocess
@@ -10,7 +11,8 @@ import numpy as np
 
 from engines import Engine, NotRun, need
 
-LINEARS = {"attention.self.query": "attn_q", "attention.self.key": "attn_k", "attention.self.value": "attn_v", "attention.output.dense": "attn_output",
+LINEARS = {"attention.self.query": "attn_q", "attention.self.key": "attn_k",
+           "attention.self.value": "attn_v", "attention.output.dense": "attn_output",
            "intermediate.dense": "ffn_up", "output.dense": "ffn_down"}
 NORMS = {"attention.output.LayerNorm": "attn_output_norm", "output.LayerNorm": "layer_output_norm"}
 
@@ -26,10 +28,12 @@ def describe(writer, config, vocabulary):
     writer.add_tokenizer_model("bert")
     writer.add_tokenizer_pre("default")
     # its converter writes a word's first piece with a leading U+2581 and continuations without "##"
-    writer.add_token_list([p[2:] if p.startswith("##") else p if p.startswith("[") and p.endswith("]") else "\u2581" + p for p in vocabulary])
+    writer.add_token_list([p[2:] if p.startswith("##") else p if p.startswith("[")
+                           and p.endswith("]") else "\u2581" + p for p in vocabulary])
     writer.add_token_types([1] * len(vocabulary))
     writer.add_token_type_count(config.type_vocab_size)
-    for name, piece in (("unknown", "[UNK]"), ("seperator", "[SEP]"), ("padding", "[PAD]"), ("cls", "[CLS]"), ("bos", "[CLS]"), ("eos", "[SEP]"), ("mask", "[MASK]")):
+    for name, piece in (("unknown", "[UNK]"), ("seperator", "[SEP]"), ("padding", "[PAD]"),
+                        ("cls", "[CLS]"), ("bos", "[CLS]"), ("eos", "[SEP]"), ("mask", "[MASK]")):
         writer.add_uint32(f"tokenizer.ggml.{name}_token_id", vocabulary.index(piece))
 
 
@@ -37,14 +41,16 @@ def write(job, path, kind):
     """Matrices as `kind` ("F16", "Q8_0"), the rest f32."""
     import gguf
     encoder = getattr(job.model, "bert", job.model)
-    state = {name: np.ascontiguousarray(tensor.detach().float().numpy()) for name, tensor in encoder.state_dict().items()}
+    state = {name: np.ascontiguousarray(tensor.detach().float().numpy())
+             for name, tensor in encoder.state_dict().items()}
     vocabulary = open(job.options.vocab, encoding="utf-8").read().splitlines()
     writer = gguf.GGUFWriter(str(path), "bert")
     describe(writer, job.config, vocabulary)
     quantised = gguf.GGMLQuantizationType[kind]
 
     def put(name, value, matrix=False):
-        writer.add_tensor(name, gguf.quants.quantize(value, quantised) if matrix else value, raw_dtype=quantised if matrix else None)
+        writer.add_tensor(name, gguf.quants.quantize(value, quantised) if matrix else value,
+                          raw_dtype=quantised if matrix else None)
 
     put("token_embd.weight", state["embeddings.word_embeddings.weight"], True)
     put("position_embd.weight", state["embeddings.position_embeddings.weight"])
@@ -53,7 +59,8 @@ def write(job, path, kind):
         put(f"token_embd_norm.{part}", state[f"embeddings.LayerNorm.{part}"])
         for i in range(job.config.num_hidden_layers):
             for theirs, name in (LINEARS | NORMS).items():
-                put(f"blk.{i}.{name}.{part}", state[f"encoder.layer.{i}.{theirs}.{part}"], part == "weight" and theirs in LINEARS)
+                put(f"blk.{i}.{name}.{part}", state[f"encoder.layer.{i}.{theirs}.{part}"],
+                    part == "weight" and theirs in LINEARS)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -61,7 +68,8 @@ def write(job, path, kind):
 
 
 class Encoder:
-    """A model file and a context for `most` tokens. extra: weights repacked for AMX and the like."""
+    """A model file and a context for `most` tokens. extra: weights repacked for AMX and the
+    like."""
 
     def __init__(self, path, threads, most, extra):
         import llama_cpp
@@ -91,11 +99,13 @@ class Encoder:
         if status := self.lib.llama_encode(self.context, batch):
             raise RuntimeError(f"llama_encode: {status}")
         out = self.lib.llama_get_embeddings(self.context)
-        return np.ctypeslib.as_array(ctypes.cast(out, ctypes.POINTER(ctypes.c_float)), (len(ids), self.width)).copy()
+        return np.ctypeslib.as_array(ctypes.cast(out, ctypes.POINTER(ctypes.c_float)),
+                                     (len(ids), self.width)).copy()
 
 
 def amx_faults(path):
-    """llama.cpp built by gcc 12 dies in its AMX code (that compiler's ldtilecfg reads eight bytes of its operand): tried in another process."""
+    """llama.cpp built by gcc 12 dies in its AMX code (that compiler's ldtilecfg reads eight bytes
+    of its operand): tried in another process."""
     return subprocess.run([sys.executable, __file__, str(path)], capture_output=True).returncode < 0
 
 

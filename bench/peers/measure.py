@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples of every engine and way, taken in turn. After a few rounds what cannot be the fastest anywhere is stopped, so that the time goes to the
-figures that decide; its rows keep the samples they have.
+"""Samples of every engine and way, taken in turn. After a few rounds what cannot be the fastest
+anywhere is stopped, so that the time goes to the figures that decide; its rows keep the samples
+they have.
 """
 import gc
 import statistics
@@ -13,8 +14,10 @@ import inputs
 import sqz
 
 CLASSES = ["f32", "bf16", "s8"]  # a peer of an earlier class may stand in a later one's table
-WAYS = {"as they come": ("", "padded", "one by one"), "sorted": ("", "padded", "one by one", "sorted by 4", "sorted by 8")}
-SURVEYS = {3: 1.5, 8: 1.2}  # after so many rounds a way stops whose fastest sample is over the best median by more than this
+WAYS = {"as they come": ("", "padded", "one by one"),
+        "sorted": ("", "padded", "one by one", "sorted by 4", "sorted by 8")}
+# after so many rounds a way stops whose fastest sample is over the best median by more than this
+SURVEYS = {3: 1.5, 8: 1.2}
 
 
 class Given:
@@ -29,11 +32,13 @@ class Given:
         self.logits, self.hidden = job.reference(batch)
 
     def error(self, out, hidden, packed):
-        """Largest difference over the largest number, of logits or of the hidden states of real tokens."""
+        """Largest difference over the largest number, of logits or of the hidden states of real
+        tokens."""
         reference = self.hidden if hidden else self.logits
         if reference.ndim == 3:
             reference = np.concatenate([reference[i, :n] for i, n in enumerate(self.lengths)])
-            out = out if packed else np.concatenate([out[i, :n] for i, n in enumerate(self.lengths)])
+            out = out if packed else np.concatenate(
+                [out[i, :n] for i, n in enumerate(self.lengths)])
         return float(np.abs(out - reference).max() / np.abs(reference).max())
 
 
@@ -55,7 +60,8 @@ class Run:
 
 def candidates(runs, precision, column):
     """The peers' runs that may stand in a class's column."""
-    return [r for r in runs if not r.ours and CLASSES.index(r.precision) <= CLASSES.index(precision) and r.way in WAYS[column]]
+    return [r for r in runs if not r.ours and CLASSES.index(r.precision) <= CLASSES.index(precision)
+            and r.way in WAYS[column]]
 
 
 def best(runs, precision, column):
@@ -69,18 +75,22 @@ def still_possible(runs, precisions, most):
     for precision in precisions:
         for column in WAYS:
             if first := best(runs, precision, column):
-                kept += [r for r in candidates(runs, precision, column) if min(r.seconds) <= most * first.median() and r not in kept]
+                kept += [r for r in candidates(runs, precision, column)
+                         if min(r.seconds) <= most * first.median() and r not in kept]
     return [r for r in runs if r in kept]
 
 
 def prepare(opened, given, missing):
-    """Every run once without the clock, for its error and its first-time work; what fails becomes a row "not run"."""
+    """Every run once without the clock, for its error and its first-time work; what fails becomes a
+    row "not run"."""
     runs = []
     for name, engine in opened:
         ours = name.startswith("ours")
         try:
             engine.fix(*given.padded_shape)
-            mine = [Run(name, engine, way, batches, ours) for way, batches in ({"": [given.packed]} if ours else given.ways).items() if ours or not engine.ways or way in engine.ways]
+            mine = [Run(name, engine, way, batches, ours)
+                    for way, batches in ({"": [given.packed]} if ours else given.ways).items()
+                    if ours or not engine.ways or way in engine.ways]
             for run in mine:
                 _, out = run.once()
                 if run.way in ("", "padded"):
@@ -91,7 +101,8 @@ def prepare(opened, given, missing):
         except Exception as problem:  # a peer's own failure is a row, not the end of the run
             if ours:
                 raise
-            missing.append((name, given.shape, f"{type(problem).__name__}: {str(problem).splitlines()[0][:120]}"))
+            missing.append((name, given.shape,
+                            f"{type(problem).__name__}: {str(problem).splitlines()[0][:120]}"))
     return runs
 
 
@@ -123,20 +134,25 @@ def spread(peer, ours):
 def open_engines(job, options, kinds, make_ours):
     """[(name, engine)], [(name, reason)]"""
     opened, missing = [], []
-    makers = [(name, lambda job, p=precision, r=low_rank: make_ours(job, p, r)) for name, precision, low_rank in our_names(job, options)]
-    makers += [(name, kind) for name, kind in kinds.items() if CLASSES.index(kind.precision) <= max(CLASSES.index(p) for p in options.precision)]
+    makers = [(name, lambda job, p=precision, r=low_rank: make_ours(job, p, r))
+              for name, precision, low_rank in our_names(job, options)]
+    makers += [(name, kind) for name, kind in kinds.items()
+               if CLASSES.index(kind.precision) <= max(CLASSES.index(p) for p in options.precision)]
     for name, make in makers:
         try:
             engine = make(job)
-            notes = [engine.note] if engine.note else ["AMX stays on"] if options.no_amx and engine.keeps_amx else []
+            notes = [engine.note] if engine.note else [
+                "AMX stays on"] if options.no_amx and engine.keeps_amx else []
             opened.append((name + "".join(f" ({note})" for note in notes), engine))
         except engines.NotRun as reason:
             missing.append((name, "all", str(reason)))
         except Exception as problem:
-            missing.append((name, "all", f"{type(problem).__name__}: {str(problem).splitlines()[0][:120]}"))
+            missing.append((name, "all",
+                            f"{type(problem).__name__}: {str(problem).splitlines()[0][:120]}"))
     return opened, missing
 
 
 def our_names(job, options):
     names = [(f"ours {p}", p, False) for p in options.precision]
-    return names + ([("ours s8, rank 128", "s8", True)] if options.low_rank and job.name == "bertbase" and "s8" in options.precision else [])
+    return names + ([("ours s8, rank 128", "s8", True)] if options.low_rank
+                    and job.name == "bertbase" and "s8" in options.precision else [])

@@ -119,9 +119,10 @@ SQZ_API sqz_rows_format sqz_rows_format_of(const char *path);
 
 /* Open a reader; of a table, read its header (waits for it). An input without a header line has no
  * rows.
- * SQZ_EIO: reading fails. SQZ_EFORMAT: the header lacks a column, names it twice, or opens a quote
- * that nothing closes; UTF-16. SQZ_ELIMIT: a header of too many bytes or columns. SQZ_ENOMEM.
- * Texts of errors begin with the source's name and the line. */
+ * SQZ_EINVAL: an option is for another format. SQZ_EIO: reading fails. SQZ_EFORMAT: the header
+ * lacks a column, names it twice, or opens a quote that nothing closes; UTF-16. SQZ_ELIMIT: a
+ * header of too many bytes or columns. SQZ_ENOMEM. Texts of errors begin with the source's name and
+ * the line. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_rows_open(const sqz_rows_source *source,
                                                const sqz_rows_options *options, sqz_rows **rows,
                                                sqz_error *error);

@@ -47,6 +47,12 @@ typedef struct sqz_quantized_tensor {
     uint64_t bytes_before, bytes_after;
 } sqz_quantized_tensor;
 
+/* Texts that were calibrated on, those of them that were cut at the model's max_length, and the
+ * pieces of all. */
+typedef struct sqz_calibration {
+    uint32_t n_texts, n_cut, n_pieces;
+} sqz_calibration;
+
 /* Zero-initialise, or pass NULL, for int8 and silence.
  *
  *   keep     tensors whose name holds a match of this extended regular expression (POSIX) stay as
@@ -59,8 +65,7 @@ typedef struct sqz_quantized_tensor {
  *            before anything is written
  *   progress   called with the layers calibrated on texts and their number, the embedding's
  *              included; other than 0 stops with SQZ_ECANCELLED. May be NULL
- *   calibrated called once with how many of the texts were used and the pieces they have, before
- *              tensor. May be NULL
+ *   calibrated called once with how many of the texts were used, before tensor. May be NULL
  *   user     what all of these are called with
  */
 typedef struct sqz_quantize_options {
@@ -72,7 +77,7 @@ typedef struct sqz_quantize_options {
     void *user;
     const sqz_text *texts;
     size_t n_texts;
-    void (*calibrated)(void *user, uint32_t n_texts, uint32_t n_pieces);
+    void (*calibrated)(void *user, const sqz_calibration *used);
 } sqz_quantize_options;
 
 /* Read a model file, write it with its weights in another type.

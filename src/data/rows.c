@@ -383,18 +383,35 @@ static void set_up(sqz_rows *rows, const sqz_rows_options *o)
         rows->lines.separator = separator_of(rows);
 }
 
-static sqz_rows *make(const sqz_rows_options *options, sqz_error *error)
+static sqz_status check_options(const sqz_rows_options *o, sqz_error *error)
 {
+    sqz_status status = SQZ_OK;
+    const bool table = o->format == SQZ_ROWS_CSV || o->format == SQZ_ROWS_TSV;
+    FAIL_IF((unsigned)o->format > SQZ_ROWS_JSONL || (unsigned)o->quotes > SQZ_QUOTES_CSV,
+            SQZ_EINVAL, 0, "a reader of rows: format %d or quotes %d is unknown", (int)o->format,
+            (int)o->quotes);
+    FAIL_IF(!table && (o->quotes || o->no_header || o->ragged), SQZ_EINVAL, 0,
+            "a reader of rows: quotes, no_header and ragged are for csv and tsv");
+    FAIL_IF(o->no_header && (o->text || o->text2), SQZ_EINVAL, 0,
+            "a reader of rows: without a header no column has the name of a text");
+fail:
+    return status;
+}
+
+static sqz_status make(const sqz_rows_options *given, sqz_rows **out, sqz_error *error)
+{
+    static const sqz_rows_options defaults = {0};
+    const sqz_rows_options *options = given ? given : &defaults;
+    const sqz_status status = check_options(options, error);
+    if (status != SQZ_OK) return status;
     const sqz_allocator *allocator = options->allocator ? options->allocator
                                                         : &sqzi_default_allocator;
     sqz_rows *rows = sqzi_allocate_zeroed(allocator, 1, sizeof *rows);
-    if (!rows) {
-        (void)sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a reader of records");
-        return NULL;
-    }
+    if (!rows) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a reader of records");
     rows->allocator = *allocator;
     set_up(rows, options);
-    return rows;
+    *out = rows;
+    return SQZ_OK;
 }
 
 static sqz_status begin(sqz_rows *rows, sqz_rows **out, sqz_error *error)
@@ -410,12 +427,12 @@ static sqz_status begin(sqz_rows *rows, sqz_rows **out, sqz_error *error)
 sqz_status sqz_rows_open(const sqz_rows_source *source, const sqz_rows_options *options,
                          sqz_rows **out, sqz_error *error)
 {
-    static const sqz_rows_options defaults = {0};
     if (!source || !source->name || !source->read || !out)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_rows_open: an argument is NULL");
     *out = NULL;
-    sqz_rows *rows = make(options ? options : &defaults, error);
-    if (!rows) return SQZ_ENOMEM;
+    sqz_rows *rows = NULL;
+    const sqz_status status = make(options, &rows, error);
+    if (status != SQZ_OK) return status;
     rows->source = *source;
     return begin(rows, out, error);
 }
@@ -429,18 +446,18 @@ static ptrdiff_t read_file(void *user, void *bytes, size_t n)
 sqz_status sqz_rows_open_file(const char *path, const sqz_rows_options *options, sqz_rows **out,
                               sqz_error *error)
 {
-    static const sqz_rows_options defaults = {0};
     if (!path || !out)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_rows_open_file: an argument is NULL");
     *out = NULL;
     FILE *file = fopen(path, "rbe");
     if (!file)
-        return sqzi_fail(error, errno == ENOMEM ? SQZ_ENOMEM : SQZ_EIO, 0, "%s: cannot open: %s",
-                         path, strerror(errno));
-    sqz_rows *rows = make(options ? options : &defaults, error);
-    if (!rows) {
+        return sqzi_fail(error, sqz_status_of_errno(errno, 0), 0, "%s: cannot open: %s", path,
+                          strerror(errno));
+    sqz_rows *rows = NULL;
+    const sqz_status status = make(options, &rows, error);
+    if (status != SQZ_OK) {
         (void)fclose(file);
-        return SQZ_ENOMEM;
+        return status;
     }
     rows->file = file;
     rows->source = (sqz_rows_source){.name = path, .read = read_file, .user = file};

@@ -135,6 +135,9 @@ static sqz_status open_reader(sqz_glue *glue, sqz_quotes quotes, sqz_error *erro
                                       .ragged = glue->skips_short};
     sqz_rows_close(glue->reader);
     glue->reader = NULL;
+    if (format == SQZ_ROWS_JSONL && quotes)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "%s: what quotes mean can be chosen for tsv and csv",
+                         glue->path);
     return sqz_rows_open_file(glue->path, &options, &glue->reader, error);
 }
 

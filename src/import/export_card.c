@@ -31,7 +31,7 @@ static void put_quoted(card *c, const char *before, sqzi_span value)
     put(c, sqzi_span_of("\"\n"));
 }
 
-static void put_list(const sqzi_exporter *e, card *c, const char *ours, const char *theirs)
+static void put_list(sqzi_exporter *e, card *c, const char *ours, const char *theirs)
 {
     const sqzi_gguf_value *values = sqzi_gguf_find(e->model->gguf, ours);
     if (!values || !values->is_array || values->type != SQZI_GGUF_STRING || values->n == 0) return;
@@ -40,7 +40,7 @@ static void put_list(const sqzi_exporter *e, card *c, const char *ours, const ch
     for (uint64_t i = 0; i < values->n; i++) put_quoted(c, "- ", sqzi_gguf_next_string(&at));
 }
 
-static void put_base_models(const sqzi_exporter *e, card *c)
+static void put_base_models(sqzi_exporter *e, card *c)
 {
     static const char site[] = "https://huggingface.co/";
     const size_t n = sizeof site - 1;

@@ -135,6 +135,14 @@ static sqz_status follow_cache(sqzi_importer *m)
     return enter(snapshots, name, folder, m->error);
 }
 
+/* The first folder of these below the transformer's that has a configuration. */
+static bool below(const sqzi_importer *m, const char *beginning, char name[SQZI_FILE_NAME])
+{
+    char path[SQZI_JSON_PATH];
+    return sqzi_folder_count(m->transformer, beginning, "", name) &&
+           sqzi_join_path(m->transformer, name, path, NULL) == SQZ_OK && config_file_of(path);
+}
+
 /* ---- modules.json ---- */
 
 static const char *last_name(const char *type)
@@ -144,7 +152,8 @@ static const char *last_name(const char *type)
 }
 
 /* The path of the Transformer among the modules, "" for the folder itself. A list without one is
- * refused by the name of what it begins with. */
+ * for the reader of the modules to judge; where no configuration leads so far, it is refused here.
+ */
 static sqz_status transformer_path(const sqzi_importer *m, const json_t *modules, const char **path)
 {
     /* BERT and DistilBERT: before sentence-transformers 0.3 */
@@ -160,6 +169,8 @@ static sqz_status transformer_path(const sqzi_importer *m, const json_t *modules
             return SQZ_OK;
         }
     }
+    char first[SQZI_FILE_NAME];
+    if (config_file_of(m->folder) || below(m, "0_", first)) return SQZ_OK;
     return sqzi_fail(
         m->error, SQZ_EUNSUPPORTED, 0,
         "%s/modules.json: none of its modules is a Transformer, the first is '%s'", m->folder,
@@ -191,14 +202,6 @@ fail:
 }
 
 /* ---- config.json ---- */
-
-/* The first folder of these below the transformer's that has a configuration. */
-static bool below(const sqzi_importer *m, const char *beginning, char name[SQZI_FILE_NAME])
-{
-    char path[SQZI_JSON_PATH];
-    return sqzi_folder_count(m->transformer, beginning, "", name) &&
-           sqzi_join_path(m->transformer, name, path, NULL) == SQZ_OK && config_file_of(path);
-}
 
 static sqz_status fail_no_config(const sqzi_importer *m)
 {
@@ -254,6 +257,21 @@ static sqz_status fail_not_there(const sqzi_importer *m)
                          : "");
 }
 
+/* The Transformer's folder of a sentence-transformers folder was named, not that folder. */
+static void tell_outer(const sqzi_importer *m)
+{
+    const char *slash = strrchr(m->folder, '/'), *name = slash ? slash + 1 : m->folder;
+    char outer[SQZI_JSON_PATH];
+    if (!sqzi_starts_with(name, "0_") || m->transformer != m->folder) return;
+    snprintf(outer, sizeof outer, "%.*s", slash > m->folder ? (int)(slash - m->folder) : 1,
+             slash ? m->folder : ".");
+    if (holds(outer, "modules.json"))
+        sqzi_import_note(m,
+                         "%s is a part of a sentence-transformers folder, and read as a plain "
+                         "model: give %s for its pooling",
+                         m->folder, outer);
+}
+
 sqz_status sqzi_import_locate(sqzi_importer *m)
 {
     sqz_status status = SQZ_OK;
@@ -270,6 +288,7 @@ sqz_status sqzi_import_locate(sqzi_importer *m)
     if (holds(m->folder, "modules.json")) TRY(follow_modules(m));
     if (m->places.transformer[0]) m->transformer = m->places.transformer;
     TRY(find_config(m));
+    tell_outer(m);
 fail:
     return status;
 }

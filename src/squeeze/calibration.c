@@ -87,8 +87,9 @@ sqz_status sqzi_sequences_of_texts(const sqz_model *model, const sqz_text *texts
     for (size_t i = 0; i < n && sqzi_sequences_tokens(s) < SQZI_CALIBRATION_MOST; i++) {
         TRY(sqz_tokenize(tokenizer, texts[i], NULL, &options, encoding, error));
         const uint32_t pieces = sqz_encoding_first(encoding, 1);
-        if (own_pieces(encoding, pieces))
-            TRY(add_sequence(s, sqz_encoding_ids(encoding), pieces, error));
+        if (!own_pieces(encoding, pieces)) continue;
+        TRY(add_sequence(s, sqz_encoding_ids(encoding), pieces, error));
+        s->n_cut += sqz_encoding_cut(encoding) > 0;
     }
     FAIL_IF(sqzi_sequences_tokens(s) < SQZI_CALIBRATION_LEAST, SQZ_EINVAL, 0,
             "%u texts to calibrate on have %u pieces in all, at least %d are needed: give more "

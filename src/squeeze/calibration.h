@@ -16,6 +16,7 @@ typedef struct sqzi_sequences {
     const sqz_allocator *allocator;
     sqzi_buffer ids, first; /* uint32_t [n_tokens], [n + 1] */
     uint32_t n, longest;
+    uint32_t n_cut; /* texts longer than the model's maximum */
     bool texts;
 } sqzi_sequences;
 

@@ -107,6 +107,7 @@ class Eval(unittest.TestCase):
         self.assertEqual(run("NEG,POS", "sst2", sst2("x.csv", ",") + "/x.csv"), plain)
         rows = "".join(json.dumps({"idx": i, "label": k, "sentence": t}) + "\n" for i, (t, k) in enumerate(zip(TEXTS, LABELS)))
         self.assertEqual(run("NEG,POS", "sst2", write("dev.jsonl", rows)), plain)
+        self.assertIn("dev.jsonl: what quotes mean", run("NEG,POS", "sst2", write("dev.jsonl", rows), "--quotes", "none", code=2))
         quoted = write("dev.tsv", "sentence\tlabel\n" + "".join(f'"{t}\n"\t{k}\n' for t, k in zip(TEXTS, LABELS)))
         self.assertEqual(run("NEG,POS", "sst2", quoted, "--quotes", "csv"), plain)
 

@@ -389,7 +389,7 @@ def a_cache_of_the_hub_stands_for_its_snapshot():
 
 @claims.append
 def a_transformer_may_have_a_folder_of_its_own():
-    for inside, kind in (("0_Transformer", "sentence_transformers.models.Transformer"), ("0_BERT", "sentence_transformers.models.BERT"), ("deep/er", "own.Transformer")):
+    for inside, kind in (("0_Transformer", "sentence_transformers.models.Transformer"), ("0_BERT", "sentence_transformers.models.BERT"), ("deep/er", "sentence_transformers.models.Transformer")):
         path = os.path.join(WORK, "sentence")
         shutil.rmtree(path, ignore_errors=True)
         os.makedirs(os.path.join(path, "1_Pooling"))
@@ -399,10 +399,12 @@ def a_transformer_may_have_a_folder_of_its_own():
         json.dump(modules if "BERT" not in kind else modules[:1], open(os.path.join(path, "modules.json"), "w"))
         if "BERT" in kind:
             os.remove(os.path.join(path, "modules.json"))  # lost; the folder's name is enough
-        got = quiet(path)
+        got = imported(path)
         same("BertModel", got)
         if "BERT" not in kind:
             equal(got[0]["sqz.pool"], b"cls")
+        if inside == "0_Transformer":
+            same("BertModel", imported(os.path.join(path, inside), says=["a part of a sentence-transformers folder", f"give {path} for"]))
         equal(got[0]["general.name"], b"sentence")
     modules[0]["path"] = "../plain/BertModel"
     json.dump(modules, open(os.path.join(path, "modules.json"), "w"))

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Turns the model.safetensors of a folder into pytorch_model.bin: make_archive.py FOLDER FORM [FAULT], with nothing but Python's own library.
+"""Turns the model.safetensors of a folder into pytorch_model.bin: make_archive.py FOLDER FORM
+[FAULT], with nothing but Python's own library.
 
-FORM: zip, legacy. FAULT: strided (every matrix stored by columns, which is none), shared (one storage for all), system (a value that would run a
-program), opcode, compressed, cut, range (a tensor that leaves its storage), endless (a size of 2^60).
+FORM: zip, legacy. FAULT: strided (every matrix stored by columns, which is none), shared (one
+storage for all), system (a value that would run a program), opcode, compressed, cut, range (a
+tensor that leaves its storage), endless (a size of 2^60).
 """
 import collections
 import io
@@ -20,7 +22,8 @@ def fake(module, name):
     """A global that pickles as module.name."""
     if module not in sys.modules:
         sys.modules[module] = types.ModuleType(module)
-    value = type(name, (), {}) if name[0].isupper() else types.FunctionType((lambda *a: None).__code__, {}, name)
+    value = type(name, (), {}) if name[0].isupper() else types.FunctionType(
+        (lambda *a: None).__code__, {}, name)
     value.__module__, value.__qualname__ = module, name
     setattr(sys.modules[module], name, value)
     return value
@@ -37,7 +40,8 @@ class Storage:
 
 class Tensor:
     def __init__(self, storage, offset, shape, stride):
-        self.arguments = (storage, offset, tuple(shape), tuple(stride), False, collections.OrderedDict())
+        self.arguments = (storage, offset, tuple(shape), tuple(stride), False,
+                          collections.OrderedDict())
 
     def __reduce__(self):
         return rebuild, self.arguments
@@ -54,7 +58,8 @@ class Pickler(pickle.Pickler):
     def persistent_id(self, value):
         if not isinstance(value, Storage):
             return None
-        return ("storage", sys.modules["torch"].FloatStorage, value.key, "cpu", value.n) + ((None,) if self.legacy else ())
+        return ("storage", sys.modules["torch"].FloatStorage, value.key, "cpu",
+                value.n) + ((None,) if self.legacy else ())
 
 
 def dump(value, legacy=False):
@@ -84,7 +89,8 @@ def contiguous(shape):
 def by_columns(shape, data):
     rows, columns = shape[0], len(data) // 4 // shape[0]
     numbers = [data[i : i + 4] for i in range(0, len(data), 4)]
-    return b"".join(numbers[r * columns + c] for c in range(columns) for r in range(rows)), [1, rows] + [1] * (len(shape) - 2)
+    return b"".join(numbers[r * columns + c] for c in range(columns)
+                    for r in range(rows)), [1, rows] + [1] * (len(shape) - 2)
 
 
 def main():
@@ -97,7 +103,9 @@ def main():
         if fault == "strided" and len(shape) >= 2:
             data, stride = by_columns(shape, data)
         storage = one if fault == "shared" else Storage(str(i), data)
-        state[name] = Tensor(storage, at if fault == "shared" else 1 if fault == "range" and i == 3 else 0, [1 << 60] + shape[1:] if fault == "endless" and i == 3 else shape, stride)
+        state[name] = Tensor(
+            storage, at if fault == "shared" else 1 if fault == "range" and i == 3 else 0,
+            [1 << 60] + shape[1:] if fault == "endless" and i == 3 else shape, stride)
         if storage not in storages:
             storages.append(storage)
         at += len(data) // 4
@@ -108,7 +116,8 @@ def main():
     if fault == "opcode":
         body = body[:2] + b"I7\n0" + body[2:]
     if form == "zip":
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if fault == "compressed" else zipfile.ZIP_STORED) as z:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if fault == "compressed"
+                             else zipfile.ZIP_STORED) as z:
             z.writestr("model/data.pkl", body)
             z.writestr("model/byteorder", b"little")
             for s in storages:

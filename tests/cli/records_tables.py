@@ -126,6 +126,9 @@ class Search(unittest.TestCase):
         self.assertEqual([h.get("id") for h in self.hits(jsonl)[0]["hits"]], [None, 18446744073709551617])
         tsv = write("corpus.data", "key\ttext\n7\tbad act\n")
         self.assertEqual(self.hits(tsv, "--file-input", "tsv", "--id", "key")[0]["hits"][0]["id"], "7")
+        quoted = write("quoted.tsv", 'text\n"bad act"\n')
+        self.assertEqual([self.hits(quoted, *how)[0]["hits"][0]["text"] for how in ((), ("--quotes", "none"))], ["bad act", '"bad act"'])
+        self.assertIn("--quotes is for tables", start("search", "bare", "-f", write("lines", "a\n"), "--quotes", "none", data="a\n", code=2)[1])
         queries = records("search", "bare", "query,text\n5,bad act\n", "--input", "csv", "-f", csv, "--file-text", "body")
         self.assertEqual((queries[0]["input_query"], queries[0]["query"]), ("5", "bad act"))
 
@@ -150,6 +153,8 @@ class Calibration(unittest.TestCase):
         self.assertEqual(reports[0]["calibration"]["texts"], 300)
         self.assertGreater(reports[0]["calibration"]["pieces"], 2048)
         self.assertIn(f"calibrated on 300 texts of {reports[0]['calibration']['pieces']} pieces\n", start("quantize", "bare", "--dry-run", "--calibrate", lines)[0])
+        long = write("cut.txt", "a b c d e f " * 20 + "\n" + "\n".join(texts))
+        self.assertIn("1 of 301 texts to calibrate on were cut", start("quantize", "bare", "--dry-run", "--calibrate", long)[1])
         self.assertIn("it has 'id', 'body' (--calibrate-text", start("quantize", "bare", "--dry-run", "--calibrate", table, code=3)[1])
         self.assertIn("say --calibrate-input", start("quantize", "bare", "--dry-run", "--calibrate", lines, "--calibrate-text", "body", code=2)[1])
         self.assertIn("--calibrate FILE is missing", start("quantize", "bare", "--dry-run", "--calibrate-text", "body", code=2)[1])

@@ -53,6 +53,10 @@ static const sqzt_token tokens[] = {
     SQZT_TOKEN("multi_label_classification"),
     SQZT_TOKEN("regression"),
     SQZT_TOKEN("1_Pooling"),
+    SQZT_TOKEN("---\n"),
+    SQZT_TOKEN("\n- "),
+    SQZT_TOKEN("\n# "),
+    SQZT_TOKEN("base_model: "),
     SQZT_TOKEN("../"),
     SQZT_TOKEN("\xff"),
     SQZT_TOKEN("\n=== vocab.txt\n"),
@@ -69,6 +73,7 @@ static const char *const names[] = {"config.json",
                                     "sentence_bert_config.json",
                                     "config_sentence_transformers.json",
                                     "pooling.json",
+                                    "README.md",
                                     "model.safetensors.index.json"};
 enum { N_NAMES = sizeof names / sizeof *names };
 

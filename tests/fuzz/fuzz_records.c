@@ -120,14 +120,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     const sqz_rows_source source = {"tape", read_tape, tape_is_ready, &t};
     const sqz_allocator allocator = sqzt_allocator(&sqzt_fuzz_memory);
     const unsigned how = data[0];
+    const bool table = (how & 3) == SQZ_ROWS_CSV || (how & 3) == SQZ_ROWS_TSV;
     const sqz_rows_options options = {.allocator = &allocator,
                                       .format = (sqz_rows_format)(how & 3),
-                                      .quotes = (sqz_quotes)((how >> 3 & 3) % 3),
+                                      .quotes = table ? (sqz_quotes)((how >> 3 & 3) % 3)
+                                                      : SQZ_QUOTES_AUTO,
                                       .text = how >> 5 & 5 ? NULL : "text",
                                       .text2 = how >> 2 & 1 && !(how >> 5 & 5) ? "text2" : NULL,
                                       .pair = how >> 2 & 1,
-                                      .no_header = how >> 5 & 1,
-                                      .ragged = how >> 6 & 1,
+                                      .no_header = table && how >> 5 & 1,
+                                      .ragged = table && how >> 6 & 1,
                                       .portion = 7};
     sqzt_fuzz_begin(n);
     read_all(&source, &options, n);

@@ -110,6 +110,11 @@ def write_folders():
     files["model.safetensors.index.json"] = '{"metadata": {}, "weight_map": {"bert.pooler.dense.bias": "part.safetensors", "classifier.bias": "part.safetensors"}}'
     put("json_folder", "vocabulary-lines", blob("bert-sequence", files))
     put("json_folder", "index", blob("bert-sequence", files, "part"))
+    files = texts("bert-sequence")
+    config = {k: v for k, v in json.loads(files["config.json"]).items() if k not in ("id2label", "model_type", "type_vocab_size")}
+    config.update(architectures=["OwnForSequenceClassification", "BertForPreTraining"], label2id={"no": 0, "yes": "1"}, sentence_transformers={"activation_fn": "torch.nn.Sigmoid"})
+    card = "---\nlicense: mit\nlanguage:\n- en\n- 'no' # Norwegian\ntags: [a, \"b c\"]\nbase_model:\n- maker/large\n- alone\n---\n```\n# code\n```\n# A *title* #\n"
+    put("json_folder", "card", blob("bert-sequence", {**files, "config.json": json.dumps(config), "README.md": card}))
 
 
 def write_tokenizers():

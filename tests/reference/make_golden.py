@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes tests/golden/models: tiny random models as Hugging Face folders, and what Transformers computes with them in float64.
+"""Writes tests/golden/models: tiny random models as Hugging Face folders, and what Transformers
+computes with them in float64.
 
-Weights are rounded to f16 before anything is computed, so that the small file is the model itself. Weights are N(0, 0.2), biases and norms random as
-well. Beside each folder's weights stands golden.bin, little endian:
+Weights are rounded to f16 before anything is computed, so that the small file is the model itself.
+Weights are N(0, 0.2), biases and norms random as well. Beside each folder's weights stands
+golden.bin, little endian:
 
-    u32 B, N, C, rows, K; u32 first[B+1]; u32 ids[N]; u8 types[N], padded to 4; f64 hidden_tolerance, logits_tolerance; f32 hidden[N,C]; f32 logits[rows,K]
+    u32 B, N, C, rows, K; u32 first[B+1]; u32 ids[N]; u8 types[N], padded to 4; f64
+    hidden_tolerance, logits_tolerance; f32 hidden[N,C]; f32 logits[rows,K]
 
-The tolerances are derived by moving the float64 computation: every output of a linear and of a norm is moved by the most that f32 arithmetic could
-move it, (k + 4) u (|W||x| + |b|) for a linear of depth k and 16 u (|y| + |b|) for a norm, u = 2^-24, with random signs; the largest deviation over 16 draws,
-doubled for attention (its products and softmax are not moved), and u times the largest value for storing them in f32, is the tolerance.
+The tolerances are derived by moving the float64 computation: every output of a linear and of a norm
+is moved by the most that f32 arithmetic could move it, (k + 4) u (|W||x| + |b|) for a linear of
+depth k and 16 u (|y| + |b|) for a norm, u = 2^-24, with random signs; the largest deviation over 16
+draws, doubled for attention (its products and softmax are not moved), and u times the largest value
+for storing them in f32, is the tolerance.
 
     make_golden.py FOLDER [NAME ...]
 """
@@ -27,7 +32,8 @@ COMMON = dict(vocab_size=VOCABULARY, max_position_embeddings=POSITIONS)
 
 
 def sizes(width, heads, ffn, layers, **more):
-    return dict(COMMON, hidden_size=width, num_attention_heads=heads, intermediate_size=ffn, num_hidden_layers=layers, **more)
+    return dict(COMMON, hidden_size=width, num_attention_heads=heads, intermediate_size=ffn,
+                num_hidden_layers=layers, **more)
 
 
 def distil(width, heads, ffn, layers, **more):
@@ -35,22 +41,31 @@ def distil(width, heads, ffn, layers, **more):
 
 
 def squeeze(q, k, v, post, up, down):
-    return dict(q_groups=q, k_groups=k, v_groups=v, post_attention_groups=post, intermediate_groups=up, output_groups=down)
+    return dict(q_groups=q, k_groups=k, v_groups=v, post_attention_groups=post,
+                intermediate_groups=up, output_groups=down)
 
 
 MODELS = {  # name: model type, class, configuration
-    "squeezebert-sequence": ("squeezebert", "SqueezeBertForSequenceClassification", sizes(24, 4, 36, 2, num_labels=3, embedding_size=24, **squeeze(3, 2, 6, 1, 4, 12))),
-    "squeezebert-masked": ("squeezebert", "SqueezeBertForMaskedLM", sizes(20, 2, 30, 1, embedding_size=20, layer_norm_eps=1e-5, **squeeze(5, 1, 2, 2, 10, 5))),
-    "squeezebert-token": ("squeezebert", "SqueezeBertForTokenClassification", sizes(16, 1, 16, 1, num_labels=5, embedding_size=16, **squeeze(4, 4, 4, 1, 4, 4))),
-    "bert-sequence": ("bert", "BertForSequenceClassification", sizes(21, 3, 37, 1, num_labels=2, layer_norm_eps=1e-5)),
-    "bert-question": ("bert", "BertForQuestionAnswering", sizes(20, 5, 33, 1, hidden_act="gelu_new")),
+    "squeezebert-sequence": ("squeezebert", "SqueezeBertForSequenceClassification",
+        sizes(24, 4, 36, 2, num_labels=3, embedding_size=24, **squeeze(3, 2, 6, 1, 4, 12))),
+    "squeezebert-masked": ("squeezebert", "SqueezeBertForMaskedLM",
+        sizes(20, 2, 30, 1, embedding_size=20, layer_norm_eps=1e-5, **squeeze(5, 1, 2, 2, 10, 5))),
+    "squeezebert-token": ("squeezebert", "SqueezeBertForTokenClassification",
+        sizes(16, 1, 16, 1, num_labels=5, embedding_size=16, **squeeze(4, 4, 4, 1, 4, 4))),
+    "bert-sequence": ("bert", "BertForSequenceClassification",
+        sizes(21, 3, 37, 1, num_labels=2, layer_norm_eps=1e-5)),
+    "bert-question": ("bert", "BertForQuestionAnswering",
+        sizes(20, 5, 33, 1, hidden_act="gelu_new")),
     "bert-choice": ("bert", "BertForMultipleChoice", sizes(18, 2, 20, 1, hidden_act="relu")),
     "bert-masked": ("bert", "BertForMaskedLM", sizes(19, 1, 24, 1)),
-    "distilbert-sequence": ("distilbert", "DistilBertForSequenceClassification", distil(22, 2, 31, 1, num_labels=4)),
+    "distilbert-sequence": ("distilbert", "DistilBertForSequenceClassification",
+        distil(22, 2, 31, 1, num_labels=4)),
     "distilbert-masked": ("distilbert", "DistilBertForMaskedLM", distil(20, 4, 28, 1)),
-    "electra-sequence": ("electra", "ElectraForSequenceClassification", sizes(24, 3, 32, 1, embedding_size=10, num_labels=3)),
+    "electra-sequence": ("electra", "ElectraForSequenceClassification",
+        sizes(24, 3, 32, 1, embedding_size=10, num_labels=3)),
     "electra-masked": ("electra", "ElectraForMaskedLM", sizes(20, 2, 30, 1, embedding_size=12)),
-    "electra-token": ("electra", "ElectraForTokenClassification", sizes(16, 2, 24, 1, embedding_size=24, num_labels=3)),
+    "electra-token": ("electra", "ElectraForTokenClassification",
+        sizes(16, 2, 24, 1, embedding_size=24, num_labels=3)),
 }
 
 
@@ -80,7 +95,8 @@ def run(model, ids, types):
     hidden, logits = [], []
     choice = "MultipleChoice" in type(model).__name__
     for one, kinds in zip(ids, types):
-        inputs = {"input_ids": torch.tensor(one)[None], "attention_mask": torch.ones(1, len(one), dtype=torch.long)}
+        inputs = {"input_ids": torch.tensor(one)[None],
+                  "attention_mask": torch.ones(1, len(one), dtype=torch.long)}
         if model.config.model_type != "distilbert":
             inputs["token_type_ids"] = torch.tensor(kinds)[None]
         if choice:
@@ -113,12 +129,14 @@ def move(module, inputs, output):
 
 
 def tolerances(model, ids, types, expected):
-    hooks = [m.register_forward_hook(move) for m in model.modules() if isinstance(m, (torch.nn.Linear, torch.nn.Conv1d, torch.nn.LayerNorm))]
+    hooks = [m.register_forward_hook(move) for m in model.modules()
+             if isinstance(m, (torch.nn.Linear, torch.nn.Conv1d, torch.nn.LayerNorm))]
     torch.manual_seed(3)
     moved = [run(model, ids, types) for _ in range(DRAWS)]
     for hook in hooks:
         hook.remove()
-    return [2 * max(np.abs(m[part] - expected[part]).max() for m in moved) + U * np.abs(expected[part]).max() for part in (0, 1)]
+    return [2 * max(np.abs(m[part] - expected[part]).max()
+                    for m in moved) + U * np.abs(expected[part]).max() for part in (0, 1)]
 
 
 def write_golden(path, ids, types, expected, bounds):

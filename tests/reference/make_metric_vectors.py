@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes tests/unit/metric_vectors.h: small random and degenerate inputs with the figures of scikit-learn and SciPy.
+"""Writes tests/unit/metric_vectors.h: small random and degenerate inputs with the figures of
+scikit-learn and SciPy.
 
-Run by hand where both are installed:  python3 tests/reference/make_metric_vectors.py > tests/unit/metric_vectors.h
+Run by hand where both are installed:
+
+    python3 tests/reference/make_metric_vectors.py > tests/unit/metric_vectors.h
 """
 import random
 
@@ -27,21 +30,30 @@ def class_cases():
 def number_cases():
     for n in (2, 3, 9, 24):
         yield [rng.gauss(0, 1) for _ in range(n)], [rng.gauss(0, 1) for _ in range(n)]
-    yield [float(rng.randrange(4)) for _ in range(24)], [float(rng.randrange(3)) for _ in range(24)]  # ties
-    yield [1e9 + rng.gauss(0, 1) for _ in range(20)], [rng.gauss(0, 1e-6) for _ in range(20)]  # a large mean
+    # ties
+    yield [float(rng.randrange(4)) for _ in range(24)], [float(rng.randrange(3)) for _ in range(24)]
+    # a large mean
+    yield [1e9 + rng.gauss(0, 1) for _ in range(20)], [rng.gauss(0, 1e-6) for _ in range(20)]
     yield [float(i) for i in range(12)], [float(-i) for i in range(12)]
 
 
 print("/* SPDX-License-Identifier: Apache-2.0 */")
 print("/* Written by tests/reference/make_metric_vectors.py from scikit-learn and SciPy. */")
-print("#ifndef METRIC_VECTORS_H\n#define METRIC_VECTORS_H\n\n#include <stddef.h>\n#include <stdint.h>\n")
-print("typedef struct class_case {\n    size_t n;\n    uint32_t n_classes, predicted[24], truth[24];\n    double accuracy, f1, matthews;\n} class_case;")
+print("#ifndef METRIC_VECTORS_H\n#define METRIC_VECTORS_H\n\n#include <stddef.h>\n"
+      "#include <stdint.h>\n")
+print("typedef struct class_case {\n    size_t n;\n"
+      "    uint32_t n_classes, predicted[24], truth[24];\n    double accuracy, f1, matthews;\n"
+      "} class_case;")
 print("static const class_case class_cases[] = {")
 for k, p, t in class_cases():
-    f1 = f1_score(t, p, labels=[1], average="micro", zero_division=0) if k > 2 else f1_score(t, p, zero_division=0)
-    print(f"    {{{len(p)}, {k}, {c_list(p)}, {c_list(t)}, {float(accuracy_score(t, p))!r}, {float(f1)!r}, {float(matthews_corrcoef(t, p))!r}}},")
-print("};\n\ntypedef struct number_case {\n    size_t n;\n    double x[24], y[24];\n    double pearson, spearman;\n} number_case;")
+    f1 = f1_score(t, p, labels=[1], average="micro",
+                  zero_division=0) if k > 2 else f1_score(t, p, zero_division=0)
+    print(f"    {{{len(p)}, {k}, {c_list(p)}, {c_list(t)}, {float(accuracy_score(t, p))!r}, "
+          f"{float(f1)!r}, {float(matthews_corrcoef(t, p))!r}}},")
+print("};\n\ntypedef struct number_case {\n    size_t n;\n    double x[24], y[24];\n"
+      "    double pearson, spearman;\n} number_case;")
 print("static const number_case number_cases[] = {")
 for x, y in number_cases():
-    print(f"    {{{len(x)}, {c_list(x)}, {c_list(y)}, {float(pearsonr(x, y)[0])!r}, {float(spearmanr(x, y)[0])!r}}},")
+    print(f"    {{{len(x)}, {c_list(x)}, {c_list(y)}, {float(pearsonr(x, y)[0])!r}, "
+          f"{float(spearmanr(x, y)[0])!r}}},")
 print("};\n\n#endif")

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A Transformers model as a model file (doc/format.md), written by the gguf package and knowing nothing of our importer: a mistake in that
-one cannot hide a mistake in the encoder. For squeezebert, bert, distilbert and electra, with no head or one that classifies sequences.
+"""A Transformers model as a model file (doc/format.md), written by the gguf package and knowing
+nothing of our importer: a mistake in that one cannot hide a mistake in the encoder. For
+squeezebert, bert, distilbert and electra, with no head or one that classifies sequences.
 
     model_file.py FOLDER VOCAB.txt OUT.gguf [RANK]
 
@@ -13,14 +14,20 @@ import gguf
 import numpy as np
 
 LINEARS = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"]
-BERT = dict(layer="encoder.layer.{}.", linears=["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "intermediate.dense", "output.dense"],
+BERT = dict(layer="encoder.layer.{}.",
+            linears=["attention.self.query", "attention.self.key", "attention.self.value",
+                     "attention.output.dense", "intermediate.dense", "output.dense"],
             norms=["attention.output.LayerNorm", "output.LayerNorm"])
 NAMES = {
     "bert": BERT,
     "electra": BERT,
-    "distilbert": dict(layer="transformer.layer.{}.", linears=["attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "ffn.lin1", "ffn.lin2"],
+    "distilbert": dict(layer="transformer.layer.{}.",
+                       linears=["attention.q_lin", "attention.k_lin", "attention.v_lin",
+                                "attention.out_lin", "ffn.lin1", "ffn.lin2"],
                        norms=["sa_layer_norm", "output_layer_norm"]),
-    "squeezebert": dict(layer="encoder.layers.{}.", linears=["attention.query", "attention.key", "attention.value", "post_attention.conv1d", "intermediate.conv1d", "output.conv1d"],
+    "squeezebert": dict(layer="encoder.layers.{}.",
+                        linears=["attention.query", "attention.key", "attention.value",
+                                 "post_attention.conv1d", "intermediate.conv1d", "output.conv1d"],
                         norms=["post_attention.layernorm", "output.layernorm"]),
 }
 HEADS = {  # pool, activation, dense, output
@@ -32,25 +39,29 @@ HEADS = {  # pool, activation, dense, output
 
 
 def encoder_numbers(config):
-    """Blocks, heads, feed-forward width, epsilon of the embedding's norm and of the blocks' norms."""
+    """Blocks, heads, feed-forward width, epsilon of the embedding's norm and of the blocks'
+    norms."""
     if config.model_type == "distilbert":
         return config.n_layers, config.n_heads, config.hidden_dim, 1e-12, 1e-12
     in_blocks = 1e-12 if config.model_type == "squeezebert" else config.layer_norm_eps
-    return config.num_hidden_layers, config.num_attention_heads, config.intermediate_size, config.layer_norm_eps, in_blocks
+    return (config.num_hidden_layers, config.num_attention_heads, config.intermediate_size,
+            config.layer_norm_eps, in_blocks)
 
 
 def describe(writer, model, embedding, rank):
     config = model.config
     n_blocks, n_heads, ffn, epsilon, block_epsilon = encoder_numbers(config)
     width = config.dim if config.model_type == "distilbert" else config.hidden_size
-    groups = [getattr(config, name + "_groups", 1) for name in ("q", "k", "v", "post_attention", "intermediate", "output")]
+    groups = [getattr(config, name + "_groups", 1)
+              for name in ("q", "k", "v", "post_attention", "intermediate", "output")]
     writer.add_uint32("sqz.version", 1)
     writer.add_array("sqz.requires", ["groups"] * (max(groups) > 1) + ["low_rank"] * (rank > 0))
     u32s(writer, "sqz.width", width)
     u32s(writer, "sqz.blocks", n_blocks)
     u32s(writer, "sqz.vocabulary", embedding["word"].shape[0])
     u32s(writer, "sqz.max_positions", embedding["position"].shape[0])
-    u32s(writer, "sqz.token_types", embedding["types"].shape[0] if embedding["types"] is not None else 0)
+    u32s(writer, "sqz.token_types",
+         embedding["types"].shape[0] if embedding["types"] is not None else 0)
     u32s(writer, "sqz.embedding.width", embedding["word"].shape[1])
     writer.add_float64("sqz.embedding.norm_epsilon", epsilon)
     for key, value in (("heads", n_heads), ("head_width", width // n_heads), ("ffn_width", ffn)):
@@ -65,7 +76,8 @@ def describe(writer, model, embedding, rank):
 def u32s(writer, key, value):
     """The gguf package's add_array guesses i32 for whole numbers; the format wants u32."""
     if isinstance(value, list):
-        writer.add_key_value(key, value, gguf.GGUFValueType.ARRAY, sub_type=gguf.GGUFValueType.UINT32)
+        writer.add_key_value(key, value, gguf.GGUFValueType.ARRAY,
+                             sub_type=gguf.GGUFValueType.UINT32)
     else:
         writer.add_uint32(key, value)
 
@@ -77,7 +89,8 @@ def f64s(writer, key, value):
 def put_tokenizer(writer, vocabulary):
     writer.add_string("tokenizer.ggml.model", "bert")
     writer.add_array("tokenizer.ggml.tokens", vocabulary)
-    special = {"unknown": "[UNK]", "cls": "[CLS]", "seperator": "[SEP]", "padding": "[PAD]", "mask": "[MASK]"}
+    special = {"unknown": "[UNK]", "cls": "[CLS]", "seperator": "[SEP]", "padding": "[PAD]",
+               "mask": "[MASK]"}
     for key, piece in special.items():
         writer.add_uint32(f"tokenizer.ggml.{key}_token_id", vocabulary.index(piece))
     for key in ("clean_text", "handle_chinese_chars", "strip_accents", "lowercase"):
@@ -88,7 +101,8 @@ def put_tokenizer(writer, vocabulary):
     writer.add_array("sqz.tokenizer.added.texts", list(special.values()))
     u32s(writer, "sqz.tokenizer.added.flags", [1] * len(special))
     writer.add_array("sqz.tokenizer.template.single", ["[CLS]:0", "$A:0", "[SEP]:0"])
-    writer.add_array("sqz.tokenizer.template.pair", ["[CLS]:0", "$A:0", "[SEP]:0", "$B:1", "[SEP]:1"])
+    writer.add_array("sqz.tokenizer.template.pair",
+                     ["[CLS]:0", "$A:0", "[SEP]:0", "$B:1", "[SEP]:1"])
 
 
 def put_linear(writer, state, name, source, rank=0):
@@ -131,7 +145,8 @@ def put_head(writer, state, kind):
     writer.add_string("sqz.head.kind", "sequence")
     writer.add_string("sqz.head.pool", pool)
     writer.add_string("sqz.head.activation", activation)
-    writer.add_array("sqz.head.labels", [f"LABEL_{k}" for k in range(state[output + ".weight"].shape[0])])
+    writer.add_array("sqz.head.labels",
+                     [f"LABEL_{k}" for k in range(state[output + ".weight"].shape[0])])
     writer.add_bool("sqz.head.labels_named", False)
     if dense:
         put_linear(writer, state, "head.dense", dense)
@@ -142,14 +157,18 @@ def write(model, vocabulary, path, rank=0):
     """Write the Transformers model (f32) to `path`; `vocabulary` is the list of its pieces."""
     kind = model.config.model_type
     prefix = model.base_model_prefix + "."
-    state = {name.removeprefix(prefix): np.ascontiguousarray(tensor.detach().float().numpy()) for name, tensor in model.state_dict().items()}
-    embedding = {"word": state["embeddings.word_embeddings.weight"], "position": state["embeddings.position_embeddings.weight"],
+    state = {name.removeprefix(prefix): np.ascontiguousarray(tensor.detach().float().numpy())
+             for name, tensor in model.state_dict().items()}
+    embedding = {"word": state["embeddings.word_embeddings.weight"],
+                 "position": state["embeddings.position_embeddings.weight"],
                  "types": state.get("embeddings.token_type_embeddings.weight")}
     writer = gguf.GGUFWriter(str(path), "sqz-encoder")
     writer.add_custom_alignment(64)
     describe(writer, model, embedding, rank)
     put_tokenizer(writer, vocabulary)
-    for ours, tensor in (("token_embd", embedding["word"]), ("position_embd", embedding["position"]), ("token_types", embedding["types"])):
+    for ours, tensor in (("token_embd", embedding["word"]),
+                         ("position_embd", embedding["position"]),
+                         ("token_types", embedding["types"])):
         if tensor is not None:
             writer.add_tensor(ours + ".weight", tensor)
     put_encoder(writer, state, NAMES[kind], encoder_numbers(model.config)[0], rank)
@@ -168,6 +187,8 @@ if __name__ == "__main__":
     from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
     if len(sys.argv) not in (4, 5):
         sys.exit(__doc__)
-    has_head = any("SequenceClassification" in name for name in AutoConfig.from_pretrained(sys.argv[1]).architectures or [])
+    has_head = any("SequenceClassification" in name
+                   for name in AutoConfig.from_pretrained(sys.argv[1]).architectures or [])
     loader = AutoModelForSequenceClassification if has_head else AutoModel
-    write(loader.from_pretrained(sys.argv[1]), read_vocabulary(sys.argv[2]), sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else 0)
+    write(loader.from_pretrained(sys.argv[1]), read_vocabulary(sys.argv[2]), sys.argv[3],
+          int(sys.argv[4]) if len(sys.argv) > 4 else 0)

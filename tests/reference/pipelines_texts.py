@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Texts for pipelines_compare.py: sentences of real words, what breaks offsets (marks, emoji, CJK, case, controls), real tweets, long ones."""
+"""Texts for pipelines_compare.py: sentences of real words, what breaks offsets (marks, emoji, CJK,
+case, controls), real tweets, long ones."""
 import random
 
-WORDS = ("the a of and in on it is was for with he she they Angela Merkel Zürich São Paulo İstanbul film good bad terrible wonderful unaffable tokenization "
-         "antidisestablishmentarianism U.S. don't can't 3.14 2026 Café naïve coöperate Straße ﬁne ½ € $5 e-mail O'Neill 東京 大阪 한국 Москва Αθήνα עברית العربية "
-         "नमस्ते 👍🏽 👨‍👩‍👧 ❤️ é ö xyzzyplughfoo . , ! ? ; : ' \" ( ) - … — # @user http://example.org/a?b=c").split()
+WORDS = ("the a of and in on it is was for with he she they Angela Merkel Zürich São Paulo "
+         "İstanbul film good bad terrible wonderful unaffable tokenization "
+         "antidisestablishmentarianism U.S. don't can't 3.14 2026 Café naïve coöperate Straße ﬁne "
+         "½ € $5 e-mail O'Neill 東京 大阪 한국 Москва Αθήνα עברית العربية "
+         "नमस्ते 👍🏽 👨‍👩‍👧 ❤️ é ö xyzzyplughfoo . , ! ? ; : ' \" ( ) - … — # @user "
+         "http://example.org/a?b=c").split()
 
 
 def sentence(r, least, most, words=WORDS):
@@ -31,8 +35,10 @@ def wnut_texts(folder, n):
 
 def texts(n, seed, wnut):
     r = random.Random(seed)
-    out = [sentence(r, 1, 30) for _ in range(n // 2)] + ["", " ", "a", "[SEP]", "x" * 120, "e\u0301" * 5 + "\u3000\u302e"]
-    return (out + (wnut_texts(wnut, n) if wnut else []) + [sentence(r, 1, 30) for _ in range(n)])[:n]
+    out = [sentence(r, 1, 30) for _ in range(n // 2)] + ["", " ", "a", "[SEP]", "x" * 120,
+                                                         "e\u0301" * 5 + "\u3000\u302e"]
+    return (
+        out + (wnut_texts(wnut, n) if wnut else []) + [sentence(r, 1, 30) for _ in range(n)])[:n]
 
 
 def long_texts(n, seed, words=WORDS):

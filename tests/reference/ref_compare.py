@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""ref/encoder.py against Transformers in float64, and the program's library against ref: the models of make_golden.py, imported by the program.
+"""ref/encoder.py against Transformers in float64, and the program's library against ref: the models
+of make_golden.py, imported by the program.
 
-Prints the largest error relative to the largest value, for hidden states and logits. Bars: ref to 1e-12, ours to 1e-5. Exit 1 if one was missed.
+Prints the largest error relative to the largest value, for hidden states and logits. Bars: ref to
+1e-12, ours to 1e-5. Exit 1 if one was missed.
 
     ref_compare.py WORK_FOLDER PROGRAM
 """
@@ -26,12 +28,14 @@ def compare(name, folder, program):
     model = make_golden.build(name)
     make_golden.write_folder(model, folder / name)
     path = folder / (name + ".gguf")
-    subprocess.run([program, "import", folder / name, "-o", path], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run([program, "import", folder / name, "-o", path], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     ids, types = make_golden.batch(model)
     theirs = make_golden.run(model, ids, types)
     reference = encoder.Model(path)
     states = [reference.states(*one)[-1] for one in zip(ids, types)]
-    ref = np.concatenate(states), np.concatenate([np.atleast_2d(reference.logits(h)) for h in states])
+    ref = np.concatenate(states), np.concatenate(
+        [np.atleast_2d(reference.logits(h)) for h in states])
     engine = sqz.Model(path)
     ours = engine.encode(sqz.Packed(ids, types if engine.info.n_token_types else None))
     engine.close()
@@ -40,7 +44,8 @@ def compare(name, folder, program):
 
 def main():
     folder, missed = pathlib.Path(sys.argv[1]), 0
-    print("| model | ref to Transformers f64: hidden | logits | our f32 to ref: hidden |\n|---|---|---|---|")
+    print("| model | ref to Transformers f64: hidden | logits | our f32 to ref: hidden |\n"
+          "|---|---|---|---|")
     for name in make_golden.MODELS:
         hidden, logits, ours = compare(name, folder, sys.argv[2])
         missed += max(hidden, logits) > 1e-12 or ours > 1e-5

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""STS-B by cosine without any training: mean-pooled, normalised embeddings of the two sentences, Spearman and Pearson against the gold scores.
+"""STS-B by cosine without any training: mean-pooled, normalised embeddings of the two sentences,
+Spearman and Pearson against the gold scores.
 
-Once by Transformers (f32) and once by this library on the same ids, so that what differs is the encoder alone.
+Once by Transformers (f32) and once by this library on the same ids, so that what differs is the
+encoder alone.
 
-    stsb.py MODEL_FOLDER VOCAB.txt DATA_FOLDER WORK_FOLDER [--cpu LEVEL]      DATA_FOLDER holds glue/STS-B/dev.tsv
+    stsb.py MODEL_FOLDER VOCAB.txt DATA_FOLDER WORK_FOLDER [--cpu LEVEL]      DATA_FOLDER holds
+        glue/STS-B/dev.tsv
 """
 import argparse
 import csv
@@ -23,7 +26,8 @@ import sqz
 def read(data):
     with open(pathlib.Path(data) / "glue" / "STS-B" / "dev.tsv", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-    return [r["sentence1"] for r in rows], [r["sentence2"] for r in rows], np.array([float(r["score"]) for r in rows])
+    return [r["sentence1"] for r in rows], [r["sentence2"] for r in rows], np.array(
+        [float(r["score"]) for r in rows])
 
 
 @torch.no_grad()
@@ -32,7 +36,8 @@ def theirs(model, ids):
     out = np.empty((len(ids), model.config.hidden_size), np.float32)
     for length in {len(s) for s in ids}:
         chosen = [i for i, s in enumerate(ids) if len(s) == length]
-        out[chosen] = model(input_ids=torch.tensor(np.stack([ids[i] for i in chosen]))).last_hidden_state.mean(1).numpy()
+        out[chosen] = model(input_ids=torch.tensor(
+            np.stack([ids[i] for i in chosen]))).last_hidden_state.mean(1).numpy()
     return out
 
 
@@ -50,7 +55,8 @@ def scores(vectors, gold):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("model", "vocab", "data", "work"):
         parser.add_argument(name)
     parser.add_argument("--cpu")
@@ -63,8 +69,10 @@ def main():
     path.parent.mkdir(parents=True, exist_ok=True)
     model_file.write(model, model_file.read_vocabulary(options.vocab), path)
     print("| engine | Spearman | Pearson | n |\n|---|---|---|---|")
-    for name, vectors in (("Transformers f32", theirs(model, ids)), ("ours f32", ours(path, ids, options.cpu))):
-        print("| {} | {:.6f} | {:.6f} | {} |".format(name, *scores(vectors, gold), len(gold)), flush=True)
+    for name, vectors in (("Transformers f32", theirs(model, ids)),
+                          ("ours f32", ours(path, ids, options.cpu))):
+        print("| {} | {:.6f} | {:.6f} | {} |".format(name, *scores(vectors, gold), len(gold)),
+              flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compares the tokenizer with the `tokenizers` package: ids, types, offsets in bytes and code points, word numbers, windows.
+"""Compares the tokenizer with the `tokenizers` package: ids, types, offsets in bytes and code
+points, word numbers, windows.
 
-Usage: tokenizer_strings.py DRIVER VOCABULARY_FOLDER [--text FILE.gz] [--megabytes N] [--random N] [--seed N] [--vocabulary NAME]
-Beside tokenizer_compare.py, which takes a model file, this one builds its own descriptions: added tokens of every kind, cased and multilingual
-vocabularies, invalid UTF-8, pairs, truncation with windows, and every code point.
-DRIVER is tests/reference/test_tokenizer_driver.c, built: cc -std=c11 -O2 -Isrc -Iinclude tests/reference/test_tokenizer_driver.c build/libsqueezebert.a -lpthread -lm
+Usage: tokenizer_strings.py DRIVER VOCABULARY_FOLDER [--text FILE.gz] [--megabytes N] [--random N]
+[--seed N] [--vocabulary NAME] Beside tokenizer_compare.py, which takes a model file, this one
+builds its own descriptions: added tokens of every kind, cased and multilingual vocabularies,
+invalid UTF-8, pairs, truncation with windows, and every code point. DRIVER is
+tests/reference/test_tokenizer_driver.c, built: cc -std=c11 -O2 -Isrc -Iinclude
+tests/reference/test_tokenizer_driver.c build/libsqueezebert.a -lpthread -lm
 """
 import argparse
 import codecs
@@ -21,13 +24,19 @@ import threading
 
 import numpy
 import tokenizers
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import (AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers,
+                        processors)
 
 NONE = 0xFFFFFFFF
 STRATEGIES = ["longest_first", "only_first", "only_second"]
-ADDED = [AddedToken("<ent>", normalized=False, special=False), AddedToken("ÄBC", normalized=True), AddedToken("new word", normalized=True, single_word=True),
-         AddedToken("<l>", lstrip=True, normalized=False), AddedToken("<r>", rstrip=True, normalized=False), AddedToken("<b>", lstrip=True, rstrip=True, normalized=False),
-         AddedToken("solo", single_word=True, normalized=False), AddedToken("<ent>s", normalized=False), AddedToken("zz", normalized=True, lstrip=True, rstrip=True)]
+ADDED = [AddedToken("<ent>", normalized=False, special=False), AddedToken("ÄBC", normalized=True),
+         AddedToken("new word", normalized=True, single_word=True),
+         AddedToken("<l>", lstrip=True, normalized=False),
+         AddedToken("<r>", rstrip=True, normalized=False),
+         AddedToken("<b>", lstrip=True, rstrip=True, normalized=False),
+         AddedToken("solo", single_word=True, normalized=False),
+         AddedToken("<ent>s", normalized=False),
+         AddedToken("zz", normalized=True, lstrip=True, rstrip=True)]
 
 
 def read_vocabulary(path):
@@ -43,8 +52,9 @@ def build(pieces, cased, added):
     t.decoder = decoders.WordPiece()
     t.add_special_tokens([x for x in ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]") if x in ids])
     t.add_tokens(added)
-    t.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-                                                     special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])])
+    t.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])])
     return t
 
 
@@ -56,7 +66,8 @@ def write_description(t, pieces, cased, path):
     single = [(cls, 255, 0), (0, 0, 0), (sep, 255, 0)]
     pair = single + [(0, 1, 1), (sep, 255, 1)]
     numbers = [1, 1, int(not cased), int(not cased), 100, n, len(added), len(single), len(pair)]
-    numbers += [t.token_to_id(x) if t.token_to_id(x) is not None else NONE for x in ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")]
+    numbers += [t.token_to_id(x) if t.token_to_id(x) is not None else NONE
+                for x in ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")]
     out.append(struct.pack("<%dI" % len(numbers), *numbers))
     out += [struct.pack("<I", len(b)) + b for b in spelt]
     for i, a in added:
@@ -69,13 +80,16 @@ def write_description(t, pieces, cased, path):
 
 class Driver:
     def __init__(self, program, description):
-        self.process = subprocess.Popen([program, description], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen([program, description], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
 
     def ask(self, requests, options):
-        """requests: (bytes, bytes or None); options: (max_length, truncation, stride, windows, no_special, literal)."""
+        """requests: (bytes, bytes or None); options: (max_length, truncation, stride, windows,
+        no_special, literal)."""
         def feed():
             for a, b in requests:
-                self.process.stdin.write(struct.pack("<8I", len(a), NONE if b is None else len(b), *options) + a + (b or b""))
+                self.process.stdin.write(struct.pack("<8I", len(a), NONE if b is None else len(b),
+                                                     *options) + a + (b or b""))
             self.process.stdin.flush()
         thread = threading.Thread(target=feed)
         thread.start()
@@ -89,7 +103,8 @@ class Driver:
                 yield None
                 continue
             first = numpy.frombuffer(read(4 * (windows + 1)), numpy.uint32)
-            rows = numpy.frombuffer(read(28 * int(first[-1])), numpy.uint32).reshape(-1, 7).astype(numpy.int64)
+            rows = numpy.frombuffer(read(28 * int(first[-1])),
+                                    numpy.uint32).reshape(-1, 7).astype(numpy.int64)
             yield [rows[first[i]:first[i + 1]] for i in range(windows)]
         thread.join()
 
@@ -110,7 +125,8 @@ def decode(data):
                     data[at:at + n].decode("utf-8")
                     break
                 except UnicodeDecodeError as e:
-                    if e.end - e.start < n or "unexpected end" not in e.reason or at + n >= len(data):
+                    if e.end - e.start < n or "unexpected end" not in e.reason or at + n >= len(
+                            data):
                         n = e.end - e.start
                         break
             lengths.append(n)
@@ -128,7 +144,8 @@ def expected(encoding, starts):
     sequences = [255 if s is None else s for s in encoding.sequence_ids]
     special = encoding.special_tokens_mask
     rows[:, 5] = [NONE if w is None else w for w in encoding.word_ids]
-    rows[:, 6] = numpy.array(encoding.type_ids) + (numpy.array(sequences) << 8) + (numpy.array(special) << 16)
+    rows[:, 6] = numpy.array(encoding.type_ids) + (numpy.array(sequences) << 8) + (
+        numpy.array(special) << 16)
     for s in (0, 1, 255):
         of = numpy.array(sequences) == s
         points = starts[s] if s < 255 else None
@@ -150,7 +167,8 @@ class Comparison:
             want = []
             for x in batch:
                 try:
-                    want += [t.encode(*(x if isinstance(x, tuple) else (x,)), add_special_tokens=not options[4])]
+                    want += [t.encode(*(x if isinstance(x, tuple) else (x,)),
+                                      add_special_tokens=not options[4])]
                 except BaseException:  # a panic is none of Exception
                     want += [None]
         for (a, b), text, w, got in zip(requests, texts, want, driver.ask(requests, options)):
@@ -168,11 +186,14 @@ class Comparison:
                 if self.bad <= 5:
                     g = [x.tolist() for x in got] if got is not None else None
                     e = [getattr(x, "tolist", lambda: x)() for x in w] if w else w
-                    only = [(k, x, y) for k, (v, u) in enumerate(zip(e or [], g or [])) for x, y in zip(v, u) if x != y][:3]
-                    print(f"{self.name}: {options} windows {e and len(e)} {g and len(g)}; first rows {only}; texts {a!r} {b!r}"[:1500])
+                    only = [(k, x, y) for k, (v, u) in enumerate(zip(e or [], g or []))
+                            for x, y in zip(v, u) if x != y][:3]
+                    print(f"{self.name}: {options} windows {e and len(e)} {g and len(g)}; first "
+                          f"rows {only}; texts {a!r} {b!r}"[:1500])
 
     def report(self):
-        print(f"{self.name}: {self.n} texts, {self.bytes / 1e6:.1f} MB, {self.bad} differ", flush=True)
+        print(f"{self.name}: {self.n} texts, {self.bytes / 1e6:.1f} MB, {self.bad} differ",
+              flush=True)
         return self.bad
 
 
@@ -186,25 +207,34 @@ def random_text(r, pools):
             parts.append(b" ")
     if r.random() < 0.1:
         at = r.randrange(len(parts))
-        parts.insert(at, bytes(r.choice((0x80, 0xBF, 0xC0, 0xC3, 0xE0, 0xE2, 0xED, 0xF0, 0xF4, 0xF5, 0xFF, 0x9F, 0xA0, 0x90, 0x41)) for _ in range(r.randint(1, 5))))
+        parts.insert(
+            at, bytes(r.choice((0x80, 0xBF, 0xC0, 0xC3, 0xE0, 0xE2, 0xED, 0xF0, 0xF4, 0xF5, 0xFF,
+                                0x9F, 0xA0, 0x90, 0x41)) for _ in range(r.randint(1, 5))))
     return b"".join(parts)
 
 
 def pools_of():
     import unicodedata
-    every = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000 and unicodedata.category(chr(c)) not in ("Cn", "Co")]
+    every = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000
+             and unicodedata.category(chr(c)) not in ("Cn", "Co")]
     marks = [c for c in every if unicodedata.category(c)[0] == "M"]
     classed = [c for c in every if unicodedata.combining(c)]
-    decomposing = [c for c in every if unicodedata.decomposition(c) and not unicodedata.decomposition(c).startswith("<")]
+    decomposing = [c for c in every if unicodedata.decomposition(c)
+                   and not unicodedata.decomposition(c).startswith("<")]
     cased = [c for c in every if c.lower() != c]
-    odd = [c for c in every if unicodedata.category(c) in ("Cc", "Cf", "Zs", "Zl", "Zp")] + ["\ufffd", "\x00", "\ue000", "\U000e0001", "\ufffe", "\U0010ffff"]
+    odd = [c for c in every if unicodedata.category(c) in ("Cc", "Cf", "Zs", "Zl", "Zp")] + [
+        "\ufffd", "\x00", "\ue000", "\U000e0001", "\ufffe", "\U0010ffff"]
     hangul = [chr(c) for c in range(0xAC00, 0xD7A4)] + [chr(c) for c in range(0x1100, 0x1200)]
     emoji = [chr(c) for c in range(0x1F300, 0x1FAFF)] + ["\u200d", "\ufe0f", "\U0001f3fb"] * 20
     ascii_ = [chr(c) for c in range(128)]
     letters = list("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ      '.,-")
-    words = ["the ", "playing", "unaffable", "Hello", "[SEP]", "[MASK]", "[CLS]", "[UNK]", "[sep]", "[SEP", "SEP]", "<ent>", "<ent>s", "äbc", "ÄBC", "new word", "new  word", "solo", "sólo", "<l>", "  <l>",
-             "<r>  ", "<r>", " <b>  ", "zz", " zz ", "ZZ", "a" * 99, "b" * 100, "c" * 101, "é" * 100, "e\u0301" * 100, "##ing", "\u0130", "ΑΣ", "ß", "ſ", "日本", "한국"]
-    return [every, every, marks, classed, classed, decomposing, cased, odd, hangul, emoji, ascii_, letters, letters, words, words]
+    words = ["the ", "playing", "unaffable", "Hello", "[SEP]", "[MASK]", "[CLS]", "[UNK]", "[sep]",
+             "[SEP", "SEP]", "<ent>", "<ent>s", "äbc", "ÄBC", "new word", "new  word", "solo",
+             "sólo", "<l>", "  <l>",
+             "<r>  ", "<r>", " <b>  ", "zz", " zz ", "ZZ", "a" * 99, "b" * 100, "c" * 101,
+             "é" * 100, "e\u0301" * 100, "##ing", "\u0130", "ΑΣ", "ß", "ſ", "日本", "한국"]
+    return [every, every, marks, classed, classed, decomposing, cased, odd, hangul, emoji, ascii_,
+            letters, letters, words, words]
 
 
 def main():
@@ -243,25 +273,29 @@ def main():
                 c = Comparison(f"{label}: every code point")
                 points = [chr(x).encode() for x in range(0x110000) if not 0xD800 <= x < 0xE000]
                 for a in range(0, len(points), 50000):
-                    c.run(driver, t, [(b" ".join(b"a" + x + b"b" for x in points[b:b + 100]), None) for b in range(a, min(a + 50000, len(points)), 100)])
+                    c.run(driver, t, [(b" ".join(b"a" + x + b"b" for x in points[b:b + 100]),
+                                       None) for b in range(a, min(a + 50000, len(points)), 100)])
                 bad += c.report()
             r = random.Random(o.seed)
             c = Comparison(f"{label}: random texts")
             for a in range(0, o.random, 2000):
-                c.run(driver, t, [(random_text(r, pools), random_text(r, pools) if r.random() < 0.2 else None) for _ in range(2000)])
+                c.run(driver, t, [(random_text(r, pools), random_text(r, pools) if r.random() < 0.2
+                                   else None) for _ in range(2000)])
             bad += c.report()
             c = Comparison(f"{label}: truncation")
             for _ in range(max(1, o.random // 400)):
                 room, strategy = r.randint(1, 40), r.randrange(3)
                 windows, special = r.randrange(2), r.randrange(2)
-                stride = r.randint(0, room + 1) if windows else 0  # without windows we do not look at it, and the package panics where it is too long
+                # without windows we do not look at it, and the package panics where it is too long
+                stride = r.randint(0, room + 1) if windows else 0
                 pair = r.random() < 0.6
                 limit = room + (3 if pair else 2) * special
                 try:
                     t.enable_truncation(limit, stride=stride, strategy=STRATEGIES[strategy])
                 except Exception:
                     continue
-                requests = [(random_text(r, pools[-3:]), random_text(r, pools[-3:]) if pair else None) for _ in range(50)]
+                requests = [(random_text(r, pools[-3:]),
+                             random_text(r, pools[-3:]) if pair else None) for _ in range(50)]
                 c.run(driver, t, requests, (limit, strategy, stride, windows, 1 - special, 0))
             t.no_truncation()
             bad += c.report()

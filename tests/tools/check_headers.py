@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Each public header compiles alone, as C11 and, where a C++ compiler is at hand, as C++17; and each shared library exports
-what the headers declare and nothing else.
+"""Each public header compiles alone, as C11 and, where a C++ compiler is at hand, as C++17; and
+each shared library exports what the headers declare and nothing else.
 
     check_headers.py INCLUDE_FOLDER CC LIBRARY=HEADER,HEADER...
 
-A header of PENDING may declare functions that no library defines yet; they are printed. Everything else that is missing fails.
+A header of PENDING may declare functions that no library defines yet; they are printed. Everything
+else that is missing fails.
 """
 import glob
 import os
@@ -20,12 +21,15 @@ PENDING = set()
 
 
 def compile_alone(command, suffix, include, name):
-    """The compiler's complaint about a file that includes this header twice and nothing else; '' for none."""
+    """The compiler's complaint about a file that includes this header twice and nothing else; ''
+    for none."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "alone" + suffix)
         with open(path, "w", encoding="utf-8") as file:
-            file.write(f"#include <squeezebert/{name}>\n#include <squeezebert/{name}>\nint main(void) {{ return 0; }}\n")
-        done = subprocess.run(command + WARNINGS + ["-I", include, "-fsyntax-only", path], capture_output=True, text=True)
+            file.write(f"#include <squeezebert/{name}>\n#include <squeezebert/{name}>\n"
+                       f"int main(void) {{ return 0; }}\n")
+        done = subprocess.run(command + WARNINGS + ["-I", include, "-fsyntax-only", path],
+                              capture_output=True, text=True)
     return "" if done.returncode == 0 else f"{name} alone, {' '.join(command)}:\n{done.stderr}"
 
 
@@ -38,9 +42,11 @@ def declared(include, name):
 
 
 def exported(library):
-    listed = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True,
+                            check=True).stdout
     names = {line.split()[-1].split("@")[0] for line in listed.splitlines() if line.strip()}
-    return {name for name in names if not name.startswith("__") and name not in ("_init", "_fini", "_edata", "_end", "_bss_start")}
+    return {name for name in names if not name.startswith("__")
+            and name not in ("_init", "_fini", "_edata", "_end", "_bss_start")}
 
 
 def compare(include, library, headers):
@@ -65,7 +71,8 @@ def compare(include, library, headers):
 
 def main():
     include, cc, libraries = sys.argv[1], sys.argv[2], sys.argv[3:]
-    names = sorted(os.path.basename(p) for p in glob.glob(os.path.join(include, "squeezebert", "*.h")))
+    names = sorted(os.path.basename(p)
+                   for p in glob.glob(os.path.join(include, "squeezebert", "*.h")))
     complaints = [compile_alone([cc, "-std=c11"], ".c", include, name) for name in names]
     cxx = shutil.which("c++")
     if cxx:
@@ -77,7 +84,8 @@ def main():
         listed = names if chosen == "all" else chosen.split(",")
         complaints += compare(include, library, listed)
     complaints = [c for c in complaints if c]
-    print("\n".join(complaints) if complaints else f"{len(names)} headers, {len(libraries)} libraries")
+    print("\n".join(complaints) if complaints
+          else f"{len(names)} headers, {len(libraries)} libraries")
     return 1 if complaints or not names else 0
 
 

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""An installed copy can be used: the C example of the README builds against it with pkg-config and with find_package, shared and
-static, starts, and reports a missing model; the example has at most 30 lines. `make uninstall` leaves no file.
+"""An installed copy can be used: the C example of the README builds against it with pkg-config and
+with find_package, shared and static, starts, and reports a missing model; the example has at most
+30 lines. `make uninstall` leaves no file.
 
     check_install.py SOURCE BUILD CMAKE CC
 
-Skipped (77), with the names, while the library still refers to functions of ours that it does not define: no program can link it then.
+Skipped (77), with the names, while the library still refers to functions of ours that it does not
+define: no program can link it then.
 """
 import os
 import re
@@ -35,13 +37,15 @@ def example_of(readme):
     with open(readme, encoding="utf-8") as file:
         found = re.findall(r"```c\n(.*?)```", file.read(), re.S)
     if len(found) != 1 or found[0].count("\n") >= 30:
-        sys.exit(f"{readme}: expected one C example of fewer than 30 lines, found {[f.count(chr(10)) for f in found]}")
+        sys.exit(f"{readme}: expected one C example of fewer than 30 lines, found "
+                 f"{[f.count(chr(10)) for f in found]}")
     return found[0]
 
 
 def reports_a_missing_model(program, library_folder):
     environment = dict(os.environ, LD_LIBRARY_PATH=library_folder)
-    done = subprocess.run([program, "no-such.gguf", "a", "b"], capture_output=True, text=True, env=environment)
+    done = subprocess.run([program, "no-such.gguf", "a", "b"], capture_output=True, text=True,
+                          env=environment)
     if done.returncode != 1 or "no-such.gguf" not in done.stderr:
         sys.exit(f"{program}: exit {done.returncode}, '{done.stdout}', '{done.stderr}'")
 
@@ -62,15 +66,18 @@ def main():
             print(f"libsqueezebert.so does not define {' '.join(missing)}")
             sys.exit(77)
         os.mkdir(project)
-        for name, text in (("alike.c", example_of(os.path.join(source, "README.md"))), ("CMakeLists.txt", PROJECT)):
+        for name, text in (("alike.c", example_of(os.path.join(source, "README.md"))),
+                           ("CMakeLists.txt", PROJECT)):
             with open(os.path.join(project, name), "w", encoding="utf-8") as file:
                 file.write(text)
         environment = dict(os.environ, PKG_CONFIG_PATH=os.path.join(libraries, "pkgconfig"))
         flags = run("pkg-config", "--cflags", "--libs", "squeezebert", env=environment).split()
         program = os.path.join(project, "alike")
-        run(cc, "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", os.path.join(project, "alike.c"), *flags, "-o", program)
+        run(cc, "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror",
+            os.path.join(project, "alike.c"), *flags, "-o", program)
         reports_a_missing_model(program, libraries)
-        run(cmake, "-S", project, "-B", os.path.join(project, "out"), f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_C_COMPILER={cc}")
+        run(cmake, "-S", project, "-B", os.path.join(project, "out"),
+            f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_C_COMPILER={cc}")
         run(cmake, "--build", os.path.join(project, "out"))
         for name in ("shared", "static"):
             reports_a_missing_model(os.path.join(project, "out", name), libraries)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The man page names every verb that `squeezebert help` lists, and under each verb every option of its --help: check_man.py PROGRAM PAGE"""
+"""The man page names every verb that `squeezebert help` lists, and under each verb every option of
+its --help: check_man.py PROGRAM PAGE"""
 import re
 import subprocess
 import sys
@@ -13,7 +14,8 @@ def run(*arguments):
 def sections(page):
     """Text of each `.SH squeezebert VERB`, as it is read: \\- is a dash."""
     parts = re.split(r"^\.SH (.*)$", page.replace("\\-", "-"), flags=re.M)
-    return {title.removeprefix("squeezebert "): text for title, text in zip(parts[1::2], parts[2::2])}
+    return {title.removeprefix("squeezebert "): text
+            for title, text in zip(parts[1::2], parts[2::2])}
 
 
 def main():
@@ -25,12 +27,15 @@ def main():
         if verb not in found:
             faults.append(f"the man page has no section on {verb}")
             continue
-        for option in re.findall(r"^ {2,6}(?:-\w, )?(--[a-z0-9-]+)", run(program, verb, "--help"), flags=re.M):
+        for option in re.findall(r"^ {2,6}(?:-\w, )?(--[a-z0-9-]+)", run(program, verb, "--help"),
+                                 flags=re.M):
             options += 1
-            if option != "--help" and not re.search(re.escape(option) + r"(?![a-z0-9-])", found[verb]):
+            if option != "--help" and not re.search(re.escape(option) + r"(?![a-z0-9-])",
+                                                    found[verb]):
                 faults.append(f"the man page does not name {option} under {verb}")
     if len(verbs) < 10 or options < 5 * len(verbs) // 2:
-        faults.append(f"only {len(verbs)} verbs and {options} options were read from the help: its form has changed")
+        faults.append(f"only {len(verbs)} verbs and {options} options were read from the help: its "
+                      "form has changed")
     print(*faults, f"{len(verbs)} verbs, {options} options", sep="\n")
     return 1 if faults else 0
 

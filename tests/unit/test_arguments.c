@@ -81,7 +81,13 @@ static void opening_refuses_null(void **state)
     REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, NULL, "dev", NULL, &g, &error));
     REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, "x", NULL, NULL, &g, &error));
     REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, "x", "dev", NULL, NULL, &error));
-    assert_true(!m && !s && !t && !e && !i && !g);
+    sqz_rows *r = NULL;
+    REFUSED(sqz_rows_open(NULL, NULL, &r, &error));
+    REFUSED(sqz_rows_open(&(sqz_rows_source){.name = "x"}, NULL, &r, &error));
+    REFUSED(sqz_rows_open_file(NULL, NULL, &r, &error));
+    REFUSED(sqz_rows_open_file("x", NULL, NULL, &error));
+    REFUSED(sqz_rows_next(NULL, NULL, NULL, &error));
+    assert_true(!m && !s && !t && !e && !i && !g && !r);
 }
 
 static void running_refuses_null(void **state)

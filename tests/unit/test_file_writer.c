@@ -196,6 +196,32 @@ static void what_cannot_be_written_is_said(void **state)
     assert_int_equal(count(folder), 3);
 }
 
+static void *no_memory(void *user, size_t bytes, size_t alignment)
+{
+    (void)user;
+    (void)bytes;
+    (void)alignment;
+    return NULL;
+}
+
+static void missing_arguments_and_missing_memory_are_told(void **state)
+{
+    (void)state;
+    sqz_error error = {0};
+    sqz_output *output = NULL;
+    const sqz_allocator none = {.allocate = no_memory};
+    const char *folder = fresh_folder(), *path = in(folder, "a");
+    assert_int_equal(sqz_output_open(NULL, NULL, SQZ_OUTPUT_FILE, &output, &error), SQZ_EINVAL);
+    assert_int_equal(sqz_output_open(NULL, path, SQZ_OUTPUT_FILE, NULL, &error), SQZ_EINVAL);
+    assert_int_equal(sqz_output_open(NULL, path, (sqz_output_kind)2, &output, &error), SQZ_EINVAL);
+    assert_int_equal(sqz_output_commit(NULL, &error), SQZ_EINVAL);
+    sqzt_assert_fails(sqz_output_open(&none, path, SQZ_OUTPUT_FILE, &output, &error), SQZ_ENOMEM,
+                      &error, path);
+    assert_null(output);
+    sqz_output_close(NULL);
+    assert_int_equal(count(folder), 0);
+}
+
 static void the_longest_name_that_a_file_can_have_is_written(void **state)
 {
     (void)state;
@@ -343,12 +369,12 @@ static void folders_appear_whole_or_not_at_all(void **state)
 
 static atomic_int done;
 
-static void *write_files(void *folder)
+static void *write_files(void *path)
 {
     for (int i = 0; i < 200; i++) {
         sqz_error error = {0};
         sqzi_file_writer writer;
-        if (sqzi_file_writer_open(in(folder, "same"), &writer, &error) != SQZ_OK) break;
+        if (sqzi_file_writer_open(path, &writer, &error) != SQZ_OK) break;
         if (sqzi_file_writer_put(&writer, "x", 1, &error) != SQZ_OK) break;
         if (i & 1) sqzi_file_writer_discard(&writer);
         else if (sqzi_file_writer_commit(&writer, &error) != SQZ_OK) continue; /* removed */
@@ -362,9 +388,10 @@ static void threads_write_while_a_handler_removes(void **state)
     (void)state;
     enum { THREADS = 3 };
     pthread_t threads[THREADS];
-    char *folder = (char *)(uintptr_t)fresh_folder();
+    const char *folder = fresh_folder();
+    char *path = (char *)(uintptr_t)in(folder, "same");
     for (int t = 0; t < THREADS; t++)
-        assert_int_equal(pthread_create(&threads[t], NULL, write_files, folder), 0);
+        assert_int_equal(pthread_create(&threads[t], NULL, write_files, path), 0);
     while (atomic_load(&done) < THREADS) sqz_remove_temporaries();
     for (int t = 0; t < THREADS; t++) pthread_join(threads[t], NULL);
     assert_true(count(folder) <= 1);
@@ -385,6 +412,7 @@ int main(void)
         cmocka_unit_test(permissions_are_those_of_the_old_file_or_the_umask),
         cmocka_unit_test(links_stay_and_their_files_are_replaced),
         cmocka_unit_test(what_cannot_be_written_is_said),
+        cmocka_unit_test(missing_arguments_and_missing_memory_are_told),
         cmocka_unit_test(the_longest_name_that_a_file_can_have_is_written),
         cmocka_unit_test(a_file_that_may_not_be_written_is_not_replaced),
         cmocka_unit_test(a_limit_of_file_sizes_is_a_lack_of_room),

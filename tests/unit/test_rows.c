@@ -408,6 +408,18 @@ static void what_is_there_is_given_before_more_is_waited_for(void **state)
     sqz_rows_close(rows);
 }
 
+static void options_of_another_format_are_refused(void **state)
+{
+    (void)state;
+    static const sqz_rows_options bad[] = {{.format = (sqz_rows_format)4},
+                                           {.format = SQZ_ROWS_CSV, .quotes = (sqz_quotes)3},
+                                           {.quotes = SQZ_QUOTES_NONE},
+                                           {.format = SQZ_ROWS_JSONL, .ragged = 1},
+                                           {.format = SQZ_ROWS_CSV, .text = "a", .no_header = 1}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        refuse("a\n", bad[i], SQZ_EINVAL, "a reader of rows");
+}
+
 static void a_path_tells_its_format(void **state)
 {
     (void)state;
@@ -456,6 +468,7 @@ int main(void)
         cmocka_unit_test(a_row_of_too_many_columns_fails_and_the_next_one_is_read),
         cmocka_unit_test(a_record_over_the_limit_fails_and_is_not_held),
         cmocka_unit_test(what_is_there_is_given_before_more_is_waited_for),
+        cmocka_unit_test(options_of_another_format_are_refused),
         cmocka_unit_test(a_path_tells_its_format),
         cmocka_unit_test(a_file_that_cannot_be_read_is_named),
     };
