@@ -9,6 +9,19 @@
 
 static const double NORM_EPSILON = 1e-5; /* that of torch.nn.LayerNorm */
 
+sqz_status sqzi_load_word(sqzi_loader *loader, const char *key, const char *fallback,
+                          const char *const *words, uint32_t *index)
+{
+    sqzi_span word = sqzi_span_of(fallback);
+    const sqz_status status = sqzi_gguf_get_string(loader->gguf, key, false, &word, loader->error);
+    if (status != SQZ_OK) return status;
+    for (*index = 0; words[*index]; ++*index)
+        if (sqzi_span_is(word, words[*index])) return SQZ_OK;
+    return sqzi_fail(loader->error, SQZ_EUNSUPPORTED, 0,
+                     "metadata '%s' is '%.*s', which this version does not know", key,
+                     (int)(word.n > 40 ? 40 : word.n), word.bytes);
+}
+
 /* Layer i behind the pooling of embeddings; *width is that of what it reads, then of what it
  * makes. */
 static sqz_status load_step(sqzi_loader *loader, uint32_t i, sqzi_span word, uint32_t *width)
