@@ -7,6 +7,14 @@ else()
   set(SQZ_OTHER_SYSTEM "/base/(file_map_read|threads_none)\\.c$")
 endif()
 
+# Files whose code takes no time beside what it calls or waits for: smaller, 15 kB of the library.
+set(SQZ_SMALL
+  io/.* base/cpu base/cpu_count base/file_.* base/temporaries base/status
+  model/context model/file_check model/load_encoder model/load_texts model/load_tokenizer
+  model/model model/peak model/verify
+  task/answer_spans task/answers task/classify task/entities task/entity_spans task/zero_shot)
+list(JOIN SQZ_SMALL "|" SQZ_SMALL)
+
 function(sqz_archive name)
   set(files)
   foreach(folder ${ARGN})
@@ -15,6 +23,11 @@ function(sqz_archive name)
   endforeach()
   list(FILTER files EXCLUDE REGEX ${SQZ_OTHER_SYSTEM})
   sqz_select_isa(files)
+  foreach(file ${files})
+    if(file MATCHES "/src/(${SQZ_SMALL})\\.c$")
+      set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:-Os>")
+    endif()
+  endforeach()
   add_library(${name} STATIC ${files} ${PROJECT_SOURCE_DIR}/cmake/empty.c) # a layer may be empty
   target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:sqz_flags>) # not part of the installed package
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)

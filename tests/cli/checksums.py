@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The checksums of model files, computed as doc/format.md says with nothing but Python's own library: checksums.py FILE.gguf...
+"""The checksums of model files, computed as doc/format.md says with nothing but Python's own
+library: checksums.py FILE.gguf...
 
-Prints name, offset and bytes of every tensor of the first file; exits 1 with the reason where a checksum of any file is another.
+Prints name, offset and bytes of every tensor of the first file; exits 1 with the reason where a
+checksum of any file is another.
 """
 import hashlib
 import math
@@ -68,15 +70,18 @@ def faults(path, r):
     ends = [r.begin + offset for _, offset, _ in r.tensors[1:]] + [len(data)]
     through = [sha256(data[r.begin : end]) for end in ends]
     found = {KEYS[0]: sha256(head), KEYS[1]: sha256(data[r.begin :]), KEYS[2]: through}
-    if not all(re.fullmatch(b"[0-9a-f]{64}", digits) for digits in (data[b:e] for b, e in r.digits)):
+    if not all(re.fullmatch(b"[0-9a-f]{64}", data[begin:end]) for begin, end in r.digits):
         return [f"{path}: a checksum is no SHA-256"]
-    return [f"{path}: {key.decode()} is {r.values[key]!r}, {found[key]!r} was computed" for key in KEYS if found[key] != r.values[key]]
+    return [f"{path}: {key.decode()} is {r.values[key]!r}, {found[key]!r} was computed"
+            for key in KEYS if found[key] != r.values[key]]
 
 
 def main():
     readers = [(path, Reader(open(path, "rb").read())) for path in sys.argv[1:]]
     wrong = [fault for path, reader in readers for fault in faults(path, reader)]
-    print(*(f"{name} {readers[0][1].begin + offset} {n}" for name, offset, n in readers[0][1].tensors), sep="\n")
+    first = readers[0][1]
+    for name, offset, n in first.tensors:
+        print(name, first.begin + offset, n)
     if wrong:
         sys.exit("\n".join(wrong))
 

@@ -419,7 +419,7 @@ static void threads_write_to_one_name_and_all_succeed(void **state)
     snprintf(folder, sizeof folder, "%s", sqzt_temporary("together"));
     assert_int_equal(mkdir(folder, 0700), 0);
     snprintf(path, sizeof path, "%s/model.gguf", folder);
-    job jobs[WRITERS] = {{NULL}};
+    job jobs[WRITERS];
     pthread_t threads[WRITERS];
     for (int i = 0; i < WRITERS; i++) {
         jobs[i] = (job){.from = from, .path = path};
