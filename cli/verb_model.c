@@ -6,13 +6,16 @@
 #include "output.h"
 #include "verbs.h"
 
-static const char *output_path;
+static const char *output_path, *tokenizer_path;
 static uint32_t dtype;
 static bool dense;
 
 static const cli_option import_options[] = {
     {"output", 'o', CLI_TEXT, &output_path, "FILE", "the model file to write"},
     {"dtype", 0, CLI_CHOICE, &dtype, "f32|f16|bf16", "how weights are stored (default: f32)"},
+    {"tokenizer", 0, CLI_TEXT, &tokenizer_path, "PATH",
+     "another folder, a vocab.txt or a tokenizer.json, where FOLDER has no tokenizer or not its "
+     "own"},
     {0},
 };
 static const cli_option export_options[] = {
@@ -33,7 +36,8 @@ static int run_import(char **arguments, uint32_t n)
     (void)n;
     sqz_error error = {0};
     if (!output_path) cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go?");
-    const sqz_import_options options = {.type = (sqz_import_type)dtype, .note = note};
+    const sqz_import_options options = {
+        .type = (sqz_import_type)dtype, .note = note, .tokenizer = tokenizer_path};
     const sqz_status status = sqz_import(cli_context(), arguments[0], output_path, &options,
                                          &error);
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
