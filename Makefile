@@ -27,7 +27,7 @@ dependencies:
 	@tools/install_dependencies.sh
 
 demo:
-	@tools/install_dependencies.sh python3-pip
+	@tools/install_dependencies.sh python3-pip ca-certificates
 	@$(MAKE) --no-print-directory all
 	@tools/demo.sh $(BUILD)
 

@@ -78,6 +78,10 @@ void bench_free_texts(bench_texts *texts);
 void bench_measure_peak(sqz_context *context, uint64_t weight_bytes, bench_peak *peak);
 /* The peak that a model of this type is measured by. */
 sqz_peak_type bench_peak_type(const char *type);
+/* Operations of the row's products, a multiply-add counting as two, in 10^9. */
+double bench_giga_operations(const bench_row *row);
+/* The row's share of the peak of its type, 0..1, attention included. */
+double bench_share_of_peak(const bench_row *row);
 
 /* ---- bench_types.c ---- */
 /* The model at `path` as "f32", "bf16", "f16" or "s8": itself, or a file made for the bench, which
@@ -101,11 +105,5 @@ void bench_report(const bench_row *row, bench_format format);
 /* Under a row: its stages (bench_stages.c). */
 void bench_report_stages(const bench_row *row, bench_format format);
 void bench_json_stages(const bench_row *row);
-/* Tokens a second, of all sessions together. */
-double bench_tokens_per_s(const bench_row *row);
-/* Operations of the row's products, a multiply-add counting as two, in 10^9. */
-double bench_giga_operations(const bench_row *row);
-/* The row's share of the peak of its type, 0..1, attention included. */
-double bench_share_of_peak(const bench_row *row);
 
 #endif

@@ -84,3 +84,17 @@ void bench_measure_peak(sqz_context *context, uint64_t weight_bytes, bench_peak 
     peak->weights = reading(context, memory, peak->weight_bytes);
     free(block);
 }
+
+double bench_giga_operations(const bench_row *row)
+{
+    uint64_t products = 0;
+    if (!row->profile.runs) return 0;
+    for (uint32_t s = 0; s < SQZ_STAGES; s++) products += row->profile.stages[s].multiply_adds;
+    return 2 * (double)products / (double)row->profile.runs / 1e9;
+}
+
+double bench_share_of_peak(const bench_row *row)
+{
+    return bench_giga_operations(row) / (row->run.median / 1e3) /
+           row->peak.arithmetic[bench_peak_type(row->type)];
+}

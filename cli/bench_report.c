@@ -35,29 +35,15 @@ static CLI_PRINTF(4, 5) void add(sheet *s, const char *head, int width, const ch
         if ((unsigned char)*at < ' ' || *at == 0x7F) *at = ' ';
 }
 
-double bench_tokens_per_s(const bench_row *row)
+/* Of all sessions together. */
+static double tokens_per_s(const bench_row *row)
 {
     return (double)row->plan->sessions * row->shape->n_tokens / row->run.median * 1e3;
 }
 
-double bench_giga_operations(const bench_row *row)
-{
-    uint64_t products = 0;
-    if (!row->profile.runs) return 0;
-    for (uint32_t s = 0; s < SQZ_STAGES; s++) products += row->profile.stages[s].multiply_adds;
-    return 2 * (double)products / (double)row->profile.runs / 1e9;
-}
-
-double bench_share_of_peak(const bench_row *row)
-{
-    return bench_giga_operations(row) / (row->run.median / 1e3) /
-           row->peak.arithmetic[bench_peak_type(row->type)];
-}
-
-/* The name of the model, else of its file without folders. */
+/* The file's name without folders: models made of one another may have one name. */
 static const char *name_of(const bench_row *row)
 {
-    if (row->info->name[0]) return row->info->name;
     const char *slash = strrchr(row->path, '/');
     return slash ? slash + 1 : row->path;
 }
@@ -98,7 +84,7 @@ static void put_together(const bench_row *row, bool exact, sheet *s)
     add(s, "mean ms", 10, "%.*f", places, run->mean);
     add(s, "+- ms", 8, "%.*f", places, run->deviation);
     add(s, "min ms", 10, "%.*f", places, run->min);
-    add(s, "tokens/s", 9, "%.0f", bench_tokens_per_s(row));
+    add(s, "tokens/s", 9, "%.0f", tokens_per_s(row));
     if (row->plan->stages) {
         add(s, "tokenize ms", 0, "%.*f", places, row->tokenize.median);
         add(s, "encode ms", 0, "%.*f", places, row->encode.median);
@@ -235,7 +221,7 @@ static void write_json(const bench_row *row)
     cli_json_key_number("sessions", row->plan->sessions);
     cli_json_key_number("samples", row->plan->samples);
     cli_json_key_number("warm_up", row->plan->warm_up);
-    cli_json_key_double("tokens_per_s", bench_tokens_per_s(row));
+    cli_json_key_double("tokens_per_s", tokens_per_s(row));
     json_times(&row->run, row->plan->sessions * row->plan->samples);
     if (row->plan->stages) json_parts(row);
     if (row->plan->profile || row->plan->roofline) bench_json_stages(row);

@@ -8,10 +8,10 @@
 
 static const char purpose[] = "BERT-class encoders on any CPU: one program, one model file";
 
-void cli_print_overview(FILE *stream)
+void cli_print_overview(FILE *stream, const cli_verb *const *verbs)
 {
     fprintf(stream, "squeezebert: %s.\n\nUsage: squeezebert VERB [OPTIONS] ...\n\n", purpose);
-    for (const cli_verb *const *verb = cli_verbs; *verb; verb++)
+    for (const cli_verb *const *verb = verbs; *verb; verb++)
         fprintf(stream, "  %-12s %s\n", (*verb)->name, (*verb)->summary);
     fputs("\n`squeezebert VERB --help` shows a verb's options and an example.\n"
           "Also: --version, help --man (a man page), help --completions bash.\n"
@@ -98,7 +98,7 @@ static void man_verb(const cli_verb *verb)
     printf("\n.fi\n");
 }
 
-void cli_print_man_page(void)
+void cli_print_man_page(const cli_verb *const *verbs)
 {
     printf(".TH SQUEEZEBERT 1\n.SH NAME\nsqueezebert \\- ");
     roff(purpose);
@@ -107,7 +107,7 @@ void cli_print_man_page(void)
          "progress and messages go to stderr. "
          "A record that fails leaves an error record in its place.");
     putchar('\n');
-    for (const cli_verb *const *verb = cli_verbs; *verb; verb++) man_verb(*verb);
+    for (const cli_verb *const *verb = verbs; *verb; verb++) man_verb(*verb);
     printf(".SH EXIT STATUS\n0 done; 1 the job or some records failed; 2 wrong usage; 3 bad input "
            "file; 4 out of a resource.\n"
            ".SH ENVIRONMENT\n.TP\n.B SQZ_CPU\nCPU features to use, as \\-\\-cpu.\n.TP\n.B "
@@ -119,15 +119,13 @@ static void complete_options(const cli_option *table)
     for (; table->name; table++) printf(" --%s", table->name);
 }
 
-int cli_print_completions(const char *shell)
+void cli_print_completions(const cli_verb *const *verbs)
 {
-    if (strcmp(shell, "bash") != 0)
-        cli_die(CLI_USAGE, "completions are there for bash, not for %s", shell);
     printf("_squeezebert() {\n    local word=\"${COMP_WORDS[COMP_CWORD]}\" options=\"\"\n    if [ "
            "\"$COMP_CWORD\" -eq 1 ]; then\n        options=\"");
-    for (const cli_verb *const *verb = cli_verbs; *verb; verb++) printf("%s ", (*verb)->name);
+    for (const cli_verb *const *verb = verbs; *verb; verb++) printf("%s ", (*verb)->name);
     printf("\"\n    else\n        case \"${COMP_WORDS[1]}\" in\n");
-    for (const cli_verb *const *verb = cli_verbs; *verb; verb++) {
+    for (const cli_verb *const *verb = verbs; *verb; verb++) {
         printf("            %s) options=\"", (*verb)->name);
         for (const cli_option *const *table = (*verb)->tables; table && *table; table++)
             complete_options(*table);
@@ -139,5 +137,4 @@ int cli_print_completions(const char *shell)
            "esac\n"
            "    COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n}\ncomplete -o filenames -F "
            "_squeezebert squeezebert\n");
-    return CLI_DONE;
 }

@@ -1,70 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a run ends, and the objects that most verbs need: one context, one model, one task, opened
- * when first asked for. */
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* The objects that most verbs need: one context, one model, one task, opened when first asked
+ * for. */
 #include "cli.h"
-#include "output.h"
 
 static sqz_context *context;
 static sqz_model *model;
 static sqz_task *task;
-
-static void say(const char *format, va_list arguments)
-{
-    fflush(stdout);
-    fputs("squeezebert: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-}
-
-void cli_say(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    say(format, arguments);
-    va_end(arguments);
-}
-
-_Noreturn void cli_die(int code, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    say(format, arguments);
-    va_end(arguments);
-    cli_discard_output();
-    cli_close();
-    exit(code);
-}
-
-int cli_code(sqz_status status)
-{
-    switch (status) {
-    case SQZ_OK: return CLI_DONE;
-    case SQZ_EINVAL: return CLI_USAGE;
-    case SQZ_ENOMEM: return CLI_NO_RESOURCE;
-    case SQZ_EIO:
-    case SQZ_EFORMAT:
-    case SQZ_EUNSUPPORTED:
-    case SQZ_ELIMIT:
-    case SQZ_ETOKEN: return CLI_BAD_FILE;
-    default: return CLI_FAILED;
-    }
-}
-
-void cli_check(sqz_status status, const sqz_error *error)
-{
-    if (status != SQZ_OK) cli_die(cli_code(status), "%s", error->text);
-}
-
-void *cli_allocate(void *old, size_t bytes)
-{
-    void *memory = realloc(old, bytes ? bytes : 1);
-    if (!memory) cli_die(CLI_NO_RESOURCE, "no memory for %zu bytes", bytes);
-    return memory;
-}
 
 sqz_context *cli_context(void)
 {
@@ -78,17 +19,14 @@ sqz_context *cli_context(void)
     }
     const sqz_context_options options = {.n_threads = cli.threads, .cpu = cli.cpu};
     cli_check(sqz_context_open(&options, &context, &error), &error);
+    cli_at_end(cli_close);
     return context;
 }
 
 sqz_model *cli_model(const char *path)
 {
     sqz_error error = {0};
-    if (!model) {
-        const sqz_status status = sqz_model_open(cli_context(), path, &model, &error);
-        if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
-        cli_check(status, &error);
-    }
+    if (!model) cli_check(sqz_model_open(cli_context(), path, &model, &error), &error);
     return model;
 }
 

@@ -8,52 +8,9 @@
 #include <string.h>
 
 #include "cli.h"
+#include "output.h"
 
 enum { MAX_OPTIONS = 64, FIRST_VALUE = 256 };
-
-cli_settings cli;
-
-const cli_option cli_program_options[] = {
-    {"help", 'h', CLI_FLAG, &cli.help, NULL, "show this text"},
-    {0},
-};
-
-const cli_option cli_model_options[] = {
-    {"json", 'j', CLI_FLAG, &cli.json, NULL, "write JSON, one object a line"},
-    {"threads", 't', CLI_NUMBER, &cli.threads, "N",
-     "threads to use, at most the CPUs this process may use (the default)"},
-    {"cpu", 0, CLI_TEXT, &cli.cpu, "LIST",
-     "CPU features to use: a preset such as avx2 or portable, then -NAME to take some away "
-     "(default: $SQZ_CPU, else all)"},
-    {0},
-};
-
-const cli_option cli_record_options[] = {
-    {"pair", 0, CLI_FLAG, &cli.pair, NULL, "a TAB splits each line in two texts"},
-    {"input", 0, CLI_CHOICE, &cli.input, "lines|csv|tsv|jsonl",
-     "what stdin holds; tables come out as JSON with their other fields passed through"},
-    {"text", 0, CLI_TEXT, &cli.text, "COLUMN",
-     "with a table: the column of the text (default: text)"},
-    {"text2", 0, CLI_TEXT, &cli.text2, "COLUMN", "with a table: the column of the second text"},
-    {"strict", 0, CLI_FLAG, &cli.strict, NULL, "stop at the first record that fails"},
-    {"bytes", 0, CLI_FLAG, &cli.bytes, NULL, "offsets in bytes instead of code points"},
-    {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
-    {0},
-};
-
-const cli_option cli_length_options[] = {
-    {"max-length", 0, CLI_NUMBER, &cli.max_length, "N",
-     "pieces read of a text, special tokens included (default: the model's)"},
-    {"long", 0, CLI_CHOICE, &cli.long_text, "default|cut|stride|error",
-     "longer texts are cut, read in windows that overlap, or refused"},
-    {"stride", 0, CLI_NUMBER, &cli.stride, "N",
-     "pieces that a window repeats (default: a quarter of the length, at most 128)"},
-    {"batch-tokens", 0, CLI_NUMBER, &cli.batch_tokens, "N",
-     "pieces computed at a time (default: 2048)"},
-    {"literal-special-tokens", 0, CLI_FLAG, &cli.literal_special_tokens, NULL,
-     "\"[SEP]\" in a text is text, not the special token"},
-    {0},
-};
 
 /* The verb's options in one list. */
 static uint32_t collect(const cli_verb *verb, const cli_option **all)
@@ -160,6 +117,8 @@ uint32_t cli_read_options(const cli_verb *verb, int argc, char **argv)
     }
     if (cli.help) {
         cli_print_help(verb);
+        cli_flush_output();
+        cli_end();
         exit(CLI_DONE);
     }
     const uint32_t arguments = (uint32_t)(argc - optind);

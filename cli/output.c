@@ -1,240 +1,94 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The output side. JSON is written by hand because most of it is arrays of floats, for which a tree
- * of allocated numbers is slow. */
-#define _DEFAULT_SOURCE /* mkstemps */
+/* Where results go, and what becomes of them when something cannot be written. */
+#define _POSIX_C_SOURCE 200809L
 #include "output.h"
 
 #include <errno.h>
-#include <math.h>
-#include <stdlib.h>
+#include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-enum { MAX_DEPTH = 16 };
+#include "signals.h"
 
-static FILE *file;
-static char *final_path, *temporary_path;
-static uint32_t depth;
-static bool filled[MAX_DEPTH], after_key;
+enum { MAX_OUTPUTS = 4 };
+
+struct cli_output {
+    sqz_output *output; /* NULL: closed */
+    const char *name;
+};
+
+static cli_output outputs[MAX_OUTPUTS];
+static cli_output *current; /* NULL: stdout */
+
+FILE *cli_output_stream(const cli_output *output)
+{
+    return output ? sqz_output_stream(output->output) : stdout;
+}
 
 FILE *cli_out(void)
 {
-    return file ? file : stdout;
+    return cli_output_stream(current);
 }
 
-static void separate(void)
+/* The reader of a pipe that has what it wanted ends the program as it ends every filter: without a
+ * word, and the shell sees SIGPIPE. */
+static _Noreturn void write_failed(const cli_output *output, int reason)
 {
-    if (!after_key && depth && filled[depth - 1]) putc(',', cli_out());
-    if (depth) filled[depth - 1] = true;
-    after_key = false;
+    if (reason == EPIPE) cli_end_by_signal(SIGPIPE);
+    cli_die(cli_code(sqz_status_of_errno(reason, 1)), "%s: cannot write: %s",
+            output ? output->name : "stdout", strerror(reason));
 }
 
-void cli_json_open(char bracket)
+void cli_flush(const cli_output *output)
 {
-    separate();
-    putc(bracket, cli_out());
-    filled[depth++] = false;
-}
-
-void cli_json_close(char bracket)
-{
-    putc(bracket, cli_out());
-    if (--depth == 0) putc('\n', cli_out());
-}
-
-void cli_json_key(const char *key)
-{
-    cli_json_string(key);
-    putc(':', cli_out());
-    after_key = true;
-}
-
-/* Bytes of the well-formed sequence at text, 0 where it is ill-formed; then *bad is the length of
- * the maximal part to replace. */
-static size_t sequence(const unsigned char *text, size_t n, size_t *bad)
-{
-    const unsigned char lead = text[0];
-    const size_t length = lead < 0x80                    ? 1
-                          : lead >= 0xC2 && lead < 0xE0  ? 2
-                          : (lead & 0xF0) == 0xE0        ? 3
-                          : lead >= 0xF0 && lead <= 0xF4 ? 4
-                                                         : 0;
-    *bad = 1;
-    for (size_t i = 1; i < length; i++) {
-        const unsigned char low = i > 1 ? 0x80 : lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-        const unsigned char high = i > 1 ? 0xBF : lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-        if (i >= n || text[i] < low || text[i] > high) {
-            *bad = i;
-            return 0;
-        }
-    }
-    return length;
-}
-
-static void put_escaped(unsigned char byte)
-{
-    static const char escapes[] = "\"\"\\\\\bb\ff\nn\rr\tt";
-    for (const char *e = escapes; *e; e += 2) {
-        if ((unsigned char)*e != byte) continue;
-        putc('\\', cli_out());
-        putc(e[1], cli_out());
-        return;
-    }
-    if (byte < 0x20 || byte == 0x7F) fprintf(cli_out(), "\\u%04x", byte);
-    else putc(byte, cli_out());
-}
-
-void cli_json_text(const char *bytes, size_t n)
-{
-    const unsigned char *text = (const unsigned char *)bytes;
-    separate();
-    putc('"', cli_out());
-    for (size_t i = 0; i < n;) {
-        size_t bad;
-        const size_t length = sequence(text + i, n - i, &bad);
-        if (length == 1) put_escaped(text[i]);
-        else if (length) fwrite(text + i, 1, length, cli_out());
-        else fputs("\xEF\xBF\xBD", cli_out());
-        i += length ? length : bad;
-    }
-    putc('"', cli_out());
-}
-
-void cli_json_string(const char *text)
-{
-    if (text) cli_json_text(text, strlen(text));
-    else cli_json_null();
-}
-
-void cli_json_number(uint64_t value)
-{
-    separate();
-    fprintf(cli_out(), "%llu", (unsigned long long)value);
-}
-
-void cli_json_float(float value)
-{
-    separate();
-    if (isfinite(value)) fprintf(cli_out(), "%.9g", (double)value);
-    else fputs("null", cli_out());
-}
-
-void cli_json_double(double value)
-{
-    char text[40];
-    separate();
-    if (!isfinite(value)) {
-        fputs("null", cli_out());
-        return;
-    }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) break;
-    }
-    fputs(text, cli_out());
-}
-
-void cli_json_key_string(const char *key, const char *text)
-{
-    cli_json_key(key);
-    cli_json_string(text);
-}
-
-void cli_json_key_number(const char *key, uint64_t value)
-{
-    cli_json_key(key);
-    cli_json_number(value);
-}
-
-void cli_json_key_double(const char *key, double value)
-{
-    cli_json_key(key);
-    cli_json_double(value);
-}
-
-void cli_json_bool(bool value)
-{
-    separate();
-    fputs(value ? "true" : "false", cli_out());
-}
-
-void cli_json_null(void)
-{
-    separate();
-    fputs("null", cli_out());
-}
-
-void cli_json_raw(const char *json)
-{
-    separate();
-    fputs(json, cli_out());
-}
-
-void cli_json_floats(const float *values, size_t n)
-{
-    cli_json_open('[');
-    for (size_t i = 0; i < n; i++) cli_json_float(values[i]);
-    cli_json_close(']');
-}
-
-void cli_print_text(const char *bytes, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        putc((unsigned char)bytes[i] < 0x20 || bytes[i] == 0x7F ? ' ' : bytes[i], cli_out());
-}
-
-void cli_open_output(const char *path)
-{
-    const size_t n = strlen(path) + 32;
-    final_path = cli_allocate(NULL, n);
-    temporary_path = cli_allocate(NULL, n);
-    snprintf(final_path, n, "%s", path);
-    snprintf(temporary_path, n, "%s.XXXXXX.tmp", path);
-    const int descriptor = mkstemps(temporary_path, 4);
-    file = descriptor >= 0 ? fdopen(descriptor, "wb") : NULL;
-    if (!file) {
-        free(temporary_path);
-        temporary_path = NULL;
-        cli_die(CLI_FAILED, "cannot write beside %s: %s", path, strerror(errno));
-    }
-    const mode_t mask = umask(0);
-    (void)umask(mask);
-    (void)fchmod(descriptor, 0666 & ~mask); /* mkstemps makes it private */
-}
-
-static _Noreturn void write_failed(const char *name)
-{
-    const int reason = errno;
-    cli_die(reason == ENOSPC || reason == EDQUOT ? CLI_NO_RESOURCE : CLI_FAILED,
-            "cannot write %s: %s", name, strerror(reason));
+    FILE *stream = cli_output_stream(output);
+    /* the reason of an earlier failure is gone: it shows again as one byte more is written */
+    const bool lost = ferror(stream) != 0;
+    if (lost) (void)putc('\n', stream);
+    if (fflush(stream) != 0) write_failed(output, errno);
+    if (lost) write_failed(output, EIO);
 }
 
 void cli_flush_output(void)
 {
-    errno = 0;
-    if (fflush(cli_out()) != 0 || ferror(cli_out())) write_failed(file ? final_path : "to stdout");
+    cli_flush(current);
 }
 
-void cli_commit_output(void)
+static void discard_outputs(void)
 {
-    cli_flush_output();
-    if (!file) return;
-    if (fsync(fileno(file)) != 0 || rename(temporary_path, final_path) != 0)
-        write_failed(final_path);
-    fclose(file);
-    free(final_path);
-    free(temporary_path);
-    file = NULL;
-    final_path = temporary_path = NULL;
+    for (uint32_t i = 0; i < MAX_OUTPUTS; i++) {
+        sqz_output_close(outputs[i].output);
+        outputs[i].output = NULL;
+    }
+    current = NULL;
 }
 
-void cli_discard_output(void)
+cli_output *cli_open_output(const char *name)
 {
-    if (temporary_path) (void)unlink(temporary_path);
-    if (file) fclose(file);
-    free(temporary_path);
-    free(final_path);
-    file = NULL;
-    final_path = temporary_path = NULL;
+    sqz_error error = {0};
+    cli_output *made = outputs;
+    while (made->output) made++; /* a verb has fewer */
+    cli_at_end(discard_outputs);
+    cli_check(sqz_output_open(NULL, name, SQZ_OUTPUT_ANY, &made->output, &error), &error);
+    made->name = name;
+    return made;
+}
+
+bool cli_output_is_file(const cli_output *output)
+{
+    return sqz_output_is_file(output->output);
+}
+
+void cli_write_to(cli_output *output)
+{
+    current = output;
+}
+
+void cli_commit_output(cli_output *output)
+{
+    sqz_error error = {0};
+    cli_flush(output);
+    cli_check(sqz_output_commit(output->output, &error), &error);
+    if (current == output) current = NULL;
+    sqz_output_close(output->output);
+    output->output = NULL;
 }

@@ -5,6 +5,8 @@
 
 #include "cli.h"
 
+/* ---- json_output.c ---- */
+
 /* JSON is written as it is told, without a tree: values in an array or object are separated by
  * themselves. */
 void cli_json_open(char bracket);  /* '{' or '[' */
@@ -21,22 +23,34 @@ void cli_json_float(float value);
 void cli_json_double(double value); /* the fewest digits that give the same double back */
 void cli_json_bool(bool value);
 void cli_json_null(void);
-void cli_json_raw(const char *json); /* a value that is JSON already */
+void cli_json_raw(const char *json);                 /* a value that is JSON already */
 void cli_json_floats(const float *values, size_t n); /* [..] */
 
 /* Text for people: control characters of a record become spaces, so that it stays one line. */
 void cli_print_text(const char *bytes, size_t n);
 
-/* Where results go: stdout, or the file of cli_open_output. */
-FILE *cli_out(void);
+/* ---- output.c ---- */
 
-/* Write to a temporary name beside `path` from now on. */
-void cli_open_output(const char *path);
-/* Sync and rename. Without an open file: flush stdout. Dies when something could not be written. */
-void cli_commit_output(void);
-/* Remove the temporary file. */
-void cli_discard_output(void);
-/* Show what is there: at the end of a portion of records. Dies when stdout cannot be written. */
+/* Where results go: stdout, or the output of cli_write_to. */
+FILE *cli_out(void);
+/* Show what is there: at the end of a portion of records. Dies when it cannot be written: with
+ * CLI_NO_RESOURCE on a full disk, by SIGPIPE where the reader of a pipe is gone. */
 void cli_flush_output(void);
+
+/* Outputs beside stdout: a file that appears at the commit, or a device, a pipe or a descriptor
+ * that is written straight (SQZ_OUTPUT_ANY). What is not committed when the program ends leaves
+ * nothing. */
+typedef struct cli_output cli_output;
+/* The name must stay. Dies where it cannot be written. */
+cli_output *cli_open_output(const char *name);
+/* Whether a program can go back in it, and others see it only at the commit. */
+bool cli_output_is_file(const cli_output *output);
+FILE *cli_output_stream(const cli_output *output);
+/* As cli_flush_output. */
+void cli_flush(const cli_output *output);
+/* cli_out() is this one's stream until the next call; NULL: stdout. */
+void cli_write_to(cli_output *output);
+/* Write what is left, put it in place, close; dies as cli_flush_output. */
+void cli_commit_output(cli_output *output);
 
 #endif

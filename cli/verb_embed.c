@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* embed and similarity: vectors of texts, and how alike two are. */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "embed_array.h"
 #include "output.h"
 #include "stream.h"
-#include "vectors.h"
+#include "vector_options.h"
 #include "verbs.h"
 
-static bool npy;
-static const char *path, *output_path;
-static uint64_t n_rows;
+static const char *path;
 
-static const cli_option file_options[] = {
-    {"output", 'o', CLI_TEXT, &output_path, "FILE.npy",
-     "write a NumPy array [records, dimensions] instead of lines"},
-    {0},
-};
 static sqz_status run_vectors(const sqz_input *inputs, uint32_t n, void *results, sqz_error *error)
 {
     const sqz_embed_text_options options = cli_embed_options(path);
@@ -44,65 +34,21 @@ static void show_vectors_text(const sqz_input *input, const void *result)
         fprintf(cli_out(), "%s%.9g", i ? " " : "", (double)e->vectors[i]);
 }
 
-/* A header of 128 bytes, so that it can be written again with the number of rows. */
-static void write_header(uint32_t columns)
+static int write_array(void)
 {
-    char header[128], text[118];
-    const int n = snprintf(text, sizeof text,
-                           "{'descr': '<f4', 'fortran_order': False, 'shape': (%llu, %u), }",
-                           (unsigned long long)n_rows, columns);
-    memset(header, ' ', sizeof header);
-    memcpy(header, "\x93NUMPY\x01\x00\x76\x00", 10);
-    memcpy(header + 10, text, (size_t)n);
-    header[127] = '\n';
-    fwrite(header, 1, sizeof header, cli_out());
-}
-
-static int write_npy(void)
-{
-    cli_record *records;
     const uint32_t columns = cli_dimensions ? cli_dimensions
                                             : sqz_model_get_info(cli_model(path))->width;
     if (cli_pool == SQZ_POOL_NONE)
         cli_die(CLI_USAGE, "--pool none gives rows of many lengths, which an array cannot hold");
-    cli_open_output(output_path);
-    write_header(columns);
-    cli_records_open((cli_reading){.column = "text"});
-    for (uint32_t n; (n = cli_records_next(&records)) > 0;) {
-        sqz_input *inputs = cli_allocate(NULL, n * sizeof *inputs);
-        sqz_embedding *results = cli_allocate(NULL, n * sizeof *results);
-        sqz_error error = {0};
-        for (uint32_t i = 0; i < n; i++) {
-            if (records[i].status != SQZ_OK)
-                cli_die(CLI_FAILED, "record %llu: %s: an array has no place for an error",
-                        (unsigned long long)(n_rows + i + 1), records[i].fault);
-            inputs[i] = records[i].input;
-        }
-        cli_check(run_vectors(inputs, n, results, &error), &error);
-        for (uint32_t i = 0; i < n; i++) {
-            if (results[i].outcome.status != SQZ_OK)
-                cli_die(CLI_FAILED, "record %llu: %s", (unsigned long long)(n_rows + i + 1),
-                        results[i].outcome.text);
-            fwrite(results[i].vectors, sizeof(float), columns, cli_out());
-        }
-        n_rows += n;
-        free(inputs);
-        free(results);
-    }
-    cli_records_close();
-    cli_flush_output();
-    if (fseek(cli_out(), 0, SEEK_SET) != 0)
-        cli_die(CLI_FAILED, "cannot write the header of %s: %s", output_path, strerror(errno));
-    write_header(columns);
-    return CLI_DONE;
+    return cli_write_array(columns, run_vectors);
 }
 
 static int run_embed(char **arguments, uint32_t n)
 {
     (void)n;
     path = arguments[0];
-    npy = output_path != NULL;
-    if (npy) return write_npy();
+    cli_array_check();
+    if (cli_array_wanted()) return write_array();
     const cli_stream stream = {.model = path,
                                .reading = {.column = "text", .column2 = "text2"},
                                .result_bytes = sizeof(sqz_embedding),
@@ -146,7 +92,7 @@ static int run_similarity(char **arguments, uint32_t n)
     return cli_run_stream(&stream);
 }
 
-static const cli_option *const embed_tables[] = {cli_vector_options, file_options,
+static const cli_option *const embed_tables[] = {cli_vector_options, cli_array_options,
                                                  cli_model_options,  cli_record_options,
                                                  cli_length_options, NULL};
 static const cli_option *const similarity_tables[] = {cli_vector_options, cli_model_options,
@@ -155,7 +101,9 @@ const cli_verb cli_verb_embed = {"embed",
                                  "a vector for each record",
                                  "MODEL",
                                  "One record a line from stdin; with --json {\"embedding\"}, with "
-                                 "--pool none {\"embeddings\"}, special tokens included.",
+                                 "--pool none {\"embeddings\"}, special tokens included.\n"
+                                 "With -o a NumPy array, which is there at the end as a whole; a "
+                                 "pipe gets it then. Ctrl-C ends it after the records at hand.",
                                  "echo 'a red bicycle' | squeezebert embed minilm.gguf --json",
                                  1,
                                  1,

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a model file holds: the same facts as lines, as Markdown for a model card, or as JSON. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "output.h"
 #include "verbs.h"
 
-static bool tensors, markdown;
+static bool tensors, markdown, check;
 
 static const cli_option info_options[] = {
     {"tensors", 0, CLI_FLAG, &tensors, NULL, "list the tensors as well"},
     {"markdown", 0, CLI_FLAG, &markdown, NULL, "write tables of Markdown, for a model card"},
+    {"check", 0, CLI_FLAG, &check, NULL,
+     "compare the file with its checksums, and show nothing else"},
     {0},
 };
 
@@ -163,6 +166,80 @@ static void show_prompts(const sqz_model *model)
     end_table();
 }
 
+/* A text of the file as a string to be freed. */
+static char *copy_text(sqz_text text)
+{
+    char *copy = cli_allocate(NULL, text.n_bytes + 1);
+    memcpy(copy, text.bytes, text.n_bytes);
+    copy[text.n_bytes] = '\0';
+    return copy;
+}
+
+static void show_one(const sqz_model *model, const char *label, const char *key)
+{
+    sqz_text text;
+    if (!sqz_model_text(model, key, 0, &text)) return;
+    char *copy = copy_text(text);
+    show_text(label, copy);
+    free(copy);
+}
+
+/* Strings one a row, or an array; nothing where there are none. They are item(model, 0, ...),
+ * item(model, 1, ...) until that is NULL, to be freed. */
+typedef char *item_of(const sqz_model *model, const char *key, uint32_t i);
+
+static void show_list(const sqz_model *model, const char *label, const char *key, item_of *item)
+{
+    char *text = item(model, key, 0);
+    if (text && cli.json) {
+        cli_json_key(label);
+        cli_json_open('[');
+    }
+    const bool any = text != NULL;
+    for (uint32_t i = 0; text; text = item(model, key, ++i)) {
+        if (cli.json) cli_json_string(text);
+        else print_row(i ? "" : label, text);
+        free(text);
+    }
+    if (any && cli.json) cli_json_close(']');
+}
+
+static char *string_of(const sqz_model *model, const char *key, uint32_t i)
+{
+    sqz_text text;
+    return sqz_model_text(model, key, i, &text) ? copy_text(text) : NULL;
+}
+
+/* "organization/name", as the Hub writes it. */
+static char *base_model_of(const sqz_model *model, const char *key, uint32_t i)
+{
+    char name_key[64], organization_key[64];
+    sqz_text name, organization = {"", 0};
+    snprintf(name_key, sizeof name_key, "%s.%u.name", key, (unsigned)i);
+    snprintf(organization_key, sizeof organization_key, "%s.%u.organization", key, (unsigned)i);
+    if (!sqz_model_text(model, name_key, 0, &name)) return NULL;
+    (void)sqz_model_text(model, organization_key, 0, &organization);
+    char *both = cli_allocate(NULL, organization.n_bytes + 1 + name.n_bytes + 1), *at = both;
+    memcpy(at, organization.bytes, organization.n_bytes);
+    at += organization.n_bytes;
+    if (organization.n_bytes) *at++ = '/';
+    memcpy(at, name.bytes, name.n_bytes);
+    at[name.n_bytes] = '\0';
+    return both;
+}
+
+static void show_provenance(const sqz_model *model)
+{
+    begin_table("Provenance", "provenance", two_columns, two_rules);
+    show_one(model, "license", "general.license");
+    show_list(model, "languages", "general.languages", string_of);
+    show_list(model, "base_models", "general.base_model", base_model_of);
+    show_one(model, "source_sha256", "sqz.source.sha256");
+    show_one(model, "tensors_sha256", "sqz.tensors.sha256");
+    show_list(model, "history", "sqz.history", string_of);
+    end_table();
+}
+
 static void show_metadata(const sqz_model *model)
 {
     const char *key, *value;
@@ -208,9 +285,35 @@ static void show_tensors(const sqz_model *model)
     }
 }
 
+/* The checksums alone: a file that is damaged may be no model any more. */
+static int run_check(const char *path)
+{
+    sqz_error error = {0};
+    sqz_file_check found;
+    if (tensors || markdown)
+        cli_die(CLI_USAGE, "--check shows nothing but what it found: leave --tensors and "
+                           "--markdown out");
+    cli_check(sqz_model_check(cli_context(), path, &found, &error), &error);
+    if (cli.json) cli_json_open('{');
+    show_bool("has_checksum", found.has_checksum);
+    show_number("file_bytes", found.n_bytes);
+    if (found.has_checksum) show_text("tensors_sha256", found.sha256);
+    if (cli.json) {
+        cli_json_key("ok");
+        cli_json_bool(found.has_checksum);
+        cli_json_close('}');
+    }
+    if (found.has_checksum) return CLI_DONE;
+    cli_say("%s: carries no checksum, so that nothing was compared: import or quantize it again "
+            "and it will",
+            path);
+    return CLI_FAILED;
+}
+
 static int run_info(char **arguments, uint32_t n)
 {
     (void)n;
+    if (check) return run_check(arguments[0]);
     const sqz_model *model = cli_model(arguments[0]);
     if (cli.json) cli_json_open('{');
     else if (markdown) {
@@ -222,6 +325,7 @@ static int run_info(char **arguments, uint32_t n)
     show_types(model);
     show_labels(model);
     show_prompts(model);
+    show_provenance(model);
     show_metadata(model);
     if (tensors) show_tensors(model);
     if (cli.json) cli_json_close('}');
@@ -233,9 +337,11 @@ const cli_verb cli_verb_info = {
     "info",
     "say what a model file holds",
     "MODEL",
-    "Sizes, types of the weights, head, labels, prompts, metadata and, with --tensors, every "
-    "tensor with its shape and bytes.\n"
-    "With --json one object; long strings of the metadata are cut there as well.",
+    "Sizes, types of the weights, head, labels, prompts, where it comes from, metadata and, with "
+    "--tensors, every tensor with its shape and bytes.\n"
+    "With --json one object; long strings of the metadata are cut there as well.\n"
+    "With --check the file is compared with the SHA-256 that it carries: exit code 3 and the first "
+    "damaged tensor where it is not what was written, 1 where it carries none.",
     "squeezebert info minilm.gguf --tensors",
     1,
     1,

@@ -52,6 +52,8 @@ static int run_export(char **arguments, uint32_t n)
     sqz_error error = {0};
     if (!output_path)
         cli_die(CLI_USAGE, "-o FOLDER is missing: where should the Hugging Face folder go?");
+    sqz_file_check checked; /* damage would not show in the folder any more */
+    cli_check(sqz_model_check(cli_context(), arguments[0], &checked, &error), &error);
     const sqz_export_options options = {.dense = dense, .note = note};
     cli_check(sqz_export(cli_model(arguments[0]), output_path, &options, &error), &error);
     cli_say("wrote %s", output_path);

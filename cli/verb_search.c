@@ -6,7 +6,7 @@
 
 #include "output.h"
 #include "stream.h"
-#include "vectors.h"
+#include "vector_options.h"
 #include "verbs.h"
 
 static uint32_t top = 5;

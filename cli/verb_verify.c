@@ -57,8 +57,22 @@ static void report_text(void *user, const sqz_vector_report *r)
     puts(r->agrees ? "" : "  DIFFERS");
 }
 
+/* Before anything is computed: damaged weights may be within any tolerance. */
+static sqz_file_check checked;
+
+static void check_file(const char *path)
+{
+    sqz_error error = {0};
+    cli_check(sqz_model_check(cli_context(), path, &checked, &error), &error);
+    if (!checked.has_checksum)
+        cli_say("%s: carries no checksum: whether it is as it was written was not checked", path);
+    else if (!cli.json) puts("every byte is as it was written");
+}
+
 static void show_json(const sqz_verification *v, bool ok)
 {
+    cli_json_key("has_checksum");
+    cli_json_bool(checked.has_checksum);
     cli_json_key_number("vectors", v->n_vectors);
     cli_json_key_double("max_error", v->max_error);
     cli_json_key_double("tolerance", v->tolerance);
@@ -103,6 +117,7 @@ static int run_verify(char **arguments, uint32_t n)
         cli_die(
             CLI_USAGE,
             "--tolerance goes with --against FILE; the vectors that a model carries have theirs");
+    check_file(arguments[0]);
     if (against) return run_against(cli_model(arguments[0]));
     const sqz_status status = sqz_model_verify(cli_model(arguments[0]), &v, &error);
     if (status != SQZ_ENUMERIC) cli_check(status, &error);
@@ -124,14 +139,16 @@ const cli_verb cli_verb_verify = {
     "verify",
     "compare this machine's results with those the file carries, or with a file of vectors",
     "MODEL",
-    "Without --against: the reference vectors in the model file. With it: a .npz file as "
+    "First the file's bytes are compared with the SHA-256 that it carries (info --check does that "
+    "alone). Then its results are compared,\n"
+    "without --against with the reference vectors in the model file, with it with a .npz file as "
     "numpy.savez writes it, with the arrays ids [N] (the tokens of all\n"
     "sequences, one behind the other), lengths [B] and types [N] where needed, and hidden [N, "
     "width], logits [B or N, classes] or both.\n"
     "The default tolerance is 1024 roundings of f32: give a larger one for a model stored in f16, "
     "bf16 or int8 and vectors of its f32 source.\n"
     "Exit code 1 where results differ by more than is allowed, or where there is nothing to "
-    "compare.",
+    "compare; 3 where the file is damaged.",
     "squeezebert verify minilm.gguf --against vectors.npz",
     1,
     1,

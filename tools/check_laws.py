@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks the laws that ARCHITECTURE.md states about the tree.
 
-    check_laws.py ROOT [--archive FILE.a]...
+    check_laws.py ROOT [--archive FILE.a]... [--object FILE.o]...
 
 Reads the files that git tracks under ROOT (every file where ROOT is no repository, or there is no git), prints one line a violation,
 `path:line: law: what was found`, and exits 1 if there was one. Only text is read; nothing is compiled. Needs python3
@@ -195,6 +195,51 @@ def check_symbols(archive, say):
             say(archive, 0, "symbol", f"'{fields[2]}' begins with none of sqz_ sqzi_ sqzk_")
 
 
+def linkage(archives, objects):
+    """{object: (symbols it defines, symbols it needs)} of archives' members and object files."""
+    found = {}
+    listed = subprocess.run(["nm", "-gA", *archives, *objects], capture_output=True, text=True)
+    for line in listed.stdout.split("\n"):
+        match = re.match(r"(?:.*:)?([^:]+):\s*(?:[0-9a-f]+ )?([A-Za-z]) (\S+)$", line)
+        if match:
+            name = os.path.basename(match.group(1))
+            defined, needed = found.setdefault(name, (set(), set()))
+            (needed if match.group(2) == "U" else defined).add(match.group(3))
+    return found
+
+
+def circles(needs):
+    """Sets of more than one node that all reach each other in {node: nodes}: Tarjan's components."""
+    index, lowest, stack, found = {}, {}, [], []
+
+    def visit(node):
+        index[node] = lowest[node] = len(index)
+        stack.append(node)
+        for other in needs[node]:
+            if other not in index:
+                visit(other)
+            if other in stack:
+                lowest[node] = min(lowest[node], lowest[other])
+        if lowest[node] == index[node]:
+            at = stack.index(node)
+            found.append(sorted(stack[at:]))
+            del stack[at:]
+    for node in needs:
+        if node not in index:
+            visit(node)
+    return [nodes for nodes in found if len(nodes) > 1]
+
+
+def check_circles(archives, objects, say):
+    """An object that needs another one is not needed by it, however far around."""
+    linked = linkage(archives, objects) if archives or objects else {}
+    home = {symbol: name for name, (defined, _) in linked.items() for symbol in defined}
+    needs = {name: sorted({home[s] for s in needed if s in home} - {name})
+             for name, (_, needed) in linked.items()}
+    for nodes in circles(needs):
+        say(nodes[0], 0, "circle", f"{' '.join(nodes)} need each other")
+
+
 def reasons_of(root):
     """Files whose length has a reason: 'path: reason' lines of tools/long_files.txt."""
     path = os.path.join(root, "tools/long_files.txt")
@@ -223,7 +268,7 @@ def check_survivors(root, paths, say):
             say(name, number, "survivors", f"no regular expression: {problem}")
 
 
-def check_tree(root, archives):
+def check_tree(root, archives, objects=()):
     """Every violation as 'path:line: law: text'."""
     found = []
     def say(path, number, law, text):
@@ -248,6 +293,7 @@ def check_tree(root, archives):
     check_names(paths, say)
     for archive in archives:
         check_symbols(archive, say)
+    check_circles(archives, objects, say)
     return found
 
 
@@ -255,8 +301,10 @@ def main():
     parser = argparse.ArgumentParser(description="checks the laws of ARCHITECTURE.md")
     parser.add_argument("root")
     parser.add_argument("--archive", action="append", default=[], help="a static library whose symbols are checked")
+    parser.add_argument("--object", action="append", default=[],
+                        help="an object file of the program, looked at for circles")
     chosen = parser.parse_args()
-    found = check_tree(chosen.root, chosen.archive)
+    found = check_tree(chosen.root, chosen.archive, chosen.object)
     print("\n".join(found) if found else "every law holds")
     return 1 if found else 0
 

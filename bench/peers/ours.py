@@ -47,8 +47,8 @@ def low_rank_file(job):
     source, partial = gguf.GGUFReader(str(f32_file(job))), path.with_suffix(".partial")
     writer = gguf.GGUFWriter(str(partial), "sqz-encoder")
     for field in source.fields.values():
-        if field.name.startswith("GGUF.") or field.name in ("general.architecture", "sqz.requires"):
-            continue
+        if field.name.startswith(("GGUF.", "sqz.tensors.", "sqz.header.")) or field.name in ("general.architecture", "sqz.requires"):
+            continue  # the checksums are the source's
         array = field.types[0] == gguf.GGUFValueType.ARRAY
         writer.add_key_value(field.name, field.contents(), field.types[0], sub_type=field.types[-1] if array else None)
     writer.add_array("sqz.requires", ["low_rank"])

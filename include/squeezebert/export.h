@@ -47,7 +47,8 @@ typedef struct sqz_export_options {
  * the JSON files, the factors of one linear. SQZ_EUNSUPPORTED: no class of Transformers can express
  * the model (a classifier that pools by mean, a reduced embedding, groups, heads or widths that
  * differ by block, heads that do not fill the width); the text names the block and the reason.
- * SQZ_EIO: the folder is not empty, or cannot be written. SQZ_EFORMAT: sqz.source.config is no JSON
+ * SQZ_EOUTPUT: the folder is not empty, or cannot be written; SQZ_ERESOURCE: no room. The folder
+ * appears whole or not at all (squeezebert/output.h). SQZ_EFORMAT: sqz.source.config is no JSON
  * object, or a piece of the vocabulary no UTF-8. SQZ_ENOMEM.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_export(const sqz_model *model, const char *folder,

@@ -41,14 +41,16 @@ typedef struct sqz_import_options {
  *   path     written whole or not at all
  *
  * Nothing in the folder is executed. The file carries reference vectors made by the portable
- * kernels (sqz_model_verify).
- * Cost: one pass over the weights, twice written; bf16 twice that, because the results in f32 are
- * needed for the tolerance. Memory: the JSON files, and one model opened at a time.
+ * kernels (sqz_model_verify) and checksums (sqz_model_check). Any number of imports to one path may
+ * run at a time: the file of the last one stays.
+ * Cost: one pass over the weights, once written, run on three short sequences, and read for the
+ * checksums (SHA-256, some 4 s a GB); bf16 writes and runs a file in f32 before that, whose results
+ * are needed for the tolerance. Memory: the JSON files, and one model opened at a time.
  * SQZ_EIO: a file that must be there is not. SQZ_EFORMAT: it is damaged, or a tensor is missing,
  * has another shape or belongs to no part of the
  * model; the text names file and tensor. SQZ_EUNSUPPORTED: a model type, activation, module or
  * tokenizer that this version cannot do, by name. SQZ_ENUMERIC: a weight is NaN or infinite.
- * SQZ_ENOMEM.
+ * SQZ_EOUTPUT, SQZ_ERESOURCE: `path` cannot be written (squeezebert/output.h). SQZ_ENOMEM.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_import(sqz_context *context, const char *folder,
                                             const char *path, const sqz_import_options *options,

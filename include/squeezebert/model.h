@@ -101,7 +101,34 @@ SQZ_API int sqz_model_tensor(const sqz_model *model, uint32_t i, sqz_tensor_info
 SQZ_API int sqz_model_metadata(const sqz_model *model, uint32_t i, const char **key,
                                const char **value);
 
-/* Recompute the reference vectors that the file carries and compare.
+/* String i of the metadata `key`, whole: of an array, or i = 0 for a single one. `text` lies in the
+ * file, without a NUL at its end, and is valid until the model is closed. 0 where there is no such
+ * key, it holds no strings, or i is out of range; else 1. Cost: i strings are stepped over. */
+SQZ_API int sqz_model_text(const sqz_model *model, const char *key, uint32_t i, sqz_text *text);
+
+/* Is a file, byte for byte, what was written? Compares the SHA-256 of its header and of the data of
+ * its tensors with those it carries (doc/format.md "Checksums"); nothing is opened as a model.
+ *
+ *   check->has_checksum   0: a file from before there were any, nothing was compared
+ *   check->n_bytes        of the file
+ *   check->sha256         of the data of all tensors, in hexadecimal; "" without a checksum
+ *
+ * Opening a model does not do this, sqz_model_verify does not either: it reads the whole file, some
+ * 250 MB a second.
+ * SQZ_EFORMAT: the file is damaged; the text names the file and the first tensor that is, or says
+ * that it is the header. SQZ_EIO, SQZ_ENOMEM, SQZ_ELIMIT, SQZ_EUNSUPPORTED as sqz_model_open.
+ */
+typedef struct sqz_file_check {
+    int has_checksum;
+    uint64_t n_bytes;
+    char sha256[65];
+} sqz_file_check;
+SQZ_API SQZ_NODISCARD sqz_status sqz_model_check(sqz_context *context, const char *path,
+                                                 sqz_file_check *check, sqz_error *error);
+
+/* Recompute the reference vectors that the file carries and compare: does this machine compute what
+ * the file says? Whether the file is whole is sqz_model_check's question; some damage stays within
+ * the tolerance.
  *
  *   max_error   largest absolute difference of a hidden state or logit seen
  *   tolerance   what the file allows

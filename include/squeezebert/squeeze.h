@@ -90,12 +90,14 @@ typedef struct sqz_quantize_options {
  * by a hundredth; the integers of GPTQ, Frantar et al. 2022). Then `error` of a tensor grows and
  * that of the model falls. Embeddings are rounded as ever.
  *
- * Metadata, tokenizer and labels are carried over; sqz.history gets a line. Reference vectors keep
- * their inputs; their results and tolerance are made
- * anew by the portable kernels on the new weights (doc/format.md), so that sqz_model_verify works
- * on the new file. A file without them gets none.
- * Cost: one pass over the weights to report, another to write; a third and a run of 2,048 tokens to
- * correct biases; with reference vectors the file is written twice and run once.
+ * Metadata, tokenizer and labels are carried over; sqz.history gets a line, and general.name ends
+ * with "-s8", "-bf16" or "-f16". Reference vectors keep their inputs; their results and tolerance
+ * are made anew by the portable kernels on the new weights (doc/format.md), so that
+ * sqz_model_verify works on the new file. A file without them gets none. The new file carries
+ * checksums (sqz_model_check), and those of the source are compared first.
+ * Cost: one pass over the weights for the source's checksums, one to report, another to write; one
+ * more and a run of 2,048 tokens to correct biases; the new file is read again for its checksums,
+ * and with reference vectors run once. SHA-256 takes some 4 s a GB.
  * Texts: a run of their tokens and, per block, products as long as that and a Cholesky factor of
  * each linear's inputs. Memory: the source opened as a
  * model, then the result; with texts also their hidden states, the moments of one block, and the
@@ -107,7 +109,9 @@ typedef struct sqz_quantize_options {
  * matches no tensor that would change, or there is nothing to change. SQZ_EUNSUPPORTED: the source
  * holds int8 weights already. SQZ_ENUMERIC: a weight is NaN, infinite or too large for the type;
  * the text names tensor
- * and index. SQZ_EIO, SQZ_EFORMAT, SQZ_ELIMIT, SQZ_ENOMEM as sqz_model_open.
+ * and index. SQZ_EFORMAT also: the source is not what its checksums say. SQZ_EOUTPUT,
+ * SQZ_ERESOURCE: `out` cannot be written (squeezebert/output.h). SQZ_EIO, SQZ_ELIMIT, SQZ_ENOMEM as
+ * sqz_model_open.
  * Maths: doc/model.md; measured in doc/results.md "Quantised models".
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_quantize(sqz_context *context, const char *path,

@@ -6,6 +6,7 @@
 
 #include <squeezebert/context.h>
 #include <squeezebert/model.h>
+#include <squeezebert/output.h>
 #include <squeezebert/session.h>
 #include <squeezebert/status.h>
 #include <squeezebert/task.h>

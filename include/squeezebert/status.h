@@ -28,14 +28,16 @@ extern "C" {
     X(SQZ_OK, 0, "done")                                                       \
     X(SQZ_EINVAL, 1, "the caller passed an invalid argument")                  \
     X(SQZ_ENOMEM, 2, "out of memory")                                          \
-    X(SQZ_EIO, 3, "reading or writing a file failed")                          \
+    X(SQZ_EIO, 3, "reading a file failed")                                     \
     X(SQZ_EFORMAT, 4, "a file's content is not what its format demands")       \
     X(SQZ_EUNSUPPORTED, 5, "valid, but this version cannot do it")             \
     X(SQZ_ELIMIT, 6, "a limit was exceeded")                                   \
     X(SQZ_ETOKEN, 7, "a token id is not in the vocabulary")                    \
     X(SQZ_ENUMERIC, 8, "a number is NaN or infinite")                          \
     X(SQZ_ETOOLONG, 9, "a text has more pieces than allowed")                  \
-    X(SQZ_ECANCELLED, 10, "stopped on request")
+    X(SQZ_ECANCELLED, 10, "stopped on request")                                \
+    X(SQZ_EOUTPUT, 11, "writing a file failed")                                \
+    X(SQZ_ERESOURCE, 12, "no room is left: a disk, a quota, open files")
 
 typedef enum sqz_status {
 #define SQZ_STATUS_ENUM(name, number, text) name = number,
@@ -64,6 +66,14 @@ SQZ_API const char *sqz_status_name(sqz_status status);
 
 /* One sentence that says what the status means. Static storage. */
 SQZ_API const char *sqz_status_text(sqz_status status);
+
+/* The status of a call of the system that failed with `reason`, a value of errno.
+ *
+ *   SQZ_ENOMEM     ENOMEM
+ *   SQZ_ERESOURCE  ENOSPC, EDQUOT, EFBIG (a limit of file sizes), EMFILE, ENFILE, EAGAIN
+ *   else           SQZ_EOUTPUT where something was to be written, SQZ_EIO where it was to be read
+ */
+SQZ_API sqz_status sqz_status_of_errno(int reason, int writing);
 
 #ifdef __cplusplus
 }

@@ -19,7 +19,7 @@ sqz_status sqzi_file_map_open(const char *path, sqzi_file_map *map, sqz_error *e
     *map = (sqzi_file_map){NULL, 0};
     /* a FIFO must not make us wait */
     const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    FAIL_IF(file < 0, errno == ENOMEM ? SQZ_ENOMEM : SQZ_EIO, 0, "%s: cannot open: %s", path,
+    FAIL_IF(file < 0, sqz_status_of_errno(errno, 0), 0, "%s: cannot open: %s", path,
             strerror(errno));
     FAIL_IF(fstat(file, &facts) != 0, SQZ_EIO, 0, "%s: %s", path, strerror(errno));
     FAIL_IF(!S_ISREG(facts.st_mode), SQZ_EIO, 0, "%s: %s, a file was expected", path,
@@ -28,7 +28,7 @@ sqz_status sqzi_file_map_open(const char *path, sqzi_file_map *map, sqz_error *e
             "%s: larger than this machine's address space", path);
     if (facts.st_size > 0) {
         void *data = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, file, 0);
-        FAIL_IF(data == MAP_FAILED, errno == ENOMEM ? SQZ_ENOMEM : SQZ_EIO, 0, "%s: cannot map: %s",
+        FAIL_IF(data == MAP_FAILED, sqz_status_of_errno(errno, 0), 0, "%s: cannot map: %s",
                 path, strerror(errno));
         *map = (sqzi_file_map){data, (size_t)facts.st_size};
     }

@@ -36,7 +36,9 @@ sqz_status sqzi_file_map_open(const char *path, sqzi_file_map *map, sqz_error *e
 {
     *map = (sqzi_file_map){NULL, 0};
     FILE *stream = fopen(path, "rb");
-    if (!stream) return sqzi_fail(error, SQZ_EIO, 0, "%s: cannot open: %s", path, strerror(errno));
+    if (!stream)
+        return sqzi_fail(error, sqz_status_of_errno(errno, 0), 0, "%s: cannot open: %s", path,
+                         strerror(errno));
     const sqz_status status = read_all(stream, path, map, error);
     (void)fclose(stream);
     return status;

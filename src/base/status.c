@@ -2,6 +2,7 @@
 /* Names and texts of the status codes, and the one function that writes an sqz_error. */
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +27,20 @@ const char *sqz_status_text(sqz_status status)
 #undef TEXT
     }
     return "no such status";
+}
+
+sqz_status sqz_status_of_errno(int reason, int writing)
+{
+    switch (reason) {
+    case ENOMEM: return SQZ_ENOMEM;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case EMFILE:
+    case ENFILE:
+    case EAGAIN: return SQZ_ERESOURCE;
+    default: return writing ? SQZ_EOUTPUT : SQZ_EIO;
+    }
 }
 
 /* Cut an over-long text at the start of a code point and say so by three dots. */

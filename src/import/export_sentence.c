@@ -13,7 +13,7 @@ static json_t *module(int i, const char *path, const char *type)
     return json_pack("{s:i, s:s, s:s, s:s}", "idx", i, "name", name, "path", path, "type", full);
 }
 
-static sqz_status write_pooling(const sqzi_exporter *e, sqzi_span pool)
+static sqz_status write_pooling(sqzi_exporter *e, sqzi_span pool)
 {
     sqz_status status = SQZ_OK;
     json_t *config = json_object();
@@ -26,7 +26,7 @@ fail:
     return status;
 }
 
-static sqz_status write_modules(const sqzi_exporter *e, sqzi_span pool)
+static sqz_status write_modules(sqzi_exporter *e, sqzi_span pool)
 {
     int n = 1;
     sqz_status status = SQZ_OK;
@@ -52,7 +52,7 @@ fail:
     return status;
 }
 
-static sqz_status write_prompts(const sqzi_exporter *e)
+static sqz_status write_prompts(sqzi_exporter *e)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = e->error;
@@ -76,7 +76,7 @@ fail:
     return status;
 }
 
-sqz_status sqzi_export_texts(const sqzi_exporter *e)
+sqz_status sqzi_export_texts(sqzi_exporter *e)
 {
     sqz_status status = SQZ_OK;
     const sqzi_span pool = sqzi_export_string(e, "sqz.pool");

@@ -76,7 +76,7 @@ fail:
 
 /* One piece a line, an empty one for a token that is apart; a piece that would break the lines
  * leaves the file out, tokenizer.json has it all. */
-static sqz_status write_lines(const sqzi_exporter *e, const tokenizer *t)
+static sqz_status write_lines(sqzi_exporter *e, const tokenizer *t)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = e->error;
@@ -245,7 +245,7 @@ fail:
     return status;
 }
 
-static sqz_status write_json(const sqzi_exporter *e, const tokenizer *t, json_t *added)
+static sqz_status write_json(sqzi_exporter *e, const tokenizer *t, json_t *added)
 {
     sqz_status status = SQZ_OK;
     json_t *root = json_object();
@@ -309,7 +309,7 @@ fail:
     return status;
 }
 
-static sqz_status write_configs(const sqzi_exporter *e, const tokenizer *t, json_t *by_id)
+static sqz_status write_configs(sqzi_exporter *e, const tokenizer *t, json_t *by_id)
 {
     sqz_status status = SQZ_OK;
     const bool distil = e->layout == &sqzi_layouts[SQZI_DISTILBERT];
@@ -338,7 +338,7 @@ fail:
     return status;
 }
 
-sqz_status sqzi_export_tokenizer(const sqzi_exporter *e)
+sqz_status sqzi_export_tokenizer(sqzi_exporter *e)
 {
     sqz_status status = SQZ_OK;
     tokenizer t = {.special = {NULL}};

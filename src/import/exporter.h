@@ -35,9 +35,9 @@ SQZ_NODISCARD sqz_status sqzi_export_tensors(sqzi_exporter *exporter);
 SQZ_NODISCARD sqz_status sqzi_export_config(sqzi_exporter *exporter);
 /* vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json
  * (export_tokenizer.c). */
-SQZ_NODISCARD sqz_status sqzi_export_tokenizer(const sqzi_exporter *exporter);
+SQZ_NODISCARD sqz_status sqzi_export_tokenizer(sqzi_exporter *exporter);
 /* What sentence-transformers reads (export_sentence.c). */
-SQZ_NODISCARD sqz_status sqzi_export_texts(const sqzi_exporter *exporter);
+SQZ_NODISCARD sqz_status sqzi_export_texts(sqzi_exporter *exporter);
 
 /* The linear j of a block. */
 const sqzi_linear *sqzi_export_linear(const sqzi_block *block, int j);

@@ -4,7 +4,7 @@
 #ifndef SQZI_SAFETENSORS_WRITER_H
 #define SQZI_SAFETENSORS_WRITER_H
 
-#include "base/file_map.h"
+#include "base/file_writer.h"
 #include "base/memory.h"
 #include "base/real.h"
 

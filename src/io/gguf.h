@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "base/file_map.h"
+#include "base/file_writer.h"
 #include "base/memory.h"
 #include "base/real.h"
 #include "base/span.h"
@@ -67,6 +68,8 @@ uint32_t sqzi_gguf_n_values(const sqzi_gguf *gguf);
 const sqzi_gguf_value *sqzi_gguf_value_at(const sqzi_gguf *gguf, uint32_t i);
 /* NULL when absent */
 const sqzi_gguf_value *sqzi_gguf_find(const sqzi_gguf *gguf, const char *key);
+/* Where the data of the tensors begin, in the file. */
+uint64_t sqzi_gguf_data_begin(const sqzi_gguf *gguf);
 uint32_t sqzi_gguf_n_tensors(const sqzi_gguf *gguf);
 const sqzi_gguf_tensor *sqzi_gguf_tensor_at(const sqzi_gguf *gguf, uint32_t i);
 const sqzi_gguf_tensor *sqzi_gguf_find_tensor(const sqzi_gguf *gguf, const char *name);
@@ -121,7 +124,9 @@ void sqzi_gguf_put_tensor(sqzi_gguf_writer *writer, const char *name, sqzi_type 
 void sqzi_gguf_put_tensor_by(sqzi_gguf_writer *writer, const char *name, sqzi_type type,
                              uint32_t n_dims, const uint64_t *shape, sqzi_gguf_emit *emit,
                              void *source);
-SQZ_NODISCARD sqz_status sqzi_gguf_write(sqzi_gguf_writer *writer, const char *path,
+/* Once. The checksums of the file are left as zeros: sqzi_checksum_put (io/checksum.h) comes before
+ * the commit. */
+SQZ_NODISCARD sqz_status sqzi_gguf_write(sqzi_gguf_writer *writer, sqzi_file_writer *file,
                                          sqz_error *error);
 
 #endif

@@ -24,6 +24,7 @@ struct sqzi_gguf {
     sqzi_gguf_tensor *tensors;
     uint32_t *value_slots, *tensor_slots; /* open addressing by name, index + 1, 0 = free */
     uint32_t n_values, n_tensors, n_value_slots, n_tensor_slots;
+    uint64_t data_begin; /* a multiple of 64, which a file without tensors may not reach */
 };
 
 /* Where the reader stands. `end` is where the header may end at most. */
@@ -288,6 +289,7 @@ static sqz_status place_tensors(const cursor *c, sqzi_gguf *gguf, sqz_error *err
     sqz_status status = SQZ_OK;
     const uint64_t data = (place(c) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     uint64_t end = data;
+    gguf->data_begin = data;
     for (uint32_t i = 0; i < gguf->n_tensors; i++) {
         sqzi_gguf_tensor *tensor = &gguf->tensors[i];
         const int shown = (int)tensor->name.n;
@@ -408,6 +410,11 @@ uint32_t sqzi_gguf_n_values(const sqzi_gguf *gguf)
 const sqzi_gguf_value *sqzi_gguf_value_at(const sqzi_gguf *gguf, uint32_t i)
 {
     return i < gguf->n_values ? &gguf->values[i] : NULL;
+}
+
+uint64_t sqzi_gguf_data_begin(const sqzi_gguf *gguf)
+{
+    return gguf->data_begin;
 }
 
 uint32_t sqzi_gguf_n_tensors(const sqzi_gguf *gguf)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writing GGUF v3: metadata and tensor list are collected as bytes, then the file is written in one
- * go under a temporary name. */
+ * go. */
 #include "base/error.h"
-#include "io/gguf.h"
+#include "io/checksum.h"
 
 enum { ALIGNMENT = 64 };
 
@@ -223,25 +223,31 @@ fail:
     return status;
 }
 
-sqz_status sqzi_gguf_write(sqzi_gguf_writer *writer, const char *path, sqz_error *error)
+/* Room for the checksums, behind all other metadata. */
+static void put_checksums(sqzi_gguf_writer *writer)
+{
+    static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
+    sqzi_gguf_put_string(writer, SQZI_CHECKSUM_HEADER, zeros);
+    sqzi_gguf_put_string(writer, SQZI_CHECKSUM_TENSORS, zeros);
+    begin_array(writer, SQZI_CHECKSUM_THROUGH, SQZI_GGUF_STRING, (size_t)writer->n_tensors);
+    for (uint64_t i = 0; i < writer->n_tensors; i++)
+        append_string(writer, &writer->values, sqzi_span_of(zeros));
+}
+
+sqz_status sqzi_gguf_write(sqzi_gguf_writer *writer, sqzi_file_writer *file, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    sqzi_file_writer file = {0};
-    FAIL_IF(writer->status != SQZ_OK, writer->status, writer->error.offset, "%s",
-            writer->error.text);
-    TRY(sqzi_file_writer_open(path, &file, error));
-    TRY(write_header(writer, &file, error));
+    put_checksums(writer);
+    TRY(write_header(writer, file, error));
     for (uint64_t i = 0; i < writer->n_tensors; i++) {
         pending item;
         memcpy(&item, writer->data.data + i * sizeof item, sizeof item);
         if (item.emit)
-            TRY(item.emit(item.source, &file, error));
+            TRY(item.emit(item.source, file, error));
         else
-            TRY(sqzi_file_writer_put(&file, item.data, (size_t)item.bytes, error));
-        TRY(pad(&file, item.bytes, error));
+            TRY(sqzi_file_writer_put(file, item.data, (size_t)item.bytes, error));
+        TRY(pad(file, item.bytes, error));
     }
-    TRY(sqzi_file_writer_commit(&file, error));
 fail:
-    sqzi_file_writer_discard(&file);
     return status;
 }

@@ -202,6 +202,17 @@ int sqz_model_metadata(const sqz_model *model, uint32_t i, const char **key, con
     return 1;
 }
 
+int sqz_model_text(const sqz_model *model, const char *key, uint32_t i, sqz_text *text)
+{
+    const sqzi_gguf_value *value = sqzi_gguf_find(model->gguf, key);
+    if (!value || value->type != SQZI_GGUF_STRING || i >= value->n) return 0;
+    const unsigned char *at = value->data;
+    for (; i > 0; i--) (void)sqzi_gguf_next_string(&at);
+    const sqzi_span string = sqzi_gguf_next_string(&at);
+    *text = (sqz_text){string.bytes, string.n};
+    return 1;
+}
+
 int sqz_model_tensor(const sqz_model *model, uint32_t i, sqz_tensor_info *tensor)
 {
     static const char *const types[] = {

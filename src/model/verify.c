@@ -9,6 +9,15 @@
 
 enum { MAX_VECTORS = 1024, MAX_LOGITS = 1 << 24 };
 
+/* What a model makes of the inputs of a reference vector. */
+typedef struct results {
+    uint32_t *ids;
+    uint8_t *types;
+    float *hidden, *logits;
+    void *block;
+    size_t bytes;
+} results;
+
 static sqz_status find_part(const sqz_model *model, uint32_t j, const char *part, sqzi_type type,
                             bool required, const sqzi_gguf_tensor **out, sqz_error *error)
 {
@@ -61,55 +70,47 @@ fail:
     return status;
 }
 
-static void lay_out(const sqzi_reference *r, sqzi_reference_results *results, sqzi_arena *arena)
+static void lay_out(const sqzi_reference *r, results *got, sqzi_arena *arena)
 {
-    results->ids = sqzi_arena_take(arena, r->length, sizeof *results->ids);
-    results->types = sqzi_arena_take(arena, r->length, sizeof *results->types);
-    results->hidden = sqzi_arena_take(arena, (size_t)r->hidden->n, sizeof *results->hidden);
-    results->logits = sqzi_arena_take(arena, r->logits ? (size_t)r->logits->n : 0,
-                                      sizeof *results->logits);
+    got->ids = sqzi_arena_take(arena, r->length, sizeof *got->ids);
+    got->types = sqzi_arena_take(arena, r->length, sizeof *got->types);
+    got->hidden = sqzi_arena_take(arena, (size_t)r->hidden->n, sizeof *got->hidden);
+    got->logits = sqzi_arena_take(arena, r->logits ? (size_t)r->logits->n : 0, sizeof *got->logits);
 }
 
 static sqz_status run(const sqz_model *model, sqz_session *session, const sqzi_reference *r,
-                      const sqzi_reference_results *results, sqz_error *error)
+                      const results *got, sqz_error *error)
 {
     const int32_t *ids = r->ids->data, *types = r->types->data;
     for (uint32_t t = 0; t < r->length; t++) {
-        results->ids[t] = (uint32_t)ids[t];
-        results->types[t] = (uint8_t)types[t];
+        got->ids[t] = (uint32_t)ids[t];
+        got->types[t] = (uint8_t)types[t];
     }
     const uint32_t first[] = {0, r->length};
-    const sqz_batch batch = {1, first, results->ids, results->types};
-    const sqz_status status = sqz_encode(session, &batch, results->hidden, model->info.width,
-                                         error);
+    const sqz_batch batch = {1, first, got->ids, got->types};
+    const sqz_status status = sqz_encode(session, &batch, got->hidden, model->info.width, error);
     if (status != SQZ_OK || !r->logits) return status;
-    return sqz_logits(session, &batch, NULL, 0, results->logits, model->head.classes, error);
+    return sqz_logits(session, &batch, NULL, 0, got->logits, model->head.classes, error);
 }
 
-sqz_status sqzi_reference_run(const sqz_model *model, const sqzi_reference *r,
-                              sqzi_reference_results *results, sqz_error *error)
+/* `got` lives in a block that the caller releases in any case. */
+static sqz_status run_reference(const sqz_model *model, const sqzi_reference *r, results *got,
+                                sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqz_session *session = NULL;
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
-    *results = (sqzi_reference_results){0};
-    lay_out(r, results, &arena);
-    results->bytes = arena.used;
-    results->block = sqzi_allocate(&model->context->allocator, results->bytes);
-    FAIL_IF(!results->block, SQZ_ENOMEM, 0, "no memory for a reference vector");
-    arena = sqzi_arena_over(results->block, results->bytes);
-    lay_out(r, results, &arena);
+    lay_out(r, got, &arena);
+    got->bytes = arena.used;
+    got->block = sqzi_allocate(&model->context->allocator, got->bytes);
+    FAIL_IF(!got->block, SQZ_ENOMEM, 0, "no memory for a reference vector");
+    arena = sqzi_arena_over(got->block, got->bytes);
+    lay_out(r, got, &arena);
     TRY(sqz_session_open(model, &(sqz_session_options){r->length, 1, r->length}, &session, error));
-    TRY(run(model, session, r, results, error));
+    TRY(run(model, session, r, got, error));
 fail:
     sqz_session_close(session);
     return status;
-}
-
-void sqzi_reference_discard(const sqz_model *model, sqzi_reference_results *results)
-{
-    if (results->block) sqzi_release(&model->context->allocator, results->block, results->bytes);
-    results->block = NULL;
 }
 
 static double largest_difference(double most, const float *a, const float *b, size_t n)
@@ -121,15 +122,6 @@ static double largest_difference(double most, const float *a, const float *b, si
     return most;
 }
 
-double sqzi_reference_difference(const sqzi_reference *r, const sqzi_reference_results *results,
-                                 double most)
-{
-    most = largest_difference(most, results->hidden, r->hidden->data, (size_t)r->hidden->n);
-    return r->logits
-               ? largest_difference(most, results->logits, r->logits->data, (size_t)r->logits->n)
-               : most;
-}
-
 double sqzi_reference_f32_tolerance(double largest)
 {
     return 1024 * 0x1p-24 * fmax(1, largest);
@@ -138,12 +130,16 @@ double sqzi_reference_f32_tolerance(double largest)
 static sqz_status verify_one(const sqz_model *model, uint32_t j, double *most, sqz_error *error)
 {
     sqzi_reference r;
-    sqzi_reference_results results;
+    results got = {0};
     sqz_status status = sqzi_reference_find(model, j, &r, error);
     if (status != SQZ_OK) return status;
-    status = sqzi_reference_run(model, &r, &results, error);
-    if (status == SQZ_OK) *most = sqzi_reference_difference(&r, &results, *most);
-    sqzi_reference_discard(model, &results);
+    status = run_reference(model, &r, &got, error);
+    if (status == SQZ_OK) {
+        *most = largest_difference(*most, got.hidden, r.hidden->data, (size_t)r.hidden->n);
+        if (r.logits)
+            *most = largest_difference(*most, got.logits, r.logits->data, (size_t)r.logits->n);
+    }
+    if (got.block) sqzi_release(&model->context->allocator, got.block, got.bytes);
     return status;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text to pieces: normalising, cutting into words and spelling the words from the vocabulary, in
- * one walk over the bytes.
+/* The walk over a text: normalising and cutting into words, which spell.c spells, in one pass over
+ * the bytes.
  *
  * Stretches of ASCII letters and digits go straight through; everything else goes code point by
  * code point, each of its bytes with a note of where it came from. Offsets of a word that is all
@@ -9,155 +9,8 @@
 #include "text/scan.h"
 
 #include "base/error.h"
+#include "text/spell.h"
 #include "text/unicode.h"
-
-static sqz_status push_piece(sqzi_scan *s, uint32_t id, sqzi_origin first, sqzi_origin last)
-{
-    sqzi_buffer *side = &s->encoding->side[s->sequence];
-    const uint32_t i = s->n_pieces++;
-    if (i >= s->keep) return SQZ_OK;
-    side->used = i * sizeof(sqz_piece);
-    const sqz_status status = sqzi_buffer_reserve(side, sizeof(sqz_piece), s->error);
-    if (status != SQZ_OK) return status;
-    sqz_piece *piece = (sqz_piece *)(void *)(side->data + side->used);
-    *piece = (sqz_piece){.id = id,
-                         .begin_byte = first.begin,
-                         .end_byte = last.end,
-                         .begin = first.code,
-                         .end = last.code + 1,
-                         .word = s->words,
-                         .sequence = s->sequence};
-    return SQZ_OK;
-}
-
-static sqzi_origin origin_of(const sqzi_scan *s, size_t i)
-{
-    if (!s->plain) return s->origins[i];
-    const uint32_t offset = (uint32_t)i;
-    return (sqzi_origin){s->first.begin + offset, s->first.begin + offset + 1,
-                         s->first.code + offset};
-}
-
-/* Spell the word: longest piece first, from its beginning on. False when some part of it is no
- * piece. */
-static bool spell(sqzi_scan *s, sqz_status *status)
-{
-    const sqzi_vocabulary *vocabulary = &s->tokenizer->vocabulary;
-    for (size_t start = 0, end; start < s->n; start = end) {
-        const uint32_t continuation = start > 0;
-        uint32_t id = UINT32_MAX;
-        const size_t longest = vocabulary->longest[continuation] < s->tokenizer->max_piece
-                                   ? vocabulary->longest[continuation]
-                                   : s->tokenizer->max_piece;
-        end = s->n - start < longest ? s->n : start + longest;
-        for (; end > start; end--) {
-            if (end < s->n && (s->word[end] & 0xC0) == 0x80) continue; /* inside a code point */
-            const uint64_t hash = s->hashes[end] -
-                                  s->hashes[start] * s->tokenizer->powers[end - start];
-            id = sqzi_vocabulary_find(vocabulary, s->word + start, end - start, hash, continuation);
-            if (id != UINT32_MAX) break;
-        }
-        if (id == UINT32_MAX) return false;
-        *status = push_piece(s, id, origin_of(s, start), origin_of(s, end - 1));
-        if (*status != SQZ_OK) return true;
-    }
-    return true;
-}
-
-static sqz_status end_word(sqzi_scan *s)
-{
-    if (s->n_codes == 0) return SQZ_OK;
-    sqz_status status = SQZ_OK;
-    const uint32_t before = s->n_pieces;
-    if (s->n_codes > s->tokenizer->max_word_chars || !spell(s, &status)) {
-        s->n_pieces = before;
-        status = push_piece(s, s->tokenizer->special.unk, s->first, s->last);
-    }
-    s->words++;
-    s->n = 0;
-    s->n_codes = 0;
-    return status;
-}
-
-static sqz_status grow_word(sqzi_scan *s)
-{
-    sqz_encoding *e = s->encoding;
-    const size_t capacity = s->capacity ? 2 * s->capacity : 512;
-    e->word.used = e->origins.used = e->hashes.used = 0;
-    sqz_status status = SQZ_OK;
-    /* the buffers keep their bytes when they grow: used tells how many */
-    e->word.used = s->n;
-    e->origins.used = s->n * sizeof *s->origins;
-    e->hashes.used = s->n ? (s->n + 1) * sizeof *s->hashes : 0;
-    sqz_error *error = s->error;
-    TRY(sqzi_buffer_reserve(&e->word, capacity, error));
-    TRY(sqzi_buffer_reserve(&e->origins, capacity * sizeof *s->origins, error));
-    TRY(sqzi_buffer_reserve(&e->hashes, (capacity + 1) * sizeof *s->hashes, error));
-    s->word = e->word.data;
-    s->origins = (sqzi_origin *)(void *)e->origins.data;
-    s->hashes = (uint64_t *)(void *)e->hashes.data;
-    s->hashes[0] = 0;
-    s->capacity = capacity;
-fail:
-    return status;
-}
-
-/* The notes that a plain word did without. */
-static void note_origins(sqzi_scan *s)
-{
-    if (!s->plain) return;
-    for (size_t i = 0; i < s->n; i++) s->origins[i] = origin_of(s, i);
-    s->plain = false;
-}
-
-static sqz_status append(sqzi_scan *s, uint32_t code, sqzi_origin origin)
-{
-    if (s->n + 4 > s->capacity) {
-        const sqz_status status = grow_word(s);
-        if (status != SQZ_OK) return status;
-    }
-    if (s->n_codes++ == 0) {
-        s->first = origin;
-        s->plain = false;
-    }
-    s->last = origin;
-    /* too long for a word: only its end is of interest */
-    if (s->n_codes > s->tokenizer->max_word_chars) return SQZ_OK;
-    note_origins(s);
-    const size_t length = sqzi_utf8_put(code, s->word + s->n);
-    for (size_t i = 0; i < length; i++, s->n++) {
-        s->origins[s->n] = origin;
-        s->hashes[s->n + 1] = s->hashes[s->n] * SQZI_HASH_P + s->word[s->n] + 1;
-    }
-    return SQZ_OK;
-}
-
-/* A normalised code point on its way into words. */
-static sqz_status emit(sqzi_scan *s, uint32_t code, sqzi_origin origin)
-{
-    sqz_status status = SQZ_OK;
-    if (s->whole) {
-        unsigned char bytes[4];
-        const size_t n = sqzi_utf8_put(code, bytes);
-        status = sqzi_buffer_append(&s->encoding->normalised, bytes, n, s->error);
-        for (size_t i = 0; i < n && status == SQZ_OK; i++)
-            status = sqzi_buffer_append(&s->encoding->sources, &origin, sizeof origin, s->error);
-        return status;
-    }
-    const uint8_t property = sqzi_unicode_property(code);
-    if (property & SQZI_UNICODE_SPACE) return end_word(s);
-    if (!(property & SQZI_UNICODE_PUNCTUATION)) return append(s, code, origin);
-    status = end_word(s);
-    if (status == SQZ_OK) status = append(s, code, origin);
-    return status == SQZ_OK ? end_word(s) : status;
-}
-
-sqz_status sqzi_scan_emit(sqzi_scan *s, uint32_t code, sqzi_origin origin)
-{
-    if (!s->tokenizer->lowercase) return emit(s, code, origin);
-    const sqz_status status = emit(s, sqzi_unicode_lower(code), origin);
-    return status == SQZ_OK && code == 0x130 ? emit(s, 0x307, origin) : status;
-}
 
 /* A code point's parts without those that strip_accents takes. *next is behind it, or behind its
  * run where one of its parts is a mark that stays. */
@@ -199,7 +52,7 @@ static sqz_status scan_code(sqzi_scan *s, size_t at, size_t end, size_t *next)
     if (!(property & ~SQZI_UNICODE_WORD) && !s->whole) {
         s->code++;
         s->run = at + length;
-        return append(s, code, origin);
+        return sqzi_spell_letter(s, code, origin);
     }
     if (t->clean_text && property & SQZI_UNICODE_DROP) {
         s->code++;
@@ -210,11 +63,11 @@ static sqz_status scan_code(sqzi_scan *s, size_t at, size_t end, size_t *next)
     s->code++;
     if (t->clean_text && property & SQZI_UNICODE_SPACE) code = ' ';
     const bool apart = t->handle_chinese_chars && property & SQZI_UNICODE_CJK;
-    if (apart) status = emit(s, ' ', origin);
+    if (apart) status = sqzi_spell_code(s, ' ', origin);
     if (status == SQZ_OK)
         status = t->strip_accents ? strip(s, code, origin, end, next)
                                   : sqzi_scan_emit(s, code, origin);
-    return status == SQZ_OK && apart ? emit(s, ' ', origin) : status;
+    return status == SQZ_OK && apart ? sqzi_spell_code(s, ' ', origin) : status;
 }
 
 /* A stretch of ASCII letters and digits, into the word; *next: behind it. */
@@ -231,7 +84,7 @@ static sqz_status scan_letters(sqzi_scan *s, size_t at, size_t end, size_t *next
     }
     while (at < most && t->kind[s->text[at]] == SQZI_BYTE_LETTER) {
         if (s->n + 4 > s->capacity) {
-            const sqz_status status = grow_word(s);
+            const sqz_status status = sqzi_spell_grow(s);
             if (status != SQZ_OK) return status;
         }
         const size_t room_left = s->capacity - s->n - 3,
@@ -272,15 +125,15 @@ static sqz_status scan_bytes(sqzi_scan *s, size_t at, size_t end)
         if (kind == SQZI_BYTE_LETTER && (s->n_codes == 0 || !s->plain)) {
             status = scan_letters(s, at, end, &at);
         } else if (kind == SQZI_BYTE_SPACE) {
-            status = end_word(s);
+            status = sqzi_spell_word(s);
             s->run = ++at;
             s->code++;
         } else {
-            if (s->n_codes) note_origins(s);
+            if (s->n_codes) sqzi_spell_note(s);
             status = scan_code(s, at, end, &at);
         }
     }
-    return status == SQZ_OK ? end_word(s) : status;
+    return status == SQZ_OK ? sqzi_spell_word(s) : status;
 }
 
 static sqz_status scan_segments(sqzi_scan *s, sqzi_segmenter *segmenter,
@@ -303,7 +156,7 @@ static sqz_status scan_segments(sqzi_scan *s, sqzi_segmenter *segmenter,
                     (void)sqzi_utf8_next(s->text + i, segment.end - i, &length);
                 last = (sqzi_origin){0, (uint32_t)segment.end, s->code - 1};
             }
-            status = push_piece(s, segment.token->id, first, last);
+            status = sqzi_spell_piece(s, segment.token->id, first, last);
             s->words++;
         }
         if (status != SQZ_OK) return status;
@@ -317,11 +170,11 @@ static sqz_status scan_normalised(sqzi_scan *s, size_t begin, size_t end)
     const unsigned char *text = s->encoding->normalised.data;
     const sqzi_origin *sources = (const sqzi_origin *)(const void *)s->encoding->sources.data;
     for (size_t at = begin, length; at < end; at += length) {
-        const sqz_status status = emit(s, sqzi_utf8_next(text + at, end - at, &length),
-                                       sources[at]);
+        const sqz_status status = sqzi_spell_code(s, sqzi_utf8_next(text + at, end - at, &length),
+                                                  sources[at]);
         if (status != SQZ_OK) return status;
     }
-    return end_word(s);
+    return sqzi_spell_word(s);
 }
 
 /* A stretch of text without tokens found before normalisation. */
@@ -353,7 +206,7 @@ sqz_status sqzi_tokenizer_scan(const sqz_tokenizer *tokenizer, sqz_text text,
                    .literal = literal,
                    .error = error};
     s.keep = options->max_length && !options->windows ? options->max_length : UINT32_MAX;
-    sqz_status status = grow_word(&s);
+    sqz_status status = sqzi_spell_grow(&s);
     if (status != SQZ_OK) return status;
     encoding->side[sequence].used = 0;
     sqzi_segmenter segmenter = {

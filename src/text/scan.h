@@ -27,8 +27,6 @@ typedef struct sqzi_scan {
     sqz_error *error;
 } sqzi_scan;
 
-/* A normalised code point but for its case, on its way into words. */
-sqz_status sqzi_scan_emit(sqzi_scan *s, uint32_t code, sqzi_origin origin);
 /* Keep parts of one code point for the run of marks at hand; `leads`: the first of them is the code
  * point's first. */
 sqz_status sqzi_scan_hold(sqzi_scan *s, const uint32_t *parts, size_t n, bool leads,

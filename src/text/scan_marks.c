@@ -5,6 +5,7 @@
 #include "text/scan.h"
 
 #include "base/error.h"
+#include "text/spell.h"
 #include "text/unicode.h"
 
 typedef struct mark {

@@ -32,6 +32,22 @@ static sqz_status open_model(const sqzt_subject *s, sqz_error *error)
     return status;
 }
 
+static sqz_status check_file(const sqzt_subject *s, sqz_error *error)
+{
+    sqz_file_check check;
+    return sqz_model_check(s->context, s->path, &check, error);
+}
+
+static void checking_a_file_leaves_nothing(void **state)
+{
+    (void)state;
+    sqzt_subject s = sqzt_sweep_begin();
+    s.path = sqzt_temporary("form.gguf");
+    sqzt_tiny_write(&sqzt_tiny_forms[0].tiny, s.path);
+    assert_true(sqzt_sweep("checksums", check_file, &s) >= 5);
+    sqzt_sweep_end(&s);
+}
+
 static void models_of_every_form_open_or_leave_nothing(void **state)
 {
     (void)state;
@@ -333,6 +349,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_context_opens_or_leaves_nothing),
+        cmocka_unit_test(checking_a_file_leaves_nothing),
         cmocka_unit_test(models_of_every_form_open_or_leave_nothing),
         cmocka_unit_test(tokenizing_leaves_nothing),
         cmocka_unit_test(every_task_says_so_and_can_go_on),

@@ -24,7 +24,7 @@ refuse() {
   rm -rf folder never.gguf && cp -r right/folder folder && python3 "$here/make_archive.py" folder "$1" "$2"
   out=$("$program" import folder -o never.gguf 2>&1)
   local got=$?
-  if [ $got -ne 3 ] || ! grep -Eq -- "folder/pytorch_model.bin.*$3" <<<"$out" || [ -e never.gguf ] || [ -e never.gguf.unverified ]; then
+  if [ $got -ne 3 ] || ! grep -Eq -- "folder/pytorch_model.bin.*$3" <<<"$out" || ls never.gguf* >/dev/null 2>&1; then
     echo "FAILED: $1 $2: exit $got, '$out'"
     failed=1
   fi

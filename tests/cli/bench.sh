@@ -79,7 +79,7 @@ assert abs(row["tokens_per_s"] * row["median_ms"] / 1e3 - 3 * 16) < 1e-9, row
 printf 'the good film , the bad films .\n' >"$work/text"
 "$program" bench "$work/bare.gguf" -l 12 -n 2 --stages --text "$work/text" --json | grep -q '"end_to_end"' || fail "--text"
 
-"$program" bench "$work/bare.gguf" -l 4,8 -n 2 --format markdown | grep -c '^| folder\|^|---\|^| model' | grep -qx 4 || fail "--format markdown: one head, two rows"
+"$program" bench "$work/bare.gguf" -l 4,8 -n 2 --format markdown | grep -c '^| bare.gguf\|^|---\|^| model' | grep -qx 4 || fail "--format markdown: one head, two rows"
 "$program" bench "$work/bare.gguf" -l 4,8 -n 2 --format csv | python3 -c '
 import csv, sys
 rows = list(csv.DictReader(sys.stdin))
@@ -99,10 +99,8 @@ for quota in "150000:1.5 CPUs" "max:none" "none:none"; do
   grep -q "\"quota\":\"${quota#*:}\"" <<<"$row" || fail "cpu.max of ${quota%%:*}: $row"
 done
 
-mkdir "$work/a \"name\", twice" # a name becomes the model's
-python3 "$here/make_folder.py" "$work/a \"name\", twice" BertModel
-"$program" import "$work/a \"name\", twice" -o "$work/name.gguf" 2>/dev/null || fail "import of a name"
-"$program" bench "$work/name.gguf" -l 4 -n 1 --format csv | python3 -c '
+cp "$work/bare.gguf" "$work/a \"name\", twice"
+"$program" bench "$work/a \"name\", twice" -l 4 -n 1 --format csv | python3 -c '
 import csv, sys
 assert next(csv.DictReader(sys.stdin))["model"] == "a \"name\", twice"
 ' || fail "--format csv with quotes in a name"

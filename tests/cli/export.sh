@@ -73,10 +73,10 @@ expect() {
   local got=$?
   [ $got -eq "$1" ] && grep -Eq -- "$2" <<<"$out" || fail "squeezebert ${*:3}: exit $got, '$out'"
 }
-expect 3 "code is there and is not empty: name another one" export "$work/a.gguf" -o "$work/code"
-expect 3 "a.gguf is there and is no folder" export "$work/a.gguf" -o "$work/a.gguf"
+expect 1 "code is there and is not empty: name another one" export "$work/a.gguf" -o "$work/code"
+expect 1 "a.gguf is there and is no folder" export "$work/a.gguf" -o "$work/a.gguf"
 expect 2 "-o FOLDER is missing" export "$work/a.gguf"
-expect 3 "no/such" export "$work/a.gguf" -o "$work/no/such"
+expect 1 "no/such" export "$work/a.gguf" -o "$work/no/such"
 expect 0 "wrote $work/dense" export "$work/a.gguf" -o "$work/dense/" --dense
 ls "$work" | grep -q tmp && fail "a temporary folder was left"
 exit $failed

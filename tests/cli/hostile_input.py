@@ -267,8 +267,8 @@ def check_models(work):
     expect("a folder", 3, ["a folder"], "info", work)
     os.mkfifo(os.path.join(work, "pipe"))
     expect("a pipe", 3, ["pipe", "not a regular file"], "info", os.path.join(work, "pipe"))
-    expect("an output that is a folder", 3, ["cannot write"], "import", os.path.join(work, "nli"), "-o", work)
-    expect("an output in no folder", 3, ["cannot write"], "import", os.path.join(work, "nli"), "-o", os.path.join(work, "no/such.gguf"))
+    expect("an output that is a folder", 1, ["cannot write"], "import", os.path.join(work, "nli"), "-o", work)
+    expect("an output in no folder", 1, ["cannot write"], "import", os.path.join(work, "nli"), "-o", os.path.join(work, "no/such.gguf"))
 
 
 # ---- records ----

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two model files hold the same tensors, bit for bit, and the same metadata: same_model.py A.gguf B.gguf, with nothing but Python's own library.
 
-The config of the source is compared as JSON, and what an export must change in it is left aside: the weights' type and the name.
+The config of the source is compared as JSON, and what an export must change in it is left aside: the weights' type and the name, so also the header's checksum.
 """
 import json
 import math
@@ -55,6 +55,7 @@ def read(path):
 
 def settings(values):
     config = json.loads(values.pop("sqz.source.config"))
+    values.pop("sqz.header.sha256")
     return {key: value for key, value in config.items() if key not in CHANGED}
 
 

@@ -86,10 +86,10 @@ expect 2 "calibrate is for --type s8" quantize "$work/squeeze.gguf" -o "$work/ne
 expect 2 "leave one of them out" quantize "$work/squeeze.gguf" -o "$work/never.gguf" --no-correction --calibrate "$work/texts" </dev/null
 [ ! -e "$work/never.gguf" ] || { echo "FAILED: a refused quantisation left a file"; failed=1; }
 expect 2 "o FILE is missing" quantize "$work/squeeze.gguf" </dev/null
-expect 3 "cannot write" quantize "$work/squeeze.gguf" -o "$work/no/such/folder.gguf" </dev/null
+expect 1 "cannot write" quantize "$work/squeeze.gguf" -o "$work/no/such/folder.gguf" </dev/null
 mkfifo "$work/pipe"
-expect 3 "pipe: cannot write: it is no file" quantize "$work/squeeze.gguf" -o "$work/pipe" </dev/null
-expect 3 "cannot write: it is no file" quantize "$work/squeeze.gguf" -o "$work" </dev/null
+expect 1 "pipe: cannot write: it is no file" quantize "$work/squeeze.gguf" -o "$work/pipe" </dev/null
+expect 1 "cannot write: it is a folder" quantize "$work/squeeze.gguf" -o "$work" </dev/null
 [ -p "$work/pipe" ] || { echo "FAILED: a file stands in the place of a pipe"; failed=1; }
 expect 2 "progress is for --calibrate" quantize "$work/squeeze.gguf" -o "$work/never.gguf" --progress none </dev/null
 
@@ -144,5 +144,5 @@ for fault in "missing:is missing" "extra:rotary.weight' belongs to no part" "sha
   make BertForSequenceClassification "${fault%%:*}" "${fault%%:*}"
   expect 3 "${fault#*:}" import "$work/folder-${fault%%:*}" -o "$work/never.gguf" </dev/null
 done
-[ ! -e "$work/never.gguf" ] && [ ! -e "$work/never.gguf.unverified" ] || { echo "FAILED: a refused import left a file"; failed=1; }
+! ls "$work"/never.gguf* >/dev/null 2>&1 || { echo "FAILED: a refused import left a file"; failed=1; }
 exit $failed

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A model file from a stranger: opened, looked at, verified, and run on a text where it opens. */
+/* A model file from a stranger: checked, opened, looked at, verified, and run on a text where it
+ * opens. */
 #include <string.h>
 
 #include "fuzz/fuzz.h"
@@ -74,8 +75,11 @@ static void look(const sqz_model *model)
     }
     look_at(sqz_model_prompt(model, NULL));
     for (uint32_t i = 0; sqz_model_metadata(model, i, &key, &value); i++) {
+        sqz_text text;
         look_at(key);
         look_at(value);
+        for (uint32_t k = 0; k < 4 && sqz_model_text(model, key, k, &text); k++)
+            for (size_t b = 0; b < text.n_bytes; b++) touched += (unsigned char)text.bytes[b];
     }
     for (uint32_t i = 0; sqz_model_tensor(model, i, &tensor); i++) {
         look_at(tensor.name);
@@ -138,6 +142,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     sqz_model *model = NULL;
     sqzt_fuzz_write(name, data, n);
     sqzt_fuzz_begin(n);
+    sqz_file_check check;
+    if (sqz_model_check(sqzt_fuzz_context(), sqzt_fuzz_path(name), &check, &error) != SQZ_OK &&
+        !strstr(error.text, name))
+        sqzt_fuzz_breach("a check that does not name the file");
     const sqz_status status = sqz_model_open(sqzt_fuzz_context(), sqzt_fuzz_path(name), &model,
                                              &error);
     if (status == SQZ_OK) use(model);

@@ -43,15 +43,12 @@ static void model_file(sqz_context *context, const char *name, char path[256])
 static void quantized_file(sqz_context *context, const char *name, const char *from,
                            sqz_quantize_type type, char path[256])
 {
-    char left[300];
     sqz_error error = {0};
     (void)name;
     snprintf(path, 256, "/tmp/sqz-golden-XXXXXX");
     assert_true(mkstemp(path) >= 0);
     sqzt_assert_ok(sqz_quantize(context, from, path, &(sqz_quantize_options){.type = type}, &error),
                    &error);
-    snprintf(left, sizeof left, "%s.unverified", path);
-    assert_true(remove(left) != 0); /* the file of the first pass is gone */
 }
 static void discard_file(const char *path) { remove(path); }
 #endif

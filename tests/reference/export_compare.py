@@ -148,7 +148,7 @@ def write_file(path, reader, tensors, more):
     writer = gguf.GGUFWriter(str(path), "sqz-encoder")
     writer.add_custom_alignment(64)
     for field in reader.fields.values():
-        if field.name.startswith(("GGUF.", "general.architecture", "general.alignment", "sqz.verify.")) or field.name in more:
+        if field.name.startswith(("GGUF.", "general.architecture", "general.alignment", "sqz.verify.", "sqz.header.", "sqz.tensors.")) or field.name in more:
             continue
         kinds = field.types
         writer.add_key_value(field.name, field.contents(), kinds[0], sub_type=kinds[1] if len(kinds) > 1 else None)

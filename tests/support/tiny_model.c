@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "base/half.h"
-#include "io/gguf.h"
+#include "io/checksum.h"
 #include "support/random.h"
 #include "support/test.h"
 
@@ -685,7 +685,11 @@ void sqzt_tiny_write(const sqzt_tiny *tiny, const char *path)
     put_encoder(&b);
     put_head(&b);
     if (tiny->extra) put(&b, tiny->extra, 3, 0, 1, 0);
-    sqzt_assert_ok(sqzi_gguf_write(b.writer, path, &error), &error);
+    sqzi_file_writer file;
+    sqzt_assert_ok(sqzi_file_writer_open(path, &file, &error), &error);
+    sqzt_assert_ok(sqzi_gguf_write(b.writer, &file, &error), &error);
+    sqzt_assert_ok(sqzi_checksum_put(&sqzi_default_allocator, &file, &error), &error);
+    sqzt_assert_ok(sqzi_file_writer_commit(&file, &error), &error);
     sqzi_gguf_writer_close(b.writer);
     for (size_t i = 0; i < b.n_kept; i++) free(b.kept[i]);
 }

@@ -90,6 +90,21 @@ def symbols_of(source):
         shutil.rmtree(root)
 
 
+def circles_of(*sources):
+    """What the checker says about objects made of these sources."""
+    root = tempfile.mkdtemp()
+    try:
+        found, objects = [], []
+        for i, source in enumerate(sources):
+            write(root, f"{i}.c", source)
+            subprocess.run(["cc", "-c", f"{i}.c", "-o", f"{i}.o"], cwd=root, check=True)
+            objects.append(os.path.join(root, f"{i}.o"))
+        check_laws.check_circles([], objects, lambda *violation: found.append(violation))
+        return found
+    finally:
+        shutil.rmtree(root)
+
+
 def main():
     failures = []
     lawful = found_with({})
@@ -103,7 +118,12 @@ def main():
         failures.append("lawful symbols were refused")
     if not symbols_of("int helper(void) { return 0; }"):
         failures.append("a global symbol without prefix was not seen")
-    print("\n".join(failures) if failures else f"{len(BREACHES) + 1} breaches, each seen")
+    call = "void sqzi_%s(void); void sqzi_%s(void) { sqzi_%s(); }"
+    if circles_of(call % ("b", "a", "b"), call % ("c", "b", "c"), "void sqzi_c(void) {}"):
+        failures.append("objects in a row were called a circle")
+    if len(circles_of(*(call % tuple(names) for names in ("bab", "cbc", "aca")))) != 1:
+        failures.append("a circle of three objects was not seen")
+    print("\n".join(failures) if failures else f"{len(BREACHES) + 2} breaches, each seen")
     return 1 if failures else 0
 
 

@@ -207,8 +207,8 @@ static void a_folder_that_is_not_empty_is_left_alone(void **state)
     sqzt_assert_ok(sqz_export(model, folder, NULL, &error), &error); /* empty: taken */
     snprintf(inside, sizeof inside, "%s/config.json", folder);
     assert_true(is_there(inside));
-    sqzt_assert_fails(sqz_export(model, folder, NULL, &error), SQZ_EIO, &error, "is not empty");
-    sqzt_assert_fails(sqz_export(model, path, NULL, &error), SQZ_EIO, &error, "is no folder");
+    sqzt_assert_fails(sqz_export(model, folder, NULL, &error), SQZ_EOUTPUT, &error, "is not empty");
+    sqzt_assert_fails(sqz_export(model, path, NULL, &error), SQZ_EOUTPUT, &error, "is no folder");
     assert_int_equal(sqz_export(model, NULL, NULL, &error), SQZ_EINVAL);
     sqz_model_close(model);
     sqz_context_close(context);

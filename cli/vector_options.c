@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options of embed, similarity and search about vectors. */
-#include "vectors.h"
+#include "vector_options.h"
 
 uint32_t cli_pool, cli_dimensions;
 static bool normalize, plain;

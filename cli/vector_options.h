@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What embed, similarity and search share: how texts become vectors. */
-#ifndef CLI_VECTORS_H
-#define CLI_VECTORS_H
+#ifndef CLI_VECTOR_OPTIONS_H
+#define CLI_VECTOR_OPTIONS_H
 
 #include "cli.h"
 

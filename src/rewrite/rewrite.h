@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing a model file: what every step that makes one does alike, whether it makes it of a folder
+ * or of another model file. The step puts what is its own into a writer; the rest is done here.
+ *
+ *     sqzi_gguf_writer_open(allocator, &writer, error)
+ *     sqzi_rewrite_metadata(writer, from, &step, error)       from another file: all of its own
+ *     sqzi_gguf_put_tensor(writer, ...)                       as many as there are
+ *     sqzi_references_copy(&references, from, error)          or _invent, or none
+ *     sqzi_rewrite_write(writer, &references, path, error)
+ *     sqzi_references_discard(&references)
+ *     sqzi_gguf_writer_close(writer)
+ *
+ * The file is written once, under a temporary name that is unique to process and call: reference
+ * vectors are run on it there and put into it, then its checksums, then it gets its name. So any
+ * number of processes may write to one name, and the last one's file stays; one that is killed
+ * leaves the old file.
+ */
+#ifndef SQZI_REWRITE_H
+#define SQZI_REWRITE_H
+
+#include "model/loader.h"
+
+/* ---- metadata ---- */
+
+/* What made the new file of the old one. */
+typedef struct sqzi_step {
+    const char *history; /* its line of sqz.history: the verb and what changes the result */
+    const char *suffix;  /* "-s8": what general.name ends with from now on */
+    const char *feature; /* "s8": what a reader must know from now on (sqz.requires), or NULL */
+} sqzi_step;
+
+/* Put the metadata of `from` as they stand, but
+ *
+ *   general.name   + suffix, unless it ends with it; absent or empty it stays
+ *   sqz.history    + history
+ *   sqz.requires   + feature, unless it is there
+ *   checksums, reference vectors, general.alignment   the writer's own
+ *   general.file_type   left out: of another type
+ *
+ * SQZ_ELIMIT: more history or features than a file may have. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_rewrite_metadata(sqzi_gguf_writer *writer, const sqz_model *from,
+                                               const sqzi_step *step, sqz_error *error);
+
+/* ---- reference vectors (doc/format.md "Provenance and proof") ---- */
+
+/* One sequence and what a model makes of it. */
+typedef struct sqzi_reference_vector {
+    uint32_t length, rows;  /* rows of logits: 0 for none */
+    int32_t *ids, *types;   /* [length] */
+    float *hidden, *logits; /* [length, width], [rows, classes]: of the file that is written */
+    /* of the model that it is made of */
+    float *source_hidden, *source_logits;
+} sqzi_reference_vector;
+
+typedef struct sqzi_references {
+    const sqz_allocator *allocator;
+    sqzi_reference_vector *vectors;
+    uint32_t n, width, classes;
+    double source_tolerance; /* of the file that they were copied from, else 0 */
+    /* there are results of the source, and the tolerance takes in what this step changes of them */
+    bool compared;
+    void *block;
+    size_t bytes;
+} sqzi_references;
+
+/* Three sequences of 1, half and all of 24 tokens, or of what the model takes, always the same.
+ * info: width, vocabulary, max_positions, n_token_types, head and n_labels. Nothing is compared.
+ * Discard in any case. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_references_invent(sqzi_references *references,
+                                                const sqz_allocator *allocator,
+                                                const sqz_model_info *info, sqz_error *error);
+
+/* Those that a model file carries, n = 0 where there are none: inputs, and results as the source's.
+ * Discard in any case. SQZ_EFORMAT, SQZ_ELIMIT, SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_references_copy(sqzi_references *references, const sqz_model *from,
+                                              sqz_error *error);
+void sqzi_references_discard(sqzi_references *references);
+
+/* Write what is in `writer` beside `path` under a temporary name, run it with the portable kernels,
+ * and remove it: its results become the source's. For a step that makes a file of no other, and
+ * yet changes numbers. Errors as sqzi_rewrite_write. */
+SQZ_NODISCARD sqz_status sqzi_references_compare_with(sqzi_references *references,
+                                                      sqzi_gguf_writer *writer, const char *path,
+                                                      sqz_error *error);
+
+/* ---- the file ---- */
+
+/* Write what is in `writer`, which is used up, with reference vectors and checksums.
+ *
+ * The tolerance of the vectors is that of f32 arithmetic (sqzi_reference_f32_tolerance), at least
+ * the source's, whose roundings are still there, and where results are compared at least twice the
+ * largest difference to the source's. Where another level's softmax, norm or GELU differs in a last
+ * bit, a rounding of activations may go the other way; a step of int8 is a hundredth, so a few
+ * layers on, the two runs are as far from each other as two independent roundings of the same
+ * model: each about as far from the source's results as the portable kernels are, so by the
+ * triangle's inequality twice that.
+ *
+ * Cost: the file is written once and read twice: to run the vectors and for its checksums. Memory:
+ * the file opened as a model.
+ * SQZ_EOUTPUT, SQZ_ERESOURCE: it cannot be written (squeezebert/output.h). Else what emitting a
+ * tensor or sqz_model_open says; texts name `path`. On any error there is no new file, and what was
+ * at `path` stays. */
+SQZ_NODISCARD sqz_status sqzi_rewrite_write(sqzi_gguf_writer *writer, sqzi_references *references,
+                                            const char *path, sqz_error *error);
+
+#endif
