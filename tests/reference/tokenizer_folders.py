@@ -151,9 +151,26 @@ class Run:
                      if (g := ours(tokenizer, *row)) != w]
         self.counts["texts"] += len(rows)
         self.counts["differ" if different else "equal"] += 1
+        self.check_export(name, out, rows, wanted)
         for row, want, got in different[:2]:
             self.wrong.append(f"{name}: {len(different)} texts differ: {row!r}\n"
                               f"    theirs {want}\n    ours   {got}")
+
+    def check_export(self, name, out, rows, wanted):
+        again = out + ".folder"
+        done = subprocess.run([self.program, "export", out, "-o", again], capture_output=True,
+                              text=True)
+        if done.returncode:
+            self.counts["not exported"] += 1
+            self.refused.append(f"{name}: export: {done.stderr.strip()}")
+        else:
+            got = self.reference(again, rows)
+            self.counts["export equal" if got == wanted else "export differs"] += 1
+            if got != wanted:
+                first = got if isinstance(got, Refused) else next(
+                    (r, w, g) for r, w, g in zip(rows, wanted, got) if w != g)
+                self.wrong.append(f"{name}: the exported folder differs: {first!r}")
+        shutil.rmtree(again, ignore_errors=True)
 
 
 # ---- made folders ----
