@@ -62,7 +62,8 @@ def whole(change=None, **settings):
                                "pair": [cls, a, sep, b, sep], "special_tokens": special},
             "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
             "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
-                      "max_input_chars_per_word": 100, "vocab": {w: i for i, w in enumerate(WORDS)}}}
+                      "max_input_chars_per_word": 100,
+                      "vocab": {w: i for i, w in enumerate(WORDS)}}}
         if change:
             change(root)
         put(folder, "tokenizer.json", root)

@@ -252,7 +252,8 @@ def pairwise(dimensions, n, seed):
                       for a, b in itertools.combinations(range(len(keys)), 2))
             if new > most:
                 best, most = row, new
-        missing -= {(a, best[a], b, best[b]) for a, b in itertools.combinations(range(len(keys)), 2)}
+        missing -= {(a, best[a], b, best[b])
+                    for a, b in itertools.combinations(range(len(keys)), 2)}
         rows.append({k: dimensions[k][best[i]] for i, k in enumerate(keys)})
     return rows
 
