@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "records.h"
 
 enum { SPECIAL_TOKENS = 2, LONGEST_WORD = 16, BYTES_A_PIECE = 16 };
 
@@ -20,24 +21,23 @@ static uint32_t below(uint32_t n)
     return (uint32_t)(random_state >> 33) % n;
 }
 
+/* A blank stands between texts. */
 static void read_file(const char *path)
 {
-    FILE *file = fopen(path, "rb");
-    if (!file) cli_die(CLI_BAD_FILE, "cannot open %s", path);
-    for (size_t room = 0, n = 1; n; file_length += n) {
-        if (room - file_length < 1 << 16)
-            file_bytes = cli_allocate(file_bytes, room = 2 * room + (1 << 20));
-        n = fread(file_bytes + file_length, 1, room - file_length, file);
-    }
-    fclose(file);
-    if (!file_length) cli_die(CLI_BAD_FILE, "%s is empty", path);
+    enum { MOST_BYTES = 16 << 20 }; /* far more than a batch has */
+    sqz_rows *rows = cli_open_rows(path, 0, "text", "a table needs a column of this name");
+    const cli_texts texts = cli_read_texts(rows, MOST_BYTES);
+    sqz_rows_close(rows);
+    free(texts.ends);
+    file_bytes = texts.bytes;
+    file_length = texts.n_bytes;
 }
 
 /* Copies `n` bytes of the file, from where the last copy ended and over again. */
 static void copy_from_file(char *to, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        to[i] = file_bytes[file_at] == '\n' ? ' ' : file_bytes[file_at];
+        to[i] = file_bytes[file_at];
         file_at = (file_at + 1) % file_length;
     }
 }

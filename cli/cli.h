@@ -62,7 +62,8 @@ typedef struct cli_settings {
     const char *cpu;
     uint32_t progress; /* 0 auto, 1 none */
     bool pair;
-    uint32_t input; /* 0 lines, 1 csv, 2 tsv, 3 jsonl */
+    uint32_t input;  /* an sqz_rows_format */
+    uint32_t quotes; /* an sqz_quotes */
     const char *text, *text2;
     uint32_t max_length, stride, batch_tokens;
     uint32_t long_text; /* 0 as the verb says, 1 cut, 2 stride, 3 error */
@@ -71,7 +72,7 @@ typedef struct cli_settings {
 extern cli_settings cli;
 extern const cli_option cli_program_options[]; /* --help and the like: every verb */
 extern const cli_option cli_model_options[];   /* --json --threads --cpu */
-/* --pair --input --text --strict --bytes --progress */
+/* --pair --input --text --quotes --strict --bytes --progress */
 extern const cli_option cli_record_options[];
 extern const cli_option cli_length_options[]; /* --max-length --long --stride */
 

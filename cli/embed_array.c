@@ -63,15 +63,16 @@ static void open_index(job *j)
     j->index = cli_open_output(j->index_path);
 }
 
-static void list(job *j, sqz_status status, const char *text)
+static void list(job *j, uint64_t line, sqz_status status, const char *text)
 {
     if (!j->index) {
-        cli_say("record %llu: %s", (unsigned long long)j->n, text);
+        cli_say("stdin: line %llu: %s", (unsigned long long)line, text);
         return;
     }
     cli_write_to(j->index);
     cli_json_open('{');
     cli_json_key_number("record", j->n);
+    cli_json_key_number("line", line);
     cli_json_key("row");
     if (on_error == NAN_ROW) cli_json_number(j->n_rows);
     else cli_json_null();
@@ -81,10 +82,10 @@ static void list(job *j, sqz_status status, const char *text)
     cli_write_to(NULL);
 }
 
-static void take_fault(job *j, sqz_status status, const char *text)
+static void take_fault(job *j, uint64_t line, sqz_status status, const char *text)
 {
     j->n_failed++;
-    list(j, status, text);
+    list(j, line, status, text);
     if (on_error == NAN_ROW) {
         cli_npy_put(NULL);
         j->n_rows++;
@@ -92,10 +93,10 @@ static void take_fault(job *j, sqz_status status, const char *text)
     j->ended = on_error == STOP;
 }
 
-static void take_result(job *j, const sqz_embedding *result)
+static void take_result(job *j, uint64_t line, const sqz_embedding *result)
 {
     if (result->outcome.status != SQZ_OK) {
-        take_fault(j, result->outcome.status, result->outcome.text);
+        take_fault(j, line, result->outcome.status, result->outcome.text);
         return;
     }
     j->n_cut += result->outcome.cut > 0;
@@ -115,8 +116,9 @@ static void run_portion(job *j, const cli_record *records, uint32_t n)
     const sqz_embedding *result = j->results;
     for (uint32_t r = 0; r < n && !j->ended; r++) {
         j->n++;
-        if (records[r].status != SQZ_OK) take_fault(j, records[r].status, records[r].fault);
-        else take_result(j, result++);
+        if (records[r].status != SQZ_OK)
+            take_fault(j, records[r].line, records[r].status, records[r].fault);
+        else take_result(j, records[r].line, result++);
     }
     cli_npy_flush();
 }
@@ -125,9 +127,7 @@ static void run_portion(job *j, const cli_record *records, uint32_t n)
 static int finish(job *j)
 {
     const bool stopped = cli_stopped();
-    if (j->n_cut)
-        cli_say("%llu of %llu texts were cut to the maximal length", (unsigned long long)j->n_cut,
-                (unsigned long long)j->n);
+    cli_say_cut(j->n_cut, j->n, "texts");
     if (j->n_failed && !j->ended)
         cli_say("%llu of %llu records failed and have %s%s%s", (unsigned long long)j->n_failed,
                 (unsigned long long)j->n, on_error == SKIP ? "no row" : "rows of NaN",

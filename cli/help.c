@@ -15,8 +15,8 @@ void cli_print_overview(FILE *stream, const cli_verb *const *verbs)
         fprintf(stream, "  %-12s %s\n", (*verb)->name, (*verb)->summary);
     fputs("\n`squeezebert VERB --help` shows a verb's options and an example.\n"
           "Also: --version, help --man (a man page), help --completions bash.\n"
-          "Exit codes: 0 done, 1 failed or some records did, 2 wrong usage, 3 bad input file, 4 "
-          "out of a resource.\n",
+          "Exit codes: 0 done; 1 failed, some records did, or results cannot be written; 2 wrong "
+          "usage; 3 bad\ninput file; 4 out of memory, of room on a disk or of another resource.\n",
           stream);
 }
 
@@ -108,10 +108,25 @@ void cli_print_man_page(const cli_verb *const *verbs)
          "A record that fails leaves an error record in its place.");
     putchar('\n');
     for (const cli_verb *const *verb = verbs; *verb; verb++) man_verb(*verb);
-    printf(".SH EXIT STATUS\n0 done; 1 the job or some records failed; 2 wrong usage; 3 bad input "
-           "file; 4 out of a resource.\n"
+    printf(".SH EXIT STATUS\n");
+    roff(
+        "0 done; 1 the job or some records failed, or results cannot be written where they were "
+        "to go (no such folder, no permission, a folder, a device in the place of a model file); "
+        "2 wrong usage, or a model that cannot do what was asked for; 3 an input that is not there "
+        "or is not what it should be; 4 out of memory, of room on a disk or of another resource, "
+        "whether for a file or for stdout. A program that a signal ends (SIGINT, SIGTERM, SIGHUP), "
+        "or the reader of its pipe (SIGPIPE, without a word), removes what is half written and "
+        "dies by that signal: the shell says 128 + its number.");
+    printf("\n.SH FILES\n");
+    roff("A file appears at the end, as a whole: until then it is FILE.RANDOM.tmp beside it. Links "
+         "are followed and stay, permissions of a file that is replaced are kept, one that may not "
+         "be written is not replaced. embed -o writes to pipes, devices, - and /dev/fd/N as well; "
+         "model files do not.");
+    printf("\n"
            ".SH ENVIRONMENT\n.TP\n.B SQZ_CPU\nCPU features to use, as \\-\\-cpu.\n.TP\n.B "
-           "NO_COLOR\nno colour in output.\n");
+           "NO_COLOR\nno colour in output.\n.TP\n.B TMPDIR\nwhere bench \\-\\-type and embed \\-o "
+           "to a "
+           "pipe keep what they make (/tmp).\n");
 }
 
 static void complete_options(const cli_option *table)

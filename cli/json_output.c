@@ -32,11 +32,22 @@ void cli_json_close(char bracket)
     if (--depth == 0) putc('\n', cli_out());
 }
 
+static void end_key(void)
+{
+    putc(':', cli_out());
+    after_key = true;
+}
+
 void cli_json_key(const char *key)
 {
     cli_json_string(key);
-    putc(':', cli_out());
-    after_key = true;
+    end_key();
+}
+
+void cli_json_key_text(const char *bytes, size_t n)
+{
+    cli_json_text(bytes, n);
+    end_key();
 }
 
 /* Bytes of the well-formed sequence at text, 0 where it is ill-formed; then *bad is the length of
@@ -154,10 +165,31 @@ void cli_json_null(void)
     fputs("null", cli_out());
 }
 
-void cli_json_raw(const char *json)
+/* JSON's own bytes: what is not ASCII stands in strings alone. */
+static void put_json(const char *json, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        size_t bad;
+        const size_t length = sequence((const unsigned char *)json + i, n - i, &bad);
+        if (length) fwrite(json + i, 1, length, cli_out());
+        else fputs("\xEF\xBF\xBD", cli_out());
+        i += length ? length : bad;
+    }
+}
+
+void cli_json_raw(const char *json, size_t n)
 {
     separate();
-    fputs(json, cli_out());
+    put_json(json, n);
+}
+
+void cli_json_key_raw(const char *key, size_t n)
+{
+    separate();
+    putc('"', cli_out());
+    put_json(key, n);
+    putc('"', cli_out());
+    end_key();
 }
 
 void cli_json_floats(const float *values, size_t n)

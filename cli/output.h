@@ -12,6 +12,7 @@
 void cli_json_open(char bracket);  /* '{' or '[' */
 void cli_json_close(char bracket); /* '}' or ']'; the outermost one ends the line */
 void cli_json_key(const char *key);
+void cli_json_key_text(const char *bytes, size_t n);
 void cli_json_key_string(const char *key, const char *text); /* a key and its value */
 void cli_json_key_number(const char *key, uint64_t value);
 void cli_json_key_double(const char *key, double value);
@@ -23,7 +24,10 @@ void cli_json_float(float value);
 void cli_json_double(double value); /* the fewest digits that give the same double back */
 void cli_json_bool(bool value);
 void cli_json_null(void);
-void cli_json_raw(const char *json);                 /* a value that is JSON already */
+/* a value that is JSON already; ill-formed UTF-8 in it becomes U+FFFD */
+void cli_json_raw(const char *json, size_t n);
+/* the same of a key, which lacks its quotes */
+void cli_json_key_raw(const char *key, size_t n);
 void cli_json_floats(const float *values, size_t n); /* [..] */
 
 /* Text for people: control characters of a record become spaces, so that it stays one line. */

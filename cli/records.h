@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records in: lines, pairs and tables from stdin, in portions of what is there, so that a slow pipe
- * is answered line by line and a fast one in batches. */
+/* Records in: stdin through the library's reader (squeezebert/data.h), with the options of the
+ * command line. */
 #ifndef CLI_RECORDS_H
 #define CLI_RECORDS_H
 
 #include "cli.h"
 
-/* A field that is passed through: a string, or any JSON value. */
-typedef struct cli_field {
-    const char *name;
-    sqz_text text;
-    char *json; /* NULL: text counts; else the value written out, owned by the record */
-} cli_field;
+#include <squeezebert/data.h>
 
 typedef struct cli_record {
     sqz_input input;
+    uint64_t line;     /* of stdin, from 1 */
     sqz_status status; /* SQZ_OK, or why there is no input; then `fault` says it */
-    char fault[160];
-    cli_field *fields;
+    const char *fault;
+    const sqz_field *fields; /* what is passed through */
     uint32_t n_fields;
 } cli_record;
 
@@ -33,6 +29,26 @@ typedef struct cli_reading {
 void cli_records_open(cli_reading reading);
 /* The next portion, at least one record; 0 at the end. They stay until the next call. */
 uint32_t cli_records_next(cli_record **records);
+/* Says on stderr how many blank lines were skipped, if any. */
 void cli_records_close(void);
+
+/* Lines, bytes and columns of a file by the same rule: a reader of `path`, whose format its end
+ * names unless `format` does (0 auto, then as in sqz_rows_format). `what` begins messages about a
+ * missing column: the options that name one. */
+sqz_rows *cli_open_rows(const char *path, uint32_t format, const char *column, const char *what);
+/* The next portion of it; 0 at the end. Dies where it cannot be read. */
+uint32_t cli_next_rows(sqz_rows *rows, const sqz_row **row);
+/* "3 blank lines of NAME skipped" where there were any. */
+void cli_say_blank(const sqz_rows *rows);
+
+/* The texts of a file, from its beginning until they have `most` bytes: text i is
+ * bytes[i ? ends[i - 1] + 1 : 0 .. ends[i]), a blank behind each. Dies with CLI_BAD_FILE on a
+ * record that cannot be read, and where there is no text. */
+typedef struct cli_texts {
+    char *bytes;
+    size_t *ends;
+    size_t n, n_bytes;
+} cli_texts;
+cli_texts cli_read_texts(sqz_rows *rows, size_t most);
 
 #endif

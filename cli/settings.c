@@ -22,10 +22,15 @@ const cli_option cli_model_options[] = {
 const cli_option cli_record_options[] = {
     {"pair", 0, CLI_FLAG, &cli.pair, NULL, "a TAB splits each line in two texts"},
     {"input", 0, CLI_CHOICE, &cli.input, "lines|csv|tsv|jsonl",
-     "what stdin holds; tables come out as JSON with their other fields passed through"},
+     "what stdin holds; blank lines are skipped; tables come out as JSON with their other fields "
+     "passed through"},
     {"text", 0, CLI_TEXT, &cli.text, "COLUMN",
      "with a table: the column of the text (default: text)"},
     {"text2", 0, CLI_TEXT, &cli.text2, "COLUMN", "with a table: the column of the second text"},
+    {"quotes", 0, CLI_CHOICE, &cli.quotes, "auto|none|csv",
+     "what \" means in csv and tsv. auto: csv by RFC 4180; a tsv cell wholly in quotes loses them, "
+     "doubled ones inside are halved, any other \" is text. none: all are text. csv: RFC 4180 in "
+     "tsv too"},
     {"strict", 0, CLI_FLAG, &cli.strict, NULL, "stop at the first record that fails"},
     {"bytes", 0, CLI_FLAG, &cli.bytes, NULL, "offsets in bytes instead of code points"},
     {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},

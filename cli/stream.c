@@ -21,6 +21,13 @@ typedef struct loop {
     uint64_t n, n_failed, n_cut;
 } loop;
 
+void cli_say_cut(uint64_t n_cut, uint64_t n, const char *what)
+{
+    if (n_cut)
+        cli_say("%llu of %llu %s were cut to the maximal length", (unsigned long long)n_cut,
+                (unsigned long long)n, what);
+}
+
 uint32_t cli_offset(uint32_t code_points, uint32_t bytes)
 {
     return cli.bytes ? bytes : code_points;
@@ -60,40 +67,52 @@ static void show_records(const loop *l, bool last)
     if (!isatty(STDERR_FILENO) || !isatty(STDOUT_FILENO)) cli_show_progress(l->n, " records", last);
 }
 
+/* Is this the name of a key of the result? */
+static bool is_taken(const loop *l, sqz_text name)
+{
+    char word[64];
+    if (name.n_bytes > sizeof word - 3 || memchr(name.bytes, ' ', name.n_bytes)) return false;
+    snprintf(word, sizeof word, " %.*s ", (int)name.n_bytes, name.bytes);
+    return strstr(l->stream->keys, word) || strstr(" error code truncated ", word);
+}
+
 /* Passed fields; one that has the name of a result's key becomes input_NAME. */
 static void show_fields(const loop *l, const cli_record *record)
 {
+    static const char prefix[] = "input_";
     for (uint32_t f = 0; f < record->n_fields; f++) {
-        const cli_field *field = &record->fields[f];
-        const size_t bytes = strlen(field->name) + 8;
-        char *name = cli_allocate(NULL, bytes), *word = cli_allocate(NULL, bytes);
-        snprintf(word, bytes, " %s ", field->name);
-        const bool taken = strstr(l->stream->keys, word) || strstr(" error code truncated ", word);
-        snprintf(name, bytes, "%s%s", taken ? "input_" : "", field->name);
-        cli_json_key(name);
-        if (field->json) cli_json_raw(field->json);
-        else cli_json_text(field->text.bytes, field->text.n_bytes);
-        free(name);
-        free(word);
+        const sqz_field *field = &record->fields[f];
+        const sqz_text name = field->json ? field->json_name : field->name;
+        const size_t n = is_taken(l, field->name) ? sizeof prefix - 1 : 0;
+        char *key = cli_allocate(NULL, n + name.n_bytes);
+        memcpy(key, prefix, n);
+        if (name.n_bytes) memcpy(key + n, name.bytes, name.n_bytes);
+        if (field->json) cli_json_key_raw(key, n + name.n_bytes);
+        else cli_json_key_text(key, n + name.n_bytes);
+        if (field->json) cli_json_raw(field->value.bytes, field->value.n_bytes);
+        else cli_json_text(field->value.bytes, field->value.n_bytes);
+        free(key);
     }
 }
 
 static void show_fault(loop *l, const cli_record *record, sqz_status status, const char *text)
 {
     l->n_failed++;
+    char placed[600];
+    snprintf(placed, sizeof placed, "stdin: line %llu: %s", (unsigned long long)record->line, text);
     if (cli.strict) {
         cli_flush_output();
-        cli_die(CLI_FAILED, "record %llu: %s", (unsigned long long)l->n, text);
+        cli_die(CLI_FAILED, "%s", placed);
     }
     if (!cli.json) {
         fprintf(cli_out(), "error: ");
-        cli_print_text(text, strlen(text));
+        cli_print_text(placed, strlen(placed));
         putc('\n', cli_out());
         return;
     }
     cli_json_open('{');
     show_fields(l, record);
-    cli_json_key_string("error", text);
+    cli_json_key_string("error", placed);
     cli_json_key_string("code", sqz_status_name(status));
     cli_json_close('}');
 }
@@ -160,9 +179,7 @@ int cli_run_stream(const cli_stream *stream)
     cli_records_close();
     free(l.inputs);
     free(l.results);
-    if (l.n_cut)
-        cli_say("%llu of %llu texts were cut to the maximal length", (unsigned long long)l.n_cut,
-                (unsigned long long)l.n);
+    cli_say_cut(l.n_cut, l.n, "texts");
     if (l.n_failed)
         cli_say("%llu of %llu records failed", (unsigned long long)l.n_failed,
                 (unsigned long long)l.n);

@@ -29,6 +29,9 @@ typedef struct cli_stream {
 /* Returns the exit code. */
 int cli_run_stream(const cli_stream *stream);
 
+/* "N of M WHAT were cut to the maximal length" on stderr, where any was. */
+void cli_say_cut(uint64_t n_cut, uint64_t n, const char *what);
+
 /* [begin, end) in code points, or in bytes with --bytes. */
 uint32_t cli_offset(uint32_t code_points, uint32_t bytes);
 

@@ -7,10 +7,15 @@
 
 /* --pool, --normalize, --dimensions, --prompt, and where they go. */
 extern const cli_option cli_vector_options[];
+/* --query-prompt, --passage-prompt, --similarity: where there are two sides. */
+extern const cli_option cli_side_options[];
 extern uint32_t cli_pool, cli_dimensions;
 
 /* The options as the library takes them. Dies with CLI_USAGE where the model cannot do what they
  * ask for. */
 sqz_embed_text_options cli_embed_options(const char *model);
+/* The same for the texts of pairs, and for one side of a search, similarity filled in. */
+sqz_embed_text_options cli_pair_options(const char *model);
+sqz_embed_text_options cli_role_options(const char *model, sqz_role role);
 
 #endif

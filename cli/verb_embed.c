@@ -37,7 +37,7 @@ static void show_vectors_text(const sqz_input *input, const void *result)
 static int write_array(void)
 {
     const uint32_t columns = cli_dimensions ? cli_dimensions
-                                            : sqz_model_get_info(cli_model(path))->width;
+                                            : sqz_model_get_info(cli_model(path))->dimensions;
     if (cli_pool == SQZ_POOL_NONE)
         cli_die(CLI_USAGE, "--pool none gives rows of many lengths, which an array cannot hold");
     return cli_write_array(columns, run_vectors);
@@ -61,7 +61,7 @@ static int run_embed(char **arguments, uint32_t n)
 
 static sqz_status run_pairs(const sqz_input *inputs, uint32_t n, void *results, sqz_error *error)
 {
-    const sqz_embed_text_options options = cli_embed_options(path);
+    const sqz_embed_text_options options = cli_pair_options(path);
     return sqz_compare(cli_task(path), inputs, n, &options, results, error);
 }
 
@@ -69,13 +69,13 @@ static void show_pair_json(const sqz_input *input, const void *result)
 {
     (void)input;
     cli_json_key("similarity");
-    cli_json_float(((const sqz_similarity *)result)->cosine);
+    cli_json_float(((const sqz_similarity *)result)->score);
 }
 
 static void show_pair_text(const sqz_input *input, const void *result)
 {
     (void)input;
-    fprintf(cli_out(), "%.6f", (double)((const sqz_similarity *)result)->cosine);
+    fprintf(cli_out(), "%.6f", (double)((const sqz_similarity *)result)->score);
 }
 
 static int run_similarity(char **arguments, uint32_t n)
@@ -95,8 +95,9 @@ static int run_similarity(char **arguments, uint32_t n)
 static const cli_option *const embed_tables[] = {cli_vector_options, cli_array_options,
                                                  cli_model_options,  cli_record_options,
                                                  cli_length_options, NULL};
-static const cli_option *const similarity_tables[] = {cli_vector_options, cli_model_options,
-                                                      cli_record_options, cli_length_options, NULL};
+static const cli_option *const similarity_tables[] = {cli_vector_options, cli_side_options,
+                                                      cli_model_options,  cli_record_options,
+                                                      cli_length_options, NULL};
 const cli_verb cli_verb_embed = {"embed",
                                  "a vector for each record",
                                  "MODEL",
@@ -111,9 +112,12 @@ const cli_verb cli_verb_embed = {"embed",
                                  run_embed};
 const cli_verb cli_verb_similarity = {
     "similarity",
-    "the cosine of the two texts of each record",
+    "how alike the two texts of each record are",
     "MODEL",
-    "Two texts a line, a TAB between them.",
+    "Two texts a line, a TAB between them. The score is the model's similarity, a cosine as a "
+    "rule; "
+    "the model's default prompt goes before both\n"
+    "texts, --query-prompt before the first and --passage-prompt before the second.",
     "printf 'a red bicycle\\ta scarlet bike\\n' | squeezebert similarity minilm.gguf",
     1,
     1,

@@ -9,21 +9,119 @@
 #include "stream.h"
 #include "verbs.h"
 
-static const char *task_name, *folder, *split, *classes_text;
+static const char *task_name, *folder, *split, *classes_text, *predictions;
 static bool cosine;
 
 static const cli_option options[] = {
     {"task", 0, CLI_TEXT, &task_name, "NAME",
      "cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte, wnli or ax"},
-    {"data", 0, CLI_TEXT, &folder, "FOLDER", "the folder of the task's .tsv files"},
+    {"data", 0, CLI_TEXT, &folder, "FOLDER",
+     "the folder of the task's files (.tsv, .csv, .jsonl), or one of them"},
     {"split", 0, CLI_TEXT, &split, "NAME", "dev (the default), train, ..."},
     {"cosine", 0, CLI_FLAG, &cosine, NULL,
      "stsb: the cosine of the two embeddings, no head needed"},
     {"classes", 0, CLI_TEXT, &classes_text, "A,B,...",
      "the task's classes in the order of the model's logits, where its labels do not tell"},
+    {"quotes", 0, CLI_CHOICE, &cli.quotes, "auto|none|csv",
+     "what \" means in a tsv. auto: nothing in a file as GLUE published it, else a cell wholly in "
+     "quotes loses them; none: nothing; csv: RFC 4180"},
+    {"predictions", 0, CLI_TEXT, &predictions, "FILE",
+     "write every answer: a table, or JSON Lines where FILE ends in .jsonl"},
     {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
     {0},
 };
+
+static int task;
+static bool as_json;
+static cli_output *answers; /* NULL: none are written */
+
+static void put_label(const char *key, uint32_t label, double score)
+{
+    cli_json_key(key);
+    if (task == SQZ_GLUE_STSB) cli_json_double(score);
+    else cli_json_string(sqz_glue_class((sqz_glue_task)task, label));
+}
+
+static void write_logits(const sqz_prediction *p)
+{
+    cli_json_key("logits");
+    cli_json_open('{');
+    for (uint32_t k = 0; k < p->n_logits; k++) {
+        cli_json_key(sqz_glue_class((sqz_glue_task)task, k));
+        cli_json_float(p->logits[k]);
+    }
+    cli_json_close('}');
+}
+
+static void write_object(const sqz_prediction *p)
+{
+    cli_json_open('{');
+    cli_json_key_number("row", p->index);
+    cli_json_key_number("line", p->row->line);
+    if (p->row->id.bytes) {
+        cli_json_key("id");
+        cli_json_text(p->row->id.bytes, p->row->id.n_bytes);
+    }
+    put_label("prediction", p->label, p->score);
+    put_label("truth", p->row->label, p->row->score);
+    if (task != SQZ_GLUE_STSB) write_logits(p);
+    if (p->truncated) {
+        cli_json_key("truncated");
+        cli_json_bool(true);
+    }
+    cli_json_close('}');
+}
+
+static void write_header(uint32_t n_logits)
+{
+    fputs("row\tline\tid\tprediction\ttruth\ttruncated", cli_out());
+    for (uint32_t k = 0; k < n_logits && task != SQZ_GLUE_STSB; k++)
+        fprintf(cli_out(), "\tlogit_%s", sqz_glue_class((sqz_glue_task)task, k));
+    putc('\n', cli_out());
+}
+
+static void write_label(uint32_t label, double score)
+{
+    if (task == SQZ_GLUE_STSB) fprintf(cli_out(), "\t%.9g", score);
+    else fprintf(cli_out(), "\t%s", sqz_glue_class((sqz_glue_task)task, label));
+}
+
+static void write_prediction(void *user, const sqz_prediction *p)
+{
+    (void)user;
+    if (as_json) {
+        write_object(p);
+        return;
+    }
+    if (p->index == 0) write_header(p->n_logits);
+    fprintf(cli_out(), "%llu\t%llu\t", (unsigned long long)p->index,
+            (unsigned long long)p->row->line);
+    cli_print_text(p->row->id.bytes, p->row->id.n_bytes);
+    write_label(p->label, p->score);
+    write_label(p->row->label, p->row->score);
+    fprintf(cli_out(), "\t%d", p->truncated);
+    for (uint32_t k = 0; k < p->n_logits && task != SQZ_GLUE_STSB; k++)
+        fprintf(cli_out(), "\t%.9g", (double)p->logits[k]);
+    putc('\n', cli_out());
+}
+
+static void open_predictions(void)
+{
+    if (!predictions) return;
+    as_json = sqz_rows_format_of(predictions) == SQZ_ROWS_JSONL;
+    answers = cli_open_output(predictions);
+    cli_write_to(answers);
+}
+
+/* What was left out or cut, on stderr. */
+static void say_counts(const sqz_eval_report *report)
+{
+    if (report->n_blank) cli_say("%llu blank lines skipped", (unsigned long long)report->n_blank);
+    if (report->n_skipped)
+        cli_say("%zu rows skipped: %s", report->n_skipped,
+                task == SQZ_GLUE_QQP ? "too short" : "no gold label");
+    cli_say_cut(report->n_truncated, report->n, "examples");
+}
 
 static void show_json(const sqz_eval_report *report)
 {
@@ -31,6 +129,7 @@ static void show_json(const sqz_eval_report *report)
     cli_json_key_string("task", report->task);
     cli_json_key_number("n", report->n);
     cli_json_key_number("truncated", report->n_truncated);
+    cli_json_key_number("skipped", report->n_skipped);
     cli_json_key("metrics");
     cli_json_open('{');
     for (uint32_t i = 0; i < report->n_metrics; i++) {
@@ -50,7 +149,7 @@ static int run(char **arguments, uint32_t n)
     sqz_error error = {0};
     sqz_eval_report report;
     if (!task_name || !folder) cli_die(CLI_USAGE, "--task NAME and --data FOLDER are needed");
-    const int task = sqz_glue_find(task_name);
+    task = sqz_glue_find(task_name);
     if (task < 0)
         cli_die(CLI_USAGE, "there is no task '%s'; `squeezebert eval --help` lists them",
                 task_name);
@@ -65,11 +164,17 @@ static int run(char **arguments, uint32_t n)
                                 .n_classes = n_classes,
                                 .task = &task_options,
                                 .progress = cli_show_share,
-                                .user = "examples"};
+                                .user = "examples",
+                                .glue = {.quotes = (sqz_quotes)cli.quotes},
+                                .prediction = predictions ? write_prediction : NULL};
+    (void)cli_model(arguments[0]);
+    open_predictions();
     cli_check(sqz_evaluate(cli_model(arguments[0]), (sqz_glue_task)task, folder, &o, &report,
                            &error),
               &error);
     free(copy);
+    if (answers) cli_commit_output(answers);
+    say_counts(&report);
     if (cli.json) {
         show_json(&report);
         return CLI_DONE;
@@ -88,7 +193,10 @@ const cli_verb cli_verb_eval = {
     "eval",
     "a model's figures on a task of GLUE",
     "MODEL",
-    "Reads FOLDER/dev.tsv and prints the task's metrics.",
+    "Reads FOLDER/dev.tsv (.csv, .jsonl; or validation) and prints the task's metrics. Columns are "
+    "found by their names, the model's classes by theirs: negative, not_entailment, LABEL_1 and "
+    "the "
+    "like; what is not understood is refused.",
     "squeezebert eval minilm.gguf --task stsb --cosine --data glue/STS-B --json",
     1,
     1,

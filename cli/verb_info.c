@@ -95,7 +95,11 @@ static void show_facts(const sqz_model *model)
 {
     static const char *const heads[] = {"none",     "sequence",  "token",
                                         "question", "masked_lm", "multiple_choice"};
-    static const char *const pools[] = {"default", "none", "mean", "cls", "pooler"};
+    static const char *const pools[] = {"default",       "none",          "mean",
+                                        "cls",           "pooler",        "max",
+                                        "mean_sqrt_len", "weighted_mean", "last"};
+    static const char *const similarities[] = {"default", "cosine", "dot", "euclidean",
+                                               "manhattan"};
     static const char *const problems[] = {"single_label", "multi_label", "regression"};
     const sqz_model_info *info = sqz_model_get_info(model);
     show_text("name", info->name);
@@ -114,6 +118,9 @@ static void show_facts(const sqz_model *model)
     if (info->head == SQZ_HEAD_SEQUENCE) show_text("problem", problems[info->problem]);
     show_text("pool", pools[info->pool]);
     show_bool("normalize", info->normalize);
+    show_number("dimensions", info->dimensions);
+    show_text("similarity", similarities[info->similarity]);
+    if (!info->include_prompt) show_bool("include_prompt", false);
     show_bool("pooler", info->has_pooler);
 }
 

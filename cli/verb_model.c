@@ -7,8 +7,9 @@
 #include "verbs.h"
 
 static const char *output_path, *tokenizer_path;
-static uint32_t dtype;
-static bool dense;
+static const char *model_type, *name;
+static uint32_t dtype, head;
+static bool dense, strict;
 
 static const cli_option import_options[] = {
     {"output", 'o', CLI_TEXT, &output_path, "FILE", "the model file to write"},
@@ -16,6 +17,15 @@ static const cli_option import_options[] = {
     {"tokenizer", 0, CLI_TEXT, &tokenizer_path, "PATH",
      "another folder, a vocab.txt or a tokenizer.json, where FOLDER has no tokenizer or not its "
      "own"},
+    {"head", 0, CLI_CHOICE, &head, "auto|none|sequence|token|question|masked-lm",
+     "the head to read (default: auto, the one of config.json's class)"},
+    {"model-type", 0, CLI_TEXT, &model_type, "TYPE",
+     "bert, squeezebert, distilbert or electra, where config.json does not say it"},
+    {"name", 0, CLI_TEXT, &name, "NAME",
+     "the model's name (default: its repository in a cache of the Hub, else README.md's title, "
+     "else the folder's name)"},
+    {"strict", 0, CLI_FLAG, &strict, NULL,
+     "refuse weights with tensors that the model does not use"},
     {0},
 };
 static const cli_option export_options[] = {
@@ -36,8 +46,13 @@ static int run_import(char **arguments, uint32_t n)
     (void)n;
     sqz_error error = {0};
     if (!output_path) cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go?");
-    const sqz_import_options options = {
-        .type = (sqz_import_type)dtype, .note = note, .tokenizer = tokenizer_path};
+    const sqz_import_options options = {.type = (sqz_import_type)dtype,
+                                        .head = (sqz_import_head)head,
+                                        .model_type = model_type,
+                                        .name = name,
+                                        .strict = strict,
+                                        .note = note,
+                                         .tokenizer = tokenizer_path};
     const sqz_status status = sqz_import(cli_context(), arguments[0], output_path, &options,
                                          &error);
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
@@ -86,16 +101,19 @@ static int run_doctor(char **arguments, uint32_t n)
 static const cli_option *const import_tables[] = {import_options, cli_model_options, NULL};
 static const cli_option *const export_tables[] = {export_options, cli_model_options, NULL};
 static const cli_option *const model_tables[] = {cli_model_options, NULL};
-const cli_verb cli_verb_import = {"import",
-                                  "read a Hugging Face folder, write a model file",
-                                  "FOLDER",
-                                  "FOLDER holds config.json, model.safetensors and the tokenizer's "
-                                  "files. Nothing in it is executed.",
-                                  "squeezebert import all-MiniLM-L6-v2 -o minilm.gguf",
-                                  1,
-                                  1,
-                                  import_tables,
-                                  run_import};
+const cli_verb cli_verb_import = {
+    "import",
+    "read a Hugging Face folder, write a model file",
+    "FOLDER",
+    "FOLDER holds config.json, the weights and the tokenizer's files; a "
+    "folder of the Hugging Face Hub's cache\n"
+    "and a file of the folder stand for it. What the model does not use "
+    "is told. Nothing is executed.",
+    "squeezebert import all-MiniLM-L6-v2 -o minilm.gguf",
+    1,
+    1,
+    import_tables,
+    run_import};
 const cli_verb cli_verb_export = {
     "export",
     "read a model file, write a Hugging Face folder",

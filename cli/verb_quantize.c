@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* quantize: a float model file to int8, bf16 or f16, with a table of what each tensor becomes. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <squeezebert/squeeze.h>
 
 #include "output.h"
+#include "records.h"
 #include "stream.h"
 #include "verbs.h"
 
 enum { CALIBRATION_BYTES = 16 << 20 }; /* of the texts' file that are read at most */
 
-static const char *output_path, *keep, *calibrate;
-static uint32_t type;
+static const char *output_path, *keep, *calibrate, *calibrate_column;
+static uint32_t type, calibrate_format, used_texts, used_pieces;
 static bool dry_run, no_correction;
 
 static const cli_option options[] = {
@@ -23,7 +23,11 @@ static const cli_option options[] = {
      "tensors whose name holds a match stay as they are (extended regular expression)"},
     {"calibrate", 0, CLI_TEXT, &calibrate, "FILE",
      "s8: choose the integers so that their errors cancel on the inputs that these texts bring, "
-     "one text a line"},
+     "one text a line or a table (.csv, .tsv, .jsonl)"},
+    {"calibrate-input", 0, CLI_CHOICE, &calibrate_format, "auto|lines|csv|tsv|jsonl",
+     "what that file holds (auto: as its name ends)"},
+    {"calibrate-text", 0, CLI_TEXT, &calibrate_column, "COLUMN",
+     "of a table: the column of the text (default: text)"},
     {"no-correction", 0, CLI_FLAG, &no_correction, NULL,
      "s8: leave biases as they are, instead of letting them take up what rounding does to the mean "
      "input of each layer"},
@@ -116,6 +120,7 @@ static void show(void)
         else show_text(t);
     }
     if (!cli.json) {
+        if (used_texts) printf("calibrated on %u texts of %u pieces\n", used_texts, used_pieces);
         printf("%u tensors change, %u are kept, %u biases are corrected: %.1f MB become %.1f MB\n",
                n_changed, n_kept, n_corrected, (double)before / 1e6, (double)after / 1e6);
         return;
@@ -123,45 +128,40 @@ static void show(void)
     cli_json_close(']');
     cli_json_key_number("bytes_before", before);
     cli_json_key_number("bytes_after", after);
+    if (used_texts) {
+        cli_json_key("calibration");
+        cli_json_open('{');
+        cli_json_key_number("texts", used_texts);
+        cli_json_key_number("pieces", used_pieces);
+        cli_json_close('}');
+    }
     cli_json_close('}');
 }
 
-/* The beginning of the file, whole lines. */
-static char *read_texts(size_t *n_bytes)
+/* The texts to calibrate on, over one block of bytes. */
+static sqz_text *read_texts(cli_texts *read)
 {
-    FILE *file = fopen(calibrate, "rb");
-    if (!file) cli_die(CLI_BAD_FILE, "%s: cannot open: %s", calibrate, strerror(errno));
-    char *bytes = cli_allocate(NULL, CALIBRATION_BYTES);
-    const size_t n = fread(bytes, 1, CALIBRATION_BYTES, file);
-    if (ferror(file)) cli_die(CLI_BAD_FILE, "%s: cannot read: %s", calibrate, strerror(errno));
-    const bool whole = feof(file) || fgetc(file) == EOF;
-    fclose(file);
-    for (*n_bytes = n; !whole && *n_bytes && bytes[*n_bytes - 1] != '\n';) --*n_bytes;
-    if (*n_bytes == 0)
-        cli_die(CLI_BAD_FILE,
-                n ? "%s: its first line is longer than 16 MB: one text a line is expected"
-                  : "%s: is empty: texts to calibrate on are expected, one a line",
-                calibrate);
-    return bytes;
+    sqz_rows *file = cli_open_rows(calibrate, calibrate_format,
+                                   calibrate_column ? calibrate_column : "text",
+                                   "--calibrate-text names a column, --calibrate-input says what "
+                                   "the file holds");
+    if (calibrate_column && sqz_rows_kind(file) == SQZ_ROWS_LINES)
+        cli_die(CLI_USAGE,
+                "--calibrate-text names a column: say --calibrate-input csv, tsv or jsonl");
+    *read = cli_read_texts(file, CALIBRATION_BYTES);
+    cli_say_blank(file);
+    sqz_rows_close(file);
+    sqz_text *texts = cli_allocate(NULL, read->n * sizeof *texts);
+    for (size_t i = 0, begin = 0; i < read->n; begin = read->ends[i++] + 1)
+        texts[i] = (sqz_text){read->bytes + begin, read->ends[i] - begin};
+    return texts;
 }
 
-/* One text a line, over the file's bytes. */
-static sqz_text *cut_lines(const char *bytes, size_t n_bytes, size_t *n)
+static void take_calibrated(void *user, uint32_t n_texts, uint32_t n_pieces)
 {
-    sqz_text *texts = NULL;
-    size_t capacity = 0;
-    *n = 0;
-    for (const char *line = bytes, *const end = bytes + n_bytes; line < end;) {
-        const char *newline = memchr(line, '\n', (size_t)(end - line)),
-                   *stop = newline ? newline : end;
-        if (*n == capacity) {
-            capacity = capacity ? 2 * capacity : 1024;
-            texts = cli_allocate(texts, capacity * sizeof *texts);
-        }
-        texts[(*n)++] = (sqz_text){line, (size_t)(stop - line)};
-        line = stop + 1;
-    }
-    return texts;
+    (void)user;
+    used_texts = n_texts;
+    used_pieces = n_pieces;
 }
 
 static int run(char **arguments, uint32_t n)
@@ -180,15 +180,17 @@ static int run(char **arguments, uint32_t n)
     if (calibrate && no_correction)
         cli_die(CLI_USAGE,
                 "--calibrate corrects biases, --no-correction forbids it: leave one of them out");
-    size_t n_bytes = 0, n_texts = 0;
-    char *bytes = calibrate ? read_texts(&n_bytes) : NULL;
-    sqz_text *texts = calibrate ? cut_lines(bytes, n_bytes, &n_texts) : NULL;
+    if (!calibrate && (calibrate_format || calibrate_column))
+        cli_die(CLI_USAGE, "--calibrate FILE is missing: its options are given");
+    cli_texts read = {0};
+    sqz_text *texts = calibrate ? read_texts(&read) : NULL;
     const sqz_quantize_options o = {.type = (sqz_quantize_type)type,
                                     .keep = keep,
                                     .no_correction = no_correction,
                                     .tensor = take,
                                     .texts = texts,
-                                    .n_texts = n_texts,
+                                    .n_texts = read.n,
+                                    .calibrated = take_calibrated,
                                     .progress = calibrate ? cli_show_share : NULL,
                                     .user = "layers calibrated"};
     const sqz_status status = sqz_quantize(cli_context(), arguments[0],
@@ -198,7 +200,8 @@ static int run(char **arguments, uint32_t n)
     show();
     free(rows);
     free(texts);
-    free(bytes);
+    free(read.bytes);
+    free(read.ends);
     if (!dry_run) cli_say("wrote %s", output_path);
     return CLI_DONE;
 }

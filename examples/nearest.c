@@ -22,11 +22,14 @@ static struct {
     char **lines;
 } search;
 
-static int embed(const char *text, const float **vector, uint32_t *dimensions, sqz_error *error)
+static int embed(const char *text, sqz_role role, const float **vector, uint32_t *dimensions,
+                 sqz_error *error)
 {
     const sqz_input input = {.text = {text, strlen(text)}};
+    const sqz_embed_text_options options = {.embed = {.normalize = -1},
+                                            .prompt = sqz_model_role_prompt(search.model, role)};
     sqz_embedding result;
-    if (sqz_embed_texts(search.task, &input, 1, NULL, &result, error)) return 1;
+    if (sqz_embed_texts(search.task, &input, 1, &options, &result, error)) return 1;
     if (result.outcome.status) {
         snprintf(error->text, sizeof error->text, "%s", result.outcome.text);
         return 1;
@@ -40,8 +43,11 @@ static int add_line(char *line, sqz_error *error)
 {
     const float *vector;
     uint32_t dimensions;
-    if (embed(line, &vector, &dimensions, error)) return 1;
-    if (!search.index && sqz_index_open(search.context, dimensions, &search.index, error)) return 1;
+    if (embed(line, SQZ_ROLE_PASSAGE, &vector, &dimensions, error)) return 1;
+    if (!search.index &&
+        sqz_index_open(search.context, dimensions, sqz_model_get_info(search.model)->similarity,
+                       &search.index, error))
+        return 1;
     const uint64_t n = sqz_index_rows(search.index);
     char **more = realloc(search.lines, (size_t)(n + 1) * sizeof *more);
     if (!more || !(more[n] = strdup(line))) return 1;
@@ -70,7 +76,7 @@ static int ask(const char *question, sqz_error *error)
     const float *vector;
     uint32_t dimensions;
     sqz_hit hits[BEST];
-    if (!search.index || embed(question, &vector, &dimensions, error)) return 1;
+    if (!search.index || embed(question, SQZ_ROLE_QUERY, &vector, &dimensions, error)) return 1;
     const uint32_t n = sqz_index_search(search.index, vector, BEST, hits);
     for (uint32_t i = 0; i < n; i++)
         printf("%.3f  %s\n", (double)hits[i].score, search.lines[hits[i].row]);

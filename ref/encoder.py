@@ -120,13 +120,31 @@ class Model:
         """(14): one vector a sequence, or all rows where pool is none."""
         if pool == "none":
             return hidden
-        if pool == "mean":
-            return hidden.mean(0)
-        return hidden[0] if pool == "cls" else np.tanh(self.linear("pooler", hidden[0]))
+        weights = np.arange(1, len(hidden) + 1)[:, None]
+        return {"mean": lambda: hidden.mean(0),
+                "cls": lambda: hidden[0],
+                "max": lambda: hidden.max(0),
+                "mean_sqrt_len": lambda: hidden.sum(0) / np.sqrt(len(hidden)),
+                "weighted_mean": lambda: (weights * hidden).sum(0) / weights.sum(),
+                "last": lambda: hidden[-1],
+                "pooler": lambda: np.tanh(self.linear("pooler", hidden[0]))}[pool]()
+
+    def step(self, i, word, x):
+        """A layer behind the pooling: dense, dense_ACTIVATION, normalize or norm."""
+        if word == "normalize":
+            return x / np.linalg.norm(x)
+        if word == "norm":
+            return self.norm(f"embd_step.{i}", x, 1e-5)
+        return ACTIVATIONS[word[6:] or "identity"](self.linear(f"embd_step.{i}", x))
 
     def embedding(self, hidden, pool=None, normalize=None):
         """(15)"""
-        e = self.pooled(hidden, pool or self.meta.get("sqz.pool", "mean"))
+        pool = pool or self.meta.get("sqz.pool", "mean")
+        e = self.pooled(hidden, pool)
+        if pool != "none":
+            for i, word in enumerate(self.meta.get("sqz.embed.steps", [])):
+                e = self.step(i, word, e)
+            e = e[:self.meta.get("sqz.dimensions", len(e))]
         if self.meta.get("sqz.normalize", False) if normalize is None else normalize:
             length = np.linalg.norm(e, axis=-1, keepdims=True)
             e = np.divide(e, length, out=np.zeros_like(e), where=length > 0)

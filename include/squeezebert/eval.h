@@ -4,6 +4,7 @@
 #ifndef SQUEEZEBERT_EVAL_H
 #define SQUEEZEBERT_EVAL_H
 
+#include <squeezebert/data.h>
 #include <squeezebert/task.h>
 
 #ifdef __cplusplus
@@ -55,48 +56,100 @@ typedef enum sqz_glue_task {
 SQZ_API int sqz_glue_find(const char *name);
 SQZ_API const char *sqz_glue_name(sqz_glue_task task);
 
-/* Rows of one file. Texts lie in the file's mapping, as they are: no quoting is undone.
+/* Rows of one file.
  *
  *   label     class number in the order of sqz_glue_class (all tasks but STS-B)
  *   score     STS-B's 0..5
- *   labelled  0 in the test files
+ *   line      of the file, from 1
+ *   id        what the file calls it, in its column idx, index or id; bytes NULL where it has none
  */
 typedef struct sqz_glue_row {
     sqz_input input;
     uint32_t label;
     double score;
+    uint64_t line;
+    sqz_text id;
 } sqz_glue_row;
 typedef struct sqz_glue sqz_glue;
+
+/* Zero-initialise, or pass NULL, for the defaults.
+ *
+ *   quotes  what `"` means in a tsv; AUTO: nothing in a published file (its first column is index,
+ *           id or Quality), else as sqz_quotes says
+ */
+typedef struct sqz_glue_options {
+    sqz_quotes quotes;
+} sqz_glue_options;
 
 /* Class k of a task as the files write it ("entailment", "0"); NULL from the last on, and for
  * STS-B. */
 SQZ_API const char *sqz_glue_class(sqz_glue_task task, uint32_t k);
 
-/* Read folder/SPLIT.tsv ("dev", "train", "test"; MNLI's are dev_matched, dev_mismatched,
- * test_matched, test_mismatched; AX has one file, AX.tsv, and
- * no splits: NULL will do). A header `sentence1 sentence2 label` (and no index) is read as such for
- * every pair task.
- * SQZ_EIO: no such file. SQZ_EFORMAT: a row too short (QQP's are skipped and counted) or a label
- * that the task does not have; error.offset is the byte. SQZ_ENOMEM. */
+/* Read folder/SPLIT.tsv, .csv or .jsonl, the first of them that is there; `folder` may also be the
+ * file itself. SPLIT is "dev" (also found as "validation"), "train", "test"; MNLI's are
+ * dev_matched, dev_mismatched, test_matched, test_mismatched; AX has one file, AX.tsv, and no
+ * splits: NULL will do. Lines by the rules of data.h.
+ *
+ * Columns are found by their names, in any case and order: those of the published files, and
+ * sentence or text; sentence1 and sentence2, premise and hypothesis, question1 and question2,
+ * question and sentence; label, gold_label, is_duplicate, Quality, score; idx, index, id. CoLA's
+ * published files have no header and are known by that. Any other table is refused.
+ *
+ * A label is a class's name in one of its usual spellings (negative, NEG; not_entailment,
+ * not-entailment; ...), or its number where the published files hold numbers or a column idx shows
+ * that the data set's own numbering is meant (0 entailment, 1 neutral, 2 contradiction). Without a
+ * column of labels, or with -1 in all of it, the rows are unlabelled.
+ * Memory: the texts and about 120 bytes a row.
+ *
+ * SQZ_EIO: no such file. SQZ_EFORMAT: the columns are not the task's, a row is too short or too
+ * long (QQP's short ones are skipped and counted, as are MNLI's with the gold label '-'), or a
+ * label is none of the task's; the text says the line, which is also error.offset. SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_glue_open(const sqz_context *context, sqz_glue_task task,
                                                const char *folder, const char *split,
-                                               sqz_glue **glue, sqz_error *error);
+                                               const sqz_glue_options *options, sqz_glue **glue,
+                                               sqz_error *error);
 SQZ_API void sqz_glue_close(sqz_glue *glue);
 SQZ_API const sqz_glue_row *sqz_glue_rows(const sqz_glue *glue, size_t *n);
 SQZ_API int sqz_glue_labelled(const sqz_glue *glue);
 SQZ_API size_t sqz_glue_skipped(const sqz_glue *glue);
+/* Blank lines. */
+SQZ_API uint64_t sqz_glue_blank(const sqz_glue *glue);
+/* The file that was read. */
+SQZ_API const char *sqz_glue_path(const sqz_glue *glue);
 
 /* ---- a model on a task ---- */
+
+/* One example and the model's answer.
+ *
+ *   row        as read, number `index` from 0 among those that count
+ *   label      the class that is predicted, in the order of sqz_glue_class
+ *   logits     [n_logits] in that order too; of STS-B the one output
+ *   score      STS-B: the output, or with options.cosine the cosine
+ *   truncated  1 where the example was cut
+ */
+typedef struct sqz_prediction {
+    const sqz_glue_row *row;
+    uint64_t index;
+    uint32_t label;
+    const float *logits;
+    uint32_t n_logits;
+    double score;
+    int truncated;
+} sqz_prediction;
 
 /* Zero-initialise, or pass NULL, for the defaults.
  *
  *   split    NULL = "dev" ("dev_matched" for MNLI)
  *   cosine   1: STS-B by the cosine of the two sentences' embeddings, no head needed
  *   classes  [K] the task's class names in the order of the model's logits, for a model whose own
- *            names do not tell; NULL = from the model
+ *            names do not tell; NULL = from the model. Names are matched as labels of a file are
+ *            (sqz_glue_open). A model that has numbers for names (LABEL_0, 0) stands in the task's
+ *            order where the task's files hold numbers; of other tasks its order is unknown
  *   task     how texts are read; NULL = defaults
  *   progress called now and then with the rows done and in all; a return other than 0 stops with
  *       SQZ_ECANCELLED. May be NULL
+ *   glue     how the file is read
+ *   prediction called with every example, in order. May be NULL
  */
 typedef struct sqz_eval_options {
     const char *split;
@@ -106,6 +159,8 @@ typedef struct sqz_eval_options {
     const sqz_task_options *task;
     int (*progress)(void *user, size_t done, size_t total);
     void *user;
+    sqz_glue_options glue;
+    void (*prediction)(void *user, const sqz_prediction *prediction);
 } sqz_eval_options;
 
 typedef struct sqz_named_metric {
@@ -117,14 +172,16 @@ enum { SQZ_MAX_METRICS = 4 };
 typedef struct sqz_eval_report {
     const char *task;
     size_t n;           /* examples that count */
-    size_t n_skipped;   /* rows of QQP that are too short */
+    size_t n_skipped;   /* rows of QQP that are too short, of MNLI without a gold label */
     size_t n_truncated; /* examples that were cut */
+    uint64_t n_blank;   /* lines */
     uint32_t n_metrics;
     sqz_named_metric metrics[SQZ_MAX_METRICS];
 } sqz_eval_report;
 
-/* SQZ_EINVAL: the model's head or classes do not fit the task; the text says which classes it has
- * and how to name them. Else as sqz_glue_open. */
+/* SQZ_EINVAL: the model's head or classes do not fit the task (the text says which classes it has
+ * and how to name them), or the file has no labels. SQZ_EFORMAT: it has no example. Else as
+ * sqz_glue_open. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task,
                                               const char *folder, const sqz_eval_options *options,
                                               sqz_eval_report *report, sqz_error *error);

@@ -30,8 +30,24 @@ typedef enum sqz_pool {
     SQZ_POOL_NONE,    /* one vector a token */
     SQZ_POOL_MEAN,    /* mean over all tokens of the sequence, special tokens among them */
     SQZ_POOL_CLS,     /* the first token's state */
-    SQZ_POOL_POOLER   /* tanh(W h[0] + b); only where the model has a pooler */
+    SQZ_POOL_POOLER,  /* tanh(W h[0] + b); only where the model has a pooler */
+    SQZ_POOL_MAX,     /* of each number, the largest over the tokens */
+    SQZ_POOL_MEAN_SQRT_LEN, /* sum over the tokens, divided by the square root of their number */
+    SQZ_POOL_WEIGHTED_MEAN, /* mean with the weights 1, 2, .., T from the first token on */
+    SQZ_POOL_LAST     /* the last token's state */
 } sqz_pool;
+
+/* How alike two embeddings a and b are: more is more alike. */
+typedef enum sqz_similarity_kind {
+    SQZ_SIMILARITY_DEFAULT,   /* what the model file says; cosine where it says nothing */
+    SQZ_SIMILARITY_COSINE,    /* a.b / (|a| |b|); 0 where one of them is a zero vector */
+    SQZ_SIMILARITY_DOT,       /* a.b */
+    SQZ_SIMILARITY_EUCLIDEAN, /* -|a - b| */
+    SQZ_SIMILARITY_MANHATTAN  /* minus the sum of |a_i - b_i| */
+} sqz_similarity_kind;
+
+/* What a text is in a search. */
+typedef enum sqz_role { SQZ_ROLE_QUERY, SQZ_ROLE_PASSAGE } sqz_role;
 
 /* Facts of a model. Strings belong to the model. */
 typedef struct sqz_model_info {
@@ -49,6 +65,11 @@ typedef struct sqz_model_info {
     sqz_pool pool;                 /* never SQZ_POOL_DEFAULT */
     int has_pooler;
     int normalize;                 /* embeddings are divided by their Euclidean length */
+    /* numbers of an embedding: C, or what the layers behind the pooling make of it */
+    uint32_t dimensions;
+    uint32_t n_embed_steps;        /* layers behind the pooling (doc/format.md: sqz.embed.steps) */
+    int include_prompt;            /* 0: pooling leaves the pieces of a prompt out */
+    sqz_similarity_kind similarity; /* never SQZ_SIMILARITY_DEFAULT */
     uint64_t n_parameters;         /* every number of the weights, tied ones once */
     uint64_t n_embedding_parameters;
     uint64_t file_bytes;
@@ -81,6 +102,16 @@ SQZ_API const char *sqz_model_label(const sqz_model *model, uint32_t k);
  * is returned for name NULL. */
 SQZ_API const char *sqz_model_prompt_name(const sqz_model *model, uint32_t i);
 SQZ_API const char *sqz_model_prompt(const sqz_model *model, const char *name);
+
+/* The prompt of one side of a search, "" where there is none: the first that is not empty of
+ *
+ *   SQZ_ROLE_QUERY    query, search_query, retrieval.query
+ *   SQZ_ROLE_PASSAGE  document, passage, corpus, search_document, retrieval.passage,
+ *                     retrieval.document
+ *
+ * These are the names that sentence-transformers' encode_query and encode_document look for, in
+ * their order, and then other usual ones. As there, the default prompt stands in for neither. */
+SQZ_API const char *sqz_model_role_prompt(const sqz_model *model, sqz_role role);
 
 /* The file's tensors and metadata, for showing.
  *

@@ -82,22 +82,27 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_logits(sqz_session *session, const sqz_batc
                                             const uint32_t *rows, uint32_t n_rows, float *logits,
                                             size_t ldl, sqz_error *error);
 
-/* One vector a sequence (or a token, with SQZ_POOL_NONE).
+/* One vector a sequence (or a token, with SQZ_POOL_NONE): pooled, sent through the layers that the
+ * model has behind its pooling (info.n_embed_steps; none with SQZ_POOL_NONE), cut, normalised.
  *
  *   pool        SQZ_POOL_DEFAULT: what the model file says
  *   normalize   1: divide by the Euclidean length (a zero vector stays zero), 0: do not, -1: what
  *               the model file says
  *   dimensions  keep the first so many numbers and drop the rest, before normalising (Matryoshka);
- *               0 = all C
+ *               0 = info.dimensions, or C with SQZ_POOL_NONE
+ *   skip        [B] tokens at the beginning of each sequence that pooling leaves out, fewer than it
+ *               has; NULL: none. SQZ_POOL_NONE, _POOLER and _LAST do not look at it; the weights of
+ *               SQZ_POOL_WEIGHTED_MEAN stay those of the tokens' places
  *   out         [B, dimensions] ([N, dimensions] with SQZ_POOL_NONE), row stride ldo
  *
- * Otherwise as sqz_encode. SQZ_EINVAL also: SQZ_POOL_POOLER without a pooler, dimensions > C, ldo <
- * dimensions.
+ * Otherwise as sqz_encode. SQZ_EINVAL also: SQZ_POOL_POOLER without a pooler, more dimensions than
+ * there are, ldo < dimensions, a sequence that is skipped whole (error.offset is its number).
  */
 typedef struct sqz_embed_options {
     sqz_pool pool;
     int normalize;
     uint32_t dimensions;
+    const uint32_t *skip;
 } sqz_embed_options;
 SQZ_API SQZ_NODISCARD sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch,
                                            const sqz_embed_options *options, float *out, size_t ldo,

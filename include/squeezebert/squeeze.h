@@ -59,7 +59,9 @@ typedef struct sqz_quantized_tensor {
  *            before anything is written
  *   progress   called with the layers calibrated on texts and their number, the embedding's
  *              included; other than 0 stops with SQZ_ECANCELLED. May be NULL
- *   user     what tensor and progress are called with
+ *   calibrated called once with how many of the texts were used and the pieces they have, before
+ *              tensor. May be NULL
+ *   user     what all of these are called with
  */
 typedef struct sqz_quantize_options {
     sqz_quantize_type type;
@@ -70,6 +72,7 @@ typedef struct sqz_quantize_options {
     void *user;
     const sqz_text *texts;
     size_t n_texts;
+    void (*calibrated)(void *user, uint32_t n_texts, uint32_t n_pieces);
 } sqz_quantize_options;
 
 /* Read a model file, write it with its weights in another type.

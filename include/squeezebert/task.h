@@ -103,17 +103,24 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_classify(sqz_task *task, const sqz_input *i
 
 /* ---- embeddings: any model ----
  *
- *   embed    pooling, normalising, dimensions: see sqz_embed
- *   prompt   put before each text; NULL = the model's default prompt, "" = none
- *   options  NULL = as the model file says
+ *   embed          pooling, normalising, dimensions: see sqz_embed; skip is not looked at
+ *   prompt         put before each text; NULL = the model's default prompt, "" = none. For a search
+ *                  see sqz_model_role_prompt
+ *   second_prompt  of the second text, in sqz_compare alone; NULL = as prompt
+ *   similarity     in sqz_compare alone
+ *   options        NULL = as the model file says
+ *
+ * Where info.include_prompt is 0, pooling leaves the prompt's pieces and those before them out: as
+ * many as the prompt alone has, without the special token at its end.
  *
  * Windows of a long text: the mean of their vectors before normalising, each weighted by its
  * pieces. SQZ_POOL_NONE gives the rows of all windows, one behind the other, special tokens
- * included. SQZ_EINVAL: SQZ_POOL_POOLER without a pooler, dimensions > C.
+ * included. SQZ_EINVAL: SQZ_POOL_POOLER without a pooler, more dimensions than there are.
  */
 typedef struct sqz_embed_text_options {
     sqz_embed_options embed;
-    const char *prompt;
+    const char *prompt, *second_prompt;
+    sqz_similarity_kind similarity;
 } sqz_embed_text_options;
 typedef struct sqz_embedding {
     sqz_outcome outcome;
@@ -125,10 +132,11 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_embed_texts(sqz_task *task, const sqz_input
                                                  uint32_t n, const sqz_embed_text_options *options,
                                                  sqz_embedding *results, sqz_error *error);
 
-/* Cosine of the embeddings of text and second (pair is not looked at); 0 where one of them is a
- * zero vector. SQZ_EINVAL: SQZ_POOL_NONE. */
+/* How alike the embeddings of text and second are (pair is not looked at): score, by
+ * options.similarity, and cosine, the score of SQZ_SIMILARITY_COSINE. SQZ_EINVAL: SQZ_POOL_NONE. */
 typedef struct sqz_similarity {
     sqz_outcome outcome;
+    float score;
     float cosine;
 } sqz_similarity;
 SQZ_API SQZ_NODISCARD sqz_status sqz_compare(sqz_task *task, const sqz_input *inputs, uint32_t n,
@@ -137,18 +145,20 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_compare(sqz_task *task, const sqz_input *in
 
 /* ---- semantic search: an index of vectors in memory, searched whole ----
  *
- * Vectors are divided by their length when they are added, so that a score is a cosine. Hits come
- * with falling score, equal ones by rising row. Cost of a search: n · dimensions multiply-adds. Any
- * number of threads may search; add alone.
+ * Scores are those of sqz_similarity_kind; for cosines vectors are divided by their length when
+ * they are added. Hits come with falling score, equal ones by rising row. Cost of a search: n ·
+ * dimensions multiply-adds. Any number of threads may search; add alone.
  */
 typedef struct sqz_index sqz_index;
 typedef struct sqz_hit {
     uint64_t row;
     float score;
 } sqz_hit;
-/* SQZ_EINVAL: no dimensions. SQZ_ENOMEM. */
+/* SQZ_SIMILARITY_DEFAULT is cosine: an index knows no model. SQZ_EINVAL: no dimensions, no such
+ * similarity. SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_index_open(const sqz_context *context, uint32_t dimensions,
-                                                sqz_index **index, sqz_error *error);
+                                                sqz_similarity_kind similarity, sqz_index **index,
+                                                sqz_error *error);
 SQZ_API void sqz_index_close(sqz_index *index);
 /* vectors [n, dimensions], copied; all are added or none. SQZ_ENUMERIC: a NaN or infinity
  * (error.offset is its row). SQZ_ENOMEM. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A model on a GLUE task: predictions in portions, then the task's metrics. */
-#include <math.h>
 #include <squeezebert/eval.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "eval/glue_tasks.h"
 #include "model/context.h"
 
 enum { PORTION = 512, MAX_CLASSES = 8 };
@@ -28,13 +29,6 @@ typedef struct evaluation {
     sqz_similarity *similar;
 } evaluation;
 
-static bool same_word(const char *a, const char *b)
-{
-    for (; *a && *b; a++, b++)
-        if ((*a | 32) != (*b | 32)) return false;
-    return *a == *b;
-}
-
 /* The name of logit k: what the caller says, else the model's own; NULL where nobody named it. */
 static const char *class_name(const evaluation *e, uint32_t k)
 {
@@ -42,34 +36,58 @@ static const char *class_name(const evaluation *e, uint32_t k)
     return sqz_model_get_info(e->model)->labels_named ? sqz_model_label(e->model, k) : NULL;
 }
 
-/* Which class each logit stands for. Classes with words must be named; 0 and 1 stand in their order
- * unless the names are "0" and "1" themselves. */
+/* "'joy', 'anger', ...": what the logits are called, for a message. */
+static void list_names(const evaluation *e, uint32_t n, char *to, size_t room)
+{
+    size_t used = 0;
+    for (uint32_t k = 0; k < n && used < room; k++) {
+        const char *name = class_name(e, k);
+        used += (size_t)snprintf(to + used, room - used, "%s%s%.40s%s", k ? ", " : "",
+                                 name ? "'" : "", name ? name : "no name", name ? "'" : "");
+    }
+}
+
+/* By what the names say; false where not every class has one logit then. */
+static bool match_by(evaluation *e, const sqzi_glue_facts *facts, uint32_t n, bool by_number)
+{
+    uint32_t seen = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        const char *name = class_name(e, k);
+        int c = (int)k; /* unnamed, by number: in order */
+        if (name)
+            c = by_number ? sqzi_glue_number_of(name, strlen(name))
+                          : sqzi_glue_class_of_word(facts, name, strlen(name));
+        else if (!by_number) return false;
+        if (c < 0 || (uint32_t)c >= n) return false;
+        e->order[k] = (uint32_t)c;
+        seen |= 1u << c;
+    }
+    return seen == (1u << n) - 1;
+}
+
+/* Which class each logit stands for: by words, or by numbers where the task's files hold numbers.
+ * Anything else would be a guess. */
 static sqz_status match_classes(evaluation *e, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const sqz_model_info *info = sqz_model_get_info(e->model);
-    const bool numbers = strcmp(sqz_glue_class(e->task, 0), "0") == 0;
-    uint32_t n = 0, seen = 0;
-    while (sqz_glue_class(e->task, n)) n++;
-    FAIL_IF(info->n_labels != n, SQZ_EINVAL, 0, "%s has %u classes, the model has %u",
-            sqz_glue_name(e->task), n, info->n_labels);
+    const sqzi_glue_facts *facts = &sqzi_glue_facts_of[e->task];
+    const uint32_t n = sqzi_glue_n_classes(facts);
+    char names[200], classes[160];
+    sqzi_glue_list_classes(facts, classes, sizeof classes);
+    FAIL_IF(info->n_labels != n, SQZ_EINVAL, 0, "%s has %u classes, the model has %u", facts->name,
+            n, info->n_labels);
     FAIL_IF(e->options->classes && e->options->n_classes != n, SQZ_EINVAL, 0,
-            "%u class names were given, %s has %u", e->options->n_classes, sqz_glue_name(e->task),
-            n);
-    for (uint32_t k = 0; k < n; k++) {
-        const char *name = class_name(e, k);
-        e->order[k] = UINT32_MAX;
-        for (uint32_t c = 0; name && c < n; c++)
-            if (same_word(name, sqz_glue_class(e->task, c))) e->order[k] = c;
-        if (e->order[k] != UINT32_MAX) seen |= 1u << e->order[k];
-    }
-    if (seen == (1u << n) - 1) return SQZ_OK;
-    FAIL_IF(!numbers || e->options->classes, SQZ_EINVAL, 0,
-            "the order of the model's classes is unknown: its names (%s, ...) are not those of %s "
-            "(%s, ...); say the order of its logits with those words",
-            class_name(e, 0) ? class_name(e, 0) : "none", sqz_glue_name(e->task),
-            sqz_glue_class(e->task, 0));
-    for (uint32_t k = 0; k < n; k++) e->order[k] = k;
+            "%u class names were given, %s has %u: %s", e->options->n_classes, facts->name, n,
+            classes);
+    if (match_by(e, facts, n, false) || (facts->numbered && match_by(e, facts, n, true)))
+        return SQZ_OK;
+    list_names(e, n, names, sizeof names);
+    FAIL_IF(true, SQZ_EINVAL, 0,
+            "which class of %s each output stands for is unknown: %s are %s, the task's are %s; "
+            "name them in the order of the model's outputs (--classes A,B,... in the program)",
+            facts->name, e->options->classes ? "the given names" : "the model's names", names,
+            classes);
 fail:
     return status;
 }
@@ -107,9 +125,30 @@ static void lay_out(evaluation *e, sqzi_arena *arena)
 static sqz_status note(evaluation *e, size_t row, const sqz_outcome *outcome, sqz_error *error)
 {
     if (outcome->status != SQZ_OK)
-        return sqzi_fail(error, outcome->status, row, "row %zu: %s", row, outcome->text);
+        return sqzi_fail(error, outcome->status, row, "%s: line %llu: %s", sqz_glue_path(e->glue),
+                         (unsigned long long)e->rows[row].line, outcome->text);
     e->report->n_truncated += outcome->cut > 0;
     return SQZ_OK;
+}
+
+/* Hand an answer out, its logits in the order of the task's classes. */
+static void tell(const evaluation *e, size_t row, uint32_t i)
+{
+    float logits[MAX_CLASSES];
+    const uint32_t n = e->task == SQZ_GLUE_STSB ? !e->options->cosine
+                                                : sqz_model_get_info(e->model)->n_labels;
+    for (uint32_t k = 0; k < n; k++)
+        logits[e->task == SQZ_GLUE_STSB ? k : e->order[k]] = e->classified[i].logits[k];
+    const sqz_prediction told = {.row = &e->rows[row],
+                                 .index = row,
+                                 .label = e->task == SQZ_GLUE_STSB ? 0 : e->predicted[row],
+                                 .logits = logits,
+                                 .n_logits = n,
+                                 .score = e->predicted_score[row],
+                                 .truncated = e->options->cosine
+                                                  ? e->similar[i].outcome.cut > 0
+                                                  : e->classified[i].outcome.cut > 0};
+    e->options->prediction(e->options->user, &told);
 }
 
 static sqz_status run_portion(evaluation *e, size_t begin, uint32_t n, sqz_error *error)
@@ -127,6 +166,7 @@ static sqz_status run_portion(evaluation *e, size_t begin, uint32_t n, sqz_error
         e->predicted_score[row] = e->options->cosine ? (double)e->similar[i].cosine
                                                      : (double)e->classified[i].logits[0];
         if (e->task != SQZ_GLUE_STSB) e->predicted[row] = e->order[e->classified[i].label];
+        if (e->options->prediction) tell(e, row, i);
     }
 fail:
     return status;
@@ -197,10 +237,12 @@ sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task, const char *
                       e.options->split        ? e.options->split
                       : task == SQZ_GLUE_MNLI ? "dev_matched"
                                               : "dev",
-                      &e.glue, error));
-    FAIL_IF(!sqz_glue_labelled(e.glue), SQZ_EINVAL, 0,
-            "the file has no labels to compare with: choose a labelled split");
+                      &e.options->glue, &e.glue, error));
     e.rows = sqz_glue_rows(e.glue, &e.n);
+    FAIL_IF(!e.n, SQZ_EFORMAT, 0, "%s: holds no example", sqz_glue_path(e.glue));
+    FAIL_IF(!sqz_glue_labelled(e.glue), SQZ_EINVAL, 0,
+            "%s: has no labels to compare with, as test files have none: choose another split",
+            sqz_glue_path(e.glue));
     TRY(sqz_task_open(model, e.options->task, &e.reader, error));
     lay_out(&e, &arena);
     bytes = arena.used;
@@ -211,6 +253,7 @@ sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task, const char *
     TRY(predict(&e, error));
     report->n = e.n;
     report->n_skipped = sqz_glue_skipped(e.glue);
+    report->n_blank = sqz_glue_blank(e.glue);
     TRY(measure(&e, error));
 fail:
     if (block) sqzi_release(&e.context->allocator, block, bytes);

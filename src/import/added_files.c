@@ -59,7 +59,7 @@ static sqz_status append(const gathering *g, sqzi_buffer *to, const void *item, 
 {
     if (to->used / bytes >= MOST)
         return sqzi_fail(g->m->error, SQZ_ELIMIT, 0,
-                         "%s: more than %d added tokens, that many are allowed", g->m->folder,
+                         "%s: more than %d added tokens, that many are allowed", g->m->transformer,
                          MOST);
     return sqzi_buffer_append(to, item, bytes, g->m->error);
 }

@@ -5,112 +5,108 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "data/point_locale.h"
 #include "import/importer.h"
-
-static const char where[] = "config.json";
-
-static sqz_status find_class(sqzi_importer *m)
-{
-    const json_t *names = json_object_get(m->config, "architectures");
-    m->class_name = json_string_value(json_array_get(names, 0));
-    if (!m->class_name) {
-        m->class_name = "Model";
-        sqzi_import_note(m, "config.json names no architecture: the encoder alone is read");
-    }
-    for (const sqzi_class_ending *known = sqzi_class_endings; known->ending; known++) {
-        const size_t n = strlen(m->class_name), ending = strlen(known->ending);
-        if (n < ending || strcmp(m->class_name + n - ending, known->ending) != 0) continue;
-        /* a discriminator */
-        if (m->architecture == SQZI_ELECTRA && strcmp(known->ending, "ForPreTraining") == 0) break;
-        m->head = known->head;
-        return SQZ_OK;
-    }
-    return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
-                     "config.json: the architecture '%s' is not known", m->class_name);
-}
-
-static sqz_status find_architecture(sqzi_importer *m)
-{
-    const sqz_status status = sqzi_json_string(m->config, where, "model_type", true, &m->model_type,
-                                               m->error);
-    if (status != SQZ_OK) return status;
-    for (int i = 0; i < SQZI_ARCHITECTURES; i++)
-        if (strcmp(m->model_type, sqzi_layouts[i].model_type) == 0) {
-            m->architecture = (sqzi_architecture)i;
-            m->layout = &sqzi_layouts[i];
-            return SQZ_OK;
-        }
-    return sqzi_fail(
-        m->error, SQZ_EUNSUPPORTED, 0,
-        "config.json: model_type '%s' is not known; bert, squeezebert, distilbert and electra are",
-        m->model_type);
-}
-
-static sqz_status check_unsupported(const sqzi_importer *m)
-{
-    sqz_status status = SQZ_OK;
-    sqz_error *error = m->error;
-    const char *position = "absolute";
-    bool decoder = false, cross = false;
-    TRY(sqzi_json_string(m->config, where, "position_embedding_type", false, &position, error));
-    TRY(sqzi_json_bool(m->config, where, "is_decoder", &decoder, error));
-    TRY(sqzi_json_bool(m->config, where, "add_cross_attention", &cross, error));
-    FAIL_IF(strcmp(position, "absolute") != 0, SQZ_EUNSUPPORTED, 0,
-            "config.json: position_embedding_type '%s': only absolute positions can be run",
-            position);
-    FAIL_IF(decoder || cross, SQZ_EUNSUPPORTED, 0,
-            "config.json: is_decoder or add_cross_attention is set: only encoders can be run");
-fail:
-    return status;
-}
 
 static sqz_status read_activation(sqzi_importer *m)
 {
     const char *name = "gelu";
-    const sqz_status status = sqzi_json_string(m->config, where, m->layout->activation_key, false,
-                                               &name, m->error);
+    const sqz_status status = sqzi_json_string(m->config, m->config_file, m->layout->activation_key,
+                                               false, &name, m->error);
     if (status != SQZ_OK) return status;
     m->activation = sqzi_our_word(sqzi_activations, name);
     if (m->activation) return SQZ_OK;
     return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
-                     "config.json: the activation '%s' cannot be run; gelu, gelu_new, "
-                     "gelu_pytorch_tanh and relu can",
-                     name);
+                     "%s: the activation '%s' cannot be run; gelu, gelu_new, gelu_pytorch_tanh and "
+                     "relu can",
+                     m->config_file, name);
+}
+
+/* What Transformers' class of each architecture takes where the file says nothing. */
+static const struct {
+    uint32_t blocks, heads, width, ffn_width, embedding_width;
+} defaults[SQZI_ARCHITECTURES] = {[SQZI_BERT] = {12, 12, 768, 3072, 0},
+                                  [SQZI_SQUEEZEBERT] = {12, 12, 768, 3072, 0},
+                                  [SQZI_DISTILBERT] = {6, 12, 768, 3072, 0},
+                                  [SQZI_ELECTRA] = {12, 4, 256, 1024, 128}};
+
+/* A size under its key; where that is absent the default stays, and `absent` names it. */
+static sqz_status read_size(const sqzi_importer *m, const char *key, uint32_t standard,
+                            uint32_t *out, sqzi_name_list *absent)
+{
+    char text[96];
+    *out = standard;
+    const json_t *value = json_object_get(m->config, key);
+    if (!value || json_is_null(value)) {
+        snprintf(text, sizeof text, "%s = %u", key, (unsigned)standard);
+        sqzi_list_name(absent, text);
+    }
+    return sqzi_json_uint(m->config, m->config_file, key, false, out, m->error);
+}
+
+/* DistilBERT's configuration takes BERT's names of these three as well, and then they count. */
+static sqz_status read_bert_sizes(sqzi_importer *m)
+{
+    static const char *const keys[] = {"num_hidden_layers", "num_attention_heads", "hidden_size"};
+    uint32_t *const sizes[] = {&m->blocks, &m->heads, &m->width};
+    for (int i = 0; i < 3 && m->architecture == SQZI_DISTILBERT; i++) {
+        const sqz_status status = sqzi_json_uint(m->config, m->config_file, keys[i], false,
+                                                 sizes[i], m->error);
+        if (status != SQZ_OK) return status;
+    }
+    return SQZ_OK;
+}
+
+static sqz_status check_sizes(const sqzi_importer *m)
+{
+    if (m->architecture == SQZI_SQUEEZEBERT && m->embedding_width != m->width)
+        return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
+                         "%s: embedding_size %u differs from hidden_size %u", m->config_file,
+                         m->embedding_width, m->width);
+    if (m->blocks < 1 || m->blocks > 1024 || m->heads < 1 || m->width < 1 || m->width % m->heads)
+        return sqzi_fail(m->error, SQZ_EFORMAT, 0,
+                         "%s: %u layers, %u heads and a width of %u: 1 to 1024 layers, and heads "
+                         "that divide the width",
+                         m->config_file, m->blocks, m->heads, m->width);
+    return SQZ_OK;
 }
 
 static sqz_status read_sizes(sqzi_importer *m)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
+    sqzi_name_list absent = {0};
+    const sqzi_layout *l = m->layout;
     const bool distil = m->architecture == SQZI_DISTILBERT;
-    TRY(sqzi_json_uint(m->config, where, "vocab_size", true, &m->vocabulary, error));
-    TRY(sqzi_json_uint(m->config, where, "max_position_embeddings", true, &m->positions, error));
-    TRY(sqzi_json_uint(m->config, where, m->layout->blocks_key, true, &m->blocks, error));
-    TRY(sqzi_json_uint(m->config, where, m->layout->heads_key, true, &m->heads, error));
-    TRY(sqzi_json_uint(m->config, where, m->layout->width_key, true, &m->width, error));
-    TRY(sqzi_json_uint(m->config, where, m->layout->ffn_key, true, &m->ffn_width, error));
-    m->token_types = distil ? 0 : 2;
-    if (!distil)
-        TRY(sqzi_json_uint(m->config, where, "type_vocab_size", false, &m->token_types, error));
+    TRY(read_size(m, "vocab_size", 30522, &m->vocabulary, &absent));
+    TRY(read_size(m, "max_position_embeddings", 512, &m->positions, &absent));
+    TRY(read_size(m, l->blocks_key, defaults[m->architecture].blocks, &m->blocks, &absent));
+    TRY(read_size(m, l->heads_key, defaults[m->architecture].heads, &m->heads, &absent));
+    TRY(read_size(m, l->width_key, defaults[m->architecture].width, &m->width, &absent));
+    TRY(read_size(m, l->ffn_key, defaults[m->architecture].ffn_width, &m->ffn_width, &absent));
+    TRY(read_bert_sizes(m));
+    if (!distil) TRY(read_size(m, "type_vocab_size", 2, &m->token_types, &absent));
     m->embedding_width = m->width;
-    if (m->architecture == SQZI_ELECTRA || m->architecture == SQZI_SQUEEZEBERT)
-        TRY(sqzi_json_uint(m->config, where, "embedding_size", false, &m->embedding_width, error));
-    FAIL_IF(m->architecture == SQZI_SQUEEZEBERT && m->embedding_width != m->width, SQZ_EUNSUPPORTED,
-            0, "config.json: embedding_size %u differs from hidden_size %u", m->embedding_width,
-            m->width);
-    FAIL_IF(m->blocks < 1 || m->blocks > 1024 || m->heads < 1 || m->width < 1 ||
-                m->width % m->heads,
-            SQZ_EFORMAT, 0,
-            "config.json: %u layers, %u heads and a width of %u: 1 to 1024 layers, and heads that "
-            "divide the width",
-            m->blocks, m->heads, m->width);
+    /* SqueezeBERT's can only be its width, whatever the class takes where it is absent */
+    if (m->architecture == SQZI_SQUEEZEBERT)
+        TRY(sqzi_json_uint(m->config, m->config_file, "embedding_size", false, &m->embedding_width,
+                           error));
+    if (m->architecture == SQZI_ELECTRA)
+        TRY(read_size(m, "embedding_size", defaults[m->architecture].embedding_width,
+                      &m->embedding_width, &absent));
+    TRY(check_sizes(m));
     m->epsilon = 1e-12;
     if (!distil)
-        TRY(sqzi_json_number(m->config, where, "layer_norm_eps", false, &m->epsilon, error));
+        TRY(sqzi_json_number(m->config, m->config_file, "layer_norm_eps", false, &m->epsilon,
+                             error));
     FAIL_IF(!(m->epsilon >= 0 && m->epsilon < 1), SQZ_EFORMAT, 0,
-            "config.json: layer_norm_eps is %g: from 0 to 1 is what a norm can add", m->epsilon);
+            "%s: layer_norm_eps is %g: from 0 to 1 is what a norm can add", m->config_file,
+            m->epsilon);
     /* SqueezeBERT's blocks never read the config's */
     m->block_epsilon = m->architecture == SQZI_SQUEEZEBERT ? 1e-12 : m->epsilon;
+    if (absent.n)
+        sqzi_import_note(m, "%s leaves out what the class of %s takes so: %s", m->config_file,
+                         m->model_type, sqzi_listed(&absent));
 fail:
     return status;
 }
@@ -121,13 +117,14 @@ static sqz_status read_groups(sqzi_importer *m)
         m->groups[j] = 1;
         if (m->architecture != SQZI_SQUEEZEBERT) continue;
         m->groups[j] = sqzi_usual_groups[j];
-        const sqz_status status = sqzi_json_uint(m->config, where, sqzi_groups_keys[j], false,
-                                                 &m->groups[j], m->error);
+        const sqz_status status = sqzi_json_uint(m->config, m->config_file, sqzi_groups_keys[j],
+                                                 false, &m->groups[j], m->error);
         if (status != SQZ_OK) return status;
         if (m->groups[j] < 1 || m->width % m->groups[j] || (j > 3 && m->ffn_width % m->groups[j]))
             return sqzi_fail(m->error, SQZ_EFORMAT, 0,
-                             "config.json: %s is %u, which does not divide the widths %u and %u",
-                             sqzi_groups_keys[j], m->groups[j], m->width, m->ffn_width);
+                             "%s: %s is %u, which does not divide the widths %u and %u",
+                             m->config_file, sqzi_groups_keys[j], m->groups[j], m->width,
+                             m->ffn_width);
     }
     return SQZ_OK;
 }
@@ -165,19 +162,10 @@ static void describe_blocks(sqzi_importer *m)
 static void describe(sqzi_importer *m)
 {
     sqzi_gguf_writer *w = m->writer;
-    const char *name = strrchr(m->folder, '/'),
-               *given = json_string_value(json_object_get(m->config, "_name_or_path"));
-    sqzi_span features[2];
-    size_t n = 0;
-    if (m->architecture == SQZI_SQUEEZEBERT) features[n++] = sqzi_span_of("groups");
-    if (m->options.type == SQZ_IMPORT_BF16) features[n++] = sqzi_span_of("bf16");
+    if (m->architecture == SQZI_SQUEEZEBERT) m->features[m->n_features++] = "groups";
+    if (m->options.type == SQZ_IMPORT_BF16) m->features[m->n_features++] = "bf16";
     sqzi_gguf_put_string(w, "general.architecture", "sqz-encoder");
-    sqzi_gguf_put_string(w, "general.name",
-                         given && *given   ? given
-                         : name && name[1] ? name + 1
-                                           : m->folder);
     sqzi_gguf_put_u32(w, "sqz.version", 1);
-    if (n) sqzi_gguf_put_strings(w, "sqz.requires", features, n);
     sqzi_gguf_put_u32(w, "sqz.width", m->width);
     sqzi_gguf_put_u32(w, "sqz.blocks", m->blocks);
     sqzi_gguf_put_u32(w, "sqz.vocabulary", m->vocabulary);
@@ -194,17 +182,19 @@ sqz_status sqzi_import_config(sqzi_importer *m)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
-    TRY(sqzi_json_load(m->folder, "config.json", true, &m->config, error));
-    FAIL_IF(!json_is_object(m->config), SQZ_EFORMAT, 0, "%s/config.json is no JSON object",
-            m->folder);
-    TRY(find_architecture(m));
-    TRY(find_class(m));
-    TRY(check_unsupported(m));
+    TRY(sqzi_json_load(m->transformer, m->config_file, true, &m->config, error));
+    FAIL_IF(!json_is_object(m->config), SQZ_EFORMAT, 0, "%s/%s is no JSON object", m->transformer,
+            m->config_file);
+    TRY(sqzi_import_model_class(m));
+    TRY(sqzi_import_check_keys(m));
     TRY(read_activation(m));
     TRY(read_sizes(m));
     TRY(read_groups(m));
+    sqzi_import_tell_keys(m);
     describe(m);
+    const sqzi_point_locale locale = sqzi_point_locale_begin();
     char *text = json_dumps(m->config, JSON_COMPACT);
+    sqzi_point_locale_end(locale);
     FAIL_IF(!text, SQZ_ENOMEM, 0, "no memory for the text of config.json");
     sqzi_gguf_put_string(m->writer, "sqz.source.config", text);
     json_free_t release;

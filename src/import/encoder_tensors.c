@@ -1,23 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tensors by their names in Hugging Face's modules, into the canonical encoder's. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/half.h"
 #include "import/importer.h"
-
-void sqzi_import_note(const sqzi_importer *importer, const char *format, ...)
-{
-    char text[512];
-    va_list arguments;
-    if (!importer->options.note) return;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    importer->options.note(importer->options.user, text);
-}
 
 /* Where number i in row order lies. */
 static uint64_t place_of(const sqzi_source_tensor *t, uint64_t i)
@@ -27,7 +15,7 @@ static uint64_t place_of(const sqzi_source_tensor *t, uint64_t i)
     return place;
 }
 
-static double load(const sqzi_source_tensor *t, uint64_t i)
+double sqzi_import_number(const sqzi_source_tensor *t, uint64_t i)
 {
     if (t->strided) i = place_of(t, i);
     uint16_t half;
@@ -51,7 +39,7 @@ static sqz_status emit(void *from, sqzi_file_writer *file, sqz_error *error)
     for (uint64_t begin = 0; begin < t->n; begin += BLOCK) {
         const size_t n = t->n - begin < BLOCK ? (size_t)(t->n - begin) : BLOCK;
         for (size_t i = 0; i < n; i++) {
-            block[i] = (float)load(t, begin + i);
+            block[i] = (float)sqzi_import_number(t, begin + i);
             if (!isfinite(block[i]))
                 return sqzi_fail(error, SQZ_ENUMERIC, begin + i,
                                  "%s: number %llu of tensor '%s' is a NaN or an infinity", t->file,
@@ -67,30 +55,19 @@ static sqz_status emit(void *from, sqzi_file_writer *file, sqz_error *error)
     return SQZ_OK;
 }
 
-/* The source's tensor, whatever old name it goes by: LayerNorm.gamma and .beta. */
-static sqzi_source_tensor *find(const sqzi_importer *m, const char *from)
-{
-    char name[256];
-    snprintf(name, sizeof name, "%s%s", m->prefix, from);
-    sqzi_source_tensor *tensor = sqzi_source_find(&m->source, name);
-    if (!tensor) tensor = sqzi_source_find(&m->source, from);
-    if (tensor) return tensor;
-    char *norm = strstr(name, "LayerNorm.");
-    if (!norm) return NULL;
-    norm += strlen("LayerNorm.");
-    const bool weight = strcmp(norm, "weight") == 0;
-    snprintf(norm, sizeof name - (size_t)(norm - name), "%s", weight ? "gamma" : "beta");
-    return sqzi_source_find(&m->source, name);
-}
-
 sqz_status sqzi_import_tensor(sqzi_importer *m, sqzi_wanted w, bool *found)
 {
-    sqzi_source_tensor *t = find(m, w.from);
+    sqzi_source_tensor *t = sqzi_import_find(m, w.from);
     if (found) *found = t != NULL;
-    if (!t)
-        return w.required ? sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the tensor '%s%s' is missing",
-                                      m->folder, m->prefix, w.from)
-                          : SQZ_OK;
+    if (t) return sqzi_import_found(m, w, t);
+    return w.required ? sqzi_import_fail_missing(m, w.from) : SQZ_OK;
+}
+
+sqz_status sqzi_import_found(sqzi_importer *m, sqzi_wanted w, sqzi_source_tensor *t)
+{
+    if (t->unread)
+        return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0, "%s: the tensor '%s' cannot be read: %s",
+                         t->file, t->name, t->unread);
     const uint32_t n_dims = w.columns ? 2 : 1;
     const bool convolution = t->n_dims == 3 && t->shape[2] == 1 && n_dims == 2;
     if ((t->n_dims != n_dims && !convolution) || t->shape[0] != w.rows ||
@@ -145,22 +122,32 @@ static sqz_status import_block(sqzi_importer *m, uint32_t i)
     return SQZ_OK;
 }
 
-/* The prefix that the file puts before the encoder's names: that of the task models, or none. */
-static void find_prefix(sqzi_importer *m)
+/* The table of words; where it was saved under its other name, the decoder of the masked LM. */
+static sqz_status import_words(sqzi_importer *m)
 {
-    char name[96];
-    snprintf(name, sizeof name, "%sembeddings.word_embeddings.weight", m->layout->prefix);
-    m->prefix = sqzi_source_find(&m->source, name) ? m->layout->prefix : "";
+    static const char words[] = "embeddings.word_embeddings.weight";
+    char decoder[64];
+    bool tied = true;
+    const char *from = words;
+    snprintf(decoder, sizeof decoder, "%s.weight", m->layout->decoder);
+    const sqz_status status = sqzi_json_bool(m->config, m->config_file, "tie_word_embeddings",
+                                             &tied, m->error);
+    if (status != SQZ_OK) return status;
+    if (tied && !sqzi_import_find(m, words)) {
+        if (sqzi_import_find(m, decoder)) from = decoder;
+        else if (sqzi_import_find(m, "lm_head.weight")) from = "lm_head.weight";
+    }
+    if (from != words) sqzi_import_note(m, "the table of words is read from '%s'", from);
+    return sqzi_import_tensor(
+        m, (sqzi_wanted){"token_embd.weight", from, m->vocabulary, m->embedding_width, true, true},
+        NULL);
 }
 
 sqz_status sqzi_import_encoder(sqzi_importer *m)
 {
     sqz_status status = SQZ_OK;
-    find_prefix(m);
-    TRY(sqzi_import_tensor(m,
-                           (sqzi_wanted){"token_embd.weight", "embeddings.word_embeddings.weight",
-                                         m->vocabulary, m->embedding_width, true, true},
-                           NULL));
+    TRY(sqzi_import_find_prefix(m));
+    TRY(import_words(m));
     TRY(sqzi_import_tensor(m,
                            (sqzi_wanted){"position_embd.weight",
                                          "embeddings.position_embeddings.weight", m->positions,

@@ -17,6 +17,7 @@ static sqz_status write_folder(sqzi_exporter *e, const char *path)
     TRY(sqzi_export_config(e));
     TRY(sqzi_export_tokenizer(e));
     TRY(sqzi_export_texts(e));
+    TRY(sqzi_export_card(e));
     TRY(sqzi_folder_writer_commit(&e->folder, e->error));
 fail:
     sqzi_folder_writer_discard(&e->folder);

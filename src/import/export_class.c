@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "import/exporter.h"
 
 enum { WHY = 200 };
@@ -71,12 +72,14 @@ static bool epsilons_fit(const sqzi_exporter *e, sqzi_architecture type, char *w
                           *ffn = sqzi_gguf_find(e->model->gguf, "sqz.block.ffn_norm_epsilon");
     const double head = e->model->head.has_norm ? e->head_epsilon : embedding;
     if (e->epsilon != embedding || head != embedding)
-        return SAY("the norm of its embedding or head has the epsilon %g, %g is needed",
-                   e->epsilon != embedding ? e->epsilon : head, embedding);
+        return SAY("the norm of its embedding or head has the epsilon %s, %s is needed",
+                   SQZI_REAL(6, e->epsilon != embedding ? e->epsilon : head),
+                   SQZI_REAL(6, embedding));
     for (uint32_t i = 0; i < e->model->encoder.n_blocks; i++)
         if (sqzi_gguf_float(attn, i) != blocks || sqzi_gguf_float(ffn, i) != blocks)
-            return SAY("the norms of block %u have the epsilons %g and %g, %g is needed", i,
-                       sqzi_gguf_float(attn, i), sqzi_gguf_float(ffn, i), blocks);
+            return SAY("the norms of block %u have the epsilons %s and %s, %s is needed", i,
+                       SQZI_REAL(6, sqzi_gguf_float(attn, i)),
+                       SQZI_REAL(6, sqzi_gguf_float(ffn, i)), SQZI_REAL(6, blocks));
     return true;
 }
 
@@ -178,9 +181,7 @@ static void choose(sqzi_exporter *e, sqzi_architecture type)
         e->groups[j] = e->options.dense
                            ? 1
                            : sqzi_export_groups(sqzi_export_linear(e->model->encoder.blocks, j));
-    const sqzi_class_ending *ending = sqzi_class_endings;
-    while (ending->head != e->model->head.kind) ending++;
-    e->ending = ending->ending;
+    e->ending = sqzi_class_ending_of(e->model->head.kind);
 }
 
 /* The type it was imported as, bert where none is known. */

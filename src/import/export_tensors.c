@@ -341,10 +341,10 @@ static void plan_head(plan *p, const char *prefix)
 
 /* Transformers gives all weights one type: the one they are stored as, f32 where there are
  * several. */
-static void tell_types(const plan *p)
+static void tell_types(const plan *p, sqzi_exporter *e)
 {
     const bool *stored = p->stored;
-    p->exporter->weight_type = stored[SQZI_F32] || (stored[SQZI_F16] && stored[SQZI_BF16])
+    e->weight_type = stored[SQZI_F32] || (stored[SQZI_F16] && stored[SQZI_BF16])
                                    ? "float32"
                                : stored[SQZI_F16] ? "float16"
                                                   : "bfloat16";
@@ -356,11 +356,24 @@ static void tell_types(const plan *p)
     if (p->n_int8) sqzi_export_note(p->exporter, "%u int8 weights are written as f32", p->n_int8);
 }
 
+static sqz_status write_plan(const plan *p, const char *name)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_exporter *e = p->exporter;
+    sqz_error *error = e->error;
+    sqzi_file_writer file = {0};
+    TRY(sqzi_folder_writer_file(&e->folder, name, &file, error));
+    TRY(sqzi_safetensors_write(e->allocator, p->tensors, p->n, &file, error));
+    TRY(sqzi_file_writer_commit(&file, error));
+fail:
+    sqzi_file_writer_discard(&file);
+    return status;
+}
+
 sqz_status sqzi_export_tensors(sqzi_exporter *e)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = e->error;
-    sqzi_file_writer file = {0};
     const char *prefix = e->model->head.kind == SQZ_HEAD_NONE ? "" : e->layout->prefix;
     plan p = {.exporter = e,
               .most = 2 * SQZI_BLOCK_PARTS * (size_t)e->model->encoder.n_blocks + 24};
@@ -369,13 +382,24 @@ sqz_status sqzi_export_tensors(sqzi_exporter *e)
     FAIL_IF(!p.tensors || !p.sources, SQZ_ENOMEM, 0, "no memory for a list of %zu tensors", p.most);
     plan_encoder(&p, prefix);
     plan_head(&p, prefix);
-    tell_types(&p);
-    TRY(sqzi_folder_writer_file(&e->folder, "model.safetensors", &file, error));
-    TRY(sqzi_safetensors_write(e->allocator, p.tensors, p.n, &file, error));
-    TRY(sqzi_file_writer_commit(&file, error));
+    tell_types(&p, e);
+    TRY(write_plan(&p, "model.safetensors"));
 fail:
-    sqzi_file_writer_discard(&file);
     if (p.tensors) sqzi_release(e->allocator, p.tensors, p.most * sizeof *p.tensors);
     if (p.sources) sqzi_release(e->allocator, p.sources, p.most * sizeof *p.sources);
     return status;
+}
+
+sqz_status sqzi_export_step(sqzi_exporter *e, uint32_t i, const char *path)
+{
+    const sqzi_embed_step *step = &e->model->head.steps[i];
+    sqzi_tensor_out tensors[2];
+    source sources[2];
+    char ours[32], name[64];
+    plan p = {.exporter = e, .tensors = tensors, .sources = sources, .most = 2};
+    snprintf(ours, sizeof ours, "embd_step.%u", (unsigned)i);
+    snprintf(name, sizeof name, "%s/model.safetensors", path);
+    if (step->kind == SQZI_STEP_NORM) add_norm(&p, "norm", ours, step->n_out);
+    else add_linear(&p, "linear", ours, &step->dense, 1, false);
+    return write_plan(&p, name);
 }

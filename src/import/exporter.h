@@ -31,6 +31,9 @@ typedef struct sqzi_exporter {
 SQZ_NODISCARD sqz_status sqzi_export_class(sqzi_exporter *exporter);
 /* model.safetensors (export_tensors.c). */
 SQZ_NODISCARD sqz_status sqzi_export_tensors(sqzi_exporter *exporter);
+/* The weights of step i behind the pooling as PATH/model.safetensors (export_tensors.c). */
+SQZ_NODISCARD sqz_status sqzi_export_step(sqzi_exporter *exporter, uint32_t i,
+                                          const char *path);
 /* config.json, after the tensors: it names their type (export_config.c). */
 SQZ_NODISCARD sqz_status sqzi_export_config(sqzi_exporter *exporter);
 /* vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json
@@ -38,6 +41,8 @@ SQZ_NODISCARD sqz_status sqzi_export_config(sqzi_exporter *exporter);
 SQZ_NODISCARD sqz_status sqzi_export_tokenizer(sqzi_exporter *exporter);
 /* What sentence-transformers reads (export_sentence.c). */
 SQZ_NODISCARD sqz_status sqzi_export_texts(sqzi_exporter *exporter);
+/* README.md (export_card.c). */
+SQZ_NODISCARD sqz_status sqzi_export_card(sqzi_exporter *exporter);
 
 /* The linear j of a block. */
 const sqzi_linear *sqzi_export_linear(const sqzi_block *block, int j);

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/temporaries.h"
+#include "data/point_locale.h"
 
 /* Absent or an empty folder: then a rename can take its place. */
 static sqz_status check_free(const char *path, const char *place, sqz_error *error)
@@ -128,7 +129,10 @@ sqz_status sqzi_folder_writer_json(sqzi_folder_writer *folder, const char *name,
     sqz_status status = SQZ_OK;
     destination d = {.error = error};
     TRY(sqzi_folder_writer_file(folder, name, &d.file, error));
-    if (json_dump_callback(json, put, &d, JSON_INDENT(2)) != 0) {
+    const sqzi_point_locale locale = sqzi_point_locale_begin();
+    const int dumped = json_dump_callback(json, put, &d, JSON_INDENT(2));
+    sqzi_point_locale_end(locale);
+    if (dumped != 0) {
         status = d.status != SQZ_OK
                      ? d.status
                      : sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the text of %s", name);

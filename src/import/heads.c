@@ -9,59 +9,63 @@
 /* Rows of the head's last layer, 0 where it is not there. */
 static uint32_t rows_of(const sqzi_importer *m, const char *name)
 {
-    const sqzi_source_tensor *t = sqzi_source_find(&m->source, name);
-    return t && t->n_dims == 2 && t->shape[0] <= 1 << 16 ? (uint32_t)t->shape[0] : 0;
+    const sqzi_source_tensor *t = sqzi_import_find(m, name);
+    return t && !t->unread && t->n_dims == 2 && t->shape[0] <= 1 << 16 ? (uint32_t)t->shape[0] : 0;
 }
 
-static sqz_status put_labels(sqzi_importer *m)
+/* What a cross-encoder of sentence-transformers does with its logits, by the last part of a class
+ * of torch such as "torch.nn.modules.linear.Identity"; NULL where the file does not say. */
+static const char *score_activation(const sqzi_importer *m)
 {
-    const json_t *names = json_object_get(m->config, "id2label");
-    const bool named = json_is_object(names) && json_object_size(names) > 0;
-    sqz_status status = SQZ_OK;
-    sqz_error *error = m->error;
-    sqzi_span *labels = sqzi_allocate_zeroed(m->source.allocator, m->classes, sizeof *labels);
-    char (*fallback)[24] = sqzi_allocate_zeroed(m->source.allocator, m->classes, sizeof *fallback);
-    FAIL_IF(!labels || !fallback, SQZ_ENOMEM, 0, "no memory for %u labels", m->classes);
-    for (uint32_t k = 0; k < m->classes; k++) {
-        char key[16];
-        snprintf(key, sizeof key, "%u", (unsigned)k);
-        snprintf(fallback[k], sizeof fallback[k], "LABEL_%u", (unsigned)k);
-        const char *label = json_string_value(json_object_get(names, key));
-        FAIL_IF(named && !label, SQZ_EFORMAT, 0,
-                "config.json: id2label has %zu labels and none for class %u of %u",
-                json_object_size(names), k, m->classes);
-        labels[k] = sqzi_span_of(label ? label : fallback[k]);
-    }
-    if (!named)
-        sqzi_import_note(m,
-                         "config.json names no labels: LABEL_0 to LABEL_%u stand in, and what they "
-                         "mean is not known",
-                         m->classes - 1);
-    sqzi_gguf_put_strings(m->writer, "sqz.head.labels", labels, m->classes);
-    sqzi_gguf_put_bool(m->writer, "sqz.head.labels_named", named);
-fail:
-    sqzi_release(m->source.allocator, labels, m->classes * sizeof *labels);
-    sqzi_release(m->source.allocator, fallback, m->classes * sizeof *fallback);
-    return status;
+    const json_t *own = json_object_get(json_object_get(m->config, "sentence_transformers"),
+                                        "activation_fn"),
+                 *old = json_object_get(m->config, "sbert_ce_default_activation_function");
+    const char *name = json_string_value(json_is_string(own) ? own : old);
+    const char *dot = name ? strrchr(name, '.') : NULL;
+    return dot ? dot + 1 : name;
 }
 
+/* The problem that scores as the activation does, in Hugging Face's words; NULL where none does. */
+static const char *problem_of(const char *activation, uint32_t classes)
+{
+    return strcmp(activation, "Identity") == 0 ? "regression"
+           : strcmp(activation, "Sigmoid") == 0
+               ? classes == 1 ? "single_label_classification" : "multi_label_classification"
+           : strcmp(activation, "Softmax") == 0 && classes > 1 ? "single_label_classification"
+                                                               : NULL;
+}
+
+/* problem_type; where it is absent, the activation of a cross-encoder decides. */
 static sqz_status put_problem(sqzi_importer *m)
 {
-    static const char unnamed[] = "single_label_classification";
-    const char *given = unnamed;
-    const sqz_status status = sqzi_json_string(m->config, "config.json", "problem_type", false,
-                                               &given, m->error);
-    if (status != SQZ_OK) return status;
-    if (given == unnamed && m->classes == 1)
-        sqzi_import_note(m, "config.json names no problem_type for its one class: its score is the "
-                            "sigmoid of its logit, as in Transformers' pipeline; for a regression "
-                            "add \"problem_type\": \"regression\"");
-    const char *problem = sqzi_our_word(sqzi_problems, given);
-    if (!problem)
-        return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
-                         "config.json: problem_type '%s' is not known", given);
+    sqz_status status = SQZ_OK;
+    sqz_error *error = m->error;
+    const char *given = NULL, *activation = score_activation(m);
+    TRY(sqzi_json_string(m->config, m->config_file, "problem_type", false, &given, error));
+    if (!given && activation) {
+        given = problem_of(activation, m->classes);
+        sqzi_import_note(m, "%s: scores are %s, by the activation '%s' of its cross-encoder",
+                         m->config_file, given ? given : "those of Transformers' pipeline, not",
+                         activation);
+    } else if (!given && m->classes == 1)
+        sqzi_import_note(m,
+                         "%s names no problem_type for its one class: its score is the sigmoid "
+                         "of its logit, as in Transformers' pipeline; for a regression add "
+                         "\"problem_type\": \"regression\"",
+                         m->config_file);
+    else if (!given && strstr(m->class_name, "MultiLabel"))
+        sqzi_import_note(m,
+                         "%s names no problem_type: scores are a softmax over the labels, as in "
+                         "Transformers' pipeline; for labels apart add \"problem_type\": "
+                         "\"multi_label_classification\"",
+                         m->config_file);
+    const char *problem = sqzi_our_word(sqzi_problems,
+                                        given ? given : "single_label_classification");
+    FAIL_IF(!problem, SQZ_EUNSUPPORTED, 0, "%s: problem_type '%s' is not known", m->config_file,
+            given);
     sqzi_gguf_put_string(m->writer, "sqz.head.problem", problem);
-    return SQZ_OK;
+fail:
+    return status;
 }
 
 static sqz_status import_pooler(sqzi_importer *m, bool required)
@@ -77,15 +81,15 @@ static sqz_status check_summary(const sqzi_importer *m)
     sqz_error *error = m->error;
     const char *type = "first", *activation = "gelu";
     bool projected = true;
-    TRY(sqzi_json_string(m->config, "config.json", "summary_type", false, &type, error));
-    TRY(sqzi_json_string(m->config, "config.json", "summary_activation", false, &activation,
+    TRY(sqzi_json_string(m->config, m->config_file, "summary_type", false, &type, error));
+    TRY(sqzi_json_string(m->config, m->config_file, "summary_activation", false, &activation,
                          error));
-    TRY(sqzi_json_bool(m->config, "config.json", "summary_use_proj", &projected, error));
+    TRY(sqzi_json_bool(m->config, m->config_file, "summary_use_proj", &projected, error));
     FAIL_IF(strcmp(type, "first") != 0 || strcmp(activation, "gelu") != 0 || !projected,
             SQZ_EUNSUPPORTED, 0,
-            "config.json: summary_type '%s', summary_activation '%s', summary_use_proj %s: only "
+            "%s: summary_type '%s', summary_activation '%s', summary_use_proj %s: only "
             "'first', 'gelu' and true can be run",
-            type, activation, projected ? "true" : "false");
+            m->config_file, type, activation, projected ? "true" : "false");
 fail:
     return status;
 }
@@ -95,7 +99,6 @@ fail:
 static sqz_status import_sequence(sqzi_importer *m)
 {
     sqz_status status = SQZ_OK;
-    sqz_error *error = m->error;
     const bool choice = m->head == SQZ_HEAD_MULTIPLE_CHOICE;
     const char *dense = choice ? m->layout->choice_dense : m->layout->sequence_dense,
                *output = choice ? m->layout->choice_output : m->layout->sequence_output;
@@ -103,8 +106,7 @@ static sqz_status import_sequence(sqzi_importer *m)
     if (choice && m->architecture == SQZI_ELECTRA) TRY(check_summary(m));
     snprintf(name, sizeof name, "%s.weight", output);
     m->classes = rows_of(m, name);
-    FAIL_IF(!m->classes, SQZ_EFORMAT, 0, "%s: the tensor '%s' of %s is missing", m->folder, name,
-            m->class_name);
+    if (!m->classes) return sqzi_import_fail_missing(m, name);
     sqzi_gguf_put_string(m->writer, "sqz.head.pool", dense ? "cls" : "pooler");
     if (dense) {
         sqzi_gguf_put_string(m->writer, "sqz.head.activation", m->layout->dense_activation);
@@ -115,7 +117,7 @@ static sqz_status import_sequence(sqzi_importer *m)
     TRY(sqzi_import_layer(m, "head.output", output, m->classes, m->width, true, NULL));
     if (choice) return SQZ_OK;
     TRY(put_problem(m));
-    TRY(put_labels(m));
+    TRY(sqzi_import_labels(m));
 fail:
     return status;
 }
@@ -126,56 +128,116 @@ static sqz_status import_per_token(sqzi_importer *m)
     char name[64];
     snprintf(name, sizeof name, "%s.weight", output);
     m->classes = rows_of(m, name);
-    if (!m->classes)
-        return sqzi_fail(m->error, SQZ_EFORMAT, 0, "%s: the tensor '%s' of %s is missing",
-                         m->folder, name, m->class_name);
+    if (!m->classes) return sqzi_import_fail_missing(m, name);
     sqz_status status = sqzi_import_layer(m, "head.output", output, m->classes, m->width, true,
                                           NULL);
-    if (status == SQZ_OK && m->head == SQZ_HEAD_TOKEN) status = put_labels(m);
+    if (status == SQZ_OK && m->head == SQZ_HEAD_TOKEN) status = sqzi_import_labels(m);
     return status;
+}
+
+/* The same numbers in the same shape? Files hold a tied tensor under two names, each with its own
+ * copy or both with one. */
+static bool same_numbers(const sqzi_source_tensor *a, const sqzi_source_tensor *b)
+{
+    if (a->unread || b->unread || a->n_dims != b->n_dims || a->n != b->n || a->type == SQZI_I32 ||
+        b->type == SQZI_I32)
+        return false;
+    for (uint32_t d = 0; d < a->n_dims; d++)
+        if (a->shape[d] != b->shape[d]) return false;
+    for (uint64_t i = 0; a->data != b->data && i < a->n; i++)
+        /* a NaN is refused where the tensor is written */
+        if (sqzi_import_number(a, i) != sqzi_import_number(b, i)) return false;
+    return true;
+}
+
+/* Is the decoder the table of words? As in Transformers 5: config.json says so, unless the file has
+ * both and they differ. */
+static sqz_status find_tied(const sqzi_importer *m, const char *decoder_weight, bool *tied)
+{
+    *tied = true;
+    const sqz_status status = sqzi_json_bool(m->config, m->config_file, "tie_word_embeddings", tied,
+                                             m->error);
+    sqzi_source_tensor *decoder = sqzi_import_find(m, decoder_weight),
+                       *words = sqzi_import_find(m, "embeddings.word_embeddings.weight");
+    if (status != SQZ_OK || !*tied || !decoder) return status;
+    *tied = !words || same_numbers(decoder, words);
+    if (*tied) decoder->used = true;
+    else
+        sqzi_import_note(m,
+                         "'%s' differs from the table of words, so it is a decoder of its own, "
+                         "though %s ties the two",
+                         decoder->name, m->config_file);
+    return SQZ_OK;
+}
+
+/* One bias under two names. Where both are there the decoder's is added, as in Transformers. */
+static sqz_status import_decoder_bias(sqzi_importer *m, const char *decoder_bias)
+{
+    const char *const biases[] = {decoder_bias, m->layout->decoder_bias};
+    bool found = false;
+    for (int i = 0; i < 2 && !found; i++) {
+        const sqz_status status = sqzi_import_tensor(
+            m, (sqzi_wanted){"head.output.bias", biases[i], m->vocabulary, 0, false, false},
+            &found);
+        if (status != SQZ_OK) return status;
+    }
+    sqzi_source_tensor *twin = sqzi_import_find(m, biases[1]);
+    if (twin) twin->used = true;
+    return SQZ_OK;
 }
 
 /* dense, activation, norm, and a decoder that is the word table, or one of its own. */
 static sqz_status import_masked_lm(sqzi_importer *m)
 {
     sqz_status status = SQZ_OK;
-    sqz_error *error = m->error;
     const sqzi_layout *l = m->layout;
     const uint32_t width = m->architecture == SQZI_ELECTRA ? m->embedding_width : m->width;
-    bool tied = true, found = false;
+    bool tied;
     char decoder_weight[64], decoder_bias[64];
     snprintf(decoder_weight, sizeof decoder_weight, "%s.weight", l->decoder);
     snprintf(decoder_bias, sizeof decoder_bias, "%s.bias", l->decoder);
-    TRY(sqzi_json_bool(m->config, "config.json", "tie_word_embeddings", &tied, error));
+    TRY(find_tied(m, decoder_weight, &tied));
     sqzi_gguf_put_string(m->writer, "sqz.head.activation",
                          l->masked_activation ? l->masked_activation : m->activation);
     sqzi_gguf_put_f64(m->writer, "sqz.head.norm_epsilon", m->epsilon);
     sqzi_gguf_put_bool(m->writer, "sqz.head.tied", tied);
     TRY(sqzi_import_layer(m, "head.dense", l->masked_dense, width, m->width, true, NULL));
     TRY(sqzi_import_layer(m, "head.norm", l->masked_norm, width, 0, true, NULL));
-    sqzi_source_tensor *decoder = sqzi_source_find(&m->source, decoder_weight);
-    if (tied && decoder) decoder->used = true; /* the word table again */
     if (!tied)
         TRY(sqzi_import_tensor(m,
                                (sqzi_wanted){"head.output.weight", decoder_weight, m->vocabulary,
                                              width, true, true},
                                NULL));
-    /* One bias under two names where tied; else Transformers adds the decoder's. */
-    const char *const biases[] = {tied ? l->decoder_bias : decoder_bias,
-                                  tied ? decoder_bias : l->decoder_bias};
-    TRY(sqzi_import_tensor(
-        m, (sqzi_wanted){"head.output.bias", biases[0], m->vocabulary, 0, false, false}, &found));
-    if (!found)
-        TRY(sqzi_import_tensor(
-            m, (sqzi_wanted){"head.output.bias", biases[1], m->vocabulary, 0, false, false}, NULL));
-    sqzi_source_tensor *twin = sqzi_source_find(&m->source, biases[1]);
-    if (twin) twin->used = true;
+    TRY(import_decoder_bias(m, decoder_bias));
 fail:
     return status;
 }
 
+/* A class that only suggests its head: without the head's tensors the encoder is what there is. */
+static void settle_head(sqzi_importer *m)
+{
+    const sqzi_layout *l = m->layout;
+    const char *const layers[] = {[SQZ_HEAD_SEQUENCE] = l->sequence_output,
+                                  [SQZ_HEAD_TOKEN] = "classifier",
+                                  [SQZ_HEAD_QUESTION] = "qa_outputs",
+                                  [SQZ_HEAD_MASKED_LM] = l->masked_dense,
+                                  [SQZ_HEAD_MULTIPLE_CHOICE] = l->choice_output};
+    char name[96];
+    if (m->head_required || m->head == SQZ_HEAD_NONE) return;
+    snprintf(name, sizeof name, "%s.weight", layers[m->head]);
+    if (sqzi_import_find(m, name)) {
+        if (!strstr(m->class_name, "ForPreTraining"))
+            sqzi_import_note(m, "the class '%s' is read as %s%s", m->class_name, l->class_prefix,
+                             sqzi_class_ending_of(m->head));
+        return;
+    }
+    sqzi_import_note(m, "%s has no '%s': the encoder alone is read", m->class_name, name);
+    m->head = SQZ_HEAD_NONE;
+}
+
 sqz_status sqzi_import_head(sqzi_importer *m)
 {
+    settle_head(m);
     sqzi_gguf_put_string(m->writer, "sqz.head.kind", sqzi_head_words[m->head]);
     /* Every class of SqueezeBERT has a pooler, whether its head reads it or not: it stays, so that
      * an export is whole. */

@@ -8,32 +8,11 @@
 #include "import/importer.h"
 #include "rewrite/rewrite.h"
 
-/* Encoder tensors that were not asked for are errors; heads and poolers that the class does not use
- * are told. */
-static sqz_status check_used(const sqzi_importer *m)
+static void put_features(const sqzi_importer *m)
 {
-    static const char *const heads[] = {"pooler.",          "cls.",           "classifier.",
-                                        "qa_outputs.",      "vocab_",         "pre_classifier.",
-                                        "generator_",       "discriminator_", "sequence_summary.",
-                                        "seq_relationship."};
-    for (uint32_t i = 0; i < sqzi_source_n(&m->source); i++) {
-        const sqzi_source_tensor *t = sqzi_source_at(&m->source, i);
-        if (t->used || strstr(t->name, "position_ids") ||
-            (t->type == SQZI_I32 && strstr(t->name, "embeddings.")))
-            continue;
-        const char *name = strncmp(t->name, m->prefix, strlen(m->prefix)) == 0
-                               ? t->name + strlen(m->prefix)
-                               : t->name;
-        bool head = false;
-        for (size_t j = 0; j < sizeof heads / sizeof *heads; j++)
-            head |= strncmp(name, heads[j], strlen(heads[j])) == 0;
-        if (!head)
-            return sqzi_fail(m->error, SQZ_EFORMAT, 0,
-                             "%s: the tensor '%s' belongs to no part of %s", t->file, t->name,
-                             m->class_name);
-        sqzi_import_note(m, "not used: %s", t->name);
-    }
-    return SQZ_OK;
+    sqzi_span features[sizeof m->features / sizeof *m->features];
+    for (uint32_t i = 0; i < m->n_features; i++) features[i] = sqzi_span_of(m->features[i]);
+    if (m->n_features) sqzi_gguf_put_strings(m->writer, "sqz.requires", features, m->n_features);
 }
 
 static void put_history(sqzi_importer *m)
@@ -51,13 +30,16 @@ static sqz_status read_folder(sqzi_importer *m)
 {
     sqz_status status = SQZ_OK;
     TRY(sqzi_gguf_writer_open(&m->context->allocator, &m->writer, m->error));
+    TRY(sqzi_import_locate(m));
     TRY(sqzi_import_config(m));
-    TRY(sqzi_source_open(&m->context->allocator, m->folder, &m->source, m->error));
+    TRY(sqzi_source_open(&m->context->allocator, m->transformer, m->weights, &m->source, m->error));
     TRY(sqzi_import_encoder(m));
     TRY(sqzi_import_head(m));
-    TRY(check_used(m));
-    TRY(sqzi_import_tokenizer(m));
+    TRY(sqzi_import_tell_unused(m));
     TRY(sqzi_import_texts(m));
+    TRY(sqzi_import_tokenizer(m));
+    TRY(sqzi_import_provenance(m));
+    put_features(m);
     put_history(m);
 fail:
     return status;
@@ -66,6 +48,7 @@ fail:
 static void discard(sqzi_importer *m)
 {
     sqzi_source_close(&m->source);
+    for (uint32_t i = 0; i < m->n_modules; i++) sqzi_source_close(&m->modules[i]);
     if (m->writer) sqzi_gguf_writer_close(m->writer);
     json_decref(m->config);
 }
@@ -85,7 +68,10 @@ static sqz_status invent_references(const sqzi_importer *m, sqzi_references *ref
  * anything else is read, so that memory holds one of the two. */
 static sqz_status run_in_f32(const sqzi_importer *m, const char *path, sqzi_references *references)
 {
-    sqzi_importer exact = {.context = m->context, .folder = m->folder, .error = m->error};
+    sqzi_importer exact = {
+        .context = m->context, .given = m->given, .options = m->options, .error = m->error};
+    exact.options.type = SQZ_IMPORT_F32;
+    exact.options.note = NULL; /* everything is told once, by the second reading */
     sqz_status status = read_folder(&exact);
     if (status == SQZ_OK) status = invent_references(&exact, references);
     if (status == SQZ_OK)
@@ -97,7 +83,7 @@ static sqz_status run_in_f32(const sqzi_importer *m, const char *path, sqzi_refe
 sqz_status sqz_import(sqz_context *context, const char *folder, const char *path,
                       const sqz_import_options *options, sqz_error *error)
 {
-    sqzi_importer m = {.context = context, .folder = folder, .error = error};
+    sqzi_importer m = {.context = context, .given = folder, .error = error};
     sqzi_references references = {0};
     sqz_status status = SQZ_OK;
     if (!context || !folder || !path)

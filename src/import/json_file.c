@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file_map.h"
 #include "base/memory.h"
+#include "data/point_locale.h"
 #include "import/json_lenient.h"
 #include "import/lfs_pointer.h"
 
@@ -100,8 +101,10 @@ sqz_status sqzi_json_parse(sqzi_json_text text, uint64_t *spare, json_t **out, s
     if (!text.data) text.data = "";
     const sqz_status status = check_size(&text, spare, error);
     if (status != SQZ_OK) return status;
+    const sqzi_point_locale locale = sqzi_point_locale_begin();
     *out = text.strict ? json_loadb(text.data, text.bytes, JSON_REJECT_DUPLICATES, &fault)
                        : sqzi_json_lenient(text.data, text.bytes, &fault);
+    sqzi_point_locale_end(locale);
     if (*out) return SQZ_OK;
     if (!fault.text[0])
         return sqzi_fail(error, SQZ_ENOMEM, 0, "%s: no memory for its JSON", text.name);

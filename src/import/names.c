@@ -93,8 +93,12 @@ const uint32_t sqzi_usual_groups[SQZI_LINEARS] = {4, 4, 4, 1, 4, 4};
 
 const sqzi_word_pair sqzi_activations[] = {{"gelu", "gelu"},
                                            {"gelu_new", "gelu_tanh"},
-                                           {"gelu_pytorch_tanh", "gelu_tanh"},
                                            {"relu", "relu"},
+                                           {"gelu_python", "gelu"},
+                                           {"gelu_fast", "gelu_tanh"},
+                                           {"gelu_pytorch_tanh", "gelu_tanh"},
+                                           {"gelu_python_tanh", "gelu_tanh"},
+                                           {"gelu_accurate", "gelu_tanh"},
                                            {NULL, NULL}};
 const sqzi_word_pair sqzi_problems[] = {{"single_label_classification", "single_label"},
                                         {"multi_label_classification", "multi_label"},
@@ -102,20 +106,52 @@ const sqzi_word_pair sqzi_problems[] = {{"single_label_classification", "single_
                                         {NULL, NULL}};
 const sqzi_word_pair sqzi_pooling_modes[] = {{"pooling_mode_mean_tokens", "mean"},
                                              {"pooling_mode_cls_token", "cls"},
+                                             {"pooling_mode_max_tokens", "max"},
+                                             {"pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len"},
+                                             {"pooling_mode_weightedmean_tokens", "weighted_mean"},
+                                             {"pooling_mode_lasttoken", "last"},
                                              {NULL, NULL}};
+const sqzi_word_pair sqzi_pooling_words[] = {{"mean", "mean"},
+                                             {"cls", "cls"},
+                                             {"max", "max"},
+                                             {"mean_sqrt_len_tokens", "mean_sqrt_len"},
+                                             {"weightedmean", "weighted_mean"},
+                                             {"lasttoken", "last"},
+                                             {NULL, NULL}};
+const sqzi_word_pair sqzi_dense_words[] = {
+    {"torch.nn.modules.linear.Identity", "dense"},
+    {"torch.nn.modules.activation.Tanh", "dense_tanh"},
+    {"torch.nn.modules.activation.ReLU", "dense_relu"},
+    {"torch.nn.modules.activation.GELU", "dense_gelu"},
+    {"torch.nn.Identity", "dense"},
+    {"torch.nn.Tanh", "dense_tanh"},
+    {"torch.nn.ReLU", "dense_relu"},
+    {"torch.nn.GELU", "dense_gelu"},
+    {NULL, NULL}};
 
 const sqzi_class_ending sqzi_class_endings[] = {{"ForSequenceClassification", SQZ_HEAD_SEQUENCE},
                                                 {"ForTokenClassification", SQZ_HEAD_TOKEN},
                                                 {"ForQuestionAnswering", SQZ_HEAD_QUESTION},
                                                 {"ForMaskedLM", SQZ_HEAD_MASKED_LM},
                                                 {"ForPreTraining", SQZ_HEAD_MASKED_LM},
+                                                {"LMHeadModel", SQZ_HEAD_MASKED_LM},
+                                                {"ForCausalLM", SQZ_HEAD_MASKED_LM},
                                                 {"ForMultipleChoice", SQZ_HEAD_MULTIPLE_CHOICE},
                                                 {"Model", SQZ_HEAD_NONE},
                                                 {NULL, SQZ_HEAD_NONE}};
 
+const char *sqzi_class_ending_of(sqz_head_kind head)
+{
+    const sqzi_class_ending *ending = sqzi_class_endings;
+    while (ending->ending && ending->head != head) ending++;
+    return ending->ending;
+}
+
 const char *const sqzi_head_words[6] = {"none",     "sequence",  "token",
                                         "question", "masked_lm", "multiple_choice"};
-const char *const sqzi_pool_words[5] = {"default", "none", "mean", "cls", "pooler"};
+const char *const sqzi_pool_words[9] = {"default",       "none",          "mean",
+                                        "cls",           "pooler",        "max",
+                                        "mean_sqrt_len", "weighted_mean", "last"};
 
 const sqzi_special_word sqzi_special_words[SQZI_SPECIAL_WORDS] = {{"unknown", "unk_token", "[UNK]"},
                                                                   {"cls", "cls_token", "[CLS]"},

@@ -53,7 +53,10 @@ extern const uint32_t sqzi_usual_groups[SQZI_LINEARS];
 typedef struct sqzi_word_pair {
     const char *theirs, *ours;
 } sqzi_word_pair;
-extern const sqzi_word_pair sqzi_activations[], sqzi_problems[], sqzi_pooling_modes[];
+extern const sqzi_word_pair sqzi_activations[], sqzi_problems[];
+/* Of a Pooling module: the keys of the older files, and the words of pooling_mode. Of a Dense
+ * module: its activation, and the step that it is (doc/format.md: sqz.embed.steps). */
+extern const sqzi_word_pair sqzi_pooling_modes[], sqzi_pooling_words[], sqzi_dense_words[];
 /* The other word of a pair, NULL where there is none. */
 const char *sqzi_our_word(const sqzi_word_pair *pairs, const char *theirs);
 const char *sqzi_their_word(const sqzi_word_pair *pairs, const char *ours);
@@ -64,9 +67,10 @@ typedef struct sqzi_class_ending {
     sqz_head_kind head;
 } sqzi_class_ending;
 extern const sqzi_class_ending sqzi_class_endings[];
+const char *sqzi_class_ending_of(sqz_head_kind head);
 
 /* sqz.head.kind and sqz.pool by their enumerators. */
-extern const char *const sqzi_head_words[6], *const sqzi_pool_words[5];
+extern const char *const sqzi_head_words[6], *const sqzi_pool_words[9];
 
 /* Special tokens: GGUF's word, Hugging Face's key, the usual spelling. unknown is the first. */
 typedef struct sqzi_special_word {

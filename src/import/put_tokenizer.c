@@ -19,13 +19,13 @@ static sqz_status check_pieces(const sqzi_tokenizer_draft *d)
             0,
             "%s/%s: the vocabulary has no unknown token: unk_token is '%.60s', which must be one "
             "of its %u pieces",
-            m->folder, d->source, unknown, d->vocabulary.n);
+            m->transformer, d->source, unknown, d->vocabulary.n);
     status = sqzi_vocabulary_open(m->source.allocator, d->pieces, d->n, d->apart, d->prefix,
                                   &vocabulary, error);
     if (status == SQZ_OK) sqzi_vocabulary_close(m->source.allocator, &vocabulary);
     else {
         sqzi_error_prefix(error, d->source);
-        sqzi_error_prefix(error, m->folder);
+        sqzi_error_prefix(error, m->transformer);
     }
 fail:
     return status;
@@ -97,7 +97,9 @@ sqz_status sqzi_put_tokenizer(const sqzi_tokenizer_draft *d)
     sqzi_gguf_put_bool(w, "sqz.tokenizer.clean_text", d->clean_text);
     sqzi_gguf_put_bool(w, "sqz.tokenizer.handle_chinese_chars", d->handle_chinese_chars);
     sqzi_gguf_put_bool(w, "sqz.tokenizer.strip_accents", d->strip_accents);
-    sqzi_gguf_put_bool(w, "sqz.tokenizer.lowercase", d->lowercase);
+    /* sentence-transformers puts a Lowercase before the normaliser: the same, since accents and
+     * letters are each stripped and lowered by themselves */
+    sqzi_gguf_put_bool(w, "sqz.tokenizer.lowercase", d->lowercase || d->importer->lower_texts);
     sqzi_gguf_put_span(w, "sqz.tokenizer.prefix", d->prefix);
     sqzi_gguf_put_u32(w, "sqz.tokenizer.max_word_chars", d->max_word_chars);
     for (int k = 0; k < SQZI_SPECIAL_WORDS; k++) {

@@ -28,8 +28,8 @@ sqz_status sqzi_tokenizer_draft_open(const sqzi_importer *m, const char *source,
     FAIL_IF(m->vocabulary > MOST_PIECES, SQZ_ELIMIT, 0,
             "config.json: vocab_size is %u, at most 2^24 are allowed", m->vocabulary);
     FAIL_IF(n > MOST_PIECES || (n > m->vocabulary && n - m->vocabulary > MOST_BEYOND), SQZ_ELIMIT,
-            0, "%s/%s has %u pieces, the model embeds %u: it belongs to another model", m->folder,
-            source, n, m->vocabulary);
+            0, "%s/%s has %u pieces, the model embeds %u: it belongs to another model",
+            m->transformer, source, n, m->vocabulary);
     d->capacity = (n > m->vocabulary ? n : m->vocabulary) + d->most_added;
     d->pieces = sqzi_allocate_zeroed(allocator, d->capacity, sizeof *d->pieces);
     d->apart = sqzi_allocate_zeroed(allocator, d->capacity, sizeof *d->apart);
@@ -61,11 +61,11 @@ sqz_status sqzi_tokenizer_draft_piece(sqzi_tokenizer_draft *d, sqzi_span text, i
     if (id < 0 || id >= (int64_t)d->capacity - d->most_added)
         return sqzi_fail(m->error, SQZ_EFORMAT, 0,
                          "%s/%s: the piece '%.60s' has the id %lld, config.json says vocab_size %u",
-                         m->folder, d->source, text.bytes, (long long)id, m->vocabulary);
+                         m->transformer, d->source, text.bytes, (long long)id, m->vocabulary);
     sqzi_span *piece = &d->pieces[id];
     if (piece->n)
         return sqzi_fail(m->error, SQZ_EFORMAT, 0,
-                         "%s/%s: the pieces '%.60s' and '%.60s' share the id %lld", m->folder,
+                         "%s/%s: the pieces '%.60s' and '%.60s' share the id %lld", m->transformer,
                          d->source, piece->bytes, text.bytes, (long long)id);
     uint32_t before = 0;
     const sqz_status status = sqzi_piece_index_put(&d->vocabulary, text, (uint32_t)id, &before,
@@ -106,12 +106,12 @@ sqz_status sqzi_tokenizer_draft_add(sqzi_tokenizer_draft *d, const sqzi_new_toke
     if (d->n_added == d->most_added && !(id < d->capacity && d->added_at[id]))
         return sqzi_fail(d->importer->error, SQZ_ELIMIT, 0,
                          "%s: more than %d added tokens, that many are allowed",
-                         d->importer->folder, MOST_ADDED);
+                         d->importer->transformer, MOST_ADDED);
     if (id >= d->capacity)
         return sqzi_fail(d->importer->error, SQZ_EFORMAT, 0,
                          "%s: the added token '%.60s' has the id %u, config.json says vocab_size "
                          "%u",
-                         d->importer->folder, token->text.bytes, id, d->importer->vocabulary);
+                         d->importer->transformer, token->text.bytes, id, d->importer->vocabulary);
     return put_token(d, token->text, id, flags);
 }
 

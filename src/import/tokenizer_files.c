@@ -48,11 +48,11 @@ static sqz_status find_place(const sqzi_importer *m, place *at)
     struct stat facts;
     const char *path = m->options.tokenizer, *slash;
     *at = (place){.json = "tokenizer.json", .lines = "vocab.txt"};
-    const int n = snprintf(at->folder, sizeof at->folder, "%s", m->folder);
+    const int n = snprintf(at->folder, sizeof at->folder, "%s", m->transformer);
     if (n < 0 || n >= (int)sizeof at->folder || (path && strlen(path) >= sizeof at->folder))
         return sqzi_fail(m->error, SQZ_ELIMIT, 0, "the path '%.100s...' is too long",
-                         path ? path : m->folder);
-    snprintf(at->json_folder, sizeof at->json_folder, "%s", m->folder);
+                         path ? path : m->transformer);
+    snprintf(at->json_folder, sizeof at->json_folder, "%s", m->transformer);
     if (!path) return SQZ_OK;
     if (stat(path, &facts) != 0)
         return sqzi_fail(m->error, SQZ_EIO, 0, "%s: there is no such tokenizer file or folder",

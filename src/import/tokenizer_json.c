@@ -268,7 +268,7 @@ sqz_status sqzi_read_tokenizer_json(sqzi_tokenizer_draft *d, json_t *root, bool 
     FAIL_IF(!json_is_object(root), SQZ_EFORMAT, 0, "tokenizer.json: no JSON object");
     FAIL_IF(!json_is_object(json_object_get(root, "model")), SQZ_EFORMAT, 0,
             "%s/%s: 'model' is missing: this is no tokenizer that the `tokenizers` package wrote",
-            m->folder, d->source);
+            m->transformer, d->source);
     TRY(sqzi_check_keys(m, "tokenizer.json", root, known));
     json_t *pre_tokenizer = json_object_get(root, "pre_tokenizer"),
            *decoder = json_object_get(root, "decoder"),

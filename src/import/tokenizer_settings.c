@@ -32,7 +32,7 @@ static sqz_status check_side(const sqzi_importer *m, const sqzi_tokenizer_files 
     return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
                      "%s/%s: the truncation side is '%.60s': texts that are too long would be cut "
                      "at their beginning, which cannot be done here; 'right' can",
-                     m->folder, json_object_get(files->config, key) ? file : "tokenizer.json",
+                     m->transformer, json_object_get(files->config, key) ? file : "tokenizer.json",
                      side);
 }
 
@@ -72,10 +72,10 @@ sqz_status sqzi_read_common_settings(sqzi_tokenizer_draft *d, const sqzi_tokeniz
     FAIL_IF(split, SQZ_EUNSUPPORTED, 0,
             "%s/%s: split_special_tokens is true: special tokens in a text would be text; say so "
             "when tokenising instead, and set it to false here",
-            d->importer->folder, file);
+            d->importer->transformer, file);
     FAIL_IF(json_array_size(json_object_get(files->config, "init_inputs")) > 0, SQZ_EUNSUPPORTED, 0,
             "%s/%s: init_inputs holds arguments without names, which cannot be told apart",
-            d->importer->folder, file);
+            d->importer->transformer, file);
     TRY(check_side(d->importer, files));
     TRY(read_input_names(d, files->config, kind));
 fail:

@@ -79,7 +79,7 @@ sqz_status sqzi_put_bert_template(const sqzi_tokenizer_draft *d, const char *cls
             return sqzi_fail(d->importer->error, SQZ_EUNSUPPORTED, 0,
                              "%s: the %s is '%.60s': BertTokenizer needs one without white space, "
                              "colon or leading '$'",
-                             d->importer->folder, i ? "sep_token" : "cls_token",
+                             d->importer->transformer, i ? "sep_token" : "cls_token",
                              both[i] ? both[i] : "null");
     return put_usual(d, sqzi_span_of(cls), sqzi_span_of(sep), false);
 }

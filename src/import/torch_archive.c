@@ -32,11 +32,16 @@ static const struct {
     const char *name;
     sqzi_type type;
     uint32_t bytes;
-} types[] = {{"FloatStorage", SQZI_F32, 4},     {"HalfStorage", SQZI_F16, 2},
-             {"BFloat16Storage", SQZI_BF16, 2}, {"DoubleStorage", SQZI_F64, 8},
-             {"LongStorage", SQZI_I32, 8},      {"IntStorage", SQZI_I32, 4},
-             {"ShortStorage", SQZI_I32, 2},     {"CharStorage", SQZI_I32, 1},
-             {"ByteStorage", SQZI_I32, 1},      {"BoolStorage", SQZI_I32, 1}};
+    bool unread; /* its size alone is known: numbers behind it must be found */
+} types[] = {
+    {"FloatStorage", SQZI_F32, 4, false},       {"HalfStorage", SQZI_F16, 2, false},
+    {"BFloat16Storage", SQZI_BF16, 2, false},   {"DoubleStorage", SQZI_F64, 8, false},
+    {"LongStorage", SQZI_I32, 8, false},        {"IntStorage", SQZI_I32, 4, false},
+    {"ShortStorage", SQZI_I32, 2, false},       {"CharStorage", SQZI_I32, 1, false},
+    {"ByteStorage", SQZI_I32, 1, false},        {"BoolStorage", SQZI_I32, 1, false},
+    {"ComplexFloatStorage", SQZI_I32, 8, true}, {"ComplexDoubleStorage", SQZI_I32, 16, true},
+    {"QInt8Storage", SQZI_I32, 1, true},        {"QUInt8Storage", SQZI_I32, 1, true},
+    {"QInt32Storage", SQZI_I32, 4, true}};
 
 static int find_type(sqzi_span name)
 {
@@ -68,7 +73,7 @@ static sqz_status take_shape(const archive *a, const sqzi_pickled_tensor *from, 
     uint64_t last = 0, step = 1;
     t->n = 1;
     t->n_dims = from->n_dims;
-    const bool placed = from->offset >= 0 && (uint64_t)from->offset <= room && from->n_dims <= 4;
+    const bool placed = from->offset >= 0 && (uint64_t)from->offset <= room;
     for (uint32_t d = from->n_dims; placed && d-- > 0;) {
         const int64_t size = from->shape[d], stride = from->stride[d];
         if (size < 0 || stride < 0 || (uint64_t)size > room || (uint64_t)stride > room)
@@ -113,9 +118,12 @@ static sqz_status add_tensor(archive *a, const sqzi_pickled_tensor *from, sqz_er
     const int type = find_type(from->storage_type);
     const storage *s = find_storage(a, from->key);
     TRY(copy_name(a, from->name, &t.name, error));
-    FAIL_IF(type < 0, SQZ_EUNSUPPORTED, 0, "%s: tensor '%s' lies in a '%.*s', which cannot be read",
-            a->shard->path, t.name, (int)(from->storage_type.n > 60 ? 60 : from->storage_type.n),
-            from->storage_type.bytes);
+    if (type < 0 || types[type].unread || from->n_dims > 4) {
+        t.unread = from->n_dims > 4 ? "it has more than 4 dimensions"
+                                    : "its type is none of floats of 16, 32 and 64 bits and "
+                                      "integers up to 64";
+        return sqzi_buffer_append(&a->source->tensors, &t, sizeof t, error);
+    }
     FAIL_IF(!s, SQZ_EFORMAT, 0, "%s: the storage of tensor '%s' is missing", a->shard->path,
             t.name);
     const uint64_t room = s->bytes / types[type].bytes;

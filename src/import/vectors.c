@@ -4,6 +4,7 @@
 #include <squeezebert/session.h>
 
 #include "base/error.h"
+#include "base/number.h"
 #include "import/vector_file.h"
 #include "model/loader.h"
 #include "model/reference_vectors.h"
@@ -109,8 +110,9 @@ static sqz_status compare_all(const sqz_model *model, sqz_session *session,
     }
     if (apart == 0) return SQZ_OK;
     return sqzi_fail(error, SQZ_ENUMERIC, 0,
-                     "%s: %u of %u sequences differ by more than %.3g, the most by %.3g", f->path,
-                     apart, f->n_sequences, result->tolerance, result->max_error);
+                     "%s: %u of %u sequences differ by more than %s, the most by %s", f->path,
+                     apart, f->n_sequences, SQZI_REAL(3, result->tolerance),
+                     SQZI_REAL(3, result->max_error));
 }
 
 sqz_status sqz_vectors_compare(const sqz_model *model, const char *path,
@@ -121,8 +123,8 @@ sqz_status sqz_vectors_compare(const sqz_model *model, const char *path,
     if (!model || !path || !result)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_vectors_compare: an argument is NULL");
     if (!(options.tolerance >= 0))
-        return sqzi_fail(error, SQZ_EINVAL, 0, "a tolerance of %g: 0 or more is possible",
-                         options.tolerance);
+        return sqzi_fail(error, SQZ_EINVAL, 0, "a tolerance of %s: 0 or more is possible",
+                         SQZI_REAL(6, options.tolerance));
     sqz_status status = SQZ_OK;
     sqzi_vector_file f;
     work w;

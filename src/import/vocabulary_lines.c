@@ -41,11 +41,11 @@ sqz_status sqzi_read_lines(sqzi_tokenizer_draft *d, char *text, size_t bytes)
         size_t kept;
         if (memchr(line, '\0', n))
             return sqzi_fail(m->error, SQZ_EFORMAT, begin, "%s/%s: line %lld holds a NUL byte",
-                             m->folder, d->source, (long long)id + 1);
+                             m->transformer, d->source, (long long)id + 1);
         if (!trim(line, n, &kept))
             return sqzi_fail(m->error, SQZ_EFORMAT, begin,
                              "%s/%s: line %lld is no UTF-8: save the file in that encoding",
-                             m->folder, d->source, (long long)id + 1);
+                             m->transformer, d->source, (long long)id + 1);
         line[kept] = '\0';
         const sqz_status status = sqzi_tokenizer_draft_piece(d, (sqzi_span){line, kept}, id);
         if (status != SQZ_OK) return status;

@@ -6,7 +6,12 @@
 
 #include "base/error.h"
 
-enum { MAX_WIDTH = 1 << 16, MAX_BLOCKS = 1024, MAX_VOCABULARY = 1 << 24, MAX_POSITIONS = 1 << 16 };
+enum {
+    MAX_WIDTH = SQZI_MAX_WIDTH,
+    MAX_BLOCKS = 1024,
+    MAX_VOCABULARY = 1 << 24,
+    MAX_POSITIONS = 1 << 16
+};
 
 /* The per-block arrays of the description. */
 typedef struct description {
@@ -206,8 +211,8 @@ fail:
     return status;
 }
 
-static sqz_status parse_word(sqzi_loader *loader, const char *key, const char *fallback,
-                             const char *const *words, uint32_t *index)
+sqz_status sqzi_load_word(sqzi_loader *loader, const char *key, const char *fallback,
+                          const char *const *words, uint32_t *index)
 {
     sqzi_span word = sqzi_span_of(fallback);
     const sqz_status status = sqzi_gguf_get_string(loader->gguf, key, false, &word, loader->error);
@@ -292,7 +297,7 @@ static sqz_status load_head_parts(sqzi_loader *loader)
     bool tied = false;
     double epsilon = 1e-12;
     TRY(count_classes(loader));
-    TRY(parse_word(loader, "sqz.head.activation", "identity", activations, &activation));
+    TRY(sqzi_load_word(loader, "sqz.head.activation", "identity", activations, &activation));
     head->activation = (sqzk_activation)activation;
     if (dense) {
         FAIL_IF(dense->n_dims != 2 || dense->shape[0] > MAX_WIDTH, SQZ_EFORMAT, dense->offset,
@@ -319,15 +324,17 @@ sqz_status sqzi_load_head(sqzi_loader *loader)
     static const char *const kinds[] = {"none",      "sequence",        "token", "question",
                                         "masked_lm", "multiple_choice", NULL};
     static const char *const problems[] = {"single_label", "multi_label", "regression", NULL};
-    static const char *const pools[] = {"default", "none", "mean", "cls", "pooler", NULL};
+    static const char *const pools[] = {"default", "none", "mean",          "cls",
+                                        "pooler",  "max",  "mean_sqrt_len", "weighted_mean",
+                                        "last",    NULL};
     sqz_error *error = loader->error;
     sqz_model *model = loader->model;
     sqzi_head *head = &model->head;
     uint32_t kind, problem, pool;
     head->width = model->encoder.width;
-    TRY(parse_word(loader, "sqz.head.kind", "none", kinds, &kind));
-    TRY(parse_word(loader, "sqz.head.problem", "single_label", problems, &problem));
-    TRY(parse_word(loader, "sqz.head.pool", "none", pools, &pool));
+    TRY(sqzi_load_word(loader, "sqz.head.kind", "none", kinds, &kind));
+    TRY(sqzi_load_word(loader, "sqz.head.problem", "single_label", problems, &problem));
+    TRY(sqzi_load_word(loader, "sqz.head.pool", "none", pools, &pool));
     head->kind = (sqz_head_kind)kind;
     head->pool = (sqz_pool)pool;
     TRY(sqzi_load_linear(loader, "pooler",
@@ -343,12 +350,7 @@ sqz_status sqzi_load_head(sqzi_loader *loader)
     model->info.problem = (sqz_problem)problem;
     model->info.n_labels = head->classes;
     model->info.has_pooler = head->has_pooler;
-    uint32_t embed_pool;
-    TRY(parse_word(loader, "sqz.pool", "mean", pools, &embed_pool));
-    model->info.pool = (sqz_pool)embed_pool;
-    FAIL_IF(embed_pool < SQZ_POOL_MEAN || (embed_pool == SQZ_POOL_POOLER && !head->has_pooler),
-            SQZ_EFORMAT, 0, "metadata 'sqz.pool' is '%s', which this model cannot do",
-            pools[embed_pool]);
+    TRY(sqzi_load_pooling(loader, pools));
 fail:
     return status;
 }

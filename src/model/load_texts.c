@@ -2,6 +2,7 @@
 /* The strings of a model that callers see, copied once with a NUL at their ends: name, labels,
  * prompts, tensor names, metadata as shown. */
 #include "base/error.h"
+#include "base/number.h"
 #include "model/loader.h"
 
 #include <inttypes.h>
@@ -92,7 +93,7 @@ static size_t show_item(const sqzi_gguf_value *value, uint64_t i, const unsigned
         n = snprintf(to, room, "%.*s%s", (int)(cut ? SHOWN_STRING : text.n), text.bytes,
                      cut ? "..." : "");
     } else if (value->type == SQZI_GGUF_F32 || value->type == SQZI_GGUF_F64) {
-        n = snprintf(to, room, "%.9g", sqzi_gguf_float(value, i));
+        n = snprintf(to, room, "%s", SQZI_REAL(9, sqzi_gguf_float(value, i)));
     } else if (value->type == SQZI_GGUF_BOOL) {
         n = snprintf(to, room, "%s", sqzi_gguf_uint(value, i) ? "true" : "false");
     } else {

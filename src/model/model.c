@@ -10,7 +10,7 @@ enum { MOST_SPARE = 32 << 20, MOST_GROWTH = 12 }; /* of the packed weights over 
 
 static const char *const known_features[] = {"groups",      "low_rank",          "sum",
                                              "permutation", "reduced_embedding", "s8",
-                                             "bf16"};
+                                             "bf16",        "exclude_prompt"};
 
 static sqz_status check_requires(const sqzi_gguf *gguf, sqz_error *error)
 {
@@ -192,6 +192,19 @@ const char *sqz_model_prompt(const sqz_model *model, const char *name)
     for (uint32_t i = 0; i < model->n_prompts; i++)
         if (strcmp(model->prompt_names[i], name) == 0) return model->prompts[i];
     return NULL;
+}
+
+const char *sqz_model_role_prompt(const sqz_model *model, sqz_role role)
+{
+    static const char *const names[2][7] = {
+        [SQZ_ROLE_QUERY] = {"query", "search_query", "retrieval.query"},
+        [SQZ_ROLE_PASSAGE] = {"document", "passage", "corpus", "search_document",
+                              "retrieval.passage", "retrieval.document"}};
+    for (const char *const *name = names[role == SQZ_ROLE_PASSAGE]; *name; name++) {
+        const char *prompt = sqz_model_prompt(model, *name);
+        if (prompt && *prompt) return prompt;
+    }
+    return "";
 }
 
 int sqz_model_metadata(const sqz_model *model, uint32_t i, const char **key, const char **value)

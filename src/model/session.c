@@ -266,19 +266,25 @@ sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch, const sqz_emb
     const sqz_model_info *info = &session->model->info;
     const sqzi_head *head = &session->model->head;
     const sqz_pool pool = options->pool == SQZ_POOL_DEFAULT ? info->pool : options->pool;
-    const uint32_t dimensions = options->dimensions ? options->dimensions : info->width;
-    if (dimensions > info->width || ldo < dimensions)
+    const uint32_t most = pool == SQZ_POOL_NONE ? info->width : head->embedding_width,
+                   usual = pool == SQZ_POOL_NONE ? info->width : info->dimensions,
+                   dimensions = options->dimensions ? options->dimensions : usual;
+    if (dimensions > most || ldo < dimensions)
         return sqzi_fail(error, SQZ_EINVAL, 0, "%u dimensions in rows of %zu: the model has %u",
-                         dimensions, ldo, info->width);
-    if (pool > SQZ_POOL_POOLER || (pool == SQZ_POOL_POOLER && !head->has_pooler))
+                         dimensions, ldo, most);
+    if ((unsigned)pool > SQZ_POOL_LAST || (pool == SQZ_POOL_POOLER && !head->has_pooler))
         return sqzi_fail(error, SQZ_EINVAL, 0, "the model has no pooler; pool by mean or cls");
     sqz_status status = check_batch(session, batch, error);
+    for (uint32_t b = 0; status == SQZ_OK && options->skip && b < batch->n_sequences; b++)
+        if (options->skip[b] >= batch->first[b + 1] - batch->first[b])
+            return sqzi_fail(error, SQZ_EINVAL, b, "pooling would leave out all of sequence %u", b);
     if (status == SQZ_OK) status = encode(session, batch, session->hidden, info->width, error);
     if (status != SQZ_OK) return status;
     const sqzi_head_args args = {
         .pool = pool,
         .n = pool == SQZ_POOL_NONE ? batch->first[batch->n_sequences] : batch->n_sequences,
         .first = batch->first,
+        .skip = pool == SQZ_POOL_NONE ? NULL : options->skip,
         .out = out,
         .ldo = ldo,
         .dimensions = dimensions,

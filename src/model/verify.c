@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/number.h"
 #include "model/reference_vectors.h"
 
 enum { MAX_VECTORS = 1024, MAX_LOGITS = 1 << 24 };
@@ -158,8 +159,8 @@ sqz_status sqz_model_verify(const sqz_model *model, sqz_verification *verificati
         verification->n_vectors++;
     }
     FAIL_IF(!(verification->max_error <= verification->tolerance), SQZ_ENUMERIC, 0,
-            "%u reference vectors: the largest difference is %.3g, %.3g is allowed", count,
-            verification->max_error, verification->tolerance);
+            "%u reference vectors: the largest difference is %s, %s is allowed", count,
+            SQZI_REAL(3, verification->max_error), SQZI_REAL(3, verification->tolerance));
 fail:
     return status;
 }

@@ -16,6 +16,12 @@ void sqzi_head_layout(sqzi_head_scratch *scratch, const sqzi_head *head, uint32_
     if (head->has_dense) sqzi_linear_need(&head->dense, SQZI_HEAD_ROWS, &need);
     if (head->reduced) sqzi_linear_need(&head->reduce, SQZI_HEAD_ROWS, &need);
     if (head->classes) sqzi_linear_need(&head->output, SQZI_HEAD_ROWS, &need);
+    size_t widest = 0;
+    for (uint32_t i = 0; i < head->n_steps; i++) {
+        const sqzi_embed_step *step = &head->steps[i];
+        if (step->kind == SQZI_STEP_DENSE) sqzi_linear_need(&step->dense, SQZI_HEAD_ROWS, &need);
+        if (step->n_out > widest) widest = step->n_out;
+    }
     scratch->linear = sqzi_arena_take(arena, members, sizeof *scratch->linear);
     for (uint32_t i = 0; i < members; i++) {
         sqzi_linear_scratch own = need;
@@ -29,6 +35,9 @@ void sqzi_head_layout(sqzi_head_scratch *scratch, const sqzi_head *head, uint32_
         arena, head->has_dense ? SQZI_HEAD_ROWS * (size_t)head->dense.n_out : 0, sizeof(sqzi_real));
     scratch->reduced = sqzi_arena_take(
         arena, head->reduced ? SQZI_HEAD_ROWS * (size_t)head->reduce.n_out : 0, sizeof(sqzi_real));
+    for (uint32_t i = 0; i < 2; i++)
+        scratch->steps[i] = sqzi_arena_take(arena, i < head->n_steps ? SQZI_HEAD_ROWS * widest : 0,
+                                            sizeof(sqzi_real));
 }
 
 /* Inputs [begin, begin + n), n <= SQZI_HEAD_ROWS, as a member sees them. */
@@ -66,43 +75,83 @@ static head_rows run_linear(head_run *r, const sqzi_linear *linear, head_rows x,
     return (head_rows){y, ldy};
 }
 
-/* The tokens that the inputs are, or the first ones of the sequences that they are; one alone stays
- * where it is. */
-static head_rows gather(head_run *r, const uint32_t *tokens, sqzi_real *to)
+static uint32_t skipped(const sqzi_head_args *a, uint32_t i)
 {
-    const size_t width = r->args->head->width;
-    const uint32_t *from = tokens + r->begin;
-    if (r->n == 1) return (head_rows){r->args->hidden + *from * width, width};
-    for (sqzi_range rows; take_rows(r, &rows);)
-        for (size_t i = rows.begin; i < rows.end; i++)
-            memcpy(to + i * width, r->args->hidden + from[i] * width, width * sizeof *to);
-    return (head_rows){to, width};
+    return a->skip ? a->skip[i] : 0;
 }
 
-/* out[begin..end) = the mean of rows first..last-1 of the same columns. The sum runs in double,
- * over ascending rows. */
-static void mean_of_rows(const sqzi_real *hidden, size_t width, uint32_t first, uint32_t last,
-                         sqzi_range columns, sqzi_real *out)
+/* The token that input i is, or the one that its pooling chooses of the sequence that it is. */
+static uint32_t token_of(const sqzi_head_args *a, uint32_t i)
 {
-    for (size_t begin = columns.begin; begin < columns.end; begin += MEAN_COLUMNS) {
-        const size_t n = columns.end - begin < MEAN_COLUMNS ? columns.end - begin : MEAN_COLUMNS;
-        double sum[MEAN_COLUMNS] = {0};
-        for (uint32_t t = first; t < last; t++)
-            for (size_t j = 0; j < n; j++) sum[j] += (double)hidden[t * width + begin + j];
-        for (size_t j = 0; j < n; j++) out[begin + j] = (sqzi_real)(sum[j] / (last - first));
+    switch (a->pool) {
+    case SQZ_POOL_CLS: return a->first[i] + skipped(a, i);
+    case SQZ_POOL_POOLER: return a->first[i];
+    case SQZ_POOL_LAST: return a->first[i + 1] - 1;
+    default: return a->rows[i];
     }
 }
 
-static head_rows means(head_run *r)
+/* One token an input; one alone stays where it is. */
+static head_rows gather(head_run *r, sqzi_real *to)
 {
-    const uint32_t *first = r->args->first + r->begin, parts = r->turn.team->members;
-    const size_t width = r->args->head->width;
-    sqzi_real *out = r->args->scratch->pooled;
+    const sqzi_head_args *a = r->args;
+    const size_t width = a->head->width;
+    if (r->n == 1) return (head_rows){a->hidden + token_of(a, r->begin) * width, width};
+    for (sqzi_range rows; take_rows(r, &rows);)
+        for (size_t i = rows.begin; i < rows.end; i++)
+            memcpy(to + i * width, a->hidden + token_of(a, r->begin + (uint32_t)i) * width,
+                   width * sizeof *to);
+    return (head_rows){to, width};
+}
+
+/* out[begin..end) = the mean of the same columns of the sequence's rows from `from` on, weighted by
+ * their places, or by 1. Sums run in double, over ascending rows. */
+static void mean_of_rows(const sqzi_head_args *a, uint32_t sequence, sqzi_range columns,
+                         sqzi_real *out)
+{
+    const size_t width = a->head->width;
+    const uint32_t first = a->first[sequence], from = first + skipped(a, sequence),
+                   last = a->first[sequence + 1];
+    for (size_t begin = columns.begin; begin < columns.end; begin += MEAN_COLUMNS) {
+        const size_t n = columns.end - begin < MEAN_COLUMNS ? columns.end - begin : MEAN_COLUMNS;
+        double sum[MEAN_COLUMNS] = {0}, weights = 0;
+        for (uint32_t t = from; t < last; t++) {
+            const double weight = a->pool == SQZ_POOL_WEIGHTED_MEAN ? (double)(t - first + 1) : 1;
+            weights += weight;
+            for (size_t j = 0; j < n; j++)
+                sum[j] += weight * (double)a->hidden[t * width + begin + j];
+        }
+        if (a->pool == SQZ_POOL_MEAN_SQRT_LEN) weights = sqrt(weights);
+        for (size_t j = 0; j < n; j++) out[begin + j] = (sqzi_real)(sum[j] / weights);
+    }
+}
+
+/* Of each column the largest number; a NaN stays one. */
+static void max_of_rows(const sqzi_head_args *a, uint32_t sequence, sqzi_range columns,
+                        sqzi_real *out)
+{
+    const size_t width = a->head->width;
+    uint32_t t = a->first[sequence] + skipped(a, sequence);
+    const sqzi_real *x = a->hidden + t * width;
+    memcpy(out + columns.begin, x + columns.begin, (columns.end - columns.begin) * sizeof *out);
+    while (++t < a->first[sequence + 1]) {
+        x += width;
+        for (size_t j = columns.begin; j < columns.end; j++)
+            out[j] = x[j] > out[j] || isnan(x[j]) ? x[j] : out[j];
+    }
+}
+
+static head_rows pool_columns(head_run *r)
+{
+    const sqzi_head_args *a = r->args;
+    const uint32_t parts = r->turn.team->members;
+    const size_t width = a->head->width;
     for (uint32_t part; sqzi_take_part(&r->turn, parts, &part);)
         for (uint32_t i = 0; i < r->n; i++)
-            mean_of_rows(r->args->hidden, width, first[i], first[i + 1],
-                         sqzi_share(width, part, parts), out + i * width);
-    return (head_rows){out, width};
+            (a->pool == SQZ_POOL_MAX ? max_of_rows : mean_of_rows)(a, r->begin + i,
+                                                                   sqzi_share(width, part, parts),
+                                                                   a->scratch->pooled + i * width);
+    return (head_rows){a->scratch->pooled, width};
 }
 
 /* The vectors that the inputs are pooled to. */
@@ -111,30 +160,35 @@ static head_rows pool(head_run *r)
     const sqzi_head_args *a = r->args;
     const size_t width = a->head->width;
     switch (a->pool) {
-    case SQZ_POOL_MEAN: return means(r);
-    case SQZ_POOL_CLS: return gather(r, a->first, a->scratch->pooled);
+    case SQZ_POOL_MEAN:
+    case SQZ_POOL_MAX:
+    case SQZ_POOL_MEAN_SQRT_LEN:
+    case SQZ_POOL_WEIGHTED_MEAN: return pool_columns(r);
+    case SQZ_POOL_CLS:
+    case SQZ_POOL_LAST: return gather(r, a->scratch->pooled);
     case SQZ_POOL_POOLER:
-        return run_linear(r, &a->head->pooler, gather(r, a->first, a->scratch->first), SQZK_TANH,
+        return run_linear(r, &a->head->pooler, gather(r, a->scratch->first), SQZK_TANH,
                           a->scratch->pooled, width);
     default:
-        return a->rows ? gather(r, a->rows, a->scratch->pooled)
+        return a->rows ? gather(r, a->scratch->pooled)
                        : (head_rows){a->hidden + r->begin * width, width};
     }
 }
 
-static void norm_rows(head_run *r, const sqzi_norm *norm, sqzi_real *x)
+static head_rows norm_rows(head_run *r, const sqzi_norm *norm, head_rows x, sqzi_real *out)
 {
     for (sqzi_range rows; take_rows(r, &rows);)
         if (rows.begin < rows.end)
             r->args->kernels->layer_norm(&(sqzk_layer_norm_args){.m = rows.end - rows.begin,
                                                                  .n = norm->n,
-                                                                 .x = x + rows.begin * norm->n,
-                                                                 .ldx = norm->n,
+                                                                 .x = x.x + rows.begin * x.ld,
+                                                                 .ldx = x.ld,
                                                                  .weight = norm->weight,
                                                                  .bias = norm->bias,
                                                                  .epsilon = norm->epsilon,
-                                                                 .out = x + rows.begin * norm->n,
+                                                                 .out = out + rows.begin * norm->n,
                                                                  .ldo = norm->n});
+    return (head_rows){out, norm->n};
 }
 
 static bool next_inputs(head_run *r)
@@ -153,7 +207,7 @@ void sqzi_head_logits(const sqzi_head_args *args, const sqzi_team *team)
         if (head->has_dense)
             x = run_linear(&r, &head->dense, x, head->activation, args->scratch->dense,
                            head->dense.n_out);
-        if (head->has_norm) norm_rows(&r, &head->norm, args->scratch->dense);
+        if (head->has_norm) x = norm_rows(&r, &head->norm, x, args->scratch->dense);
         if (head->reduced)
             x = run_linear(&r, &head->reduce, x, SQZK_IDENTITY, args->scratch->reduced,
                            head->reduce.n_out);
@@ -170,16 +224,42 @@ static void normalize_row(sqzi_real *x, uint32_t n)
     for (uint32_t j = 0; j < n && length > 0; j++) x[j] = (sqzi_real)((double)x[j] / length);
 }
 
+/* out = the first n numbers of each row, of length 1 where asked for. */
+static head_rows copy_rows(head_run *r, head_rows x, uint32_t n, bool normalize, sqzi_real *out,
+                           size_t ldo)
+{
+    for (sqzi_range rows; take_rows(r, &rows);)
+        for (size_t i = rows.begin; i < rows.end; i++) {
+            memcpy(out + i * ldo, x.x + i * x.ld, n * sizeof *out);
+            if (normalize) normalize_row(out + i * ldo, n);
+        }
+    return (head_rows){out, ldo};
+}
+
+static head_rows run_steps(head_run *r, head_rows x)
+{
+    const sqzi_head *head = r->args->head;
+    for (uint32_t i = 0; i < head->n_steps; i++) {
+        const sqzi_embed_step *step = &head->steps[i];
+        sqzi_real *to = r->args->scratch->steps[i & 1];
+        switch (step->kind) {
+        case SQZI_STEP_DENSE:
+            x = run_linear(r, &step->dense, x, step->activation, to, step->n_out);
+            break;
+        case SQZI_STEP_NORMALIZE: x = copy_rows(r, x, step->n_out, true, to, step->n_out); break;
+        case SQZI_STEP_NORM: x = norm_rows(r, &step->norm, x, to); break;
+        }
+    }
+    return x;
+}
+
 void sqzi_head_embed(const sqzi_head_args *args, const sqzi_team *team)
 {
     head_run r = {.args = args, .turn = {.team = team}};
     while (next_inputs(&r)) {
-        const head_rows x = pool(&r);
-        for (sqzi_range rows; take_rows(&r, &rows);)
-            for (size_t i = rows.begin; i < rows.end; i++) {
-                sqzi_real *out = args->out + (r.begin + i) * args->ldo;
-                memcpy(out, x.x + i * x.ld, args->dimensions * sizeof *out);
-                if (args->normalize) normalize_row(out, args->dimensions);
-            }
+        head_rows x = pool(&r);
+        if (args->pool > SQZ_POOL_NONE) x = run_steps(&r, x);
+        (void)copy_rows(&r, x, args->dimensions, args->normalize, args->out + r.begin * args->ldo,
+                        args->ldo);
     }
 }

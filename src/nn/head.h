@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Heads: {pool, optional dense, activation, optional norm, output of K classes}, and embeddings. A
+/* Heads: {pool, optional dense, activation, optional norm, output of K classes}, and embeddings:
+ * {pool, layers behind it, normalising}. A
  * team runs them in stages: linears by columns, what is done to rows by rows, means by columns; a
  * row's bits depend on none of it. */
 #ifndef SQZI_HEAD_H
@@ -9,11 +10,24 @@
 
 #include "nn/encoder.h"
 
+/* A layer behind the pooling of an embedding: a linear with its activation, a division by the
+ * Euclidean length, or a LayerNorm. */
+typedef enum sqzi_step_kind { SQZI_STEP_DENSE, SQZI_STEP_NORMALIZE, SQZI_STEP_NORM } sqzi_step_kind;
+typedef struct sqzi_embed_step {
+    sqzi_step_kind kind;
+    uint32_t n_out;
+    sqzi_linear dense;
+    sqzk_activation activation;
+    sqzi_norm norm;
+} sqzi_embed_step;
+
+enum { SQZI_MAX_STEPS = 8 };
+
 typedef struct sqzi_head {
     sqz_head_kind kind;
-    sqz_pool pool;               /* SQZ_POOL_NONE: every token (or the rows asked for) */
+    sqz_pool pool; /* SQZ_POOL_NONE: every token (or the rows asked for) */
     bool has_pooler;
-    sqzi_linear pooler;          /* C to C, tanh; also for embeddings */
+    sqzi_linear pooler; /* C to C, tanh; also for embeddings */
     bool has_dense;
     sqzi_linear dense;
     sqzk_activation activation;
@@ -25,14 +39,18 @@ typedef struct sqzi_head {
     sqzi_linear reduce;
     sqzi_linear output;
     uint32_t width, classes;
+    sqzi_embed_step steps[SQZI_MAX_STEPS];
+    uint32_t n_steps;
+    uint32_t embedding_width; /* of what the last step makes; the width where there is none */
 } sqzi_head;
 
-enum { SQZI_HEAD_ROWS = 64 };    /* rows that go through the head together */
+enum { SQZI_HEAD_ROWS = 64 }; /* rows that go through the head together */
 
 typedef struct sqzi_head_scratch {
     sqzi_linear_scratch *linear; /* [members] */
     /* [SQZI_HEAD_ROWS, width] each; first: tokens that the pooler reads */
     sqzi_real *first, *pooled, *dense, *reduced;
+    sqzi_real *steps[2]; /* [SQZI_HEAD_ROWS, widest step], in turn */
     _Atomic bool numeric_error;
 } sqzi_head_scratch;
 
@@ -44,16 +62,17 @@ typedef struct sqzi_head_args {
     const sqzi_head *head;
     const sqzk_table *kernels;
     sqzi_head_scratch *scratch;
-    const sqzi_real *hidden;     /* [N, width] finished hidden states */
+    const sqzi_real *hidden; /* [N, width] finished hidden states */
     /* SQZ_POOL_NONE or SQZ_POOL_DEFAULT: inputs are tokens, else sequences */
     sqz_pool pool;
-    uint32_t n;                  /* inputs */
-    const uint32_t *first;       /* [n + 1] where sequences begin */
-    const uint32_t *rows;        /* [n] which tokens, NULL: the first n */
+    uint32_t n;            /* inputs */
+    const uint32_t *first; /* [n + 1] where sequences begin */
+    const uint32_t *rows;  /* [n] which tokens, NULL: the first n */
+    const uint32_t *skip;  /* [n] tokens that pooling leaves out, NULL: none */
     sqzi_real *out;
     size_t ldo;
-    uint32_t dimensions;         /* of an embedding: the first so many numbers of a row */
-    bool normalize;              /* an embedding has length 1 */
+    uint32_t dimensions; /* of an embedding: the first so many numbers of a row */
+    bool normalize;      /* an embedding has length 1 */
 } sqzi_head_args;
 
 /* The team's part of out [n, K], logits, or of out [n, dimensions], embeddings. Every member calls

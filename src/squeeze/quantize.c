@@ -176,6 +176,8 @@ static sqz_status calibrate(quantizer *q, bool write)
     status = o->texts
                  ? sqzi_sequences_of_texts(q->model, o->texts, o->n_texts, &q->sequences, q->error)
                  : sqzi_sequences_random(q->model, &q->sequences, q->error);
+    if (o->texts && o->calibrated && status == SQZ_OK)
+        o->calibrated(o->user, q->sequences.n, sqzi_sequences_tokens(&q->sequences));
     for (uint32_t i = 0; i < q->plan.n && o->texts && status == SQZ_OK; i++)
         status = sqzi_quantize_measure(&q->plan, i, &ignored, q->error);
     return status == SQZ_OK ? sqzi_calibrate(&q->corrections, &q->sequences, o, q->error) : status;

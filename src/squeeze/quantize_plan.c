@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/half.h"
+#include "base/number.h"
 
 static bool ends_with(sqzi_span name, const char *end)
 {
@@ -158,8 +159,8 @@ static sqz_status round_row(sqzi_quantized *t, uint64_t r, bool measuring,
     if (at == n) return SQZ_OK;
     return sqzi_fail(error, SQZ_ENUMERIC, t->from->offset,
                      "tensor '%s': number %" PRIu64 " of row %" PRIu64
-                     " is %.6g, more than %s holds; keep the tensor, or choose another type",
-                     t->name, (uint64_t)at, r, (double)plan->row[at],
+                     " is %s, more than %s holds; keep the tensor, or choose another type",
+                     t->name, (uint64_t)at, r, SQZI_REAL(6, (double)plan->row[at]),
                      t->to == SQZI_BF16 ? "bf16" : "f16 (65504)");
 }
 

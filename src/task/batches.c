@@ -14,10 +14,11 @@ typedef struct batch_plan {
     const uint32_t *order;          /* window numbers, longest first */
     const sqz_embed_options *embed; /* NULL: logits */
     uint32_t columns;
-    uint32_t *first;                /* [MAX_SEQUENCES + 1] */
-    uint32_t *ids;                  /* [batch_tokens] */
+    uint32_t *first; /* [MAX_SEQUENCES + 1] */
+    uint32_t *ids;   /* [batch_tokens] */
     uint8_t *types;
-    uint32_t *rows;                 /* [batch_tokens], masked LM */
+    uint32_t *rows; /* [batch_tokens], masked LM */
+    uint32_t *skip; /* [MAX_SEQUENCES] */
 } batch_plan;
 
 /* Window numbers by falling length, equal ones in their order: a counting sort, lengths are at most
@@ -77,6 +78,7 @@ static void lay_batch(const sqz_task *task, batch_plan *plan, uint32_t begin, ui
         const sqzi_window *window = &plan->windows->items[plan->order[i]];
         memcpy(plan->ids + *n_tokens, window->ids, window->n * sizeof *plan->ids);
         memcpy(plan->types + *n_tokens, window->types, window->n);
+        plan->skip[i - begin] = window->skip;
         for (uint32_t r = 0; r < window->n_wanted; r++)
             plan->rows[*n_rows + r] = *n_tokens + window->wanted[r];
         *n_rows += rows_of(task, plan, window);
@@ -99,8 +101,11 @@ static sqz_status run_batch(sqz_task *task, batch_plan *plan, uint32_t begin, ui
                              .first = plan->first,
                              .ids = plan->ids,
                              .types = task->info->n_token_types > 1 ? plan->types : NULL};
-    if (plan->embed) TRY(sqz_embed(task->session, &batch, plan->embed, rows, plan->columns, error));
-    else
+    if (plan->embed) {
+        sqz_embed_options options = *plan->embed;
+        options.skip = plan->skip;
+        TRY(sqz_embed(task->session, &batch, &options, rows, plan->columns, error));
+    } else
         TRY(sqz_logits(task->session, &batch,
                        task->info->head == SQZ_HEAD_MASKED_LM ? plan->rows : NULL, n_rows, rows,
                        plan->columns, error));
@@ -139,11 +144,11 @@ static sqz_status make_plan(sqz_task *task, const sqzi_windows *windows,
     const size_t budget = task->options.batch_tokens;
     TRY(sort_windows(task, windows, &order, error));
     *plan = (batch_plan){.windows = windows, .order = order, .embed = embed};
-    plan->columns = embed ? (embed->dimensions ? embed->dimensions : task->info->width)
-                          : task->info->n_labels;
+    plan->columns = embed ? embed->dimensions : task->info->n_labels;
     TAKE(plan->first, sqzi_slab_take(&task->slab, MAX_SEQUENCES + 1, sizeof *plan->first));
     TAKE(plan->ids, sqzi_slab_take(&task->slab, budget, sizeof *plan->ids));
     TAKE(plan->types, sqzi_slab_take(&task->slab, budget, sizeof *plan->types));
+    TAKE(plan->skip, sqzi_slab_take(&task->slab, MAX_SEQUENCES, sizeof *plan->skip));
     TAKE(plan->rows, sqzi_slab_take(&task->slab, budget, sizeof *plan->rows));
 fail:
     return status;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "model/loader.h"
 #include "task/engine.h"
 
 /* The text with the prompt before it. */
@@ -39,10 +40,11 @@ static sqz_status join_vectors(sqz_task *task, const sqzi_window *windows, uint3
     float *mean;
     double total = 0;
     TAKE(mean, sqzi_slab_take(&task->slab, dimensions, sizeof *mean));
-    for (uint32_t w = 0; w < n; w++) total += windows[w].n;
+    for (uint32_t w = 0; w < n; w++) total += windows[w].n - windows[w].skip;
     for (uint32_t d = 0; d < dimensions; d++) {
         double sum = 0;
-        for (uint32_t w = 0; w < n; w++) sum += (double)windows[w].rows[d] * windows[w].n;
+        for (uint32_t w = 0; w < n; w++)
+            sum += (double)windows[w].rows[d] * (windows[w].n - windows[w].skip);
         mean[d] = (float)(sum / total);
     }
     if (unit) normalize(mean, dimensions);
@@ -83,7 +85,10 @@ static embed_call settle(const sqz_task *task, const sqz_embed_text_options *opt
     embed_call call = {.run = options->embed};
     if (call.run.pool == SQZ_POOL_DEFAULT) call.run.pool = task->info->pool;
     if (call.run.normalize < 0) call.run.normalize = task->info->normalize;
-    call.dimensions = call.run.dimensions ? call.run.dimensions : task->info->width;
+    if (!call.run.dimensions)
+        call.run.dimensions = call.run.pool == SQZ_POOL_NONE ? task->info->width
+                                                             : task->info->dimensions;
+    call.dimensions = call.run.dimensions;
     if (any_long && call.run.pool != SQZ_POOL_NONE) {
         call.unit_after = call.run.normalize;
         call.run.normalize = 0;
@@ -106,7 +111,54 @@ static sqz_status finish(sqz_task *task, sqzi_window *windows, uint32_t n, const
     return SQZ_OK;
 }
 
-/* The call without its beginning, so that a comparison can lay out its inputs first. */
+/* What goes before a text. */
+typedef struct prefix {
+    const char *text;
+    uint32_t skip; /* pieces that pooling leaves out for it */
+} prefix;
+
+/* As sentence-transformers counts where pooling leaves a prompt out: the pieces of the prompt
+ * alone, without the special token at its end. */
+static sqz_status measure(sqz_task *task, const char *prompt, prefix *out, sqz_error *error)
+{
+    *out = (prefix){prompt ? prompt : sqz_model_prompt(task->model, NULL), 0};
+    if (task->info->include_prompt || !out->text || !*out->text) return SQZ_OK;
+    const sqz_tokenizer *tokenizer = sqz_model_tokenizer(task->model);
+    const sqz_tokenize_options options = {.max_length = task->options.max_length};
+    const sqz_status status = sqz_tokenize(tokenizer, (sqz_text){out->text, strlen(out->text)},
+                                           NULL, &options, task->encoding, error);
+    if (status != SQZ_OK) return status;
+    const uint32_t n = sqz_encoding_first(task->encoding, 1);
+    out->skip = n - (n && sqz_encoding_pieces(task->encoding)[n - 1].special);
+    return SQZ_OK;
+}
+
+/* One input, its prompt before it, into windows of which the first holds the prompt. */
+static sqz_status read_input(sqz_task *task, const sqz_input *given, uint32_t number,
+                             const prefix *before, sqzi_windows *windows, sqz_outcome *outcome,
+                             sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqz_input input = *given;
+    const uint32_t first = windows->n;
+    TRY(with_prompt(task, before->text, given->text, &input.text, error));
+    TRY(sqzi_task_read(task, &input, number,
+                       (sqzi_cutting){SQZ_TRUNCATE_LONGEST_FIRST, SQZ_LONG_CUT}, windows, outcome,
+                       error));
+    if (windows->n == first) return SQZ_OK;
+    windows->items[first].skip = before->skip;
+    if (before->skip < windows->items[first].n) return SQZ_OK;
+    windows->n = first;
+    return sqzi_task_fault(task, outcome, SQZ_ETOOLONG,
+                           "the prompt alone fills all pieces, and pooling leaves it out: give a "
+                           "larger max_length",
+                           error);
+fail:
+    return status;
+}
+
+/* The call without its beginning, so that a comparison can lay out its inputs first: where
+ * options->second_prompt is set, every other input is the second of two. */
 static sqz_status embed_inputs(sqz_task *task, const sqz_input *inputs, uint32_t n,
                                const sqz_embed_text_options *options, sqz_embedding *results,
                                sqz_error *error)
@@ -116,18 +168,21 @@ static sqz_status embed_inputs(sqz_task *task, const sqz_input *inputs, uint32_t
     sqz_outcome *outcomes;
     uint32_t *firsts;
     bool any_long = false;
-    const char *prompt = options->prompt ? options->prompt : sqz_model_prompt(task->model, NULL);
-    FAIL_IF(options->embed.dimensions > task->info->width, SQZ_EINVAL, 0,
-            "%u dimensions, the model has %u", options->embed.dimensions, task->info->width);
+    prefix prompts[2];
+    const uint32_t n_prompts = options->second_prompt ? 2 : 1;
+    const sqz_pool pool = options->embed.pool ? options->embed.pool : task->info->pool;
+    const uint32_t most = pool == SQZ_POOL_NONE ? task->info->width
+                                                : task->model->head.embedding_width;
+    FAIL_IF(options->embed.dimensions > most, SQZ_EINVAL, 0, "%u dimensions, the model has %u",
+            options->embed.dimensions, most);
     FAIL_IF(options->embed.pool == SQZ_POOL_POOLER && !task->info->has_pooler, SQZ_EINVAL, 0,
             "this model has no pooler: choose mean, cls or none");
     TAKE(outcomes, sqzi_slab_take_zeroed(&task->slab, n, sizeof *outcomes));
+    TRY(measure(task, options->prompt, &prompts[0], error));
+    if (n_prompts == 2) TRY(measure(task, options->second_prompt, &prompts[1], error));
     for (uint32_t i = 0; i < n; i++) {
-        sqz_input input = inputs[i];
-        TRY(with_prompt(task, prompt, inputs[i].text, &input.text, error));
-        TRY(sqzi_task_read(task, &input, i,
-                           (sqzi_cutting){SQZ_TRUNCATE_LONGEST_FIRST, SQZ_LONG_CUT}, &windows,
-                           &outcomes[i], error));
+        TRY(read_input(task, &inputs[i], i, &prompts[i % n_prompts], &windows, &outcomes[i],
+                       error));
         any_long |= outcomes[i].n_windows > 1;
     }
     const embed_call call = settle(task, options, any_long);
@@ -151,20 +206,31 @@ sqz_status sqz_embed_texts(sqz_task *task, const sqz_input *inputs, uint32_t n,
                            sqz_error *error)
 {
     const sqz_status status = sqzi_task_begin(task, inputs, n, results, error);
-    return status == SQZ_OK
-               ? embed_inputs(task, inputs, n, options ? options : &default_options, results, error)
-               : status;
+    if (status != SQZ_OK) return status;
+    sqz_embed_text_options given = options ? *options : default_options;
+    given.second_prompt = NULL;
+    return embed_inputs(task, inputs, n, &given, results, error);
 }
 
-static float cosine(const float *a, const float *b, uint32_t n)
+static void compare(const float *a, const float *b, uint32_t n, sqz_similarity_kind similarity,
+                    sqz_similarity *result)
 {
-    double ab = 0, aa = 0, bb = 0;
+    double ab = 0, aa = 0, bb = 0, squares = 0, sum = 0;
     for (uint32_t i = 0; i < n; i++) {
+        const double d = (double)a[i] - b[i];
         ab += (double)a[i] * b[i];
         aa += (double)a[i] * a[i];
         bb += (double)b[i] * b[i];
+        squares += d * d;
+        sum += fabs(d);
     }
-    return aa > 0 && bb > 0 ? (float)(ab / (sqrt(aa) * sqrt(bb))) : 0.0f;
+    result->cosine = aa > 0 && bb > 0 ? (float)(ab / (sqrt(aa) * sqrt(bb))) : 0.0f;
+    switch (similarity) {
+    case SQZ_SIMILARITY_DOT: result->score = (float)ab; break;
+    case SQZ_SIMILARITY_EUCLIDEAN: result->score = (float)-sqrt(squares); break;
+    case SQZ_SIMILARITY_MANHATTAN: result->score = (float)-sum; break;
+    default: result->score = result->cosine; break;
+    }
 }
 
 static sqz_outcome join_outcomes(const sqz_outcome *a, const sqz_outcome *b)
@@ -187,6 +253,10 @@ sqz_status sqz_compare(sqz_task *task, const sqz_input *inputs, uint32_t n,
     TRY(sqzi_task_begin(task, inputs, n, results, error));
     FAIL_IF(options->embed.pool == SQZ_POOL_NONE, SQZ_EINVAL, 0,
             "a similarity needs one vector a text: choose a pooling other than none");
+    const sqz_similarity_kind similarity = options->similarity ? options->similarity
+                                                               : task->info->similarity;
+    FAIL_IF((unsigned)similarity > SQZ_SIMILARITY_MANHATTAN, SQZ_EINVAL, 0,
+            "no similarity has the number %d", (int)similarity);
     FAIL_IF(n > UINT32_MAX / 2, SQZ_EINVAL, 0, "%u pairs in one call: at most %u", n,
             UINT32_MAX / 2);
     TAKE(sides, sqzi_slab_take(&task->slab, 2 * (size_t)n, sizeof *sides));
@@ -200,7 +270,7 @@ sqz_status sqz_compare(sqz_task *task, const sqz_input *inputs, uint32_t n,
         const sqz_embedding *a = &vectors[2 * i], *b = a + 1;
         results[i] = (sqz_similarity){.outcome = join_outcomes(&a->outcome, &b->outcome)};
         if (results[i].outcome.status == SQZ_OK)
-            results[i].cosine = cosine(a->vectors, b->vectors, a->dimensions);
+            compare(a->vectors, b->vectors, a->dimensions, similarity, &results[i]);
     }
 fail:
     return status;

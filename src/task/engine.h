@@ -15,9 +15,9 @@ struct sqz_task {
     /* with the defaults filled in; long_text may still be SQZ_LONG_DEFAULT */
     sqz_task_options options;
     sqz_encoding *encoding;
-    sqz_session *session;     /* grown to the largest batch met; NULL at first */
+    sqz_session *session; /* grown to the largest batch met; NULL at first */
     uint32_t session_tokens;
-    sqzi_slab slab;           /* results and working memory of the call */
+    sqzi_slab slab; /* results and working memory of the call */
 };
 
 /* One sequence that the model reads. */
@@ -27,9 +27,10 @@ typedef struct sqzi_window {
     const uint8_t *types;
     uint32_t n;
     uint32_t input;
+    uint32_t skip;          /* pieces at its beginning that pooling leaves out */
     const uint32_t *wanted; /* pieces whose logits are wanted: SQZ_HEAD_MASKED_LM alone */
     uint32_t n_wanted;
-    float *rows;            /* what the run made: [rows, columns] */
+    float *rows; /* what the run made: [rows, columns] */
 } sqzi_window;
 
 typedef struct sqzi_windows {
@@ -54,8 +55,9 @@ SQZ_NODISCARD sqz_status sqzi_task_read(sqz_task *task, const sqz_input *input, 
                                         sqzi_cutting cutting, sqzi_windows *windows,
                                         sqz_outcome *outcome, sqz_error *error);
 
-/* Run all windows and set their rows; embed NULL: logits. Numbers that an int8 layer cannot take
- * are the outcome of the window's input. outcomes [inputs], found by window.input. */
+/* Run all windows and set their rows; embed NULL: logits; else its dimensions are not 0 and its
+ * skip is not looked at. Numbers that an int8 layer cannot take are the outcome of the window's
+ * input. outcomes [inputs], found by window.input. */
 SQZ_NODISCARD sqz_status sqzi_task_run(sqz_task *task, const sqzi_windows *windows,
                                        const sqz_embed_options *embed, sqz_outcome *outcomes,
                                        sqz_error *error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The index of a semantic search: unit vectors in one growing array, compared with the query one by
- * one. Exact, and fast enough for some hundred thousand rows: a search reads the array once. */
+/* The index of a semantic search: vectors (unit ones for cosines) in one growing array, compared
+ * with the query one by one. Exact, and fast enough for some hundred thousand rows: a search reads
+ * the array once. */
 #include <math.h>
 #include <string.h>
 
@@ -14,22 +15,26 @@ enum { LANES = 16 };
 struct sqz_index {
     const sqz_allocator *allocator;
     uint32_t dimensions;
+    sqz_similarity_kind similarity;
     float *vectors; /* [capacity, dimensions] */
     uint64_t n, capacity;
 };
 
-sqz_status sqz_index_open(const sqz_context *context, uint32_t dimensions, sqz_index **out,
-                          sqz_error *error)
+sqz_status sqz_index_open(const sqz_context *context, uint32_t dimensions,
+                          sqz_similarity_kind similarity, sqz_index **out, sqz_error *error)
 {
     if (!context || !out)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_index_open: an argument is NULL");
     *out = NULL;
     if (!dimensions)
         return sqzi_fail(error, SQZ_EINVAL, 0, "an index of vectors without dimensions");
+    if ((unsigned)similarity > SQZ_SIMILARITY_MANHATTAN)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "no similarity has the number %d", (int)similarity);
     sqz_index *index = sqzi_allocate_zeroed(&context->allocator, 1, sizeof *index);
     if (!index) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an index");
     index->allocator = &context->allocator;
     index->dimensions = dimensions;
+    index->similarity = similarity == SQZ_SIMILARITY_DEFAULT ? SQZ_SIMILARITY_COSINE : similarity;
     *out = index;
     return SQZ_OK;
 }
@@ -72,18 +77,39 @@ static sqz_status grow(sqz_index *index, uint64_t rows, sqz_error *error)
     return SQZ_OK;
 }
 
+static inline float term(float a, float b, sqz_similarity_kind similarity)
+{
+    const float d = a - b;
+    return similarity == SQZ_SIMILARITY_EUCLIDEAN   ? d * d
+           : similarity == SQZ_SIMILARITY_MANHATTAN ? fabsf(d)
+                                                    : a * b;
+}
+
 /* Sixteen sums side by side, which a compiler turns into vector registers without being allowed to
  * reorder a sum. */
-static float dot(const float *a, const float *b, uint32_t n)
+static inline float sum_of(const float *a, const float *b, uint32_t n,
+                           sqz_similarity_kind similarity)
 {
     float sums[LANES] = {0};
     uint32_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (uint32_t lane = 0; lane < LANES; lane++) sums[lane] += a[i + lane] * b[i + lane];
-    for (; i < n; i++) sums[i % LANES] += a[i] * b[i];
+        for (uint32_t lane = 0; lane < LANES; lane++)
+            sums[lane] += term(a[i + lane], b[i + lane], similarity);
+    for (; i < n; i++) sums[i % LANES] += term(a[i], b[i], similarity);
     for (uint32_t half = LANES / 2; half; half /= 2)
         for (uint32_t lane = 0; lane < half; lane++) sums[lane] += sums[lane + half];
     return sums[0];
+}
+
+static float score_of(const float *a, const float *b, uint32_t n, sqz_similarity_kind similarity,
+                      double scale)
+{
+    switch (similarity) {
+    case SQZ_SIMILARITY_EUCLIDEAN: return -sqrtf(sum_of(a, b, n, SQZ_SIMILARITY_EUCLIDEAN));
+    case SQZ_SIMILARITY_MANHATTAN: return -sum_of(a, b, n, SQZ_SIMILARITY_MANHATTAN);
+    case SQZ_SIMILARITY_COSINE: return (float)((double)sum_of(a, b, n, SQZ_SIMILARITY_DOT) * scale);
+    default: return sum_of(a, b, n, SQZ_SIMILARITY_DOT);
+    }
 }
 
 /* In double: of a vector of subnormal numbers it is larger than any float. 0 of a vector without a
@@ -110,7 +136,8 @@ sqz_status sqz_index_add(sqz_index *index, const float *vectors, uint64_t n, sqz
         if (isnan(scale))
             return sqzi_fail(error, SQZ_ENUMERIC, row, "vector %llu holds a NaN or an infinity",
                              (unsigned long long)row);
-        for (uint32_t d = 0; d < index->dimensions; d++) to[d] = (float)(from[d] * scale);
+        for (uint32_t d = 0; d < index->dimensions; d++)
+            to[d] = index->similarity == SQZ_SIMILARITY_COSINE ? (float)(from[d] * scale) : from[d];
     }
     index->n += n;
     return SQZ_OK;
@@ -143,9 +170,8 @@ uint32_t sqz_index_search(const sqz_index *index, const float *query, uint32_t k
     if (index->n < k) k = (uint32_t)index->n;
     if (!k) return 0;
     for (uint64_t row = 0; row < index->n; row++) {
-        const sqz_hit hit = {row, (float)(dot(index->vectors + row * index->dimensions, query,
-                                              index->dimensions) *
-                                          scale)};
+        const sqz_hit hit = {row, score_of(index->vectors + row * index->dimensions, query,
+                                           index->dimensions, index->similarity, scale)};
         if (row < k) {
             hits[row] = hit;
             for (uint32_t place = row + 1 == k ? k / 2 : 0; place-- > 0;) sift_down(hits, k, place);

@@ -302,7 +302,7 @@ static sqz_status index_vectors(const sqzt_subject *s, sqz_error *error)
 {
     sqz_index *index = NULL;
     static const float vectors[300][4] = {{1, 2, 3, 4}};
-    sqz_status status = sqz_index_open(s->context, 4, &index, error);
+    sqz_status status = sqz_index_open(s->context, 4, SQZ_SIMILARITY_COSINE, &index, error);
     for (int i = 0; i < 3 && status == SQZ_OK; i++)
         status = sqz_index_add(index, vectors[0], 100, error);
     sqz_index_close(index);

@@ -125,7 +125,7 @@ static void exports_write_a_whole_folder_or_none(void **state)
 static sqz_status open_source(const sqzt_subject *s, sqz_error *error)
 {
     sqzi_source source;
-    const sqz_status status = sqzi_source_open(&s->allocator, s->path, &source, error);
+    const sqz_status status = sqzi_source_open(&s->allocator, s->path, NULL, &source, error);
     sqzi_source_close(&source);
     return status;
 }

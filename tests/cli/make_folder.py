@@ -3,7 +3,7 @@
 """Writes a tiny random Hugging Face folder: make_folder.py FOLDER CLASS [FAULT], with nothing but Python's own library.
 
 CLASS is such as BertForSequenceClassification. FAULT breaks one thing: missing, extra, shape, overlap, huge, deep, nan, activation, truncated;
-"one" breaks nothing and gives a classifier a single class, "vocab=FILE" takes that vocabulary, "apart" writes a tokenizer.json with two added
+"one" breaks nothing and gives a classifier a single class, "labels=A,B,..." these, "vocab=FILE" takes that vocabulary, "apart" writes a tokenizer.json with two added
 tokens, "qr" and the single word "xyz", that its vocabulary lacks.
 """
 import json
@@ -77,7 +77,7 @@ def main():
     if fault.startswith("vocab="):
         words = open(fault[6:], encoding="utf-8").read().split("\n")[:-1]
         V = len(words)
-    labels = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"] if token else ["spam"] if fault == "one" else ["contradiction", "neutral", "entailment"]
+    labels = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"] if token else ["spam"] if fault == "one" else fault[7:].split(",") if fault.startswith("labels=") else ["contradiction", "neutral", "entailment"]
     config = {"model_type": "squeezebert" if name.startswith("SqueezeBert") else "bert", "architectures": [name], "vocab_size": V, "hidden_size": C, "num_hidden_layers": L,
               "num_attention_heads": H, "intermediate_size": F, "max_position_embeddings": P, "type_vocab_size": 2, "layer_norm_eps": 1e-12,
               "hidden_act": "swish" if fault == "activation" else "gelu", "id2label": {str(i): x for i, x in enumerate(labels)}}

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two model files hold the same tensors, bit for bit, and the same metadata: same_model.py A.gguf B.gguf, with nothing but Python's own library.
 
-The config of the source is compared as JSON, and what an export must change in it is left aside: the weights' type and the name, so also the header's checksum.
+The config of the source is compared as JSON, and what an export must change in it is left aside: the weights' type and the name, so also the header's
+checksum. So are the files that the weights came from.
 """
 import json
 import math
@@ -54,6 +55,8 @@ def read(path):
 
 
 def settings(values):
+    for key in ("sqz.source.files", "sqz.source.sha256"):
+        assert len(values.pop(key)) > 0
     config = json.loads(values.pop("sqz.source.config"))
     values.pop("sqz.header.sha256")
     return {key: value for key, value in config.items() if key not in CHANGED}
@@ -73,4 +76,5 @@ def main():
     return 1 if faults or len(x) < 5 else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

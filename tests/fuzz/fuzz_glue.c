@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GLUE's tables from a stranger. The first byte chooses the task, the second whether it is a test
- * file. */
+ * file (bit 0), its form (1-2) and what quotes mean (3-4). */
+#include <stdio.h>
 #include <string.h>
 
 #include "fuzz/fuzz.h"
@@ -23,6 +24,10 @@ static const sqzt_token tokens[] = {
     SQZT_TOKEN("0x1p3"),
     SQZT_TOKEN("\xEF\xBB\xBF"),
     SQZT_TOKEN("sentence1\tsentence2\tlabel\n"),
+    SQZT_TOKEN("sentence,label,idx\n"),
+    SQZT_TOKEN("{\"sentence\":\"a\",\"label\":1,\"idx\":0}\n"),
+    SQZT_TOKEN("-1"),
+    SQZT_TOKEN("NEG"),
     SQZT_TOKEN("a\tb\tc\td\te\tf\tg\th\ti\tj\tk\tl\tm\tn\to\tp\tq\tr\n"),
 };
 
@@ -42,13 +47,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     sqz_error error = {0};
     sqz_glue *glue = NULL;
     const sqz_glue_task task = (sqz_glue_task)(data[0] % (SQZ_GLUE_AX + 1));
-    const char *split = data[1] & 1 ? "test" : "dev", *file = task == SQZ_GLUE_AX ? "AX.tsv"
-                                                              : data[1] & 1       ? "test.tsv"
-                                                                                  : "dev.tsv";
+    static const char *const ends[] = {"tsv", "csv", "jsonl", "tsv"};
+    const char *split = data[1] & 1 ? "test" : "dev";
+    char file[16];
+    snprintf(file, sizeof file, "%s.%s", task == SQZ_GLUE_AX ? "AX" : split,
+             ends[data[1] >> 1 & 3]);
+    const sqz_glue_options options = {.quotes = (sqz_quotes)((data[1] >> 3 & 3) % 3)};
     sqzt_fuzz_write(file, data + 2, n - 2);
     sqzt_fuzz_begin(n);
-    if (sqz_glue_open(sqzt_fuzz_context(), task, sqzt_fuzz_path("."), split, &glue, &error) ==
-        SQZ_OK) {
+    if (sqz_glue_open(sqzt_fuzz_context(), task, sqzt_fuzz_path("."), split, &options, &glue,
+                      &error) == SQZ_OK) {
         size_t rows;
         const sqz_glue_row *row = sqz_glue_rows(glue, &rows);
         for (size_t r = 0; r < rows; r++) {
@@ -61,5 +69,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     } else if (!strstr(error.text, file)) sqzt_fuzz_breach("an error that does not name the file");
     sqz_glue_close(glue);
     sqzt_fuzz_end();
+    sqzt_fuzz_remove(file);
     return 0;
 }

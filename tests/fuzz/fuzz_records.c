@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The program's reader of records: lines, pairs, csv, tsv, jsonl from stdin. The first byte chooses
- * which. cli/records.c and cli/source.c are linked in; what they need of the program stands
- * below. */
-#define _POSIX_C_SOURCE 200809L
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
+/* The reader of records: lines, pairs, csv, tsv, jsonl. The first byte chooses which (bits 0-1),
+ * two texts (2), what quotes mean (3-4), no header (5), ragged rows (6), every column a field (7);
+ * the bytes come in portions of lengths that depend on them. */
+#include <squeezebert/data.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "fuzz/fuzz.h"
-#include "records.h"
 
 static const sqzt_token tokens[] = {
     SQZT_TOKEN("\n"),
@@ -30,6 +24,11 @@ static const sqzt_token tokens[] = {
     SQZT_TOKEN("\\u0000"),
     SQZT_TOKEN("\\ud800"),
     SQZT_TOKEN("1e400"),
+    SQZT_TOKEN("NaN"),
+    SQZT_TOKEN("-Infinity"),
+    SQZT_TOKEN("\\ud83d\\ude00"),
+    SQZT_TOKEN("\r"),
+    SQZT_TOKEN("\n \t\r\n"),
     SQZT_TOKEN("text,text2\n"),
     SQZT_TOKEN("text\ttext2\n"),
     SQZT_TOKEN("\xEF\xBB\xBF"),
@@ -41,22 +40,6 @@ static const sqzt_token tokens[] = {
 const sqzt_fuzz_format sqzt_fuzz_format_of_harness = {.tokens = tokens,
                                                       .n_tokens = sizeof tokens / sizeof *tokens};
 
-cli_settings cli;
-static jmp_buf refused;
-
-void cli_die(int code, const char *format, ...)
-{
-    (void)format;
-    longjmp(refused, code);
-}
-
-void *cli_allocate(void *old, size_t bytes)
-{
-    void *memory = realloc(old, bytes ? bytes : 1);
-    if (!memory) sqzt_fuzz_breach("no memory");
-    return memory;
-}
-
 static unsigned sum;
 
 static void touch(sqz_text text)
@@ -64,39 +47,90 @@ static void touch(sqz_text text)
     for (size_t i = 0; i < text.n_bytes; i++) sum += (unsigned char)text.bytes[i];
 }
 
-static void read_all(void)
+typedef struct tape {
+    const uint8_t *bytes;
+    size_t n, at;
+} tape;
+
+static ptrdiff_t read_tape(void *user, void *bytes, size_t n)
 {
-    cli_record *records;
-    cli_records_open((cli_reading){.most = 7});
-    for (uint32_t n; (n = cli_records_next(&records)) > 0;)
-        for (uint32_t r = 0; r < n; r++) {
-            const cli_record *record = &records[r];
-            if (record->status != SQZ_OK) {
-                if (!record->fault[0] || strlen(record->fault) >= sizeof record->fault)
-                    sqzt_fuzz_breach("a fault without a text");
-                continue;
-            }
-            touch(record->input.text);
-            if (record->input.pair) touch(record->input.second);
-            for (uint32_t f = 0; f < record->n_fields; f++) {
-                sum += (unsigned)strlen(record->fields[f].name);
-                if (record->fields[f].json) sum += (unsigned)strlen(record->fields[f].json);
-                else touch(record->fields[f].text);
-            }
-        }
+    tape *t = user;
+    size_t got = t->n - t->at;
+    if (got > n) got = n;
+    if (got && got > 1u + t->bytes[t->at] % 50u) got = 1u + t->bytes[t->at] % 50u;
+    if (got) memcpy(bytes, t->bytes + t->at, got);
+    t->at += got;
+    return (ptrdiff_t)got;
+}
+
+static int tape_is_ready(void *user)
+{
+    const tape *t = user;
+    return t->at == t->n || t->bytes[t->at] % 3 != 0;
+}
+
+/* What is passed on must be a value that stays in its line. */
+static void check_field(const sqz_field *field)
+{
+    touch(field->name);
+    touch(field->value);
+    if (!field->json) return;
+    touch(field->json_name);
+    if (!field->value.n_bytes) sqzt_fuzz_breach("a value of no bytes");
+    for (size_t i = 0; i < field->value.n_bytes; i++)
+        if ((unsigned char)field->value.bytes[i] < 0x20)
+            sqzt_fuzz_breach("a control character in JSON");
+}
+
+static void check_row(const sqz_row *row, uint64_t *line)
+{
+    if (row->line <= *line) sqzt_fuzz_breach("lines do not rise");
+    *line = row->line;
+    for (uint32_t f = 0; f < row->n_fields; f++) check_field(&row->fields[f]);
+    if (row->status != SQZ_OK && (!row->fault || !row->fault[0]))
+        sqzt_fuzz_breach("a fault without a text");
+    touch(row->text);
+    if (row->pair) touch(row->second);
+}
+
+static void read_all(const sqz_rows_source *source, const sqz_rows_options *options, size_t n)
+{
+    sqz_rows *rows = NULL;
+    const sqz_row *row;
+    uint32_t found = 0;
+    uint64_t line = 0;
+    sqz_error error = {0};
+    sqz_status status = sqz_rows_open(source, options, &rows, &error);
+    while (status == SQZ_OK) {
+        status = sqz_rows_next(rows, &row, &found, &error);
+        if (status != SQZ_OK || !found) break;
+        if (found > options->portion) sqzt_fuzz_breach("more rows than a portion");
+        for (uint32_t r = 0; r < found; r++) check_row(&row[r], &line);
+    }
+    if (status != SQZ_OK && (status != SQZ_EFORMAT || !strstr(error.text, "tape: line ")))
+        sqzt_fuzz_breach("an error that does not name its place");
+    if (rows && (line > n || sqz_rows_blank(rows) > n)) sqzt_fuzz_breach("more lines than bytes");
+    sqz_rows_close(rows);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     if (!n) return 0;
-    cli = (cli_settings){.input = data[0] & 3, .pair = data[0] >> 2 & 1};
-    sqzt_fuzz_write("records", data + 1, n - 1);
-    const int file = open(sqzt_fuzz_path("records"), O_RDONLY);
-    if (file < 0 || dup2(file, STDIN_FILENO) < 0) sqzt_fuzz_breach("cannot read what was written");
-    close(file);
+    tape t = {data + 1, n - 1, 0};
+    const sqz_rows_source source = {"tape", read_tape, tape_is_ready, &t};
+    const sqz_allocator allocator = sqzt_allocator(&sqzt_fuzz_memory);
+    const unsigned how = data[0];
+    const sqz_rows_options options = {.allocator = &allocator,
+                                      .format = (sqz_rows_format)(how & 3),
+                                      .quotes = (sqz_quotes)((how >> 3 & 3) % 3),
+                                      .text = how >> 5 & 5 ? NULL : "text",
+                                      .text2 = how >> 2 & 1 && !(how >> 5 & 5) ? "text2" : NULL,
+                                      .pair = how >> 2 & 1,
+                                      .no_header = how >> 5 & 1,
+                                      .ragged = how >> 6 & 1,
+                                      .portion = 7};
     sqzt_fuzz_begin(n);
-    if (setjmp(refused) == 0) read_all();
-    cli_records_close();
+    read_all(&source, &options, n);
     sqzt_fuzz_end();
     return 0;
 }

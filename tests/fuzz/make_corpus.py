@@ -145,6 +145,15 @@ def write_tables():
     for task, text in rows.items():
         put("glue", f"task-{task}", bytes([task, 0]) + text.encode() + b"\n")
         put("glue", f"test-{task}", bytes([task, 1]) + text.encode())
+    published = {2: "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t1\t2\tA \"film\tB film", 3: "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n1\t2\t3\ta\tb\t1\nshort\trow",
+                 4: "index\tsentence1\tsentence2\tscore\n0\tA man\tA dog\t3.20", 5: "index\tsentence1\tsentence2\tgold_label\n0\tx\ty\tentailment\n1\tx\ty\t-",
+                 6: "index\tquestion\tsentence\tlabel\n0\ta\tb\tnot_entailment", 7: "index\tsentence1\tsentence2\tlabel\r\n0\tx\ty\tentailment\r"}
+    for task, text in published.items():
+        put("glue", f"published-{task}", bytes([task, 0]) + text.encode() + b"\n")
+    put("glue", "exported-csv", b'\1\2\nsentence,label,idx\n"a ""b"",\nc",1,0\n\nd,NEG,1\n')
+    put("glue", "exported-jsonl", b'\5\4{"premise":"a","hypothesis":"\\u00e9","label":2,"idx":0}\n{"label":null,"idx":1}\n')
+    put("glue", "unlabelled", b"\1\3sentence,label,idx\na,-1,0\nb,-1,1\n")
+    put("glue", "cola-named", b"\0\0sentence\tlabel\na\tacceptable\n")
     put("glue", "relabelled", b"\4\0\xef\xbb\xbfsentence1\tsentence2\tlabel\na\tb\t2.5\n")
 
 
@@ -156,6 +165,12 @@ def write_records():
     put("records", "csv-no-column", b"\1a,b\n1,2\n")
     put("records", "tsv", b"\2\xef\xbb\xbftext\tid\nA\t1\nB\n")
     put("records", "jsonl", b'\3{"text":"a\\u0000b","id":[1,{"x":null}],"n":1e3}\n{"text":7}\n[1]\nnot json\n{"x":"y"}\n')
+    put("records", "csv-none", b'\x09text,id\n"a,1\n')
+    put("records", "tsv-csv", b'\x12text\tid\n"a\tb\nc"\t1\n\n')
+    put("records", "tsv-quoted", b'\2text\tid\r\n"a ""b"""\t"\r\n')
+    put("records", "ragged", b"\x61a,b\n1\n\n1,2,3\n")
+    put("records", "jsonl-odd", b'\3{"id":10014255632117358197,"n":NaN,"i":[-Infinity,{"a":0.1e+400}],"\\u0074ext":"\\ud83d\\ude00\\ud800","id":[ ],"text":"b"}\r\n \n{"text":"a"\n')
+    put("records", "utf16", b"\0\xff\xfea\0")
     put("records", "jsonl-pair", '\7{"text":"é","text2":"b","id":"\\ud83d\\ude00"}\n'.encode())
 
 

@@ -58,6 +58,9 @@ def check(program, path, name, texts):
     for piece, state, mean in zip(pieces, states, means):
         hidden = model.states(piece["ids"], piece["types"])[-1]
         pairs += [(state["embeddings"], hidden), (mean["embedding"], model.embedding(hidden, "mean", True))]
+    for pool in ["cls", "max", "mean_sqrt_len", "weighted_mean", "last"]:
+        for piece, row in zip(pieces, records(program, "embed", path, texts, "--pool", pool)):
+            pairs.append((row["embedding"], model.embedding(model.states(piece["ids"], piece["types"])[-1], pool)))
     if kind in VERBS:
         pairs += list(zip(logits(program, path, kind, texts, "[MASK]"), expected_logits(program, path, model, kind, texts, "[MASK]"), strict=True))
     worst = max(float(np.abs(np.atleast_2d(np.array(got)) - np.atleast_2d(expected)).max() / np.abs(expected).max()) for got, expected in pairs)

@@ -73,7 +73,9 @@ typedef struct results {
 
 static results space_for(const sqz_model_info *info)
 {
-    results r = {.hidden_n = info->width, .logits_n = info->n_labels, .embedding_n = info->width};
+    results r = {.hidden_n = info->width,
+                 .logits_n = info->n_labels,
+                 .embedding_n = info->dimensions};
     r.logits_per_token = info->head != SQZ_HEAD_SEQUENCE;
     r.hidden = calloc(MAX_TOKENS * r.hidden_n, sizeof(float));
     r.logits = calloc(MAX_TOKENS * (r.logits_n ? r.logits_n : 1), sizeof(float));

@@ -29,12 +29,13 @@ class Batch(c.Structure):
 
 
 class EmbedOptions(c.Structure):
-    _fields_ = [("pool", c.c_int), ("normalize", c.c_int), ("dimensions", c.c_uint32)]
+    _fields_ = [("pool", c.c_int), ("normalize", c.c_int), ("dimensions", c.c_uint32), ("skip", c.c_void_p)]
 
 
 class Info(c.Structure):
     _fields_ = [("name", c.c_char_p), ("source_type", c.c_char_p)] + [(n, c.c_uint32) for n in ("n_layers", "width", "embedding_width", "vocabulary", "max_positions", "n_token_types", "max_length")] + \
-        [("head", c.c_int), ("problem", c.c_int), ("n_labels", c.c_uint32), ("labels_named", c.c_int), ("pool", c.c_int), ("has_pooler", c.c_int), ("normalize", c.c_int)] + \
+        [("head", c.c_int), ("problem", c.c_int), ("n_labels", c.c_uint32), ("labels_named", c.c_int), ("pool", c.c_int), ("has_pooler", c.c_int), ("normalize", c.c_int), ("dimensions", c.c_uint32), ("n_embed_steps", c.c_uint32),
+         ("include_prompt", c.c_int), ("similarity", c.c_int)] + \
         [(n, c.c_uint64) for n in ("n_parameters", "n_embedding_parameters", "file_bytes")]
 
 

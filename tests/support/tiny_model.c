@@ -361,6 +361,19 @@ const sqzt_named_tiny sqzt_tiny_forms[] = {
       .head = "sequence",
       .classes = 2,
       .seed = 15}},
+    {"layers behind the pooling",
+     {.width = 48,
+      .blocks = 1,
+      .heads = 3,
+      .head_width = 16,
+      .ffn_width = 96,
+      .embedding_width = 48,
+      .positions = 40,
+      .token_types = 2,
+      .embed_pool = "weighted_mean",
+      .steps = {"dense_tanh", "normalize", "dense_gelu", "norm", "dense"},
+      .step_width = 70,
+      .seed = 41}},
     {NULL, {0}},
 };
 
@@ -615,6 +628,49 @@ static void put_head(build *b)
     sqzi_gguf_put_strings(b->writer, "sqz.head.labels", labels, t->classes);
 }
 
+static void put_prompts(build *b)
+{
+    const sqzt_tiny *t = b->tiny;
+    sqzi_span names[4], texts[4];
+    size_t n = 0;
+    for (; n < 4 && t->prompts[2 * n]; n++) {
+        names[n] = sqzi_span_of(t->prompts[2 * n]);
+        texts[n] = sqzi_span_of(t->prompts[2 * n + 1]);
+    }
+    if (n) sqzi_gguf_put_strings(b->writer, "sqz.prompts.names", names, n);
+    if (n) sqzi_gguf_put_strings(b->writer, "sqz.prompts.texts", texts, n);
+    if (t->default_prompt)
+        sqzi_gguf_put_string(b->writer, "sqz.prompts.default", t->default_prompt);
+    if (t->exclude_prompt) sqzi_gguf_put_bool(b->writer, "sqz.include_prompt", false);
+}
+
+/* Pooling and what is behind it. */
+static void put_embedding(build *b)
+{
+    const sqzt_tiny *t = b->tiny;
+    sqzi_span words[6];
+    uint32_t n = 0, width = t->width;
+    char name[48];
+    for (; n < 6 && t->steps[n]; n++) {
+        words[n] = sqzi_span_of(t->steps[n]);
+        if (strcmp(t->steps[n], "normalize") == 0) continue;
+        snprintf(name, sizeof name, "embd_step.%u", (unsigned)n);
+        if (strcmp(t->steps[n], "norm") == 0) {
+            put_norm(b, name, width);
+            continue;
+        }
+        snprintf(name, sizeof name, "embd_step.%u.weight", (unsigned)n);
+        put(b, name, t->step_width, width, 0.3, 0);
+        snprintf(name, sizeof name, "embd_step.%u.bias", (unsigned)n);
+        put(b, name, t->step_width, 0, 0.1, 0);
+        width = t->step_width;
+    }
+    if (n) sqzi_gguf_put_strings(b->writer, "sqz.embed.steps", words, n);
+    if (t->embed_pool) sqzi_gguf_put_string(b->writer, "sqz.pool", t->embed_pool);
+    if (t->similarity) sqzi_gguf_put_string(b->writer, "sqz.similarity", t->similarity);
+    put_prompts(b);
+}
+
 static void put_tokenizer(sqzi_gguf_writer *w)
 {
     static const char *const words[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "good",
@@ -684,6 +740,7 @@ void sqzt_tiny_write(const sqzt_tiny *tiny, const char *path)
     put_tokenizer(b.writer);
     put_encoder(&b);
     put_head(&b);
+    put_embedding(&b);
     if (tiny->extra) put(&b, tiny->extra, 3, 0, 1, 0);
     sqzi_file_writer file;
     sqzt_assert_ok(sqzi_file_writer_open(path, &file, &error), &error);

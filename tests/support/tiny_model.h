@@ -13,30 +13,38 @@ typedef struct sqzt_tiny {
     /* differs from width: projected after the norm */
     uint32_t embedding_width;
     uint32_t positions, token_types;
-    uint32_t groups[6];   /* attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down; 0 counts as 1 */
-    uint32_t rank;        /* > 0: linears are a low-rank pair ... */
+    uint32_t groups[6]; /* attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down; 0 counts as 1 */
+    uint32_t rank;      /* > 0: linears are a low-rank pair ... */
     uint32_t factor_groups; /* of that pair, a rank each; 0 counts as 1 */
-    bool sum;             /* ... and a grouped one as well */
-    bool permuted;        /* inputs and outputs of every linear of the blocks */
-    uint32_t kept;        /* > 0: the permutations keep every number in its group of so many */
+    bool sum;               /* ... and a grouped one as well */
+    bool permuted;          /* inputs and outputs of every linear of the blocks */
+    uint32_t kept;          /* > 0: the permutations keep every number in its group of so many */
     /* the same model without permutations: weights lie where those would put them; of linears in
      * one group or with `kept` */
     bool placed;
-    bool same_inner;      /* one permutation for ffn_up's outputs and ffn_down's inputs */
-    uint32_t reduced;     /* > 0: the word table is [V, reduced] with a projection */
+    bool same_inner;  /* one permutation for ffn_up's outputs and ffn_down's inputs */
+    uint32_t reduced; /* > 0: the word table is [V, reduced] with a projection */
     /* > 0: of the last block's attn_q, and its feed-forward */
     uint32_t last_groups, last_ffn_width;
     bool no_pooler;
-    const char *head;     /* sqz.head.kind, NULL for none */
-    const char *pool;     /* sqz.head.pool of a head that reads one vector; NULL: pooler */
+    const char *head;       /* sqz.head.kind, NULL for none */
+    const char *pool;       /* sqz.head.pool of a head that reads one vector; NULL: pooler */
+    const char *embed_pool; /* sqz.pool; NULL: none is named */
+    /* sqz.embed.steps, ended by NULL, and the outputs of the dense ones among them */
+    const char *steps[6];
+    uint32_t step_width;
+    const char *similarity; /* sqz.similarity, or NULL */
+    /* sqz.prompts: name, text, name, text, .. ended by NULL, and the default's name or NULL */
+    const char *prompts[8], *default_prompt;
+    bool exclude_prompt;
     uint32_t classes;
     const char *const *labels; /* [classes]; NULL: O, B-one, I-one, B-two, I-two */
     /* of the blocks' matrices and of the word table: SQZI_F32, SQZI_BF16 or SQZI_S8 */
     sqzi_type type;
     uint64_t seed;
-    const char *drop;     /* leave this tensor out */
-    const char *extra;    /* add a tensor of this name */
-    const char *poison;   /* put a NaN into this tensor */
+    const char *drop;   /* leave this tensor out */
+    const char *extra;  /* add a tensor of this name */
+    const char *poison; /* put a NaN into this tensor */
 } sqzt_tiny;
 
 /* Letters a..z alone and as continuations, some words, the special tokens: ids from 0 on. */

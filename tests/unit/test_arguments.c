@@ -75,12 +75,12 @@ static void opening_refuses_null(void **state)
     REFUSED(sqz_task_open(model, NULL, NULL, &error));
     REFUSED(sqz_encoding_open(NULL, &e, &error));
     REFUSED(sqz_encoding_open(context, NULL, &error));
-    REFUSED(sqz_index_open(NULL, 3, &i, &error));
-    REFUSED(sqz_index_open(context, 3, NULL, &error));
-    REFUSED(sqz_glue_open(NULL, SQZ_GLUE_RTE, "x", "dev", &g, &error));
-    REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, NULL, "dev", &g, &error));
-    REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, "x", NULL, &g, &error));
-    REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, "x", "dev", NULL, &error));
+    REFUSED(sqz_index_open(NULL, 3, SQZ_SIMILARITY_COSINE, &i, &error));
+    REFUSED(sqz_index_open(context, 3, SQZ_SIMILARITY_COSINE, NULL, &error));
+    REFUSED(sqz_glue_open(NULL, SQZ_GLUE_RTE, "x", "dev", NULL, &g, &error));
+    REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, NULL, "dev", NULL, &g, &error));
+    REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, "x", NULL, NULL, &g, &error));
+    REFUSED(sqz_glue_open(context, SQZ_GLUE_RTE, "x", "dev", NULL, NULL, &error));
     assert_true(!m && !s && !t && !e && !i && !g);
 }
 
@@ -161,7 +161,7 @@ static void the_rest_refuses_null(void **state)
     sqz_eval_report report;
     sqz_verification verification;
     sqz_index *index = NULL;
-    sqzt_assert_ok(sqz_index_open(context, 3, &index, &error), &error);
+    sqzt_assert_ok(sqz_index_open(context, 3, SQZ_SIMILARITY_COSINE, &index, &error), &error);
     REFUSED(sqz_index_add(NULL, vector, 1, &error));
     REFUSED(sqz_index_add(index, NULL, 1, &error));
     sqz_index_close(index);

@@ -34,8 +34,8 @@ static int make_vectors(void **state)
     for (int r = 0; r < ROWS; r++)
         for (int d = 0; d < DIMENSIONS; d++)
             vectors[r][d] = (float)next_random(&seed) / 8388608.0f - 1.0f;
-    memset(vectors[7], 0, sizeof vectors[7]);               /* a vector without a direction */
-    memcpy(vectors[250], vectors[20], sizeof vectors[20]);  /* a tie */
+    memset(vectors[7], 0, sizeof vectors[7]);              /* a vector without a direction */
+    memcpy(vectors[250], vectors[20], sizeof vectors[20]); /* a tie */
     return 0;
 }
 
@@ -55,7 +55,8 @@ static void hits_are_the_largest_cosines_in_order(void **state)
     (void)state;
     sqz_index *index;
     sqz_hit hits[K];
-    assert_int_equal(sqz_index_open(&context, DIMENSIONS, &index, NULL), SQZ_OK);
+    assert_int_equal(sqz_index_open(&context, DIMENSIONS, SQZ_SIMILARITY_COSINE, &index, NULL),
+                     SQZ_OK);
     assert_int_equal(sqz_index_add(index, vectors[0], 100, NULL), SQZ_OK);
     assert_int_equal(sqz_index_add(index, vectors[100], ROWS - 100, NULL), SQZ_OK);
     assert_int_equal(sqz_index_rows(index), ROWS);
@@ -76,12 +77,55 @@ static void hits_are_the_largest_cosines_in_order(void **state)
     sqz_index_close(index);
 }
 
+/* The score of one pair by its definition. */
+static double score(sqz_similarity_kind kind, const float *a, const float *b)
+{
+    double ab = 0, squares = 0, sum = 0;
+    for (int d = 0; d < DIMENSIONS; d++) {
+        const double off = (double)a[d] - b[d];
+        ab += (double)a[d] * b[d], squares += off * off, sum += fabs(off);
+    }
+    return kind == SQZ_SIMILARITY_DOT         ? ab
+           : kind == SQZ_SIMILARITY_EUCLIDEAN ? -sqrt(squares)
+                                              : -sum;
+}
+
+static void hits_are_the_best_by_any_similarity(void **state)
+{
+    (void)state;
+    for (sqz_similarity_kind kind = SQZ_SIMILARITY_DOT; kind <= SQZ_SIMILARITY_MANHATTAN; kind++) {
+        sqz_index *index;
+        sqz_hit hits[K];
+        assert_int_equal(sqz_index_open(&context, DIMENSIONS, kind, &index, NULL), SQZ_OK);
+        assert_int_equal(sqz_index_add(index, vectors[0], ROWS, NULL), SQZ_OK);
+        assert_int_equal(sqz_index_search(index, vectors[31], K, hits), K);
+        for (int h = 0; h < K; h++) {
+            const double expected = score(kind, vectors[hits[h].row], vectors[31]);
+            assert_true(fabs((double)hits[h].score - expected) <= 1e-5 * (1 + fabs(expected)));
+            if (h) assert_true(hits[h].score <= hits[h - 1].score);
+        }
+        for (uint64_t r = 0; r < ROWS; r++) {
+            int found = 0;
+            for (int h = 0; h < K; h++) found |= hits[h].row == r;
+            if (!found)
+                assert_true(score(kind, vectors[r], vectors[31]) <=
+                            (double)hits[K - 1].score + 1e-5 * fabs((double)hits[K - 1].score));
+        }
+        sqz_index_close(index);
+    }
+    sqz_index *index;
+    assert_int_equal(sqz_index_open(&context, DIMENSIONS, SQZ_SIMILARITY_MANHATTAN + 1, &index,
+                                    NULL),
+                     SQZ_EINVAL);
+}
+
 static void an_index_of_fewer_rows_than_asked_gives_all(void **state)
 {
     (void)state;
     sqz_index *index;
     sqz_hit hits[K];
-    assert_int_equal(sqz_index_open(&context, DIMENSIONS, &index, NULL), SQZ_OK);
+    assert_int_equal(sqz_index_open(&context, DIMENSIONS, SQZ_SIMILARITY_COSINE, &index, NULL),
+                     SQZ_OK);
     assert_int_equal(sqz_index_search(index, vectors[1], K, hits), 0);
     assert_int_equal(sqz_index_add(index, vectors[0], 3, NULL), SQZ_OK);
     assert_int_equal(sqz_index_search(index, vectors[1], K, hits), 3);
@@ -96,7 +140,7 @@ static void the_smallest_vectors_have_a_direction(void **state)
     const float small[] = {3e-45f, 0, 0, -0x1p-149f, -1e-38f, 1e-38f}, query[] = {1, 0, 0};
     sqz_index *index;
     sqz_hit hits[2];
-    assert_int_equal(sqz_index_open(&context, 3, &index, NULL), SQZ_OK);
+    assert_int_equal(sqz_index_open(&context, 3, SQZ_SIMILARITY_COSINE, &index, NULL), SQZ_OK);
     assert_int_equal(sqz_index_add(index, small, 2, NULL), SQZ_OK);
     assert_int_equal(sqz_index_search(index, query, 2, hits), 2);
     assert_true(hits[0].row == 0 && hits[0].score == 1);
@@ -111,7 +155,7 @@ static void what_is_no_number_is_refused(void **state)
     sqz_index *index;
     sqz_hit hits[2];
     sqz_error error = {0};
-    assert_int_equal(sqz_index_open(&context, 3, &index, NULL), SQZ_OK);
+    assert_int_equal(sqz_index_open(&context, 3, SQZ_SIMILARITY_COSINE, &index, NULL), SQZ_OK);
     assert_int_equal(sqz_index_add(index, right, 1, NULL), SQZ_OK);
     assert_int_equal(sqz_index_add(index, wrong, 2, &error), SQZ_ENUMERIC);
     assert_int_equal(error.offset, 1);
@@ -144,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hits_are_the_largest_cosines_in_order),
+        cmocka_unit_test(hits_are_the_best_by_any_similarity),
         cmocka_unit_test(an_index_of_fewer_rows_than_asked_gives_all),
         cmocka_unit_test(the_smallest_vectors_have_a_direction),
         cmocka_unit_test(what_is_no_number_is_refused),

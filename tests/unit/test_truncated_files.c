@@ -74,7 +74,7 @@ static sqz_status open_weights(sqz_context *context, const sqz_allocator *alloca
     (void)context;
     (void)path;
     sqzi_source source;
-    const sqz_status status = sqzi_source_open(allocator, folder(), &source, error);
+    const sqz_status status = sqzi_source_open(allocator, folder(), NULL, &source, error);
     sqzi_source_close(&source);
     return status;
 }

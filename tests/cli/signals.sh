@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+command -v python3 >/dev/null || { echo "skipped: python3 is needed"; exit 77; }
+exec python3 -B "$(dirname "$0")/signals.py" "$1"
