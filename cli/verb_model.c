@@ -6,7 +6,7 @@
 #include "output.h"
 #include "verbs.h"
 
-static const char *output_path;
+static const char *output_path, *tokenizer_path;
 static const char *model_type, *name;
 static uint32_t dtype, head;
 static bool dense, strict;
@@ -14,6 +14,9 @@ static bool dense, strict;
 static const cli_option import_options[] = {
     {"output", 'o', CLI_TEXT, &output_path, "FILE", "the model file to write"},
     {"dtype", 0, CLI_CHOICE, &dtype, "f32|f16|bf16", "how weights are stored (default: f32)"},
+    {"tokenizer", 0, CLI_TEXT, &tokenizer_path, "PATH",
+     "another folder, a vocab.txt or a tokenizer.json, where FOLDER has no tokenizer or not its "
+     "own"},
     {"head", 0, CLI_CHOICE, &head, "auto|none|sequence|token|question|masked-lm",
      "the head to read (default: auto, the one of config.json's class)"},
     {"model-type", 0, CLI_TEXT, &model_type, "TYPE",
@@ -48,7 +51,8 @@ static int run_import(char **arguments, uint32_t n)
                                         .model_type = model_type,
                                         .name = name,
                                         .strict = strict,
-                                        .note = note};
+                                        .note = note,
+                                         .tokenizer = tokenizer_path};
     const sqz_status status = sqz_import(cli_context(), arguments[0], output_path, &options,
                                          &error);
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);

@@ -36,6 +36,8 @@ typedef enum sqz_import_head {
  *   note(user, text)  called for what the user should know: tensors that the model does not use,
  *                     keys of config.json that nobody reads, defaults and guesses in the place of
  *                     what the files do not say
+ *   tokenizer         where the tokenizer's files are, if not in the model's folder: another
+ *                     folder, whose settings count then, or a vocab.txt or tokenizer.json alone
  */
 typedef struct sqz_import_options {
     sqz_import_type type;
@@ -44,6 +46,7 @@ typedef struct sqz_import_options {
     int strict;
     void (*note)(void *user, const char *text);
     void *user;
+    const char *tokenizer;
 } sqz_import_options;
 
 /* Read a folder with config.json, weights and tokenizer, and write one model file.
@@ -52,8 +55,11 @@ typedef struct sqz_import_options {
  *            electra, with any of their heads; model.safetensors, whole or in the parts of
  *            model.safetensors.index.json (F32, F16, BF16, F64), or where there is none
  *            pytorch_model.bin (a zip file or the older row of pickles), whole or in the parts of
- *            pytorch_model.bin.index.json; tokenizer.json, or vocab.txt with
- *            tokenizer_config.json; and where they are there modules.json, 1_Pooling,
+ *            pytorch_model.bin.index.json; tokenizer.json or vocab.txt, with
+ *            tokenizer_config.json, special_tokens_map.json and added_tokens.json where they are
+ *            there: what AutoTokenizer of Transformers 5.23.0 makes of them, whose order of
+ *            precedence is told in src/import/tokenizer_files.c and added_files.c; and where they
+ *            are there modules.json, 1_Pooling,
  *            sentence_bert_config.json and config_sentence_transformers.json (pooling,
  *            normalisation, length, prompts), README.md (licence, languages, base models).
  *            A folder of the Hub's cache (models--ORGANISATION--NAME) stands for its snapshot of

@@ -104,8 +104,8 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_tokenize(const sqz_tokenizer *tokenizer, sq
 
 /* Ids 0 .. size-1. */
 SQZ_API uint32_t sqz_tokenizer_size(const sqz_tokenizer *tokenizer);
-/* The spelling of a piece, "##" included; NUL-terminated; NULL for an id out of range. Owned by the
- * tokenizer. */
+/* The spelling of a piece, "##" included; normalised if it is an added token that is matched after
+ * normalisation. NUL-terminated; NULL for an id out of range. Owned by the tokenizer. */
 SQZ_API const char *sqz_tokenizer_piece(const sqz_tokenizer *tokenizer, uint32_t id);
 /* The id of a spelling, UINT32_MAX when there is none. */
 SQZ_API uint32_t sqz_tokenizer_id(const sqz_tokenizer *tokenizer, const char *piece);

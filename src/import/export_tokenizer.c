@@ -108,12 +108,35 @@ fail:
 
 /* ---- tokenizer.json ---- */
 
+/* Readers give a token that is no piece the next number behind as many as the vocabulary has
+ * spellings, the empty one of a blank line among them. So where the first such number says that
+ * there was one, it takes the first number without a piece; else UINT64_MAX. */
+static uint64_t find_blank(const tokenizer *t)
+{
+    uint64_t spelt = 0, blank = UINT64_MAX, first = UINT64_MAX;
+    const unsigned char *at = t->pieces->data, *texts = t->texts ? t->texts->data : NULL;
+    for (uint64_t id = 0, i = 0; id < t->pieces->n; id++) {
+        const sqzi_span piece = sqzi_gguf_next_string(&at);
+        spelt += piece.n > 0 && !t->apart[id];
+        if (!piece.n && blank == UINT64_MAX) blank = id;
+        /* tokens are by number, as import writes them */
+        if (!t->ids || i == t->ids->n || sqzi_gguf_uint(t->ids, i) != id) continue;
+        const sqzi_span text = sqzi_gguf_next_string(&texts);
+        const bool own = !t->apart[id] && text.n == piece.n &&
+                         memcmp(text.bytes, piece.bytes, text.n) == 0;
+        if (!own && first == UINT64_MAX) first = id;
+        i++;
+    }
+    return first == spelt + 1 ? blank : UINT64_MAX;
+}
+
 static sqz_status make_model(const sqzi_exporter *e, const tokenizer *t, json_t *root)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = e->error;
     json_t *model = json_object(), *vocabulary = json_object(), *prefix;
     const unsigned char *at = t->pieces->data;
+    const uint64_t blank = find_blank(t);
     TRY(sqzi_export_set(e, root, "model", json_incref(model)));
     TRY(sqzi_export_set(e, model, "type", json_string("WordPiece")));
     TRY(sqzi_export_set(e, model, "unk_token",
@@ -126,7 +149,7 @@ static sqz_status make_model(const sqzi_exporter *e, const tokenizer *t, json_t 
     for (uint64_t i = 0; i < t->pieces->n; i++) {
         const sqzi_span piece = sqzi_gguf_next_string(&at);
         /* an id without a spelling, or spelt among the added tokens */
-        if (piece.n == 0 || t->apart[i]) continue;
+        if ((piece.n == 0 && i != blank) || t->apart[i]) continue;
         FAIL_IF(!sqzi_export_is_text(piece), SQZ_EFORMAT, i,
                 "piece %llu of the vocabulary is no UTF-8, or holds a NUL byte: tokenizer.json "
                 "cannot hold it",
@@ -299,12 +322,13 @@ static bool is_usual(const sqzi_exporter *e, const tokenizer *t)
            template_is(e, t, "sqz.tokenizer.template.pair", "%s:0 $A:0 %s:0 $B:1 %s:1 ");
 }
 
+/* null: the class would have the usual one. */
 static sqz_status put_special(const sqzi_exporter *e, const tokenizer *t, json_t *object)
 {
     sqz_status status = SQZ_OK;
     for (int k = 0; k < SQZI_SPECIAL_WORDS; k++)
-        if (t->special[k])
-            TRY(sqzi_export_set(e, object, sqzi_special_words[k].key, json_incref(t->special[k])));
+        TRY(sqzi_export_set(e, object, sqzi_special_words[k].key,
+                            t->special[k] ? json_incref(t->special[k]) : json_null()));
 fail:
     return status;
 }

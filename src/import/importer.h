@@ -61,7 +61,7 @@ SQZ_NODISCARD sqz_status sqzi_import_config(sqzi_importer *importer);
  * heads.c). */
 SQZ_NODISCARD sqz_status sqzi_import_encoder(sqzi_importer *importer);
 SQZ_NODISCARD sqz_status sqzi_import_head(sqzi_importer *importer);
-/* Vocabulary, normaliser, added tokens, templates (tokenizer_files.c). */
+/* Vocabulary, normaliser, added tokens, templates (tokenizer_files.c has the rule). */
 SQZ_NODISCARD sqz_status sqzi_import_tokenizer(sqzi_importer *importer);
 /* What sentence-transformers keeps beside a model, before the tokenizer is read: pooling and what
  * is behind it, length, prompts (sentence_files.c). Of it the modules alone; n_kept numbers of an

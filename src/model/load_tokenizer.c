@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-enum { MAX_TEMPLATE = 64 };
+/* A text may hold pieces that the encoder does not embed: it is refused then. */
+enum { MAX_TEMPLATE = 64, MAX_PIECES = 1 << 24 };
 
 /* What the specification points to, in one block: spellings, added tokens. */
 typedef struct parts {
@@ -110,9 +111,9 @@ static sqz_status find_lists(const sqz_model *model, lists *found, sqz_error *er
     const sqzi_gguf *gguf = model->gguf;
     TRY(sqzi_gguf_get_array(gguf, "tokenizer.ggml.tokens", SQZI_GGUF_STRING, UINT64_MAX, true,
                             &found->pieces, error));
-    FAIL_IF(found->pieces->n > model->info.vocabulary, SQZ_EFORMAT, found->pieces->offset,
-            "the tokenizer has %llu pieces, the encoder embeds %u",
-            (unsigned long long)found->pieces->n, model->info.vocabulary);
+    FAIL_IF(found->pieces->n > MAX_PIECES, SQZ_ELIMIT, found->pieces->offset,
+            "the tokenizer has %llu pieces, at most %d are allowed",
+            (unsigned long long)found->pieces->n, MAX_PIECES);
     TRY(sqzi_gguf_get_array(gguf, "sqz.tokenizer.added.ids", SQZI_GGUF_U32, UINT64_MAX, false,
                             &found->ids, error));
     const uint64_t n_added = found->ids ? found->ids->n : 0;
@@ -135,9 +136,8 @@ static sqz_status fill_in(const sqz_model *model, const lists *found, parts *p,
         p->added[i] = (sqzi_added_token){(uint32_t)sqzi_gguf_uint(found->ids, i),
                                          sqzi_gguf_next_string(&at),
                                          (uint32_t)sqzi_gguf_uint(found->flags, i)};
-        FAIL_IF(p->added[i].id >= model->info.vocabulary, SQZ_EFORMAT, found->ids->offset,
-                "an added token has the id %u, the encoder embeds %u", p->added[i].id,
-                model->info.vocabulary);
+        FAIL_IF(p->added[i].id >= MAX_PIECES, SQZ_EFORMAT, found->ids->offset,
+                "an added token has the id %u, at most %d are allowed", p->added[i].id, MAX_PIECES);
     }
     spec->pieces = p->pieces;
     spec->added = p->added;

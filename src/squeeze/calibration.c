@@ -87,6 +87,11 @@ sqz_status sqzi_sequences_of_texts(const sqz_model *model, const sqz_text *texts
     for (size_t i = 0; i < n && sqzi_sequences_tokens(s) < SQZI_CALIBRATION_MOST; i++) {
         TRY(sqz_tokenize(tokenizer, texts[i], NULL, &options, encoding, error));
         const uint32_t pieces = sqz_encoding_first(encoding, 1);
+        for (uint32_t p = 0; p < pieces; p++)
+            FAIL_IF(sqz_encoding_ids(encoding)[p] >= model->info.vocabulary, SQZ_ETOKEN, i,
+                    "text %zu to calibrate on holds a piece with the number %u, the model embeds "
+                    "%u",
+                    i, sqz_encoding_ids(encoding)[p], model->info.vocabulary);
         if (!own_pieces(encoding, pieces)) continue;
         TRY(add_sequence(s, sqz_encoding_ids(encoding), pieces, error));
         s->n_cut += sqz_encoding_cut(encoding) > 0;
@@ -107,11 +112,11 @@ typedef struct calibration {
     const sqzk_gemm *gemm;
     uint32_t stage;
     sqzi_workspace workspace;
-    sqzi_real *hidden;       /* [tokens, C] */
-    uint32_t *first;         /* of a batch */
-    sqzi_real *columns;      /* inputs of one linear, transposed */
+    sqzi_real *hidden;  /* [tokens, C] */
+    uint32_t *first;    /* of a batch */
+    sqzi_real *columns; /* inputs of one linear, transposed */
     void *packed;
-    unsigned char *moments;  /* of one stage */
+    unsigned char *moments; /* of one stage */
     size_t moments_bytes;
     void *block;
     size_t bytes;

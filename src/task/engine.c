@@ -4,6 +4,7 @@
 #include "task/engine.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -139,6 +140,28 @@ fail:
     return status;
 }
 
+/* The first piece that the model does not embed, or n: a tokenizer may have more of them. */
+static uint32_t find_stranger(const sqz_task *task, uint32_t n)
+{
+    const uint32_t *ids = sqz_encoding_ids(task->encoding),
+                   vocabulary = sqz_model_get_info(task->model)->vocabulary;
+    uint32_t i = 0;
+    while (i < n && ids[i] < vocabulary) i++;
+    return i;
+}
+
+static sqz_status refuse_stranger(sqz_task *task, uint32_t id, sqz_outcome *outcome,
+                                  sqz_error *error)
+{
+    char text[256];
+    const char *piece = sqz_tokenizer_piece(sqz_model_tokenizer(task->model), id);
+    snprintf(text, sizeof text,
+             "the text holds the piece '%.100s' with the number %u, the model embeds %u: the "
+             "tokenizer has more pieces than the model",
+             piece ? piece : "", id, sqz_model_get_info(task->model)->vocabulary);
+    return sqzi_task_fault(task, outcome, SQZ_ETOKEN, text, error);
+}
+
 sqz_status sqzi_task_read(sqz_task *task, const sqz_input *input, uint32_t number,
                           sqzi_cutting cutting, sqzi_windows *windows, sqz_outcome *outcome,
                           sqz_error *error)
@@ -165,6 +188,9 @@ sqz_status sqzi_task_read(sqz_task *task, const sqz_input *input, uint32_t numbe
         return sqzi_task_fault(task, outcome, SQZ_EINVAL,
                                "the text has no pieces and the tokenizer adds no special tokens",
                                error);
+    const uint32_t stranger = find_stranger(task, n_pieces);
+    if (stranger < n_pieces)
+        return refuse_stranger(task, sqz_encoding_ids(task->encoding)[stranger], outcome, error);
     *outcome = (sqz_outcome){.n_pieces = n_pieces,
                              .n_windows = n_windows,
                              .cut = policy == SQZ_LONG_STRIDE ? 0

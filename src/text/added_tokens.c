@@ -26,9 +26,10 @@ sqz_status sqzi_added_list_open(const sqz_allocator *allocator, const sqzi_added
             continue;
         sqzi_added *added = &list->tokens[j++];
         *added = (sqzi_added){.id = tokens[i].id, .flags = tokens[i].flags, .n = tokens[i].text.n};
-        added->text = sqzi_allocate(allocator, added->n);
+        added->text = sqzi_allocate(allocator, added->n + 1);
         if (!added->text) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an added token");
         memcpy(added->text, tokens[i].text.bytes, added->n);
+        added->text[added->n] = '\0';
     }
     sqzi_added_list_sort(list);
     return SQZ_OK;
@@ -37,7 +38,9 @@ sqz_status sqzi_added_list_open(const sqz_allocator *allocator, const sqzi_added
 void sqzi_added_list_close(const sqz_allocator *allocator, sqzi_added_list *list)
 {
     for (uint32_t i = 0; i < list->n; i++)
-        if (list->tokens[i].text) sqzi_release(allocator, list->tokens[i].text, list->tokens[i].n);
+        if (list->tokens[i].text)
+            sqzi_release(allocator, list->tokens[i].text, list->tokens[i].n + 1);
+    if (list->by_id) sqzi_release(allocator, list->by_id, list->n * sizeof *list->by_id);
     sqzi_release(allocator, list->tokens, list->n * sizeof *list->tokens);
     *list = (sqzi_added_list){0};
 }
@@ -75,6 +78,37 @@ void sqzi_added_list_sort(sqzi_added_list *list)
     }
     list->first[256] = at;
     if (distinct != 1) list->only = -1;
+}
+
+sqz_status sqzi_added_list_index(const sqz_allocator *allocator, sqzi_added_list *list,
+                                 sqz_error *error)
+{
+    list->by_id = sqzi_allocate(allocator, list->n * sizeof *list->by_id);
+    if (!list->by_id)
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for %u added tokens", list->n);
+    for (uint32_t i = 0; i < list->n; i++) list->by_id[i] = i;
+    for (uint32_t gap = list->n / 2; gap > 0; gap = gap > 2 ? gap * 5 / 11 : gap / 2)
+        for (uint32_t i = gap; i < list->n; i++) {
+            const uint32_t place = list->by_id[i], id = list->tokens[place].id;
+            uint32_t j = i;
+            for (; j >= gap && list->tokens[list->by_id[j - gap]].id > id; j -= gap)
+                list->by_id[j] = list->by_id[j - gap];
+            list->by_id[j] = place;
+        }
+    return SQZ_OK;
+}
+
+const sqzi_added *sqzi_added_list_find(const sqzi_added_list *list, uint32_t id)
+{
+    uint32_t low = 0, high = list->n;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (list->tokens[list->by_id[middle]].id < id) low = middle + 1;
+        else high = middle;
+    }
+    return low < list->n && list->tokens[list->by_id[low]].id == id
+               ? &list->tokens[list->by_id[low]]
+               : NULL;
 }
 
 /* The code point that ends before text[at], at > 0. */

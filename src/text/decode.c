@@ -26,11 +26,10 @@ static bool glued(sqzi_span piece)
 
 static bool is_special(const sqz_tokenizer *t, uint32_t id)
 {
-    for (int list = 0; list < 2; list++)
-        for (uint32_t i = 0; i < t->added[list].n; i++)
-            if (t->added[list].tokens[i].id == id &&
-                t->added[list].tokens[i].flags & SQZI_ADDED_SPECIAL)
-                return true;
+    for (int list = 0; list < 2; list++) {
+        const sqzi_added *added = sqzi_added_list_find(&t->added[list], id);
+        if (added && added->flags & SQZI_ADDED_SPECIAL) return true;
+    }
     return false;
 }
 
@@ -42,7 +41,9 @@ void sqz_tokenizer_decode(const sqz_tokenizer *t, const uint32_t *ids, size_t n_
     bool begun = false;
     for (size_t i = 0; i < n_ids; i++) {
         if (ids[i] >= t->vocabulary.n || (skip_special && is_special(t, ids[i]))) continue;
-        sqzi_span piece = sqzi_vocabulary_piece(&t->vocabulary, ids[i]);
+        const sqzi_added *added = sqzi_added_list_find(&t->added[1], ids[i]);
+        sqzi_span piece = added ? (sqzi_span){added->text, added->n}
+                                : sqzi_vocabulary_piece(&t->vocabulary, ids[i]);
         const bool continues = prefix && piece.n >= prefix &&
                                memcmp(piece.bytes, t->vocabulary.prefix, prefix) == 0;
         if (begun && continues) piece = (sqzi_span){piece.bytes + prefix, piece.n - prefix};

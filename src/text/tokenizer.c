@@ -126,10 +126,11 @@ static sqz_status normalise_added(sqz_tokenizer *t, sqz_error *error)
         sqzi_added *added = &list->tokens[i];
         TRY(sqzi_tokenizer_normalise(t, (sqz_text){added->text, added->n}, encoding, error));
         const size_t n = encoding->normalised.used;
-        char *text = sqzi_allocate(&t->allocator, n);
+        char *text = sqzi_allocate(&t->allocator, n + 1);
         FAIL_IF(!text, SQZ_ENOMEM, 0, "no memory for an added token");
         if (n) memcpy(text, encoding->normalised.data, n);
-        sqzi_release(&t->allocator, added->text, added->n);
+        text[n] = '\0';
+        sqzi_release(&t->allocator, added->text, added->n + 1);
         added->text = text;
         added->n = n;
     }
@@ -180,6 +181,8 @@ sqz_status sqzi_tokenizer_open(const sqz_allocator *allocator, const sqzi_tokeni
         TRY(sqzi_added_list_open(&t->allocator, spec->added, spec->n_added, i == 1, &t->added[i],
                                  error));
     TRY(normalise_added(t, error));
+    for (int i = 0; i < 2; i++)
+        TRY(sqzi_added_list_index(&t->allocator, &t->added[i], error));
     TRY(copy_template(t, 0, spec->single, spec->n_single, error));
     TRY(copy_template(t, 1, spec->pair, spec->n_pair, error));
     *out = t;
@@ -245,8 +248,11 @@ uint32_t sqz_tokenizer_size(const sqz_tokenizer *tokenizer)
 
 const char *sqz_tokenizer_piece(const sqz_tokenizer *tokenizer, uint32_t id)
 {
-    return id < tokenizer->vocabulary.n ? sqzi_vocabulary_piece(&tokenizer->vocabulary, id).bytes
-                                        : NULL;
+    /* as `tokenizers` spells it: an added token that is matched after normalisation, normalised */
+    const sqzi_added *added = sqzi_added_list_find(&tokenizer->added[1], id);
+    return added                          ? added->text
+           : id < tokenizer->vocabulary.n ? sqzi_vocabulary_piece(&tokenizer->vocabulary, id).bytes
+                                          : NULL;
 }
 
 uint32_t sqz_tokenizer_id(const sqz_tokenizer *tokenizer, const char *piece)
@@ -255,8 +261,7 @@ uint32_t sqz_tokenizer_id(const sqz_tokenizer *tokenizer, const char *piece)
     const uint32_t found = sqzi_vocabulary_find(&tokenizer->vocabulary, piece, n,
                                                 sqzi_vocabulary_hash(piece, n), 0);
     if (found != UINT32_MAX) return found;
-    for (uint32_t i = 0; i < 2; i++)
-        /* those apart are not in the table */
+    for (uint32_t i = 0; i < 2; i++) /* those apart are not in the table */
         for (uint32_t k = 0; k < tokenizer->added[i].n; k++) {
             const uint32_t id = tokenizer->added[i].tokens[k].id;
             if (id < tokenizer->vocabulary.n &&

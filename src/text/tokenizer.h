@@ -11,7 +11,7 @@ typedef enum sqzi_byte_kind { SQZI_BYTE_LETTER, SQZI_BYTE_SPACE, SQZI_BYTE_OTHER
 
 typedef struct sqzi_added {
     uint32_t id, flags;
-    char *text;          /* as matched: normalised where the flag says so */
+    char *text; /* as matched: normalised where the flag says so; a NUL behind it */
     size_t n;
 } sqzi_added;
 
@@ -21,19 +21,20 @@ typedef struct sqzi_added_list {
     uint32_t n;
     uint32_t first[257]; /* tokens that begin with byte b: first[b] .. first[b + 1] - 1 */
     int only;            /* the single first byte there is, or -1 */
+    uint32_t *by_id;     /* [n] the tokens by number; NULL before sqzi_added_list_index */
 } sqzi_added_list;
 
 struct sqz_tokenizer {
     sqz_allocator allocator;
     sqzi_vocabulary vocabulary;
     bool clean_text, handle_chinese_chars, strip_accents, lowercase;
-    uint32_t max_word_chars, max_piece;  /* bytes of a piece that a word may hold */
+    uint32_t max_word_chars, max_piece; /* bytes of a piece that a word may hold */
     sqz_special_tokens special;
-    sqzi_added_list added[2];            /* found before, and after normalisation */
-    sqzi_template_item *templates[2];    /* of one text, of a pair */
+    sqzi_added_list added[2];         /* found before, and after normalisation */
+    sqzi_template_item *templates[2]; /* of one text, of a pair */
     uint32_t n_template[2];
-    uint64_t *powers;                    /* [max_piece + 1] of the hash's P */
-    uint8_t kind[256];                   /* sqzi_byte_kind */
+    uint64_t *powers;  /* [max_piece + 1] of the hash's P */
+    uint8_t kind[256]; /* sqzi_byte_kind */
     uint8_t lower[128];
 };
 
@@ -45,13 +46,13 @@ typedef struct sqzi_origin {
 
 struct sqz_encoding {
     sqz_allocator allocator;
-    sqzi_buffer side[2];                 /* sqz_piece of each text, before windows and template */
+    sqzi_buffer side[2]; /* sqz_piece of each text, before windows and template */
     sqzi_buffer pieces, ids, types, first;
     /* the word being read: bytes, where each is from, hash of what stands before each */
     sqzi_buffer word, origins, hashes;
     /* a whole segment, only where tokens are matched after normalisation */
     sqzi_buffer normalised, sources;
-    sqzi_buffer run;                     /* marks being put in canonical order */
+    sqzi_buffer run; /* marks being put in canonical order */
     /* pieces of each text, those that side[] did not keep among them */
     uint32_t n_side[2];
     uint32_t n_windows, cut;
@@ -92,6 +93,11 @@ SQZ_NODISCARD sqz_status sqzi_added_list_open(const sqz_allocator *allocator,
 void sqzi_added_list_close(const sqz_allocator *allocator, sqzi_added_list *list);
 /* After the texts have been changed: order by first byte and length. */
 void sqzi_added_list_sort(sqzi_added_list *list);
+/* For sqzi_added_list_find, behind the last change. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_added_list_index(const sqz_allocator *allocator,
+                                               sqzi_added_list *list, sqz_error *error);
+/* The token with a number, NULL where there is none. */
+const sqzi_added *sqzi_added_list_find(const sqzi_added_list *list, uint32_t id);
 
 /* Cut both sides, lay out the windows and put the template around them (windows.c). */
 SQZ_NODISCARD sqz_status sqzi_tokenizer_finish(const sqz_tokenizer *tokenizer, bool pair,

@@ -71,8 +71,9 @@ sqz_status sqzi_vocabulary_open(const sqz_allocator *allocator, const sqzi_span 
     copy_pieces(vocabulary, pieces, prefix);
     for (uint32_t i = 0; i < n; i++) {
         if (pieces[i].n == 0 || (apart && apart[i])) continue;
-        const bool continuation = prefix.n && pieces[i].n > prefix.n &&
-                                  memcmp(pieces[i].bytes, prefix.bytes, prefix.n) == 0;
+        const bool continuation =
+            pieces[i].n > prefix.n &&
+            (prefix.n == 0 || memcmp(pieces[i].bytes, prefix.bytes, prefix.n) == 0);
         const char *fault = insert(vocabulary, i, 0);
         if (!fault && continuation) fault = insert(vocabulary, i, 1);
         FAIL_IF(fault, SQZ_EFORMAT, i, "the piece '%.*s' %s in the vocabulary, here as number %u",

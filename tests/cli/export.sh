@@ -53,7 +53,9 @@ write("tokenizer.json", {"added_tokens": added, "normalizer": {"type": "BertNorm
       "pre_tokenizer": {"type": "BertPreTokenizer"}, "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 50,
                                                               "vocab": {piece: i for i, piece in enumerate(pieces)}},
       "post_processor": {"type": "TemplateProcessing", "single": [special("[CLS]", 0), part("A", 0), special("[SEP]", 1)],
-                         "pair": [special("[CLS]", 0), part("B", 1), special("[SEP]", 0), part("A", 0)]}})
+                         "pair": [special("[CLS]", 0), part("B", 1), special("[SEP]", 0), part("A", 0)],
+                         "special_tokens": {p: {"id": p, "ids": [pieces.index(p)], "tokens": [p]} for p in ("[CLS]", "[SEP]")}}})
+write("tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": ["input_ids", "token_type_ids", "attention_mask"]})
 PYTHON
 way "$work/full" f32
 for word in '"pooling_mode_cls_token": true' '"max_seq_length": 17' '"default_prompt_name": "query"' 'models.Normalize"' '"tokenizer_class": "PreTrainedTokenizerFast"'; do

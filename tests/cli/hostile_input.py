@@ -136,7 +136,6 @@ FOLDERS = {
     "a safetensors range that wraps": (["model.safetensors", "claims bytes"], lambda p: header(p, first("data_offsets", [2**63 - 8, 2**63 - 1]))),
     "a safetensors range that runs backwards": (["model.safetensors", "claims bytes"], lambda p: header(p, first("data_offsets", [6144, 0]))),
     "a safetensors shape that wraps": (["model.safetensors", "no size"], lambda p: header(p, first("shape", [2**32, 2**32, 4]))),
-    "a piece that comes twice": (["folder: vocab.txt", "comes twice", "'good'"], lambda p: replace(p, "vocab.txt", "\n".join([*lines(p)[:20], "good", *lines(p)[21:]]) + "\n")),
     "two pieces with one number": (["share the id 1"], lambda p: tokenizer(p, '{"[UNK]":0,"a":1,"b":1}')),
     "a vocabulary without [UNK]": (["vocab.txt", "no unknown token", "[UNK]"], lambda p: replace(p, "vocab.txt", "\n".join(w for w in lines(p) if w != "[UNK]") + "\n")),
     "a vocabulary with a NUL": (["vocab.txt", "NUL"], lambda p: replace(p, "vocab.txt", "\n".join(["[PAD]", "a\0b", *lines(p)[2:]]) + "\n")),

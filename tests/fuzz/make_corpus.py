@@ -105,6 +105,21 @@ def write_folders():
     put("json_folder", "tokenizer-json", blob("bert-sequence", {"config.json": json.dumps(config), "tokenizer.json": json.dumps(tokenizer), **sentence}))
     tokenizer["post_processor"] = {"type": "BertProcessing", "sep": ["[SEP]", words.index("[SEP]")], "cls": ["[CLS]", words.index("[CLS]")]}
     put("json_folder", "bert-processing", blob("bert-sequence", {"config.json": json.dumps(config), "tokenizer.json": json.dumps(tokenizer)}))
+    tokens = {w: {"id": w, "ids": [words.index(w)], "tokens": [w]} for w in ("[CLS]", "[SEP]")}
+    tokenizer["post_processor"] = {"type": "Sequence", "processors": [{"type": "TemplateProcessing", "single": template, "pair": pair, "special_tokens": tokens}]}
+    tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [tokenizer["normalizer"], {"type": "Lowercase"}]}
+    tokenizer["decoder"] = {"type": "WordPiece", "prefix": "##", "cleanup": True}
+    put("json_folder", "as-it-stands", blob("bert-sequence", {"config.json": json.dumps(config), "tokenizer.json": json.dumps(tokenizer), "tokenizer_config.json":
+        '{"tokenizer_class": "PreTrainedTokenizerFast", "cls_token": "[CLS]", "extra_special_tokens": ["[new]"], "model_input_names": ["input_ids", "token_type_ids"]}'}))
+    files = texts("bert-sequence")
+    flags = {"lstrip": True, "normalized": False, "rstrip": True, "single_word": True}
+    files["tokenizer_config.json"] = json.dumps({"mask_token": {"__type": "AddedToken", "content": "[MASK]", **flags}, "additional_special_tokens": ["[new]"], "best": float("nan")})
+    files["special_tokens_map.json"] = json.dumps({"cls_token": "[CLS]", "sep_token": {"content": "[SEP]", **flags}, "image_token": "[image]"})
+    files["added_tokens.json"] = '{"[e1]": 64, "[CLS]": 2}'
+    put("json_folder", "added-files", blob("bert-sequence", files))
+    del files["special_tokens_map.json"]
+    files["tokenizer_config.json"] = json.dumps({"added_tokens_decoder": {"64": {"content": "[e1]", "special": False, **flags}, "2": {"content": "[CLS]", "special": True, **flags}}})
+    put("json_folder", "added-decoder", blob("bert-sequence", files))
     files = texts("bert-sequence")
     files["tokenizer_config.json"] = '{"do_lower_case": false, "strip_accents": true, "tokenize_chinese_chars": false, "unk_token": "[UNK]", "model_max_length": 30}'
     files["model.safetensors.index.json"] = '{"metadata": {}, "weight_map": {"bert.pooler.dense.bias": "part.safetensors", "classifier.bias": "part.safetensors"}}'
