@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# One cause, one exit code, in every verb; and messages name what the user named. usage: exit_codes.sh PROGRAM
+# One cause, one exit code, in every verb; and messages name what the user named.
+# usage: exit_codes.sh PROGRAM
 set -u
 program=$(realpath "$1")
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,14 +17,17 @@ expect() {
   shift 2
   said=$("$program" "$@" 2>&1 >&3)
   got=$?
-  if [ "$got" -ne "$code" ] || ! grep -Eq -- "$pattern" <<<"$said" || grep -q '\.tmp' <<<"$said"; then
-    echo "FAILED: squeezebert $*: exit $got ($code expected), '$said' ('$pattern' expected, no temporary name)"
+  if [ "$got" -ne "$code" ] || ! grep -Eq -- "$pattern" <<<"$said" ||
+    grep -q '\.tmp' <<<"$said"; then
+    echo "FAILED: squeezebert $*: exit $got ($code expected)"
+    echo "  '$said' ('$pattern' expected, no temporary name)"
     failed=1
   fi
 }
 exec 3>/dev/null
 
-for pair in BertModel:bare SqueezeBertForSequenceClassification:nli BertForTokenClassification:ner BertForQuestionAnswering:qa BertForMaskedLM:mask; do
+for pair in BertModel:bare SqueezeBertForSequenceClassification:nli \
+  BertForTokenClassification:ner BertForQuestionAnswering:qa BertForMaskedLM:mask; do
   python3 "$here/make_folder.py" "folder-${pair##*:}" "${pair%%:*}"
   expect 0 "wrote" import "folder-${pair##*:}" -o "${pair##*:}.gguf"
 done
@@ -37,8 +41,9 @@ chmod +x closed_stdin closed_stdout
 
 # Every verb that reads a model, with what else it needs: @ stands for the model, @o for an output.
 verbs=(
-  "export @ -o @o" "info @" "verify @" "quantize @ -o @o" "tokenize @" "classify @" "embed @" "embed @ -o @o" "similarity @"
-  "search @ --file texts" "ner @" "qa @" "fill-mask @" "zero-shot @ --labels a,b" "eval @ --task mnli --data glue" "bench @"
+  "export @ -o @o" "info @" "verify @" "quantize @ -o @o" "tokenize @" "classify @" "embed @"
+  "embed @ -o @o" "similarity @" "search @ --file texts" "ner @" "qa @" "fill-mask @"
+  "zero-shot @ --labels a,b" "eval @ --task mnli --data glue" "bench @"
 )
 for_every_verb() { # CODE PATTERN MODEL
   local verb words
@@ -56,7 +61,9 @@ python3 - <<'PY'
 data = open("nli.gguf", "rb").read()
 at = data.index(b"groups", data.index(b"sqz.requires"))
 data = data[:at] + b"rotary" + data[at + 6:]
-open("newer.gguf", "wb").write(data.replace(b"sqz.header.sha256", b"sqz.header.sha999").replace(b"sqz.tensors.sha256", b"sqz.tensors.sha999")) # as a file of another version, not a damaged one
+for part in (b"header", b"tensors"):  # without checksums: a file of another version, not damaged
+    data = data.replace(b"sqz." + part + b".sha256", b"sqz." + part + b".sha999")
+open("newer.gguf", "wb").write(data)
 PY
 for_every_verb 3 "no/such.gguf: " no/such.gguf
 for_every_verb 3 "glue: " glue
@@ -112,7 +119,9 @@ for verb in embed "embed -o never" similarity "search --file texts"; do
   # shellcheck disable=SC2086
   expect 2 "nonsense" $verb bare.gguf --prompt nonsense <<<$'a\tb'
 done
-for verb in info tokenize embed; do expect 2 "cpu|feature" $verb bare.gguf --cpu nonsense </dev/null; done
+for verb in info tokenize embed; do
+  expect 2 "cpu|feature" $verb bare.gguf --cpu nonsense </dev/null
+done
 
 # 1: records that fail
 expect 1 "1 of 2 records failed" fill-mask mask.gguf <<<$'no mask\nthe [MASK] film'
@@ -120,6 +129,8 @@ expect 1 "records failed" similarity bare.gguf <<<"one text"
 expect 1 "" classify nli.gguf --strict --long error <<<"$(printf 'a %.0s' {1..60})"
 
 # 1: outputs that cannot be written; 4: no room for them
+large=$(python3 -c 'import errno, os; print(os.strerror(errno.EFBIG))')
+yes 'good film' | head -n 300 >many
 outputs=("import folder-bare -o" "export bare.gguf -o" "quantize bare.gguf -o" "embed bare.gguf -o")
 for verb in "${outputs[@]}"; do
   # shellcheck disable=SC2086
@@ -136,7 +147,7 @@ for verb in "${outputs[@]}"; do
       mkdir -p closed && chmod 500 closed
       expect 1 "closed/name.*denied" $verb closed/name <texts
     fi
-    (ulimit -f 1; expect 4 "file.*cannot write: $(python3 -c 'import errno, os; print(os.strerror(errno.EFBIG))')" $verb file < <(yes 'good film' | head -n 300); exit $failed) || failed=1
+    (ulimit -f 1; expect 4 "file.*cannot write: $large" $verb file <many; exit $failed) || failed=1
   }
   [ ! -e file ] && ! ls ./*.tmp >/dev/null 2>&1 || { echo "FAILED: $verb left a file"; failed=1; }
 done

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Where results may go, what is never replaced, and what stays when something goes wrong. usage: outputs.sh PROGRAM
+# Where results may go, what is never replaced, and what stays when something goes wrong.
+# usage: outputs.sh PROGRAM
 set -u
 program=$(realpath "$1")
 here=$(cd "$(dirname "$0")" && pwd)
@@ -29,7 +30,8 @@ end = 10 + struct.unpack("<H", data[8:10])[0]
 rows, columns = ast.literal_eval(data[10:end].decode())["shape"]
 assert len(data) == end + 4 * rows * columns, (len(data), rows, columns)
 values = struct.unpack("<%df" % (rows * columns), data[end:])
-print(rows, columns, sum(all(map(math.isnan, values[r * columns:(r + 1) * columns])) for r in range(rows)))
+lines = [values[r * columns:(r + 1) * columns] for r in range(rows)]
+print(rows, columns, sum(all(map(math.isnan, line)) for line in lines))
 PY
 }
 
@@ -53,7 +55,8 @@ for name in - /dev/stdout /dev/fd/1 /proc/self/fd/1; do
   quiet 0 "$program" embed m.gguf -o $name <texts >>appended
 done
 [ ! -e ./- ] || fail "a file called -"
-[ $(($(wc -c <appended) % $(wc -c <plain.npy))) -eq 0 ] || fail "stdout that leads to a file was begun anew"
+[ $(($(wc -c <appended) % $(wc -c <plain.npy))) -eq 0 ] ||
+  fail "stdout that leads to a file was begun anew"
 quiet 0 "$program" embed m.gguf -o >(cat >substituted.npy) <texts
 for _ in $(seq 100); do cmp -s plain.npy substituted.npy && break; sleep 0.1; done
 cmp plain.npy substituted.npy || fail "embed -o >(...)"
@@ -66,7 +69,8 @@ for name in pipe - /dev/stdout; do
   quiet 1 "$program" export m.gguf -o $name
   says "$name is there and is no folder"
 done
-if mknod device c 1 3 2>/dev/null && { : >device; } 2>/dev/null; then # as /dev/null is made, of this folder's own
+# made as /dev/null is, of this folder's own
+if mknod device c 1 3 2>/dev/null && { : >device; } 2>/dev/null; then
   quiet 0 "$program" embed m.gguf -o device <texts
   quiet 1 "$program" import folder -o device
   [ -c device ] || fail "a device was replaced"
@@ -110,21 +114,28 @@ done
 printf '{"text":"good"}\n{"text":5}\n\n{"text":"bad film"}\n{"txt":"x"}\n' >records
 quiet 1 "$program" embed m.gguf --input jsonl -o e.npy <records
 says "e.npy holds the 1 row before"
-[ "$(shape e.npy)" = "1 24 0" ] && [ ! -e e.npy.errors.jsonl ] || fail "--on-error stop: $(shape e.npy)"
+[ "$(shape e.npy)" = "1 24 0" ] && [ ! -e e.npy.errors.jsonl ] ||
+  fail "--on-error stop: $(shape e.npy)"
 quiet 1 "$program" embed m.gguf --input jsonl -o e.npy --on-error skip <records
 says "2 of 4 records failed and have no row, listed in e.npy.errors.jsonl"
-[ "$(shape e.npy)" = "2 24 0" ] && [ "$(grep -c '"row":null' e.npy.errors.jsonl)" = 2 ] || fail "--on-error skip: $(shape e.npy)"
+[ "$(shape e.npy)" = "2 24 0" ] && [ "$(grep -c '"row":null' e.npy.errors.jsonl)" = 2 ] ||
+  fail "--on-error skip: $(shape e.npy)"
 quiet 1 "$program" embed m.gguf --input jsonl -o e.npy --on-error nan <records
-[ "$(shape e.npy)" = "4 24 2" ] && [ "$(grep -Eo '"record":[0-9]+,"line":[0-9]+,|"row":[0-9]+|"code":"[A-Z_]+"' e.npy.errors.jsonl | tr -d '\n')" = \
-  '"record":2,"line":2,"row":1"code":"SQZ_EFORMAT""record":4,"line":5,"row":3"code":"SQZ_EFORMAT"' ] || fail "--on-error nan: $(shape e.npy), $(cat e.npy.errors.jsonl)"
+listed=$(grep -Eo '^.{1,2}record":[0-9]+,"line":[0-9]+,"row":[0-9]+' e.npy.errors.jsonl |
+  tr '\n' ' ')
+[ "$(shape e.npy)" = "4 24 2" ] && [ "$(grep -c SQZ_EFORMAT e.npy.errors.jsonl)" = 2 ] &&
+  [ "$listed" = '{"record":2,"line":2,"row":1 {"record":4,"line":5,"row":3 ' ] ||
+  fail "--on-error nan: $(shape e.npy), $(cat e.npy.errors.jsonl)"
 quiet 0 "$program" embed m.gguf -o e.npy --on-error nan <texts
-[ "$(shape e.npy)" = "3 24 0" ] && [ -e e.npy.errors.jsonl ] && [ ! -s e.npy.errors.jsonl ] || fail "an index of an earlier run"
+[ "$(shape e.npy)" = "3 24 0" ] && [ -e e.npy.errors.jsonl ] && [ ! -s e.npy.errors.jsonl ] ||
+  fail "an index of an earlier run"
 quiet 1 "$program" embed m.gguf --input jsonl -o - --on-error skip <records >skipped.npy
 says 'stdin: line 2: .*text'
 [ "$(shape skipped.npy)" = "2 24 0" ] || fail "--on-error skip into a pipe"
 quiet 0 "$program" embed m.gguf -o none.npy </dev/null
 [ "$(shape none.npy)" = "0 24 0" ] || fail "no records: $(shape none.npy)"
-for wrong in "--on-error skip" "-o x.npy --json" "-o x.npy --strict --on-error nan" "-o x.npy --pool none" "-o x.npy --on-error never"; do
+for wrong in "--on-error skip" "-o x.npy --json" "-o x.npy --strict --on-error nan" \
+  "-o x.npy --pool none" "-o x.npy --on-error never"; do
   # shellcheck disable=SC2086
   quiet 2 "$program" embed m.gguf $wrong <texts
   [ ! -e x.npy ] || fail "$wrong wrote a file"
@@ -136,10 +147,14 @@ says "1 of 1 texts were cut"
 for command in "embed m.gguf --json" "embed m.gguf" "tokenize m.gguf"; do
   # shellcheck disable=SC2086
   yes 'good film' | { timeout 60 "$program" $command 2>said; echo $? >code; } | head -n 1 >/dev/null
-  [ "$(cat code)" = 141 ] && [ ! -s said ] || fail "$command | head: exit $(cat code), '$(cat said)'"
+  [ "$(cat code)" = 141 ] && [ ! -s said ] ||
+    fail "$command | head: exit $(cat code), '$(cat said)'"
 done
 { "$program" help --man 2>said; echo $? >code; } | true
-case $(cat code) in 0 | 141) [ ! -s said ] || fail "help --man | true: '$(cat said)'" ;; *) fail "help --man | true: exit $(cat code)" ;; esac
+case $(cat code) in
+  0 | 141) [ ! -s said ] || fail "help --man | true: '$(cat said)'" ;;
+  *) fail "help --man | true: exit $(cat code)" ;;
+esac
 
 ls -A | grep -E '\.tmp$|unverified' && fail "temporary files were left"
 ls -A store | grep -E '\.tmp$|unverified' && fail "temporary files were left"

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A program ended by a signal dies by it, leaves nothing half written, and what stood there before. signals.py PROGRAM"""
+"""A program ended by a signal dies by it, leaves nothing half written, and what stood there before.
+
+    signals.py PROGRAM
+"""
 import os
 import shutil
 import signal
@@ -23,11 +26,12 @@ def fail(text):
 
 
 def start(*arguments, ignored=(), **more):
-    """The program, with the signals as a terminal would give them (a test driver may ignore some)."""
+    """The program, with signals as a terminal gives them (a test driver may ignore some)."""
     def set_signals():
         for number in ENDING:
             signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
-    return subprocess.Popen([PROGRAM, *arguments], preexec_fn=set_signals, stderr=subprocess.PIPE, **more)
+    return subprocess.Popen([PROGRAM, *arguments], preexec_fn=set_signals,
+                            stderr=subprocess.PIPE, **more)
 
 
 def wait_until(condition, process):
@@ -42,13 +46,15 @@ def wait_until(condition, process):
 
 
 def temporaries(folder="."):
-    return [name for name in os.listdir(folder) if name.endswith(".tmp") or name.startswith("squeezebert.")]
+    return [name for name in os.listdir(folder)
+            if name.endswith(".tmp") or name.startswith("squeezebert.")]
 
 
 def interrupt_at_work(what, arguments, number, folder=".", **more):
-    """The signal arrives while something is half written; a run that was too fast is tried again."""
+    """The signal arrives while something is half written; too fast a run is tried again."""
     for _ in range(20):
-        process = start(*arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **more)
+        process = start(*arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                        **more)
         if wait_until(lambda: temporaries(folder), process):
             process.send_signal(number)
         code = process.wait(PATIENCE)
@@ -69,10 +75,12 @@ def interrupt_at_work(what, arguments, number, folder=".", **more):
 
 def main():
     with open("pieces", "w", encoding="utf-8") as file:
-        file.write("".join(word + "\n" for word in ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good"]))
+        file.write("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ngood\n")
         file.write("".join(f"w{i}\n" for i in range(60000)))
-    subprocess.run([sys.executable, "-B", os.path.join(HERE, "make_folder.py"), "folder", "BertModel", "vocab=pieces"], check=True)
-    subprocess.run([PROGRAM, "import", "folder", "-o", "m.gguf"], check=True, stderr=subprocess.DEVNULL)
+    make = [sys.executable, "-B", os.path.join(HERE, "make_folder.py")]
+    subprocess.run(make + ["folder", "BertModel", "vocab=pieces"], check=True)
+    subprocess.run([PROGRAM, "import", "folder", "-o", "m.gguf"], check=True,
+                   stderr=subprocess.DEVNULL)
 
     for number in ENDING:
         with open("old", "w", encoding="ascii") as file:
@@ -81,7 +89,8 @@ def main():
         interrupt_at_work("quantize", ["quantize", "m.gguf", "-o", "old"], number)
         interrupt_at_work("export", ["export", "m.gguf", "-o", "out"], number)
         os.makedirs("made", exist_ok=True)
-        interrupt_at_work("bench --type", ["bench", "m.gguf", "--type", "bf16", "-l", "4", "-n", "1"], number, "made",
+        bench = ["bench", "m.gguf", "--type", "bf16", "-l", "4", "-n", "1"]
+        interrupt_at_work("bench --type", bench, number, "made",
                           env=dict(os.environ, TMPDIR=os.path.realpath("made")))
         shutil.rmtree("out", ignore_errors=True)
 
@@ -100,13 +109,15 @@ def main():
             held = file.read()
         if code != -number or temporaries():
             fail(f"embed -o, {number.name}: exit {code}, {said}, left {temporaries()}")
-        if number == signal.SIGINT and (b"'shape': (2, 24)" not in held or "interrupted: old holds the 2 rows before" not in said):
+        kept = b"'shape': (2, 24)" in held and "interrupted: old holds the 2 rows before" in said
+        if number == signal.SIGINT and not kept:
             fail(f"embed -o, SIGINT: {held[:128]}, {said}")
         if number != signal.SIGINT and held != b"old":
             fail(f"embed -o, {number.name}: the old file is gone")
 
     # nohup: a signal that was ignored stays so
-    process = start("embed", "m.gguf", "-o", "kept", ignored=(signal.SIGHUP,), stdin=subprocess.PIPE)
+    process = start("embed", "m.gguf", "-o", "kept", ignored=(signal.SIGHUP,),
+                    stdin=subprocess.PIPE)
     process.stdin.write(b"good\n")
     process.stdin.flush()
     wait_until(temporaries, process)
