@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/number.h"
 #include "import/importer.h"
 
 static const char config_file[] = "config_sentence_transformers.json",
@@ -115,7 +116,8 @@ static sqz_status read_sentence_config(sqzi_importer *m, double *length)
     TRY(sqzi_json_bool(config, file, "do_lower_case", &m->lower_texts, error));
     json_object_foreach (config, key, value) TRY(check_sentence_key(m, file, key, value, &given));
     FAIL_IF(given < 0 || (given == 0 && json_is_number(json_object_get(config, "max_seq_length"))),
-            SQZ_EFORMAT, 0, "%s: max_seq_length is %g, at least 1 expected", file, given);
+            SQZ_EFORMAT, 0, "%s: max_seq_length is %s, at least 1 expected", file,
+            SQZI_REAL(6, given));
     if (given > 0) *length = given;
 fail:
     json_decref(config);
