@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folders of sentence-transformers, made here: what a module asks for is computed again from the
-states of the pieces (`embed --pool none`), before and after an export; what cannot be run is refused
-by name. sentence_folders.py PROGRAM"""
+states of the pieces (`embed --pool none`), before and after an export; what cannot be run is
+refused by name. sentence_folders.py PROGRAM"""
 import json
 import math
 import pathlib
@@ -60,7 +60,8 @@ class Folder:
     def __init__(self, work, modules, cased=False):
         Folder.made += 1
         self.path = work / f"folder{Folder.made}"
-        subprocess.run([sys.executable, HERE / "make_folder.py", self.path, "BertModel"], check=True)
+        subprocess.run([sys.executable, HERE / "make_folder.py", self.path, "BertModel"],
+                       check=True)
         if cased:
             save(self.path / "tokenizer_config.json", {"do_lower_case": False})
         listed = [{"idx": 0, "name": "0", "path": "", "type": OLD + "Transformer"}]
@@ -309,8 +310,9 @@ def prompts(work):
     a, bad, good, own = embed(plain, ["film", "bad film", "good the film", "x film"])
     folder = Folder(work, pooling).config(prompts=texts, default_prompt_name="passage")
     for model in (folder.imported(), folder.exported()):
-        for options, wanted in (((), good), (("--prompt", "query"), bad), (("--prompt", "document"), a),
-                                (("--prompt", "text:x "), own), (("--prompt", "text:"), a)):
+        for options, wanted in (((), good), (("--prompt", "query"), bad),
+                                (("--prompt", "document"), a), (("--prompt", "text:x "), own),
+                                (("--prompt", "text:"), a)):
             expect(f"prompts {options}", embed(model, ["film"], *options) == [wanted])
     done = run("embed", folder.imported(), "--prompt", "other", text="film\n")
     expect("a prompt that is not there", done.returncode == 2 and
@@ -326,7 +328,8 @@ def prompts(work):
 
     model = folder.imported()
     for options, first, second in (
-            ((), "good the film", "good the goods"), (("--prompt", "query"), "bad film", "bad goods"),
+            ((), "good the film", "good the goods"),
+            (("--prompt", "query"), "bad film", "bad goods"),
             (("--query-prompt", "query"), "bad film", "good the goods"),
             (("--passage-prompt", "text:x "), "good the film", "x goods"),
             (("--prompt", "query", "--passage-prompt", "text:"), "bad film", "goods")):

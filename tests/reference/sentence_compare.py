@@ -168,7 +168,8 @@ def folders(root):
     yield "pooling [mean]", new().pooling(["mean"], compact=True), None
     yield "no pooling flag", new().pooling("none"), None
     yield "flags beside pooling_mode", new().pooling("max", pooling_mode="cls"), None
-    yield "two poolings", new().pooling("cls").dense(24, 24).module("Normalize").pooling("max"), None
+    yield "two poolings", \
+        new().pooling("cls").dense(24, 24).module("Normalize").pooling("max"), None
     for name, activation in (("tanh", TANH), ("identity", IDENTITY), ("default", None),
                              ("relu", "torch.nn.modules.activation.ReLU"),
                              ("gelu", "torch.nn.modules.activation.GELU"),
