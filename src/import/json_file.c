@@ -192,3 +192,20 @@ sqz_status sqzi_json_string(const json_t *object, const char *where, const char 
     *out = json_string_value(value);
     return SQZ_OK;
 }
+
+sqz_status sqzi_json_check_keys(json_t *object, const char *where, const char *const *known,
+                                sqz_error *error)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach (object, key, value) {
+        size_t i = 0;
+        while (known[i] && strcmp(known[i], key) != 0) i++;
+        if (!known[i])
+            return sqzi_fail(error, SQZ_EUNSUPPORTED, 0,
+                             "%s has the key '%.60s', which is not known: it could change what "
+                             "the tokenizer does",
+                             where, key);
+    }
+    return SQZ_OK;
+}

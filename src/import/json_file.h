@@ -49,4 +49,9 @@ SQZ_NODISCARD sqz_status sqzi_json_bool(const json_t *object, const char *where,
 SQZ_NODISCARD sqz_status sqzi_json_string(const json_t *object, const char *where, const char *key,
                                           bool required, const char **out, sqz_error *error);
 
+/* Whether all keys of an object are among `known`, which ends with NULL; SQZ_EUNSUPPORTED names the
+ * one that is not, which could change what the tokenizer does. `where` names file and part. */
+SQZ_NODISCARD sqz_status sqzi_json_check_keys(json_t *object, const char *where,
+                                              const char *const *known, sqz_error *error);
+
 #endif

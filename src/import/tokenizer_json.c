@@ -9,23 +9,6 @@
 
 static const char file[] = "tokenizer.json";
 
-sqz_status sqzi_check_keys(const sqzi_importer *m, const char *where, json_t *object,
-                           const char *const *known)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach (object, key, value) {
-        size_t i = 0;
-        while (known[i] && strcmp(known[i], key) != 0) i++;
-        if (!known[i])
-            return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
-                             "%s has the key '%.60s', which is not known: it could change what "
-                             "the tokenizer does",
-                             where, key);
-    }
-    return SQZ_OK;
-}
-
 /* The type, or `usual` where none is said. */
 static const char *type_of(const json_t *object, const char *usual)
 {
@@ -59,7 +42,7 @@ static sqz_status read_bert_normalizer(const sqzi_importer *m, json_t *object, n
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
     *n = (normalizer){true, true, true, true};
-    TRY(sqzi_check_keys(m, "tokenizer.json: the normalizer", object, known));
+    TRY(sqzi_json_check_keys(object, "tokenizer.json: the normalizer", known, m->error));
     TRY(sqzi_json_bool(object, file, "clean_text", &n->clean_text, error));
     TRY(sqzi_json_bool(object, file, "handle_chinese_chars", &n->handle_chinese_chars, error));
     TRY(sqzi_json_bool(object, file, "lowercase", &n->lowercase, error));
@@ -85,13 +68,14 @@ static sqz_status read_normalizer(const sqzi_importer *m, json_t *object, normal
     if (type && strcmp(type, "BertNormalizer") == 0) return read_bert_normalizer(m, object, n);
     if (type && strcmp(type, "Lowercase") == 0) {
         n->lowercase = true;
-        return sqzi_check_keys(m, "tokenizer.json: the normalizer", object, lowercase_keys);
+        return sqzi_json_check_keys(object, "tokenizer.json: the normalizer", lowercase_keys,
+                                    m->error);
     }
     FAIL_IF(!type || strcmp(type, "Sequence") != 0 || !json_is_array(parts), SQZ_EUNSUPPORTED, 0,
             "tokenizer.json: the normalizer is '%.60s'; BertNormalizer, Lowercase, and a Sequence "
             "of the two can be run",
             type ? type : "none");
-    TRY(sqzi_check_keys(m, "tokenizer.json: the normalizer", object, sequence_keys));
+    TRY(sqzi_json_check_keys(object, "tokenizer.json: the normalizer", sequence_keys, m->error));
     json_array_foreach (parts, i, part) {
         const char *name = type_of(part, "BertNormalizer");
         FAIL_IF(!name || strcmp(name, "Sequence") == 0 ||
@@ -150,7 +134,7 @@ static sqz_status check_pre_tokenizer(const sqzi_importer *m, json_t *object)
                          "tokenizer.json: the pre_tokenizer is '%.60s'; BertPreTokenizer, and a "
                          "Sequence of it alone, can be run",
                          type ? type : "none");
-    return sqzi_check_keys(m, "tokenizer.json: the pre_tokenizer", object, known);
+    return sqzi_json_check_keys(object, "tokenizer.json: the pre_tokenizer", known, m->error);
 }
 
 /* It changes no id: it only makes text of pieces. */
@@ -166,7 +150,7 @@ static sqz_status check_decoder(const sqzi_importer *m, json_t *object)
         return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
                          "tokenizer.json: the decoder is '%.60s'; WordPiece can be run",
                          type ? type : "none");
-    return sqzi_check_keys(m, "tokenizer.json: the decoder", object, known);
+    return sqzi_json_check_keys(object, "tokenizer.json: the decoder", known, m->error);
 }
 
 /* ---- model ---- */
@@ -194,7 +178,7 @@ static sqz_status check_model(const sqzi_importer *m, json_t *model)
         {"WordLevel", "whole words"}};
     const char *type = model_type(model), *kind = "not known";
     if (type && strcmp(type, "WordPiece") == 0)
-        return sqzi_check_keys(m, "tokenizer.json: the model", model, known);
+        return sqzi_json_check_keys(model, "tokenizer.json: the model", known, m->error);
     for (size_t i = 0; type && i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(type, kinds[i][0]) == 0) kind = kinds[i][1];
     return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
@@ -269,7 +253,7 @@ sqz_status sqzi_read_tokenizer_json(sqzi_tokenizer_draft *d, json_t *root, bool 
     FAIL_IF(!json_is_object(json_object_get(root, "model")), SQZ_EFORMAT, 0,
             "%s/%s: 'model' is missing: this is no tokenizer that the `tokenizers` package wrote",
             m->transformer, d->source);
-    TRY(sqzi_check_keys(m, "tokenizer.json", root, known));
+    TRY(sqzi_json_check_keys(root, "tokenizer.json", known, m->error));
     json_t *pre_tokenizer = json_object_get(root, "pre_tokenizer"),
            *decoder = json_object_get(root, "decoder"),
            *processor = json_object_get(root, "post_processor");

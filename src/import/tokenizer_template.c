@@ -184,9 +184,9 @@ sqz_status sqzi_check_processor(const sqzi_importer *m, json_t *processor)
                                            NULL},
                                           {NULL}};
     const int kind = json_is_object(processor) ? kind_of(processor) : 3;
-    return kind == 3
-               ? SQZ_OK
-               : sqzi_check_keys(m, "tokenizer.json: the post_processor", processor, keys[kind]);
+    return kind == 3 ? SQZ_OK
+                     : sqzi_json_check_keys(processor, "tokenizer.json: the post_processor",
+                                            keys[kind], m->error);
 }
 
 sqz_status sqzi_put_processor(const sqzi_tokenizer_draft *d, json_t *processor)

@@ -27,7 +27,8 @@ done
 
 text="a good dog eats"
 wanted=$(echo "$text" | "$program" classify "$work/classes.gguf" --json --logits |
-  python3 -c 'import json, sys; print("text", *("%.6f" % x for x in json.load(sys.stdin)["logits"]))')
+  python3 -c 'import json, sys
+print("text", *("%.6f" % x for x in json.load(sys.stdin)["logits"]))')
 same "logits of a text" "$wanted" "$("$examples/logits" "$work/classes.gguf" "$text")"
 pieces=$(echo "$text" | "$program" tokenize "$work/ner.gguf" --json |
   python3 -c 'import json, sys; print(len(json.load(sys.stdin)["ids"]))')
@@ -44,8 +45,11 @@ for threads in 1 3; do
 done
 
 best=$(echo "dogs eat" | "$program" search "$work/bare.gguf" --file "$work/lines" --top 1 --json |
-  python3 -c 'import json, sys; h = json.load(sys.stdin)["hits"][0]; print("%.3f" % h["score"], "", h["text"])')
-same "the nearest line" "$best" "$("$examples/nearest" "$work/bare.gguf" "$work/lines" "dogs eat" | head -1)"
+  python3 -c 'import json, sys
+hit = json.load(sys.stdin)["hits"][0]
+print("%.3f" % hit["score"], "", hit["text"])')
+got=$("$examples/nearest" "$work/bare.gguf" "$work/lines" "dogs eat" | head -1)
+same "the nearest line" "$best" "$got"
 
 for wrong in "logits $work/none.gguf x" "nearest $work/bare.gguf $work/none x" \
   "classify_threads $work/bare.gguf 1"; do

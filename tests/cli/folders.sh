@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Folders as people have them, each made here from a tiny model: they give the model that the plain folder gives, or say what they are. usage: folders.sh PROGRAM
+# Folders as people have them, each made here from a tiny model: they give the model that the
+# plain folder gives, or say what they are. usage: folders.sh PROGRAM
 set -u
 program=$(realpath "$1")
 here=$(cd "$(dirname "$0")" && pwd)
