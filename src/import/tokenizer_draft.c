@@ -127,6 +127,23 @@ sqzi_span sqzi_tokenizer_draft_text(const sqzi_tokenizer_draft *d, uint32_t id)
     return d->added_at[id] ? d->added[d->added_at[id] - 1].text : d->pieces[id];
 }
 
+sqz_status sqzi_check_keys(const sqzi_importer *m, const char *where, json_t *object,
+                           const char *const *known)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach (object, key, value) {
+        size_t i = 0;
+        while (known[i] && strcmp(known[i], key) != 0) i++;
+        if (!known[i])
+            return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
+                             "%s has the key '%.60s', which is not known: it could change what "
+                             "the tokenizer does",
+                             where, key);
+    }
+    return SQZ_OK;
+}
+
 sqz_status sqzi_read_token(const sqzi_importer *m, const char *where, json_t *value,
                            sqzi_new_token *token)
 {

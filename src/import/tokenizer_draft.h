@@ -84,7 +84,8 @@ SQZ_NODISCARD sqz_status sqzi_put_bert_template(const sqzi_tokenizer_draft *draf
 SQZ_NODISCARD sqz_status sqzi_put_processor(const sqzi_tokenizer_draft *draft, json_t *processor);
 /* Only whether it has keys that are not known. */
 SQZ_NODISCARD sqz_status sqzi_check_processor(const sqzi_importer *importer, json_t *processor);
-/* Whether all keys of an object are among `known`; SQZ_EUNSUPPORTED names the one that is not. */
+/* Whether all keys of an object are among `known`; SQZ_EUNSUPPORTED names the one that is not
+ * (tokenizer_draft.c). */
 SQZ_NODISCARD sqz_status sqzi_check_keys(const sqzi_importer *importer, const char *where,
                                          json_t *object, const char *const *known);
 

@@ -9,23 +9,6 @@
 
 static const char file[] = "tokenizer.json";
 
-sqz_status sqzi_check_keys(const sqzi_importer *m, const char *where, json_t *object,
-                           const char *const *known)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach (object, key, value) {
-        size_t i = 0;
-        while (known[i] && strcmp(known[i], key) != 0) i++;
-        if (!known[i])
-            return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
-                             "%s has the key '%.60s', which is not known: it could change what "
-                             "the tokenizer does",
-                             where, key);
-    }
-    return SQZ_OK;
-}
-
 /* The type, or `usual` where none is said. */
 static const char *type_of(const json_t *object, const char *usual)
 {
