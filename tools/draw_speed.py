@@ -6,8 +6,8 @@
 
 RUN.json is what `bench/peers/run.py --json` wrote. OUT-PREFIX-light.svg and OUT-PREFIX-dark.svg are
 the same picture for light and dark pages: a bar a model and precision, milliseconds of one thread
-at this shape, ours and the fastest peer that computes in this precision or a higher one. Needs nothing
-but python3.
+at this shape, ours and the fastest peer that computes in this precision or a higher one. Needs
+nothing but python3.
 """
 import argparse
 import json

@@ -37,7 +37,9 @@ same "a row of logits a piece" "$pieces" "$("$examples/logits" "$work/ner.gguf" 
 for i in $(seq 40); do echo "a good dog eats $i"; done > "$work/lines"
 "$program" classify "$work/classes.gguf" --json < "$work/lines" |
   python3 -c 'import json, sys
-for line in sys.stdin: r = json.loads(line); print(r["label"], "%.4f" % r["score"])' > "$work/wanted"
+for line in sys.stdin:
+    r = json.loads(line)
+    print(r["label"], "%.4f" % r["score"])' > "$work/wanted"
 for threads in 1 3; do
   "$examples/classify_threads" "$work/classes.gguf" "$threads" < "$work/lines" |
     cut -d ' ' -f 1,2 > "$work/got"
