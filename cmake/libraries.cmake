@@ -7,6 +7,11 @@ else()
   set(SQZ_OTHER_SYSTEM "/base/(file_map_read|threads_none)\\.c$")
 endif()
 
+# What only training needs of the runtime's folders: gradient and optimiser kernels, the gradient
+# of x.c in x_grad.c. They go to the archive that trains; tools/check_laws.py sees that nothing else
+# includes them.
+set(SQZ_TRAINING "/kernel/(grad|optim)/|_grad\\.c$")
+
 function(sqz_archive name)
   set(files)
   foreach(folder ${ARGN})
@@ -14,6 +19,14 @@ function(sqz_archive name)
     list(APPEND files ${found})
   endforeach()
   list(FILTER files EXCLUDE REGEX ${SQZ_OTHER_SYSTEM})
+  if(name STREQUAL "squeezebert_static")
+    list(FILTER files EXCLUDE REGEX ${SQZ_TRAINING})
+  elseif(name STREQUAL "squeezebert_train_static")
+    file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/kernel/*.c
+      ${PROJECT_SOURCE_DIR}/src/nn/*_grad.c ${PROJECT_SOURCE_DIR}/src/model/*_grad.c)
+    list(FILTER found INCLUDE REGEX ${SQZ_TRAINING})
+    list(APPEND files ${found})
+  endif()
   sqz_select_isa(files)
   add_library(${name} STATIC ${files} ${PROJECT_SOURCE_DIR}/cmake/empty.c) # a layer may be empty
   target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:sqz_flags>) # not part of the installed package
