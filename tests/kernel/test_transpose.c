@@ -43,7 +43,7 @@ static void check(const level *l, sqzk_transpose_args a, sqzt_random *random)
     sqzk_grad_table kernels;
     sqzk_grad_table_init(&kernels, l->features);
     assert_string_equal(kernels.rows_level, l->name);
-    const size_t bytes = a.type == SQZI_BF16 ? sizeof(uint16_t) : sizeof(float);
+    const size_t bytes = a.type == SQZI_BF16 ? sizeof(uint16_t) : sizeof(sqzi_real);
     sqzt_guarded x = matrix_of(random, a.m, a.n, a.ldx, bytes),
                  out = matrix_of(random, a.n, a.filled, a.ldo, bytes),
                  before = sqzt_guarded_open(out.bytes);
