@@ -6,12 +6,10 @@
 static void take_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row,
                      uint32_t beta, sqzi_real *out)
 {
-    const size_t bytes = table->type == SQZI_F32  ? sizeof(sqzi_real)
-                         : table->type == SQZI_S8 ? 1
-                                                  : 2;
     kernels->widen(&(sqzk_widen_args){.n = table->width,
                                       .source = (const unsigned char *)table->rows +
-                                                (size_t)row * table->width * bytes,
+                                                (size_t)row * table->width *
+                                                    sqzi_type_bytes(table->type),
                                       .type = table->type,
                                       .scale = table->type == SQZI_S8 ? table->scale[row] : 1,
                                       .beta = beta,

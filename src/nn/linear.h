@@ -23,6 +23,14 @@
 #include "base/threads.h"
 #include "kernel/kernel.h"
 
+/* How the numbers of a matrix became its panels, and do again (nn/pack.h). */
+typedef struct sqzi_packing {
+    /* NULL, or permutations that keep their groups: column i of the numbers as a file stores them
+     * reads input in[i], their row j makes output out[j] */
+    const uint32_t *in, *out;
+    bool transposed; /* the numbers lie [n_in, n_out], of a group each */
+} sqzi_packing;
+
 /* A block-diagonal matrix in packed form: group g is [n_out/groups, n_in/groups]. */
 typedef struct sqzi_matrix {
     uint32_t n_in, n_out, groups;
@@ -33,6 +41,7 @@ typedef struct sqzi_matrix {
     /* s8: what it multiplies is x + shift, and the linear's bias takes that off again */
     bool unsigned_rows;
     float shift;
+    sqzi_packing packing;
 } sqzi_matrix;
 
 typedef struct sqzi_term {
