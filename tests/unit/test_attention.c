@@ -11,7 +11,7 @@
 #include "base/memory.h"
 #include "support/guarded.h"
 #include "support/random.h"
-#include "support/rounding.h"
+#include "support/unit_roundoff.h"
 #include "support/test.h"
 
 enum { HEADS = 2, D = 24, LD = HEADS * D + 5, BEGIN = 3, MOST = 200 };
@@ -19,7 +19,7 @@ static const uint32_t lengths[] = {1,  2,  15, 16,  17,  32,  47,  59,  60,  61,
                                    64, 65, 96, 119, 120, 121, 127, 128, 129, MOST};
 static const char *const levels[] = {"portable", "avx2", "avx512", "avx512vnni", "avx512bf16",
                                      "fastbf16", "amx",  "neon",   "armbf16"};
-static const double u = SQZT_ROUNDING, v = 0x1p-8; /* of reals and of bf16 */
+static const double u = SQZT_UNIT_ROUNDOFF, v = 0x1p-8; /* of reals and of bf16 */
 
 /* q, k and v [BEGIN + length + 1, LD]: numbers where this head reads, NaN elsewhere. */
 static sqzi_real *numbers(sqzt_random *random, uint32_t length, uint32_t head, double deviation)

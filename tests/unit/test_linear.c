@@ -9,7 +9,7 @@
 
 #include "base/cpu.h"
 #include "support/random.h"
-#include "support/rounding.h"
+#include "support/unit_roundoff.h"
 #include "support/test.h"
 
 typedef struct form {
@@ -223,7 +223,7 @@ static void compare(const layer *l, const sqzi_real *x, const sqzi_real *residua
             sum += (double)l->bias[stored];
             const double wanted = (sum > 0 ? sum : 0) + (double)residual[m * f->n_out + o];
             const double depth = f->n_in + f->rank + 4.0, rank_size = f->rank ? 40.0 * f->rank : 0;
-            const double bound = SQZT_ROUNDING * depth *
+            const double bound = SQZT_UNIT_ROUNDOFF * depth *
                                  (size + rank_size + fabs(sum) + fabs(wanted) + 1);
             if (!(fabs(wanted - (double)y[m * f->n_out + o]) <= bound))
                 fail_msg("%s: row %u, output %u is %.9g, %.9g expected within %.3g", f->name, m, o,
