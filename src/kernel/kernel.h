@@ -238,7 +238,8 @@ typedef struct sqzk_table {
     void (*softmax)(const sqzk_softmax_args *args);
     void (*scale_rows)(const sqzk_scale_rows_args *args);
     void (*gather)(const sqzk_gather_args *args);   /* portable C but for AVX-512 */
-    void (*activate)(sqzk_activation activation, sqzi_real *x, size_t n);           /* in place */
+    /* y[j] = activation(x[j]) for j < n; y may be x */
+    void (*activate)(sqzk_activation activation, size_t n, const sqzi_real *x, sqzi_real *y);
     void (*widen)(const sqzk_widen_args *args);
 } sqzk_table;
 

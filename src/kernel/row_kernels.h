@@ -12,7 +12,8 @@ void sqzk_row_kernels_init(sqzk_table *table, uint32_t features);
     void sqzk_layer_norm_##level(const sqzk_layer_norm_args *args);           \
     void sqzk_softmax_##level(const sqzk_softmax_args *args);                 \
     void sqzk_scale_rows_##level(const sqzk_scale_rows_args *args);           \
-    void sqzk_activate_##level(sqzk_activation activation, sqzi_real *x, size_t n); \
+    void sqzk_activate_##level(sqzk_activation activation, size_t n, const sqzi_real *x, \
+                               sqzi_real *y);                                 \
     void sqzk_widen_##level(const sqzk_widen_args *args);
 
 SQZK_ROW_KERNELS(portable)

@@ -190,6 +190,7 @@ static void run_stage(calibration *c)
     const uint32_t *first = (const uint32_t *)(const void *)c->sequences->first.data,
                    *ids = (const uint32_t *)(const void *)c->sequences->ids.data;
     const sqzi_keep keep = {.input = see, .user = c};
+    const sqzi_team alone = {0, 1, NULL};
     for (uint32_t b = 0, end; b < c->sequences->n; b = end) {
         for (end = b; end < c->sequences->n && first[end + 1] - first[b] <= batch_tokens(c); end++)
             c->first[end + 1 - b] = first[end + 1] - first[b];
@@ -198,10 +199,11 @@ static void run_stage(calibration *c)
                                   c->first, ids + first[b],        NULL};
         sqzi_real *hidden = c->hidden + (size_t)first[b] * encoder->width;
         if (c->stage == 0)
-            sqzi_encoder_embed(encoder, &batch, &keep, &c->workspace, hidden, encoder->width);
+            sqzi_encoder_embed(encoder, &batch, &keep, &c->workspace, hidden, encoder->width,
+                               &alone);
         else
             sqzi_encoder_run_block(encoder, c->stage - 1, &batch, &keep, &c->workspace, hidden,
-                                   encoder->width);
+                                   encoder->width, &alone);
     }
 }
 

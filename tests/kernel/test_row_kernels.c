@@ -347,7 +347,7 @@ static void activations_keep_their_bound(void **state)
                                 : (float)ldexp(sqzt_normal(&random),
                                                (int)sqzt_below(&random, 60) - 40);
             memcpy(y, from, x.bytes);
-            l.table.activate(activation, y, N);
+            l.table.activate(activation, N, y, y);
             double worst = 0;
             for (size_t j = 0; j < N; j++) {
                 const double wanted = exact(activation, (double)from[j]),
@@ -376,8 +376,9 @@ static void an_activation_does_not_see_its_neighbours(void **state)
                 sqzt_guarded x = sqzt_guarded_open(n * sizeof(float));
                 float *y = x.p, alone[40];
                 for (size_t j = 0; j < n; j++) alone[j] = y[j] = (float)(3 * sqzt_normal(&random));
-                l.table.activate(activation, y, n);
-                for (size_t j = 0; j < n; j++) l.table.activate(activation, &alone[j], 1);
+                l.table.activate(activation, n, y, y);
+                for (size_t j = 0; j < n; j++)
+                    l.table.activate(activation, 1, &alone[j], &alone[j]);
                 assert_memory_equal(alone, y, n * sizeof *y);
                 sqzt_guarded_close(&x);
             }
@@ -390,7 +391,7 @@ static void a_nan_stays_one(void **state)
     for (uint32_t i = 0; next_level(&i, &l);)
         for (sqzk_activation activation = SQZK_IDENTITY; activation <= SQZK_TANH; activation++) {
             float x[33] = {[0] = NAN, [20] = NAN, [32] = -NAN};
-            l.table.activate(activation, x, 33);
+            l.table.activate(activation, 33, x, x);
             for (size_t j = 0; j < 33; j++)
                 if (!isnan(x[j]) != !(j == 0 || j == 20 || j == 32))
                     fail_msg("activation %d %s: [%zu] is %.9g", (int)activation, l.name, j,

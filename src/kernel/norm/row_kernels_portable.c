@@ -53,9 +53,9 @@ void sqzk_scale_rows_portable(const sqzk_scale_rows_args *args)
         for (size_t j = 0; j < args->n; j++) args->x[r * args->ldx + j] *= args->factor[r];
 }
 
-void sqzk_activate_portable(sqzk_activation activation, sqzi_real *x, size_t n)
+void sqzk_activate_portable(sqzk_activation activation, size_t n, const sqzi_real *x, sqzi_real *y)
 {
-    for (size_t j = 0; j < n; j++) x[j] = sqzk_scalar_activate(activation, x[j]);
+    for (size_t j = 0; j < n; j++) y[j] = sqzk_scalar_activate(activation, x[j]);
 }
 
 void sqzk_widen_portable(const sqzk_widen_args *args)

@@ -177,9 +177,9 @@ void LEVEL(sqzk_scale_rows)(const sqzk_scale_rows_args *args)
     }
 }
 
-void LEVEL(sqzk_activate)(sqzk_activation activation, float *x, size_t n)
+void LEVEL(sqzk_activate)(sqzk_activation activation, size_t n, const float *x, float *y)
 {
-    FOR_ROW(j, part, n) v_store_part(x + j, v_activate(activation, v_load_part(x + j, part)), part);
+    FOR_ROW(j, part, n) v_store_part(y + j, v_activate(activation, v_load_part(x + j, part)), part);
 }
 
 static inline vec widened(const void *from, sqzi_type type, vec scale)
