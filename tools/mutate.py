@@ -38,6 +38,7 @@ MODEL_TESTS = {ATTENTION: ["attention", "golden", "invariance"],
                "src/nn/block.c": ["golden", "keep", "profile", "invariance"],
                "src/nn/block_rows.c": ["golden", "keep", "invariance"],
                "src/nn/pack.c": ["pack", "repack", "permutations", "golden"],
+               "src/nn/tensor_list.c": ["tensor_list", "quantize", "golden"],
                "src/nn/encoder.c": ["golden", "keep", "profile", "invariance"],
                "src/nn/head.c": ["golden", "head"],
                "src/model/session.c": ["golden", "model", "profile", "arguments", "head"]}

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "nn/tensor_list.h"
 
 enum { MAX_WIDTH = 1 << 16, MAX_BLOCKS = 1024, MAX_VOCABULARY = 1 << 24, MAX_POSITIONS = 1 << 16 };
 
@@ -85,15 +86,19 @@ fail:
     return status;
 }
 
-static sqz_status load_block_linear(sqzi_loader *loader, uint32_t i, const char *name,
-                                    uint32_t n_in, uint32_t n_out, const uint32_t *order,
-                                    sqzk_activation input, sqzi_linear *linear)
+/* Linear j of block i. */
+static sqz_status load_block_linear(sqzi_loader *loader, uint32_t i, uint32_t j,
+                                    const uint32_t *order, sqzk_activation input)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = loader->error;
     char key[96], full[64];
     const sqzi_gguf_value *groups, *factor_groups;
-    const uint32_t n_blocks = loader->model->encoder.n_blocks;
+    const sqzi_encoder *encoder = &loader->model->encoder;
+    const uint32_t n_blocks = encoder->n_blocks;
+    const char *name = sqzi_block_linear_name(j);
+    uint32_t n_in, n_out;
+    sqzi_block_linear_sides(&encoder->blocks[i], encoder->width, j, &n_in, &n_out);
     snprintf(key, sizeof key, "sqz.block.%s.groups", name);
     TRY(sqzi_gguf_get_array(loader->gguf, key, SQZI_GGUF_U32, n_blocks, false, &groups, error));
     snprintf(key, sizeof key, "sqz.block.%s.factor_groups", name);
@@ -106,7 +111,8 @@ static sqz_status load_block_linear(sqzi_loader *loader, uint32_t i, const char 
                                      order,
                                      input};
     snprintf(full, sizeof full, "blk.%u.%s", (unsigned)i, name);
-    TRY(sqzi_load_linear(loader, full, shape, true, NULL, linear));
+    TRY(sqzi_load_linear(loader, full, shape, true, NULL,
+                         sqzi_block_linear(&encoder->blocks[i], j)));
 fail:
     return status;
 }
@@ -129,21 +135,11 @@ static sqz_status load_block(sqzi_loader *loader, uint32_t i, description *d)
             "block %u: %u heads of width %u and a feed-forward of %u: each must be 1 to %d", i,
             block->heads, block->head_width, block->ffn_width, MAX_WIDTH);
     TRY(parse_activation(loader, sqzi_gguf_next_string(&d->activation), &block->activation));
-    const uint32_t attended = block->heads * block->head_width;
-    TRY(load_block_linear(loader, i, "attn_q", width, attended, NULL, SQZK_IDENTITY,
-                          &block->attn_q));
-    TRY(load_block_linear(loader, i, "attn_k", width, attended, NULL, SQZK_IDENTITY,
-                          &block->attn_k));
-    TRY(load_block_linear(loader, i, "attn_v", width, attended, NULL, SQZK_IDENTITY,
-                          &block->attn_v));
-    TRY(load_block_linear(loader, i, "attn_output", attended, width, NULL, SQZK_IDENTITY,
-                          &block->attn_output));
-    TRY(load_block_linear(loader, i, "ffn_up", width, block->ffn_width, NULL, SQZK_IDENTITY,
-                          &block->ffn_up));
+    for (uint32_t j = 0; j < SQZI_FFN_DOWN; j++)
+        TRY(load_block_linear(loader, i, j, NULL, SQZK_IDENTITY));
     /* only the second linear reads what the first one makes: it can as well take it as it comes */
     const uint32_t *between = block->ffn_up.from;
-    TRY(load_block_linear(loader, i, "ffn_down", block->ffn_width, width, between,
-                          block->activation, &block->ffn_down));
+    TRY(load_block_linear(loader, i, SQZI_FFN_DOWN, between, block->activation));
     if (between) block->ffn_up.from = block->ffn_up.out = NULL;
     snprintf(name, sizeof name, "blk.%u.attn_output_norm", (unsigned)i);
     TRY(sqzi_load_norm(loader, name, width, sqzi_gguf_float(d->attn_epsilon, i),
@@ -200,7 +196,6 @@ sqz_status sqzi_load_encoder(sqzi_loader *loader)
     model->encoder.n_blocks = info->n_layers;
     model->encoder.max_positions = info->max_positions;
     TRY(load_embedding(loader));
-    info->n_embedding_parameters = *loader->n_parameters;
     TRY(load_blocks(loader));
 fail:
     return status;
@@ -236,6 +231,7 @@ static sqz_status load_output(sqzi_loader *loader, uint32_t n_in, bool tied)
             "the head hands %u numbers to a decoder tied to embeddings of width %u", n_in,
             info->embedding_width);
     const sqzi_gguf_tensor *table = sqzi_load_find(loader, "token_embd.weight");
+    head->tied = true;
     head->reduced = embedding->reduced;
     if (head->reduced) {
         const sqzi_gguf_tensor *projection = sqzi_load_find(loader, "token_embd.projection");

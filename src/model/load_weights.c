@@ -33,7 +33,6 @@ sqz_status sqzi_load_tensor(sqzi_loader *loader, const char *name, bool required
                          name, tensor->shape[0], tensor->n_dims > 1 ? ", " : "",
                          tensor->n_dims > 1 ? tensor->shape[1] : 0, (unsigned)tensor->n_dims, rows,
                          columns ? ", " : "", columns);
-    *loader->n_parameters += tensor->n;
     return SQZ_OK;
 }
 
@@ -114,11 +113,7 @@ static sqz_status find_scale(sqzi_loader *loader, const sqzi_gguf_tensor *tensor
     *scale = NULL;
     if (tensor->type != SQZI_S8) return SQZ_OK;
     snprintf(name, sizeof name, "%.*s.scale", (int)tensor->name.n, tensor->name.bytes);
-    const sqz_status status = sqzi_load_vector(loader, name, true, (uint32_t)tensor->shape[0],
-                                               scale);
-    /* a scale is no parameter of its own */
-    if (status == SQZ_OK) *loader->n_parameters -= tensor->shape[0];
-    return status;
+    return sqzi_load_vector(loader, name, true, (uint32_t)tensor->shape[0], scale);
 }
 
 /* An int8 tensor [n_in, n_out] read transposed: its scales belong to the inputs, where no gemm can
@@ -289,6 +284,7 @@ static sqz_status place_bias(sqzi_loader *loader, const sqzi_gguf_tensor *weight
         to[place] = (float)(shifted ? bias - (double)shift * (double)scale[j] * (double)sums[place]
                                     : bias);
     }
+    linear->bias_is_shift = !linear->bias;
     linear->bias = to;
     return SQZ_OK;
 }
@@ -323,7 +319,6 @@ static sqz_status load_low_rank(sqzi_loader *loader, const char *name, sqzi_line
     const uint32_t rank = (uint32_t)a->shape[0] / groups;
     snprintf(full, sizeof full, "%s.b", name);
     status = sqzi_load_tensor(loader, full, true, shape.n_out, rank, &b);
-    *loader->n_parameters += a->n;
     if (status == SQZ_OK)
         status = load_first(
             loader, a,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "nn/block.h"
+#include "nn/tensor_list.h"
 
 enum {
     /* rows that go through a linear together: their weights are read once a strip */
@@ -26,9 +27,9 @@ static size_t strip_rows(const sqzi_encoder *encoder)
     size_t rows = STRIP_ROWS;
     for (uint32_t i = 0; i < encoder->n_blocks; i++) {
         const sqzi_block *b = &encoder->blocks[i];
-        const size_t bytes = sqzi_linear_bytes(&b->attn_q) + sqzi_linear_bytes(&b->attn_k) +
-                             sqzi_linear_bytes(&b->attn_v) + sqzi_linear_bytes(&b->attn_output) +
-                             sqzi_linear_bytes(&b->ffn_up) + sqzi_linear_bytes(&b->ffn_down);
+        size_t bytes = 0;
+        for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++)
+            bytes += sqzi_linear_bytes(sqzi_block_linear_of(b, j));
         if (b->ffn_up.terms[0].b.gemm->fast && bytes > LARGE_BLOCK) rows = LONG_STRIP_ROWS;
     }
     return rows;
@@ -43,10 +44,8 @@ static void find_sizes(const sqzi_encoder *encoder, sqzi_workspace *workspace,
     if (embedding->resized) sqzi_linear_need(&embedding->output, workspace->strip_rows, need);
     for (uint32_t i = 0; i < encoder->n_blocks; i++) {
         const sqzi_block *block = &encoder->blocks[i];
-        const sqzi_linear *linears[] = {&block->attn_q,      &block->attn_k, &block->attn_v,
-                                        &block->attn_output, &block->ffn_up, &block->ffn_down};
-        for (size_t j = 0; j < sizeof linears / sizeof *linears; j++)
-            sqzi_linear_need(linears[j], workspace->strip_rows, need);
+        for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++)
+            sqzi_linear_need(sqzi_block_linear_of(block, j), workspace->strip_rows, need);
         if (block->heads * block->head_width > workspace->qkv_width)
             workspace->qkv_width = block->heads * block->head_width;
         if (block->ffn_width > workspace->ffn_width) workspace->ffn_width = block->ffn_width;

@@ -55,6 +55,7 @@ typedef struct sqzi_linear {
     uint32_t n_in, n_out, n_terms;
     sqzi_term terms[SQZI_MAX_TERMS];
     const sqzi_real *bias;   /* [n_out] or NULL, in the order of the packed weights */
+    bool bias_is_shift;      /* the model has none: it takes off what a shift adds, and no more */
     /* [n_in] or NULL: what the layer means; how it runs stands in the matrices and in `from` */
     const uint32_t *in;
     const uint32_t *out;     /* [n_out] or NULL: the same */

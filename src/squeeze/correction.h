@@ -17,7 +17,7 @@
 
 typedef struct sqzi_correction {
     const sqzi_linear *linear;
-    char bias_name[64];
+    char bias_name[80];
     const sqzi_gguf_tensor *bias;       /* the source's, or NULL: the new file gets one */
     sqzi_quantized *weight, *a, *b;     /* NULL where the linear has none */
     double *sum;                        /* [n_in] of the inputs seen */

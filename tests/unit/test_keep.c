@@ -9,11 +9,12 @@
 
 #include "model/loader.h"
 #include "nn/profile.h"
+#include "nn/tensor_list.h"
 #include "support/random.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
 
-enum { SEQUENCES = 6, MOST_BLOCKS = 2, LINEARS = 6, TEAMS = 4 };
+enum { SEQUENCES = 6, MOST_BLOCKS = 2, TEAMS = 4 };
 static const uint32_t first[SEQUENCES + 1] = {0, 40, 41, 80, 113, 153, 155};
 enum { TOKENS = 155, LONGEST = 40 };
 
@@ -24,7 +25,7 @@ typedef struct kept {
     sqzi_block_keep blocks[MOST_BLOCKS];
     sqzi_real *embedded_sum, *hidden;
     const sqzi_encoder *encoder;
-    size_t rows[MOST_BLOCKS][LINEARS]; /* seen by each linear */
+    size_t rows[MOST_BLOCKS][SQZI_BLOCK_LINEARS]; /* seen by each linear */
 } kept;
 
 static sqzi_real **array_of(sqzi_block_keep *b, int which)
@@ -90,10 +91,8 @@ static void count_rows(void *user, const sqzi_linear *linear, size_t m, const sq
     assert_true(ldx >= linear->n_in);
     for (uint32_t i = 0; i < k->encoder->n_blocks; i++) {
         const sqzi_block *b = &k->encoder->blocks[i];
-        const sqzi_linear *const linears[LINEARS] = {&b->attn_q,      &b->attn_k, &b->attn_v,
-                                                     &b->attn_output, &b->ffn_up, &b->ffn_down};
-        for (int j = 0; j < LINEARS; j++)
-            if (linear == linears[j]) k->rows[i][j] += m;
+        for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++)
+            if (linear == sqzi_block_linear_of(b, j)) k->rows[i][j] += m;
     }
 }
 
@@ -291,7 +290,7 @@ static void check_shown(const sqzi_encoder *encoder)
     sqzi_encoder_run(encoder, &batch, &keep, &w.workspace, k.hidden, encoder->width,
                      &(sqzi_team){0, 1, NULL});
     for (uint32_t i = 0; i < encoder->n_blocks; i++)
-        for (int j = 0; j < LINEARS; j++) assert_int_equal(k.rows[i][j], TOKENS);
+        for (int j = 0; j < SQZI_BLOCK_LINEARS; j++) assert_int_equal(k.rows[i][j], TOKENS);
     discard(&k);
     end(&w);
 }

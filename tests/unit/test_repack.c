@@ -7,6 +7,7 @@
 #include "base/half.h"
 #include "model/loader.h"
 #include "nn/pack.h"
+#include "nn/tensor_list.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
 
@@ -82,8 +83,6 @@ static void check_linear(const char *form, const char *name, const sqzi_linear *
 
 static void check_form(sqz_context *context, const sqzt_named_tiny *form)
 {
-    static const char *const names[] = {"attn_q",      "attn_k", "attn_v",
-                                        "attn_output", "ffn_up", "ffn_down"};
     sqz_error error = {0};
     sqz_model *open, *changed;
     const char *path = sqzt_temporary("open.gguf"), *other = sqzt_temporary("changed.gguf");
@@ -91,17 +90,11 @@ static void check_form(sqz_context *context, const sqzt_named_tiny *form)
     sqzt_assert_ok(sqz_model_open(context, path, &open, &error), &error);
     write_changed(open, path, other);
     sqzt_assert_ok(sqz_model_open(context, other, &changed, &error), &error);
-    for (uint32_t i = 0; i < open->encoder.n_blocks; i++) {
-        const sqzi_block *x = &open->encoder.blocks[i], *y = &changed->encoder.blocks[i];
-        const sqzi_linear *const of_open[] = {&x->attn_q,      &x->attn_k, &x->attn_v,
-                                              &x->attn_output, &x->ffn_up, &x->ffn_down},
-                                 *const of_changed[] = {&y->attn_q,      &y->attn_k, &y->attn_v,
-                                                        &y->attn_output, &y->ffn_up, &y->ffn_down};
-        for (int j = 0; j < 6; j++) {
-            char name[64];
-            snprintf(name, sizeof name, "blk.%u.%s", i, names[j]);
-            check_linear(form->name, name, of_open[j], of_changed[j], changed->gguf);
-        }
+    sqzi_linear_entry x, y;
+    for (uint32_t i = 0; sqzi_linear_list(&open->encoder, NULL, i, &x); i++) {
+        assert_true(sqzi_linear_list(&changed->encoder, NULL, i, &y));
+        if (x.part == SQZI_PART_BLOCK)
+            check_linear(form->name, x.name, x.linear, y.linear, changed->gguf);
     }
     sqz_model_close(open);
     sqz_model_close(changed);
