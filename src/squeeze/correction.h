@@ -5,7 +5,7 @@
  *   b' = b + s (W - W') m      m = mean of the layer's inputs, s = 1 over real texts, |m|^2 / mean
  *                              |x|^2 over random ids, in [0, 1]
  *
- * The inputs are those of the float model (calibration.h). s is how much of an input its mean makes
+ * The inputs are those of the float model (observe.h). s is how much of an input its mean makes
  * up: near 1 where every token holds nearly the same vector, whose rounding error no other token
  * averages away, and small where the tokens of texts will have another mean than random ids
  * have. */
