@@ -6,7 +6,7 @@
 
 #include "base/cpu.h"
 #include "kernel/gemm/gemm_list.h"
-#include "kernel/row_kernels.h"
+#include "kernel/rows/row_kernels.h"
 
 #define ROUND_UP(n, multiple) (((n) + (multiple) - 1) / (multiple) * (multiple))
 

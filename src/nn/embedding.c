@@ -6,14 +6,14 @@
 static void take_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row,
                      uint32_t beta, sqzi_real *out)
 {
-    kernels->widen(
-        &(sqzk_widen_args){.n = table->width,
-                           .source = (const unsigned char *)table->rows +
-                                     (size_t)row * table->width * sqzi_type_bytes(table->type),
-                           .type = table->type,
-                           .scale = table->type == SQZI_S8 ? table->scale[row] : 1,
-                           .beta = beta,
-                           .out = out});
+    kernels->convert(
+        &(sqzk_convert_args){.n = table->width,
+                             .source = (const unsigned char *)table->rows +
+                                       (size_t)row * table->width * sqzi_type_bytes(table->type),
+                             .type = table->type,
+                             .scale = table->type == SQZI_S8 ? table->scale[row] : 1,
+                             .beta = beta,
+                             .out = out});
 }
 
 /* In the order of the reference implementations: word + type, then position (BERT); the sum's

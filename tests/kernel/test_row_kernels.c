@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layer norm, softmax, activations and widening on every level of this machine against double:
+/* Layer norm, softmax, activations and conversion on every level of this machine against double:
  * bounds from the roundings, odd lengths and strides, rows that end at unreadable pages, the same
  * bits wherever a number stands. A level that this machine lacks is named. */
 #include "kernel/kernel.h"
@@ -399,7 +399,7 @@ static void a_nan_stays_one(void **state)
         }
 }
 
-static void every_half_is_widened_exactly(void **state)
+static void every_half_is_converted_exactly(void **state)
 {
     (void)state;
     level l;
@@ -412,7 +412,7 @@ static void every_half_is_widened_exactly(void **state)
             const sqzi_type type = t ? SQZI_F16 : SQZI_BF16;
             for (size_t cut = 0; cut < 19; cut++) { /* from any place to the unreadable page */
                 float *y = (float *)out.p + cut;
-                l.table.widen(&(sqzk_widen_args){
+                l.table.convert(&(sqzk_convert_args){
                     .n = 65536 - cut, .source = x + cut, .type = type, .scale = NAN, .out = y});
                 for (uint32_t j = (uint32_t)cut; j < 65536; j++) {
                     const uint32_t sign = j >> 15, e = t ? j >> 10 & 31 : j >> 7 & 255,
@@ -423,7 +423,7 @@ static void every_half_is_widened_exactly(void **state)
                                                          (int)(e ? e : 1) - (int)(bias + digits));
                     const double got = (double)y[j - cut], wanted = sign ? -size : size;
                     if (isnan(wanted) ? !isnan(got) : memcmp(&wanted, &got, sizeof got) != 0)
-                        fail_msg("widen %s: %04x is %.9g, %.9g expected", l.name, j, got, wanted);
+                        fail_msg("convert %s: %04x is %.9g, %.9g expected", l.name, j, got, wanted);
                 }
             }
         }
@@ -433,7 +433,7 @@ static void every_half_is_widened_exactly(void **state)
 
 /* Numbers of 8 bits times their scale, and rows of every type added to what stands there: one
  * rounding each, from any place to the unreadable page. */
-static void rows_are_widened_and_added(void **state)
+static void rows_are_converted_and_added(void **state)
 {
     (void)state;
     static const sqzi_type types[] = {SQZI_F32, SQZI_F16, SQZI_BF16, SQZI_S8};
@@ -458,7 +458,7 @@ static void rows_are_widened_and_added(void **state)
                     ((uint16_t *)source.p)[j] = type == SQZI_F16 ? sqzi_to_f16(x) : sqzi_to_bf16(x);
                 y[j] = before[j] = beta ? (float)sqzt_normal(&random) : NAN;
             }
-            l.table.widen(&(sqzk_widen_args){
+            l.table.convert(&(sqzk_convert_args){
                 .n = n, .source = source.p, .type = type, .scale = scale, .beta = beta, .out = y});
             for (size_t j = 0; j < n; j++) {
                 const float x = type == SQZI_S8 ? (float)((int8_t *)source.p)[j] * scale
@@ -483,8 +483,8 @@ int main(void)
         cmocka_unit_test(activations_keep_their_bound),
         cmocka_unit_test(an_activation_does_not_see_its_neighbours),
         cmocka_unit_test(a_nan_stays_one),
-        cmocka_unit_test(every_half_is_widened_exactly),
-        cmocka_unit_test(rows_are_widened_and_added),
+        cmocka_unit_test(every_half_is_converted_exactly),
+        cmocka_unit_test(rows_are_converted_and_added),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
