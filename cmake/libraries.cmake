@@ -7,10 +7,10 @@ else()
   set(SQZ_OTHER_SYSTEM "/base/(file_map_read|threads_none)\\.c$")
 endif()
 
-# What only training needs of the runtime's folders: gradient and optimiser kernels, the gradient
-# of x.c in x_grad.c. They go to the archive that trains; tools/check_laws.py sees that nothing else
-# includes them.
-set(SQZ_TRAINING "/kernel/(grad|optim)/|_grad\\.c$")
+# What only training and measuring need of the runtime's folders: kernels of gradients and
+# optimisers, loops that measure a peak, the gradient of x.c in x_grad.c. They go to the archive
+# that trains; tools/check_laws.py sees that nothing else includes them.
+set(SQZ_TRAINING "/kernel/(grad|optim|peak)/|_grad\\.c$")
 
 function(sqz_archive name)
   set(files)

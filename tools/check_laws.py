@@ -32,7 +32,7 @@ LEFT_OF = {  # what a folder of src/ may include; itself is always allowed
     "serve": "",
 }
 RUNTIME = "base kernel text io nn model task".split()
-GRADIENT = re.compile(r"/kernel/(grad|optim)/|(^|/|_)grad\.[ch]$")
+GRADIENT = re.compile(r"/kernel/(grad|optim|peak)/|(^|/|_)grad\.[ch]$")
 ISA = "avx2 avxvnni avx512 avx512vnni avx512bf16 amx neon dotprod i8mm armbf16 simd128".split()
 INTRINSICS = re.compile(r"#\s*include\s*<(\w*intrin|arm_neon|arm_acle|cpuid|wasm_simd128)\.h>|\b(__asm__|__asm|asm)\b|\b__builtin_ia32_")
 LIBRARY_HEADERS = {  # header -> path prefixes that may include it
@@ -112,14 +112,14 @@ def check_includes(path, code, say):
 
 
 def check_gradients(path, code, say):
-    """What runs a model links nothing that only training needs: the archive of these folders is
-    made without it (cmake/libraries.cmake)."""
+    """What runs a model links nothing that only training or measuring needs: the archive of these
+    folders is made without it (cmake/libraries.cmake)."""
     parts = path.split("/")
     if parts[0] != "src" or parts[1] not in RUNTIME or GRADIENT.search(path):
         return
     for number, quoted, name in includes_of(code):
         if quoted and GRADIENT.search("src/" + name):
-            say(path, number, "gradients", f"{name} is for training, and this file for running a model")
+            say(path, number, "gradients", f"{name} is for training or measuring, and this file for running a model")
 
 
 def check_instructions(path, code, say):
