@@ -4,7 +4,7 @@
 
     mutate.py ROOT BUILD [--count 20] [--seed 1] [--only TEXT]
 
-BUILD is a build of ROOT with tests; those of another processor run in the emulator that ctest uses. A kernel is a .c file of src/kernel/gemm or src/kernel/rows that this machine's build
+BUILD is a build of ROOT with tests; those of another processor run in the emulator that ctest uses. A kernel is a .c file of src/kernel/gemm, rows or grad that this machine's build
 has, with the headers of those folders that it includes (the row kernels: and of src/kernel/activation). The files of MODEL_TESTS are the same for every processor and left out where there is
 an emulator, but for attention, which runs in its own test alone there. Each change - an operator, a constant, an index, a bound, an intrinsic, in a line that this level compiles - is compiled as that file alone and
 linked with the file's tests. One of them must fail, crash or hang. What survives must match a line of tools/mutate_survivors.txt, `regular expression of the path | regular expression of "line before => line after" |
@@ -30,7 +30,7 @@ SWAPS = [(" + ", " - "), (" - ", " + "), (" * ", " + "), (" / ", " * "), (" % ",
 NUMBER = re.compile(r"(?<![\w.])(0x[0-9A-Fa-f]+u?|\d+\.\d+(?:e-?\d+)?f|\d+u?)(?![\w.])")
 INDEX = re.compile(r"\[(\w+)\]")
 SMALLER = re.compile(r"(\w+(?:->\w+)?(?: - \w+)?) [<>] (\w+(?: - \w+)?) \? \1 : \2")  # the smaller of two: < and <= are the same
-FOLDERS = ("src/kernel/gemm/", "src/kernel/rows/", "src/kernel/activation/")
+FOLDERS = ("src/kernel/gemm/", "src/kernel/rows/", "src/kernel/activation/", "src/kernel/grad/")
 ATTENTION = "src/nn/attention.c"
 MODEL_TESTS = {ATTENTION: ["attention", "golden", "invariance"],
                "src/nn/embedding.c": ["golden", "invariance"],
@@ -48,7 +48,7 @@ def tests_of(path):
     """The tests that must see a change, in the order in which they run; none for a file that is not changed."""
     if path in MODEL_TESTS:
         return ["test_" + name for name in MODEL_TESTS[path]]
-    match = re.match(r"(gemm_(?:f32|bf16|s8|s16)|row_kernels|gather)_(?!list)", os.path.basename(path))
+    match = re.match(r"(gemm_(?:f32|bf16|s8|s16)|row_kernels|gather|transpose)_(?!list)", os.path.basename(path))
     return ["test_" + match.group(1)] if match and path.startswith(FOLDERS) else []
 
 

@@ -9,6 +9,7 @@
  */
 #include "kernel/grad/grad_kernels.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 enum { HALVES = 2 * V_WIDTH };
@@ -36,6 +37,14 @@ static void square_part(const float *x, size_t ldx, float *out, size_t ldo, size
     copy_rows(turned, V_WIDTH * sizeof *turned, out, ldo * sizeof *out, n, filled * sizeof *out);
 }
 
+/* The rows of the next square: they lie a row of the whole matrix apart, where no CPU looks
+ * ahead. */
+static inline void fetch_rows(const void *x, size_t row_bytes, size_t rows)
+{
+    for (size_t i = 0; i < rows; i++)
+        __builtin_prefetch((const unsigned char *)x + (rows + i) * row_bytes);
+}
+
 /* Rows i of x to columns i of out: out is written row by row, a square's width at a time. */
 static void transpose_floats(const sqzk_transpose_args *args)
 {
@@ -44,9 +53,12 @@ static void transpose_floats(const sqzk_transpose_args *args)
                      filled = least(args->filled - i, V_WIDTH);
         const float *x = (const float *)args->x + (m ? i * args->ldx : 0);
         float *out = (float *)args->out + i;
-        for (size_t j = 0; j < args->n; j += V_WIDTH, x += V_WIDTH, out += V_WIDTH * args->ldo)
+        const bool more = i + 2 * V_WIDTH <= args->m;
+        for (size_t j = 0; j < args->n; j += V_WIDTH, x += V_WIDTH, out += V_WIDTH * args->ldo) {
+            if (more) fetch_rows(x, args->ldx * sizeof *x, V_WIDTH);
             if (m == V_WIDTH && args->n - j >= V_WIDTH) v_transpose(x, args->ldx, out, args->ldo);
             else square_part(x, args->ldx, out, args->ldo, m, least(args->n - j, V_WIDTH), filled);
+        }
     }
 }
 
@@ -81,11 +93,14 @@ static void transpose_halves(const sqzk_transpose_args *args)
                      filled = least(args->filled - i, HALVES);
         const uint16_t *x = (const uint16_t *)args->x + (m ? i * args->ldx : 0);
         uint16_t *out = (uint16_t *)args->out + i;
-        for (size_t j = 0; j < args->n; j += HALVES, x += HALVES, out += HALVES * args->ldo)
+        const bool more = i + 2 * HALVES <= args->m;
+        for (size_t j = 0; j < args->n; j += HALVES, x += HALVES, out += HALVES * args->ldo) {
+            if (more) fetch_rows(x, args->ldx * sizeof *x, HALVES);
             if (m == HALVES && args->n - j >= HALVES) halves_square(x, args->ldx, out, args->ldo);
             else
                 halves_square_part(x, args->ldx, out, args->ldo, m, least(args->n - j, HALVES),
                                    filled);
+        }
     }
 }
 
