@@ -74,6 +74,12 @@ SQZ_NODISCARD sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_t
 SQZ_NODISCARD sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, uint32_t rows,
                                          uint32_t width, sqzi_table *table);
 
+/* Which of `words`, ended by NULL, a metadata string is; `fallback` where it is absent. */
+SQZ_NODISCARD sqz_status sqzi_load_word(sqzi_loader *loader, const char *key, const char *fallback,
+                                        const char *const *words, uint32_t *index);
+
+enum { SQZI_MAX_WIDTH = 1 << 16 };
+
 SQZ_NODISCARD sqz_status sqzi_load_encoder(sqzi_loader *loader);
 SQZ_NODISCARD sqz_status sqzi_load_head(sqzi_loader *loader);
 SQZ_NODISCARD sqz_status sqzi_load_texts(sqz_model *model, sqz_error *error);
