@@ -4,6 +4,8 @@
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 
+#include <squeezebert/peak.h>
+
 #include "cli.h"
 
 /* A batch to be timed: n sequences of these lengths. */

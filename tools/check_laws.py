@@ -31,6 +31,8 @@ LEFT_OF = {  # what a folder of src/ may include; itself is always allowed
     "squeeze": "base kernel text io data nn model task rewrite eval train",
     "serve": "",
 }
+RUNTIME = "base kernel text io nn model task".split()
+GRADIENT = re.compile(r"/kernel/(grad|optim|peak)/|(^|/|_)grad\.[ch]$")
 ISA = "avx2 avxvnni avx512 avx512vnni avx512bf16 amx neon dotprod i8mm armbf16 simd128".split()
 INTRINSICS = re.compile(r"#\s*include\s*<(\w*intrin|arm_neon|arm_acle|cpuid|wasm_simd128)\.h>|\b(__asm__|__asm|asm)\b|\b__builtin_ia32_")
 LIBRARY_HEADERS = {  # header -> path prefixes that may include it
@@ -120,6 +122,17 @@ def check_includes(path, code, say):
             say(path, number, "include", f'a public header includes "{name}"; only <squeezebert/...> and the C library')
         if parts[0] in ("cli", "bindings") and quoted and (".." in name or "/" in name):
             say(path, number, "include", f'"{name}": cli and bindings see public headers only')
+
+
+def check_gradients(path, code, say):
+    """What runs a model links nothing that only training or measuring needs: the archive of these
+    folders is made without it (cmake/libraries.cmake)."""
+    parts = path.split("/")
+    if parts[0] != "src" or parts[1] not in RUNTIME or GRADIENT.search(path):
+        return
+    for number, quoted, name in includes_of(code):
+        if quoted and GRADIENT.search("src/" + name):
+            say(path, number, "gradients", f"{name} is for training or measuring, and this file for running a model")
 
 
 def check_instructions(path, code, say):
@@ -312,6 +325,7 @@ def check_tree(root, archives, objects=()):
         if path.endswith((".c", ".h", ".inc")):
             code = code_only(text)
             check_includes(path, code, say)
+            check_gradients(path, code, say)
             check_instructions(path, code, say)
             check_manners(path, code, text, say)
             check_locale(path, code, text, say)

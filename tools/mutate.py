@@ -6,7 +6,7 @@ their checks see it.
     mutate.py ROOT BUILD [--count 20] [--seed 1] [--only TEXT]
 
 BUILD is a build of ROOT with tests; those of another processor run in the emulator that ctest uses.
-A kernel is a .c file of src/kernel/gemm or src/kernel/norm that this machine's build has, with the
+A kernel is a .c file of src/kernel/gemm, rows or grad that this machine's build has, with the
 headers of those folders that it includes (the row kernels: and of src/kernel/activation). The files
 of MODEL_TESTS are the same for every processor and left out where there is an emulator, but for
 attention, which runs in its own test alone there. Each change - an operator, a constant, an index,
@@ -47,12 +47,16 @@ NO_CODE = re.compile(r"\s*(#\s*(include|if|else|elif|endif|error|undef|pragma)|\
 INDEX = re.compile(r"\[(\w+)\]")
 # the smaller of two: < and <= are the same
 SMALLER = re.compile(r"(\w+(?:->\w+)?(?: - \w+)?) [<>] (\w+(?: - \w+)?) \? \1 : \2")
-FOLDERS = ("src/kernel/gemm/", "src/kernel/norm/", "src/kernel/activation/")
+FOLDERS = ("src/kernel/gemm/", "src/kernel/rows/", "src/kernel/activation/",
+           "src/kernel/grad/")
 ATTENTION = "src/nn/attention.c"
 MODEL_TESTS = {ATTENTION: ["attention", "golden", "invariance"],
                "src/nn/embedding.c": ["golden", "invariance"],
                "src/nn/linear.c": ["linear", "permutations", "golden", "invariance"],
                "src/nn/block.c": ["golden", "keep", "profile", "invariance"],
+               "src/nn/block_rows.c": ["golden", "keep", "invariance"],
+               "src/nn/pack.c": ["pack", "repack", "permutations", "golden"],
+               "src/nn/tensor_list.c": ["tensor_list", "quantize", "golden"],
                "src/nn/encoder.c": ["golden", "keep", "profile", "invariance"],
                "src/nn/head.c": ["golden", "head"],
                "src/model/session.c": ["golden", "model", "profile", "arguments", "head"]}
@@ -63,7 +67,7 @@ def tests_of(path):
     changed."""
     if path in MODEL_TESTS:
         return ["test_" + name for name in MODEL_TESTS[path]]
-    match = re.match(r"(gemm_(?:f32|bf16|s8|s16)|row_kernels|gather)_(?!list)",
+    match = re.match(r"(gemm_(?:f32|bf16|s8|s16)|row_kernels|gather|transpose)_(?!list)",
                      os.path.basename(path))
     return ["test_" + match.group(1)] if match and path.startswith(FOLDERS) else []
 

@@ -21,12 +21,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cpu.h"
 #include "base/memory.h"
 #include "kernel/kernel.h"
-#include "kernel/peak/peak.h"
+#include "micro/against_peak.h"
 
 enum {
     MOST_SHAPES = 32,
@@ -35,7 +34,6 @@ enum {
     MOST_SAMPLES = 1001,
     MOST_SIDE = 1 << 16
 };
-static const double sample_seconds = 0.5e-3;
 static const size_t streamed_bytes = (size_t)96 << 20;
 
 typedef struct shape {
@@ -60,34 +58,6 @@ typedef struct test {
     float *bias, *c;
     double share[MOST_SAMPLES], rate[MOST_SAMPLES], read[MOST_SAMPLES];
 } test;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static void no_memory(size_t bytes)
-{
-    fprintf(stderr, "bench_gemm: no memory for %zu bytes\n", bytes);
-    exit(4);
-}
-
-static void *take(size_t n, size_t bytes)
-{
-    const size_t all = (n * bytes + 63) / 64 * 64;
-    void *p = aligned_alloc(64, all ? all : 64);
-    if (!p) no_memory(all);
-    memset(p, 0, all);
-    return p;
-}
-
-static float uniform(uint64_t *state)
-{
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return (float)(int32_t)(*state >> 32) * 0x1p-31f;
-}
 
 /* Weights of all groups of one layer, packed; `copies` of them. */
 static void make_weights(test *t, uint64_t *random)
@@ -213,32 +183,6 @@ static void free_test(test *t)
     free(t);
 }
 
-/* The loop of the gemm's own instruction; bf16 that is widened has that of f32. */
-static const sqzk_peak *peak_of(const sqzk_gemm *gemm)
-{
-    const sqzk_peak *peak, *widened = NULL;
-    for (uint32_t i = 0; (peak = sqzk_peak_list(i)); i++) {
-        if (peak->type == gemm->type && peak->feature == gemm->feature) return peak;
-        if (peak->type == SQZI_F32 && peak->feature == gemm->feature) widened = peak;
-    }
-    return widened;
-}
-
-static double peak_rate(const sqzk_peak *peak, uint64_t rounds)
-{
-    const double begin = now();
-    peak->run(rounds);
-    return (double)(rounds * peak->operations) / (now() - begin);
-}
-
-static uint64_t peak_rounds(const sqzk_peak *peak)
-{
-    uint64_t rounds = 64;
-    while ((double)(rounds * peak->operations) / peak_rate(peak, rounds) < sample_seconds)
-        rounds *= 2;
-    return rounds;
-}
-
 static void sample(test *t, size_t at, const sqzk_peak *peak, uint64_t rounds, const void *memory,
                    bool gelu)
 {
@@ -250,22 +194,10 @@ static void sample(test *t, size_t at, const sqzk_peak *peak, uint64_t rounds, c
     if (!memory) return;
     const size_t part = (size_t)4 << 20, parts = streamed_bytes / part;
     const double start = now();
-    static volatile uint64_t sum; /* read, so the loop stays */
-    sum += sqzk_reader_best(sqzi_cpu_detect())
-               ->run((const unsigned char *)memory + at % parts * part, part);
+    /* a call through a pointer, so the loop stays */
+    (void)sqzk_reader_best(sqzi_cpu_detect())
+        ->run((const unsigned char *)memory + at % parts * part, part);
     t->read[at] = (double)part / (now() - start);
-}
-
-static int by_size(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *x, size_t n)
-{
-    qsort(x, n, sizeof *x, by_size);
-    return x[n / 2];
 }
 
 static void report(test *t, size_t samples, bool streamed)

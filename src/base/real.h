@@ -4,6 +4,8 @@
 #ifndef SQZI_REAL_H
 #define SQZI_REAL_H
 
+#include <stddef.h>
+
 #ifdef SQZI_DOUBLE
 typedef double sqzi_real;
 #else
@@ -20,5 +22,20 @@ typedef enum sqzi_type {
     SQZI_F64,
     SQZI_S16
 } sqzi_type;
+
+/* Bytes of a number in memory; of F32 those of a real. */
+static inline size_t sqzi_type_bytes(sqzi_type type)
+{
+    switch (type) {
+    case SQZI_F64: return 8;
+    case SQZI_F32: return sizeof(sqzi_real);
+    case SQZI_I32: return 4;
+    case SQZI_F16:
+    case SQZI_S16:
+    case SQZI_BF16: return 2;
+    case SQZI_S8: return 1;
+    }
+    return 0;
+}
 
 #endif

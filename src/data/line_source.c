@@ -63,10 +63,10 @@ static sqz_status start(sqzi_line_source *lines, bool *known, sqz_error *error)
 }
 
 /* What a record of this length is at the end of the input or a line. */
-static void cut(sqzi_line_source *lines, size_t end, bool ended, sqzi_place *place)
+static void cut(sqzi_line_source *lines, size_t end, bool ended, sqzi_line *place)
 {
     size_t n = end - lines->begin;
-    *place = (sqzi_place){.begin = lines->begin,
+    *place = (sqzi_line){.begin = lines->begin,
                           .line = lines->lines + 1,
                           .too_long = lines->too_long || n > SQZ_MAX_RECORD_BYTES,
                           .open = !ended && lines->state == QUOTED};
@@ -79,7 +79,7 @@ static void cut(sqzi_line_source *lines, size_t end, bool ended, sqzi_place *pla
     lines->begin = lines->scanned = ended ? end + 1 : end;
 }
 
-sqz_status sqzi_source_take(sqzi_line_source *lines, sqzi_place *place, bool *taken,
+sqz_status sqzi_source_take(sqzi_line_source *lines, sqzi_line *place, bool *taken,
                             sqz_error *error)
 {
     *taken = false;

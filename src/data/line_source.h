@@ -24,16 +24,16 @@ typedef struct sqzi_line_source {
 
 /* A record's bytes are data + begin; data may move while more is read. The line end is not part of
  * it. */
-typedef struct sqzi_place {
+typedef struct sqzi_line {
     size_t begin, n;
     uint64_t line;
     bool too_long;
     bool open; /* the input ends inside a quote */
-} sqzi_place;
+} sqzi_line;
 
 /* The next record that is complete in memory, blank or not: *taken tells whether there is one.
  * SQZ_EFORMAT: the input is UTF-16. */
-SQZ_NODISCARD sqz_status sqzi_source_take(sqzi_line_source *lines, sqzi_place *place, bool *taken,
+SQZ_NODISCARD sqz_status sqzi_source_take(sqzi_line_source *lines, sqzi_line *place, bool *taken,
                                           sqz_error *error);
 /* Read more: waits. At the end of the input *more is false, and what is left, if anything, is a
  * record too. SQZ_EIO, SQZ_ENOMEM. */

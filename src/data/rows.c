@@ -28,7 +28,7 @@ struct sqz_rows {
     uint32_t n_names;
     int64_t text_at, text2_at; /* columns of a table */
     uint32_t portion;
-    sqzi_place *places;    /* [portion] */
+    sqzi_line *places;    /* [portion] */
     sqz_row *rows;         /* [portion] */
     sqzi_buffer cells;     /* of the row at hand: sqz_text, or sqzi_json_member */
     sqzi_text_store store; /* fields and faults of the portion */
@@ -91,7 +91,7 @@ static sqz_status put_cells(sqz_rows *rows, sqz_row *row, const sqz_text *cells,
     return SQZ_OK;
 }
 
-static sqz_status read_row(sqz_rows *rows, sqz_row *row, const sqzi_place *place)
+static sqz_status read_row(sqz_rows *rows, sqz_row *row, const sqzi_line *place)
 {
     sqz_error why;
     char list[SQZI_NAMES_BYTES];
@@ -173,7 +173,7 @@ fail:
     return status;
 }
 
-static sqz_status read_object(sqz_rows *rows, sqz_row *row, const sqzi_place *place)
+static sqz_status read_object(sqz_rows *rows, sqz_row *row, const sqzi_line *place)
 {
     const sqzi_json_member *found[2] = {NULL, NULL};
     sqz_error why = {0};
@@ -197,7 +197,7 @@ static sqz_status read_object(sqz_rows *rows, sqz_row *row, const sqzi_place *pl
     return status;
 }
 
-static sqz_status read_line(sqz_rows *rows, sqz_row *row, const sqzi_place *place)
+static sqz_status read_line(sqz_rows *rows, sqz_row *row, const sqzi_line *place)
 {
     const char *line = rows->lines.data + place->begin;
     const char *tab = rows->options.pair ? memchr(line, '\t', place->n) : NULL;
@@ -210,7 +210,7 @@ static sqz_status read_line(sqz_rows *rows, sqz_row *row, const sqzi_place *plac
     return SQZ_OK;
 }
 
-static sqz_status read_record(sqz_rows *rows, sqz_row *row, const sqzi_place *place)
+static sqz_status read_record(sqz_rows *rows, sqz_row *row, const sqzi_line *place)
 {
     *row = (sqz_row){.line = place->line};
     if (place->too_long)
@@ -221,7 +221,7 @@ static sqz_status read_record(sqz_rows *rows, sqz_row *row, const sqzi_place *pl
     return read_row(rows, row, place);
 }
 
-static bool is_blank(const sqz_rows *rows, const sqzi_place *place)
+static bool is_blank(const sqz_rows *rows, const sqzi_line *place)
 {
     const char *bytes = rows->lines.data + place->begin;
     for (size_t i = 0; i < place->n; i++)
@@ -232,7 +232,7 @@ static bool is_blank(const sqz_rows *rows, const sqzi_place *place)
 /* ---- the portion ---- */
 
 /* The next record that is there, blank lines left out; *bytes grows by what was gone through. */
-static sqz_status take_here(sqz_rows *rows, sqzi_place *place, size_t *bytes, bool *taken,
+static sqz_status take_here(sqz_rows *rows, sqzi_line *place, size_t *bytes, bool *taken,
                             sqz_error *error)
 {
     for (;;) {
@@ -313,7 +313,7 @@ fail:
 }
 
 /* The header's names are kept for good. */
-static sqz_status keep_header(sqz_rows *rows, const sqzi_place *place, sqz_error *error)
+static sqz_status keep_header(sqz_rows *rows, const sqzi_line *place, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const unsigned long long line = place->line;
@@ -344,7 +344,7 @@ fail:
 static sqz_status read_header(sqz_rows *rows, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    sqzi_place place;
+    sqzi_line place;
     size_t bytes = 0;
     bool taken, more = true;
     for (bool last = false;; last = !more) {

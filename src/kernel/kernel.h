@@ -214,14 +214,14 @@ typedef struct sqzk_gather_args {
  *
  *   source   [n] of type: f32, f16, bf16, all exact, or s8 times scale
  */
-typedef struct sqzk_widen_args {
+typedef struct sqzk_convert_args {
     size_t n;
     const void *source;
     sqzi_type type;
     float scale;
     uint32_t beta;
     sqzi_real *out;
-} sqzk_widen_args;
+} sqzk_convert_args;
 
 typedef struct sqzk_table {
     uint32_t features;                /* what the table was made for */
@@ -238,8 +238,9 @@ typedef struct sqzk_table {
     void (*softmax)(const sqzk_softmax_args *args);
     void (*scale_rows)(const sqzk_scale_rows_args *args);
     void (*gather)(const sqzk_gather_args *args);   /* portable C but for AVX-512 */
-    void (*activate)(sqzk_activation activation, sqzi_real *x, size_t n);           /* in place */
-    void (*widen)(const sqzk_widen_args *args);
+    /* y[j] = activation(x[j]) for j < n; y may be x */
+    void (*activate)(sqzk_activation activation, size_t n, const sqzi_real *x, sqzi_real *y);
+    void (*convert)(const sqzk_convert_args *args);
 } sqzk_table;
 
 /* Fill the table for a set of features (sqzi_cpu_detect, masked). */

@@ -6,27 +6,13 @@
 
 #include "base/cpu.h"
 #include "kernel/gemm/gemm_list.h"
-#include "kernel/row_kernels.h"
+#include "kernel/rows/row_kernels.h"
 
 #define ROUND_UP(n, multiple) (((n) + (multiple) - 1) / (multiple) * (multiple))
 
-static size_t type_bytes(sqzi_type type)
-{
-    switch (type) {
-    case SQZI_F64: return 8;
-    case SQZI_F32: return sizeof(sqzi_real);
-    case SQZI_I32: return 4;
-    case SQZI_F16:
-    case SQZI_S16:
-    case SQZI_BF16: return 2;
-    case SQZI_S8: return 1;
-    }
-    return 0;
-}
-
 size_t sqzk_gemm_panel_bytes(const sqzk_gemm *gemm, size_t k)
 {
-    const size_t weights = ROUND_UP(k, gemm->kr) * gemm->nr * type_bytes(gemm->type);
+    const size_t weights = ROUND_UP(k, gemm->kr) * gemm->nr * sqzi_type_bytes(gemm->type);
     const size_t scales = gemm->type == SQZI_S8 || gemm->type == SQZI_S16 ? gemm->nr * sizeof(float)
                                                                           : 0;
     const size_t behind = scales + (gemm->type == SQZI_S8 ? gemm->nr * sizeof(int32_t) : 0);
@@ -40,7 +26,7 @@ size_t sqzk_gemm_packed_bytes(const sqzk_gemm *gemm, size_t k, size_t n)
 
 size_t sqzk_gemm_prepared_bytes(const sqzk_gemm *gemm, size_t k)
 {
-    return ROUND_UP(ROUND_UP(k, gemm->kr) * type_bytes(gemm->type), 64);
+    return ROUND_UP(ROUND_UP(k, gemm->kr) * sqzi_type_bytes(gemm->type), 64);
 }
 
 /* The last of a list that the features allow: lists are ordered from portable to best. */

@@ -124,6 +124,14 @@ static inline void v_store_uppers(uint16_t *p, vec a, vec b)
                                               _mm256_srli_epi32(_mm256_castps_si256(b), 16));
     _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(lanes, 0xD8));
 }
+/* The lower halves of a's words, then those of b's */
+static inline void v_store_lowers(uint16_t *p, vec a, vec b)
+{
+    const __m256i lower = _mm256_set1_epi32(0xFFFF);
+    const __m256i lanes = _mm256_packus_epi32(_mm256_and_si256(_mm256_castps_si256(a), lower),
+                                              _mm256_and_si256(_mm256_castps_si256(b), lower));
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(lanes, 0xD8));
+}
 
 /* out[j][i] = in[i][j] for 8 x 8 floats; row strides in floats. */
 static inline void v_transpose(const float *in, size_t ldi, float *out, size_t ldo)

@@ -114,6 +114,15 @@ static inline void v_store_uppers(uint16_t *p, vec a, vec b)
     _mm512_storeu_si512(p, _mm512_permutex2var_epi16(_mm512_castps_si512(a), odd,
                                                      _mm512_castps_si512(b)));
 }
+/* The lower halves of a's words, then those of b's */
+static inline void v_store_lowers(uint16_t *p, vec a, vec b)
+{
+    const __m512i even = _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36,
+                                          34, 32, 30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6,
+                                          4, 2, 0);
+    _mm512_storeu_si512(p, _mm512_permutex2var_epi16(_mm512_castps_si512(a), even,
+                                                     _mm512_castps_si512(b)));
+}
 /* The lesser of the magnitudes; b's where a is a NaN */
 static inline vec v_least_magnitude(vec a, vec b) { return _mm512_range_ps(a, b, 10); }
 /* table[i] for 16 i in the lower five bits of `at` */

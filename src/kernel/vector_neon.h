@@ -103,6 +103,11 @@ static inline void v_store_uppers(uint16_t *p, vec a, vec b)
 {
     vst1q_u16(p, vuzp2q_u16(vreinterpretq_u16_f32(a), vreinterpretq_u16_f32(b)));
 }
+/* The lower halves of a's words, then those of b's */
+static inline void v_store_lowers(uint16_t *p, vec a, vec b)
+{
+    vst1q_u16(p, vuzp1q_u16(vreinterpretq_u16_f32(a), vreinterpretq_u16_f32(b)));
+}
 
 /* out[j][i] = in[i][j] for 4 x 4 floats; row strides in floats. */
 static inline void v_transpose(const float *in, size_t ldi, float *out, size_t ldo)

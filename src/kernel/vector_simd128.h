@@ -108,6 +108,11 @@ static inline void v_store_uppers(uint16_t *p, vec a, vec b)
 {
     wasm_v128_store(p, wasm_i16x8_shuffle(a, b, 1, 3, 5, 7, 9, 11, 13, 15));
 }
+/* The lower halves of a's words, then those of b's */
+static inline void v_store_lowers(uint16_t *p, vec a, vec b)
+{
+    wasm_v128_store(p, wasm_i16x8_shuffle(a, b, 0, 2, 4, 6, 8, 10, 12, 14));
+}
 
 /* out[j][i] = in[i][j] for 4 x 4 floats; row strides in floats. */
 static inline void v_transpose(const float *in, size_t ldi, float *out, size_t ldo)

@@ -76,7 +76,7 @@ static void collect_facts(sqz_context *context, uint32_t found, const char *mask
     add_gemm(context, "s8", context->kernels.gemm_s8, found);
     add_fact(context, "kernel attention: %s in bf16 models, %s in s8 models",
              context->kernels.attention_bf16->name, context->kernels.attention_s8->name);
-    add_fact(context, "kernel rows: %s (layer norm, softmax, activations, widening)",
+    add_fact(context, "kernel rows: %s (layer norm, softmax, activations, conversion)",
              context->kernels.rows_level);
     add_fact(context, "threads: %u of %u that this process may use",
              sqzi_pool_threads(context->pool), sqz_cpu_count());

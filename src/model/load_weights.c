@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loading tensors: shapes against the description, vectors and tables where they lie, linears
- * packed. */
+ * packed by nn/pack.h. */
 #include "model/loader.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/error.h"
+#include "nn/pack.h"
 
 const sqzi_gguf_tensor *sqzi_load_find(sqzi_loader *loader, const char *name)
 {
@@ -32,7 +33,6 @@ sqz_status sqzi_load_tensor(sqzi_loader *loader, const char *name, bool required
                          name, tensor->shape[0], tensor->n_dims > 1 ? ", " : "",
                          tensor->n_dims > 1 ? tensor->shape[1] : 0, (unsigned)tensor->n_dims, rows,
                          columns ? ", " : "", columns);
-    *loader->n_parameters += tensor->n;
     return SQZ_OK;
 }
 
@@ -89,12 +89,6 @@ sqz_status sqzi_load_norm(sqzi_loader *loader, const char *name, uint32_t n, dou
     return status;
 }
 
-/* Bytes of one number in the file. */
-static size_t type_bytes(sqzi_type type)
-{
-    return type == SQZI_F32 || type == SQZI_I32 ? 4 : type == SQZI_S8 ? 1 : 2;
-}
-
 static sqz_status choose_gemm(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
                               const sqzk_gemm **gemm)
 {
@@ -119,130 +113,70 @@ static sqz_status find_scale(sqzi_loader *loader, const sqzi_gguf_tensor *tensor
     *scale = NULL;
     if (tensor->type != SQZI_S8) return SQZ_OK;
     snprintf(name, sizeof name, "%.*s.scale", (int)tensor->name.n, tensor->name.bytes);
-    const sqz_status status = sqzi_load_vector(loader, name, true, (uint32_t)tensor->shape[0],
-                                               scale);
-    /* a scale is no parameter of its own */
-    if (status == SQZ_OK) *loader->n_parameters -= tensor->shape[0];
-    return status;
+    return sqzi_load_vector(loader, name, true, (uint32_t)tensor->shape[0], scale);
 }
 
 /* An int8 tensor [n_in, n_out] read transposed: its scales belong to the inputs, where no gemm can
  * apply them, so it is packed as the floats that it means. */
-static sqz_status load_transposed_s8(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
-                                     const float *scale, sqzi_matrix *matrix)
+static sqz_status pack_transposed_s8(sqzi_loader *loader, sqzi_numbers stored,
+                                     const sqzi_matrix *matrix, unsigned char *packed)
 {
-    const size_t k = matrix->n_in, n = matrix->n_out;
-    const int8_t *source = tensor->data;
-    matrix->gemm = loader->model->context->kernels.gemm_f32;
-    matrix->group_bytes = sqzk_gemm_packed_bytes(matrix->gemm, k, n);
-    unsigned char *packed = sqzi_arena_take(&loader->arena, 1, matrix->group_bytes);
-    matrix->packed = packed ? packed : &counted_weights;
-    if (!packed) return SQZ_OK;
-    sqzi_real *values = sqzi_allocate(&loader->model->context->allocator, k * n * sizeof *values);
-    if (!values) return sqzi_fail(loader->error, SQZ_ENOMEM, 0, "no memory for %zu numbers", k * n);
-    for (size_t i = 0; i < k * n; i++) values[i] = (sqzi_real)source[i] * scale[i / n];
-    matrix->gemm->pack(
-        &(sqzk_pack_args){
-            .n = n, .k = k, .source = values, .n_stride = 1, .k_stride = n, .type = SQZI_F32},
-        packed);
-    sqzi_release(&loader->model->context->allocator, values, k * n * sizeof *values);
+    const sqz_allocator *allocator = &loader->model->context->allocator;
+    const size_t n = matrix->n_out, count = matrix->n_in * n;
+    const int8_t *source = stored.data;
+    sqzi_real *values = sqzi_allocate(allocator, count * sizeof *values);
+    if (!values) return sqzi_fail(loader->error, SQZ_ENOMEM, 0, "no memory for %zu numbers", count);
+    for (size_t i = 0; i < count; i++) values[i] = (sqzi_real)source[i] * stored.scale[i / n];
+    sqzi_pack(matrix, (sqzi_numbers){values, SQZI_F32, NULL}, NULL, packed);
+    sqzi_release(allocator, values, count * sizeof *values);
     return SQZ_OK;
 }
 
-/* The tensor with its rows and columns where the form's permutations put them, and its scales with
- * the rows. */
-typedef struct arranged {
-    unsigned char *weights;
-    float *scale;
-    size_t bytes;
-} arranged;
-
-static void lay_out_arranged(const sqzi_gguf_tensor *tensor, const sqzi_matrix_form *form,
-                             sqzi_arena *arena, arranged *to)
+/* The tensor's numbers to panels, through a copy where the form permutes them. */
+static sqz_status pack_stored(sqzi_loader *loader, sqzi_numbers stored,
+                              const sqzi_matrix_form *form, const sqzi_matrix *matrix,
+                              unsigned char *packed)
 {
-    to->weights = sqzi_arena_take(arena, (size_t)tensor->n, type_bytes(tensor->type));
-    to->scale = sqzi_arena_take(arena, form->n_out, sizeof *to->scale);
-}
-
-static sqz_status arrange(sqzi_loader *loader, const sqzi_gguf_tensor *tensor, const float *scale,
-                          const sqzi_matrix_form *form, arranged *to)
-{
-    const size_t item = type_bytes(tensor->type), k = form->n_in / form->groups,
-                 n = form->n_out / form->groups;
-    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
-    lay_out_arranged(tensor, form, &arena, to);
-    to->bytes = arena.used;
-    void *block = sqzi_allocate(&loader->model->context->allocator, to->bytes);
+    const sqz_allocator *allocator = &loader->model->context->allocator;
+    if (!sqzi_matrix_is_permuted(matrix)) {
+        sqzi_pack(matrix, stored, form->sums, packed);
+        return SQZ_OK;
+    }
+    const size_t bytes = sqzi_placed_bytes(matrix, stored.type);
+    void *block = sqzi_allocate(allocator, bytes);
     if (!block)
         return sqzi_fail(loader->error, SQZ_ENOMEM, 0,
-                         "no memory for %zu bytes of permuted weights", to->bytes);
-    arena = sqzi_arena_over(block, to->bytes);
-    lay_out_arranged(tensor, form, &arena, to);
-    for (size_t r = 0; r < form->n_out; r++) {
-        const size_t place = form->out ? form->out[r] : r;
-        const unsigned char *from = (const unsigned char *)tensor->data + r * k * item;
-        unsigned char *row = to->weights + place * k * item;
-        if (scale) to->scale[place] = scale[r];
-        if (!form->in) memcpy(row, from, k * item);
-        for (size_t i = 0; form->in && i < k; i++)
-            memcpy(row + form->in[r / n * k + i] % k * item, from + i * item, item);
-    }
+                         "no memory for %zu bytes of permuted weights", bytes);
+    sqzi_pack(matrix, sqzi_pack_place(matrix, stored, block), form->sums, packed);
+    sqzi_release(allocator, block, bytes);
     return SQZ_OK;
-}
-
-static void pack_groups(const sqzi_matrix *matrix, const sqzi_gguf_tensor *tensor,
-                        const sqzi_matrix_form *form, const void *weights, const float *scale,
-                        unsigned char *packed)
-{
-    const size_t k = matrix->n_in / matrix->groups, n = matrix->n_out / matrix->groups;
-    for (uint32_t g = 0; g < matrix->groups; g++) {
-        const unsigned char *source = (const unsigned char *)weights +
-                                      g * n * k * type_bytes(tensor->type);
-        const sqzk_pack_args args = {.n = n,
-                                     .k = k,
-                                     .source = source,
-                                     .n_stride = form->transposed ? 1 : k,
-                                     .k_stride = form->transposed ? n : 1,
-                                     .type = tensor->type,
-                                     .scale = scale ? scale + g * n : NULL,
-                                     .unsigned_rows = form->unsigned_rows,
-                                     .sums = form->sums ? form->sums + g * n : NULL};
-        matrix->gemm->pack(&args, packed + g * matrix->group_bytes);
-    }
 }
 
 sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
                             const sqzi_matrix_form *form, sqzi_matrix *matrix)
 {
-    const float *scale;
-    *matrix = (sqzi_matrix){.n_in = form->n_in,
-                            .n_out = form->n_out,
-                            .groups = form->groups,
-                            .unsigned_rows = form->unsigned_rows};
-    sqz_status status = choose_gemm(loader, tensor, &matrix->gemm);
-    if (status == SQZ_OK) status = find_scale(loader, tensor, &scale);
+    sqzi_numbers stored = {.data = tensor->data, .type = tensor->type};
+    const sqzk_gemm *gemm;
+    sqz_status status = choose_gemm(loader, tensor, &gemm);
+    if (status == SQZ_OK) status = find_scale(loader, tensor, &stored.scale);
     if (status != SQZ_OK) return status;
-    if (form->transposed && scale) return load_transposed_s8(loader, tensor, scale, matrix);
-    matrix->group_bytes = sqzk_gemm_packed_bytes(matrix->gemm, form->n_in / form->groups,
-                                                 form->n_out / form->groups);
+    const bool as_floats = form->transposed && stored.scale;
+    if (as_floats) gemm = loader->model->context->kernels.gemm_f32;
+    *matrix = sqzi_matrix_of(gemm, form->n_in, form->n_out, form->groups);
+    matrix->unsigned_rows = form->unsigned_rows;
+    matrix->packing = (sqzi_packing){form->in, form->out, form->transposed};
     unsigned char *packed = sqzi_arena_take(&loader->arena, form->groups, matrix->group_bytes);
     matrix->packed = packed ? packed : &counted_weights;
     if (!packed) return SQZ_OK;
-    if (!scale && has_nonfinite(tensor->data, (size_t)tensor->n, tensor->type))
+    if (as_floats) return pack_transposed_s8(loader, stored, matrix, packed);
+    if (!stored.scale && has_nonfinite(tensor->data, (size_t)tensor->n, tensor->type))
         return sqzi_fail(loader->error, SQZ_ENUMERIC, tensor->offset,
                          "tensor '%.*s' holds a NaN or an infinity", (int)tensor->name.n,
                          tensor->name.bytes);
-    if (form->in || form->out) {
-        arranged a;
-        status = arrange(loader, tensor, scale, form, &a);
-        if (status != SQZ_OK) return status;
-        pack_groups(matrix, tensor, form, a.weights, scale ? a.scale : NULL, packed);
-        sqzi_release(&loader->model->context->allocator, a.weights, a.bytes);
-    } else {
-        pack_groups(matrix, tensor, form, tensor->data, scale, packed);
-    }
-    sqzi_file_map_drop(&loader->model->map, (size_t)tensor->offset, (size_t)tensor->bytes);
-    return SQZ_OK;
+    status = pack_stored(loader, stored, form, matrix, packed);
+    if (status == SQZ_OK)
+        sqzi_file_map_drop(&loader->model->map, (size_t)tensor->offset, (size_t)tensor->bytes);
+    return status;
 }
 
 /* groups must divide both sides of a matrix. */
@@ -350,6 +284,7 @@ static sqz_status place_bias(sqzi_loader *loader, const sqzi_gguf_tensor *weight
         to[place] = (float)(shifted ? bias - (double)shift * (double)scale[j] * (double)sums[place]
                                     : bias);
     }
+    linear->bias_is_shift = !linear->bias;
     linear->bias = to;
     return SQZ_OK;
 }
@@ -384,7 +319,6 @@ static sqz_status load_low_rank(sqzi_loader *loader, const char *name, sqzi_line
     const uint32_t rank = (uint32_t)a->shape[0] / groups;
     snprintf(full, sizeof full, "%s.b", name);
     status = sqzi_load_tensor(loader, full, true, shape.n_out, rank, &b);
-    *loader->n_parameters += a->n;
     if (status == SQZ_OK)
         status = load_first(
             loader, a,

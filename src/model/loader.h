@@ -30,7 +30,6 @@ typedef struct sqzi_loader {
     sqz_model *model;
     const sqzi_gguf *gguf;
     sqzi_arena arena;      /* base NULL: the counting pass */
-    uint64_t *n_parameters; /* counted as they are loaded */
     bool *used;            /* [tensors] by the model; the rest is an error */
     sqz_error *error;
 } sqzi_loader;

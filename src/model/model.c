@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "model/loader.h"
+#include "nn/tensor_list.h"
 
 enum { MOST_SPARE = 32 << 20, MOST_GROWTH = 12 }; /* of the packed weights over the file */
 
@@ -68,11 +69,9 @@ static sqz_status load_weights(sqz_model *model, sqzi_arena *arena, sqz_error *e
     sqzi_loader loader = {.model = model,
                           .gguf = model->gguf,
                           .arena = *arena,
-                          .n_parameters = &model->info.n_parameters,
                           .error = error};
     loader.used = sqzi_allocate_zeroed(&model->context->allocator, n_tensors, sizeof *loader.used);
     FAIL_IF(!loader.used, SQZ_ENOMEM, 0, "no memory for %u tensors", n_tensors);
-    model->info.n_parameters = 0;
     model->head = (sqzi_head){0};
     TRY(sqzi_load_encoder(&loader));
     TRY(sqzi_load_head(&loader));
@@ -81,6 +80,15 @@ static sqz_status load_weights(sqz_model *model, sqzi_arena *arena, sqz_error *e
 fail:
     sqzi_release(&model->context->allocator, loader.used, n_tensors * sizeof *loader.used);
     return status;
+}
+
+/* sqzi_tensor_visitor. */
+static void count_parameters(void *user, const sqzi_tensor_entry *entry)
+{
+    sqz_model_info *info = user;
+    const uint64_t n = (uint64_t)entry->rows * (entry->columns ? entry->columns : 1);
+    info->n_parameters += n;
+    if (entry->part == SQZI_PART_EMBEDDING) info->n_embedding_parameters += n;
 }
 
 static sqz_status load_description(sqz_model *model, sqz_error *error)
@@ -110,6 +118,7 @@ static sqz_status load_description(sqz_model *model, sqz_error *error)
     FAIL_IF(!block, SQZ_ENOMEM, 0, "no memory for %zu bytes of packed weights", arena.used);
     arena = model->weights = sqzi_arena_over(block, arena.used);
     TRY(load_weights(model, &arena, error));
+    sqzi_tensor_list(&model->encoder, &model->head, count_parameters, info);
     TRY(sqzi_gguf_get_u32(model->gguf, "sqz.max_length", false, &max_length, error));
     info->max_length = max_length < info->max_positions ? max_length : info->max_positions;
     bool normalize = false;

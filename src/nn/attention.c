@@ -94,24 +94,37 @@ typedef struct head_args {
     const sqzk_table *kernels;
     const sqzk_gemm *gemm;
     sqzi_attention_scratch *scratch;
-    size_t width, length, ld; /* of the head, of the sequence, of q, k and v */
+    size_t width, length; /* of the head, of the sequence */
     sqzi_real scale;
 } head_args;
 
-/* From f32, or from bf16 alone where that is what the products take. */
-static void pack_values(const head_args *a, const void *v, sqzi_type type)
+/* A head's numbers of a sequence. */
+typedef struct head_rows {
+    const void *first;
+    sqzi_type type;
+    size_t ld;
+} head_rows;
+
+static head_rows rows_of_head(const sqzi_rows *rows, size_t begin, size_t column)
 {
-    const size_t keys = keys_at_once(a->gemm, a->length),
-                 bytes = type == SQZI_BF16 ? sizeof(uint16_t) : sizeof(sqzi_real);
+    if (rows->bf16) return (head_rows){sqzi_row_bf16(rows, begin) + column, SQZI_BF16, rows->ld};
+    return (head_rows){sqzi_row(rows, begin) + column, SQZI_F32, rows->ld};
+}
+
+/* From f32, or from bf16 alone where that is what the products take. */
+static void pack_values(const head_args *a, head_rows v)
+{
+    const size_t keys = keys_at_once(a->gemm, a->length), bytes = sqzi_type_bytes(v.type);
     unsigned char *packed = a->scratch->packed_v;
     for (size_t key = 0; key < a->length;
          key += keys, packed += sqzk_gemm_packed_bytes(a->gemm, keys, a->width))
         a->gemm->pack(&(sqzk_pack_args){.n = a->width,
                                         .k = a->length - key < keys ? a->length - key : keys,
-                                        .source = (const unsigned char *)v + key * a->ld * bytes,
+                                        .source = (const unsigned char *)v.first +
+                                                  key * v.ld * bytes,
                                         .n_stride = 1,
-                                        .k_stride = a->ld,
-                                        .type = type},
+                                        .k_stride = v.ld,
+                                        .type = v.type},
                       packed);
 }
 
@@ -121,15 +134,15 @@ typedef struct queries {
     size_t ld_bytes;
 } queries;
 
-static queries prepare(const head_args *a, const sqzi_real *q, size_t rows)
+static queries prepare(const head_args *a, const sqzi_real *q, size_t ld, size_t rows)
 {
-    if (a->gemm->type == SQZI_F32) return (queries){q, a->ld * sizeof *q};
+    if (a->gemm->type == SQZI_F32) return (queries){q, ld * sizeof *q};
     const size_t ld_bytes = sqzk_gemm_prepared_bytes(a->gemm, a->width);
     /* bf16 and s16 take every number */
     (void)a->gemm->prepare(&(sqzk_prepare_args){.m = rows,
                                                 .k = a->width,
                                                 .x = q,
-                                                .ldx = a->ld,
+                                                .ldx = ld,
                                                 .out = a->scratch->queries,
                                                 .ldo = ld_bytes,
                                                 .s8_rows = a->scratch->rows});
@@ -152,7 +165,7 @@ static void score(const head_args *a, queries q, size_t rows)
 }
 
 /* The same in 16 bits: what the sum of the softmax divides by goes into the scales of rows. */
-static void mix_s16(const head_args *a, sqzi_real *context, size_t rows)
+static void mix_s16(const head_args *a, sqzi_real *context, size_t ldc, size_t rows)
 {
     const sqzi_attention_scratch *s = a->scratch;
     const size_t ld_bytes = sqzk_gemm_prepared_bytes(a->gemm, a->length),
@@ -183,12 +196,12 @@ static void mix_s16(const head_args *a, sqzi_real *context, size_t rows)
                                        .s8_rows = s->rows,
                                        .b = values,
                                        .c = context,
-                                       .ldc = a->ld,
+                                       .ldc = ldc,
                                        .beta = key > 0});
 }
 
 /* Their softmax times the values. */
-static void mix(const head_args *a, sqzi_real *context, size_t rows)
+static void mix(const head_args *a, sqzi_real *context, size_t ldc, size_t rows)
 {
     const sqzi_attention_scratch *s = a->scratch;
     const bool whole = a->gemm->type == SQZI_F32;
@@ -209,44 +222,47 @@ static void mix(const head_args *a, sqzi_real *context, size_t rows)
                                    .lda = ld_bytes,
                                    .b = s->packed_v,
                                    .c = context,
-                                   .ldc = a->ld});
+                                   .ldc = ldc});
     a->kernels->scale_rows(&(sqzk_scale_rows_args){
-        .m = rows, .n = a->width, .x = context, .ldx = a->ld, .factor = s->inverse});
+        .m = rows, .n = a->width, .x = context, .ldx = ldc, .factor = s->inverse});
+}
+
+/* Queries that lie as the products take them, or prepared. */
+static queries take_queries(const head_args *a, const sqzi_attention_args *args, size_t query,
+                            size_t column, size_t rows)
+{
+    const size_t row = args->begin + query;
+    if (args->q.bf16)
+        return (queries){sqzi_row_bf16(&args->q, row) + column, args->q.ld * sizeof(uint16_t)};
+    return prepare(a, sqzi_row(&args->q, row) + column, args->q.ld, rows);
 }
 
 void sqzi_attention_run(const sqzi_attention_args *args)
 {
-    const sqzi_workspace *w = args->workspace;
     sqzi_attention_scratch *scratch = args->scratch;
     const sqzk_gemm *gemm = products(args->kernels, args->block);
-    const size_t ld = w->qkv_width, width = args->block->head_width,
-                 length = args->end - args->begin, place = args->begin * ld + args->head * width;
-    const head_args a = {
-        args->kernels, gemm, scratch, width, length, ld, (sqzi_real)(1 / sqrt((double)width))};
+    const size_t width = args->block->head_width, length = args->end - args->begin,
+                 column = args->head * width;
+    const head_args a = {args->kernels, gemm,   scratch,
+                         width,         length, (sqzi_real)(1 / sqrt((double)width))};
     const size_t strip = gemm->mr < QUERIES ? QUERIES / gemm->mr * gemm->mr : QUERIES;
-    const void *k = w->k + place, *v = w->v + place;
-    if (args->in_bf16) {
-        k = sqzi_workspace_bf16(w, 1) + place;
-        v = sqzi_workspace_bf16(w, 2) + place;
-    }
-    const sqzi_type type = args->in_bf16 ? SQZI_BF16 : SQZI_F32;
-    gemm->pack(
-        &(sqzk_pack_args){
-            .n = length, .k = width, .source = k, .n_stride = ld, .k_stride = 1, .type = type},
-        scratch->packed_k);
-    pack_values(&a, v, type);
+    const head_rows k = rows_of_head(&args->k, args->begin, column);
+    gemm->pack(&(sqzk_pack_args){.n = length,
+                                 .k = width,
+                                 .source = k.first,
+                                 .n_stride = k.ld,
+                                 .k_stride = 1,
+                                 .type = k.type},
+               scratch->packed_k);
+    pack_values(&a, rows_of_head(&args->v, args->begin, column));
     for (size_t query = 0; query < length; query += strip) {
         const size_t rows = length - query < strip ? length - query : strip;
-        sqzi_real *q = w->q + place + query * ld;
-        score(&a,
-              args->in_bf16
-                  ? (queries){sqzi_workspace_bf16(w, 0) + place + query * ld, ld * sizeof(uint16_t)}
-                  : prepare(&a, q, rows),
-              rows);
+        sqzi_real *context = sqzi_row(&args->context, args->begin + query) + column;
+        score(&a, take_queries(&a, args, query, column, rows), rows);
         if (args->scores)
             keep_scores(args->scores + query * length, scratch->scores, scratch->scores_ld, rows,
                         length, a.scale);
-        if (gemm->type == SQZI_S16) mix_s16(&a, q, rows);
-        else mix(&a, q, rows);
+        if (gemm->type == SQZI_S16) mix_s16(&a, context, args->context.ld, rows);
+        else mix(&a, context, args->context.ld, rows);
     }
 }

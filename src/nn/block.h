@@ -18,33 +18,49 @@ typedef struct sqzi_run {
     sqzi_workspace *workspace;
     sqzi_member_scratch *scratch;
     sqzi_real *ffn;         /* [strip rows, max F], the member's own */
-    sqzi_real *x;           /* [N, C] the hidden states */
+    sqzi_real *x;           /* [N, C] the hidden states, where they are not kept */
     size_t ldx;
-    size_t shift;           /* row i of the batch is row i - shift of q, k, v and attended */
+    size_t shift;           /* row i of the batch is row i - shift of the workspace's */
     /* what the rows in scratch->normed went through; NULL: nothing is there */
     const sqzi_norm *copied;
     sqzi_turn turn;
 } sqzi_run;
 
-/* Rows that are read, from row 0 of the batch on. */
-typedef struct sqzi_rows {
-    const sqzi_real *first;
-    size_t ld;
-} sqzi_rows;
+/* The rows between the steps of a block:
+ *
+ *   q, k, v  = linears(x)              context  = softmax(q k') v
+ *   attn_sum = x + attn_output(context)        attended = attn_norm(attn_sum)
+ *   up       = ffn_up(attended)        inner    = activation(up)
+ *   ffn_sum  = attended + ffn_down(inner)      out      = ffn_norm(ffn_sum)
+ *
+ * Each step may write where it reads: without sqzi_keep, context takes the place of q, attended
+ * that of attn_sum, inner that of up (one gemm makes it), and ffn_sum and out that of x. up and
+ * inner hold a strip alone then, from the row on that sqzi_block_rows_of was asked for.
+ */
+typedef struct sqzi_block_rows {
+    sqzi_rows x, q, k, v, context, attn_sum, attended, up, inner, ffn_sum, out;
+} sqzi_block_rows;
+
+/* Where they lie for block i (block_rows.c). */
+sqzi_block_rows sqzi_block_rows_of(const sqzi_run *run, uint32_t i, size_t strip_row);
+
+/* What block i reads; what the last one writes for i = n_blocks. */
+sqzi_rows sqzi_hidden_rows(const sqzi_run *run, uint32_t i);
+
+/* The second linear of the feed-forward reads rows that were kept or are to be seen: no group of
+ * them is made without the others. */
+bool sqzi_block_needs_whole_inner(const sqzi_run *run);
 
 /* What this member did since the last mark was this stage. */
 void sqzi_run_mark(const sqzi_run *run, sqz_stage stage);
 
-/* Hidden states i as they now are, where they are to be kept. */
-void sqzi_run_keep_hidden(const sqzi_run *run, uint32_t i);
-
-/* Norm rows of x in place. */
-void sqzi_run_norm(const sqzi_run *run, const sqzi_norm *norm, sqzi_real *x, size_t ldx,
-                   sqzi_range rows);
+/* Norm rows of x to out, which may be x. */
+void sqzi_run_norm(const sqzi_run *run, const sqzi_norm *norm, const sqzi_rows *x,
+                   const sqzi_rows *out, sqzi_range rows);
 
 /* A linear over rows of whole matrices, in strips. */
-void sqzi_run_rows(const sqzi_run *run, const sqzi_linear *linear, sqzi_linear_args args,
-                   sqzi_range rows);
+void sqzi_run_rows(const sqzi_run *run, const sqzi_linear *linear, const sqzi_rows *x,
+                   const sqzi_rows *y, sqzi_range rows);
 
 /* Q, K and V can be cut so that each of `parts` makes those of its heads. */
 bool sqzi_block_heads_apart(const sqzi_block *block, uint32_t parts);
@@ -62,8 +78,8 @@ void sqzi_block_context(const sqzi_run *run, uint32_t i, uint32_t from, uint32_t
 /* Output projection, norm, feed-forward, norm: rows all the way, a strip at a time. */
 void sqzi_block_finish_rows(const sqzi_run *run, uint32_t i, sqzi_range rows);
 
-/* By columns, of all rows (at most one strip): x and attended hold sums that are not normed yet,
- * and members norm them for themselves. */
+/* By columns, of all rows (at most one strip), nothing kept: x and attended hold sums that are not
+ * normed yet, and members norm them for themselves. */
 sqzi_rows sqzi_block_input(sqzi_run *run, uint32_t i);
 void sqzi_block_output_part(sqzi_run *run, uint32_t i, uint32_t part, uint32_t parts);
 bool sqzi_block_groups_apart(const sqzi_block *block, uint32_t parts);

@@ -6,16 +6,14 @@
 static void take_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row,
                      uint32_t beta, sqzi_real *out)
 {
-    const size_t bytes = table->type == SQZI_F32  ? sizeof(sqzi_real)
-                         : table->type == SQZI_S8 ? 1
-                                                  : 2;
-    kernels->widen(&(sqzk_widen_args){.n = table->width,
-                                      .source = (const unsigned char *)table->rows +
-                                                (size_t)row * table->width * bytes,
-                                      .type = table->type,
-                                      .scale = table->type == SQZI_S8 ? table->scale[row] : 1,
-                                      .beta = beta,
-                                      .out = out});
+    kernels->convert(
+        &(sqzk_convert_args){.n = table->width,
+                             .source = (const unsigned char *)table->rows +
+                                       (size_t)row * table->width * sqzi_type_bytes(table->type),
+                             .type = table->type,
+                             .scale = table->type == SQZI_S8 ? table->scale[row] : 1,
+                             .beta = beta,
+                             .out = out});
 }
 
 /* In the order of the reference implementations: word + type, then position (BERT); the sum's
@@ -30,33 +28,31 @@ static void sum_rows(const sqzi_embedding *embedding, const sqzk_table *kernels,
 }
 
 bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kernels,
-                        const sqzi_batch *batch, size_t begin, size_t end, sqzi_real *embedded,
-                        sqzi_real *x, size_t ldx, sqzi_member_scratch *scratch)
+                        const sqzi_batch *batch, sqzi_range tokens, const sqzi_rows *sum,
+                        const sqzi_rows *out, sqzi_member_scratch *scratch)
 {
-    sqzi_real *sum = embedding->resized ? embedded : x;
-    const size_t lds = embedding->resized ? embedding->width : ldx;
     uint32_t sequence = 0;
-    for (size_t token = begin; token < end; token++) {
+    for (size_t token = tokens.begin; token < tokens.end; token++) {
         while (batch->first[sequence + 1] <= token) sequence++;
-        sqzi_real *row = sum + token * lds;
+        sqzi_real *row = sqzi_row(sum, token);
         if (embedding->reduced) {
             take_row(&embedding->word, kernels, batch->ids[token], 0, scratch->row);
             const sqzi_linear_args args = {
-                .m = 1, .x = scratch->row, .ldx = embedding->word.width, .y = row, .ldy = lds};
+                .m = 1, .x = scratch->row, .ldx = embedding->word.width, .y = row, .ldy = sum->ld};
             if (!sqzi_linear_run(&embedding->projection, &args, &scratch->linear)) return false;
         }
         sum_rows(embedding, kernels, batch, (uint32_t)token,
                  (uint32_t)token - batch->first[sequence], row);
     }
     const sqzi_norm *norm = &embedding->norm;
-    kernels->layer_norm(&(sqzk_layer_norm_args){.m = end - begin,
+    kernels->layer_norm(&(sqzk_layer_norm_args){.m = tokens.end - tokens.begin,
                                                 .n = norm->n,
-                                                .x = sum + begin * lds,
-                                                .ldx = lds,
+                                                .x = sqzi_row(sum, tokens.begin),
+                                                .ldx = sum->ld,
                                                 .weight = norm->weight,
                                                 .bias = norm->bias,
                                                 .epsilon = norm->epsilon,
-                                                .out = sum + begin * lds,
-                                                .ldo = lds});
+                                                .out = sqzi_row(out, tokens.begin),
+                                                .ldo = out->ld});
     return true;
 }

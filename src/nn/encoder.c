@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "nn/block.h"
+#include "nn/tensor_list.h"
 
 enum {
     /* rows that go through a linear together: their weights are read once a strip */
@@ -26,9 +27,9 @@ static size_t strip_rows(const sqzi_encoder *encoder)
     size_t rows = STRIP_ROWS;
     for (uint32_t i = 0; i < encoder->n_blocks; i++) {
         const sqzi_block *b = &encoder->blocks[i];
-        const size_t bytes = sqzi_linear_bytes(&b->attn_q) + sqzi_linear_bytes(&b->attn_k) +
-                             sqzi_linear_bytes(&b->attn_v) + sqzi_linear_bytes(&b->attn_output) +
-                             sqzi_linear_bytes(&b->ffn_up) + sqzi_linear_bytes(&b->ffn_down);
+        size_t bytes = 0;
+        for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++)
+            bytes += sqzi_linear_bytes(sqzi_block_linear_of(b, j));
         if (b->ffn_up.terms[0].b.gemm->fast && bytes > LARGE_BLOCK) rows = LONG_STRIP_ROWS;
     }
     return rows;
@@ -43,10 +44,8 @@ static void find_sizes(const sqzi_encoder *encoder, sqzi_workspace *workspace,
     if (embedding->resized) sqzi_linear_need(&embedding->output, workspace->strip_rows, need);
     for (uint32_t i = 0; i < encoder->n_blocks; i++) {
         const sqzi_block *block = &encoder->blocks[i];
-        const sqzi_linear *linears[] = {&block->attn_q,      &block->attn_k, &block->attn_v,
-                                        &block->attn_output, &block->ffn_up, &block->ffn_down};
-        for (size_t j = 0; j < sizeof linears / sizeof *linears; j++)
-            sqzi_linear_need(linears[j], workspace->strip_rows, need);
+        for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++)
+            sqzi_linear_need(sqzi_block_linear_of(block, j), workspace->strip_rows, need);
         if (block->heads * block->head_width > workspace->qkv_width)
             workspace->qkv_width = block->heads * block->head_width;
         if (block->ffn_width > workspace->ffn_width) workspace->ffn_width = block->ffn_width;
@@ -101,13 +100,16 @@ static bool take(sqzi_run *r, uint32_t parts, uint32_t *part)
 static void embed(const sqzi_run *r, sqzi_range rows)
 {
     const sqzi_embedding *embedding = &r->encoder->embedding;
-    const sqzi_linear_args output = {
-        .x = r->workspace->embedded, .ldx = embedding->width, .y = r->x, .ldy = r->ldx};
+    const sqzi_rows x = sqzi_hidden_rows(r, 0),
+                    own = {.first = r->workspace->embedded, .ld = embedding->width},
+                    kept = {.first = r->keep ? r->keep->embedded_sum : NULL,
+                            .ld = embedding->width};
+    const sqzi_rows *embedded = embedding->resized ? &own : &x;
     if (rows.begin < rows.end &&
-        !sqzi_embedding_run(embedding, r->encoder->kernels, r->batch, rows.begin, rows.end,
-                            r->workspace->embedded, r->x, r->ldx, r->scratch))
+        !sqzi_embedding_run(embedding, r->encoder->kernels, r->batch, rows,
+                            kept.first ? &kept : embedded, embedded, r->scratch))
         r->workspace->numeric_error = true;
-    if (embedding->resized) sqzi_run_rows(r, &embedding->output, output, rows);
+    if (embedding->resized) sqzi_run_rows(r, &embedding->output, embedded, &x, rows);
     sqzi_run_mark(r, SQZ_STAGE_EMBEDDING);
 }
 
@@ -129,7 +131,7 @@ static void run_block(sqzi_run *r, uint32_t i, uint32_t from, uint32_t to)
     for (uint32_t b = from, next; b < to; b = next) {
         next = strip_of_sequences(r, b, to);
         r->shift = first[b] - first[from];
-        sqzi_block_attend(r, i, (sqzi_rows){r->x, r->ldx}, b, next, heads);
+        sqzi_block_attend(r, i, sqzi_hidden_rows(r, i), b, next, heads);
         sqzi_block_finish_rows(r, i, (sqzi_range){first[b], first[next]});
     }
 }
@@ -139,11 +141,7 @@ static void run_sequences(sqzi_run *r, uint32_t from, uint32_t to)
 {
     const uint32_t *first = r->batch->first;
     embed(r, (sqzi_range){first[from], first[to]});
-    sqzi_run_keep_hidden(r, 0);
-    for (uint32_t i = 0; i < r->encoder->n_blocks; i++) {
-        run_block(r, i, from, to);
-        sqzi_run_keep_hidden(r, i + 1);
-    }
+    for (uint32_t i = 0; i < r->encoder->n_blocks; i++) run_block(r, i, from, to);
 }
 
 /* Q, K, V and the context of a block: by heads, in one stage where each part's heads are columns of
@@ -153,7 +151,7 @@ static void attend(sqzi_run *r, uint32_t i, bool by_rows)
     const sqzi_block *block = &r->encoder->blocks[i];
     const uint32_t n = r->batch->n_sequences, parts = r->turn.team->members;
     const bool apart = sqzi_block_heads_apart(block, parts);
-    const sqzi_rows whole = {r->x, r->ldx};
+    const sqzi_rows whole = sqzi_hidden_rows(r, i);
     uint32_t part;
     while (!apart && take(r, parts, &part))
         sqzi_block_qkv_part(r, i, by_rows ? whole : sqzi_block_input(r, i), part, parts);
@@ -183,22 +181,32 @@ static void finish_columns(sqzi_run *r, uint32_t i)
     while (take(r, parts, &part)) sqzi_block_down_part(r, i, part, parts);
 }
 
+static void run_block_by_rows(sqzi_run *r, uint32_t i)
+{
+    const uint32_t parts = r->turn.team->members;
+    attend(r, i, true);
+    for (uint32_t part; take(r, parts, &part);)
+        sqzi_block_finish_rows(r, i, sqzi_share(r->batch->n_tokens, part, parts));
+}
+
 static void run_together(sqzi_run *r)
 {
     const uint32_t n_tokens = r->batch->n_tokens, parts = r->turn.team->members,
                    n_blocks = r->encoder->n_blocks;
-    const bool by_rows = n_tokens >= LEAST_ROWS * parts || n_tokens > r->workspace->strip_rows;
+    /* what is kept is whole rows */
+    const bool by_rows = r->keep || n_tokens >= LEAST_ROWS * parts ||
+                         n_tokens > r->workspace->strip_rows;
+    const sqzi_rows hidden = sqzi_hidden_rows(r, n_blocks);
     uint32_t part;
     while (take(r, parts, &part)) embed(r, sqzi_share(n_tokens, part, parts));
-    for (uint32_t i = 0; i < n_blocks; i++) {
-        attend(r, i, by_rows);
-        if (!by_rows) finish_columns(r, i);
-        else
-            while (take(r, parts, &part))
-                sqzi_block_finish_rows(r, i, sqzi_share(n_tokens, part, parts));
-    }
+    for (uint32_t i = 0; i < n_blocks; i++)
+        if (by_rows) run_block_by_rows(r, i);
+        else {
+            attend(r, i, false);
+            finish_columns(r, i);
+        }
     while (!by_rows && take(r, parts, &part))
-        sqzi_run_norm(r, &r->encoder->blocks[n_blocks - 1].ffn_norm, r->x, r->ldx,
+        sqzi_run_norm(r, &r->encoder->blocks[n_blocks - 1].ffn_norm, &hidden, &hidden,
                       sqzi_share(n_tokens, part, parts));
 }
 
@@ -249,22 +257,29 @@ void sqzi_encoder_run(const sqzi_encoder *encoder, const sqzi_batch *batch, cons
         for (uint32_t part; take(&r, parts, &part);)
             run_sequences(&r, first_sequence(batch, part, parts),
                           first_sequence(batch, part + 1, parts));
-    else
-        run_together(&r);
+    else run_together(&r);
 }
 
 void sqzi_encoder_embed(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep,
-                        sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh)
+                        sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh,
+                        const sqzi_team *team)
 {
-    const sqzi_run r = begin_run(encoder, batch, keep, workspace, hidden, ldh,
-                                 &(sqzi_team){0, 1, NULL});
-    embed(&r, (sqzi_range){0, batch->n_tokens});
+    sqzi_run r = begin_run(encoder, batch, keep, workspace, hidden, ldh, team);
+    for (uint32_t part; take(&r, team->members, &part);)
+        embed(&r, sqzi_share(batch->n_tokens, part, team->members));
 }
 
 void sqzi_encoder_run_block(const sqzi_encoder *encoder, uint32_t i, const sqzi_batch *batch,
                             const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden,
-                            size_t ldh)
+                            size_t ldh, const sqzi_team *team)
 {
-    sqzi_run r = begin_run(encoder, batch, keep, workspace, hidden, ldh, &(sqzi_team){0, 1, NULL});
-    run_block(&r, i, 0, batch->n_sequences);
+    sqzi_run r = begin_run(encoder, batch, keep, workspace, hidden, ldh, team);
+    const uint32_t parts = team->members;
+    if (!can_deal_sequences(batch, parts)) {
+        run_block_by_rows(&r, i);
+        return;
+    }
+    for (uint32_t part; take(&r, parts, &part);)
+        run_block(&r, i, first_sequence(batch, part, parts),
+                  first_sequence(batch, part + 1, parts));
 }

@@ -59,20 +59,49 @@ typedef struct sqzi_encoder {
     uint32_t n_blocks, width, max_positions;
 } sqzi_encoder;
 
-/* What a run of a team of one stores besides its result, and who sees what its linears read; NULL
- * members are not stored. What is kept is computed as f32:
- * a GELU that would be written as bf16 may differ by 2^-20 (doc/kernels.md). All [n_blocks] arrays
- * of pointers but hidden, which has n_blocks + 1: hidden[0] is the output of the embedding. Scores
- * are those of sequence b and head h at scores[i] + H·(sum of earlier T²) + h·T². */
+/* Which rows of a block (block.h has its steps) have memory of their own, all rows of the batch
+ * without gaps; NULL: they share the workspace's, and are gone when the next step has read them. */
+typedef struct sqzi_block_keep {
+    sqzi_real *x;                  /* [N, C] what the block reads */
+    sqzi_real *q, *k, *v;          /* [N, H·D] */
+    /* before the softmax, after the scale: of sequence b and head h at scores + H·(sum of earlier
+     * T²) + h·T². The one thing here that is copied */
+    sqzi_real *scores;
+    sqzi_real *context;            /* [N, H·D] */
+    sqzi_real *attn_sum, *attended; /* [N, C] before and after attn_norm */
+    sqzi_real *up, *inner;         /* [N, F] before and after the activation */
+    sqzi_real *ffn_sum;            /* [N, C] before ffn_norm */
+} sqzi_block_keep;
+
+/* What a run leaves besides its result, for teams of any size: the steps write where this says, so
+ * keeping costs memory and no copy. The result has the same bits, but for types below f32: where
+ * anything is kept all rows are f32, and a GELU that would be written as bf16 may differ by 2^-20,
+ * as that of int8 layers may where `up` is kept (doc/kernels.md). */
 typedef struct sqzi_keep {
-    sqzi_real *const *hidden;           /* [N, C] */
-    sqzi_real *const *q, *const *k, *const *v; /* [N, H·D] */
-    sqzi_real *const *scores;           /* before the softmax, after the scale */
-    /* Called with m rows of n_in numbers before a block's linear or the embedding's output runs on
-     * them, each row of the batch once. */
+    const sqzi_block_keep *blocks; /* [n_blocks], or NULL: none keeps anything */
+    sqzi_real *embedded_sum;       /* [N, E] what the embedding's norm reads, or NULL */
+    /* NULL, or, of a team of one: called with m rows of n_in numbers before a block's linear or the
+     * embedding's output runs on them, each row of the batch once. */
     void (*input)(void *user, const sqzi_linear *linear, size_t m, const sqzi_real *x, size_t ldx);
     void *user;
 } sqzi_keep;
+
+/* Rows of a batch: row i lies at first + (i - shift) * ld. */
+typedef struct sqzi_rows {
+    sqzi_real *first;
+    uint16_t *bf16; /* not NULL: the numbers are bf16 and lie here instead */
+    size_t ld, shift;
+} sqzi_rows;
+
+static inline sqzi_real *sqzi_row(const sqzi_rows *rows, size_t i)
+{
+    return rows->first + (i - rows->shift) * rows->ld;
+}
+
+static inline uint16_t *sqzi_row_bf16(const sqzi_rows *rows, size_t i)
+{
+    return rows->bf16 ? rows->bf16 + (i - rows->shift) * rows->ld : NULL;
+}
 
 typedef struct sqzi_batch {
     uint32_t n_sequences, n_tokens, longest;
@@ -124,18 +153,21 @@ void sqzi_encoder_run(const sqzi_encoder *encoder, const sqzi_batch *batch, cons
                       sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh,
                       const sqzi_team *team);
 
-/* The same step by step, by a team of one, with equal bits: hidden = the embedding of all tokens;
- * hidden = block i of hidden. */
+/* The same step by step, with equal bits: hidden = the embedding of all tokens; hidden = block i of
+ * hidden. What is kept as x of a block is read and written there, not in hidden: a block whose x
+ * was kept can be run again. */
 void sqzi_encoder_embed(const sqzi_encoder *encoder, const sqzi_batch *batch, const sqzi_keep *keep,
-                        sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh);
+                        sqzi_workspace *workspace, sqzi_real *hidden, size_t ldh,
+                        const sqzi_team *team);
 void sqzi_encoder_run_block(const sqzi_encoder *encoder, uint32_t i, const sqzi_batch *batch,
                             const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden,
-                            size_t ldh);
+                            size_t ldh, const sqzi_team *team);
 
-/* x = embedding of tokens [begin, end) (embedding.c). */
+/* The rows of three tables summed to sum, and their norm to out, which may be the same: tokens
+ * [begin, end) (embedding.c). */
 bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kernels,
-                        const sqzi_batch *batch, size_t begin, size_t end, sqzi_real *embedded,
-                        sqzi_real *x, size_t ldx, sqzi_member_scratch *scratch);
+                        const sqzi_batch *batch, sqzi_range tokens, const sqzi_rows *sum,
+                        const sqzi_rows *out, sqzi_member_scratch *scratch);
 
 /* Whether the block's Q, K and V are rounded to bf16 by attention in any case and can be written so
  * by their linears. */
@@ -145,18 +177,18 @@ bool sqzi_attention_in_bf16(const sqzk_table *kernels, const sqzi_block *block);
  * of q is the context's. */
 uint16_t *sqzi_workspace_bf16(const sqzi_workspace *workspace, uint32_t i);
 
-/* Attention of one head over one sequence of a workspace's q, k, v (attention.c).
+/* Attention of one head over one sequence, rows [begin, end) of q, k, v and context (attention.c).
  *
- *   in_bf16   q, k and v lie as bf16
+ *   q, k, v   all f32 or all bf16
+ *   context   f32; may be q where that is f32
  *   scores    NULL, or [T, T] to be kept
  */
 typedef struct sqzi_attention_args {
     const sqzk_table *kernels;
     const sqzi_block *block;
-    sqzi_workspace *workspace;
     sqzi_attention_scratch *scratch;
     uint32_t head, begin, end;
-    bool in_bf16;
+    sqzi_rows q, k, v, context;
     sqzi_real *scores;
 } sqzi_attention_args;
 

@@ -33,6 +33,7 @@ typedef struct sqzi_head {
     sqzk_activation activation;
     bool has_norm;
     sqzi_norm norm;
+    bool tied;                   /* output is the table of words, and has no matrix of its own */
     /* a tied decoder over a reduced embedding: rows go through reduce (its transposed projection)
      * first */
     bool reduced;

@@ -23,6 +23,14 @@
 #include "base/threads.h"
 #include "kernel/kernel.h"
 
+/* How the numbers of a matrix became its panels, and do again (nn/pack.h). */
+typedef struct sqzi_packing {
+    /* NULL, or permutations that keep their groups: column i of the numbers as a file stores them
+     * reads input in[i], their row j makes output out[j] */
+    const uint32_t *in, *out;
+    bool transposed; /* the numbers lie [n_in, n_out], of a group each */
+} sqzi_packing;
+
 /* A block-diagonal matrix in packed form: group g is [n_out/groups, n_in/groups]. */
 typedef struct sqzi_matrix {
     uint32_t n_in, n_out, groups;
@@ -33,6 +41,7 @@ typedef struct sqzi_matrix {
     /* s8: what it multiplies is x + shift, and the linear's bias takes that off again */
     bool unsigned_rows;
     float shift;
+    sqzi_packing packing;
 } sqzi_matrix;
 
 typedef struct sqzi_term {
@@ -46,6 +55,7 @@ typedef struct sqzi_linear {
     uint32_t n_in, n_out, n_terms;
     sqzi_term terms[SQZI_MAX_TERMS];
     const sqzi_real *bias;   /* [n_out] or NULL, in the order of the packed weights */
+    bool bias_is_shift;      /* the model has none: it takes off what a shift adds, and no more */
     /* [n_in] or NULL: what the layer means; how it runs stands in the matrices and in `from` */
     const uint32_t *in;
     const uint32_t *out;     /* [n_out] or NULL: the same */

@@ -1,35 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The float model over sequences, one block after the other, so that what its linears read is seen:
- * random ids, the same every time, or texts. */
+/* Calibration: an observer that gathers the means, and over texts the moments, of what linears
+ * read, and after each stage chooses the integers and the biases of its linears. */
 #ifndef SQZI_CALIBRATION_H
 #define SQZI_CALIBRATION_H
 
 #include "squeeze/correction.h"
-
-enum {
-    SQZI_CALIBRATION_SEQUENCES = 32, SQZI_CALIBRATION_LENGTH = 64, /* of random ids */
-    /* pieces of texts; the first ones that reach MOST are taken */
-    SQZI_CALIBRATION_LEAST = 2048, SQZI_CALIBRATION_MOST = 16384
-};
-
-typedef struct sqzi_sequences {
-    const sqz_allocator *allocator;
-    sqzi_buffer ids, first; /* uint32_t [n_tokens], [n + 1] */
-    uint32_t n, longest;
-    uint32_t n_cut; /* texts longer than the model's maximum */
-    bool texts;
-} sqzi_sequences;
-
-SQZ_NODISCARD sqz_status sqzi_sequences_random(const sqz_model *model, sqzi_sequences *sequences,
-                                               sqz_error *error);
-
-/* Texts without a piece of their own are left out. SQZ_EINVAL where the others have too few;
- * SQZ_ENOMEM. Discard in any case. */
-SQZ_NODISCARD sqz_status sqzi_sequences_of_texts(const sqz_model *model, const sqz_text *texts,
-                                                 size_t n, sqzi_sequences *sequences,
-                                                 sqz_error *error);
-void sqzi_sequences_discard(sqzi_sequences *sequences);
-uint32_t sqzi_sequences_tokens(const sqzi_sequences *sequences);
+#include "squeeze/observe.h"
 
 /* Find every b', over texts after choosing the integers of every tensor. The plan has been
  * measured. SQZ_ENUMERIC, SQZ_ENOMEM, SQZ_ECANCELLED. */

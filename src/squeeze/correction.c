@@ -8,8 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
-
-enum { BLOCK_LINEARS = 6 };
+#include "nn/tensor_list.h"
 
 static sqzi_quantized *find_part(sqzi_quantize_plan *plan, const char *linear, const char *part)
 {
@@ -25,24 +24,6 @@ static bool is_rounded(const sqzi_quantized *t)
     return t && t->changed && t->to == SQZI_S8;
 }
 
-/* The j-th linear of the encoder (the last one is the embedding's) and its name; NULL where there
- * is none. */
-static const sqzi_linear *linear_at(const sqzi_encoder *encoder, uint32_t j, char name[48])
-{
-    static const char *const names[BLOCK_LINEARS] = {"attn_q",      "attn_k", "attn_v",
-                                                     "attn_output", "ffn_up", "ffn_down"};
-    if (j == encoder->n_blocks * BLOCK_LINEARS) {
-        snprintf(name, 48, "embd_output");
-        return encoder->embedding.resized ? &encoder->embedding.output : NULL;
-    }
-    const sqzi_block *block = &encoder->blocks[j / BLOCK_LINEARS];
-    const sqzi_linear *const linears[BLOCK_LINEARS] = {&block->attn_q, &block->attn_k,
-                                                       &block->attn_v, &block->attn_output,
-                                                       &block->ffn_up, &block->ffn_down};
-    snprintf(name, 48, "blk.%u.%s", (unsigned)(j / BLOCK_LINEARS), names[j % BLOCK_LINEARS]);
-    return linears[j % BLOCK_LINEARS];
-}
-
 static size_t middle_of(const sqzi_correction *c)
 {
     return c->a ? (size_t)c->a->from->shape[0] : 0;
@@ -52,17 +33,15 @@ static size_t middle_of(const sqzi_correction *c)
 static void lay_out(sqzi_corrections *corrections, sqzi_quantize_plan *plan, sqzi_arena *arena)
 {
     const sqzi_encoder *encoder = &plan->model->encoder;
-    const uint32_t n_linears = encoder->n_blocks * BLOCK_LINEARS + 1;
+    sqzi_linear_entry entry;
+    uint32_t n_linears = 0;
     size_t most = 1;
+    while (sqzi_linear_list(encoder, NULL, n_linears, &entry)) n_linears++;
     corrections->n = 0;
     corrections->list = sqzi_arena_take(arena, n_linears, sizeof *corrections->list);
-    for (uint32_t j = 0; j < n_linears; j++) {
-        char name[48];
-        sqzi_correction c = {.linear = linear_at(encoder, j, name),
-                             .stage = j == encoder->n_blocks * BLOCK_LINEARS
-                                          ? 0
-                                          : j / BLOCK_LINEARS + 1};
-        if (!c.linear) continue;
+    for (uint32_t j = 0; sqzi_linear_list(encoder, NULL, j, &entry); j++) {
+        const char *name = entry.name;
+        sqzi_correction c = {.linear = entry.linear, .stage = entry.stage};
         c.weight = find_part(plan, name, "weight");
         c.a = find_part(plan, name, "a");
         c.b = find_part(plan, name, "b");

@@ -5,7 +5,7 @@
  *   b' = b + s (W - W') m      m = mean of the layer's inputs, s = 1 over real texts, |m|^2 / mean
  *                              |x|^2 over random ids, in [0, 1]
  *
- * The inputs are those of the float model (calibration.h). s is how much of an input its mean makes
+ * The inputs are those of the float model (observe.h). s is how much of an input its mean makes
  * up: near 1 where every token holds nearly the same vector, whose rounding error no other token
  * averages away, and small where the tokens of texts will have another mean than random ids
  * have. */
@@ -17,7 +17,7 @@
 
 typedef struct sqzi_correction {
     const sqzi_linear *linear;
-    char bias_name[64];
+    char bias_name[80];
     const sqzi_gguf_tensor *bias;       /* the source's, or NULL: the new file gets one */
     sqzi_quantized *weight, *a, *b;     /* NULL where the linear has none */
     double *sum;                        /* [n_in] of the inputs seen */

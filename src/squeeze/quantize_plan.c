@@ -8,54 +8,62 @@
 #include "base/error.h"
 #include "base/half.h"
 #include "base/number.h"
-
-static bool ends_with(sqzi_span name, const char *end)
-{
-    const size_t n = strlen(end);
-    return name.n >= n && memcmp(name.bytes + name.n - n, end, n) == 0;
-}
-
-static bool begins_with(sqzi_span name, const char *begin)
-{
-    const size_t n = strlen(begin);
-    return name.n >= n && memcmp(name.bytes, begin, n) == 0;
-}
+#include "nn/tensor_list.h"
 
 static bool is_reference(sqzi_span name)
 {
-    return begins_with(name, "verify.");
+    static const char begin[] = "verify.";
+    return name.n >= sizeof begin - 1 && memcmp(name.bytes, begin, sizeof begin - 1) == 0;
 }
 
 /* int8: the matrices of the blocks, the embeddings and what resizes them, and a decoder's table of
  * words. The table of token types is two rows, which int8 would only make worse. */
-static bool becomes_s8(const sqz_model *model, sqzi_span name)
+static bool becomes_s8(const sqz_model *model, const sqzi_tensor_entry *entry)
 {
-    static const char *const whole[] = {"token_embd.weight", "token_embd.projection",
-                                        "position_embd.weight", "embd_output.weight"};
-    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
-        if (sqzi_span_is(name, whole[i])) return true;
-    if (sqzi_span_is(name, "head.output.weight")) return model->info.head == SQZ_HEAD_MASKED_LM;
-    return begins_with(name, "blk.") &&
-           (ends_with(name, ".weight") || ends_with(name, ".a") || ends_with(name, ".b"));
+    const bool whole = entry->role == SQZI_ROLE_WHOLE;
+    switch (entry->part) {
+    case SQZI_PART_EMBEDDING:
+        return whole || (entry->table && entry->table != &model->encoder.embedding.type);
+    case SQZI_PART_BLOCK: return entry->columns > 0;
+    case SQZI_PART_HEAD:
+        return whole && entry->linear == &model->head.output &&
+               model->info.head == SQZ_HEAD_MASKED_LM;
+    case SQZI_PART_POOLER:
+    case SQZI_PART_EMBED_STEP: return false;
+    }
+    return false;
 }
 
-/* What the tensor becomes; its own type where it stays. */
-static sqzi_type target_of(const sqz_model *model, const sqzi_gguf_tensor *tensor,
-                           sqz_quantize_type type)
+/* sqzi_tensor_visitor: what becomes int8. */
+static void choose_s8(void *user, const sqzi_tensor_entry *entry)
 {
-    if (tensor->n_dims != 2 || tensor->type == SQZI_I32 || is_reference(tensor->name))
-        return tensor->type;
-    if (type == SQZ_QUANTIZE_S8) return becomes_s8(model, tensor->name) ? SQZI_S8 : tensor->type;
-    return type == SQZ_QUANTIZE_BF16 ? SQZI_BF16 : SQZI_F16;
+    sqzi_quantize_plan *plan = user;
+    const sqzi_gguf *gguf = plan->model->gguf;
+    const sqzi_gguf_tensor *tensor = sqzi_gguf_find_tensor(gguf, entry->name);
+    if (tensor && tensor->type != SQZI_I32 && becomes_s8(plan->model, entry))
+        plan->target[tensor - sqzi_gguf_tensor_at(gguf, 0)] = SQZI_S8;
 }
 
-static void lay_out(sqzi_quantize_plan *plan, sqz_quantize_type type, sqzi_arena *arena)
+/* What each tensor becomes; its own type where it stays. */
+static void choose_targets(sqzi_quantize_plan *plan, sqz_quantize_type type)
+{
+    for (uint32_t i = 0; i < plan->n; i++) {
+        const sqzi_gguf_tensor *tensor = sqzi_gguf_tensor_at(plan->model->gguf, i);
+        const bool stays = type == SQZ_QUANTIZE_S8 || tensor->n_dims != 2 ||
+                           tensor->type == SQZI_I32 || is_reference(tensor->name);
+        plan->target[i] = stays ? tensor->type : type == SQZ_QUANTIZE_BF16 ? SQZI_BF16 : SQZI_F16;
+    }
+    if (type == SQZ_QUANTIZE_S8)
+        sqzi_tensor_list(&plan->model->encoder, &plan->model->head, choose_s8, plan);
+}
+
+static void lay_out(sqzi_quantize_plan *plan, sqzi_arena *arena)
 {
     size_t widest = 1;
     plan->tensors = sqzi_arena_take(arena, plan->n, sizeof *plan->tensors);
     for (uint32_t i = 0; i < plan->n; i++) {
         const sqzi_gguf_tensor *tensor = sqzi_gguf_tensor_at(plan->model->gguf, i);
-        const bool scaled = target_of(plan->model, tensor, type) == SQZI_S8;
+        const bool scaled = plan->target[i] == SQZI_S8;
         float *scale = sqzi_arena_take(arena, scaled ? (size_t)tensor->shape[0] : 0, sizeof *scale);
         if (tensor->n_dims == 2 && tensor->shape[1] > widest) widest = (size_t)tensor->shape[1];
         if (plan->tensors) plan->tensors[i].scale = scaled ? scale : NULL;
@@ -82,17 +90,20 @@ sqz_status sqzi_quantize_plan_make(const sqz_model *model, sqz_quantize_type typ
     *plan = (sqzi_quantize_plan){.model = model, .n = sqzi_gguf_n_tensors(model->gguf)};
     for (uint32_t i = 0; i < plan->n; i++)
         TRY(check_float(sqzi_gguf_tensor_at(model->gguf, i), error));
+    plan->target = sqzi_allocate_zeroed(&model->context->allocator, plan->n, sizeof *plan->target);
+    FAIL_IF(!plan->target, SQZ_ENOMEM, 0, "no memory for a plan of %u tensors", plan->n);
+    choose_targets(plan, type);
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
-    lay_out(plan, type, &arena);
+    lay_out(plan, &arena);
     plan->bytes = arena.used;
     plan->block = sqzi_allocate(&model->context->allocator, plan->bytes);
     FAIL_IF(!plan->block, SQZ_ENOMEM, 0, "no memory for a plan of %u tensors", plan->n);
     arena = sqzi_arena_over(plan->block, plan->bytes);
-    lay_out(plan, type, &arena);
+    lay_out(plan, &arena);
     for (uint32_t i = 0; i < plan->n; i++) {
         sqzi_quantized *t = &plan->tensors[i];
         const sqzi_gguf_tensor *from = sqzi_gguf_tensor_at(model->gguf, i);
-        const sqzi_type to = target_of(model, from, type);
+        const sqzi_type to = plan->target[i];
         const bool kept = to != from->type && keep(user, model->tensor_names[i]);
         const bool changed = to != from->type && !kept;
         *t = (sqzi_quantized){
@@ -107,12 +118,14 @@ fail:
 
 void sqzi_quantize_plan_discard(sqzi_quantize_plan *plan)
 {
-    if (!plan->block) return;
-    for (uint32_t i = 0; i < plan->n; i++)
-        sqzi_release(&plan->model->context->allocator, plan->tensors[i].chosen,
-                     (size_t)plan->tensors[i].from->n);
-    sqzi_release(&plan->model->context->allocator, plan->block, plan->bytes);
+    if (!plan->model) return;
+    const sqz_allocator *allocator = &plan->model->context->allocator;
+    for (uint32_t i = 0; plan->block && i < plan->n; i++)
+        sqzi_release(allocator, plan->tensors[i].chosen, (size_t)plan->tensors[i].from->n);
+    sqzi_release(allocator, plan->block, plan->bytes);
+    sqzi_release(allocator, plan->target, plan->n * sizeof *plan->target);
     plan->block = NULL;
+    plan->target = NULL;
 }
 
 /* Row r of the tensor as floats; false where one of them is not finite, whose index goes to

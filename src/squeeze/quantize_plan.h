@@ -23,6 +23,7 @@ typedef struct sqzi_quantized {
 
 typedef struct sqzi_quantize_plan {
     const sqz_model *model;
+    sqzi_type *target;       /* [n] what each is to become */
     sqzi_quantized *tensors; /* [n] */
     uint32_t n, n_changed, n_kept;
     float *row;              /* a widened row of any tensor */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layer norm, softmax, activations and widening on every level of this machine against double:
+/* Layer norm, softmax, activations and conversion on every level of this machine against double:
  * bounds from the roundings, odd lengths and strides, rows that end at unreadable pages, the same
  * bits wherever a number stands. A level that this machine lacks is named. */
 #include "kernel/kernel.h"
@@ -347,7 +347,7 @@ static void activations_keep_their_bound(void **state)
                                 : (float)ldexp(sqzt_normal(&random),
                                                (int)sqzt_below(&random, 60) - 40);
             memcpy(y, from, x.bytes);
-            l.table.activate(activation, y, N);
+            l.table.activate(activation, N, y, y);
             double worst = 0;
             for (size_t j = 0; j < N; j++) {
                 const double wanted = exact(activation, (double)from[j]),
@@ -376,8 +376,9 @@ static void an_activation_does_not_see_its_neighbours(void **state)
                 sqzt_guarded x = sqzt_guarded_open(n * sizeof(float));
                 float *y = x.p, alone[40];
                 for (size_t j = 0; j < n; j++) alone[j] = y[j] = (float)(3 * sqzt_normal(&random));
-                l.table.activate(activation, y, n);
-                for (size_t j = 0; j < n; j++) l.table.activate(activation, &alone[j], 1);
+                l.table.activate(activation, n, y, y);
+                for (size_t j = 0; j < n; j++)
+                    l.table.activate(activation, 1, &alone[j], &alone[j]);
                 assert_memory_equal(alone, y, n * sizeof *y);
                 sqzt_guarded_close(&x);
             }
@@ -390,7 +391,7 @@ static void a_nan_stays_one(void **state)
     for (uint32_t i = 0; next_level(&i, &l);)
         for (sqzk_activation activation = SQZK_IDENTITY; activation <= SQZK_TANH; activation++) {
             float x[33] = {[0] = NAN, [20] = NAN, [32] = -NAN};
-            l.table.activate(activation, x, 33);
+            l.table.activate(activation, 33, x, x);
             for (size_t j = 0; j < 33; j++)
                 if (!isnan(x[j]) != !(j == 0 || j == 20 || j == 32))
                     fail_msg("activation %d %s: [%zu] is %.9g", (int)activation, l.name, j,
@@ -398,7 +399,7 @@ static void a_nan_stays_one(void **state)
         }
 }
 
-static void every_half_is_widened_exactly(void **state)
+static void every_half_is_converted_exactly(void **state)
 {
     (void)state;
     level l;
@@ -411,7 +412,7 @@ static void every_half_is_widened_exactly(void **state)
             const sqzi_type type = t ? SQZI_F16 : SQZI_BF16;
             for (size_t cut = 0; cut < 19; cut++) { /* from any place to the unreadable page */
                 float *y = (float *)out.p + cut;
-                l.table.widen(&(sqzk_widen_args){
+                l.table.convert(&(sqzk_convert_args){
                     .n = 65536 - cut, .source = x + cut, .type = type, .scale = NAN, .out = y});
                 for (uint32_t j = (uint32_t)cut; j < 65536; j++) {
                     const uint32_t sign = j >> 15, e = t ? j >> 10 & 31 : j >> 7 & 255,
@@ -422,7 +423,7 @@ static void every_half_is_widened_exactly(void **state)
                                                          (int)(e ? e : 1) - (int)(bias + digits));
                     const double got = (double)y[j - cut], wanted = sign ? -size : size;
                     if (isnan(wanted) ? !isnan(got) : memcmp(&wanted, &got, sizeof got) != 0)
-                        fail_msg("widen %s: %04x is %.9g, %.9g expected", l.name, j, got, wanted);
+                        fail_msg("convert %s: %04x is %.9g, %.9g expected", l.name, j, got, wanted);
                 }
             }
         }
@@ -432,7 +433,7 @@ static void every_half_is_widened_exactly(void **state)
 
 /* Numbers of 8 bits times their scale, and rows of every type added to what stands there: one
  * rounding each, from any place to the unreadable page. */
-static void rows_are_widened_and_added(void **state)
+static void rows_are_converted_and_added(void **state)
 {
     (void)state;
     static const sqzi_type types[] = {SQZI_F32, SQZI_F16, SQZI_BF16, SQZI_S8};
@@ -457,7 +458,7 @@ static void rows_are_widened_and_added(void **state)
                     ((uint16_t *)source.p)[j] = type == SQZI_F16 ? sqzi_to_f16(x) : sqzi_to_bf16(x);
                 y[j] = before[j] = beta ? (float)sqzt_normal(&random) : NAN;
             }
-            l.table.widen(&(sqzk_widen_args){
+            l.table.convert(&(sqzk_convert_args){
                 .n = n, .source = source.p, .type = type, .scale = scale, .beta = beta, .out = y});
             for (size_t j = 0; j < n; j++) {
                 const float x = type == SQZI_S8 ? (float)((int8_t *)source.p)[j] * scale
@@ -482,8 +483,8 @@ int main(void)
         cmocka_unit_test(activations_keep_their_bound),
         cmocka_unit_test(an_activation_does_not_see_its_neighbours),
         cmocka_unit_test(a_nan_stays_one),
-        cmocka_unit_test(every_half_is_widened_exactly),
-        cmocka_unit_test(rows_are_widened_and_added),
+        cmocka_unit_test(every_half_is_converted_exactly),
+        cmocka_unit_test(rows_are_converted_and_added),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

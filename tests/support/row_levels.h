@@ -22,7 +22,8 @@ static inline bool next_level(uint32_t *i, level *l)
 {
     static const level all[] = {
         {.name = "portable", .features = 0},
-#if defined(__x86_64__)
+#ifdef SQZI_DOUBLE
+#elif defined(__x86_64__)
         {.name = "avx2", .features = SQZI_CPU_SSE2 | SQZI_CPU_AVX2},
         {.name = "avx512", .features = SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512},
 #elif defined(__aarch64__)

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "support/guarded.h"
 #include "support/random.h"
+#include "support/unit_roundoff.h"
 #include "support/test.h"
 
 enum { HEADS = 2, D = 24, LD = HEADS * D + 5, BEGIN = 3, MOST = 200 };
@@ -18,7 +19,7 @@ static const uint32_t lengths[] = {1,  2,  15, 16,  17,  32,  47,  59,  60,  61,
                                    64, 65, 96, 119, 120, 121, 127, 128, 129, MOST};
 static const char *const levels[] = {"portable", "avx2", "avx512", "avx512vnni", "avx512bf16",
                                      "fastbf16", "amx",  "neon",   "armbf16"};
-static const double u = 0x1p-24, v = 0x1p-8; /* of f32 and of bf16 */
+static const double u = SQZT_UNIT_ROUNDOFF, v = 0x1p-8; /* of reals and of bf16 */
 
 /* q, k and v [BEGIN + length + 1, LD]: numbers where this head reads, NaN elsewhere. */
 static sqzi_real *numbers(sqzt_random *random, uint32_t length, uint32_t head, double deviation)
@@ -142,7 +143,6 @@ static void check_head(const sqzi_encoder *encoder, const sqzk_gemm *gemm, const
               *scores = malloc(length * length * sizeof *scores);
     assert_true(before && scores);
     memcpy(before, q, (BEGIN + length + 1) * LD * sizeof *q);
-    sqzi_workspace workspace = {.q = q, .k = k, .v = values, .qkv_width = LD};
     sqzi_attention_scratch scratch;
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     sqzi_attention_layout(&scratch, encoder, length, &arena);
@@ -153,11 +153,14 @@ static void check_head(const sqzi_encoder *encoder, const sqzk_gemm *gemm, const
     sqzi_attention_layout(&scratch, encoder, length, &arena);
     sqzi_attention_run(&(sqzi_attention_args){.kernels = encoder->kernels,
                                               .block = encoder->blocks,
-                                              .workspace = &workspace,
                                               .scratch = &scratch,
                                               .head = head,
                                               .begin = BEGIN,
                                               .end = BEGIN + length,
+                                              .q = {.first = q, .ld = LD},
+                                              .k = {.first = k, .ld = LD},
+                                              .v = {.first = values, .ld = LD},
+                                              .context = {.first = q, .ld = LD},
                                               .scores = scores});
     const size_t place = BEGIN * LD + head * D;
     const problem p = {level, gemm, length, head, before + place, k + place, values + place};
@@ -211,16 +214,16 @@ static void check_bf16(const sqzk_table *kernels, const sqzk_gemm *gemm, uint32_
     const size_t n = (BEGIN + (size_t)length) * WIDE;
     sqzi_real *memory = malloc(6 * n * sizeof *memory);
     assert_non_null(memory);
-    sqzi_workspace workspaces[2] = {
-        {.q = memory, .k = memory + n, .v = memory + 2 * n},
-        {.q = memory + 3 * n, .k = memory + 4 * n, .v = memory + 5 * n}};
-    for (int w = 0; w < 2; w++)
-        workspaces[w].qkv_width = WIDE, workspaces[w].max_tokens = BEGIN + length;
-    sqzi_real *const from[] = {workspaces[0].q, workspaces[0].k, workspaces[0].v};
+    /* f32, whose context takes the place of q; then bf16, whose context lies beside them */
+    sqzi_rows rows[2][3],
+        context[2] = {{.first = memory, .ld = WIDE}, {.first = memory + 5 * n, .ld = WIDE}};
     for (size_t i = 0; i < 3 * n; i++) memory[i] = (sqzi_real)sqzt_normal(&random);
-    for (uint32_t i = 0; i < 3; i++)
-        for (size_t j = 0; j < n; j++)
-            sqzi_workspace_bf16(&workspaces[1], i)[j] = sqzi_to_bf16((float)from[i][j]);
+    for (size_t i = 0; i < 3; i++) {
+        uint16_t *halves = (uint16_t *)(void *)(memory + 3 * n) + i * n;
+        rows[0][i] = (sqzi_rows){.first = memory + i * n, .ld = WIDE};
+        rows[1][i] = (sqzi_rows){.bf16 = halves, .ld = WIDE};
+        for (size_t j = 0; j < n; j++) halves[j] = sqzi_to_bf16((float)memory[i * n + j]);
+    }
     sqzi_attention_scratch scratch;
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     sqzi_attention_layout(&scratch, &encoder, length, &arena);
@@ -232,16 +235,18 @@ static void check_bf16(const sqzk_table *kernels, const sqzk_gemm *gemm, uint32_
     for (uint32_t run = 0; run < 2 * HEADS; run++)
         sqzi_attention_run(&(sqzi_attention_args){.kernels = kernels,
                                                   .block = &block,
-                                                  .workspace = &workspaces[run % 2],
                                                   .scratch = &scratch,
                                                   .head = run / 2,
                                                   .begin = BEGIN,
                                                   .end = BEGIN + length,
-                                                  .in_bf16 = run % 2});
+                                                  .q = rows[run % 2][0],
+                                                  .k = rows[run % 2][1],
+                                                  .v = rows[run % 2][2],
+                                                  .context = context[run % 2]});
     for (size_t j = BEGIN * WIDE; j < n; j++)
-        if (memcmp(&workspaces[0].q[j], &workspaces[1].q[j], sizeof *memory) != 0)
+        if (memcmp(&context[0].first[j], &context[1].first[j], sizeof *memory) != 0)
             fail_msg("%u tokens: number %zu of the context is %g from bf16, %g from f32", length, j,
-                     (double)workspaces[1].q[j], (double)workspaces[0].q[j]);
+                     (double)context[1].first[j], (double)context[0].first[j]);
     free(space);
     free(memory);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <squeezebert/context.h>
+#include <squeezebert/peak.h>
 #include <stdatomic.h>
 #include <stdio.h>
 

@@ -191,31 +191,32 @@ static void the_encoder_shows_every_row_once_and_changes_no_bit(void **state)
         void *block = sqzi_allocate(&sqzi_default_allocator, bytes);
         arena = sqzi_arena_over(block, bytes);
         sqzi_workspace_layout(&workspace, encoder, TOKENS, 15, 1, &arena);
-        sqzi_real *results = calloc(2 * n, sizeof *results), *kept[9] = {0};
+        sqzi_real *results = calloc(2 * n, sizeof *results);
+        sqzi_block_keep kept[8] = {{0}};
         seen s = {.encoder = encoder};
         assert_true(results && encoder->n_blocks <= 8);
-        for (uint32_t i = 0; i <= encoder->n_blocks; i++)
-            assert_non_null(kept[i] = calloc(n, sizeof *results));
-        for (uint32_t i = 0; i < encoder->n_blocks; i++)
+        for (uint32_t i = 0; i < encoder->n_blocks; i++) {
+            assert_non_null(kept[i].x = calloc(n, sizeof *results));
             assert_non_null(s.hidden[i] = calloc(n, sizeof *results));
-        const sqzi_keep keep = {.hidden = kept, .input = take, .user = &s};
-        sqzi_encoder_embed(encoder, &batch, NULL, &workspace, results + n, encoder->width);
+        }
+        const sqzi_keep keep = {.blocks = kept, .input = take, .user = &s};
+        const sqzi_team alone = {0, 1, NULL};
+        sqzi_encoder_embed(encoder, &batch, NULL, &workspace, results + n, encoder->width, &alone);
         for (uint32_t i = 0; i < encoder->n_blocks; i++)
             sqzi_encoder_run_block(encoder, i, &batch, NULL, &workspace, results + n,
-                                   encoder->width);
-        sqzi_encoder_run(encoder, &batch, NULL, &workspace, results, encoder->width,
-                         &(sqzi_team){0, 1, NULL});
+                                   encoder->width, &alone);
+        sqzi_encoder_run(encoder, &batch, NULL, &workspace, results, encoder->width, &alone);
         assert_memory_equal(results, results + n, n * sizeof *results);
-        sqzi_encoder_run(encoder, &batch, &keep, &workspace, results + n, encoder->width,
-                         &(sqzi_team){0, 1, NULL});
+        sqzi_encoder_run(encoder, &batch, &keep, &workspace, results + n, encoder->width, &alone);
         assert_memory_equal(results, results + n, n * sizeof *results);
-        assert_memory_equal(results, kept[encoder->n_blocks], n * sizeof *results);
         for (uint32_t i = 0; i < encoder->n_blocks; i++) {
             for (int j = 0; j < 6; j++) assert_int_equal(s.rows[i][j], TOKENS);
-            assert_memory_equal(s.hidden[i], kept[i], n * sizeof *results);
+            assert_memory_equal(s.hidden[i], kept[i].x, n * sizeof *results);
         }
-        for (uint32_t i = 0; i <= encoder->n_blocks; i++) free(kept[i]);
-        for (uint32_t i = 0; i < encoder->n_blocks; i++) free(s.hidden[i]);
+        for (uint32_t i = 0; i < encoder->n_blocks; i++) {
+            free(kept[i].x);
+            free(s.hidden[i]);
+        }
         free(results);
         sqzi_release(&sqzi_default_allocator, block, bytes);
         sqzt_discard_plan(&p);

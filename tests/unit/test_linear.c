@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linear layers of every form against loops in double; and, of f32, bf16 and s8, the same bits
+/* Linear layers of every form against loops in double (the double build: the same
+ * sums in another order); and, of f32, bf16 and s8, the same bits
  * whole, cut into parts, at columns and by groups, row by row, and with rows prepared once for
  * several layers. Which layers may run by groups, or share their rows. */
 #include "nn/linear.h"
@@ -8,6 +9,7 @@
 
 #include "base/cpu.h"
 #include "support/random.h"
+#include "support/unit_roundoff.h"
 #include "support/test.h"
 
 typedef struct form {
@@ -40,34 +42,34 @@ enum { ROWS = 23 };
 typedef struct layer {
     form f;
     sqzi_linear linear;
-    float *weight, *a, *b, *bias;
+    sqzi_real *weight, *a, *b, *bias;
     uint32_t *in, *out, *from;
     void *packed[3];
     /* [n_out, n_in] with everything multiplied out, in the order of the outputs y[0..n_out) */
     double *dense;
 } layer;
 
-static float *random_floats(sqzt_random *random, size_t n)
+static sqzi_real *random_reals(sqzt_random *random, size_t n)
 {
-    float *x = malloc((n ? n : 1) * sizeof *x);
+    sqzi_real *x = malloc((n ? n : 1) * sizeof *x);
     assert_non_null(x);
-    for (size_t i = 0; i < n; i++) x[i] = (float)sqzt_normal(random);
+    for (size_t i = 0; i < n; i++) x[i] = (sqzi_real)sqzt_normal(random);
     return x;
 }
 
 /* Rows of n numbers as bytes with a scale each. */
-static void to_bytes(const float *from, size_t rows, size_t n, int8_t *bytes, float *scale)
+static void to_bytes(const sqzi_real *from, size_t rows, size_t n, int8_t *bytes, float *scale)
 {
     for (size_t i = 0; i < rows; i++) {
-        float largest = 0;
-        for (size_t j = 0; j < n; j++) largest = fmaxf(largest, fabsf(from[i * n + j]));
-        scale[i] = largest / 127;
+        double largest = 0;
+        for (size_t j = 0; j < n; j++) largest = fmax(largest, fabs((double)from[i * n + j]));
+        scale[i] = (float)(largest / 127);
         for (size_t j = 0; j < n; j++)
-            bytes[i * n + j] = (int8_t)lrintf(from[i * n + j] / scale[i]);
+            bytes[i * n + j] = (int8_t)lrint((double)from[i * n + j] / (double)scale[i]);
     }
 }
 
-static sqzi_matrix pack(const sqzk_gemm *gemm, const float *from, uint32_t n_in, uint32_t n_out,
+static sqzi_matrix pack(const sqzk_gemm *gemm, const sqzi_real *from, uint32_t n_in, uint32_t n_out,
                         uint32_t groups, void **memory)
 {
     const size_t k = n_in / groups, n = n_out / groups,
@@ -138,10 +140,10 @@ static layer make(const form *f, const sqzk_table *kernels, const sqzk_gemm *gem
                   sqzt_random *random)
 {
     layer l = {.f = *f, .linear = {.n_in = f->n_in, .n_out = f->n_out, .kernels = kernels}};
-    l.weight = random_floats(random, (size_t)f->n_out * f->n_in / f->groups);
-    l.a = random_floats(random, (size_t)f->rank * f->n_in);
-    l.b = random_floats(random, (size_t)f->n_out * f->rank);
-    l.bias = random_floats(random, f->n_out);
+    l.weight = random_reals(random, (size_t)f->n_out * f->n_in / f->groups);
+    l.a = random_reals(random, (size_t)f->rank * f->n_in);
+    l.b = random_reals(random, (size_t)f->n_out * f->rank);
+    l.bias = random_reals(random, f->n_out);
     if (f->in) l.linear.in = l.in = random_order(random, f->n_in);
     if (f->out) {
         l.linear.out = l.out = random_order(random, f->n_out);
@@ -199,9 +201,10 @@ static sqzi_linear_scratch *emptied(room *r)
     return &r->scratch;
 }
 
-/* y = relu(W x + b) + residual within k·u·sum |w x| of float arithmetic, twice over for two
- * factors. */
-static void compare(const layer *l, const float *x, const float *residual, const float *y)
+/* y = relu(W x + b) + residual within k·u·sum |w x| of the arithmetic's rounding u, twice over for
+ * two factors. */
+static void compare(const layer *l, const sqzi_real *x, const sqzi_real *residual,
+                    const sqzi_real *y)
 {
     const form *f = &l->f;
     for (uint32_t m = 0; m < ROWS; m++)
@@ -220,7 +223,7 @@ static void compare(const layer *l, const float *x, const float *residual, const
             sum += (double)l->bias[stored];
             const double wanted = (sum > 0 ? sum : 0) + (double)residual[m * f->n_out + o];
             const double depth = f->n_in + f->rank + 4.0, rank_size = f->rank ? 40.0 * f->rank : 0;
-            const double bound = 0x1p-24 * depth *
+            const double bound = SQZT_UNIT_ROUNDOFF * depth *
                                  (size + rank_size + fabs(sum) + fabs(wanted) + 1);
             if (!(fabs(wanted - (double)y[m * f->n_out + o]) <= bound))
                 fail_msg("%s: row %u, output %u is %.9g, %.9g expected within %.3g", f->name, m, o,
@@ -228,7 +231,8 @@ static void compare(const layer *l, const float *x, const float *residual, const
         }
 }
 
-static void check_parts(const layer *l, const sqzi_linear_args *args, const float *whole, float *y)
+static void check_parts(const layer *l, const sqzi_linear_args *args, const sqzi_real *whole,
+                        sqzi_real *y)
 {
     room r = room_for(&l->linear);
     const size_t bytes = ROWS * (size_t)l->f.n_out * sizeof *y;
@@ -255,7 +259,7 @@ static void check_parts(const layer *l, const sqzi_linear_args *args, const floa
 }
 
 /* Each row alone gives the bits it has among others. */
-static void check_rows(const layer *l, sqzi_linear_args args, const float *whole, float *y)
+static void check_rows(const layer *l, sqzi_linear_args args, const sqzi_real *whole, sqzi_real *y)
 {
     room r = room_for(&l->linear);
     args.m = 1;
@@ -268,7 +272,8 @@ static void check_rows(const layer *l, sqzi_linear_args args, const float *whole
 }
 
 /* So does each group, of a layer that is one term without permutations. */
-static void check_groups(const layer *l, const sqzi_linear_args *args, const float *whole, float *y)
+static void check_groups(const layer *l, const sqzi_linear_args *args, const sqzi_real *whole,
+                         sqzi_real *y)
 {
     const uint32_t groups = l->f.groups, in = l->f.n_in / groups, out = l->f.n_out / groups;
     if (l->f.rank || l->f.in || l->f.out) return;
@@ -295,10 +300,10 @@ static void check_form(const form *f, const sqzk_table *kernels, const sqzk_gemm
 {
     sqzt_random random = sqzt_random_of(11);
     layer l = make(f, kernels, gemm, &random);
-    float *x = random_floats(&random, ROWS * (size_t)f->n_in),
-          *residual = random_floats(&random, ROWS * (size_t)f->n_out);
-    float *whole = random_floats(&random, ROWS * (size_t)f->n_out),
-          *y = random_floats(&random, ROWS * (size_t)f->n_out);
+    sqzi_real *x = random_reals(&random, ROWS * (size_t)f->n_in),
+              *residual = random_reals(&random, ROWS * (size_t)f->n_out);
+    sqzi_real *whole = random_reals(&random, ROWS * (size_t)f->n_out),
+              *y = random_reals(&random, ROWS * (size_t)f->n_out);
     room r = room_for(&l.linear);
     sqzi_linear_args args = {.m = ROWS,
                              .x = x,

@@ -2,6 +2,7 @@
 /* A profile counts the work of every stage as the model's description says, sees every stage that
  * ran, adds up, stops when told, and changes no bit. The peak's work is done by every thread. Of
  * times only that they fit into each other is looked at. */
+#include <squeezebert/peak.h>
 #include <squeezebert/session.h>
 #include <stdlib.h>
 #include <string.h>

@@ -44,9 +44,10 @@ static void pack_column(const sqzk_pack_args *args, size_t column, uint16_t *out
             memcpy(out + p * NR, (const uint16_t *)args->source + first + p,
                    K_TOGETHER * sizeof *out);
     if (args->type == SQZI_F32 && args->k_stride == 1)
-        for (const float *x = (const float *)args->source + first; p + K_TOGETHER <= args->k;
-             p += K_TOGETHER)
-            for (size_t i = 0; i < K_TOGETHER; i++) out[p * NR + i] = sqzi_to_bf16(x[p + i]);
+        for (const sqzi_real *x = (const sqzi_real *)args->source + first;
+             p + K_TOGETHER <= args->k; p += K_TOGETHER)
+            for (size_t i = 0; i < K_TOGETHER; i++)
+                out[p * NR + i] = sqzi_to_bf16((float)x[p + i]);
     for (; p < args->k; p++)
         out[p / K_TOGETHER * K_TOGETHER * NR + p % K_TOGETHER] = sqzi_to_bf16(
             (float)sqzi_load_real(args->source, first + p * args->k_stride, args->type));

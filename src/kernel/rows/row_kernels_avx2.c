@@ -3,4 +3,4 @@
 #include "kernel/vector_avx2.h"
 
 #define LEVEL(name) name##_avx2
-#include "kernel/norm/row_kernels_template.h"
+#include "kernel/rows/row_kernels_template.h"

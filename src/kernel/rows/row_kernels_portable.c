@@ -5,7 +5,7 @@
 
 #include "base/half.h"
 #include "kernel/activation/scalar_math.h"
-#include "kernel/row_kernels.h"
+#include "kernel/rows/row_kernels.h"
 
 void sqzk_layer_norm_portable(const sqzk_layer_norm_args *args)
 {
@@ -53,12 +53,12 @@ void sqzk_scale_rows_portable(const sqzk_scale_rows_args *args)
         for (size_t j = 0; j < args->n; j++) args->x[r * args->ldx + j] *= args->factor[r];
 }
 
-void sqzk_activate_portable(sqzk_activation activation, sqzi_real *x, size_t n)
+void sqzk_activate_portable(sqzk_activation activation, size_t n, const sqzi_real *x, sqzi_real *y)
 {
-    for (size_t j = 0; j < n; j++) x[j] = sqzk_scalar_activate(activation, x[j]);
+    for (size_t j = 0; j < n; j++) y[j] = sqzk_scalar_activate(activation, x[j]);
 }
 
-void sqzk_widen_portable(const sqzk_widen_args *args)
+void sqzk_convert_portable(const sqzk_convert_args *args)
 {
     for (size_t j = 0; j < args->n; j++) {
         const sqzi_real x = args->type == SQZI_S8

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Gathered rows, AVX-512: vgatherdps. */
-#include "kernel/row_kernels.h"
+#include "kernel/rows/row_kernels.h"
 #include "kernel/vector_avx512.h"
 
 void sqzk_gather_avx512(const sqzk_gather_args *args)

@@ -3,4 +3,4 @@
 #include "kernel/vector_neon.h"
 
 #define LEVEL(name) name##_neon
-#include "kernel/norm/row_kernels_template.h"
+#include "kernel/rows/row_kernels_template.h"

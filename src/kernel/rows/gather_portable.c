@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Gathered rows in plain C: for every level but AVX-512. */
-#include "kernel/row_kernels.h"
+#include "kernel/rows/row_kernels.h"
 
 void sqzk_gather_portable(const sqzk_gather_args *args)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Picks the row kernels for a set of features. */
-#include "kernel/row_kernels.h"
+#include "kernel/rows/row_kernels.h"
 
 #include "base/cpu.h"
 
@@ -11,7 +11,7 @@
         table->softmax = sqzk_softmax_##level;     \
         table->scale_rows = sqzk_scale_rows_##level; \
         table->activate = sqzk_activate_##level;   \
-        table->widen = sqzk_widen_##level;         \
+        table->convert = sqzk_convert_##level;         \
     } while (0)
 
 void sqzk_row_kernels_init(sqzk_table *table, uint32_t features)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The work that measures a machine's peak, done by the threads of a context. */
-#include "kernel/peak/peak.h"
-
+#include <squeezebert/peak.h>
 #include <stdatomic.h>
 
+#include "kernel/peak/peak.h"
 #include "model/context.h"
 
 enum { READ_GRAIN = 512 }; /* what a reader takes at a time, at most */

@@ -3,4 +3,4 @@
 #include "kernel/vector_simd128.h"
 
 #define LEVEL(name) name##_simd128
-#include "kernel/norm/row_kernels_template.h"
+#include "kernel/rows/row_kernels_template.h"

@@ -5,7 +5,7 @@
  * A sum over a row runs in several vector accumulators over whole vectors, then the tail, then
  * across the vector: the order is fixed by n. */
 #include "kernel/activation/vector_math.h"
-#include "kernel/row_kernels.h"
+#include "kernel/rows/row_kernels.h"
 
 #include <math.h>
 #include <string.h>
@@ -177,12 +177,12 @@ void LEVEL(sqzk_scale_rows)(const sqzk_scale_rows_args *args)
     }
 }
 
-void LEVEL(sqzk_activate)(sqzk_activation activation, float *x, size_t n)
+void LEVEL(sqzk_activate)(sqzk_activation activation, size_t n, const float *x, float *y)
 {
-    FOR_ROW(j, part, n) v_store_part(x + j, v_activate(activation, v_load_part(x + j, part)), part);
+    FOR_ROW(j, part, n) v_store_part(y + j, v_activate(activation, v_load_part(x + j, part)), part);
 }
 
-static inline vec widened(const void *from, sqzi_type type, vec scale)
+static inline vec converted(const void *from, sqzi_type type, vec scale)
 {
     switch (type) {
     case SQZI_S8: return v_mul(v_from_s8(from), scale);
@@ -192,7 +192,7 @@ static inline vec widened(const void *from, sqzi_type type, vec scale)
     }
 }
 
-void LEVEL(sqzk_widen)(const sqzk_widen_args *args)
+void LEVEL(sqzk_convert)(const sqzk_convert_args *args)
 {
     const size_t bytes = args->type == SQZI_F32 ? sizeof(float) : args->type == SQZI_S8 ? 1 : 2;
     const vec scale = v_set(args->scale);
@@ -201,7 +201,7 @@ void LEVEL(sqzk_widen)(const sqzk_widen_args *args)
         float tail[V_WIDTH] = {0};
         const void *from = (const unsigned char *)args->source + j * bytes;
         if (part < V_WIDTH) from = memcpy(tail, from, part * bytes);
-        const vec x = widened(from, args->type, scale);
+        const vec x = converted(from, args->type, scale);
         v_store_part(args->out + j, args->beta ? v_add(v_load_part(args->out + j, part), x) : x,
                      part);
     }

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The transpose, AVX-512. */
+#include "kernel/vector_avx512.h"
+
+#define LEVEL(name) name##_avx512
+#include "kernel/grad/transpose_template.h"
