@@ -241,7 +241,8 @@ static void show_provenance(const sqz_model *model)
     show_one(model, "license", "general.license");
     show_list(model, "languages", "general.languages", string_of);
     show_list(model, "base_models", "general.base_model", base_model_of);
-    show_one(model, "source_sha256", "sqz.source.sha256");
+    show_list(model, "source_files", "sqz.source.files", string_of);
+    show_list(model, "source_sha256", "sqz.source.sha256", string_of);
     show_one(model, "tensors_sha256", "sqz.tensors.sha256");
     show_list(model, "history", "sqz.history", string_of);
     end_table();

@@ -11,8 +11,10 @@ endif()
 set(SQZ_SMALL
   io/.* base/cpu base/cpu_count base/file_.* base/temporaries base/status
   model/context model/file_check model/load_encoder model/load_texts model/load_tokenizer
-  model/model model/load_head model/load_pooling model/verify
-  task/answer_spans task/answers task/classify task/entities task/entity_spans task/zero_shot)
+  model/model model/load_head model/load_pooling model/session model/verify
+  model/load_weights
+  nn/tensor_list task/answer_spans task/answers task/batches task/classify task/embed_text
+  task/engine task/entities task/fill_mask task/entity_spans task/zero_shot text/decode)
 list(JOIN SQZ_SMALL "|" SQZ_SMALL)
 
 # What only training and measuring need of the runtime's folders: kernels of gradients and

@@ -63,7 +63,7 @@ data = open("willow.gguf", "rb").read()
 more = [word("general.license", "mit"), words("general.languages", "en", "la"),
         word("general.base_model.0.name", "twig"),
         word("general.base_model.0.organization", "hedge"),
-        word("general.base_model.1.name", "leaf"), word("sqz.source.sha256", "00ff")]
+        word("general.base_model.1.name", "leaf")]
 size = len(b"".join(more) + word("later.padding", ""))
 more.append(word("later.padding", "-" * (-size % 64)))  # the data stay at a multiple of 64
 n, = struct.unpack_from("<Q", data, 16)
@@ -72,7 +72,8 @@ open("card.gguf", "wb").write(head + b"".join(more) + data[24:])
 PY
 card='"provenance":\{"license":"mit","languages":\["en","la"\],'
 card+='"base_models":\["hedge/twig","leaf"\],'
-card+='"source_sha256":"00ff","tensors_sha256":"[0-9a-f]{64}","history":\['
+card+='"source_files":\["model.safetensors"\],"source_sha256":\["[0-9a-f]{64}"\],'
+card+='"tensors_sha256":"[0-9a-f]{64}","history":\['
 expect 0 "$card" info card.gguf --json
 expect 0 '^base_models +hedge/twig$' info card.gguf
 expect 0 '^\| languages \| en \|$' info card.gguf --markdown
