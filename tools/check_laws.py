@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks the laws that ARCHITECTURE.md states about the tree.
 
-    check_laws.py ROOT [--archive FILE.a]... [--object FILE.o]...
+    check_laws.py ROOT [--archive FILE.a]... [--objects LIST]
 
 Reads the files that git tracks under ROOT (every file where ROOT is no repository, or there is no git), prints one line a violation,
 `path:line: law: what was found`, and exits 1 if there was one. Only text is read; nothing is compiled. Needs python3
@@ -345,10 +345,13 @@ def main():
     parser = argparse.ArgumentParser(description="checks the laws of ARCHITECTURE.md")
     parser.add_argument("root")
     parser.add_argument("--archive", action="append", default=[], help="a static library whose symbols are checked")
-    parser.add_argument("--object", action="append", default=[],
-                        help="an object file of the program, looked at for circles")
+    parser.add_argument("--objects", help="a file that lists the program's object files")
     chosen = parser.parse_args()
-    found = check_tree(chosen.root, chosen.archive, chosen.object)
+    objects = []
+    if chosen.objects:
+        with open(chosen.objects, encoding="utf-8") as file:
+            objects = file.read().split("\n")[:-1]
+    found = check_tree(chosen.root, chosen.archive, objects)
     print("\n".join(found) if found else "every law holds")
     return 1 if found else 0
 
