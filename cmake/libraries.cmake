@@ -14,7 +14,8 @@ set(SQZ_SMALL
   model/model model/load_head model/load_pooling model/session model/verify
   model/load_weights
   nn/tensor_list task/answer_spans task/answers task/batches task/classify task/embed_text
-  task/engine task/entities task/fill_mask task/entity_spans task/zero_shot text/decode)
+  task/engine task/entities task/fill_mask task/entity_spans task/zero_shot text/decode
+  base/memory base/number kernel/table nn/pack nn/profile text/tokenizer text/windows)
 list(JOIN SQZ_SMALL "|" SQZ_SMALL)
 
 # What only training and measuring need of the runtime's folders: kernels of gradients and

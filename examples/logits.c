@@ -38,7 +38,10 @@ static int run(sqz_model *model, sqz_session *session, sqz_encoding *encoding, i
                      error))
         return 1;
     const uint32_t starts[] = {0, sqz_encoding_first(encoding, 1)};
-    const sqz_batch batch = {1, starts, sqz_encoding_ids(encoding), sqz_encoding_types(encoding)};
+    const sqz_batch batch = {.n_sequences = 1,
+                             .first = starts,
+                             .ids = sqz_encoding_ids(encoding),
+                             .types = sqz_encoding_types(encoding)};
     float *logits = malloc((size_t)starts[1] * info->n_labels * sizeof *logits);
     int failed = !logits ||
                  sqz_logits(session, &batch, NULL, 0, logits, info->n_labels, error) != SQZ_OK;

@@ -26,8 +26,7 @@ static int embed(const char *text, sqz_role role, const float **vector, uint32_t
                  sqz_error *error)
 {
     const sqz_input input = {.text = {text, strlen(text)}};
-    const sqz_embed_text_options options = {.embed = {.normalize = -1},
-                                            .prompt = sqz_model_role_prompt(search.model, role)};
+    const sqz_embed_text_options options = {.prompt = sqz_model_role_prompt(search.model, role)};
     sqz_embedding result;
     if (sqz_embed_texts(search.task, &input, 1, &options, &result, error)) return 1;
     if (result.outcome.status) {

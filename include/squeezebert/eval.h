@@ -69,6 +69,7 @@ typedef struct sqz_glue_row {
     double score;
     uint64_t line;
     sqz_text id;
+    uint64_t reserved[2];
 } sqz_glue_row;
 typedef struct sqz_glue sqz_glue;
 
@@ -79,6 +80,7 @@ typedef struct sqz_glue sqz_glue;
  */
 typedef struct sqz_glue_options {
     sqz_quotes quotes;
+    uint64_t reserved[4];
 } sqz_glue_options;
 
 /* Class k of a task as the files write it ("entailment", "0"); NULL from the last on, and for
@@ -161,6 +163,7 @@ typedef struct sqz_eval_options {
     void *user;
     sqz_glue_options glue;
     void (*prediction)(void *user, const sqz_prediction *prediction);
+    uint64_t reserved[4];
 } sqz_eval_options;
 
 typedef struct sqz_named_metric {
@@ -168,7 +171,7 @@ typedef struct sqz_named_metric {
     sqz_metric metric;
 } sqz_named_metric;
 
-enum { SQZ_MAX_METRICS = 4 };
+enum { SQZ_MAX_METRICS = 8 };
 typedef struct sqz_eval_report {
     const char *task;
     size_t n;           /* examples that count */
@@ -177,6 +180,7 @@ typedef struct sqz_eval_report {
     uint64_t n_blank;   /* lines */
     uint32_t n_metrics;
     sqz_named_metric metrics[SQZ_MAX_METRICS];
+    uint64_t reserved[4];
 } sqz_eval_report;
 
 /* SQZ_EINVAL: the model's head or classes do not fit the task (the text says which classes it has

@@ -127,6 +127,7 @@ typedef struct sqz_tensor_info {
     uint64_t shape[4];
     uint64_t bytes;
     uint64_t offset;  /* of its first byte in the file */
+    uint64_t reserved[2];
 } sqz_tensor_info;
 SQZ_API int sqz_model_tensor(const sqz_model *model, uint32_t i, sqz_tensor_info *tensor);
 SQZ_API int sqz_model_metadata(const sqz_model *model, uint32_t i, const char **key,
@@ -153,6 +154,7 @@ typedef struct sqz_file_check {
     int has_checksum;
     uint64_t n_bytes;
     char sha256[65];
+    uint64_t reserved[4];
 } sqz_file_check;
 SQZ_API SQZ_NODISCARD sqz_status sqz_model_check(sqz_context *context, const char *path,
                                                  sqz_file_check *check, sqz_error *error);
@@ -170,6 +172,7 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_model_check(sqz_context *context, const cha
 typedef struct sqz_verification {
     double max_error, tolerance;
     uint32_t n_vectors;
+    uint64_t reserved[4];
 } sqz_verification;
 SQZ_API SQZ_NODISCARD sqz_status sqz_model_verify(const sqz_model *model,
                                                   sqz_verification *verification, sqz_error *error);

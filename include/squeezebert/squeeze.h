@@ -78,6 +78,7 @@ typedef struct sqz_quantize_options {
     const sqz_text *texts;
     size_t n_texts;
     void (*calibrated)(void *user, const sqz_calibration *used);
+    uint64_t reserved[4];
 } sqz_quantize_options;
 
 /* Read a model file, write it with its weights in another type.

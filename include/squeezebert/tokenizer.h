@@ -53,6 +53,7 @@ typedef struct sqz_tokenize_options {
     int windows;
     int no_special_tokens;
     int literal_special_tokens;
+    uint64_t reserved[4];
 } sqz_tokenize_options;
 
 /* One piece. Offsets are half open, into the original text of its side, in bytes and in code points
