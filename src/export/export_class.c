@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/number.h"
-#include "import/exporter.h"
+#include "export/exporter.h"
 
 enum { WHY = 200 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The export as a whole. */
-#include "import/exporter.h"
+#include "export/exporter.h"
 #include "model/context.h"
 
 static sqz_status write_folder(sqzi_exporter *e, const char *path)
