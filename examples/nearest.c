@@ -49,8 +49,11 @@ static int add_line(char *line, sqz_error *error)
         return 1;
     const uint64_t n = sqz_index_rows(search.index);
     char **more = realloc(search.lines, (size_t)(n + 1) * sizeof *more);
-    if (!more || !(more[n] = strdup(line))) return 1;
-    search.lines = more;
+    if (more) search.lines = more;
+    if (!more || !(more[n] = strdup(line))) {
+        snprintf(error->text, sizeof error->text, "no memory for %s", line);
+        return 1;
+    }
     return sqz_index_add(search.index, vector, 1, error) != SQZ_OK;
 }
 
