@@ -40,8 +40,8 @@ typedef struct sqz_session_options {
  * that are out of range, and for NULL. */
 SQZ_API size_t sqz_session_plan(const sqz_model *model, const sqz_session_options *options);
 
-/* The model outlives the session. SQZ_EINVAL: max_tokens or max_sequences 0, more than 2^28 tokens,
- * max_length over the model's. SQZ_ENOMEM. */
+/* One allocation, of sqz_session_plan's bytes. The model outlives the session.
+ * SQZ_EINVAL: max_tokens or max_sequences 0, more than 2^28 tokens, max_length over the model's. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_session_open(const sqz_model *model,
                                                   const sqz_session_options *options,
                                                   sqz_session **session, sqz_error *error);

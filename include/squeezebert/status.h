@@ -24,8 +24,16 @@
  *
  * Enums get new members at their end.
  *
- * Strings and arrays that a struct points to belong to whom its header says; a pointer that is
- * handed in is read during the call alone unless its header says otherwise.
+ * Lifetimes: what is handed in is read during the call alone, what a callback is given is valid
+ * during its call, unless the header says otherwise; what is given back belongs to the object that
+ * gave it, and the header says until when.
+ *
+ * Threads: a context, a model and a tokenizer are used by any number of threads at once, an index
+ * by any number that search it; sessions, tasks, encodings, readers and outputs by one thread at a
+ * time. Nothing else is shared: two objects never need a lock between them.
+ *
+ * SQZ_EINVAL of a NULL or a reserved field and SQZ_ENOMEM can come from every function that returns
+ * a status, but for runs (sqz_encode and the like), which allocate nothing; headers name the rest.
  */
 #ifndef SQUEEZEBERT_STATUS_H
 #define SQUEEZEBERT_STATUS_H

@@ -8,7 +8,11 @@
  * result's outcome and leaves the others alone; a status other than SQZ_OK means that there are no
  * results at all.
  *
- * A result's pointers belong to the task and stay valid until the next call on it.
+ * A result's pointers belong to the task and stay valid until the next call on it. SQZ_ENUMERIC in
+ * an outcome: a NaN or infinity met by an int8 layer. SQZ_ETOKEN there: the text has a piece that
+ * the model does not embed.
+ * Cost: tokenising, and for each window what sqz_encode and the head cost. Memory, kept for the
+ * next call: the pieces and results of all inputs, and a session for the largest batch met.
  */
 #ifndef SQUEEZEBERT_TASK_H
 #define SQUEEZEBERT_TASK_H
@@ -198,6 +202,7 @@ typedef struct sqz_entity {
     const char *word;  /* the pieces joined to text, as the pipeline shows them */
     float score;
     uint32_t index;    /* of the first piece in its window, [CLS] = 0 */
+    /* half open, into the text: in code points, and in bytes */
     uint32_t begin, end, begin_byte, end_byte;
     uint64_t reserved[2];
 } sqz_entity;
@@ -236,9 +241,10 @@ typedef struct sqz_answer_options {
 } sqz_answer_options;
 typedef struct sqz_answer {
     int none; /* 1: the context does not say; the places are 0 */
-    float score;
-    float worth;
-    uint32_t begin, end, begin_byte, end_byte; /* in the context */
+    float score; /* a share of 1, over the spans that were kept */
+    float worth; /* start_logit[begin] + end_logit[end] */
+    /* half open, into the context: in code points, and in bytes */
+    uint32_t begin, end, begin_byte, end_byte;
     uint64_t reserved[2];
 } sqz_answer;
 typedef struct sqz_answers {

@@ -21,7 +21,7 @@ typedef struct sqz_encoding sqz_encoding;
 /* A text: any bytes, NUL and invalid UTF-8 among them (each maximal ill-formed part reads as
  * U+FFFD). At most 2^31 - 1 bytes. */
 typedef struct sqz_text {
-    const char *bytes;
+    const char *bytes; /* no NUL is needed at the end */
     size_t n_bytes;
 } sqz_text;
 
