@@ -218,7 +218,7 @@ static double relative_error(const sqz_model *before, const sqz_model *after, bo
 }
 
 /* Every form in int8 counts as many parameters as in float and stays as near as roundings let it, a
- * tied decoder over a reduced int8 embedding among them. Bound: tests/golden/test_golden.c
+ * tied decoder over a factorised int8 embedding among them. Bound: tests/golden/test_golden.c
  * "allowed", for products no deeper than 96, twice as many where they are low-rank pairs beside
  * groups, and the four roundings of embedding and decoder. */
 static void every_form_opens_and_stays_near(void **state)

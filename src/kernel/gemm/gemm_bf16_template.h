@@ -5,7 +5,7 @@
  * Include after a vector_<isa>.h and its bf16_vector_<isa>.h, with TILE_VECTORS (2 or 4), TILE_ROWS
  * where it is 12 and not 6, GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE defined, and either
  * DOT_PAIRS, and dot(sum, pairs, pairs) that multiplies pairs of bf16, or nothing: then pairs are
- * widened and go through v_fma, odd k first.
+ * converted and go through v_fma, odd k first.
  */
 #include "base/cpu.h"
 

@@ -8,7 +8,7 @@
 #error "compile this file with AVX-512 VNNI"
 #endif
 
-enum { KR = 4, FLIP = 128, EXCESS_BITS = 8 };
+enum { KR = 4, FLIP = 128, OUTLIER_BITS = 8 };
 
 static inline ivec load_weights(const signed char *p) { return _mm512_loadu_si512(p); }
 static inline ivec load_rows(const unsigned char *p)
@@ -24,9 +24,9 @@ static inline ivec multiply_add(ivec sum, ivec rows, ivec weights)
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(rows), "v"(weights));
     return sum;
 }
-static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights)
+static inline ivec add_outlier(ivec sum, uint32_t outlier, const signed char *weights)
 {
-    return multiply_add(sum, i_set(excess), load_weights(weights));
+    return multiply_add(sum, i_set(outlier), load_weights(weights));
 }
 
 #define TILE_ROWS 12

@@ -16,8 +16,8 @@
 #define HAS_EPILOGUE 1
 #endif
 
-/* The sums of a tile, as integers, to sums [TILE_ROWS][NR]: from the column's compensation and what
- * the row's excess adds, over all of k. rows is a constant of each instantiation: what it excludes
+/* The sums of a tile, as integers, to sums [TILE_ROWS][NR]: from the column's offset and what
+ * the row's outlier adds, over all of k. rows is a constant of each instantiation: what it excludes
  * is not compiled. */
 static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_gemm_args *args,
                                                        size_t row, const signed char *b,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peak of AVX2 in int8, exact: bytes widened to 16 bits, pairs multiplied and added by vpmaddwd,
+/* Peak of AVX2 in int8, exact: bytes converted to 16 bits, pairs multiplied and added by vpmaddwd,
  * then a vpaddd. */
 #include <immintrin.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peak of AVX-512 without VNNI in int8, exact: vpmaddwd on bytes widened to 16 bits, then a
+/* Peak of AVX-512 without VNNI in int8, exact: vpmaddwd on bytes converted to 16 bits, then a
  * vpaddd. */
 #include <immintrin.h>
 
