@@ -15,7 +15,7 @@ typedef struct sqzi_quantized {
     sqzi_type to;
     bool changed, kept;
     float *scale;          /* [rows] of an int8 tensor */
-    /* the integers of an int8 tensor where its inputs had a say (compensation.h), else NULL: each
+    /* the integers of an int8 tensor where its inputs had a say (gptq.h), else NULL: each
      * number to the nearest */
     int8_t *chosen;
     struct sqzi_quantize_plan *plan;

@@ -115,7 +115,7 @@ static void check_tensor(const file *before, const file *after, const sqz_quanti
     const sqzi_gguf_tensor *from = sqzi_gguf_find_tensor(before->gguf, t->name),
                            *to = sqzi_gguf_find_tensor(after->gguf, t->name);
     assert_non_null(to);
-    if (t->corrected) { /* tests/unit/test_correction.c */
+    if (t->corrected) { /* tests/unit/test_bias_correction.c */
         assert_int_equal(t->bytes_before, from ? from->bytes : 0);
         assert_int_equal(t->bytes_after, to->bytes);
         return;
