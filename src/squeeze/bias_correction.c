@@ -190,7 +190,7 @@ sqz_status sqzi_bias_correction_solve(sqzi_bias_correction *c, bool in_full, dou
     for (size_t j = 0; j < n_out; j++) {
         c->corrected[j] = (float)((bias ? (double)bias[j] : 0) + share * (before[j] - after[j]));
         FAIL_IF(!isfinite(c->corrected[j]), SQZ_ENUMERIC, 0,
-                "bias '%s': number %zu, corrected, is not finite; quantise without correction",
+                "bias '%s': number %zu, corrected, is not finite; quantise without bias correction",
                 c->bias_name, j);
     }
 fail:

@@ -98,7 +98,7 @@ static sqz_status put_metadata(const quantizer *q, sqzi_gguf_writer *writer)
     else if (q->corrections.n)
         snprintf(how, sizeof how, ", biases corrected over %d x %d random ids",
                  SQZI_CALIBRATION_SEQUENCES, SQZI_CALIBRATION_LENGTH);
-    else if (q->options.type == SQZ_QUANTIZE_S8) snprintf(how, sizeof how, " --no-correction");
+    else if (q->options.type == SQZ_QUANTIZE_S8) snprintf(how, sizeof how, " --no-bias-correction");
     snprintf(history, sizeof history, "quantize --type %s%s%.400s%s%s", type_names[q->options.type],
              q->has_keep ? " --keep '" : "", q->has_keep ? q->options.keep : "",
              q->has_keep ? "'" : "", how);
@@ -195,7 +195,7 @@ sqz_status sqz_quantize(sqz_context *context, const char *path, const char *out,
     if ((unsigned)q.options.type > SQZ_QUANTIZE_F16)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_quantize: type %d is none of s8, bf16 and f16",
                          (int)q.options.type);
-    if (q.options.texts && (q.options.type != SQZ_QUANTIZE_S8 || q.options.no_correction))
+    if (q.options.texts && (q.options.type != SQZ_QUANTIZE_S8 || q.options.no_bias_correction))
         return sqzi_fail(
             error, SQZ_EINVAL, 0,
             "sqz_quantize: texts calibrate int8 with its biases corrected, nothing else");
@@ -205,7 +205,7 @@ sqz_status sqz_quantize(sqz_context *context, const char *path, const char *out,
     if (status == SQZ_OK)
         status = sqzi_quantize_plan_make(q.model, q.options.type, is_kept, &q, &q.plan, error);
     if (status == SQZ_OK) status = check_plan(&q);
-    if (status == SQZ_OK && q.options.type == SQZ_QUANTIZE_S8 && !q.options.no_correction)
+    if (status == SQZ_OK && q.options.type == SQZ_QUANTIZE_S8 && !q.options.no_bias_correction)
         status = sqzi_bias_corrections_make(&q.plan, &q.corrections, error);
     if (status == SQZ_OK && q.options.texts) status = calibrate(&q, out != NULL);
     if (status == SQZ_OK) status = report(&q);

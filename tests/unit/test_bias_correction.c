@@ -248,31 +248,32 @@ static void a_linear_without_a_bias_gets_one_unless_told_not_to(void **state)
     tiny.drop = "blk.0.ffn_up.bias";
     const char *path = sqzt_temporary("float.gguf"), *out = sqzt_temporary("quantized.gguf");
     sqzt_tiny_write(&tiny, path);
-    for (int no_correction = 0; no_correction < 2; no_correction++) {
+    for (int no_bias_correction = 0; no_bias_correction < 2; no_bias_correction++) {
         sqz_error error = {0};
         sqz_context *context;
         sqz_model *before, *after;
         last_report r = {.n_corrected = 0};
         sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
                        &error);
-        sqzt_assert_ok(sqz_quantize(context, path, out,
-                                    &(sqz_quantize_options){.no_correction = no_correction,
-                                                            .tensor = report,
-                                                            .user = &r},
-                                    &error),
-                       &error);
+        sqzt_assert_ok(
+            sqz_quantize(context, path, out,
+                         &(sqz_quantize_options){.no_bias_correction = no_bias_correction,
+                                                 .tensor = report,
+                                                 .user = &r},
+                         &error),
+            &error);
         sqzt_assert_ok(sqz_model_open(context, path, &before, &error), &error);
         sqzt_assert_ok(sqz_model_open(context, out, &after, &error), &error);
         const sqzi_linear *from = &before->encoder.blocks[0].attn_q,
                           *to = &after->encoder.blocks[0].attn_q;
         assert_null(before->encoder.blocks[0].ffn_up.bias);
-        assert_true((after->encoder.blocks[0].ffn_up.bias == NULL) == (no_correction == 1));
+        assert_true((after->encoder.blocks[0].ffn_up.bias == NULL) == (no_bias_correction == 1));
         assert_true((memcmp(from->bias, to->bias, from->n_out * sizeof *from->bias) == 0) ==
-                    (no_correction == 1));
+                    (no_bias_correction == 1));
         assert_true((strcmp(r.name, "blk.0.ffn_up.bias") == 0 && r.corrected && r.before == 0 &&
-                     r.after == 4 * tiny.ffn_width) == (no_correction == 0));
-        assert_true((r.n_corrected >= 6 * tiny.blocks) == (no_correction == 0) &&
-                    (r.n_corrected == 0) == (no_correction == 1));
+                     r.after == 4 * tiny.ffn_width) == (no_bias_correction == 0));
+        assert_true((r.n_corrected >= 6 * tiny.blocks) == (no_bias_correction == 0) &&
+                    (r.n_corrected == 0) == (no_bias_correction == 1));
         sqz_model_close(before);
         sqz_model_close(after);
         sqz_context_close(context);
