@@ -98,7 +98,7 @@ static void run_panel(const sqzk_gemm_args *args, const strip *s, size_t column,
     }
 }
 
-static void run(const sqzk_gemm_args *args)
+static void KERNEL(run)(const sqzk_gemm_args *args)
 {
     const size_t panel = panel_numbers(args->k);
     for (size_t begin = 0; begin < args->m;) {
@@ -120,7 +120,7 @@ const sqzk_gemm GEMM_NAME = {
     .mr = TILE_ROWS,
     .nr = NR,
     .kr = KR,
-    .run = run,
-    .pack = pack,
-    .prepare = prepare,
+    .run = KERNEL(run),
+    .pack = KERNEL(pack),
+    .prepare = KERNEL(prepare),
 };

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* s8 gemm, AMX: tdpbssd multiplies signed rows by signed weights, so nothing is flipped; the sums
  * of unsigned rows begin where the panel says. */
+#define KERNEL(name) gemm_s8_amx_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/s8_vector_avx512.h"
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* s8 gemm, AVX2: bytes converted to s16, pairs of k multiplied and added by vpmaddwd, which is
  * exact; vpmaddubsw would saturate. */
+#define KERNEL(name) gemm_s8_avx2_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_avx2.h"
 #include "kernel/gemm/s8_vector_avx2.h"
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* s8 gemm, AVX-512 VNNI: tiles of 12 x 32; vpdpbusd multiplies unsigned rows (q + 128) by signed
  * weights, four k at a time, without saturating. */
+#define KERNEL(name) gemm_s8_avx512vnni_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/s8_vector_avx512.h"
 

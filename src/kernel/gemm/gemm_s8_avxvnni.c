@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* s8 gemm, AVX-VNNI: vpdpbusd on 8 columns, for CPUs that have it without AVX-512. Rows are
  * unsigned (q + 128). */
+#define KERNEL(name) gemm_s8_avxvnni_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_avx2.h"
 #include "kernel/gemm/s8_vector_avx2.h"
 

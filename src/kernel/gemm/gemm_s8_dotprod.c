@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* s8 gemm, NEON with the dot-product extension: sdot multiplies signed bytes, four k at a time. */
+#define KERNEL(name) gemm_s8_dotprod_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_neon.h"
 #include "kernel/gemm/s8_vector_neon.h"
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* s8 gemm, NEON with the int8 matrix extension: smmla multiplies signed bytes, two rows by two
  * columns, eight k at a time. */
+#define KERNEL(name) gemm_s8_i8mm_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_neon.h"
 #include "kernel/gemm/s8_vector_neon.h"
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* s8 gemm, NEON: products of bytes in 16 bits, which holds them, then added in pairs of k to 32-bit
  * sums (smull, sadalp). */
+#define KERNEL(name) gemm_s8_neon_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_neon.h"
 #include "kernel/gemm/s8_vector_neon.h"
 

@@ -74,7 +74,7 @@ static int32_t column_sum(const signed char *source, size_t k_stride, size_t k)
     return sum;
 }
 
-static void pack(const sqzk_pack_args *args, void *packed)
+static void KERNEL(pack)(const sqzk_pack_args *args, void *packed)
 {
     const signed char *source = args->source;
     const int32_t difference = (args->unsigned_rows ? 128 : 0) - FLIP;

@@ -27,6 +27,9 @@
  * as zero: integers, outlier and scale are 0. Magnitudes are compared as the integers of their
  * bits, where a NaN is above infinity and infinity above every number.
  */
+#define KERNEL(name) gemm_s8_portable_##name
+#include "kernel/local_names.h"
+
 #include "kernel/gemm/scalar_epilogue.h"
 
 enum { NR = 16, KR = 1, FLIP = 0, OUTLIER_BITS = 0 };
@@ -53,7 +56,7 @@ static void run_row(const sqzk_gemm_args *args, size_t row, size_t column, size_
     }
 }
 
-static void run(const sqzk_gemm_args *args)
+static void KERNEL(run)(const sqzk_gemm_args *args)
 {
     const signed char *b = args->b;
     for (size_t column = 0; column < args->n; column += NR, b += panel_bytes(args->k)) {
@@ -92,7 +95,7 @@ static bool prepare_row(const sqzk_prepare_args *args, const sqzi_real *x, signe
     return true;
 }
 
-static bool prepare(const sqzk_prepare_args *args)
+static bool KERNEL(prepare)(const sqzk_prepare_args *args)
 {
     for (size_t i = 0; i < args->m; i++)
         if (!prepare_row(args, args->x + i * args->ldx, (signed char *)args->out + i * args->ldo,
@@ -110,7 +113,7 @@ const sqzk_gemm sqzk_gemm_s8_portable = {
     .mr = 1,
     .nr = NR,
     .kr = KR,
-    .run = run,
-    .pack = pack,
-    .prepare = prepare,
+    .run = KERNEL(run),
+    .pack = KERNEL(pack),
+    .prepare = KERNEL(prepare),
 };

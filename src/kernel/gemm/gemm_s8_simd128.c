@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* s8 gemm, SIMD128: bytes converted to s16, pairs of k multiplied and added by i32x4.dot_i16x8_s,
  * which is exact; the relaxed dot products are not the same on every machine. */
+#define KERNEL(name) gemm_s8_simd128_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_simd128.h"
 #include "kernel/gemm/s8_vector_simd128.h"
 

@@ -47,7 +47,7 @@ const sqzk_gemm GEMM_NAME = {
     .mr = TILE_ROWS,
     .nr = NR,
     .kr = KR,
-    .run = run,
-    .pack = pack,
-    .prepare = prepare,
+    .run = run_tiles,
+    .pack = KERNEL(pack),
+    .prepare = KERNEL(prepare),
 };

@@ -122,7 +122,7 @@ static bool write_row(s8_form form, const float *x, size_t k, s8_largest largest
 
 /* Some rows are looked through before they are written: what the one waits for, the other need
  * not. */
-static bool prepare(const sqzk_prepare_args *args)
+static bool KERNEL(prepare)(const sqzk_prepare_args *args)
 {
     enum { ROWS = 4 };
     s8_largest largest[ROWS];
