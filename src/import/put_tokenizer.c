@@ -108,9 +108,7 @@ sqz_status sqzi_put_tokenizer(const sqzi_tokenizer_draft *d)
     sqzi_gguf_put_bool(w, "sqz.tokenizer.clean_text", d->clean_text);
     sqzi_gguf_put_bool(w, "sqz.tokenizer.handle_chinese_chars", d->handle_chinese_chars);
     sqzi_gguf_put_bool(w, "sqz.tokenizer.strip_accents", d->strip_accents);
-    /* sentence-transformers puts a Lowercase before the normaliser: the same, since accents and
-     * letters are each stripped and lowered by themselves */
-    sqzi_gguf_put_bool(w, "sqz.tokenizer.lowercase", d->lowercase || d->importer->lower_texts);
+    sqzi_gguf_put_bool(w, "sqz.tokenizer.lowercase", d->lowercase);
     sqzi_gguf_put_span(w, "sqz.tokenizer.prefix", d->prefix);
     sqzi_gguf_put_u32(w, "sqz.tokenizer.max_word_chars", d->max_word_chars);
     for (int k = 0; k < SQZI_SPECIAL_WORDS; k++) {
