@@ -2,11 +2,13 @@
 /* The texts of a Hugging Face folder from a stranger. An input is a row of files, each behind a
  * line "=== NAME"; the first line "weights NAME" says whose
  * model.safetensors of tests/golden/models stands beside them, "part NAME" that it is called
- * part.safetensors, for an index to name. The program runs in the root of the source tree. */
+ * part.safetensors, for an index to name. Modules behind a Pooling have weights that fit
+ * bert-sequence. The program runs in the root of the source tree. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fuzz/fuzz.h"
@@ -61,6 +63,10 @@ static const sqzt_token tokens[] = {
     SQZT_TOKEN("multi_label_classification"),
     SQZT_TOKEN("regression"),
     SQZT_TOKEN("1_Pooling"),
+    SQZT_TOKEN("2_Dense"),
+    SQZT_TOKEN("models.LayerNorm"),
+    SQZT_TOKEN("\"include_prompt\":false"),
+    SQZT_TOKEN("torch.nn.modules.activation.ReLU"),
     SQZT_TOKEN("---\n"),
     SQZT_TOKEN("\n- "),
     SQZT_TOKEN("\n# "),
@@ -73,6 +79,8 @@ static const sqzt_token tokens[] = {
 const sqzt_fuzz_format sqzt_fuzz_format_of_harness = {.tokens = tokens,
                                                       .n_tokens = sizeof tokens / sizeof *tokens};
 
+/* pooling.json, dense.json and norm.json are the config.json of a module, the rest lie in the root.
+ */
 static const char *const names[] = {"config.json",
                                     "tokenizer.json",
                                     "tokenizer_config.json",
@@ -82,9 +90,11 @@ static const char *const names[] = {"config.json",
                                     "modules.json",
                                     "sentence_bert_config.json",
                                     "config_sentence_transformers.json",
-                                    "pooling.json",
                                     "README.md",
-                                    "model.safetensors.index.json"};
+                                    "model.safetensors.index.json",
+                                    "pooling.json",
+                                    "dense.json",
+                                    "norm.json"};
 enum { N_NAMES = sizeof names / sizeof *names };
 
 static const uint8_t *end_of_line(const uint8_t *at, const uint8_t *end)
@@ -98,14 +108,49 @@ static bool begins(const uint8_t *at, const uint8_t *end, const char *text)
     return (size_t)(end - at) >= strlen(text) && memcmp(at, text, strlen(text)) == 0;
 }
 
-/* The file goes where its name says; pooling.json lies in a folder of its own in a real model,
- * which modules.json names: here that is ".". */
+static const char *place_of(const char *name)
+{
+    return strcmp(name, "pooling.json") == 0 ? "1_Pooling/config.json"
+           : strcmp(name, "dense.json") == 0 ? "2_Dense/config.json"
+           : strcmp(name, "norm.json") == 0  ? "3_LayerNorm/config.json"
+                                             : name;
+}
+
+/* A module's folder, with a file of weights that are all 0; header NULL: none. */
+static void make_module(const char *folder, const char *header, size_t n_numbers)
+{
+    uint8_t data[1024] = {0};
+    char path[64];
+    const size_t n = header ? strlen(header) : 0, bytes = 8 + n + n_numbers * sizeof(float);
+    if (mkdir(sqzt_fuzz_path(folder), 0700) != 0) return; /* made before */
+    if (!header) return;
+    if (bytes > sizeof data) sqzt_fuzz_breach("weights of a module are too large");
+    data[0] = (uint8_t)n;
+    memcpy(data + 8, header, n);
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    sqzt_fuzz_write(path, data, bytes);
+}
+
+static void make_modules(void)
+{
+    make_module("1_Pooling", NULL, 0);
+    make_module("2_Dense",
+                "{\"linear.weight\":{\"dtype\":\"F32\",\"shape\":[3,21],\"data_offsets\":"
+                "[0,252]},\"linear.bias\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":"
+                "[252,264]}}",
+                66);
+    make_module("3_LayerNorm",
+                "{\"norm.weight\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]},"
+                "\"norm.bias\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[12,24]}}",
+                6);
+}
+
 static void put_file(const uint8_t *name, const uint8_t *end_of_name, const uint8_t *data, size_t n)
 {
     for (size_t i = 0; i < N_NAMES; i++)
         if ((size_t)(end_of_name - name) == strlen(names[i]) + 1 &&
             begins(name, end_of_name, names[i]))
-            sqzt_fuzz_write(names[i], data, n);
+            sqzt_fuzz_write(place_of(names[i]), data, n);
 }
 
 static void put_weights(const char *as, const uint8_t *name, const uint8_t *end)
@@ -122,7 +167,8 @@ static void put_weights(const char *as, const uint8_t *name, const uint8_t *end)
 static void lay_out(const uint8_t *data, size_t n)
 {
     const uint8_t *at = data, *end = data + n;
-    for (size_t i = 0; i < N_NAMES; i++) sqzt_fuzz_remove(names[i]);
+    make_modules();
+    for (size_t i = 0; i < N_NAMES; i++) sqzt_fuzz_remove(place_of(names[i]));
     const uint8_t *line = end_of_line(at, end),
                   *end_of_name = line > at && line[-1] == '\n' ? line - 1 : line;
     sqzt_fuzz_remove("model.safetensors");

@@ -97,11 +97,14 @@ def write_folders():
         "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": {w: i for i, w in enumerate(words)}},
         "added_tokens": [{"id": words.index(w), "content": w, "special": True, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False} for w in special]}
     sentence = {
-        "modules.json": json.dumps([{"type": "sentence_transformers.models.Transformer", "path": ""}, {"type": "sentence_transformers.models.Pooling", "path": "."},
-                                    {"type": "sentence_transformers.models.Normalize", "path": "2_Normalize"}]),
-        "sentence_bert_config.json": '{"max_seq_length": 20, "do_lower_case": false}', "tokenizer_config.json": '{"model_max_length": 1000000000000000019884624838656, "do_lower_case": true}',
+        "modules.json": json.dumps([{"type": "sentence_transformers.models.Transformer", "path": ""}, {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"},
+                                    {"type": "sentence_transformers.models.Dense", "path": "2_Dense"}, {"type": "sentence_transformers.models.LayerNorm", "path": "3_LayerNorm"},
+                                    {"type": "sentence_transformers.models.Normalize", "path": "4_Normalize"}]),
+        "pooling.json": '{"word_embedding_dimension": 21, "pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true, "include_prompt": false}',
+        "dense.json": '{"in_features": 21, "out_features": 3, "bias": true, "activation_function": "torch.nn.modules.activation.Tanh"}', "norm.json": '{"dimension": 3}',
+        "sentence_bert_config.json": '{"max_seq_length": 20, "do_lower_case": true}', "tokenizer_config.json": '{"model_max_length": 1000000000000000019884624838656, "do_lower_case": true}',
         "config_sentence_transformers.json": '{"prompts": {"query": "query: ", "passage": ""}, "default_prompt_name": "query"}'}
-    config.update(pooling_mode_mean_tokens=True, pooling_mode_cls_token=False, id2label={"0": "no", "1": "yes"}, problem_type="single_label_classification")
+    config.update(id2label={"0": "no", "1": "yes"}, problem_type="single_label_classification")
     put("json_folder", "tokenizer-json", blob("bert-sequence", {"config.json": json.dumps(config), "tokenizer.json": json.dumps(tokenizer), **sentence}))
     tokenizer["post_processor"] = {"type": "BertProcessing", "sep": ["[SEP]", words.index("[SEP]")], "cls": ["[CLS]", words.index("[CLS]")]}
     put("json_folder", "bert-processing", blob("bert-sequence", {"config.json": json.dumps(config), "tokenizer.json": json.dumps(tokenizer)}))
