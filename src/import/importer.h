@@ -44,8 +44,8 @@ typedef struct sqzi_importer {
     uint32_t groups[SQZI_LINEARS];
     const char *activation;
     double epsilon, block_epsilon;
-    bool lower_texts;                     /* whatever the tokenizer does */
-    const char *features[3];              /* sqz.requires */
+    bool lower_texts; /* those to be embedded, whatever the tokenizer does */
+    const char *features[4];              /* sqz.requires */
     uint32_t n_features;
     /* before the encoder's names, "" where the file has none */
     char prefix[SQZI_PREFIX];

@@ -102,6 +102,13 @@ expect 0 '"labels_named":true,"labels":\["contradiction","neutral","entailment"\
 expect 0 '"ids":\[2,6,8,9,1,3\],"tokens":\["\[CLS\]","good","film","##s","\[UNK\]","\[SEP\]"\],"types":\[0,0,0,0,0,0\],"offsets":\[\[0,0\],\[0,4\],\[5,9\],\[9,10\],\[11,12\],\[0,0\]\]' \
   tokenize "$work/bare.gguf" --json <<<"Good films 7"
 expect 0 '\[0,3\]' tokenize "$work/bare.gguf" --json --bytes <<<"7ß"
+# All pieces come unless a length is asked for, however few the model takes; a long text comes in windows by either name.
+expect 0 '^\[CLS\]( film){600} \[SEP\]$' tokenize "$work/bare.gguf" <<<"$(yes film | head -n 600 | tr '\n' ' ')"
+for windows in "--windows" "--long stride"; do
+  expect 0 '"windows":\[0,4\]' tokenize "$work/bare.gguf" --json --max-length 4 $windows <<<"good film films"
+done
+expect 1 'SQZ_ETOOLONG' tokenize "$work/bare.gguf" --json --max-length 4 --long error <<<"good film films"
+expect 2 'batch-tokens' tokenize "$work/bare.gguf" --batch-tokens 9 <<<"film"
 expect 0 '"label":"(contradiction|neutral|entailment)","score":.*"scores":.*"logits":\[' classify "$work/nli.gguf" --json --logits <<<"good film"
 expect 0 '^$' classify "$work/nli.gguf" --json </dev/null
 expect 3 'no/such.gguf' classify "$work/no/such.gguf" --json </dev/null
