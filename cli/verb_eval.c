@@ -117,6 +117,7 @@ static void open_predictions(void)
 static void say_counts(const sqz_eval_report *report)
 {
     if (report->n_blank) cli_say("%llu blank lines skipped", (unsigned long long)report->n_blank);
+    cli_say_ill_formed(report->n_ill_formed, folder);
     if (report->n_skipped)
         cli_say("%zu rows skipped: %s", report->n_skipped,
                 task == SQZ_GLUE_QQP ? "too short" : "no gold label");
