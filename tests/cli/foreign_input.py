@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Inputs that are no text in UTF-8.
+"""Inputs that are no text in UTF-8, and outputs that are an input.
 
 foreign_input.py PROGRAM
 """
@@ -75,6 +75,36 @@ class Bytes(unittest.TestCase):
             self.assertIn(word, start("search", BARE, "-f", path, data=b"a\n", code=3)[1])
 
 
+class Outputs(unittest.TestCase):
+    def refused(self, path, *arguments, data=b""):
+        before = pathlib.Path(path).read_bytes()
+        got = start(*arguments, data=data, code=1)[1]
+        self.assertIn(f"{path}: cannot write", got)
+        self.assertIn("name another", got)
+        self.assertEqual(pathlib.Path(path).read_bytes(), before)
+
+    def test_no_result_takes_the_place_of_the_model(self):
+        other = str(pathlib.Path(WORK, "link.gguf"))
+        pathlib.Path(other).symlink_to(BARE)
+        self.refused(BARE, "embed", BARE, "-o", BARE, data=b"plain\n")
+        self.refused(other, "embed", BARE, "-o", other, data=b"plain\n")
+        path = write("dev.tsv", b"sentence\tlabel\nplain\t1\n")
+        evaluate = ["eval", TWO, "--task", "sst2", "--predictions"]
+        self.refused(TWO, *evaluate, TWO, "--data", WORK)
+        self.refused(path, *evaluate, path, "--data", WORK)
+        self.refused(path, *evaluate, path, "--data", path)
+
+    def test_no_model_takes_the_place_of_what_it_is_made_of(self):
+        path = write("texts.txt", 600 * b"a plain text to calibrate on\n")
+        self.refused(path, "quantize", BARE, "-o", path, "--type", "s8", "--calibrate", path)
+        folder = pathlib.Path(WORK, "BertModel")
+        for file in folder.iterdir():
+            self.refused(str(file), "import", str(folder), "-o", str(file))
+        start("import", str(folder), "-o", str(folder / "model.gguf"))
+        start("import", str(folder), "-o", str(folder / "model.gguf"))
+        (folder / "model.gguf").unlink()
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as WORK:
         BARE, TWO = f"{WORK}/bare.gguf", f"{WORK}/two.gguf"
@@ -84,5 +114,5 @@ if __name__ == "__main__":
         ):
             made = [f"{WORK}/{kind}", kind, *fault]
             subprocess.run([sys.executable, "-B", HERE / "make_folder.py", *made], check=True)
-            subprocess.run([PROGRAM, "import", made[0], "-o", model], check=True, capture_output=True)
+            start("import", made[0], "-o", model)
         unittest.main()
