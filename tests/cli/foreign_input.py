@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Inputs that are no text in UTF-8, and outputs that are an input.
+"""Inputs that are no text in UTF-8, outputs that are an input, folders that are something else.
 
 foreign_input.py PROGRAM
 """
@@ -8,6 +8,7 @@ foreign_input.py PROGRAM
 import gzip
 import io
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -103,6 +104,59 @@ class Outputs(unittest.TestCase):
         start("import", str(folder), "-o", str(folder / "model.gguf"))
         start("import", str(folder), "-o", str(folder / "model.gguf"))
         (folder / "model.gguf").unlink()
+
+
+class Folders(unittest.TestCase):
+    def folder(self, name):
+        path = pathlib.Path(WORK, name)
+        shutil.copytree(pathlib.Path(WORK, "BertModel"), path)
+        return path
+
+    def says(self, folder, *words, options=(), code=3):
+        out = str(pathlib.Path(WORK, "never.gguf"))
+        got = start("import", str(folder), "-o", out, *options, code=code)[1]
+        for word in words:
+            self.assertIn(word, got)
+        self.assertFalse(pathlib.Path(out).exists())
+
+    def test_a_name_or_address_on_the_hub_is_told_to_be_one(self):
+        for name in ("some-model", "maker/some-model", "https://huggingface.co/maker/some-model"):
+            self.says(name, "hf download")
+        self.says("", "name of the folder to import is empty")
+
+    def test_a_link_to_what_is_not_there_is_told(self):
+        path = self.folder("links")
+        (path / "model.safetensors").unlink()
+        (path / "model.safetensors").symlink_to("../../blobs/0123")
+        self.says(path, "model.safetensors: cannot open: it is a link to '../../blobs/0123'")
+        pathlib.Path(WORK, "astray").symlink_to("elsewhere")
+        self.says(pathlib.Path(WORK, "astray"), "it is a link to 'elsewhere'")
+
+    def test_the_snapshots_of_a_cache_stand_for_its_model(self):
+        cache = pathlib.Path(WORK, "models--maker--some-model")
+        shutil.copytree(pathlib.Path(WORK, "BertModel"), cache / "snapshots" / "abc")
+        out = str(pathlib.Path(WORK, "cached.gguf"))
+        start("import", str(cache / "snapshots"), "-o", out)
+        self.assertIn("maker/some-model", start("info", out)[0])
+        (cache / "snapshots" / "def").mkdir()
+        (cache / "refs").mkdir()
+        (cache / "refs" / "main").write_text("..")
+        self.says(cache, "holds 2 snapshots")
+
+    def test_settings_that_are_no_json_object_in_utf8_are_refused(self):
+        path = self.folder("utf16")
+        text = (path / "config.json").read_text(encoding="utf-8")
+        (path / "config.json").write_bytes(text.encode("utf-16"))
+        self.says(path, "config.json", "UTF-16")
+        (path / "config.json").write_text(text, encoding="utf-8")
+        for name in ("tokenizer_config.json", "special_tokens_map.json"):
+            (path / name).write_text("[]", encoding="utf-8")
+            self.says(path, f"{name} is no JSON object")
+            (path / name).unlink()
+
+    def test_a_name_that_a_file_cannot_hold_is_refused(self):
+        for name in ("", "two\nlines", b"\xff"):
+            self.says(pathlib.Path(WORK, "BertModel"), "name", options=("--name", name), code=2)
 
 
 if __name__ == "__main__":
