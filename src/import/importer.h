@@ -74,6 +74,10 @@ SQZ_NODISCARD sqz_status sqzi_import_modules(sqzi_importer *importer, const json
  * (provenance.c). */
 SQZ_NODISCARD sqz_status sqzi_import_provenance(sqzi_importer *importer);
 
+/* SQZ_EOUTPUT: a model file of this path would take the place of a file of the folder
+ * (own_files.c). */
+SQZ_NODISCARD sqz_status sqzi_import_check_output(const sqzi_importer *importer, const char *path);
+
 /* Names of tensors (tensor_names.c). The prefix of the encoder is found by what the names have
  * before the encoder's own; several that would do are an error. */
 SQZ_NODISCARD sqz_status sqzi_import_find_prefix(sqzi_importer *importer);

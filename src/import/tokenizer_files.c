@@ -83,6 +83,10 @@ static sqz_status load_files(reading *r)
     const char *folder = r->at.folder;
     TRY(sqzi_json_load(folder, "tokenizer_config.json", false, &r->files.config, error));
     TRY(sqzi_json_load(folder, "special_tokens_map.json", false, &r->files.special_map, error));
+    FAIL_IF(r->files.config && !json_is_object(r->files.config), SQZ_EFORMAT, 0,
+            "%s/tokenizer_config.json is no JSON object", folder);
+    FAIL_IF(r->files.special_map && !json_is_object(r->files.special_map), SQZ_EFORMAT, 0,
+            "%s/special_tokens_map.json is no JSON object", folder);
     TRY(sqzi_json_load(folder, "added_tokens.json", false, &r->files.added, error));
     if (r->at.json)
         TRY(sqzi_json_load(r->at.json_folder, r->at.json, false, &r->files.json, error));
