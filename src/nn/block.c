@@ -6,7 +6,7 @@ enum {
     /* rows that go through a whole feed-forward together, where that keeps them in the second-level
      * cache */
     PANEL_ROWS = 32,
-    CACHE_BYTES = 2 << 20 /* that cache, where this was measured (doc/speed.md) */
+    CACHE_BYTES = 2 << 20 /* that cache, where this was measured (doc/notebook/speed.md) */
 };
 
 static void check(const sqzi_run *r, bool fine)

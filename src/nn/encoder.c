@@ -13,7 +13,7 @@ enum {
     STRIP_ROWS = 128,
     /* where gemms are fast and a block's weights far larger than the second-level cache */
     LONG_STRIP_ROWS = 256,
-    LARGE_BLOCK = 3 << 20, /* bytes of such weights; doc/speed.md has what was measured */
+    LARGE_BLOCK = 3 << 20, /* bytes of such weights; doc/notebook/speed.md has what was measured */
     LEAST_ROWS = 32        /* a member's share of rows below which columns are split instead */
 };
 
