@@ -5,8 +5,9 @@ Python's own library.
 
 CLASS is such as BertForSequenceClassification. FAULT breaks one thing: missing, extra, shape,
 overlap, huge, deep, nan, activation, truncated; "one" breaks nothing and gives a classifier a
-single class, "labels=A,B,..." these, "vocab=FILE" takes that vocabulary, "apart" writes a
-tokenizer.json with two added tokens, "qr" and the single word "xyz", that its vocabulary lacks.
+single class, "labels=A,B,..." these, "vocab=FILE" takes that vocabulary, "positions=N" makes N of
+them, "apart" writes a tokenizer.json with two added tokens, "qr" and the single word "xyz", that
+its vocabulary lacks.
 """
 import json
 import os
@@ -78,7 +79,7 @@ def tokenizer(words):
 
 
 def main():
-    global V
+    global V, P
     folder, name, fault = sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else ""
     os.makedirs(folder, exist_ok=True)
     token = "TokenClassification" in name
@@ -88,6 +89,8 @@ def main():
     if fault.startswith("vocab="):
         words = open(fault[6:], encoding="utf-8").read().split("\n")[:-1]
         V = len(words)
+    if fault.startswith("positions="):
+        P = int(fault[10:])
     labels = ["contradiction", "neutral", "entailment"]
     if token:
         labels = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
