@@ -255,6 +255,14 @@ def modules(work):
         refused(claim, folder, words)
     for kind in ("WordWeights", "CNN", "LSTM", "WeightedLayerPooling", "StaticEmbedding", "Asym"):
         refused(kind, Folder(work, [(kind, {}), pooling]), f"'{OLD}{kind}' cannot be run")
+    refused("a ninth module behind the Pooling",
+            Folder(work, [pooling] + [("Normalize", None)] * 9), "more than 8 modules")
+    refused("a layer without a Pooling", Folder(work, [("LayerNorm", {"dimension": WIDTH})]),
+            "'1_LayerNorm' stands there without a Pooling before it")
+    alone = Folder(work, [])
+    told = run("import", alone.path, "-o", f"{alone.path}.gguf").stderr
+    expect("a missing Pooling is told", "pooled by mean" in told, told)
+    check("a Transformer alone is pooled by mean", alone, POOLINGS["mean"][1])
     without = Folder(work, [pooling]).config(prompts={"query": "bad "}).sentence(max_seq_length=4)
     (without.path / "modules.json").unlink()
     check("a folder without modules.json is pooled by mean", without, POOLINGS["mean"][1])
