@@ -132,7 +132,7 @@ const cli_verb cli_verb_export = {
     "The folder holds config.json, model.safetensors and the tokenizer's files, and Transformers "
     "loads it with the same results. Factorised, summed and permuted\n"
     "layers are written as their product. What no class of Transformers can express is refused: a "
-    "classifier that pools by mean, a reduced embedding,\n"
+    "classifier that pools by mean, a factorised embedding,\n"
     "groups (see --dense), heads or widths that differ from block to block.",
     "squeezebert export minilm.gguf -o minilm-folder",
     1,

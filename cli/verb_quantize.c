@@ -15,7 +15,7 @@ enum { CALIBRATION_BYTES = 16 << 20 }; /* of the texts' file that are read at mo
 static const char *output_path, *keep, *calibrate, *calibrate_column;
 static uint32_t type, calibrate_format;
 static sqz_calibration calibration;
-static bool dry_run, no_correction;
+static bool dry_run, no_bias_correction;
 
 static const cli_option options[] = {
     {"output", 'o', CLI_TEXT, &output_path, "FILE", "the model file to write; may be MODEL itself"},
@@ -29,7 +29,7 @@ static const cli_option options[] = {
      "what that file holds (auto: as its name ends)"},
     {"calibrate-text", 0, CLI_TEXT, &calibrate_column, "COLUMN",
      "of a table: the column of the text (default: text)"},
-    {"no-correction", 0, CLI_FLAG, &no_correction, NULL,
+    {"no-bias-correction", 0, CLI_FLAG, &no_bias_correction, NULL,
      "s8: leave biases as they are, instead of letting them take up what rounding does to the mean "
      "input of each layer"},
     {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "with --calibrate: progress on stderr"},
@@ -153,7 +153,7 @@ static sqz_text *read_texts(cli_texts *read)
         cli_die(CLI_USAGE,
                 "--calibrate-text names a column: say --calibrate-input csv, tsv or jsonl");
     *read = cli_read_texts(file, CALIBRATION_BYTES);
-    cli_say_blank(file);
+    cli_say_lines(file);
     sqz_rows_close(file);
     sqz_text *texts = cli_allocate(NULL, read->n * sizeof *texts);
     for (size_t i = 0, begin = 0; i < read->n; begin = read->ends[i++] + 1)
@@ -180,16 +180,18 @@ static int run(char **arguments, uint32_t n)
     if (cli.progress && !calibrate)
         cli_die(CLI_USAGE,
                 "--progress is for --calibrate: nothing else takes long enough to show any");
-    if (calibrate && no_correction)
-        cli_die(CLI_USAGE,
-                "--calibrate corrects biases, --no-correction forbids it: leave one of them out");
+    if (calibrate && no_bias_correction)
+        cli_die(
+            CLI_USAGE,
+            "--calibrate corrects biases, --no-bias-correction forbids it: leave one of them out");
     if (!calibrate && (calibrate_format || calibrate_column))
         cli_die(CLI_USAGE, "--calibrate FILE is missing: its options are given");
     cli_texts read = {0};
+    if (calibrate && output_path) cli_not_over(output_path, calibrate);
     sqz_text *texts = calibrate ? read_texts(&read) : NULL;
     const sqz_quantize_options o = {.type = (sqz_quantize_type)type,
                                     .keep = keep,
-                                    .no_correction = no_correction,
+                                    .no_bias_correction = no_bias_correction,
                                     .tensor = take,
                                     .texts = texts,
                                     .n_texts = read.n,

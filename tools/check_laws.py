@@ -51,6 +51,18 @@ SYMBOL = re.compile(r"^(sqz_|sqzi_|sqzk_)")
 UNFINISHED = re.compile(r"\b(%s)\b" % "|".join(("TO" "DO", "FIX" "ME", "XX" "X", "HA" "CK")))
 FOREIGN_PATH = re.compile(r"(?<![\w.\-/$*})>~])/(work|root|home|opt|mnt|media|Users)/\w")
 REGISTRY = re.compile(r"\b(pypi\.%s|files\.pythonhosted\.%s|registry\.npmjs\.%s|proxy\.golang\.%s|crates\.%s)\b" % ("org", "org", "org", "org", "io"))
+# Words of our own that had one of the field's (doc/notation.md): pattern and what to say instead,
+# in src, include and doc. Names in model files stay (sqz.requires: reduced_embedding).
+RETIRED = [(re.compile(r"(?<![A-Za-z])(%s)(?![A-Za-z])" % pattern, re.I), instead)
+           for pattern, instead in (
+    ("excess", "outlier"),
+    ("kept apart", "an outlier; in memory of its own"),
+    ("shift(s|ed|ing)?", "zero point (of unsigned rows); origin (of a workspace's rows); move"),
+    (r"widen\w*", "convert, dequantise"),
+    (r"compensat\w*", "GPTQ (of integers); column offset (of a panel)"),
+    ("no[-_]correction|sqzi_corrections?", "bias correction"),
+    (r"resiz(e|es|ed|ing)|reduced(?!_embedding)", "projected, factorised (of an embedding)"),
+)]
 LONGEST_FILE, LONG_FUNCTION, LONGEST_FUNCTION = 500, 60, 120
 WIDEST = dict.fromkeys((".c", ".h", ".inc", ".py", ".sh", ".cmake", "CMakeLists.txt"), 100)
 WIDEST[".md"] = 110  # but for tables and lines with an address
@@ -216,6 +228,16 @@ def check_words(path, text, say):
                 say(path, number, law, f"'{match.group()}'")
 
 
+def check_retired(path, text, say):
+    if path.split("/")[0] not in ("src", "include", "doc"):
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        for pattern, instead in RETIRED:
+            match = pattern.search(line)
+            if match:
+                say(path, number, "words", f"'{match.group()}': say {instead}")
+
+
 def check_names(paths, say):
     seen = {}
     for path in paths:
@@ -322,6 +344,7 @@ def check_tree(root, archives, objects=()):
         if text is None:
             continue
         check_words(path, text, say)
+        check_retired(path, text, say)
         check_width(path, text, say)
         if path.endswith((".c", ".h", ".inc")):
             code = code_only(text)

@@ -43,15 +43,15 @@ static inline float uniform(uint64_t *state)
     return (float)(int32_t)(*state >> 32) * 0x1p-31f;
 }
 
-/* The loop of the gemm's own instruction; bf16 that is widened has that of f32. */
+/* The loop of the gemm's own instruction; bf16 that is converted has that of f32. */
 static inline const sqzk_peak *peak_of(const sqzk_gemm *gemm)
 {
-    const sqzk_peak *peak, *widened = NULL;
+    const sqzk_peak *peak, *converted = NULL;
     for (uint32_t i = 0; (peak = sqzk_peak_list(i)); i++) {
         if (peak->type == gemm->type && peak->feature == gemm->feature) return peak;
-        if (peak->type == SQZI_F32 && peak->feature == gemm->feature) widened = peak;
+        if (peak->type == SQZI_F32 && peak->feature == gemm->feature) converted = peak;
     }
-    return widened;
+    return converted;
 }
 
 static inline double peak_rate(const sqzk_peak *peak, uint64_t rounds)

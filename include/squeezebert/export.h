@@ -46,7 +46,7 @@ typedef struct sqz_export_options {
  * for bit.
  * Cost: one pass over the weights, and out * rank * in multiply-adds a factorised linear. Memory:
  * the JSON files, the factors of one linear. SQZ_EUNSUPPORTED: no class of Transformers can express
- * the model (a classifier that pools by mean, a reduced embedding, groups, heads or widths that
+ * the model (a classifier that pools by mean, a factorised embedding, groups, heads or widths that
  * differ by block, heads that do not fill the width); the text names the block and the reason.
  * SQZ_EOUTPUT: the folder is not empty, or cannot be written; SQZ_ERESOURCE: no room. The folder
  * appears whole or not at all (squeezebert/output.h). SQZ_EFORMAT: sqz.source.config is no JSON

@@ -57,10 +57,10 @@ typedef struct sqz_calibration {
  *
  *   keep     tensors whose name holds a match of this extended regular expression (POSIX) stay as
  *            they are; NULL: none
- *   no_correction   int8: leave biases as they are
+ *   no_bias_correction   int8: leave biases as they are
  *   texts    [n_texts] int8: texts of the kind that the model will read, to calibrate on; NULL:
  *            none. The first ones that reach 16,384 pieces are taken, cut at the model's
- *            max_length; some hundred sentences do. Not with no_correction
+ *            max_length; some hundred sentences do. Not with no_bias_correction
  *   tensor   called once for every tensor but the reference vectors, in the order of the file,
  *            before anything is written
  *   progress   called with the layers calibrated on texts and their number, the embedding's
@@ -71,7 +71,7 @@ typedef struct sqz_calibration {
 typedef struct sqz_quantize_options {
     sqz_quantize_type type;
     const char *keep;
-    int no_correction;
+    int no_bias_correction;
     void (*tensor)(void *user, const sqz_quantized_tensor *tensor);
     int (*progress)(void *user, size_t done, size_t total);
     void *user;
@@ -113,13 +113,13 @@ typedef struct sqz_quantize_options {
  * the context's allocator.
  *
  * SQZ_EINVAL: `type` is none of the three, the texts have fewer than 2,048 pieces in all (empty
- * ones left out) or stand beside another type or no_correction, `keep` is no regular expression or
- * matches no tensor that would change, or there is nothing to change. SQZ_EUNSUPPORTED: the source
- * holds int8 weights already. SQZ_ENUMERIC: a weight is NaN, infinite or too large for the type;
- * the text names tensor and index. SQZ_EFORMAT also: the source is not what its checksums say.
- * SQZ_EOUTPUT, SQZ_ERESOURCE: `out` cannot be written (squeezebert/output.h). SQZ_EIO, SQZ_ELIMIT,
- * SQZ_ENOMEM as sqz_model_open.
- * Maths: doc/model.md; measured in doc/results.md "Quantised models".
+ * ones left out) or stand beside another type or no_bias_correction, `keep` is no regular
+ * expression or matches no tensor that would change, or there is nothing to change.
+ * SQZ_EUNSUPPORTED: the source holds int8 weights already. SQZ_ENUMERIC: a weight is NaN, infinite
+ * or too large for the type; the text names tensor and index. SQZ_EFORMAT also: the source is not
+ * what its checksums say. SQZ_EOUTPUT, SQZ_ERESOURCE: `out` cannot be written
+ * (squeezebert/output.h). SQZ_EIO, SQZ_ELIMIT, SQZ_ENOMEM as sqz_model_open.
+ * Maths: doc/model.md; measured in doc/results.md and doc/notebook/results.md.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_quantize(sqz_context *context, const char *path,
                                               const char *out, const sqz_quantize_options *options,

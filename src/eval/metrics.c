@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metrics. Sums that cancel are kept apart (means first, then products of differences) and
- * compensated, so that they agree with libraries that sum pairwise. */
+/* Metrics. Sums that cancel are made in two passes (means first, then products of
+ * differences) and by Kahan's method, so that they agree with libraries that sum pairwise. */
 #include <math.h>
 #include <squeezebert/eval.h>
 

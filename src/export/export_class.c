@@ -42,8 +42,8 @@ static bool blocks_are_alike(const sqzi_exporter *e, char *why)
 {
     const sqzi_encoder *encoder = &e->model->encoder;
     const sqzi_block *first = encoder->blocks;
-    if (encoder->embedding.reduced)
-        return SAY("its embedding is reduced to %u numbers a word, and no class projects words "
+    if (encoder->embedding.factorised)
+        return SAY("its embedding is factorised to %u numbers a word, and no class projects words "
                    "before the sum",
                    encoder->embedding.word.width);
     for (uint32_t i = 0; i < encoder->n_blocks; i++) {

@@ -297,8 +297,8 @@ static void plan_encoder(plan *p, const char *prefix)
     snprintf(name, sizeof name, "%sembeddings.LayerNorm", prefix);
     add_norm(p, name, "token_embd_norm", model->info.embedding_width);
     snprintf(name, sizeof name, "%sembeddings_project", prefix);
-    if (model->encoder.embedding.resized)
-        add_linear(p, name, "embd_output", &model->encoder.embedding.output, 1, false);
+    if (model->encoder.embedding.projected)
+        add_linear(p, name, "embd_output", &model->encoder.embedding.projection, 1, false);
     for (uint32_t i = 0; i < model->encoder.n_blocks; i++) plan_block(p, prefix, i);
 }
 

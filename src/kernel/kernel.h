@@ -51,13 +51,14 @@ typedef struct sqzk_epilogue {
 } sqzk_epilogue;
 
 /* What an s8 row is besides its bytes (gemm_s8_portable.c has the definition): its largest number
- * may exceed a byte, and what is left of it is kept here, for the gemm that prepared the row. */
+ * may be an outlier, and what a byte does not hold of it stands here, for the gemm that prepared
+ * the row. */
 typedef struct sqzk_s8_row {
     float scale;
     uint32_t at;     /* byte of a panel where the weights that it multiplies begin */
-    uint32_t excess; /* shifted to its place among the numbers that are multiplied at once */
+    uint32_t outlier; /* moved to its place among the numbers that are multiplied at once */
     /* the rest of it, where it is over 255 and has a byte there; multiplies the same */
-    uint32_t more;
+    uint32_t outlier_rest;
 } sqzk_s8_row;
 
 /* C[m, n] = epilogue(beta * C + A[m, k] * B[k, n]).
@@ -115,9 +116,9 @@ typedef struct sqzk_pack_args {
  *   x       [m, k] f32, row stride ldx
  *   out     row stride ldo bytes >= prepared_bytes(k); padding up to prepared_bytes is written
  *   s8_rows [m] (s8, s16); otherwise not touched
- *   unsigned_rows (s8) x + shift, which no number takes below 0, is what becomes integers, 0 ..
- *       255: twice the steps of signed ones. The product is
- *           that of x + shift. Without, shift is not read
+ *   unsigned_rows (s8) asymmetric: x + zero_point, which no number takes below 0, is what becomes
+ *           integers, 0 .. 255: twice the steps of signed ones. The product is that of
+ *           x + zero_point. Without, zero_point is not read
  *
  * Returns false when an s8 row holds a NaN or an infinity (its output is then unspecified), else
  * true.
@@ -130,7 +131,7 @@ typedef struct sqzk_prepare_args {
     size_t ldo;
     sqzk_s8_row *s8_rows;
     bool unsigned_rows;
-    float shift;
+    float zero_point; /* in units of x */
 } sqzk_prepare_args;
 
 typedef struct sqzk_gemm {
@@ -152,7 +153,7 @@ typedef struct sqzk_gemm {
 
 /* Bytes of one panel of nr columns and depth k (a multiple of 64); panel p begins at p *
  * panel_bytes. For s8 and s16 the panel ends with its column scales, for s8 also its
- * compensation. */
+ * offset. */
 size_t sqzk_gemm_panel_bytes(const sqzk_gemm *gemm, size_t k);
 /* Bytes of all panels of n columns. */
 size_t sqzk_gemm_packed_bytes(const sqzk_gemm *gemm, size_t k, size_t n);

@@ -61,7 +61,7 @@ static sqz_status load_embedding(sqzi_loader *loader)
     double epsilon = 0;
     const sqzi_gguf_tensor *projection = sqzi_load_find(loader, "token_embd.projection");
     embedding->width = info->embedding_width;
-    embedding->reduced = projection != NULL;
+    embedding->factorised = projection != NULL;
     uint32_t word_width = info->embedding_width;
     if (projection) {
         FAIL_IF(projection->n_dims != 2 || projection->shape[1] > MAX_WIDTH, SQZ_EFORMAT,
@@ -69,12 +69,12 @@ static sqz_status load_embedding(sqzi_loader *loader)
         word_width = (uint32_t)projection->shape[1];
         TRY(sqzi_load_tensor(loader, "token_embd.projection", true, info->embedding_width,
                              word_width, &projection));
-        embedding->projection =
+        embedding->factor =
             (sqzi_linear){.n_in = word_width, .n_out = info->embedding_width, .n_terms = 1};
         TRY(sqzi_load_matrix(
             loader, projection,
             &(sqzi_matrix_form){.n_in = word_width, .n_out = info->embedding_width, .groups = 1},
-            &embedding->projection.terms[0].b));
+            &embedding->factor.terms[0].b));
     }
     TRY(sqzi_load_table(loader, "token_embd.weight", info->vocabulary, word_width,
                         &embedding->word));
@@ -88,7 +88,7 @@ static sqz_status load_embedding(sqzi_loader *loader)
                        &embedding->norm));
     const sqzi_linear_shape shape = {info->embedding_width, info->width, 1, 1, NULL, SQZK_IDENTITY};
     TRY(sqzi_load_linear(loader, "embd_output", shape, info->embedding_width != info->width,
-                         &embedding->resized, &embedding->output));
+                         &embedding->projected, &embedding->projection));
 fail:
     return status;
 }

@@ -22,16 +22,16 @@ static sqz_status load_output(sqzi_loader *loader, uint32_t n_in, bool tied)
             info->embedding_width);
     const sqzi_gguf_tensor *table = sqzi_load_find(loader, "token_embd.weight");
     head->tied = true;
-    head->reduced = embedding->reduced;
-    if (head->reduced) {
+    head->factorised = embedding->factorised;
+    if (head->factorised) {
         const sqzi_gguf_tensor *projection = sqzi_load_find(loader, "token_embd.projection");
-        head->reduce = (sqzi_linear){.n_in = n_in, .n_out = embedding->word.width, .n_terms = 1};
+        head->factor = (sqzi_linear){.n_in = n_in, .n_out = embedding->word.width, .n_terms = 1};
         TRY(sqzi_load_matrix(loader, projection,
                              &(sqzi_matrix_form){.n_in = n_in,
                                                  .n_out = embedding->word.width,
                                                  .groups = 1,
                                                  .transposed = true},
-                             &head->reduce.terms[0].b));
+                             &head->factor.terms[0].b));
     }
     head->output =
         (sqzi_linear){.n_in = embedding->word.width, .n_out = info->vocabulary, .n_terms = 1};

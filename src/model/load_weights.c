@@ -261,30 +261,31 @@ static void load_places(sqzi_loader *loader, sqzi_linear_shape shape, bool whole
 
 /* What an activation's results are at least, taken off, so that they are never negative: GELU's
  * minimum is -0.16998, of the tanh form -0.17005, and kernels may be off by 2^-20. */
-static bool lowest_of(sqzk_activation activation, float *shift)
+static bool lowest_of(sqzk_activation activation, float *zero_point)
 {
-    *shift = activation == SQZK_GELU || activation == SQZK_GELU_TANH ? 0.1701f : 0.0f;
-    return *shift > 0 || activation == SQZK_RELU;
+    *zero_point = activation == SQZK_GELU || activation == SQZK_GELU_TANH ? 0.1701f : 0.0f;
+    return *zero_point > 0 || activation == SQZK_RELU;
 }
 
-/* The bias in the order of the packed weights, without what a shift of all inputs adds to an
- * output: shift * the sum of its weights. */
-static sqz_status place_bias(sqzi_loader *loader, const sqzi_gguf_tensor *weight, float shift,
+/* The bias in the order of the packed weights, without what the inputs' zero point adds to an
+ * output: zero_point * the sum of its weights. */
+static sqz_status place_bias(sqzi_loader *loader, const sqzi_gguf_tensor *weight, float zero_point,
                              const int32_t *sums, sqzi_linear *linear)
 {
-    const bool placed = linear->bias && linear->out, shifted = shift > 0;
+    const bool placed = linear->bias && linear->out, unsigned_rows = zero_point > 0;
     const float *scale = NULL;
-    float *to = placed || shifted ? sqzi_arena_take(&loader->arena, linear->n_out, sizeof *to)
-                                  : NULL;
-    const sqz_status status = shifted ? find_scale(loader, weight, &scale) : SQZ_OK;
-    if (status != SQZ_OK || !to || (linear->from && !shifted)) return status;
+    float *to = placed || unsigned_rows ? sqzi_arena_take(&loader->arena, linear->n_out, sizeof *to)
+                                        : NULL;
+    const sqz_status status = unsigned_rows ? find_scale(loader, weight, &scale) : SQZ_OK;
+    if (status != SQZ_OK || !to || (linear->from && !unsigned_rows)) return status;
     for (uint32_t j = 0; j < linear->n_out; j++) {
         const uint32_t place = linear->out && !linear->from ? linear->out[j] : j;
         const double bias = linear->bias ? (double)linear->bias[j] : 0;
-        to[place] = (float)(shifted ? bias - (double)shift * (double)scale[j] * (double)sums[place]
-                                    : bias);
+        to[place] = (float)(unsigned_rows
+                                ? bias - (double)zero_point * (double)scale[j] * (double)sums[place]
+                                : bias);
     }
-    linear->bias_is_shift = !linear->bias;
+    linear->bias_is_zero_point = !linear->bias;
     linear->bias = to;
     return SQZ_OK;
 }
@@ -339,7 +340,7 @@ sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_s
 {
     sqz_status status = SQZ_OK;
     char full[96];
-    float shift = 0;
+    float zero_point = 0;
     int32_t *sums = NULL;
     const sqzi_gguf_tensor *weight;
     *linear = (sqzi_linear){.n_in = shape.n_in,
@@ -364,17 +365,17 @@ sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_s
                                  .groups = shape.groups,
                                  .out = linear->from ? NULL : linear->out,
                                  .unsigned_rows = !a && weight->type == SQZI_S8 &&
-                                                  lowest_of(shape.input, &shift)};
-        if (shift > 0)
+                                                  lowest_of(shape.input, &zero_point)};
+        if (zero_point > 0)
             sums = form.sums = sqzi_arena_take(&loader->arena, shape.n_out, sizeof *sums);
         sqzi_matrix *matrix = &linear->terms[linear->n_terms++].b;
         TRY(load_first(loader, weight, form, linear, matrix));
-        matrix->shift = shift;
+        matrix->zero_point = zero_point;
     }
     if (a) TRY(load_low_rank(loader, name, shape, a, linear));
     snprintf(full, sizeof full, "%s.bias", name);
     TRY(sqzi_load_vector(loader, full, false, shape.n_out, &linear->bias));
-    TRY(place_bias(loader, weight, shift, sums, linear));
+    TRY(place_bias(loader, weight, zero_point, sums, linear));
 fail:
     return status;
 }

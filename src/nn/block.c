@@ -239,7 +239,7 @@ static void run_groups(const sqzi_run *r, const sqzi_block *block, const sqzi_bl
     }
 }
 
-/* inner = activation(up), where they are kept apart. */
+/* inner = activation(up), where each has memory of its own. */
 static void activate(const sqzi_run *r, const sqzi_block *block, const sqzi_block_rows *rows,
                      size_t row, size_t m)
 {

@@ -20,7 +20,7 @@ typedef struct sqzi_run {
     sqzi_real *ffn;         /* [strip rows, max F], the member's own */
     sqzi_real *x;           /* [N, C] the hidden states, where they are not kept */
     size_t ldx;
-    size_t shift;           /* row i of the batch is row i - shift of the workspace's */
+    size_t origin; /* row i of the batch is row i - origin of the workspace's */
     /* what the rows in scratch->normed went through; NULL: nothing is there */
     const sqzi_norm *copied;
     sqzi_turn turn;

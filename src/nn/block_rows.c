@@ -48,7 +48,7 @@ static sqzi_rows attention_rows(const sqzi_run *r, const sqzi_block *block, uint
     return (sqzi_rows){.first = memory[which],
                        .bf16 = qkv_in_bf16(r, block) ? sqzi_workspace_bf16(w, which) : NULL,
                        .ld = w->qkv_width,
-                       .shift = r->shift};
+                       .origin = r->origin};
 }
 
 sqzi_block_rows sqzi_block_rows_of(const sqzi_run *r, uint32_t i, size_t strip_row)
@@ -63,17 +63,17 @@ sqzi_block_rows sqzi_block_rows_of(const sqzi_run *r, uint32_t i, size_t strip_r
     rows.v = kept_or(keep->v, heads, attention_rows(r, block, 2));
     rows.context = kept_or(
         keep->context, heads,
-        (sqzi_rows){.first = r->workspace->q, .ld = r->workspace->qkv_width, .shift = r->shift});
+        (sqzi_rows){.first = r->workspace->q, .ld = r->workspace->qkv_width, .origin = r->origin});
     rows.attended =
         kept_or(keep->attended, width,
-                (sqzi_rows){.first = r->workspace->attended, .ld = width, .shift = r->shift});
+                (sqzi_rows){.first = r->workspace->attended, .ld = width, .origin = r->origin});
     rows.attn_sum = kept_or(keep->attn_sum, width, rows.attended);
     rows.inner = kept_or(keep->inner, ffn,
                          (sqzi_rows){.first = r->ffn,
                                      .bf16 = inner_in_bf16(r, block) ? (uint16_t *)(void *)r->ffn
                                                                      : NULL,
                                      .ld = ffn,
-                                     .shift = strip_row});
+                                     .origin = strip_row});
     rows.up = kept_or(keep->up, ffn, rows.inner);
     rows.ffn_sum = kept_or(keep->ffn_sum, width, rows.out);
     return rows;

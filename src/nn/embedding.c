@@ -21,7 +21,7 @@ static void take_row(const sqzi_table *table, const sqzk_table *kernels, uint32_
 static void sum_rows(const sqzi_embedding *embedding, const sqzk_table *kernels,
                      const sqzi_batch *batch, uint32_t token, uint32_t position, sqzi_real *out)
 {
-    if (!embedding->reduced) take_row(&embedding->word, kernels, batch->ids[token], 0, out);
+    if (!embedding->factorised) take_row(&embedding->word, kernels, batch->ids[token], 0, out);
     if (embedding->type.n_rows)
         take_row(&embedding->type, kernels, batch->types ? batch->types[token] : 0, 1, out);
     take_row(&embedding->position, kernels, position, 1, out);
@@ -35,11 +35,11 @@ bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kerne
     for (size_t token = tokens.begin; token < tokens.end; token++) {
         while (batch->first[sequence + 1] <= token) sequence++;
         sqzi_real *row = sqzi_row(sum, token);
-        if (embedding->reduced) {
+        if (embedding->factorised) {
             take_row(&embedding->word, kernels, batch->ids[token], 0, scratch->row);
             const sqzi_linear_args args = {
                 .m = 1, .x = scratch->row, .ldx = embedding->word.width, .y = row, .ldy = sum->ld};
-            if (!sqzi_linear_run(&embedding->projection, &args, &scratch->linear)) return false;
+            if (!sqzi_linear_run(&embedding->factor, &args, &scratch->linear)) return false;
         }
         sum_rows(embedding, kernels, batch, (uint32_t)token,
                  (uint32_t)token - batch->first[sequence], row);

@@ -40,8 +40,8 @@ static void find_sizes(const sqzi_encoder *encoder, sqzi_workspace *workspace,
                        sqzi_linear_scratch *need)
 {
     const sqzi_embedding *embedding = &encoder->embedding;
-    if (embedding->reduced) sqzi_linear_need(&embedding->projection, 1, need);
-    if (embedding->resized) sqzi_linear_need(&embedding->output, workspace->strip_rows, need);
+    if (embedding->factorised) sqzi_linear_need(&embedding->factor, 1, need);
+    if (embedding->projected) sqzi_linear_need(&embedding->projection, workspace->strip_rows, need);
     for (uint32_t i = 0; i < encoder->n_blocks; i++) {
         const sqzi_block *block = &encoder->blocks[i];
         for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++)
@@ -72,7 +72,7 @@ void sqzi_workspace_layout(sqzi_workspace *workspace, const sqzi_encoder *encode
     workspace->attended = sqzi_arena_take(arena, (size_t)max_tokens * encoder->width,
                                           sizeof(sqzi_real));
     workspace->embedded = sqzi_arena_take(
-        arena, embedding->resized ? (size_t)max_tokens * embedding->width : 0, sizeof(sqzi_real));
+        arena, embedding->projected ? (size_t)max_tokens * embedding->width : 0, sizeof(sqzi_real));
     workspace->ffn = sqzi_arena_take(arena, members * workspace->strip_rows * workspace->ffn_width,
                                      sizeof(sqzi_real));
     workspace->scratch = sqzi_arena_take(arena, members, sizeof *workspace->scratch);
@@ -83,7 +83,7 @@ void sqzi_workspace_layout(sqzi_workspace *workspace, const sqzi_encoder *encode
         own.normed = sqzi_arena_take(arena,
                                      members > 1 ? workspace->strip_rows * encoder->width : 0,
                                      sizeof(sqzi_real));
-        own.row = sqzi_arena_take(arena, embedding->reduced ? embedding->word.width : 0,
+        own.row = sqzi_arena_take(arena, embedding->factorised ? embedding->word.width : 0,
                                   sizeof(sqzi_real));
         if (workspace->scratch) workspace->scratch[i] = own;
     }
@@ -104,12 +104,12 @@ static void embed(const sqzi_run *r, sqzi_range rows)
                     own = {.first = r->workspace->embedded, .ld = embedding->width},
                     kept = {.first = r->keep ? r->keep->embedded_sum : NULL,
                             .ld = embedding->width};
-    const sqzi_rows *embedded = embedding->resized ? &own : &x;
+    const sqzi_rows *embedded = embedding->projected ? &own : &x;
     if (rows.begin < rows.end &&
         !sqzi_embedding_run(embedding, r->encoder->kernels, r->batch, rows,
                             kept.first ? &kept : embedded, embedded, r->scratch))
         r->workspace->numeric_error = true;
-    if (embedding->resized) sqzi_run_rows(r, &embedding->output, embedded, &x, rows);
+    if (embedding->projected) sqzi_run_rows(r, &embedding->projection, embedded, &x, rows);
     sqzi_run_mark(r, SQZ_STAGE_EMBEDDING);
 }
 
@@ -130,7 +130,7 @@ static void run_block(sqzi_run *r, uint32_t i, uint32_t from, uint32_t to)
     const sqzi_range heads = {0, r->encoder->blocks[i].heads};
     for (uint32_t b = from, next; b < to; b = next) {
         next = strip_of_sequences(r, b, to);
-        r->shift = first[b] - first[from];
+        r->origin = first[b] - first[from];
         sqzi_block_attend(r, i, sqzi_hidden_rows(r, i), b, next, heads);
         sqzi_block_finish_rows(r, i, (sqzi_range){first[b], first[next]});
     }

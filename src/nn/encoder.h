@@ -3,8 +3,8 @@
  * every architecture to this; nothing here asks which one it was, and nothing is derived from C/H
  * or from a global F.
  *
- *   e  = norm(word[id] (projected, where reduced) + position[t] + type[y]), x = W e + b where E
- *      differs from C
+ *   e  = norm(word[id] (times its factor, where factorised) + position[t] + type[y])
+ *   x  = W e + b, the embedding projection, where E differs from C
  *   block:  q, k, v = linears(x);  s = q k^T / sqrt(D) per head;  c = softmax(s) v
  *           a  = norm(x + attn_output(c))
  *           x' = norm(a + ffn_down(activation(ffn_up(a))))
@@ -37,11 +37,11 @@ typedef struct sqzi_table {
 
 typedef struct sqzi_embedding {
     sqzi_table word, position, type; /* type.n_rows 0: none */
-    bool reduced;
-    sqzi_linear projection;          /* of the word row alone, where reduced */
+    bool factorised;
+    sqzi_linear factor; /* k to E, of the word row alone, where factorised */
     sqzi_norm norm;
-    bool resized;
-    sqzi_linear output;              /* E to C, where they differ */
+    bool projected;
+    sqzi_linear projection;          /* E to C, where they differ */
     uint32_t width;                  /* E */
 } sqzi_embedding;
 
@@ -81,26 +81,26 @@ typedef struct sqzi_keep {
     const sqzi_block_keep *blocks; /* [n_blocks], or NULL: none keeps anything */
     sqzi_real *embedded_sum;       /* [N, E] what the embedding's norm reads, or NULL */
     /* NULL, or, of a team of one: called with m rows of n_in numbers before a block's linear or the
-     * embedding's output runs on them, each row of the batch once. */
+     * embedding projection runs on them, each row of the batch once. */
     void (*input)(void *user, const sqzi_linear *linear, size_t m, const sqzi_real *x, size_t ldx);
     void *user;
 } sqzi_keep;
 
-/* Rows of a batch: row i lies at first + (i - shift) * ld. */
+/* Rows of a batch: row i lies at first + (i - origin) * ld. */
 typedef struct sqzi_rows {
     sqzi_real *first;
     uint16_t *bf16; /* not NULL: the numbers are bf16 and lie here instead */
-    size_t ld, shift;
+    size_t ld, origin;
 } sqzi_rows;
 
 static inline sqzi_real *sqzi_row(const sqzi_rows *rows, size_t i)
 {
-    return rows->first + (i - rows->shift) * rows->ld;
+    return rows->first + (i - rows->origin) * rows->ld;
 }
 
 static inline uint16_t *sqzi_row_bf16(const sqzi_rows *rows, size_t i)
 {
-    return rows->bf16 ? rows->bf16 + (i - rows->shift) * rows->ld : NULL;
+    return rows->bf16 ? rows->bf16 + (i - rows->origin) * rows->ld : NULL;
 }
 
 typedef struct sqzi_batch {
@@ -126,7 +126,7 @@ typedef struct sqzi_member_scratch {
     sqzi_linear_scratch linear;
     sqzi_attention_scratch attention;
     sqzi_real *normed;     /* [strip rows, C] its own copy of rows whose columns are split */
-    sqzi_real *row;        /* a word's, where the table is reduced */
+    sqzi_real *row;        /* a word's, where the table is factorised */
     sqzi_stopwatch watch;  /* off but for profiles */
 } sqzi_member_scratch;
 
@@ -135,7 +135,7 @@ typedef struct sqzi_workspace {
     /* [N, max H·D]; the context takes q's place. As bf16 they lie where sqzi_workspace_bf16 says */
     sqzi_real *q, *k, *v;
     sqzi_real *attended;   /* [N, C] */
-    sqzi_real *embedded;   /* [N, E] where E differs from C or the table is reduced */
+    sqzi_real *embedded;   /* [N, E] where E differs from C or the table is factorised */
     sqzi_real *ffn;        /* [members, strip rows, max F] */
     size_t qkv_width, ffn_width, strip_rows;
     sqzi_member_scratch *scratch; /* [members] */

@@ -14,7 +14,7 @@ void sqzi_head_layout(sqzi_head_scratch *scratch, const sqzi_head *head, uint32_
     memset(scratch, 0, sizeof *scratch);
     if (head->has_pooler) sqzi_linear_need(&head->pooler, SQZI_HEAD_ROWS, &need);
     if (head->has_dense) sqzi_linear_need(&head->dense, SQZI_HEAD_ROWS, &need);
-    if (head->reduced) sqzi_linear_need(&head->reduce, SQZI_HEAD_ROWS, &need);
+    if (head->factorised) sqzi_linear_need(&head->factor, SQZI_HEAD_ROWS, &need);
     if (head->classes) sqzi_linear_need(&head->output, SQZI_HEAD_ROWS, &need);
     size_t widest = 0;
     for (uint32_t i = 0; i < head->n_steps; i++) {
@@ -33,8 +33,9 @@ void sqzi_head_layout(sqzi_head_scratch *scratch, const sqzi_head *head, uint32_
     scratch->pooled = sqzi_arena_take(arena, rows, sizeof(sqzi_real));
     scratch->dense = sqzi_arena_take(
         arena, head->has_dense ? SQZI_HEAD_ROWS * (size_t)head->dense.n_out : 0, sizeof(sqzi_real));
-    scratch->reduced = sqzi_arena_take(
-        arena, head->reduced ? SQZI_HEAD_ROWS * (size_t)head->reduce.n_out : 0, sizeof(sqzi_real));
+    scratch->factorised =
+        sqzi_arena_take(arena, head->factorised ? SQZI_HEAD_ROWS * (size_t)head->factor.n_out : 0,
+                        sizeof(sqzi_real));
     for (uint32_t i = 0; i < 2; i++)
         scratch->steps[i] = sqzi_arena_take(arena, i < head->n_steps ? SQZI_HEAD_ROWS * widest : 0,
                                             sizeof(sqzi_real));
@@ -208,9 +209,9 @@ void sqzi_head_logits(const sqzi_head_args *args, const sqzi_team *team)
             x = run_linear(&r, &head->dense, x, head->activation, args->scratch->dense,
                            head->dense.n_out);
         if (head->has_norm) x = norm_rows(&r, &head->norm, x, args->scratch->dense);
-        if (head->reduced)
-            x = run_linear(&r, &head->reduce, x, SQZK_IDENTITY, args->scratch->reduced,
-                           head->reduce.n_out);
+        if (head->factorised)
+            x = run_linear(&r, &head->factor, x, SQZK_IDENTITY, args->scratch->factorised,
+                           head->factor.n_out);
         (void)run_linear(&r, &head->output, x, SQZK_IDENTITY, args->out + r.begin * args->ldo,
                          args->ldo);
     }

@@ -34,10 +34,10 @@ typedef struct sqzi_head {
     bool has_norm;
     sqzi_norm norm;
     bool tied;                   /* output is the table of words, and has no matrix of its own */
-    /* a tied decoder over a reduced embedding: rows go through reduce (its transposed projection)
+    /* a tied decoder over a factorised embedding: rows go through factor (its transpose)
      * first */
-    bool reduced;
-    sqzi_linear reduce;
+    bool factorised;
+    sqzi_linear factor;
     sqzi_linear output;
     uint32_t width, classes;
     sqzi_embed_step steps[SQZI_MAX_STEPS];
@@ -50,7 +50,7 @@ enum { SQZI_HEAD_ROWS = 64 }; /* rows that go through the head together */
 typedef struct sqzi_head_scratch {
     sqzi_linear_scratch *linear; /* [members] */
     /* [SQZI_HEAD_ROWS, width] each; first: tokens that the pooler reads */
-    sqzi_real *first, *pooled, *dense, *reduced;
+    sqzi_real *first, *pooled, *dense, *factorised;
     sqzi_real *steps[2]; /* [SQZI_HEAD_ROWS, widest step], in turn */
     _Atomic bool numeric_error;
 } sqzi_head_scratch;

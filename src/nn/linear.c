@@ -106,7 +106,7 @@ static bool prepare(const sqzi_matrix *matrix, sqzi_range groups, size_t m, cons
             .ldo = out->ld_bytes,
             .s8_rows = s8_rows + g * m,
             .unsigned_rows = matrix->unsigned_rows,
-            .shift = matrix->shift,
+            .zero_point = matrix->zero_point,
         };
         if (!matrix->gemm->prepare(&args)) return false;
     }
@@ -331,7 +331,7 @@ bool sqzi_linear_run_group(const sqzi_linear *linear, uint32_t g, const sqzi_lin
                                         .ldo = product.lda,
                                         .s8_rows = scratch->s8_rows,
                                         .unsigned_rows = matrix->unsigned_rows,
-                                        .shift = matrix->shift};
+                                        .zero_point = matrix->zero_point};
         if (!matrix->gemm->prepare(&rows)) return false;
     }
     matrix->gemm->run(&product);

@@ -38,9 +38,9 @@ typedef struct sqzi_matrix {
     const unsigned char *packed; /* group g at g * group_bytes */
     size_t group_bytes;
     const uint32_t *gather;      /* [n_in] or NULL: the j-th input is x[gather[j]] */
-    /* s8: what it multiplies is x + shift, and the linear's bias takes that off again */
+    /* s8: what it multiplies is x + zero_point, and the linear's bias takes that off again */
     bool unsigned_rows;
-    float shift;
+    float zero_point;
     sqzi_packing packing;
 } sqzi_matrix;
 
@@ -55,7 +55,8 @@ typedef struct sqzi_linear {
     uint32_t n_in, n_out, n_terms;
     sqzi_term terms[SQZI_MAX_TERMS];
     const sqzi_real *bias;   /* [n_out] or NULL, in the order of the packed weights */
-    bool bias_is_shift;      /* the model has none: it takes off what a shift adds, and no more */
+    bool bias_is_zero_point; /* the model has none: it takes off what a zero point adds, and no more
+                              */
     /* [n_in] or NULL: what the layer means; how it runs stands in the matrices and in `from` */
     const uint32_t *in;
     const uint32_t *out;     /* [n_out] or NULL: the same */

@@ -53,10 +53,10 @@ void sqzi_profile_add_run(sqz_profile *profile, const sqzi_workspace *workspace,
         squares += length * length;
     }
     const sqzi_embedding *embedding = &encoder->embedding;
-    if (embedding->reduced)
+    if (embedding->factorised)
+        add_linear(&profile->stages[SQZ_STAGE_EMBEDDING], &embedding->factor, batch->n_tokens);
+    if (embedding->projected)
         add_linear(&profile->stages[SQZ_STAGE_EMBEDDING], &embedding->projection, batch->n_tokens);
-    if (embedding->resized)
-        add_linear(&profile->stages[SQZ_STAGE_EMBEDDING], &embedding->output, batch->n_tokens);
     for (uint32_t i = 0; i < encoder->n_blocks; i++)
         add_block(profile, &encoder->blocks[i], batch->n_tokens, squares);
 }
@@ -68,6 +68,6 @@ void sqzi_profile_add_head(sqz_profile *profile, const sqzi_head *head, uint32_t
     stage->ns += ns;
     if (head->pool == SQZ_POOL_POOLER) add_linear(stage, &head->pooler, n);
     if (head->has_dense) add_linear(stage, &head->dense, n);
-    if (head->reduced) add_linear(stage, &head->reduce, n);
+    if (head->factorised) add_linear(stage, &head->factor, n);
     add_linear(stage, &head->output, n);
 }

@@ -86,9 +86,9 @@ static bool linear_behind(const sqzi_encoder *encoder, const sqzi_head *head, ui
 bool sqzi_linear_list(const sqzi_encoder *encoder, const sqzi_head *head, uint32_t i,
                       sqzi_linear_entry *out)
 {
-    const uint32_t before = encoder->embedding.resized;
+    const uint32_t before = encoder->embedding.projected;
     if (i < before) {
-        name_linear(out, "embd_output", SQZI_PART_EMBEDDING, 0, &encoder->embedding.output);
+        name_linear(out, "embd_output", SQZI_PART_EMBEDDING, 0, &encoder->embedding.projection);
         return true;
     }
     const uint32_t block = (i - before) / SQZI_BLOCK_LINEARS, j = (i - before) % SQZI_BLOCK_LINEARS;
@@ -139,7 +139,8 @@ static void visit_linear(const walk *w, const sqzi_linear_entry *from)
     entry.term = 0;
     entry.role = SQZI_ROLE_BIAS;
     entry.rows = from->linear->n_out;
-    if (from->linear->bias && !from->linear->bias_is_shift) visit(w, entry, from->name, ".bias");
+    if (from->linear->bias && !from->linear->bias_is_zero_point)
+        visit(w, entry, from->name, ".bias");
 }
 
 static void visit_norm(const walk *w, const char *name, sqzi_tensor_part part, uint32_t block,
@@ -165,10 +166,10 @@ static void visit_table(const walk *w, const char *name, const sqzi_table *table
 
 static void visit_embedding(const walk *w, const sqzi_embedding *embedding)
 {
-    const sqzi_tensor_entry entry = {.part = SQZI_PART_EMBEDDING, .linear = &embedding->projection};
+    const sqzi_tensor_entry entry = {.part = SQZI_PART_EMBEDDING, .linear = &embedding->factor};
     visit_table(w, "token_embd", &embedding->word);
-    if (embedding->reduced)
-        visit_matrix(w, "token_embd", ".projection", entry, &embedding->projection.terms[0].b,
+    if (embedding->factorised)
+        visit_matrix(w, "token_embd", ".projection", entry, &embedding->factor.terms[0].b,
                      SQZI_ROLE_WHOLE);
     visit_table(w, "position_embd", &embedding->position);
     visit_table(w, "token_types", &embedding->type);

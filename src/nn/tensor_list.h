@@ -71,7 +71,7 @@ typedef struct sqzi_linear_entry {
 } sqzi_linear_entry;
 
 /* The i-th linear that has tensors of its own, of a model that is loaded, or whose sizes and forms
- * are; false from the end on. The projection of a reduced table, whose one tensor has no ending,
+ * are; false from the end on. The factor of a factorised table, whose one tensor has no ending,
  * and a decoder tied to the table are not among them. head NULL: those of the encoder alone. */
 bool sqzi_linear_list(const sqzi_encoder *encoder, const sqzi_head *head, uint32_t i,
                       sqzi_linear_entry *out);

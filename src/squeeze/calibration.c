@@ -7,7 +7,7 @@
 #include "base/error.h"
 
 typedef struct calibration {
-    sqzi_corrections *corrections;
+    sqzi_bias_corrections *corrections;
     const sqz_quantize_options *options;
     const sqzk_gemm *gemm;
     bool texts;
@@ -22,7 +22,7 @@ static size_t lay_out_moments(const calibration *c, uint32_t stage, sqzi_arena a
 {
     for (uint32_t i = 0; i < c->corrections->n; i++)
         if (c->corrections->list[i].stage == stage)
-            sqzi_correction_lay_out_moments(&c->corrections->list[i], &arena);
+            sqzi_bias_correction_lay_out_moments(&c->corrections->list[i], &arena);
     return arena.used;
 }
 
@@ -31,7 +31,7 @@ static void lay_out(calibration *c, sqzi_arena *arena)
 {
     size_t columns = 0, packed = 0;
     for (uint32_t i = 0; i < c->corrections->n; i++) {
-        const sqzi_correction *one = &c->corrections->list[i];
+        const sqzi_bias_correction *one = &c->corrections->list[i];
         const size_t of_weight = sqzi_moments_packed_bytes(c->gemm, &one->of_weight),
                      of_a = sqzi_moments_packed_bytes(c->gemm, &one->of_a);
         columns = one->linear->n_in > columns ? one->linear->n_in : columns;
@@ -48,7 +48,7 @@ static void lay_out(calibration *c, sqzi_arena *arena)
 }
 
 /* Rows that a linear reads, to its moments, in the order in which it reads them. */
-static void add_moments(calibration *c, sqzi_correction *to, size_t m, const sqzi_real *x,
+static void add_moments(calibration *c, sqzi_bias_correction *to, size_t m, const sqzi_real *x,
                         size_t ldx)
 {
     const sqzi_linear *linear = to->linear;
@@ -74,9 +74,9 @@ static void see_rows(void *user, const sqzi_linear *linear, size_t m, const sqzi
 {
     calibration *c = user;
     for (uint32_t i = 0; i < c->corrections->n; i++) {
-        sqzi_correction *one = &c->corrections->list[i];
+        sqzi_bias_correction *one = &c->corrections->list[i];
         if (one->linear != linear) continue;
-        sqzi_correction_see(one, m, x, ldx);
+        sqzi_bias_correction_see(one, m, x, ldx);
         for (size_t row = 0; c->texts && row < m; row += SQZI_MOMENT_ROWS)
             add_moments(c, one, m - row < SQZI_MOMENT_ROWS ? m - row : SQZI_MOMENT_ROWS,
                         x + row * ldx, ldx);
@@ -89,10 +89,10 @@ static sqz_status end_stage(void *user, uint32_t stage, sqz_error *error)
     double *work = c->corrections->work;
     sqz_status status = SQZ_OK;
     for (uint32_t i = 0; i < c->corrections->n && status == SQZ_OK; i++) {
-        sqzi_correction *one = &c->corrections->list[i];
+        sqzi_bias_correction *one = &c->corrections->list[i];
         if (one->stage != stage) continue;
-        if (c->texts) status = sqzi_correction_compensate(one, c->gemm, work, error);
-        if (status == SQZ_OK) status = sqzi_correction_solve(one, c->texts, work, error);
+        if (c->texts) status = sqzi_bias_correction_gptq(one, c->gemm, work, error);
+        if (status == SQZ_OK) status = sqzi_bias_correction_solve(one, c->texts, work, error);
     }
     return status;
 }
@@ -108,7 +108,7 @@ static sqz_status report_stage(void *user, uint32_t stage, sqz_error *error)
     return sqzi_fail(error, SQZ_ECANCELLED, 0, "stopped after %u of %u blocks", stage, stages - 1);
 }
 
-sqz_status sqzi_calibrate(sqzi_corrections *corrections, const sqzi_sequences *sequences,
+sqz_status sqzi_calibrate(sqzi_bias_corrections *corrections, const sqzi_sequences *sequences,
                           const sqz_quantize_options *options, sqz_error *error)
 {
     const sqz_model *model = corrections->model;

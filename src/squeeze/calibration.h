@@ -4,12 +4,12 @@
 #ifndef SQZI_CALIBRATION_H
 #define SQZI_CALIBRATION_H
 
-#include "squeeze/correction.h"
+#include "squeeze/bias_correction.h"
 #include "squeeze/observe.h"
 
 /* Find every b', over texts after choosing the integers of every tensor. The plan has been
  * measured. SQZ_ENUMERIC, SQZ_ENOMEM, SQZ_ECANCELLED. */
-SQZ_NODISCARD sqz_status sqzi_calibrate(sqzi_corrections *corrections,
+SQZ_NODISCARD sqz_status sqzi_calibrate(sqzi_bias_corrections *corrections,
                                         const sqzi_sequences *sequences,
                                         const sqz_quantize_options *options, sqz_error *error);
 

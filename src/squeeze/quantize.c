@@ -14,7 +14,7 @@ typedef struct quantizer {
     sqz_quantize_options options;
     sqz_model *model;
     sqzi_quantize_plan plan;
-    sqzi_corrections corrections; /* none but for int8 */
+    sqzi_bias_corrections corrections; /* none but for int8 */
     sqzi_sequences sequences;
     regex_t keep;
     bool has_keep;
@@ -67,12 +67,12 @@ static sqz_status report(quantizer *q)
         sqz_quantized_tensor tensor;
         const sqz_status status = sqzi_quantize_measure(&q->plan, i, &tensor, q->error);
         if (status != SQZ_OK) return status;
-        tensor.corrected = sqzi_corrections_find(&q->corrections, tensor.name) != NULL;
+        tensor.corrected = sqzi_bias_corrections_find(&q->corrections, tensor.name) != NULL;
         if (q->options.tensor && strncmp(tensor.name, "verify.", 7) != 0)
             q->options.tensor(q->options.user, &tensor);
     }
     for (uint32_t i = 0; i < q->corrections.n && q->options.tensor; i++) {
-        const sqzi_correction *c = &q->corrections.list[i];
+        const sqzi_bias_correction *c = &q->corrections.list[i];
         if (c->bias) continue;
         const sqz_quantized_tensor added = {.name = c->bias_name,
                                             .from = "F32",
@@ -98,7 +98,7 @@ static sqz_status put_metadata(const quantizer *q, sqzi_gguf_writer *writer)
     else if (q->corrections.n)
         snprintf(how, sizeof how, ", biases corrected over %d x %d random ids",
                  SQZI_CALIBRATION_SEQUENCES, SQZI_CALIBRATION_LENGTH);
-    else if (q->options.type == SQZ_QUANTIZE_S8) snprintf(how, sizeof how, " --no-correction");
+    else if (q->options.type == SQZ_QUANTIZE_S8) snprintf(how, sizeof how, " --no-bias-correction");
     snprintf(history, sizeof history, "quantize --type %s%s%.400s%s%s", type_names[q->options.type],
              q->has_keep ? " --keep '" : "", q->has_keep ? q->options.keep : "",
              q->has_keep ? "'" : "", how);
@@ -115,7 +115,7 @@ static void put_tensors(quantizer *q, sqzi_gguf_writer *writer)
         char name[96];
         if (strncmp(t->name, "verify.", 7) == 0) continue;
         if (!t->changed) {
-            const sqzi_correction *c = sqzi_corrections_find(&q->corrections, t->name);
+            const sqzi_bias_correction *c = sqzi_bias_corrections_find(&q->corrections, t->name);
             sqzi_gguf_put_tensor(writer, t->name, t->to, t->from->n_dims, t->from->shape,
                                  c ? c->corrected : t->from->data);
             continue;
@@ -126,7 +126,7 @@ static void put_tensors(quantizer *q, sqzi_gguf_writer *writer)
         sqzi_gguf_put_tensor(writer, name, SQZI_F32, 1, t->from->shape, t->scale);
     }
     for (uint32_t i = 0; i < q->corrections.n; i++) {
-        const sqzi_correction *c = &q->corrections.list[i];
+        const sqzi_bias_correction *c = &q->corrections.list[i];
         if (!c->bias)
             sqzi_gguf_put_tensor(writer, c->bias_name, SQZI_F32, 1, (uint64_t[]){c->linear->n_out},
                                  c->corrected);
@@ -160,7 +160,7 @@ static void discard(quantizer *q)
 {
     if (q->has_keep) regfree(&q->keep);
     sqzi_sequences_discard(&q->sequences);
-    if (q->model) sqzi_corrections_discard(&q->corrections);
+    if (q->model) sqzi_bias_corrections_discard(&q->corrections);
     if (q->model) sqzi_quantize_plan_discard(&q->plan);
     sqz_model_close(q->model);
 }
@@ -197,7 +197,7 @@ sqz_status sqz_quantize(sqz_context *context, const char *path, const char *out,
     if ((unsigned)q.options.type > SQZ_QUANTIZE_F16)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_quantize: type %d is none of s8, bf16 and f16",
                          (int)q.options.type);
-    if (q.options.texts && (q.options.type != SQZ_QUANTIZE_S8 || q.options.no_correction))
+    if (q.options.texts && (q.options.type != SQZ_QUANTIZE_S8 || q.options.no_bias_correction))
         return sqzi_fail(
             error, SQZ_EINVAL, 0,
             "sqz_quantize: texts calibrate int8 with its biases corrected, nothing else");
@@ -207,8 +207,8 @@ sqz_status sqz_quantize(sqz_context *context, const char *path, const char *out,
     if (status == SQZ_OK)
         status = sqzi_quantize_plan_make(q.model, q.options.type, is_kept, &q, &q.plan, error);
     if (status == SQZ_OK) status = check_plan(&q);
-    if (status == SQZ_OK && q.options.type == SQZ_QUANTIZE_S8 && !q.options.no_correction)
-        status = sqzi_corrections_make(&q.plan, &q.corrections, error);
+    if (status == SQZ_OK && q.options.type == SQZ_QUANTIZE_S8 && !q.options.no_bias_correction)
+        status = sqzi_bias_corrections_make(&q.plan, &q.corrections, error);
     if (status == SQZ_OK && q.options.texts) status = calibrate(&q, out != NULL);
     if (status == SQZ_OK) status = report(&q);
     if (status == SQZ_OK && !q.options.texts) status = calibrate(&q, out != NULL);

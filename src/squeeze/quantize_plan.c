@@ -16,7 +16,7 @@ static bool is_reference(sqzi_span name)
     return name.n >= sizeof begin - 1 && memcmp(name.bytes, begin, sizeof begin - 1) == 0;
 }
 
-/* int8: the matrices of the blocks, the embeddings and what resizes them, and a decoder's table of
+/* int8: the matrices of the blocks, the embeddings and their projections, and a decoder's table of
  * words. The table of token types is two rows, which int8 would only make worse. */
 static bool becomes_s8(const sqz_model *model, const sqzi_tensor_entry *entry)
 {
@@ -130,8 +130,8 @@ void sqzi_quantize_plan_discard(sqzi_quantize_plan *plan)
 
 /* Row r of the tensor as floats; false where one of them is not finite, whose index goes to
  * *bad. */
-static bool widen_row(sqzi_quantize_plan *plan, const sqzi_gguf_tensor *tensor, uint64_t r,
-                      size_t *bad)
+static bool convert_row(sqzi_quantize_plan *plan, const sqzi_gguf_tensor *tensor, uint64_t r,
+                        size_t *bad)
 {
     const size_t n = (size_t)tensor->shape[1], first = (size_t)r * n;
     bool finite = true;
@@ -152,7 +152,7 @@ static sqz_status round_row(sqzi_quantized *t, uint64_t r, bool measuring,
     sqzi_quantize_plan *plan = t->plan;
     const size_t n = (size_t)t->from->shape[1];
     size_t at = 0;
-    if (!widen_row(plan, t->from, r, &at))
+    if (!convert_row(plan, t->from, r, &at))
         return sqzi_fail(error, SQZ_ENUMERIC, t->from->offset,
                          "tensor '%s': number %" PRIu64 " of row %" PRIu64
                          " is a NaN or an infinity",
@@ -223,7 +223,7 @@ sqz_status sqzi_quantize_row(sqzi_quantized *t, uint64_t r, const float **before
         const sqz_status status = round_row(t, r, false, &ignored, error);
         if (status != SQZ_OK) return status;
     } else {
-        (void)widen_row(plan, t->from, r, &bad); /* opening the model saw that it is finite */
+        (void)convert_row(plan, t->from, r, &bad); /* opening the model saw that it is finite */
     }
     for (size_t j = 0; j < n; j++)
         plan->after[j] = rounded ? (double)t->scale[r] * q[j] : (double)plan->row[j];

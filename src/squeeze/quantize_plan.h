@@ -15,7 +15,7 @@ typedef struct sqzi_quantized {
     sqzi_type to;
     bool changed, kept;
     float *scale;          /* [rows] of an int8 tensor */
-    /* the integers of an int8 tensor where its inputs had a say (compensation.h), else NULL: each
+    /* the integers of an int8 tensor where its inputs had a say (gptq.h), else NULL: each
      * number to the nearest */
     int8_t *chosen;
     struct sqzi_quantize_plan *plan;
@@ -26,7 +26,7 @@ typedef struct sqzi_quantize_plan {
     sqzi_type *target;       /* [n] what each is to become */
     sqzi_quantized *tensors; /* [n] */
     uint32_t n, n_changed, n_kept;
-    float *row;              /* a widened row of any tensor */
+    float *row;              /* a converted row of any tensor */
     double *after;           /* the same as the new file will mean it */
     void *rounded;
     void *block;

@@ -5,8 +5,8 @@
  *   H(empty) = 0, H(w b) = H(w) · P + b + 1 (mod 2^64), so H(w[i..j)) = H(w[0..j)) - H(w[0..i)) ·
  *       P^(j-i)
  *
- * Every spelling is found as it stands, but for those kept apart; one that begins with the
- * continuation prefix is found by its rest as well.
+ * Every spelling is found as it stands, but for those left out of what is found; one that begins
+ * with the continuation prefix is found by its rest as well.
  */
 #ifndef SQZI_VOCABULARY_H
 #define SQZI_VOCABULARY_H

@@ -219,7 +219,7 @@ static const kind kinds[] = {
     {"compare", "attention narrower than the width", run_compare, SQZ_LONG_CUT},
     {"entities", "groups of squeezebert", run_entities, SQZ_LONG_STRIDE},
     {"answers", "odd groups", run_answers, SQZ_LONG_STRIDE},
-    {"fill", "sum of groups and low rank, permuted, reduced", run_fill, SQZ_LONG_CUT},
+    {"fill", "sum of groups and low rank, permuted, factorised", run_fill, SQZ_LONG_CUT},
     {"zero shot", "entailment", run_zero_shot, SQZ_LONG_CUT},
 };
 

@@ -13,7 +13,8 @@ failed=0
 for class in BertForTokenClassification SqueezeBertForSequenceClassification; do
   python3 "$here/make_folder.py" right/folder $class
   "$program" import right/folder -o right.gguf 2>/dev/null || failed=1
-  for form in "zip" "legacy" "zip strided" "legacy strided" "zip shared" "legacy shared"; do
+  for form in "zip" "legacy" "zip strided" "legacy strided" "zip shared" "legacy shared" \
+    "zip checkpoint" "legacy checkpoint" "zip named" "zip spread"; do
     rm -rf folder && cp -r right/folder folder && python3 "$here/make_archive.py" folder $form
     "$program" import folder -o folder.gguf 2>/dev/null && python3 "$here/same_model.py" right.gguf folder.gguf >/dev/null || { echo "FAILED: $class, $form: another file than from safetensors"; failed=1; }
   done

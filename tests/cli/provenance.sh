@@ -49,7 +49,7 @@ expect 0 '^ +quantize --type s8, biases' info elsewhere.gguf
 expect 0 '^tensors_sha256 +[0-9a-f]{64}$' info elsewhere.gguf
 expect 0 '^elsewhere.gguf ' bench elsewhere.gguf -b 1 -l 4 -n 1 --warm-up 0
 cp willow.gguf named-s8.gguf
-expect 0 "wrote" quantize named-s8.gguf -o named.gguf --type s8 --no-correction
+expect 0 "wrote" quantize named-s8.gguf -o named.gguf --type s8 --no-bias-correction
 expect 0 '^name +willow-s8$' info named.gguf
 
 # what an importer puts there of a card is shown; put there by another program, it is no longer

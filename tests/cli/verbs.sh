@@ -54,7 +54,7 @@ done
 expect 0 'blk.0.attn_q.weight +24x[0-9]+ +F32 > I8 +[0-9.]+e-0[23]' quantize "$work/squeeze.gguf" -o "$work/squeeze8.gguf" </dev/null
 expect 0 'attn_q.bias +24 +F32 corrected' quantize "$work/squeeze.gguf" --dry-run </dev/null
 expect 0 'biases corrected over 32 x 64 random ids' info "$work/squeeze8.gguf" </dev/null
-expect 0 ' 0 biases are corrected' quantize "$work/squeeze.gguf" -o "$work/plain8.gguf" --no-correction </dev/null
+expect 0 ' 0 biases are corrected' quantize "$work/squeeze.gguf" -o "$work/plain8.gguf" --no-bias-correction </dev/null
 expect 0 '"ok":true' verify "$work/squeeze8.gguf" --json </dev/null
 expect 0 '"label":' classify "$work/squeeze8.gguf" --json <<<"good film"
 expect 0 '"name":"token_embd.weight","shape":\[[0-9]+,24\],"from":"F32","to":"F32","kept":true,"corrected":false,"error":0,' quantize "$work/mask.gguf" -o "$work/mask16.gguf" --type bf16 --keep '^token_embd' --json </dev/null
@@ -67,7 +67,7 @@ expect 2 "matches no tensor" quantize "$work/squeeze.gguf" -o "$work/never.gguf"
 expect 2 "no extended regular expression" quantize "$work/squeeze.gguf" -o "$work/never.gguf" --keep '(' </dev/null
 expect 2 "bf16 already" quantize "$work/nli16.gguf" -o "$work/never.gguf" --type bf16 </dev/null
 expect 2 "s8, bf16|s8\|bf16" quantize "$work/squeeze.gguf" -o "$work/never.gguf" --type q4 </dev/null
-expect 0 'quantize --type s8 --no-correction' info "$work/plain8.gguf" </dev/null
+expect 0 'quantize --type s8 --no-bias-correction' info "$work/plain8.gguf" </dev/null
 for i in $(seq 300); do echo "good film $i the bad act"; done >"$work/texts"
 expect 0 '^calibrated on 300 texts of [0-9]+ pieces$' quantize "$work/squeeze.gguf" -o "$work/calibrated8.gguf" --calibrate "$work/texts" </dev/null
 expect 0 'quantize --type s8, calibrated on 300 texts of [0-9]+ pieces' info "$work/calibrated8.gguf" </dev/null
@@ -83,7 +83,7 @@ expect 3 "$work: cannot read" quantize "$work/squeeze.gguf" -o "$work/never.gguf
 head -c 17000000 /dev/zero | tr '\0' a >"$work/long"
 expect 2 "1 texts to calibrate on have 3 pieces" quantize "$work/squeeze.gguf" -o "$work/never.gguf" --calibrate "$work/long" </dev/null
 expect 2 "calibrate is for --type s8" quantize "$work/squeeze.gguf" -o "$work/never.gguf" --type bf16 --calibrate "$work/texts" </dev/null
-expect 2 "leave one of them out" quantize "$work/squeeze.gguf" -o "$work/never.gguf" --no-correction --calibrate "$work/texts" </dev/null
+expect 2 "leave one of them out" quantize "$work/squeeze.gguf" -o "$work/never.gguf" --no-bias-correction --calibrate "$work/texts" </dev/null
 [ ! -e "$work/never.gguf" ] || { echo "FAILED: a refused quantisation left a file"; failed=1; }
 expect 2 "o FILE is missing" quantize "$work/squeeze.gguf" </dev/null
 expect 1 "cannot write" quantize "$work/squeeze.gguf" -o "$work/no/such/folder.gguf" </dev/null
@@ -102,6 +102,13 @@ expect 0 '"labels_named":true,"labels":\["contradiction","neutral","entailment"\
 expect 0 '"ids":\[2,6,8,9,1,3\],"tokens":\["\[CLS\]","good","film","##s","\[UNK\]","\[SEP\]"\],"types":\[0,0,0,0,0,0\],"offsets":\[\[0,0\],\[0,4\],\[5,9\],\[9,10\],\[11,12\],\[0,0\]\]' \
   tokenize "$work/bare.gguf" --json <<<"Good films 7"
 expect 0 '\[0,3\]' tokenize "$work/bare.gguf" --json --bytes <<<"7ß"
+# All pieces come unless a length is asked for, however few the model takes; a long text comes in windows by either name.
+expect 0 '^\[CLS\]( film){600} \[SEP\]$' tokenize "$work/bare.gguf" <<<"$(yes film | head -n 600 | tr '\n' ' ')"
+for windows in "--windows" "--long stride"; do
+  expect 0 '"windows":\[0,4\]' tokenize "$work/bare.gguf" --json --max-length 4 $windows <<<"good film films"
+done
+expect 1 'SQZ_ETOOLONG' tokenize "$work/bare.gguf" --json --max-length 4 --long error <<<"good film films"
+expect 2 'batch-tokens' tokenize "$work/bare.gguf" --batch-tokens 9 <<<"film"
 expect 0 '"label":"(contradiction|neutral|entailment)","score":.*"scores":.*"logits":\[' classify "$work/nli.gguf" --json --logits <<<"good film"
 expect 0 '^$' classify "$work/nli.gguf" --json </dev/null
 expect 3 'no/such.gguf' classify "$work/no/such.gguf" --json </dev/null

@@ -5,7 +5,7 @@ logits.
 
 Over the models of tests/golden/models, imported, and with WRITE_FORMS
 (tests/reference/test_write_forms.c, built) over every f32 form of tests/support: low rank, sums,
-permutations, reduced embeddings, which no Transformers class has.
+permutations, factorised embeddings, which no Transformers class has.
 
     against_ref.py PROGRAM [WRITE_FORMS]         exit 77 where numpy is not installed
 """

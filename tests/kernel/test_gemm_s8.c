@@ -45,8 +45,8 @@ static const shape shapes[] = {
 /* One problem in memory: x [m, ldx], w [n, ldw], with bias and residual. */
 typedef struct problem {
     shape s;
-    bool is_unsigned;   /* x + shift is never negative */
-    float shift;
+    bool is_unsigned; /* x + zero_point is never negative */
+    float zero_point;
     size_t ldx, ldw;
     sqzt_guarded x, w, bias_page;
     float *scale, *bias, *residual;
@@ -73,20 +73,22 @@ static float entry(sqzt_random *random, size_t row, size_t i)
 static void quantise_row(const problem *p, const float *x, int *q, float *scale)
 {
     const size_t k = p->s.k;
-    const float shift = p->is_unsigned ? p->shift : 0, steps = p->is_unsigned ? 255 : 127;
+    const float zero_point = p->is_unsigned ? p->zero_point : 0, steps = p->is_unsigned ? 255 : 127;
     size_t largest = 0;
     float rest = 0;
     for (size_t i = 0; i < k; i++) largest = fabsf(x[i]) > fabsf(x[largest]) ? i : largest;
     for (size_t i = 0; i < k; i++) rest = i == largest ? rest : fmaxf(rest, fabsf(x[i]));
     const float most = fabsf(x[largest]);
-    const bool apart = rest <= most * 0.8f && !(p->is_unsigned && x[largest] < 0);
-    const float a = apart ? fmaxf(rest + shift, (most + shift) / (p->is_unsigned ? 3 : 5))
-                          : most + shift,
-                inverse = a > 0 ? steps / a : 0.0f, sign = apart && x[largest] < 0 ? -1.0f : 1.0f;
+    const bool has_outlier = rest <= most * 0.8f && !(p->is_unsigned && x[largest] < 0);
+    const float a = has_outlier
+                        ? fmaxf(rest + zero_point, (most + zero_point) / (p->is_unsigned ? 3 : 5))
+                        : most + zero_point,
+                inverse = a > 0 ? steps / a : 0.0f,
+                sign = has_outlier && x[largest] < 0 ? -1.0f : 1.0f;
     const bool zero = a <= 0 || isinf(inverse);
     *scale = zero ? 0.0f : sign * (a / steps);
     for (size_t i = 0; i < k; i++)
-        q[i] = zero ? 0 : (int)nearbyintf((x[i] + shift) * (sign * inverse));
+        q[i] = zero ? 0 : (int)nearbyintf((x[i] + zero_point) * (sign * inverse));
 }
 
 static signed char byte_of(const problem *p, int q)
@@ -99,7 +101,7 @@ static problem make_rows(shape s, bool is_unsigned)
 {
     sqzt_random random = sqzt_random_of(seed + s.m * 31 + s.n * 7 + s.k);
     problem p = {
-        .s = s, .is_unsigned = is_unsigned, .shift = 0.17f, .ldx = s.k + 3, .ldw = s.k + 5};
+        .s = s, .is_unsigned = is_unsigned, .zero_point = 0.17f, .ldx = s.k + 3, .ldw = s.k + 5};
     p.x = sqzt_guarded_open(((s.m - 1) * p.ldx + s.k) * sizeof(float));
     p.w = sqzt_guarded_open((s.n - 1) * p.ldw + s.k);
     p.scale = take(s.n, sizeof *p.scale);
@@ -112,7 +114,7 @@ static problem make_rows(shape s, bool is_unsigned)
     signed char *w = p.w.p;
     for (size_t i = 0; i < s.m; i++) {
         for (size_t j = 0; j < s.k; j++)
-            x[i * p.ldx + j] = is_unsigned ? fabsf(entry(&random, i, j)) - p.shift
+            x[i * p.ldx + j] = is_unsigned ? fabsf(entry(&random, i, j)) - p.zero_point
                                            : entry(&random, i, j);
         quantise_row(&p, x + i * p.ldx, p.q + i * s.k, &p.row_scale[i]);
     }
@@ -158,7 +160,7 @@ static void prepare_rows(const sqzk_gemm *gemm, const problem *p, const operands
                                                    .ldo = o->lda,
                                                    .s8_rows = o->s8_rows,
                                                    .unsigned_rows = p->is_unsigned,
-                                                   .shift = p->shift}));
+                                                   .zero_point = p->zero_point}));
 }
 
 static operands prepare(const sqzk_gemm *gemm, const problem *p)
@@ -346,7 +348,7 @@ static void plant(problem *p, float factor, size_t place, float again, size_t ot
         for (size_t j = 0; j < p->s.k; j++) x[j] = 2 * (float)sqzt_uniform(&random) - 1;
         x[(place + r) % p->s.k] = factor;
         if (again != 0) x[(other + r) % p->s.k] = again;
-        for (size_t j = 0; p->is_unsigned && j < p->s.k; j++) x[j] = fabsf(x[j]) - p->shift;
+        for (size_t j = 0; p->is_unsigned && j < p->s.k; j++) x[j] = fabsf(x[j]) - p->zero_point;
         quantise_row(p, x, p->q + r * p->s.k, &p->row_scale[r]);
     }
 }
@@ -365,7 +367,7 @@ static void check_planted(const sqzk_gemm *gemm, problem *p)
 
 /* The largest number of a row wherever it stands, of either sign, up to far above the rest; and two
  * of a size, in the same lane of every vector and in others; and one exactly as far above the next
- * as it must be to be kept apart. */
+ * as it must be to be an outlier. */
 static void outliers_are_exact(void **state)
 {
     (void)state;
@@ -450,7 +452,7 @@ static void a_row_that_is_not_finite_is_refused(void **state)
                                                     .ldo = 128,
                                                     .s8_rows = s8_rows,
                                                     .unsigned_rows = k % 2,
-                                                    .shift = 0.17f};
+                                                    .zero_point = 0.17f};
                     assert_true(gemm->prepare(&args));
                     x[at] = bad[b];
                     if (gemm->prepare(&args))

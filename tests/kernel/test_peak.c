@@ -54,7 +54,7 @@ static void every_word_is_read(void **state)
 }
 
 /* A gemm is compared with the loop of its level: of the same type and not of another level, but
- * that bf16 is widened where there is no instruction for it. */
+ * that bf16 is converted where there is no instruction for it. */
 static void each_gemm_has_the_peak_of_its_level(void **state)
 {
     (void)state;

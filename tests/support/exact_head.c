@@ -119,7 +119,7 @@ static void put_logits(const sqz_model *exact, const sqz_model *rounded, row r, 
                        double *bound)
 {
     const sqzi_head *head = &exact->head;
-    assert_true(!head->reduced);
+    assert_true(!head->factorised);
     if (head->has_dense) {
         r = linear(exact, rounded, "head.dense.weight", "head.dense.bias", &r);
         activate(head->activation, &r);

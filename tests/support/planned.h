@@ -4,7 +4,7 @@
 #ifndef SQZT_PLANNED_H
 #define SQZT_PLANNED_H
 
-#include "squeeze/correction.h"
+#include "squeeze/bias_correction.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
 
@@ -12,7 +12,7 @@ typedef struct sqzt_planned {
     sqz_context *context;
     sqz_model *model;
     sqzi_quantize_plan plan;
-    sqzi_corrections corrections;
+    sqzi_bias_corrections corrections;
 } sqzt_planned;
 
 static inline bool sqzt_keep_none(const void *user, const char *name)
@@ -34,14 +34,14 @@ static inline void sqzt_plan(const sqzt_tiny *tiny, sqzt_planned *p)
     sqzt_assert_ok(sqzi_quantize_plan_make(p->model, SQZ_QUANTIZE_S8, sqzt_keep_none, NULL,
                                            &p->plan, &error),
                    &error);
-    sqzt_assert_ok(sqzi_corrections_make(&p->plan, &p->corrections, &error), &error);
+    sqzt_assert_ok(sqzi_bias_corrections_make(&p->plan, &p->corrections, &error), &error);
     for (uint32_t i = 0; i < p->plan.n; i++)
         sqzt_assert_ok(sqzi_quantize_measure(&p->plan, i, &ignored, &error), &error);
 }
 
 static inline void sqzt_discard_plan(sqzt_planned *p)
 {
-    sqzi_corrections_discard(&p->corrections);
+    sqzi_bias_corrections_discard(&p->corrections);
     sqzi_quantize_plan_discard(&p->plan);
     sqz_model_close(p->model);
     sqz_context_close(p->context);

@@ -87,7 +87,7 @@ const sqzt_named_tiny sqzt_tiny_forms[] = {
       .head = "sequence",
       .classes = 2,
       .seed = 6}},
-    {"sum of groups and low rank, permuted, reduced",
+    {"sum of groups and low rank, permuted, factorised",
      {.width = 48,
       .blocks = 2,
       .heads = 3,
@@ -100,7 +100,7 @@ const sqzt_named_tiny sqzt_tiny_forms[] = {
       .rank = 5,
       .sum = true,
       .permuted = true,
-      .reduced = 11,
+      .factorised = 11,
       .head = "masked_lm",
       .seed = 7}},
     {"dense, bf16",
@@ -212,7 +212,7 @@ const sqzt_named_tiny sqzt_tiny_forms[] = {
       .rank = 5,
       .sum = true,
       .permuted = true,
-      .reduced = 11,
+      .factorised = 11,
       .head = "sequence",
       .classes = 2,
       .type = SQZI_S8,
@@ -719,9 +719,9 @@ static void put_tokenizer(sqzi_gguf_writer *w)
 static void put_encoder(build *b)
 {
     const sqzt_tiny *t = b->tiny;
-    put(b, "token_embd.weight", SQZT_TINY_VOCABULARY, t->reduced ? t->reduced : t->embedding_width,
-        0.5, 0);
-    if (t->reduced) put(b, "token_embd.projection", t->embedding_width, t->reduced, 0.5, 0);
+    put(b, "token_embd.weight", SQZT_TINY_VOCABULARY,
+        t->factorised ? t->factorised : t->embedding_width, 0.5, 0);
+    if (t->factorised) put(b, "token_embd.projection", t->embedding_width, t->factorised, 0.5, 0);
     put(b, "position_embd.weight", t->positions, t->embedding_width, 0.3, 0);
     if (t->token_types) put(b, "token_types.weight", t->token_types, t->embedding_width, 0.3, 0);
     put_norm(b, "token_embd_norm", t->embedding_width);

@@ -23,7 +23,7 @@ typedef struct sqzt_tiny {
      * one group or with `kept` */
     bool placed;
     bool same_inner;  /* one permutation for ffn_up's outputs and ffn_down's inputs */
-    uint32_t reduced; /* > 0: the word table is [V, reduced] with a projection */
+    uint32_t factorised; /* > 0: the word table is [V, factorised], with a factor */
     /* > 0: of the last block's attn_q, and its feed-forward */
     uint32_t last_groups, last_ffn_width;
     bool no_pooler;

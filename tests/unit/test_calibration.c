@@ -179,7 +179,7 @@ static void what_texts_cannot_do_is_said(void **state)
     make_texts(1);
     const sqz_quantize_options wrong[] = {
         {.type = SQZ_QUANTIZE_BF16, .texts = texts, .n_texts = TEXTS},
-        {.no_correction = 1, .texts = texts, .n_texts = TEXTS}};
+        {.no_bias_correction = 1, .texts = texts, .n_texts = TEXTS}};
     for (int i = 0; i < 2; i++)
         assert_int_equal(sqz_quantize(context, path, out, &wrong[i], &error), SQZ_EINVAL);
     const sqz_quantize_options stopped = {

@@ -130,8 +130,8 @@ static void forms_give_the_same_results_after_a_way_through_a_folder(void **stat
     check_form("odd groups", &tiny, 0, true);
     tiny = form("low rank");
     check_form("low rank", &tiny, 0, false);
-    tiny = form("sum of groups and low rank, permuted, reduced");
-    tiny.reduced = 0;
+    tiny = form("sum of groups and low rank, permuted, factorised");
+    tiny.factorised = 0;
     check_form("sum of groups and low rank, permuted", &tiny, 0, false);
     tiny.rank = 0;
     tiny.sum = false;
@@ -176,8 +176,8 @@ static void check_refusal(const sqzt_tiny *tiny, sqz_status expected, const char
 static void what_no_class_can_express_is_refused_by_name(void **state)
 {
     (void)state;
-    sqzt_tiny tiny = form("sum of groups and low rank, permuted, reduced");
-    check_refusal(&tiny, SQZ_EUNSUPPORTED, "its embedding is reduced to 11 numbers");
+    sqzt_tiny tiny = form("sum of groups and low rank, permuted, factorised");
+    check_refusal(&tiny, SQZ_EUNSUPPORTED, "its embedding is factorised to 11 numbers");
     tiny = form("attention narrower than the width");
     check_refusal(&tiny, SQZ_EUNSUPPORTED, "block 0 has 2 heads of width 9");
     tiny = form("dense");

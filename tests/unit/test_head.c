@@ -80,7 +80,7 @@ static const sqzt_tiny masked = {.width = WIDTH,
                                  .ffn_width = 96,
                                  .embedding_width = WIDTH,
                                  .positions = 8,
-                                 .reduced = 11,
+                                 .factorised = 11,
                                  .head = "masked_lm",
                                  .seed = 23};
 

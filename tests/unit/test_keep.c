@@ -276,7 +276,7 @@ static void check_steps(const sqzi_encoder *encoder, kept *k, sqzi_linear_scratc
         check_scores(b, own->q, own->k, own->scores);
         free(inner);
     }
-    if (!encoder->embedding.resized)
+    if (!encoder->embedding.projected)
         assert_norm_of(kernels, &encoder->embedding.norm, k->embedded_sum, k->blocks[0].x, "x");
 }
 
@@ -348,7 +348,7 @@ static void what_is_kept_is_what_the_run_made(void **state)
     (void)state;
     static const char *const names[] = {"dense", "groups of squeezebert",
                                         "attention narrower than the width",
-                                        "sum of groups and low rank, permuted, reduced"};
+                                        "sum of groups and low rank, permuted, factorised"};
     static const char *const levels[] = {"portable", "avx2", ""};
     sqz_error error = {0};
     const char *path = sqzt_temporary("keep.gguf");

@@ -115,7 +115,7 @@ static void check_tensor(const file *before, const file *after, const sqz_quanti
     const sqzi_gguf_tensor *from = sqzi_gguf_find_tensor(before->gguf, t->name),
                            *to = sqzi_gguf_find_tensor(after->gguf, t->name);
     assert_non_null(to);
-    if (t->corrected) { /* tests/unit/test_correction.c */
+    if (t->corrected) { /* tests/unit/test_bias_correction.c */
         assert_int_equal(t->bytes_before, from ? from->bytes : 0);
         assert_int_equal(t->bytes_after, to->bytes);
         return;
@@ -221,7 +221,7 @@ static double relative_error(const sqz_model *before, const sqz_model *after, bo
 }
 
 /* Every form in int8 counts as many parameters as in float and stays as near as roundings let it, a
- * tied decoder over a reduced int8 embedding among them. Bound: tests/golden/test_golden.c
+ * tied decoder over a factorised int8 embedding among them. Bound: tests/golden/test_golden.c
  * "allowed", for products no deeper than 96, twice as many where they are low-rank pairs beside
  * groups, and the four roundings of embedding and decoder. */
 static void every_form_opens_and_stays_near(void **state)

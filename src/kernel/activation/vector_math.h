@@ -16,8 +16,8 @@
  * to a whole number. */
 static inline vec v_exp(vec x)
 {
-    const vec shift = v_set(0x1.8p23f), one = v_set(1.0f);
-    const vec n = v_sub(v_fma(x, v_set(1.44269504f), shift), shift);
+    const vec magic = v_set(0x1.8p23f), one = v_set(1.0f);
+    const vec n = v_sub(v_fma(x, v_set(1.44269504f), magic), magic);
     vec r = v_fma(n, v_set(-0.693145752f), x); /* ln2's upper 16 bits: the product is exact */
     r = v_fma(n, v_set(-1.42860677e-6f), r);
     vec p = v_set(0.00139336882f);
@@ -67,9 +67,9 @@ static inline vec v_tanh(vec x)
 static inline vec v_gelu(vec x)
 {
     const vec size = v_least_magnitude(x, v_set(5.7f)), scale = v_set(5.5f),
-              shift = v_set(0x1.8p23f);
+              magic = v_set(0x1.8p23f);
     /* at's lower bits: the nearest whole number to 5.5 size */
-    const vec at = v_fma(size, scale, shift), u = v_fma(size, scale, v_sub(shift, at));
+    const vec at = v_fma(size, scale, magic), u = v_fma(size, scale, v_sub(magic, at));
     vec p = v_lookup_32(sqzk_gelu_quartics[4], at);
 #pragma GCC unroll 4
     for (int i = 3; i >= 0; i--) p = v_fma(p, u, v_lookup_32(sqzk_gelu_quartics[i], at));

@@ -113,7 +113,7 @@ static bool copies_pairs(const sqzk_pack_args *args)
     return args->type == SQZI_BF16 && args->k_stride == 1;
 }
 
-static void pack(const sqzk_pack_args *args, void *packed)
+static void KERNEL(pack)(const sqzk_pack_args *args, void *packed)
 {
     uint16_t *panel = packed;
     for (size_t column = 0; column < args->n; column += NR, panel += panel_numbers(args->k)) {

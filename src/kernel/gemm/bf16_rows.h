@@ -33,7 +33,7 @@ static void prepare_row(const sqzk_prepare_args *args, const float *x, uint16_t 
     memset(out + args->k, 0, (args->k + 31) / 32 * 64 - args->k * sizeof *out);
 }
 
-static bool prepare(const sqzk_prepare_args *args)
+static bool KERNEL(prepare)(const sqzk_prepare_args *args)
 {
     for (size_t i = 0; i < args->m; i++)
         prepare_row(args, args->x + i * args->ldx,

@@ -2,6 +2,9 @@
 /* bf16 gemm, AMX. Of every 32 k, tdpbf16ps sums the even ones in one chain from 0 and the odd ones
  * in another, each by fused multiply-adds; their sum is added to the output's. All roundings are to
  * nearest even whatever the control register says; subnormal inputs and sums are zero. */
+#define KERNEL(name) gemm_bf16_amx_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/bf16_vector_avx512.h"
 #include "kernel/gemm/bf16_store_amx.h"

@@ -3,6 +3,9 @@
  * of a pair, then that to the output's sum; both additions are rounded to odd whatever the control
  * register says (as long as its EBF bit is 0, as it is at a process's start), and subnormal inputs
  * and sums are zero. bfdot gives the same bits at half the speed. */
+#define KERNEL(name) gemm_bf16_armbf16_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_neon.h"
 #include "kernel/gemm/bf16_vector_neon.h"
 

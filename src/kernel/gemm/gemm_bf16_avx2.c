@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bf16 gemm, AVX2: pairs widened to floats in the tile; half the memory of f32, no more speed. */
+/* bf16 gemm, AVX2: pairs converted to floats in the tile; half the memory of f32, no more speed. */
+#define KERNEL(name) gemm_bf16_avx2_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_avx2.h"
 #include "kernel/gemm/bf16_vector_avx2.h"
 

@@ -3,6 +3,9 @@
  * rounded to nearest even whatever the control register says; subnormal inputs, products and sums
  * are zero. */
 #define DOT_PAIRS
+#define KERNEL(name) gemm_bf16_avx512bf16_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/bf16_vector_avx512.h"
 

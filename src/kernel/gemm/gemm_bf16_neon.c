@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bf16 gemm, NEON without BF16: pairs widened to floats in the tile; half the memory of f32, no
+/* bf16 gemm, NEON without BF16: pairs converted to floats in the tile; half the memory of f32, no
  * more speed. */
+#define KERNEL(name) gemm_bf16_neon_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_neon.h"
 #include "kernel/gemm/bf16_vector_neon.h"
 

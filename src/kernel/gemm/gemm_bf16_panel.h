@@ -56,7 +56,7 @@ static void pack_column(const sqzk_pack_args *args, size_t column, uint16_t *out
 #ifdef V_PAIRS
 #include "kernel/gemm/bf16_pack.h"
 #else
-static void pack(const sqzk_pack_args *args, void *packed)
+static void KERNEL(pack)(const sqzk_pack_args *args, void *packed)
 {
     uint16_t *panel = packed;
     for (size_t column = 0; column < args->n; column += NR, panel += panel_numbers(args->k)) {

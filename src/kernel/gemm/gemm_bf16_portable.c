@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bf16 gemm in plain C: what the other levels are compared with, bit for bit. */
+#define KERNEL(name) gemm_bf16_portable_##name
+#include "kernel/local_names.h"
+
 #include "kernel/gemm/scalar_epilogue.h"
 
 enum { NR = 16 };
@@ -22,7 +25,7 @@ static void run_row(const sqzk_gemm_args *args, size_t row, size_t column, size_
         c[j] = finish_scalar(args->beta ? c[j] + sum[j] : sum[j], args->epilogue, row, column + j);
 }
 
-static void run(const sqzk_gemm_args *args)
+static void KERNEL(run)(const sqzk_gemm_args *args)
 {
     const uint16_t *b = args->b;
     for (size_t column = 0; column < args->n; column += NR, b += panel_numbers(args->k)) {
@@ -31,7 +34,7 @@ static void run(const sqzk_gemm_args *args)
     }
 }
 
-static bool prepare(const sqzk_prepare_args *args)
+static bool KERNEL(prepare)(const sqzk_prepare_args *args)
 {
     for (size_t i = 0; i < args->m; i++) {
         const sqzi_real *x = args->x + i * args->ldx;
@@ -51,7 +54,7 @@ const sqzk_gemm sqzk_gemm_bf16_portable = {
     .mr = 1,
     .nr = NR,
     .kr = KR,
-    .run = run,
-    .pack = pack,
-    .prepare = prepare,
+    .run = KERNEL(run),
+    .pack = KERNEL(pack),
+    .prepare = KERNEL(prepare),
 };

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bf16 gemm, SIMD128: pairs widened to floats in the tile; products of bf16 are exact, so multiply
- * and add give the bits of a fused one. */
+/* bf16 gemm, SIMD128: pairs converted to floats in the tile; products of bf16 are exact, so
+ * multiply and add give the bits of a fused one. */
+#define KERNEL(name) gemm_bf16_simd128_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_simd128.h"
 #include "kernel/gemm/bf16_vector_simd128.h"
 

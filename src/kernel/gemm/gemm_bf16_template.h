@@ -5,7 +5,7 @@
  * Include after a vector_<isa>.h and its bf16_vector_<isa>.h, with TILE_VECTORS (2 or 4), TILE_ROWS
  * where it is 12 and not 6, GEMM_NAME, GEMM_TEXT, GEMM_LEVEL, GEMM_FEATURE defined, and either
  * DOT_PAIRS, and dot(sum, pairs, pairs) that multiplies pairs of bf16, or nothing: then pairs are
- * widened and go through v_fma, odd k first.
+ * converted and go through v_fma, odd k first.
  */
 #include "base/cpu.h"
 
@@ -98,7 +98,7 @@ static void run_panel(const sqzk_gemm_args *args, const strip *s, size_t column,
     }
 }
 
-static void run(const sqzk_gemm_args *args)
+static void KERNEL(run)(const sqzk_gemm_args *args)
 {
     const size_t panel = panel_numbers(args->k);
     for (size_t begin = 0; begin < args->m;) {
@@ -120,7 +120,7 @@ const sqzk_gemm GEMM_NAME = {
     .mr = TILE_ROWS,
     .nr = NR,
     .kr = KR,
-    .run = run,
-    .pack = pack,
-    .prepare = prepare,
+    .run = KERNEL(run),
+    .pack = KERNEL(pack),
+    .prepare = KERNEL(prepare),
 };

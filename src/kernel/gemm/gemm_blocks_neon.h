@@ -80,7 +80,7 @@ static void tile_of(size_t rows, size_t vectors, const sqzk_gemm_args *args, siz
     }
 }
 
-static void run(const sqzk_gemm_args *args)
+static void KERNEL(run)(const sqzk_gemm_args *args)
 {
     float buffer[MR * NR] __attribute__((aligned(64)));
     const unsigned char *b = args->b;
@@ -105,7 +105,7 @@ const sqzk_gemm GEMM_NAME = {
     .mr = MR,
     .nr = NR,
     .kr = KR,
-    .run = run,
-    .pack = pack,
-    .prepare = prepare,
+    .run = KERNEL(run),
+    .pack = KERNEL(pack),
+    .prepare = KERNEL(prepare),
 };

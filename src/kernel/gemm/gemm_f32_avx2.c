@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* f32 gemm, AVX2 with FMA: tiles of 6 x 16, 12 of the 16 registers accumulate. */
+#define KERNEL(name) gemm_f32_avx2_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_avx2.h"
 
 #define TILE_VECTORS 2

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* f32 gemm, AVX-512: tiles of 12 x 32, 24 of the 32 registers accumulate. */
+#define KERNEL(name) gemm_f32_avx512_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_avx512.h"
 
 #define TILE_ROWS 12

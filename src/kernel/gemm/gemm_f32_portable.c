@@ -5,6 +5,9 @@
  *
  * Packed: panel p holds columns 16p .. 16p+15, k after k: real [k][16], columns past n are 0.
  */
+#define KERNEL(name) gemm_f32_portable_##name
+#include "kernel/local_names.h"
+
 #include "base/half.h"
 #include "kernel/gemm/gemm_f32_block.h"
 #include "kernel/gemm/scalar_epilogue.h"
@@ -34,7 +37,7 @@ static void run_row(const sqzk_gemm_args *args, size_t row, size_t column, size_
     for (size_t j = 0; j < n; j++) c[j] = finish_scalar(sum[j], args->epilogue, row, column + j);
 }
 
-static void run(const sqzk_gemm_args *args)
+static void KERNEL(run)(const sqzk_gemm_args *args)
 {
     const sqzi_real *b = args->b;
     for (size_t column = 0; column < args->n; column += NR, b += panel_numbers(args->k)) {
@@ -43,7 +46,7 @@ static void run(const sqzk_gemm_args *args)
     }
 }
 
-static void pack(const sqzk_pack_args *args, void *packed)
+static void KERNEL(pack)(const sqzk_pack_args *args, void *packed)
 {
     sqzi_real *out = packed;
     for (size_t column = 0; column < args->n; column += NR, out += panel_numbers(args->k))
@@ -66,6 +69,6 @@ const sqzk_gemm sqzk_gemm_f32_portable = {
     .mr = 1,
     .nr = NR,
     .kr = 1,
-    .run = run,
-    .pack = pack,
+    .run = KERNEL(run),
+    .pack = KERNEL(pack),
 };

@@ -155,13 +155,13 @@ static size_t panel_bytes(size_t k)
 }
 
 /* k from `begin` to `end` of a strip. Where that is not all of k, c keeps the sums between one
- * piece and the next. */
-typedef struct piece {
+ * slice and the next. */
+typedef struct slice {
     size_t begin, end;
     strip rows;
-} piece;
+} slice;
 
-static void run_tile(const sqzk_gemm_args *args, const piece *p, size_t row, size_t rows,
+static void run_tile(const sqzk_gemm_args *args, const slice *p, size_t row, size_t rows,
                      size_t column, size_t n, const float *b, const ahead *next)
 {
     float sums[TILE_ROWS * NR] __attribute__((aligned(64)));
@@ -180,8 +180,8 @@ static void run_tile(const sqzk_gemm_args *args, const piece *p, size_t row, siz
             false, false, false);
 }
 
-/* The panels of a piece; what comes after the last one's part is the first one's next part. */
-static void run_piece(const sqzk_gemm_args *args, const piece *p)
+/* The panels of a slice; what comes after the last one's part is the first one's next part. */
+static void run_slice(const sqzk_gemm_args *args, const slice *p)
 {
     const float *const first = (const float *)args->b + p->begin * NR, *b = first;
     const size_t panel = panel_bytes(args->k), part = (p->end - p->begin) * NR * sizeof *b;
@@ -198,27 +198,27 @@ static void run_piece(const sqzk_gemm_args *args, const piece *p)
     }
 }
 
-/* k of a piece: whole blocks, as many in every piece but the last, so that a strip's rows and the
+/* k of a slice: whole blocks, as many in every slice but the last, so that a strip's rows and the
  * panels' parts stay in the second-level cache. All of k where c cannot keep sums: it is added to,
  * is the residual too, or ends within a panel. */
-static size_t piece_k(const sqzk_gemm_args *args)
+static size_t slice_k(const sqzk_gemm_args *args)
 {
-    enum { PIECE_K = 8 * GEMM_F32_BLOCK };
+    enum { SLICE_K = 8 * GEMM_F32_BLOCK };
     const bool c_is_free = !args->beta && args->n % NR == 0 &&
                            !(args->epilogue && args->epilogue->residual == args->c);
-    const size_t pieces = (args->k + PIECE_K - 1) / PIECE_K, even = (args->k + pieces - 1) / pieces;
+    const size_t slices = (args->k + SLICE_K - 1) / SLICE_K, even = (args->k + slices - 1) / slices;
     return c_is_free ? (even + GEMM_F32_BLOCK - 1) / GEMM_F32_BLOCK * GEMM_F32_BLOCK : args->k;
 }
 
-static void run(const sqzk_gemm_args *args)
+static void KERNEL(run)(const sqzk_gemm_args *args)
 {
-    const size_t most = piece_k(args);
+    const size_t most = slice_k(args);
     for (size_t begin = 0, end = 0; begin < args->m; begin = end)
         for (size_t k = 0; k < args->k; k += most) {
             const size_t part = args->k - k < most ? args->k - k : most;
-            const piece p = {k, k + part,
+            const slice p = {k, k + part,
                              strip_at(args, begin, most * sizeof(float), panel_bytes(part), part)};
-            run_piece(args, &p);
+            run_slice(args, &p);
             end = p.rows.end;
         }
 }
@@ -285,7 +285,7 @@ static void pack_panel(const sqzk_pack_args *args, size_t column, size_t n, floa
     }
 }
 
-static void pack(const sqzk_pack_args *args, void *packed)
+static void KERNEL(pack)(const sqzk_pack_args *args, void *packed)
 {
     const size_t panel = panel_bytes(args->k) / sizeof(float);
     float *out = packed;
@@ -305,6 +305,6 @@ const sqzk_gemm GEMM_NAME = {
     .mr = TILE_ROWS,
     .nr = NR,
     .kr = 1,
-    .run = run,
-    .pack = pack,
+    .run = KERNEL(run),
+    .pack = KERNEL(pack),
 };

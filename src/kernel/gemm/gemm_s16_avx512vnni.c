@@ -17,6 +17,9 @@
  * pack takes f32 alone, contiguous over k or over n, and finds the scales itself; sqzk_s8_row holds
  * a scale alone; run has no epilogue.
  */
+#define KERNEL(name) gemm_s16_avx512vnni_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/s8_vector_avx512.h"
 
@@ -76,15 +79,13 @@ static inline const float *panel_scale(const signed char *panel, size_t k)
 }
 
 #define HAS_EPILOGUE 0
-#define run run_bytes
 #include "kernel/gemm/integer_tiles.h"
-#undef run
 
-static void run(const sqzk_gemm_args *args)
+static void KERNEL(run)(const sqzk_gemm_args *args)
 {
     sqzk_gemm_args bytes = *args;
     bytes.k *= sizeof(int16_t);
-    run_bytes(&bytes);
+    run_tiles(&bytes);
 }
 
 /* magnitudes, as the integers of their bits, from infinity on */
@@ -138,7 +139,7 @@ static inline __m256i row_words(const float *x, size_t n_k, size_t j, vec factor
     return to_words(n_k - j < V_WIDTH ? v_load_part(x + j, n_k - j) : v_load(x + j), factor);
 }
 
-static bool prepare(const sqzk_prepare_args *args)
+static bool KERNEL(prepare)(const sqzk_prepare_args *args)
 {
     const size_t padded = (args->k + 31) / 32 * 32;
     float factors[V_WIDTH], scales[V_WIDTH];
@@ -203,7 +204,7 @@ static vec pack_rows(const float *source, size_t n, size_t stride, size_t n_k, i
     return scale;
 }
 
-static void pack(const sqzk_pack_args *args, void *packed)
+static void KERNEL(pack)(const sqzk_pack_args *args, void *packed)
 {
     const size_t bytes = args->k * sizeof(int16_t);
     unsigned char *panel = packed;
@@ -231,7 +232,7 @@ const sqzk_gemm sqzk_gemm_s16_avx512vnni = {
     .mr = TILE_ROWS,
     .nr = NR,
     .kr = 2,
-    .run = run,
-    .pack = pack,
-    .prepare = prepare,
+    .run = KERNEL(run),
+    .pack = KERNEL(pack),
+    .prepare = KERNEL(prepare),
 };

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* s8 gemm, AVX2: bytes widened to s16, pairs of k multiplied and added by vpmaddwd, which is exact;
- * vpmaddubsw would saturate. */
+/* s8 gemm, AVX2: bytes converted to s16, pairs of k multiplied and added by vpmaddwd, which is
+ * exact; vpmaddubsw would saturate. */
+#define KERNEL(name) gemm_s8_avx2_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_avx2.h"
 #include "kernel/gemm/s8_vector_avx2.h"
 
-enum { KR = 2, FLIP = 0, EXCESS_BITS = 16 };
+enum { KR = 2, FLIP = 0, OUTLIER_BITS = 16 };
 
 static inline ivec load_weights(const signed char *p)
 {
@@ -20,9 +23,9 @@ static inline ivec multiply_add(ivec sum, ivec rows, ivec weights)
 {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(rows, weights));
 }
-static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights)
+static inline ivec add_outlier(ivec sum, uint32_t outlier, const signed char *weights)
 {
-    return multiply_add(sum, i_set(excess), load_weights(weights));
+    return multiply_add(sum, i_set(outlier), load_weights(weights));
 }
 
 #define TILE_VECTORS 2

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* s8 gemm, AVX-512 VNNI: tiles of 12 x 32; vpdpbusd multiplies unsigned rows (q + 128) by signed
  * weights, four k at a time, without saturating. */
+#define KERNEL(name) gemm_s8_avx512vnni_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_avx512.h"
 #include "kernel/gemm/s8_vector_avx512.h"
 
@@ -8,7 +11,7 @@
 #error "compile this file with AVX-512 VNNI"
 #endif
 
-enum { KR = 4, FLIP = 128, EXCESS_BITS = 8 };
+enum { KR = 4, FLIP = 128, OUTLIER_BITS = 8 };
 
 static inline ivec load_weights(const signed char *p) { return _mm512_loadu_si512(p); }
 static inline ivec load_rows(const unsigned char *p)
@@ -24,9 +27,9 @@ static inline ivec multiply_add(ivec sum, ivec rows, ivec weights)
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(rows), "v"(weights));
     return sum;
 }
-static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights)
+static inline ivec add_outlier(ivec sum, uint32_t outlier, const signed char *weights)
 {
-    return multiply_add(sum, i_set(excess), load_weights(weights));
+    return multiply_add(sum, i_set(outlier), load_weights(weights));
 }
 
 #define TILE_ROWS 12

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* s8 gemm, AVX-VNNI: vpdpbusd on 8 columns, for CPUs that have it without AVX-512. Rows are
  * unsigned (q + 128). */
+#define KERNEL(name) gemm_s8_avxvnni_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_avx2.h"
 #include "kernel/gemm/s8_vector_avx2.h"
 
@@ -8,7 +11,7 @@
 #error "compile this file with AVX-VNNI"
 #endif
 
-enum { KR = 4, FLIP = 128, EXCESS_BITS = 8 };
+enum { KR = 4, FLIP = 128, OUTLIER_BITS = 8 };
 
 static inline ivec load_weights(const signed char *p)
 {
@@ -26,9 +29,9 @@ static inline ivec multiply_add(ivec sum, ivec rows, ivec weights)
     __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(rows), "x"(weights));
     return sum;
 }
-static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights)
+static inline ivec add_outlier(ivec sum, uint32_t outlier, const signed char *weights)
 {
-    return multiply_add(sum, i_set(excess), load_weights(weights));
+    return multiply_add(sum, i_set(outlier), load_weights(weights));
 }
 
 #define TILE_VECTORS 2

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* s8 gemm, NEON with the dot-product extension: sdot multiplies signed bytes, four k at a time. */
+#define KERNEL(name) gemm_s8_dotprod_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_neon.h"
 #include "kernel/gemm/s8_vector_neon.h"
 
@@ -7,7 +10,7 @@
 #error "compile this file with the dot-product extension"
 #endif
 
-enum { KR = 4, FLIP = 0, EXCESS_BITS = 0 };
+enum { KR = 4, FLIP = 0, OUTLIER_BITS = 0 };
 
 static inline int8x16_t load_weights(const signed char *p) { return vld1q_s8(p); }
 static inline int8x16_t load_rows(const unsigned char *p)
@@ -20,9 +23,9 @@ static inline ivec multiply_add(ivec sum, int8x16_t rows, int8x16_t weights)
 {
     return vdotq_s32(sum, rows, weights);
 }
-static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights)
+static inline ivec add_outlier(ivec sum, uint32_t outlier, const signed char *weights)
 {
-    return i_add_low_bytes(sum, excess, vreinterpretq_s32_s8(vld1q_s8(weights)));
+    return i_add_low_bytes(sum, outlier, vreinterpretq_s32_s8(vld1q_s8(weights)));
 }
 
 #define OPERAND int8x16_t

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* s8 gemm, NEON with the int8 matrix extension: smmla multiplies signed bytes, two rows by two
  * columns, eight k at a time. */
+#define KERNEL(name) gemm_s8_i8mm_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_neon.h"
 #include "kernel/gemm/s8_vector_neon.h"
 
@@ -8,19 +11,19 @@
 #error "compile this file with the int8 matrix extension"
 #endif
 
-enum { MR = 6, TILE_VECTORS = 4, NR = 16, KR = 8, GROUP_BYTES = 8, FLIP = 0, EXCESS_BITS = 0 };
+enum { MR = 6, TILE_VECTORS = 4, NR = 16, KR = 8, GROUP_BYTES = 8, FLIP = 0, OUTLIER_BITS = 0 };
 
 #include "kernel/gemm/gemm_s8_panel.h"
 #include "kernel/gemm/s8_rows.h"
 
-static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights)
+static inline ivec add_outlier(ivec sum, uint32_t outlier, const signed char *weights)
 {
-    return i_add_low_bytes(sum, excess,
+    return i_add_low_bytes(sum, outlier,
                            vuzp1q_s32(vreinterpretq_s32_s8(vld1q_s8(weights)),
                                       vreinterpretq_s32_s8(vld1q_s8(weights + 16))));
 }
 
-#include "kernel/gemm/s8_excess.h"
+#include "kernel/gemm/s8_outlier.h"
 
 typedef int32x4_t block_sum;
 static inline block_sum block_zero(void) { return vdupq_n_s32(0); }
@@ -35,8 +38,8 @@ static inline block_sum block_row(block_sum first, block_sum second, bool upper)
 }
 static inline vec product(ivec sums, row_factors row, size_t j, vec columns)
 {
-    return v_mul(i_to_float(with_excess(i_add(sums, i_load(row.compensation + j)), row.excess, j)),
-                 v_mul(row.scale, columns));
+    const ivec whole = with_outlier(i_add(sums, i_load(row.column_offsets + j)), row.outlier, j);
+    return v_mul(i_to_float(whole), v_mul(row.scale, columns));
 }
 static inline vec scales_of_columns(const void *panel, size_t k, size_t j)
 {

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* s8 gemm, NEON: products of bytes in 16 bits, which holds them, then added in pairs of k to 32-bit
  * sums (smull, sadalp). */
+#define KERNEL(name) gemm_s8_neon_##name
+#include "kernel/local_names.h"
+
 #include "kernel/vector_neon.h"
 #include "kernel/gemm/s8_vector_neon.h"
 
-enum { KR = 2, FLIP = 0, EXCESS_BITS = 0 };
+enum { KR = 2, FLIP = 0, OUTLIER_BITS = 0 };
 
 static inline int8x8_t load_weights(const signed char *p) { return vld1_s8(p); }
 static inline int8x8_t load_rows(const unsigned char *p)
@@ -17,9 +20,9 @@ static inline ivec multiply_add(ivec sum, int8x8_t rows, int8x8_t weights)
 {
     return vpadalq_s16(sum, vmull_s8(rows, weights));
 }
-static inline ivec add_excess(ivec sum, uint32_t excess, const signed char *weights)
+static inline ivec add_outlier(ivec sum, uint32_t outlier, const signed char *weights)
 {
-    return i_add_low_bytes(sum, excess, vreinterpretq_s32_s16(vmovl_s8(vld1_s8(weights))));
+    return i_add_low_bytes(sum, outlier, vreinterpretq_s32_s16(vmovl_s8(vld1_s8(weights))));
 }
 
 #define OPERAND int8x8_t

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The packed panels of every s8 gemm. Included after NR (columns of a panel), KR (consecutive k
  * that lie together) and FLIP are defined, K_MULTIPLE where k is padded to another multiple than
- * KR, and EXCESS_BITS: how many bits an excess has for each of the KR numbers that the level
- * multiplies at once, or 0 where it takes the weights of one k.
+ * KR, and OUTLIER_BITS: how many bits an outlier's rest has for each of the KR numbers that the
+ * level multiplies at once, or 0 where it takes the weights of one k.
  *
  *   s8     [k/KR][NR][KR]   k padded with zeros up to that multiple, columns past n are 0
  *   f32    [NR]             scale of each column
- *   s32    [NR] where a sum begins: what bytes differ by from the integers that they mean, times
- *          the sum of the column. Bytes hold
- *                           q + FLIP of signed rows, q - 128 + FLIP of unsigned ones
+ *   s32    [NR] column offsets, where a sum begins: what bytes differ by from the integers that
+ *          they mean, times the sum of the column. Bytes hold q + FLIP of signed rows, q - 128 +
+ *          FLIP of unsigned ones
  *
  * padded to a multiple of 64 bytes. Weights lie within +-127, integers within +-127 or 0 .. 255, an
- * excess within 0 .. 510: the magnitude of a sum is at most 127 * (255 k + 510), which an s32 holds
- * up to k = 66,000. Sums may wrap on their way and are right at their end.
+ * outlier within 0 .. 510: the magnitude of a sum is at most 127 * (255 k + 510), which an s32
+ * holds up to k = 66,000. Sums may wrap on their way and are right at their end.
  */
 #ifndef SQZK_GEMM_S8_PANEL_H
 #define SQZK_GEMM_S8_PANEL_H
@@ -40,22 +40,22 @@ static inline const float *panel_scale(const signed char *panel, size_t k)
     return (const float *)(const void *)(panel + panel_weight_bytes(k));
 }
 
-static inline const int32_t *panel_compensation(const signed char *panel, size_t k)
+static inline const int32_t *panel_column_offsets(const signed char *panel, size_t k)
 {
     return (const int32_t *)(const void *)(panel + panel_weight_bytes(k) + NR * sizeof(float));
 }
 
-/* The largest number of a row is its place-th: its excess goes to where it meets that one's
- * weights. */
-static inline void place_excess(sqzk_s8_row *row, uint32_t place)
+/* The largest number of a row is its place-th: what a byte does not hold of it goes to where it
+ * meets that one's weights. */
+static inline void place_outlier(sqzk_s8_row *row, uint32_t place)
 {
     const uint32_t within = place % KR;
-    row->at = (place - within) * NR + (EXCESS_BITS ? 0 : within);
-    if (EXCESS_BITS == 8 && row->excess > 255) {
-        row->more = (row->excess - 255) << within * EXCESS_BITS;
-        row->excess = 255;
+    row->at = (place - within) * NR + (OUTLIER_BITS ? 0 : within);
+    if (OUTLIER_BITS == 8 && row->outlier > 255) {
+        row->outlier_rest = (row->outlier - 255) << within * OUTLIER_BITS;
+        row->outlier = 255;
     }
-    row->excess <<= within * EXCESS_BITS;
+    row->outlier <<= within * OUTLIER_BITS;
 }
 
 /* One column of k weights to its place. */
@@ -74,7 +74,7 @@ static int32_t column_sum(const signed char *source, size_t k_stride, size_t k)
     return sum;
 }
 
-static void pack(const sqzk_pack_args *args, void *packed)
+static void KERNEL(pack)(const sqzk_pack_args *args, void *packed)
 {
     const signed char *source = args->source;
     const int32_t difference = (args->unsigned_rows ? 128 : 0) - FLIP;
@@ -82,7 +82,7 @@ static void pack(const sqzk_pack_args *args, void *packed)
     for (size_t column = 0; column < args->n; column += NR, panel += panel_bytes(args->k)) {
         const size_t n = args->n - column < NR ? args->n - column : NR;
         float *scale = (float *)(void *)(panel + panel_weight_bytes(args->k));
-        int32_t *compensation = (int32_t *)(void *)(scale + NR);
+        int32_t *column_offsets = (int32_t *)(void *)(scale + NR);
         memset(panel, 0, panel_bytes(args->k));
         for (size_t j = 0; j < n; j++) {
             const signed char *from = source + (column + j) * args->n_stride;
@@ -90,7 +90,7 @@ static void pack(const sqzk_pack_args *args, void *packed)
             scale[j] = args->scale[column + j];
             if (difference == 0 && !args->sums) continue; /* opening a model waits for this */
             const int32_t sum = column_sum(from, args->k_stride, args->k);
-            compensation[j] = difference * sum;
+            column_offsets[j] = difference * sum;
             if (args->sums) args->sums[column + j] = sum;
         }
     }

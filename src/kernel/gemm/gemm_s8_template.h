@@ -2,9 +2,9 @@
 /* The s8 gemm on vectors: the tiles of integer_tiles.h on rows and panels of bytes.
  *
  * Include after a vector_<isa>.h, its s8_vector_<isa>.h and these: TILE_VECTORS (2 or 4), TILE_ROWS
- * where it is 12 and not 6, TILE_STEPS where it is 4 and not 1; KR, FLIP and EXCESS_BITS
+ * where it is 12 and not 6, TILE_STEPS where it is 4 and not 1; KR, FLIP and OUTLIER_BITS
  * (gemm_s8_panel.h); load_rows(p), the KR bytes of a row spread to all columns; load_weights(p),
- * V_WIDTH columns of KR bytes; multiply_add(sum, rows, weights), exact; add_excess (s8_excess.h);
+ * V_WIDTH columns of KR bytes; multiply_add(sum, rows, weights), exact; add_outlier (s8_outlier.h);
  * OPERAND, the type of rows and weights, where it is not ivec; GEMM_NAME, GEMM_TEXT, GEMM_LEVEL,
  * GEMM_FEATURE.
  */
@@ -13,25 +13,26 @@
 enum { NR = TILE_VECTORS * V_WIDTH };
 
 #include "kernel/gemm/gemm_s8_panel.h"
-#include "kernel/gemm/s8_excess.h"
+#include "kernel/gemm/s8_outlier.h"
 #include "kernel/gemm/s8_rows.h"
 #define HEIGHT_STEP 2 /* of integer_tiles.h */
 #include "kernel/gemm/tile_target.h"
 
-/* At the column's compensation and what the row's excess adds. */
+/* At the column's offset and what the row's outlier adds. */
 static inline ivec first_sum(const sqzk_s8_row *row, const signed char *panel, size_t k, size_t j)
 {
-    return with_excess(i_load(panel_compensation(panel, k) + j), excess_of_row(row, panel), j);
+    return with_outlier(i_load(panel_column_offsets(panel, k) + j), outlier_of_row(row, panel), j);
 }
 
-/* Few rows have more of an excess than their sums began with. */
+/* Few rows have more of an outlier than their sums began with. */
 static void last_sums(const sqzk_s8_row *s8_rows, size_t rows, const signed char *panel,
                       int32_t *sums)
 {
-    for (size_t i = 0; EXCESS_BITS == 8 && i < rows; i++, sums += NR) {
-        if (!s8_rows[i].more) continue;
+    for (size_t i = 0; OUTLIER_BITS == 8 && i < rows; i++, sums += NR) {
+        if (!s8_rows[i].outlier_rest) continue;
         for (size_t j = 0; j < NR; j += V_WIDTH)
-            i_store(sums + j, with_more(i_load(sums + j), excess_of_row(s8_rows + i, panel), j));
+            i_store(sums + j,
+                    with_outlier_rest(i_load(sums + j), outlier_of_row(s8_rows + i, panel), j));
     }
 }
 
@@ -46,7 +47,7 @@ const sqzk_gemm GEMM_NAME = {
     .mr = TILE_ROWS,
     .nr = NR,
     .kr = KR,
-    .run = run,
-    .pack = pack,
-    .prepare = prepare,
+    .run = run_tiles,
+    .pack = KERNEL(pack),
+    .prepare = KERNEL(prepare),
 };

@@ -325,8 +325,8 @@ static inline __attribute__((always_inline)) void sum_block(form shape, const sq
 }
 
 /* The block at (row, column) of C, whose first `done` rows another one finishes. */
-static void place(block *b, const sqzk_gemm_args *args, const cut *c, form shape, size_t row,
-                  size_t done, size_t column, const signed char *panel)
+static void place_block(block *b, const sqzk_gemm_args *args, const cut *c, form shape, size_t row,
+                        size_t done, size_t column, const signed char *panel)
 {
     const size_t left = args->n - column, below = done < c->upper ? 0 : done - c->upper;
     half *first = &b->halves[0], *second = &b->halves[1];
@@ -375,8 +375,8 @@ static block *run_group(const sqzk_gemm_args *args, const cut *c, finish how, si
             block *const b = &pair[before == pair];
             columns = shape == WIDE ? 2 * NR : NR;
             b->ahead = ahead;
-            place(b, args, c, shape, row - done, done, column,
-                  panels + column / NR * panel_bytes(args->k));
+            place_block(b, args, c, shape, row - done, done, column,
+                        panels + column / NR * panel_bytes(args->k));
             sum_block_of(shape, args, c, b, sums, how, before);
             before = b;
             ahead += c->steps * c->ahead * LINE;
@@ -385,7 +385,7 @@ static block *run_group(const sqzk_gemm_args *args, const cut *c, finish how, si
     return before;
 }
 
-static void run(const sqzk_gemm_args *args)
+static void KERNEL(run)(const sqzk_gemm_args *args)
 {
     buffer memory, *const sums = &memory;
     block pair[2] = {{.halves = {{.rows = 0}, {.rows = 0}}}}, *before = pair;
@@ -412,7 +412,7 @@ const sqzk_gemm GEMM_NAME = {
     .kr = K_MULTIPLE,
     .writes_bf16 = true,
     .fast = true,
-    .run = run,
-    .pack = pack,
-    .prepare = prepare,
+    .run = KERNEL(run),
+    .pack = KERNEL(pack),
+    .prepare = KERNEL(prepare),
 };

@@ -5,7 +5,7 @@
  * panel_bytes,
  * panel_scale, TILE_GELU, first_sum(row, panel, k, j), where the sums of V_WIDTH columns from j on
  * begin, and last_sums(s8_rows, rows, panel, sums), which adds to a tile's sums [rows][NR] what is
- * still missing. Defines run. */
+ * still missing. Defines run_tiles. */
 #ifndef SQZK_INTEGER_TILES_H
 #define SQZK_INTEGER_TILES_H
 
@@ -16,8 +16,8 @@
 #define HAS_EPILOGUE 1
 #endif
 
-/* The sums of a tile, as integers, to sums [TILE_ROWS][NR]: from the column's compensation and what
- * the row's excess adds, over all of k. rows is a constant of each instantiation: what it excludes
+/* The sums of a tile, as integers, to sums [TILE_ROWS][NR]: from the column's offset and what
+ * the row's outlier adds, over all of k. rows is a constant of each instantiation: what it excludes
  * is not compiled. */
 static inline __attribute__((always_inline)) void tile(size_t rows, const sqzk_gemm_args *args,
                                                        size_t row, const signed char *b,
@@ -200,7 +200,7 @@ static size_t strip_row_bytes(const sqzk_gemm_args *args)
     return args->k <= SHORT && bytes < STRIP_BYTES / SHORT_ROWS ? STRIP_BYTES / SHORT_ROWS : bytes;
 }
 
-static void run(const sqzk_gemm_args *args)
+static void run_tiles(const sqzk_gemm_args *args)
 {
     const size_t panel = panel_bytes(args->k);
     for (size_t begin = 0; begin < args->m;) {

@@ -84,17 +84,18 @@ static inline __attribute__((always_inline)) s8_largest find_largest(const float
     return found;
 }
 
-/* What a row is multiplied by and shifted to. The branch costs nothing that can be seen, two loops
- * cost kilobytes on each level. */
+/* What a row is multiplied by, and its zero point. The branch costs nothing that can be seen, two
+ * loops cost kilobytes on each level. */
 typedef struct row_steps {
-    vec factor, shift;
+    vec factor, zero_point;
     bool is_unsigned;
 } row_steps;
 
 static inline ivec steps_of(vec x, const row_steps *by)
 {
     if (by->is_unsigned)
-        return i_subtract(i_round(v_mul(v_add(x, by->shift), by->factor)), i_set(UNSIGNED_LESS));
+        return i_subtract(i_round(v_mul(v_add(x, by->zero_point), by->factor)),
+                          i_set(UNSIGNED_LESS));
     return i_round(v_mul(x, by->factor));
 }
 
@@ -103,8 +104,8 @@ static bool write_row(s8_form form, const float *x, size_t k, s8_largest largest
 {
     float buffer[V_WIDTH], factor;
     if (!s8_row_of(x[largest.place], largest, form, row, &factor)) return false;
-    place_excess(row, largest.place);
-    const row_steps by = {v_set(factor), v_set(form.shift), form.is_unsigned};
+    place_outlier(row, largest.place);
+    const row_steps by = {v_set(factor), v_set(form.zero_point), form.is_unsigned};
     size_t j = 0;
 #ifdef I_TO_BYTES_4
     for (; j + LANES <= k; j += LANES)
@@ -121,7 +122,7 @@ static bool write_row(s8_form form, const float *x, size_t k, s8_largest largest
 
 /* Some rows are looked through before they are written: what the one waits for, the other need
  * not. */
-static bool prepare(const sqzk_prepare_args *args)
+static bool KERNEL(prepare)(const sqzk_prepare_args *args)
 {
     enum { ROWS = 4 };
     s8_largest largest[ROWS];

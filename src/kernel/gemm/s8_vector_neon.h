@@ -34,10 +34,10 @@ static inline ivec i_without_above(ivec a, uint32_t x)
 {
     return vbicq_s32(a, vreinterpretq_s32_u32(vcgtq_s32(a, i_set(x))));
 }
-/* sum + excess * the lowest byte, signed, of each lane of weights */
-static inline ivec i_add_low_bytes(ivec sum, uint32_t excess, ivec weights)
+/* sum + outlier * the lowest byte, signed, of each lane of weights */
+static inline ivec i_add_low_bytes(ivec sum, uint32_t outlier, ivec weights)
 {
-    return vmlaq_n_s32(sum, vshrq_n_s32(vshlq_n_s32(weights, 24), 24), (int32_t)excess);
+    return vmlaq_n_s32(sum, vshrq_n_s32(vshlq_n_s32(weights, 24), 24), (int32_t)outlier);
 }
 static inline ivec i_round(vec x) { return vcvtnq_s32_f32(x); } /* half to even */
 static inline ivec i_subtract(ivec a, ivec b) { return vsubq_s32(a, b); }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The transpose in plain C: the reference of the others. With SQZI_DOUBLE, F32 is double. */
+#define KERNEL(name) transpose_portable_##name
+#include "kernel/local_names.h"
+
 #include "kernel/grad/grad_kernels.h"
 
 static void transpose_reals(const sqzk_transpose_args *args)

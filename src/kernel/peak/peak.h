@@ -3,7 +3,7 @@
  * level is made of, and a loop that reads memory. They exist to be timed; the timing is the
  * caller's, nothing here reads a clock. Each gemm level has its loop, so that a share of the peak
  * compares a kernel with the instruction it uses. bf16 without an instruction of its own is
- * widened, so its peak is that of f32. */
+ * converted, so its peak is that of f32. */
 #ifndef SQZK_PEAK_H
 #define SQZK_PEAK_H
 

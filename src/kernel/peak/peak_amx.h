@@ -52,7 +52,7 @@ static uint64_t count(const LANE *lanes)
     return all;
 }
 
-static uint64_t run(uint64_t rounds)
+static uint64_t KERNEL(run)(uint64_t rounds)
 {
     tile_config before;
     uint32_t words[TILE_LANES];
@@ -88,5 +88,5 @@ const sqzk_peak PEAK_NAME = {
     .feature = SQZI_CPU_AMX,
     .type = PEAK_TYPE,
     .operations = 6 * (uint64_t)STEP_OPERATIONS,
-    .run = run,
+    .run = KERNEL(run),
 };

@@ -7,4 +7,7 @@
 #define PEAK_NAME sqzk_peak_bf16_amx
 #define PEAK_TEXT "tdpbf16ps"
 #define PEAK_TYPE SQZI_BF16
+#define KERNEL(name)    peak_bf16_amx_##name
+#include "kernel/local_names.h"
+
 #include "kernel/peak/peak_amx.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Peak of the bf16 matrix extension: 2 x 4 by 4 x 2. */
+#define KERNEL(name) peak_bf16_armbf16_##name
+#include "kernel/local_names.h"
+
 #include <arm_neon.h>
 
 #include "kernel/peak/peak_sums.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Peak of AVX-512 BF16. The instruction is written out: with the intrinsic gcc 12 spills sums. */
+#define KERNEL(name) peak_bf16_avx512bf16_##name
+#include "kernel/local_names.h"
+
 #include <immintrin.h>
 
 #include "kernel/peak/peak_sums.h"

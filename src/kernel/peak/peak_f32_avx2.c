@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Peak of AVX2 and FMA in f32; the reader of 32 bytes at a time. */
+#define KERNEL(name) peak_f32_avx2_##name
+#include "kernel/local_names.h"
+
 #include <immintrin.h>
 
 #include "kernel/peak/peak_sums.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Peak of NEON in f32. */
+#define KERNEL(name) peak_f32_neon_##name
+#include "kernel/local_names.h"
+
 #include <arm_neon.h>
 
 #include "kernel/peak/peak_sums.h"

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Peak of portable C: four floats at a time, multiplied, then added, in what registers every
  * processor of a kind has. Also the portable reader. */
+#define KERNEL(name) peak_f32_portable_##name
+#include "kernel/local_names.h"
+
 #include <string.h>
 
 #include "kernel/peak/peak_sums.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Peak of AVX-512 VNNI in 16 bits, which attention multiplies in. */
+#define KERNEL(name) peak_s16_avx512vnni_##name
+#include "kernel/local_names.h"
+
 #include <immintrin.h>
 
 #include "kernel/peak/peak_s8_avx512.h"

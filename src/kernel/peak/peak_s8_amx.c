@@ -7,4 +7,7 @@
 #define PEAK_NAME sqzk_peak_s8_amx
 #define PEAK_TEXT "tdpbssd"
 #define PEAK_TYPE SQZI_S8
+#define KERNEL(name)    peak_s8_amx_##name
+#include "kernel/local_names.h"
+
 #include "kernel/peak/peak_amx.h"

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peak of AVX2 in int8, exact: bytes widened to 16 bits, pairs multiplied and added by vpmaddwd,
+/* Peak of AVX2 in int8, exact: bytes converted to 16 bits, pairs multiplied and added by vpmaddwd,
  * then a vpaddd. */
+#define KERNEL(name) peak_s8_avx2_##name
+#include "kernel/local_names.h"
+
 #include <immintrin.h>
 
 #include "kernel/peak/peak_s8_avx2.h"

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peak of AVX-512 without VNNI in int8, exact: vpmaddwd on bytes widened to 16 bits, then a
+/* Peak of AVX-512 without VNNI in int8, exact: vpmaddwd on bytes converted to 16 bits, then a
  * vpaddd. */
+#define KERNEL(name) peak_s8_avx512_##name
+#include "kernel/local_names.h"
+
 #include <immintrin.h>
 
 #include "kernel/peak/peak_s8_avx512.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Peak of AVX-512 VNNI in int8. */
+#define KERNEL(name) peak_s8_avx512vnni_##name
+#include "kernel/local_names.h"
+
 #include <immintrin.h>
 
 #include "kernel/peak/peak_s8_avx512.h"

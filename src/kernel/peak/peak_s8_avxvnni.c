@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Peak of AVX-VNNI in int8. */
+#define KERNEL(name) peak_s8_avxvnni_##name
+#include "kernel/local_names.h"
+
 #include <immintrin.h>
 
 #include "kernel/peak/peak_s8_avx2.h"

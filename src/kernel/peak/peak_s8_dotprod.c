@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Peak of the dot-product extension, in int8. */
+#define KERNEL(name) peak_s8_dotprod_##name
+#include "kernel/local_names.h"
+
 #include "kernel/peak/peak_s8_neon.h"
 
 static inline sum step(sum s, input a, input b)

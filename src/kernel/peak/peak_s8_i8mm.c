@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Peak of the int8 matrix extension: 2 x 8 by 8 x 2, in int8. */
+#define KERNEL(name) peak_s8_i8mm_##name
+#include "kernel/local_names.h"
+
 #include "kernel/peak/peak_s8_neon.h"
 
 static inline sum step(sum s, input a, input b)

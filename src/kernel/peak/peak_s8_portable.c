@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peak of portable C: four 32-bit integers at a time, which is what bytes are widened to. */
+/* Peak of portable C: four 32-bit integers at a time, which is what bytes are converted to. */
+#define KERNEL(name) peak_s8_portable_##name
+#include "kernel/local_names.h"
+
 #include "kernel/peak/peak_sums.h"
 
 typedef int32_t sum __attribute__((vector_size(16)));

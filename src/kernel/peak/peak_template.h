@@ -11,7 +11,7 @@
 #include "base/cpu.h"
 #include "kernel/peak/peak.h"
 
-static uint64_t run(uint64_t rounds)
+static uint64_t KERNEL(run)(uint64_t rounds)
 {
     input a = ones(), b = ones();
 #define DECLARE(i) sum s##i = zero();
@@ -39,5 +39,5 @@ const sqzk_peak PEAK_NAME = {
     .feature = PEAK_FEATURE,
     .type = PEAK_TYPE,
     .operations = (uint64_t)(0 SUMS(ONE)) * STEP_OPERATIONS,
-    .run = run,
+    .run = KERNEL(run),
 };

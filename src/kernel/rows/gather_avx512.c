@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Gathered rows, AVX-512: vgatherdps. */
+#define KERNEL(name) gather_avx512_##name
+#include "kernel/local_names.h"
+
 #include "kernel/rows/row_kernels.h"
 #include "kernel/vector_avx512.h"
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Gathered rows in plain C: for every level but AVX-512. */
+#define KERNEL(name) gather_portable_##name
+#include "kernel/local_names.h"
+
 #include "kernel/rows/row_kernels.h"
 
 void sqzk_gather_portable(const sqzk_gather_args *args)

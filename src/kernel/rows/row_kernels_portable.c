@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Row kernels in plain C and with the C library's exp, erf and tanh: the reference of the
  * others. */
+#define KERNEL(name) row_kernels_portable_##name
+#include "kernel/local_names.h"
+
 #include <string.h>
 
 #include "base/half.h"

@@ -3,8 +3,8 @@
  * by number.
  *
  * Of each row w with its scale s, integers q are chosen in turn to make (w - s q)' C (w - s q)
- * small, C the covariance of the row's inputs (their mean is the bias's, correction.h). With C =
- * R'R, R upper triangular, that is the sum over i of (R_ii (w_i - s q_i) + sum over j > i of R_ij
+ * small, C the covariance of the row's inputs (their mean is the bias's, bias_correction.h). With C
+ * = R'R, R upper triangular, that is the sum over i of (R_ii (w_i - s q_i) + sum over j > i of R_ij
  * (w_j - s q_j))^2. So from the last input to the first,
  *
  *   q_i = round((w_i + sum over j > i of R_ij / R_ii (w_j - s q_j)) / s) within [-127, 127]
@@ -16,8 +16,8 @@
  * C is damped: its diagonal grows by a hundredth of itself, and by a millionth of its mean, so that
  * an input that never varied asks for nothing.
  */
-#ifndef SQZI_COMPENSATION_H
-#define SQZI_COMPENSATION_H
+#ifndef SQZI_GPTQ_H
+#define SQZI_GPTQ_H
 
 #include "squeeze/quantize_plan.h"
 
@@ -47,7 +47,7 @@ SQZ_NODISCARD sqz_status sqzi_moments_through(const sqzk_gemm *gemm, const sqzi_
 
 /* Choose the integers of an int8 tensor of a measured plan, into t->chosen. SQZ_ENOMEM;
  * SQZ_ENUMERIC where a covariance is not finite. */
-SQZ_NODISCARD sqz_status sqzi_compensate(const sqzk_gemm *gemm, const sqzi_moments *covariance,
-                                         sqzi_quantized *t, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_gptq(const sqzk_gemm *gemm, const sqzi_moments *covariance,
+                                   sqzi_quantized *t, sqz_error *error);
 
 #endif

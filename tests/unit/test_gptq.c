@@ -84,7 +84,7 @@ static double deviation(size_t g, size_t i)
     return 0.1 + (double)((i * 37 + g * 11) % 101) / 50;
 }
 
-/* In double: what the definition (compensation.h) wants of number i, in steps of the scale, when
+/* In double: what the definition (gptq.h) wants of number i, in steps of the scale, when
  * all inputs of larger variance are rounded as they are. */
 typedef struct definition {
     size_t n;
@@ -163,7 +163,7 @@ static void every_integer_is_the_nearest_to_what_the_later_ones_leave(void **sta
             for (size_t i = 0; i < n * n; i++)
                 c.squares[g * n * n + i] = (sqzi_real)(correlation(i / n, i % n) *
                                                        deviation(g, i / n) * deviation(g, i % n));
-        sqzt_assert_ok(sqzi_compensate(p.context->kernels.gemm_f32, &c, t, &error), &error);
+        sqzt_assert_ok(sqzi_gptq(p.context->kernels.gemm_f32, &c, t, &error), &error);
         size_t differ = 0;
         for (size_t g = 0; g < groups; g++) {
             definition d = define(g, n);
@@ -195,7 +195,7 @@ static void inputs_that_never_vary_or_vary_alone_are_rounded_for_themselves(void
                           .n = (uint32_t)n,
                           .squares = sqzt_take(n * n, sizeof(sqzi_real))};
         for (size_t i = 0; varied && i < n; i++) c.squares[i * n + i] = (sqzi_real)(1 + i % 3);
-        sqzt_assert_ok(sqzi_compensate(p.context->kernels.gemm_f32, &c, t, &error), &error);
+        sqzt_assert_ok(sqzi_gptq(p.context->kernels.gemm_f32, &c, t, &error), &error);
         for (size_t i = 0; i < t->from->n; i++) {
             const double steps = (double)((const float *)t->from->data)[i] /
                                  (double)t->scale[i / n];
@@ -219,7 +219,7 @@ static void a_covariance_that_is_not_finite_is_refused(void **state)
                       .n = (uint32_t)n,
                       .squares = sqzt_take(n * n, sizeof(sqzi_real))};
     c.squares[n + 1] = (sqzi_real)INFINITY;
-    assert_int_equal(sqzi_compensate(p.context->kernels.gemm_f32, &c, t, &error), SQZ_ENUMERIC);
+    assert_int_equal(sqzi_gptq(p.context->kernels.gemm_f32, &c, t, &error), SQZ_ENUMERIC);
     assert_non_null(strstr(error.text, "blk.0.attn_q.weight"));
     sqzt_release(c.squares, n * n, sizeof(sqzi_real));
     sqzt_discard_plan(&p);
@@ -240,7 +240,7 @@ static void a_factor_hands_its_covariances_on(void **state)
         sqzt_planned p;
         sqz_error error = {0};
         sqzt_plan(&form->tiny, &p);
-        const sqzi_correction *c = NULL;
+        const sqzi_bias_correction *c = NULL;
         for (uint32_t i = 0; i < p.corrections.n && !c; i++)
             c = p.corrections.list[i].a ? &p.corrections.list[i] : NULL;
         assert_non_null(c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Second moments of a matrix's inputs, their Cholesky factor, and the rounding that it guides. The
  * work is in products of matrices, so the kernels do it. */
-#include "squeeze/compensation.h"
+#include "squeeze/gptq.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -199,10 +199,10 @@ static void factor_rows(sqzi_real *c, size_t n, size_t begin, size_t end)
 {
     for (size_t i = begin; i < end; i++) {
         sqzi_real *row = c + i * n;
-        const bool apart = !(row[i] > 0);
-        const sqzi_real inverse = apart ? 0 : 1 / (sqzi_real)sqrt((double)row[i]);
+        const bool alone = !(row[i] > 0);
+        const sqzi_real inverse = alone ? 0 : 1 / (sqzi_real)sqrt((double)row[i]);
         for (size_t j = i; j < n; j++) row[j] *= inverse;
-        if (apart) row[i] = 1;
+        if (alone) row[i] = 1;
         for (size_t k = i + 1; k < end; k++) {
             const sqzi_real by = row[k];
             sqzi_real *below = c + k * n;
@@ -282,8 +282,8 @@ static void round_rows(const rounding *r, const float *scale, int8_t *chosen)
     }
 }
 
-static sqz_status compensate_group(rounding *r, const sqzi_real *covariance, size_t g,
-                                   sqzi_quantized *t, sqz_error *error)
+static sqz_status gptq_group(rounding *r, const sqzi_real *covariance, size_t g, sqzi_quantized *t,
+                             sqz_error *error)
 {
     const size_t first = g * r->rows;
     if (!order_and_damp(r, covariance))
@@ -302,8 +302,8 @@ static sqz_status compensate_group(rounding *r, const sqzi_real *covariance, siz
     return SQZ_OK;
 }
 
-sqz_status sqzi_compensate(const sqzk_gemm *gemm, const sqzi_moments *covariance, sqzi_quantized *t,
-                           sqz_error *error)
+sqz_status sqzi_gptq(const sqzk_gemm *gemm, const sqzi_moments *covariance, sqzi_quantized *t,
+                     sqz_error *error)
 {
     const sqz_allocator *allocator = &t->plan->model->context->allocator;
     const size_t n = covariance->n;
@@ -320,7 +320,7 @@ sqz_status sqzi_compensate(const sqzk_gemm *gemm, const sqzi_moments *covariance
     t->chosen = chosen;
     chosen = NULL;
     for (size_t g = 0; g < covariance->groups && status == SQZ_OK; g++)
-        status = compensate_group(&r, covariance->squares + g * n * n, g, t, error);
+        status = gptq_group(&r, covariance->squares + g * n * n, g, t, error);
 fail:
     sqzi_release(allocator, chosen, (size_t)t->from->n);
     if (r.block) sqzi_release(allocator, r.block, r.bytes);

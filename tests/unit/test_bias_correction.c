@@ -33,7 +33,7 @@ static double multiply(const sqzi_quantized *t, uint32_t groups, bool rounded, c
 }
 
 /* W x + b, or W' x + b', of a linear's own numbering of inputs and outputs. */
-static double run_linear(const sqzi_correction *c, bool rounded, const double *x, double *y)
+static double run_linear(const sqzi_bias_correction *c, bool rounded, const double *x, double *y)
 {
     const sqzi_linear *linear = c->linear;
     static double middle[MOST_WIDTH];
@@ -52,7 +52,7 @@ static double run_linear(const sqzi_correction *c, bool rounded, const double *x
 }
 
 /* One input, seen `rows` times: it is its own mean, of share 1. */
-static void see(sqzi_correction *c, const double *x, uint64_t rows)
+static void see(sqzi_bias_correction *c, const double *x, uint64_t rows)
 {
     c->squares = 0;
     c->rows = rows;
@@ -76,11 +76,12 @@ static void a_constant_input_comes_out_as_from_the_float_linear(void **state)
         sqzt_plan(&form->tiny, &p);
         assert_true(p.corrections.n >= 6 * form->tiny.blocks);
         for (uint32_t i = 0; i < p.corrections.n; i++, linears++) {
-            sqzi_correction *c = &p.corrections.list[i];
+            sqzi_bias_correction *c = &p.corrections.list[i];
             assert_true(c->linear->n_in <= MOST_WIDTH && c->linear->n_out <= MOST_WIDTH);
             for (uint32_t j = 0; j < c->linear->n_in; j++) x[j] = sin(1.7 * j + i) + 0.3;
             see(c, x, 4);
-            sqzt_assert_ok(sqzi_correction_solve(c, false, p.corrections.work, &error), &error);
+            sqzt_assert_ok(sqzi_bias_correction_solve(c, false, p.corrections.work, &error),
+                           &error);
             const double most = run_linear(c, false, x, expected) + run_linear(c, true, x, got);
             for (uint32_t j = 0; j < c->linear->n_out; j++) {
                 if (!(fabs(got[j] - expected[j]) <=
@@ -101,10 +102,10 @@ static void inputs_without_a_mean_change_no_bias(void **state)
     sqz_error error = {0};
     sqzt_plan(&sqzt_tiny_forms[0].tiny, &p);
     for (uint32_t i = 0; i < p.corrections.n; i++) {
-        sqzi_correction *c = &p.corrections.list[i];
+        sqzi_bias_correction *c = &p.corrections.list[i];
         c->rows = 2; /* x and -x */
         c->squares = 2;
-        sqzt_assert_ok(sqzi_correction_solve(c, false, p.corrections.work, &error), &error);
+        sqzt_assert_ok(sqzi_bias_correction_solve(c, false, p.corrections.work, &error), &error);
         for (uint32_t j = 0; j < c->linear->n_out; j++)
             assert_true(c->corrected[j] == (c->linear->bias ? c->linear->bias[j] : 0));
     }
@@ -120,14 +121,14 @@ static void a_mean_counts_by_its_share(void **state)
     sqzt_planned p;
     sqz_error error = {0};
     sqzt_plan(&sqzt_tiny_forms[0].tiny, &p);
-    sqzi_correction *c = &p.corrections.list[0];
+    sqzi_bias_correction *c = &p.corrections.list[0];
     double largest = 0;
     for (uint32_t j = 0; j < c->linear->n_in; j++) x[j] = sin(1.7 * j) + 0.3;
     see(c, x, 1);
-    sqzt_assert_ok(sqzi_correction_solve(c, false, p.corrections.work, &error), &error);
+    sqzt_assert_ok(sqzi_bias_correction_solve(c, false, p.corrections.work, &error), &error);
     for (uint32_t j = 0; j < c->linear->n_out; j++) whole[j] = (double)c->corrected[j];
     c->rows = 2;
-    sqzt_assert_ok(sqzi_correction_solve(c, false, p.corrections.work, &error), &error);
+    sqzt_assert_ok(sqzi_bias_correction_solve(c, false, p.corrections.work, &error), &error);
     for (uint32_t j = 0; j < c->linear->n_out; j++) {
         const double bias = c->linear->bias ? (double)c->linear->bias[j] : 0;
         largest = fmax(largest, fabs(whole[j] - bias));
@@ -137,7 +138,7 @@ static void a_mean_counts_by_its_share(void **state)
     }
     assert_true(largest > 1e-5); /* there was something to take up */
     /* over texts: half of what x alone would bring */
-    sqzt_assert_ok(sqzi_correction_solve(c, true, p.corrections.work, &error), &error);
+    sqzt_assert_ok(sqzi_bias_correction_solve(c, true, p.corrections.work, &error), &error);
     for (uint32_t j = 0; j < c->linear->n_out; j++) {
         const double bias = c->linear->bias ? (double)c->linear->bias[j] : 0;
         assert_true(fabs((double)c->corrected[j] - bias - (whole[j] - bias) / 2) <=
@@ -247,31 +248,32 @@ static void a_linear_without_a_bias_gets_one_unless_told_not_to(void **state)
     tiny.drop = "blk.0.ffn_up.bias";
     const char *path = sqzt_temporary("float.gguf"), *out = sqzt_temporary("quantized.gguf");
     sqzt_tiny_write(&tiny, path);
-    for (int no_correction = 0; no_correction < 2; no_correction++) {
+    for (int no_bias_correction = 0; no_bias_correction < 2; no_bias_correction++) {
         sqz_error error = {0};
         sqz_context *context;
         sqz_model *before, *after;
         last_report r = {.n_corrected = 0};
         sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
                        &error);
-        sqzt_assert_ok(sqz_quantize(context, path, out,
-                                    &(sqz_quantize_options){.no_correction = no_correction,
-                                                            .tensor = report,
-                                                            .user = &r},
-                                    &error),
-                       &error);
+        sqzt_assert_ok(
+            sqz_quantize(context, path, out,
+                         &(sqz_quantize_options){.no_bias_correction = no_bias_correction,
+                                                 .tensor = report,
+                                                 .user = &r},
+                         &error),
+            &error);
         sqzt_assert_ok(sqz_model_open(context, path, &before, &error), &error);
         sqzt_assert_ok(sqz_model_open(context, out, &after, &error), &error);
         const sqzi_linear *from = &before->encoder.blocks[0].attn_q,
                           *to = &after->encoder.blocks[0].attn_q;
         assert_null(before->encoder.blocks[0].ffn_up.bias);
-        assert_true((after->encoder.blocks[0].ffn_up.bias == NULL) == (no_correction == 1));
+        assert_true((after->encoder.blocks[0].ffn_up.bias == NULL) == (no_bias_correction == 1));
         assert_true((memcmp(from->bias, to->bias, from->n_out * sizeof *from->bias) == 0) ==
-                    (no_correction == 1));
+                    (no_bias_correction == 1));
         assert_true((strcmp(r.name, "blk.0.ffn_up.bias") == 0 && r.corrected && r.before == 0 &&
-                     r.after == 4 * tiny.ffn_width) == (no_correction == 0));
-        assert_true((r.n_corrected >= 6 * tiny.blocks) == (no_correction == 0) &&
-                    (r.n_corrected == 0) == (no_correction == 1));
+                     r.after == 4 * tiny.ffn_width) == (no_bias_correction == 0));
+        assert_true((r.n_corrected >= 6 * tiny.blocks) == (no_bias_correction == 0) &&
+                    (r.n_corrected == 0) == (no_bias_correction == 1));
         sqz_model_close(before);
         sqz_model_close(after);
         sqz_context_close(context);

@@ -9,13 +9,13 @@
  * up: near 1 where every token holds nearly the same vector, whose rounding error no other token
  * averages away, and small where the tokens of texts will have another mean than random ids
  * have. */
-#ifndef SQZI_CORRECTION_H
-#define SQZI_CORRECTION_H
+#ifndef SQZI_BIAS_CORRECTION_H
+#define SQZI_BIAS_CORRECTION_H
 
-#include "squeeze/compensation.h"
+#include "squeeze/gptq.h"
 #include "squeeze/quantize_plan.h"
 
-typedef struct sqzi_correction {
+typedef struct sqzi_bias_correction {
     const sqzi_linear *linear;
     char bias_name[80];
     const sqzi_gguf_tensor *bias;       /* the source's, or NULL: the new file gets one */
@@ -28,41 +28,43 @@ typedef struct sqzi_correction {
      * texts */
     sqzi_moments of_weight, of_a;
     float *corrected;                   /* [n_out] b' */
-} sqzi_correction;
+} sqzi_bias_correction;
 
-typedef struct sqzi_corrections {
+typedef struct sqzi_bias_corrections {
     const sqz_model *model;
-    sqzi_correction *list; /* [n]: the linears that hold a tensor which becomes int8 */
+    sqzi_bias_correction *list; /* [n]: the linears that hold a tensor which becomes int8 */
     uint32_t n;
     double *work;          /* mean, middles, outputs of any of them */
     void *block;
     size_t bytes;
-} sqzi_corrections;
+} sqzi_bias_corrections;
 
 /* Find the linears. Discard in any case. */
-SQZ_NODISCARD sqz_status sqzi_corrections_make(sqzi_quantize_plan *plan,
-                                               sqzi_corrections *corrections, sqz_error *error);
-void sqzi_corrections_discard(sqzi_corrections *corrections);
+SQZ_NODISCARD sqz_status sqzi_bias_corrections_make(sqzi_quantize_plan *plan,
+                                                    sqzi_bias_corrections *corrections,
+                                                    sqz_error *error);
+void sqzi_bias_corrections_discard(sqzi_bias_corrections *corrections);
 
 /* The correction whose bias has this name, or NULL. */
-const sqzi_correction *sqzi_corrections_find(const sqzi_corrections *corrections,
-                                             const char *bias_name);
+const sqzi_bias_correction *sqzi_bias_corrections_find(const sqzi_bias_corrections *corrections,
+                                                       const char *bias_name);
 
 /* m more rows of its inputs: their sum and squares. */
-void sqzi_correction_see(sqzi_correction *correction, size_t m, const sqzi_real *x, size_t ldx);
+void sqzi_bias_correction_see(sqzi_bias_correction *correction, size_t m, const sqzi_real *x,
+                              size_t ldx);
 
 /* Memory for the moments that choosing its integers takes (NULL base: counts). The caller zeroes
  * it, and adds to them. */
-void sqzi_correction_lay_out_moments(sqzi_correction *correction, sqzi_arena *arena);
+void sqzi_bias_correction_lay_out_moments(sqzi_bias_correction *correction, sqzi_arena *arena);
 
 /* Once all rows are seen, the moments too: choose the integers of its tensors. The plan has been
  * measured. */
-SQZ_NODISCARD sqz_status sqzi_correction_compensate(sqzi_correction *correction,
-                                                    const sqzk_gemm *gemm, double *work,
-                                                    sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_bias_correction_gptq(sqzi_bias_correction *correction,
+                                                   const sqzk_gemm *gemm, double *work,
+                                                   sqz_error *error);
 
 /* Find b' for the integers as they are chosen; in_full: s = 1. SQZ_ENUMERIC. */
-SQZ_NODISCARD sqz_status sqzi_correction_solve(sqzi_correction *correction, bool in_full,
-                                               double *work, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_bias_correction_solve(sqzi_bias_correction *correction, bool in_full,
+                                                    double *work, sqz_error *error);
 
 #endif

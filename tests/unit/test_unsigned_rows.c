@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* int8 layers behind an activation that has a lowest value: rows are unsigned from it on, and what
- * the shift adds is taken out of the bias when the model is opened. Every layer against its weights
- * in double. */
+ * the zero point adds is taken out of the bias when the model is opened. Every layer against its
+ * weights in double. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +54,7 @@ static double expected(const sqz_model *model, const char *name, const sqzi_line
                                            : largest + 0.1701;
     *most = 0;
     for (size_t i = 0; i < k; i++) *most += fabs((double)scale[j] * row[i]) * a / 255 / 2;
-    /* the sum is exact; x + shift, scales, the bias and the end round, each once */
+    /* the sum is exact; x + zero_point, scales, the bias and the end round, each once */
     *most += 8 * 0x1p-24 * terms;
     return sum;
 }

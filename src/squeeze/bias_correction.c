@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Correcting biases: which linears, what they read, what their rounding does to the mean of
  * that. */
-#include "squeeze/correction.h"
+#include "squeeze/bias_correction.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -24,13 +24,13 @@ static bool is_rounded(const sqzi_quantized *t)
     return t && t->changed && t->to == SQZI_S8;
 }
 
-static size_t middle_of(const sqzi_correction *c)
+static size_t middle_of(const sqzi_bias_correction *c)
 {
     return c->a ? (size_t)c->a->from->shape[0] : 0;
 }
 
 /* The corrections' arrays, whose number and sizes are known once the list is. */
-static void lay_out(sqzi_corrections *corrections, sqzi_quantize_plan *plan, sqzi_arena *arena)
+static void lay_out(sqzi_bias_corrections *corrections, sqzi_quantize_plan *plan, sqzi_arena *arena)
 {
     const sqzi_encoder *encoder = &plan->model->encoder;
     sqzi_linear_entry entry;
@@ -41,7 +41,7 @@ static void lay_out(sqzi_corrections *corrections, sqzi_quantize_plan *plan, sqz
     corrections->list = sqzi_arena_take(arena, n_linears, sizeof *corrections->list);
     for (uint32_t j = 0; sqzi_linear_list(encoder, NULL, j, &entry); j++) {
         const char *name = entry.name;
-        sqzi_correction c = {.linear = entry.linear, .stage = entry.stage};
+        sqzi_bias_correction c = {.linear = entry.linear, .stage = entry.stage};
         c.weight = find_part(plan, name, "weight");
         c.a = find_part(plan, name, "a");
         c.b = find_part(plan, name, "b");
@@ -65,10 +65,10 @@ static void lay_out(sqzi_corrections *corrections, sqzi_quantize_plan *plan, sqz
     corrections->work = sqzi_arena_take(arena, most, sizeof *corrections->work);
 }
 
-sqz_status sqzi_corrections_make(sqzi_quantize_plan *plan, sqzi_corrections *corrections,
-                                 sqz_error *error)
+sqz_status sqzi_bias_corrections_make(sqzi_quantize_plan *plan, sqzi_bias_corrections *corrections,
+                                      sqz_error *error)
 {
-    *corrections = (sqzi_corrections){.model = plan->model};
+    *corrections = (sqzi_bias_corrections){.model = plan->model};
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     lay_out(corrections, plan, &arena);
     corrections->bytes = arena.used;
@@ -82,7 +82,7 @@ sqz_status sqzi_corrections_make(sqzi_quantize_plan *plan, sqzi_corrections *cor
     return SQZ_OK;
 }
 
-void sqzi_corrections_discard(sqzi_corrections *corrections)
+void sqzi_bias_corrections_discard(sqzi_bias_corrections *corrections)
 {
     if (corrections->block)
         sqzi_release(&corrections->model->context->allocator, corrections->block,
@@ -90,15 +90,15 @@ void sqzi_corrections_discard(sqzi_corrections *corrections)
     corrections->block = NULL;
 }
 
-const sqzi_correction *sqzi_corrections_find(const sqzi_corrections *corrections,
-                                             const char *bias_name)
+const sqzi_bias_correction *sqzi_bias_corrections_find(const sqzi_bias_corrections *corrections,
+                                                       const char *bias_name)
 {
     for (uint32_t i = 0; i < corrections->n; i++)
         if (strcmp(corrections->list[i].bias_name, bias_name) == 0) return &corrections->list[i];
     return NULL;
 }
 
-void sqzi_correction_see(sqzi_correction *c, size_t m, const sqzi_real *x, size_t ldx)
+void sqzi_bias_correction_see(sqzi_bias_correction *c, size_t m, const sqzi_real *x, size_t ldx)
 {
     for (size_t row = 0; row < m; row++)
         for (uint32_t j = 0; j < c->linear->n_in; j++) {
@@ -109,7 +109,7 @@ void sqzi_correction_see(sqzi_correction *c, size_t m, const sqzi_real *x, size_
     c->rows += m;
 }
 
-void sqzi_correction_lay_out_moments(sqzi_correction *c, sqzi_arena *arena)
+void sqzi_bias_correction_lay_out_moments(sqzi_bias_correction *c, sqzi_arena *arena)
 {
     if (is_rounded(c->weight))
         c->of_weight.squares = sqzi_arena_take(arena, sqzi_moments_items(&c->of_weight),
@@ -119,7 +119,7 @@ void sqzi_correction_lay_out_moments(sqzi_correction *c, sqzi_arena *arena)
 }
 
 /* The mean input, in the order in which the linear reads it. Returns its squares. */
-static double find_mean(const sqzi_correction *c, double *mean)
+static double find_mean(const sqzi_bias_correction *c, double *mean)
 {
     const sqzi_linear *linear = c->linear;
     double squares = 0;
@@ -131,7 +131,7 @@ static double find_mean(const sqzi_correction *c, double *mean)
 }
 
 /* A factor's outputs vary as its inputs make them. */
-static sqz_status compensate_second(sqzi_correction *c, const sqzk_gemm *gemm, sqz_error *error)
+static sqz_status gptq_second(sqzi_bias_correction *c, const sqzk_gemm *gemm, sqz_error *error)
 {
     const sqz_allocator *allocator = &c->b->plan->model->context->allocator;
     sqzi_moments middle = {.groups = c->of_a.groups, .n = (uint32_t)middle_of(c) / c->of_a.groups};
@@ -140,30 +140,31 @@ static sqz_status compensate_second(sqzi_correction *c, const sqzk_gemm *gemm, s
     if (!middle.squares)
         return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the moments of '%s'", c->b->name);
     sqz_status status = sqzi_moments_through(gemm, &c->of_a, c->a, &middle, error);
-    if (status == SQZ_OK) status = sqzi_compensate(gemm, &middle, c->b, error);
+    if (status == SQZ_OK) status = sqzi_gptq(gemm, &middle, c->b, error);
     sqzi_release(allocator, middle.squares, bytes);
     return status;
 }
 
-sqz_status sqzi_correction_compensate(sqzi_correction *c, const sqzk_gemm *gemm, double *work,
-                                      sqz_error *error)
+sqz_status sqzi_bias_correction_gptq(sqzi_bias_correction *c, const sqzk_gemm *gemm, double *work,
+                                     sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     (void)find_mean(c, work);
     if (c->of_weight.squares) {
         sqzi_moments_centre(&c->of_weight, work, c->rows);
-        TRY(sqzi_compensate(gemm, &c->of_weight, c->weight, error));
+        TRY(sqzi_gptq(gemm, &c->of_weight, c->weight, error));
     }
     if (c->of_a.squares) {
         sqzi_moments_centre(&c->of_a, work, c->rows);
-        if (is_rounded(c->a)) TRY(sqzi_compensate(gemm, &c->of_a, c->a, error));
-        if (is_rounded(c->b)) TRY(compensate_second(c, gemm, error));
+        if (is_rounded(c->a)) TRY(sqzi_gptq(gemm, &c->of_a, c->a, error));
+        if (is_rounded(c->b)) TRY(gptq_second(c, gemm, error));
     }
 fail:
     return status;
 }
 
-sqz_status sqzi_correction_solve(sqzi_correction *c, bool in_full, double *work, sqz_error *error)
+sqz_status sqzi_bias_correction_solve(sqzi_bias_correction *c, bool in_full, double *work,
+                                      sqz_error *error)
 {
     const sqzi_linear *linear = c->linear;
     const size_t middle = middle_of(c), n_out = linear->n_out;
@@ -189,7 +190,7 @@ sqz_status sqzi_correction_solve(sqzi_correction *c, bool in_full, double *work,
     for (size_t j = 0; j < n_out; j++) {
         c->corrected[j] = (float)((bias ? (double)bias[j] : 0) + share * (before[j] - after[j]));
         FAIL_IF(!isfinite(c->corrected[j]), SQZ_ENUMERIC, 0,
-                "bias '%s': number %zu, corrected, is not finite; quantise without correction",
+                "bias '%s': number %zu, corrected, is not finite; quantise without bias correction",
                 c->bias_name, j);
     }
 fail:
