@@ -94,7 +94,8 @@ static void logits_are_those_of_each_input_alone(void **state)
             sqzt_opened one = sqzt_open_tiny(models[m], 1, &room),
                         many = sqzt_open_tiny(models[m], n_threads, &room);
             const bool tokens = m > 0;
-            const size_t k = sqz_model_get_info(one.model)->n_labels, n = tokens ? first[SEQUENCES] : SEQUENCES;
+            const size_t k = sqz_model_get_info(one.model)->n_labels,
+                         n = tokens ? first[SEQUENCES] : SEQUENCES;
             float *expected = rows_of(n, k), *got = rows_of(n, k);
             uint32_t own[2];
             for (uint32_t b = 0; b < SEQUENCES; b++) {
