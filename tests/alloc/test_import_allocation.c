@@ -4,7 +4,6 @@
  * of a token cannot grow, and loses a byte (2.14), so that there is no status to ask for:
  * sqzi_json_parse asks for the memory before. The program runs in the root of the source tree. */
 #define _POSIX_C_SOURCE 200809L
-#include <dirent.h>
 #include <squeezebert/export.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,18 +14,6 @@
 #include "support/allocation_sweep.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
-
-/* Nothing but what was asked for may lie in the folder of the output, not even a hidden file. */
-static unsigned count_files(const char *folder)
-{
-    unsigned n = 0;
-    DIR *entries = opendir(folder);
-    assert_non_null(entries);
-    for (const struct dirent *entry; (entry = readdir(entries));)
-        n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-    closedir(entries);
-    return n;
-}
 
 static const char *output_folder(void)
 {
@@ -44,7 +31,7 @@ static sqz_status import_folder(const sqzt_subject *s, sqz_error *error)
     char path[300];
     snprintf(path, sizeof path, "%s/model.gguf", output_folder());
     const sqz_status status = sqz_import(s->context, s->path, path, &import_options, error);
-    assert_int_equal(count_files(output_folder()), status == SQZ_OK);
+    assert_int_equal(sqzt_count_files(output_folder()), status == SQZ_OK);
     if (status == SQZ_OK) assert_int_equal(remove(path), 0);
     return status;
 }
@@ -79,7 +66,7 @@ static sqz_status export_model(const sqzt_subject *s, sqz_error *error)
     char path[300], command[400];
     snprintf(path, sizeof path, "%s/exported", output_folder());
     const sqz_status status = sqz_export(s->model, path, NULL, error);
-    assert_int_equal(count_files(output_folder()), status == SQZ_OK);
+    assert_int_equal(sqzt_count_files(output_folder()), status == SQZ_OK);
     if (status != SQZ_OK) return status;
     snprintf(command, sizeof command, "rm -r '%s'", path);
     assert_int_equal(system(command), 0);

@@ -8,40 +8,13 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "support/opened.h"
 #include "support/random.h"
 #include "support/test.h"
-#include "support/tiny_model.h"
 
 enum { SEQUENCES = 9, MAX_TOKENS = SEQUENCES * 300 };
 
-typedef struct work {
-    sqz_context *context;
-    sqz_model *model;
-    sqz_session *session;
-} work;
-
-static work begin(const char *path, const char *cpu, uint32_t n_threads)
-{
-    work w;
-    sqz_error error = {0};
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = n_threads, .cpu = cpu},
-                                    &w.context, &error),
-                   &error);
-    sqzt_assert_ok(sqz_model_open(w.context, path, &w.model, &error), &error);
-    sqzt_assert_ok(sqz_session_open(w.model,
-                                    &(sqz_session_options){.max_tokens = MAX_TOKENS,
-                                                           .max_sequences = SEQUENCES},
-                                    &w.session, &error),
-                   &error);
-    return w;
-}
-
-static void end(work *w)
-{
-    sqz_session_close(w->session);
-    sqz_model_close(w->model);
-    sqz_context_close(w->context);
-}
+static const sqz_session_options room = {.max_tokens = MAX_TOKENS, .max_sequences = SEQUENCES};
 
 /* Random sequences of lengths 1 to the model's most. */
 typedef struct texts {
@@ -94,7 +67,7 @@ static void discard(results *r)
 }
 
 /* Run sequences [from, to) and put their results where those of the whole batch lie. */
-static void run(const work *w, const texts *t, uint32_t from, uint32_t to, results *r)
+static void run(const sqzt_opened *w, const texts *t, uint32_t from, uint32_t to, results *r)
 {
     sqz_error error = {0};
     uint32_t first[SEQUENCES + 1];
@@ -133,7 +106,7 @@ static void compare(const char *name, const char *cpu, const char *what, const r
 
 static void check_form(const sqzt_named_tiny *form, const char *path, const char *cpu)
 {
-    work one = begin(path, cpu, 1);
+    sqzt_opened one = sqzt_open_file(path, cpu, 1, &room);
     const texts t = random_texts(sqz_model_get_info(one.model), form->tiny.seed);
     results whole = space_for(sqz_model_get_info(one.model)),
             other = space_for(sqz_model_get_info(one.model));
@@ -148,15 +121,15 @@ static void check_form(const sqzt_named_tiny *form, const char *path, const char
     for (uint32_t b = 0; b < SEQUENCES; b += 4)
         run(&one, &t, b, b + 4 < SEQUENCES ? b + 4 : SEQUENCES, &other);
     compare(form->name, cpu, "in other batches", &whole, &other, t.first[SEQUENCES]);
-    end(&one);
+    sqzt_close(&one);
     for (uint32_t n_threads = 2; n_threads <= 4; n_threads++) {
-        work many = begin(path, cpu, n_threads);
+        sqzt_opened many = sqzt_open_file(path, cpu, n_threads, &room);
         memset(other.hidden, 0, MAX_TOKENS * other.hidden_n * sizeof(float));
         run(&many, &t, 0, SEQUENCES, &other);
         compare(form->name, cpu, "with threads", &whole, &other, t.first[SEQUENCES]);
         for (uint32_t b = 0; b < SEQUENCES; b++) run(&many, &t, b, b + 1, &other);
         compare(form->name, cpu, "alone with threads", &whole, &other, t.first[SEQUENCES]);
-        end(&many);
+        sqzt_close(&many);
     }
     discard(&whole);
     discard(&other);

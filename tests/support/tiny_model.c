@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "support/tiny_model.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -772,4 +773,15 @@ const char *sqzt_temporary(const char *name)
     turn = !turn;
     snprintf(paths[turn], sizeof paths[turn], "%s/%s", folder, name);
     return paths[turn];
+}
+
+unsigned sqzt_count_files(const char *path)
+{
+    unsigned n = 0;
+    DIR *entries = opendir(path);
+    assert_non_null(entries);
+    for (const struct dirent *entry; (entry = readdir(entries));)
+        n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(entries);
+    return n;
 }

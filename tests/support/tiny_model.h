@@ -63,5 +63,7 @@ void sqzt_tiny_write(const sqzt_tiny *tiny, const char *path);
 /* A path for a file of this name in a folder of the test's own, removed at exit. Static storage,
  * two paths at a time. */
 const char *sqzt_temporary(const char *name);
+/* Everything that lies in a folder, hidden files too: what a test asked for and nothing else. */
+unsigned sqzt_count_files(const char *folder);
 
 #endif

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 
 #include "nn/head.h"
+#include "support/opened.h"
 #include "support/random.h"
 #include "support/test.h"
-#include "support/tiny_model.h"
 
 enum {
     SEQUENCES = 2 * SQZI_HEAD_ROWS + 3,
@@ -33,38 +33,7 @@ static int begin(void **state)
     return 0;
 }
 
-typedef struct work {
-    sqz_context *context;
-    sqz_model *model;
-    sqz_session *session;
-    const sqz_model_info *info;
-} work;
-
-static work open_work(const sqzt_tiny *tiny, uint32_t n_threads)
-{
-    work w;
-    sqz_error error = {0};
-    const char *path = sqzt_temporary("head.gguf");
-    sqzt_tiny_write(tiny, path);
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = n_threads}, &w.context,
-                                    &error),
-                   &error);
-    sqzt_assert_ok(sqz_model_open(w.context, path, &w.model, &error), &error);
-    sqzt_assert_ok(sqz_session_open(w.model,
-                                    &(sqz_session_options){.max_tokens = TOKENS,
-                                                           .max_sequences = SEQUENCES},
-                                    &w.session, &error),
-                   &error);
-    w.info = sqz_model_get_info(w.model);
-    return w;
-}
-
-static void close_work(work *w)
-{
-    sqz_session_close(w->session);
-    sqz_model_close(w->model);
-    sqz_context_close(w->context);
-}
+static const sqz_session_options room = {.max_tokens = TOKENS, .max_sequences = SEQUENCES};
 
 /* Room for n rows, full of what no result is. */
 static float *rows_of(size_t n, size_t width)
@@ -122,9 +91,11 @@ static void logits_are_those_of_each_input_alone(void **state)
     sqz_error error = {0};
     for (size_t m = 0; m < 3; m++)
         for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++) {
-            work one = open_work(models[m], 1), many = open_work(models[m], n_threads);
+            sqzt_opened one = sqzt_open_tiny(models[m], 1, &room),
+                        many = sqzt_open_tiny(models[m], n_threads, &room);
             const bool tokens = m > 0;
-            const size_t k = one.info->n_labels, n = tokens ? first[SEQUENCES] : SEQUENCES;
+            const size_t k = sqz_model_get_info(one.model)->n_labels,
+                         n = tokens ? first[SEQUENCES] : SEQUENCES;
             float *expected = rows_of(n, k), *got = rows_of(n, k);
             uint32_t own[2];
             for (uint32_t b = 0; b < SEQUENCES; b++) {
@@ -137,8 +108,8 @@ static void logits_are_those_of_each_input_alone(void **state)
             assert_memory_equal(got, expected, n * k * sizeof *got);
             free(expected);
             free(got);
-            close_work(&one);
-            close_work(&many);
+            sqzt_close(&one);
+            sqzt_close(&many);
         }
 }
 
@@ -147,9 +118,9 @@ static void chosen_rows_are_rows_of_all(void **state)
     (void)state;
     sqz_error error = {0};
     for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++) {
-        work w = open_work(&masked, n_threads);
+        sqzt_opened w = sqzt_open_tiny(&masked, n_threads, &room);
         const uint32_t n_tokens = first[SEQUENCES];
-        const size_t k = w.info->n_labels;
+        const size_t k = sqz_model_get_info(w.model)->n_labels;
         float *whole = rows_of(n_tokens, k), *got = rows_of(TOKENS, k);
         uint32_t rows[TOKENS];
         sqzt_assert_ok(sqz_logits(w.session, &all, NULL, 0, whole, k, &error), &error);
@@ -170,7 +141,7 @@ static void chosen_rows_are_rows_of_all(void **state)
         assert_int_equal(profile.runs, 0); /* nothing was encoded for it */
         free(whole);
         free(got);
-        close_work(&w);
+        sqzt_close(&w);
     }
 }
 
@@ -182,7 +153,7 @@ static void embeddings_are_what_their_pool_says(void **state)
     enum { DIMENSIONS = WIDTH - 5, STRIDE = WIDTH + 3 };
     sqz_error error = {0};
     for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++) {
-        work w = open_work(&classifier, n_threads);
+        sqzt_opened w = sqzt_open_tiny(&classifier, n_threads, &room);
         float *hidden = rows_of(TOKENS, WIDTH), *got = rows_of(TOKENS, STRIDE);
         sqzt_assert_ok(sqz_encode(w.session, &all, hidden, WIDTH, &error), &error);
         for (size_t p = 0; p < 3; p++) {
@@ -205,7 +176,7 @@ static void embeddings_are_what_their_pool_says(void **state)
         }
         free(hidden);
         free(got);
-        close_work(&w);
+        sqzt_close(&w);
     }
 }
 
@@ -214,7 +185,7 @@ static void pooled_vectors_are_those_of_each_sequence_alone(void **state)
     (void)state;
     sqz_error error = {0};
     for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++) {
-        work w = open_work(&classifier, n_threads);
+        sqzt_opened w = sqzt_open_tiny(&classifier, n_threads, &room);
         const sqz_embed_options options = {.pool = SQZ_POOL_POOLER, .normalize = SQZ_NORMALIZE_YES};
         float *got = rows_of(SEQUENCES, WIDTH), alone[WIDTH];
         uint32_t own[2];
@@ -225,7 +196,7 @@ static void pooled_vectors_are_those_of_each_sequence_alone(void **state)
             assert_memory_equal(got + b * WIDTH, alone, sizeof alone);
         }
         free(got);
-        close_work(&w);
+        sqzt_close(&w);
     }
 }
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 
 #include "model/loader.h"
+#include "support/opened.h"
 #include "support/random.h"
 #include "support/test.h"
-#include "support/tiny_model.h"
 
 enum {
     SEQUENCES = 2 * SQZI_HEAD_ROWS + 5,
@@ -48,36 +48,7 @@ static int begin(void **state)
     return 0;
 }
 
-typedef struct work {
-    sqz_context *context;
-    sqz_model *model;
-    sqz_session *session;
-} work;
-
-static work open_work(const sqzt_tiny *tiny, uint32_t n_threads)
-{
-    work w;
-    sqz_error error = {0};
-    const char *path = sqzt_temporary("pooling.gguf");
-    sqzt_tiny_write(tiny, path);
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = n_threads}, &w.context,
-                                    &error),
-                   &error);
-    sqzt_assert_ok(sqz_model_open(w.context, path, &w.model, &error), &error);
-    sqzt_assert_ok(sqz_session_open(w.model,
-                                    &(sqz_session_options){.max_tokens = TOKENS,
-                                                           .max_sequences = SEQUENCES},
-                                    &w.session, &error),
-                   &error);
-    return w;
-}
-
-static void close_work(work *w)
-{
-    sqz_session_close(w->session);
-    sqz_model_close(w->model);
-    sqz_context_close(w->context);
-}
+static const sqz_session_options room = {.max_tokens = TOKENS, .max_sequences = SEQUENCES};
 
 /* Column j of rows [from, to), which begin at row `start` of their sequence. */
 static double pooled(const float *hidden, sqz_pool pool, uint32_t start, uint32_t from, uint32_t to,
@@ -108,7 +79,7 @@ static void every_pooling_is_its_definition_with_tokens_left_out(void **state)
     static float hidden[TOKENS * WIDTH], got[SEQUENCES * WIDTH];
     sqz_error error = {0};
     for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++) {
-        work w = open_work(&plain, n_threads);
+        sqzt_opened w = sqzt_open_tiny(&plain, n_threads, &room);
         sqzt_assert_ok(sqz_encode(w.session, &all, hidden, WIDTH, &error), &error);
         for (size_t p = 0; p < 2 * sizeof pools / sizeof *pools; p++) {
             const sqz_embed_options options = {.pool = pools[p / 2],
@@ -121,7 +92,7 @@ static void every_pooling_is_its_definition_with_tokens_left_out(void **state)
                                 (float)pooled(hidden, options.pool, first[b],
                                               first[b] + (p % 2 ? skip[b] : 0), first[b + 1], j));
         }
-        close_work(&w);
+        sqzt_close(&w);
     }
 }
 
@@ -218,7 +189,7 @@ static void layers_behind_the_pooling_are_run_in_order(void **state)
     tiny.step_width = STEP_WIDTH;
     tiny.embed_pool = "mean_sqrt_len";
     for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++) {
-        work w = open_work(&tiny, n_threads);
+        sqzt_opened w = sqzt_open_tiny(&tiny, n_threads, &room);
         const sqz_model_info *info = sqz_model_get_info(w.model);
         assert_true(info->dimensions == STEP_WIDTH && info->n_embed_steps == 4);
         sqzt_assert_ok(sqz_encode(w.session, &all, hidden, WIDTH, &error), &error);
@@ -238,7 +209,7 @@ static void layers_behind_the_pooling_are_run_in_order(void **state)
                     fail_msg("sequence %u, number %u: %.9g, %.9g expected within %.1e", b, j,
                              (double)got[b * STEP_WIDTH + j], z[j].x, z[j].off);
         }
-        close_work(&w);
+        sqzt_close(&w);
     }
 }
 
@@ -254,7 +225,7 @@ static void a_vector_has_the_same_bits_alone(void **state)
     for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++)
         for (sqz_pool pool = SQZ_POOL_MEAN; pool <= SQZ_POOL_LAST; pool++) {
             if (pool == SQZ_POOL_POOLER) continue;
-            work w = open_work(&tiny, n_threads);
+            sqzt_opened w = sqzt_open_tiny(&tiny, n_threads, &room);
             sqz_embed_options options = {.pool = pool,
                                          .normalize = SQZ_NORMALIZE_YES,
                                          .dimensions = 33};
@@ -268,7 +239,7 @@ static void a_vector_has_the_same_bits_alone(void **state)
                                &error);
                 assert_memory_equal(got + b * STEP_WIDTH, alone, 33 * sizeof *alone);
             }
-            close_work(&w);
+            sqzt_close(&w);
         }
 }
 
@@ -278,7 +249,7 @@ static void what_cannot_be_pooled_is_refused(void **state)
     static float out[SEQUENCES * WIDTH];
     uint32_t whole[SEQUENCES] = {0};
     sqz_error error = {0};
-    work w = open_work(&plain, 1);
+    sqzt_opened w = sqzt_open_tiny(&plain, 1, &room);
     whole[7] = first[8] - first[7];
     sqzt_assert_fails(sqz_embed(w.session, &all, &(sqz_embed_options){.skip = whole}, out, WIDTH,
                                 &error),
@@ -291,7 +262,7 @@ static void what_cannot_be_pooled_is_refused(void **state)
                                 &(sqz_embed_options){.pool = (sqz_pool)(SQZ_POOL_LAST + 1)}, out,
                                 WIDTH, &error),
                       SQZ_EINVAL, &error, "pool");
-    close_work(&w);
+    sqzt_close(&w);
 }
 
 static void steps_that_are_not_whole_are_refused(void **state)

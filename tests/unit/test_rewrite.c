@@ -3,7 +3,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "rewrite/rewrite.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -320,17 +319,6 @@ static void the_tolerance_is_twice_what_the_step_changed(void **state)
 
 /* ---- failures ---- */
 
-static unsigned count_files(const char *folder)
-{
-    unsigned n = 0;
-    DIR *entries = opendir(folder);
-    assert_non_null(entries);
-    for (const struct dirent *entry; (entry = readdir(entries));)
-        n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-    closedir(entries);
-    return n;
-}
-
 static sqz_status emit_nothing(void *source, sqzi_file_writer *file, sqz_error *error)
 {
     (void)source;
@@ -383,7 +371,7 @@ static void a_failure_leaves_the_old_file_and_nothing_else(void **state)
         assert_null(strstr(error.text, "tmp: "));
         sqzi_references_discard(&references);
         sqzi_gguf_writer_close(writer);
-        assert_int_equal(count_files(folder), 1);
+        assert_int_equal(sqzt_count_files(folder), 1);
         sqzt_assert_ok(sqz_model_check(context, path, &check, &error), &error);
     }
     sqz_model_close(from);
@@ -429,7 +417,7 @@ static void threads_write_to_one_name_and_all_succeed(void **state)
         pthread_join(threads[i], NULL);
         if (jobs[i].status != SQZ_OK) fail_msg("writer %d: %s", i, jobs[i].error.text);
     }
-    assert_int_equal(count_files(folder), 1);
+    assert_int_equal(sqzt_count_files(folder), 1);
     sqzt_assert_ok(sqz_model_check(context, path, &check, &error), &error);
     sqz_model_close(from);
     sqz_model_close(plain);
