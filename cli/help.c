@@ -115,7 +115,8 @@ void cli_print_man_page(const cli_verb *const *verbs)
         "2 wrong usage, or a model that cannot do what was asked for; 3 an input that is not there "
         "or is not what it should be; 4 out of memory, of room on a disk or of another resource, "
         "whether for a file or for stdout. A program that a signal ends (SIGINT, SIGTERM, SIGHUP, "
-        "SIGQUIT, SIGXCPU), or the reader of its pipe (SIGPIPE, without a word), removes what is half written and "
+        "SIGQUIT, SIGXCPU), or the reader of its pipe (SIGPIPE, without a word), removes what is "
+        "half written and "
         "dies by that signal: the shell says 128 + its number.");
     printf("\n.SH FILES\n");
     roff("A file appears at the end, as a whole: until then it is FILE.RANDOM.tmp beside it. Links "
