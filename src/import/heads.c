@@ -14,13 +14,16 @@ static uint32_t rows_of(const sqzi_importer *m, const char *name)
 }
 
 /* What a cross-encoder of sentence-transformers does with its logits, by the last part of a class
- * of torch such as "torch.nn.modules.linear.Identity"; NULL where the file does not say. */
-static const char *score_activation(const sqzi_importer *m)
+ * of torch such as "torch.nn.modules.linear.Identity"; NULL where no file says it. */
+static const char *score_activation(const sqzi_importer *m, const json_t *cross_encoder)
 {
-    const json_t *own = json_object_get(json_object_get(m->config, "sentence_transformers"),
+    const json_t *newest = json_object_get(cross_encoder, "activation_fn"),
+                 *own = json_object_get(json_object_get(m->config, "sentence_transformers"),
                                         "activation_fn"),
                  *old = json_object_get(m->config, "sbert_ce_default_activation_function");
-    const char *name = json_string_value(json_is_string(own) ? own : old);
+    const char *name = json_string_value(json_is_string(newest) ? newest
+                                         : json_is_string(own)  ? own
+                                                                : old);
     const char *dot = name ? strrchr(name, '.') : NULL;
     return dot ? dot + 1 : name;
 }
@@ -35,18 +38,23 @@ static const char *problem_of(const char *activation, uint32_t classes)
                                                                : NULL;
 }
 
-/* problem_type; where it is absent, the activation of a cross-encoder decides. */
+/* problem_type; where it is absent, the activation of a cross-encoder decides, and in a folder that
+ * says it is one in any case: sentence-transformers never looks at problem_type. */
 static sqz_status put_problem(sqzi_importer *m)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
-    const char *given = NULL, *activation = score_activation(m);
-    TRY(sqzi_json_string(m->config, m->config_file, "problem_type", false, &given, error));
+    json_t *cross_encoder = NULL;
+    const char *given = NULL;
+    TRY(sqzi_import_cross_encoder(m, &cross_encoder));
+    const char *activation = score_activation(m, cross_encoder);
+    if (!cross_encoder || !activation)
+        TRY(sqzi_json_string(m->config, m->config_file, "problem_type", false, &given, error));
     if (!given && activation) {
         given = problem_of(activation, m->classes);
         sqzi_import_note(m, "%s: scores are %s, by the activation '%s' of its cross-encoder",
-                         m->config_file, given ? given : "those of Transformers' pipeline, not",
-                         activation);
+                         cross_encoder ? "config_sentence_transformers.json" : m->config_file,
+                         given ? given : "those of Transformers' pipeline, not", activation);
     } else if (!given && m->classes == 1)
         sqzi_import_note(m,
                          "%s names no problem_type for its one class: its score is the sigmoid "
@@ -65,6 +73,7 @@ static sqz_status put_problem(sqzi_importer *m)
             given);
     sqzi_gguf_put_string(m->writer, "sqz.head.problem", problem);
 fail:
+    json_decref(cross_encoder);
     return status;
 }
 

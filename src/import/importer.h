@@ -70,6 +70,10 @@ SQZ_NODISCARD sqz_status sqzi_import_texts(sqzi_importer *importer);
 SQZ_NODISCARD sqz_status sqzi_import_modules(sqzi_importer *importer, const json_t *modules,
                                              uint32_t n_kept);
 
+/* config_sentence_transformers.json of a cross-encoder as sentence-transformers 6 saves one, to be
+ * released; NULL: it is none. */
+SQZ_NODISCARD sqz_status sqzi_import_cross_encoder(const sqzi_importer *importer, json_t **config);
+
 /* Licence, languages, base models and the name, from README.md and the path; sqz.source.sha256
  * (provenance.c). */
 SQZ_NODISCARD sqz_status sqzi_import_provenance(sqzi_importer *importer);

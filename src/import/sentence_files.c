@@ -197,9 +197,9 @@ fail:
 
 static void tell_unknown(const sqzi_importer *m, const json_t *config)
 {
-    static const char *const read[] = {"__version__",        "prompts",    "default_prompt_name",
-                                       "similarity_fn_name", "model_type", "truncate_dim",
-                                       "requirements",       NULL};
+    static const char *const read[] = {
+        "__version__",  "prompts",      "default_prompt_name", "similarity_fn_name",   "model_type",
+        "truncate_dim", "requirements", "activation_fn",       "keep_in_fp32_modules", NULL};
     char names[256] = "";
     size_t used = 0;
     const char *key;
@@ -229,6 +229,23 @@ static sqz_status read_config(sqzi_importer *m, const json_t *config, uint32_t *
             config_file, similarity);
     if (similarity) sqzi_gguf_put_string(m->writer, "sqz.similarity", similarity);
 fail:
+    return status;
+}
+
+sqz_status sqzi_import_cross_encoder(const sqzi_importer *m, json_t **config)
+{
+    sqz_status status = SQZ_OK;
+    sqz_error *error = m->error;
+    json_t *modules = NULL;
+    *config = NULL;
+    TRY(sqzi_json_load(m->folder, modules_file, false, &modules, error));
+    if (modules) TRY(sqzi_json_load(m->folder, config_file, false, config, error));
+fail:
+    json_decref(modules);
+    const char *type = json_string_value(json_object_get(*config, "model_type"));
+    if (status == SQZ_OK && type && strcmp(type, "CrossEncoder") == 0) return status;
+    json_decref(*config);
+    *config = NULL;
     return status;
 }
 

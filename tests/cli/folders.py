@@ -491,6 +491,31 @@ def a_cross_encoders_activation_decides_its_scores():
 
 
 @claims.append
+def a_saved_cross_encoders_own_file_decides_over_config_json():
+    library, torch = "sentence_transformers.base.modules.", "torch.nn.modules."
+    for name, activation, modules, problem in (
+        ("one", "linear.Identity", True, b"regression"),
+        ("one", "activation.Sigmoid", True, b"single_label"),
+        (SEQUENCE, "activation.Sigmoid", True, b"multi_label"),
+        (SEQUENCE, "activation.Softmax", True, b"single_label"),
+        (SEQUENCE, "linear.Identity", True, b"regression"),
+        (SEQUENCE, "linear.Identity", False, b"multi_label"),
+    ):
+        path = folder(name)
+        change_config(path, lambda c: c.update(problem_type="multi_label_classification"))
+        own = {"model_type": "CrossEncoder", "activation_fn": torch + activation}
+        files = {"config_sentence_transformers.json": own}
+        if modules:
+            kind = library + "transformer.Transformer"
+            files["modules.json"] = [{"idx": 0, "name": "0", "path": "", "type": kind}]
+        for file, content in files.items():
+            with open(os.path.join(path, file), "w") as f:
+                json.dump(content, f)
+        says = [activation[-7:]] if modules else []
+        equal(imported(path, says=says)[0]["sqz.head.problem"], problem)
+
+
+@claims.append
 def what_would_change_a_number_is_refused_by_name():
     for key, value in (
         ("position_embedding_type", "relative_key"),
