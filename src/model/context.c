@@ -79,7 +79,7 @@ static void collect_facts(sqz_context *context, uint32_t found, const char *mask
     add_fact(context, "kernel rows: %s (layer norm, softmax, activations, conversion)",
              context->kernels.rows_level);
     add_fact(context, "threads: %u of %u that this process may use",
-             sqzi_pool_threads(context->pool), sqz_cpu_count());
+             sqzi_thread_pool_size(context->pool), sqz_cpu_count());
 }
 
 sqz_status sqz_context_open(const sqz_context_options *options, sqz_context **out, sqz_error *error)
@@ -100,8 +100,9 @@ sqz_status sqz_context_open(const sqz_context_options *options, sqz_context **ou
     FAIL_IF(!context, SQZ_ENOMEM, 0, "no memory for a context");
     context->allocator = allocator;
     sqzk_table_init(&context->kernels, features);
-    TRY(sqzi_pool_open(&context->allocator, n_threads > MAX_THREADS ? MAX_THREADS : n_threads,
-                       &context->pool, error));
+    TRY(sqzi_thread_pool_open(&context->allocator,
+                              n_threads > MAX_THREADS ? MAX_THREADS : n_threads, &context->pool,
+                              error));
     collect_facts(context, found, mask);
     *out = context;
     return SQZ_OK;
@@ -114,13 +115,13 @@ void sqz_context_close(sqz_context *context)
 {
     if (!context) return;
     const sqz_allocator allocator = context->allocator;
-    sqzi_pool_close(context->pool);
+    sqzi_thread_pool_close(context->pool);
     sqzi_release(&allocator, context, sizeof *context);
 }
 
 uint32_t sqz_context_threads(const sqz_context *context)
 {
-    return sqzi_pool_threads(context->pool);
+    return sqzi_thread_pool_size(context->pool);
 }
 
 const char *sqz_context_fact(const sqz_context *context, uint32_t i)

@@ -12,7 +12,7 @@ enum { SQZI_MAX_FACTS = 16, SQZI_FACT_BYTES = 160 };
 struct sqz_context {
     sqz_allocator allocator;
     sqzk_table kernels;
-    sqzi_pool *pool;
+    sqzi_thread_pool *pool;
     uint32_t n_facts;
     char facts[SQZI_MAX_FACTS][SQZI_FACT_BYTES];
 };
