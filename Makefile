@@ -31,7 +31,7 @@ dependencies:
 demo:
 	@tools/install_dependencies.sh python3-pip ca-certificates
 	@$(MAKE) --no-print-directory all
-	@tools/demo.sh $(BUILD)
+	@tools/demo.sh $(BUILD)/squeezebert $(BUILD)/demo
 
 check: dependencies
 	@cmake -S . -B $(BUILD)/check -DSQZ_TESTS=ON -DSQZ_BENCH=ON -DSQZ_WERROR=ON $(CMAKE_FLAGS)

@@ -105,7 +105,7 @@ void cli_read_corpus(void (*add)(const cli_document *documents, uint32_t n))
         add(&documents[n_documents - n], n);
     }
     if (!n_documents) cli_die(CLI_BAD_FILE, "%s: holds no text", path);
-    cli_say_blank(rows);
+    cli_say_lines(rows);
     sqz_rows_close(rows);
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "npy_rows.h"
+#include "output.h"
 #include "signals.h"
 #include "stream.h"
 
@@ -43,7 +44,7 @@ bool cli_array_wanted(void)
     return path != NULL;
 }
 
-void cli_array_check(void)
+void cli_array_check(const char *model)
 {
     if (!path && on_error) cli_die(CLI_USAGE, "--on-error goes with -o FILE.npy");
     if (!path) return;
@@ -51,6 +52,7 @@ void cli_array_check(void)
         cli_die(CLI_USAGE, "-o writes a NumPy array, --json lines: leave one of them out");
     if (cli.strict && on_error)
         cli_die(CLI_USAGE, "--strict is --on-error stop: leave one of them out");
+    cli_not_over(path, model);
 }
 
 /* An index is there also where it is empty, so that none of an earlier run stands beside the

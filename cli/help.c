@@ -6,6 +6,8 @@
 
 #include "cli.h"
 
+enum { HELP_WIDTH = 79, HELP_COLUMN = 30 };
+
 static const char purpose[] = "BERT-class encoders on any CPU: one program, one model file";
 
 void cli_print_overview(FILE *stream, const cli_verb *const *verbs)
@@ -29,22 +31,41 @@ static void name_option(const cli_option *option, char *out, size_t bytes)
              option->argument ? option->argument : "");
 }
 
+/* Prints the text's words and ends the line. The first one stands where the cursor is, in this
+ * column; lines that follow begin there too, and none is wider than a terminal. */
+static void print_wrapped(const char *text, int column)
+{
+    for (int at = column; *text; text += *text != '\0') {
+        const int word = (int)strcspn(text, " \n");
+        if (at > column && at + 1 + word > HELP_WIDTH) printf("\n%*s", at = column, "");
+        else if (at > column) at += printf(" ");
+        at += printf("%.*s", word, text);
+        text += word;
+    }
+    putchar('\n');
+}
+
 static void print_table(const cli_option *table)
 {
     for (; table->name; table++) {
         char name[128];
         name_option(table, name, sizeof name);
-        if (strlen(name) > 26) printf("  %s\n  %-26s  %s\n", name, "", table->help);
-        else printf("  %-26s  %s\n", name, table->help);
+        if (strlen(name) > HELP_COLUMN - 4) printf("  %s\n%*s", name, HELP_COLUMN, "");
+        else printf("  %-*s", HELP_COLUMN - 2, name);
+        print_wrapped(table->help, HELP_COLUMN);
     }
 }
 
 void cli_print_help(const cli_verb *verb)
 {
-    printf("squeezebert %s: %s.\n\nUsage: squeezebert %s [OPTIONS] %s\n\n%s\n\nOptions:\n",
-           verb->name, verb->summary, verb->name, verb->arguments, verb->details);
-    for (const cli_option *const *table = verb->tables; table && *table; table++)
+    printf("squeezebert %s: %s.\n\nUsage: squeezebert %s [OPTIONS] %s\n\n", verb->name,
+           verb->summary, verb->name, verb->arguments);
+    print_wrapped(verb->details, 0);
+    printf("\nOptions:\n");
+    for (const cli_option *const *table = verb->tables; table && *table; table++) {
         print_table(*table);
+        putchar('\n');
+    }
     print_table(cli_program_options);
     printf("\nExample:\n%s\n", verb->example);
 }
@@ -114,9 +135,9 @@ void cli_print_man_page(const cli_verb *const *verbs)
         "to go (no such folder, no permission, a folder, a device in the place of a model file); "
         "2 wrong usage, or a model that cannot do what was asked for; 3 an input that is not there "
         "or is not what it should be; 4 out of memory, of room on a disk or of another resource, "
-        "whether for a file or for stdout. A program that a signal ends (SIGINT, SIGTERM, SIGHUP), "
-        "or the reader of its pipe (SIGPIPE, without a word), removes what is half written and "
-        "dies by that signal: the shell says 128 + its number.");
+        "whether for a file or for stdout. A program that a signal ends (SIGINT, SIGTERM, SIGHUP, "
+        "SIGQUIT, SIGXCPU), or the reader of its pipe (SIGPIPE, without a word), removes what is "
+        "half written and dies by that signal: the shell says 128 + its number.");
     printf("\n.SH FILES\n");
     roff("A file appears at the end, as a whole: until then it is FILE.RANDOM.tmp beside it. Links "
          "are followed and stay, permissions of a file that is replaced are kept, one that may not "

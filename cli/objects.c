@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The objects that most verbs need: one context, one model, one task, opened when first asked
  * for. */
+#include <sys/stat.h>
+
 #include "cli.h"
 
 static sqz_context *context;
@@ -26,6 +28,12 @@ sqz_context *cli_context(void)
 sqz_model *cli_model(const char *path)
 {
     sqz_error error = {0};
+    struct stat facts;
+    if (!model && stat(path, &facts) == 0 && S_ISDIR(facts.st_mode))
+        cli_die(CLI_BAD_FILE,
+                "%s: a folder, and a model file is wanted: `squeezebert import %s -o FILE.gguf` "
+                "makes one of a model's folder",
+                path, path);
     if (!model) cli_check(sqz_model_open(cli_context(), path, &model, &error), &error);
     return model;
 }

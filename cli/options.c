@@ -27,6 +27,13 @@ static _Noreturn void misuse(const cli_verb *verb, const char *what, const char 
     cli_die(CLI_USAGE, "%s%s; `squeezebert %s --help` shows the options", what, detail, verb->name);
 }
 
+static bool reads_records(const cli_verb *verb)
+{
+    for (const cli_option *const *table = verb->tables; table && *table; table++)
+        if (*table == cli_record_options) return true;
+    return false;
+}
+
 static uint32_t read_number(const cli_verb *verb, const cli_option *option, const char *text)
 {
     char *end, what[64];
@@ -124,7 +131,12 @@ uint32_t cli_read_options(const cli_verb *verb, int argc, char **argv)
     const uint32_t arguments = (uint32_t)(argc - optind);
     if (arguments < verb->least) misuse(verb, "too few arguments: give ", verb->arguments);
     if (arguments > verb->most)
-        misuse(verb, "too many arguments, from this one on: ", argv[optind + (int)verb->most]);
+        misuse(verb,
+               reads_records(verb)
+                   ? "too many arguments; records come from stdin, as with < FILE; the first of "
+                     "those too many: "
+                   : "too many arguments, from this one on: ",
+               argv[optind + (int)verb->most]);
     memmove(argv, argv + optind, arguments * sizeof *argv);
     return arguments;
 }

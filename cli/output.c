@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "signals.h"
 
@@ -60,6 +61,15 @@ static void discard_outputs(void)
         outputs[i].output = NULL;
     }
     current = NULL;
+}
+
+void cli_not_over(const char *output, const char *input)
+{
+    struct stat a, b;
+    if (stat(output, &a) == 0 && stat(input, &b) == 0 && S_ISREG(a.st_mode) &&
+        a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        cli_die(cli_code(SQZ_EOUTPUT),
+                "%s: cannot write: it is what is read here; name another file", output);
 }
 
 cli_output *cli_open_output(const char *name)

@@ -45,6 +45,8 @@ void cli_flush_output(void);
  * that is written straight (SQZ_OUTPUT_ANY). What is not committed when the program ends leaves
  * nothing. */
 typedef struct cli_output cli_output;
+/* Die where the output would take the place of a file that is read in this run. */
+void cli_not_over(const char *output, const char *input);
 /* The name must stay. Dies where it cannot be written. */
 cli_output *cli_open_output(const char *name);
 /* Whether a program can go back in it, and others see it only at the commit. */

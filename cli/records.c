@@ -91,7 +91,7 @@ uint32_t cli_records_next(cli_record **out)
 
 void cli_records_close(void)
 {
-    cli_say_blank(stdin_rows);
+    cli_say_lines(stdin_rows);
     sqz_rows_close(stdin_rows);
     free(records);
     stdin_rows = NULL;
@@ -116,10 +116,19 @@ uint32_t cli_next_rows(sqz_rows *rows, const sqz_row **row)
     return n;
 }
 
-void cli_say_blank(const sqz_rows *rows)
+void cli_say_ill_formed(uint64_t n, const char *of)
+{
+    if (n)
+        cli_say("%llu record%s of %s %s not UTF-8: the bytes that are not are read as U+FFFD "
+                "(iconv -f WINDOWS-1252 -t UTF-8 converts a file from Windows)",
+                (unsigned long long)n, n == 1 ? "" : "s", of, n == 1 ? "is" : "are");
+}
+
+void cli_say_lines(const sqz_rows *rows)
 {
     const unsigned long long n = sqz_rows_blank(rows);
     if (n) cli_say("%llu blank line%s of %s skipped", n, n == 1 ? "" : "s", sqz_rows_name(rows));
+    cli_say_ill_formed(sqz_rows_ill_formed(rows), sqz_rows_name(rows));
 }
 
 static void add_text(cli_texts *texts, size_t *room, const sqz_row *row)

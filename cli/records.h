@@ -38,8 +38,10 @@ void cli_records_close(void);
 sqz_rows *cli_open_rows(const char *path, uint32_t format, const char *column, const char *what);
 /* The next portion of it; 0 at the end. Dies where it cannot be read. */
 uint32_t cli_next_rows(sqz_rows *rows, const sqz_row **row);
-/* "3 blank lines of NAME skipped" where there were any. */
-void cli_say_blank(const sqz_rows *rows);
+/* "3 blank lines of NAME skipped" where there were any, and the next. */
+void cli_say_lines(const sqz_rows *rows);
+/* That n records of an input are not UTF-8, where any is. */
+void cli_say_ill_formed(uint64_t n, const char *of);
 
 /* The texts of a file, from its beginning until they have `most` bytes: text i is
  * bytes[i ? ends[i - 1] + 1 : 0 .. ends[i]), a blank behind each. Dies with CLI_BAD_FILE on a

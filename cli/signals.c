@@ -37,7 +37,7 @@ static void handle(int signal_number)
 
 void cli_handle_signals(void)
 {
-    static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU};
     struct sigaction how = {.sa_handler = handle, .sa_flags = SA_RESTART}, before;
     sigfillset(&how.sa_mask);
     for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)

@@ -6,9 +6,9 @@
 
 #include "cli.h"
 
-/* From now on SIGINT, SIGTERM and SIGHUP remove what is half written and end the program; those
- * that were ignored when it was started (nohup, a script's background) stay so. Writing to a pipe
- * without a reader or over a limit of file sizes is an error of the write. */
+/* From now on SIGINT, SIGTERM, SIGHUP, SIGQUIT and SIGXCPU remove what is half written and end the
+ * program; those that were ignored when it was started (nohup, a script's background) stay so.
+ * Writing to a pipe without a reader or over a limit of file sizes is an error of the write. */
 void cli_handle_signals(void);
 /* Called in the handler as well, so by what a handler may do. One function at a time. */
 void cli_at_signal(void (*remove)(void));

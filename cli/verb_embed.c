@@ -47,7 +47,7 @@ static int run_embed(char **arguments, uint32_t n)
 {
     (void)n;
     path = arguments[0];
-    cli_array_check();
+    cli_array_check(path);
     if (cli_array_wanted()) return write_array();
     const cli_stream stream = {.model = path,
                                .reading = {.column = "text", .column2 = "text2"},

@@ -105,9 +105,28 @@ static void write_prediction(void *user, const sqz_prediction *p)
     putc('\n', cli_out());
 }
 
-static void open_predictions(void)
+/* Not over the model, nor over a file of the task. */
+static void check_predictions(const char *model)
+{
+    static const char *const splits[] = {"dev", "dev_matched", "dev_mismatched", "AX", "validation",
+                                         "validation_matched", "validation_mismatched"};
+    static const char *const ends[] = {".tsv", ".csv", ".jsonl"};
+    enum { N_SPLITS = sizeof splits / sizeof *splits };
+    cli_not_over(predictions, model);
+    cli_not_over(predictions, folder);
+    for (size_t e = 0; e < sizeof ends / sizeof *ends; e++)
+        for (size_t s = 0; s <= N_SPLITS; s++) {
+            char path[4096];
+            const char *name = s < N_SPLITS ? splits[s] : split ? split : "dev";
+            snprintf(path, sizeof path, "%s/%s%s", folder, name, ends[e]);
+            cli_not_over(predictions, path);
+        }
+}
+
+static void open_predictions(const char *model)
 {
     if (!predictions) return;
+    check_predictions(model);
     as_json = sqz_rows_format_of(predictions) == SQZ_ROWS_JSONL;
     answers = cli_open_output(predictions);
     cli_write_to(answers);
@@ -117,6 +136,7 @@ static void open_predictions(void)
 static void say_counts(const sqz_eval_report *report)
 {
     if (report->n_blank) cli_say("%llu blank lines skipped", (unsigned long long)report->n_blank);
+    cli_say_ill_formed(report->n_ill_formed, folder);
     if (report->n_skipped)
         cli_say("%zu rows skipped: %s", report->n_skipped,
                 task == SQZ_GLUE_QQP ? "too short" : "no gold label");
@@ -168,7 +188,7 @@ static int run(char **arguments, uint32_t n)
                                 .glue = {.quotes = (sqz_quotes)cli.quotes},
                                 .prediction = predictions ? write_prediction : NULL};
     (void)cli_model(arguments[0]);
-    open_predictions();
+    open_predictions(arguments[0]);
     cli_check(sqz_evaluate(cli_model(arguments[0]), (sqz_glue_task)task, folder, &o, &report,
                            &error),
               &error);

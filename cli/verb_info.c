@@ -121,6 +121,7 @@ static void show_facts(const sqz_model *model)
     show_number("dimensions", info->dimensions);
     show_text("similarity", similarities[info->similarity]);
     if (!info->include_prompt) show_bool("include_prompt", false);
+    if (info->embed_lowercase) show_bool("embed_lowercase", true);
     show_bool("pooler", info->has_pooler);
 }
 

@@ -84,7 +84,6 @@ static int run_doctor(char **arguments, uint32_t n)
     const char *fact;
     if (!cli.json) {
         for (uint32_t i = 0; (fact = sqz_context_fact(context, i)); i++) printf("%s\n", fact);
-        printf("CPUs this process may use: %u\nthreads: %u\n", sqz_cpu_count(), info->n_threads);
         return CLI_DONE;
     }
     cli_json_open('{');

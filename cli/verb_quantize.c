@@ -153,7 +153,7 @@ static sqz_text *read_texts(cli_texts *read)
         cli_die(CLI_USAGE,
                 "--calibrate-text names a column: say --calibrate-input csv, tsv or jsonl");
     *read = cli_read_texts(file, CALIBRATION_BYTES);
-    cli_say_blank(file);
+    cli_say_lines(file);
     sqz_rows_close(file);
     sqz_text *texts = cli_allocate(NULL, read->n * sizeof *texts);
     for (size_t i = 0, begin = 0; i < read->n; begin = read->ends[i++] + 1)
@@ -187,6 +187,7 @@ static int run(char **arguments, uint32_t n)
     if (!calibrate && (calibrate_format || calibrate_column))
         cli_die(CLI_USAGE, "--calibrate FILE is missing: its options are given");
     cli_texts read = {0};
+    if (calibrate && output_path) cli_not_over(output_path, calibrate);
     sqz_text *texts = calibrate ? read_texts(&read) : NULL;
     const sqz_quantize_options o = {.type = (sqz_quantize_type)type,
                                     .keep = keep,

@@ -9,8 +9,16 @@ static const char *path;
 static sqz_encoding *encoding;
 
 static const cli_option options[] = {
+    {"max-length", 0, CLI_NUMBER, &cli.max_length, "N",
+     "pieces of a text, special tokens included (default: all; verbs that run a model read as many "
+     "as it takes)"},
+    {"long", 0, CLI_CHOICE, &cli.long_text, "default|cut|stride|error",
+     "texts over --max-length are cut (the default), come in windows that overlap, or are refused"},
     {"windows", 0, CLI_FLAG, &windows, NULL,
-     "a text over --max-length comes in windows, one result a record with all of them"},
+     "the same as --long stride: one result a record with all its windows"},
+    {"stride", 0, CLI_NUMBER, &cli.stride, "N", "pieces that a window repeats (default: 0)"},
+    {"literal-special-tokens", 0, CLI_FLAG, &cli.literal_special_tokens, NULL,
+     "\"[SEP]\" in a text is text, not the special token"},
     {"no-special-tokens", 0, CLI_FLAG, &no_special_tokens, NULL, "without [CLS] and [SEP]"},
     {0},
 };
@@ -20,13 +28,18 @@ typedef struct result {
     char fault[sizeof((sqz_error *)0)->text];
 } result;
 
+static bool in_windows(void)
+{
+    return windows || cli.long_text == 2;
+}
+
 static const char *encoded; /* the text that the encoding holds */
 
 static sqz_status tokenize(const sqz_input *input, sqz_error *error)
 {
     const sqz_tokenize_options o = {.max_length = cli.max_length,
                                     .stride = cli.stride,
-                                    .windows = windows,
+                                    .windows = in_windows(),
                                     .no_special_tokens = no_special_tokens,
                                     .truncation = cli.long_text == 3 ? SQZ_TRUNCATE_ERROR
                                                                      : SQZ_TRUNCATE_LONGEST_FIRST,
@@ -87,7 +100,7 @@ static void show_json(const sqz_input *input, const void *unused)
         cli_json_close(']');
     }
     cli_json_close(']');
-    if (!windows) return;
+    if (!in_windows()) return;
     cli_json_key("windows");
     cli_json_open('[');
     for (uint32_t w = 0; w < sqz_encoding_windows(encoding); w++)
@@ -125,8 +138,7 @@ static int run_tokenize(char **arguments, uint32_t n)
     return code;
 }
 
-static const cli_option *const tables[] = {options, cli_model_options, cli_record_options,
-                                           cli_length_options, NULL};
+static const cli_option *const tables[] = {options, cli_model_options, cli_record_options, NULL};
 const cli_verb cli_verb_tokenize = {
     "tokenize",
     "show the word pieces of each record",

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-# `make install`: program, libraries, headers, pkg-config files, CMake package. find_package(squeezebert) gives squeezebert::squeezebert
-# (shared), squeezebert::squeezebert_static and, where it was built, squeezebert::squeezebert_full.
+# `make install`: program, libraries, headers, pkg-config files, CMake package.
+# find_package(squeezebert) gives squeezebert::squeezebert (shared), squeezebert::squeezebert_static
+# and, where it was built, squeezebert::squeezebert_full.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(SQZ_HEADERS context model output session squeezebert status task tokenizer version)
 if(SQZ_FULL)
-  file(GLOB SQZ_ALL_HEADERS RELATIVE ${PROJECT_SOURCE_DIR}/include/squeezebert CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/squeezebert/*.h)
+  file(GLOB SQZ_ALL_HEADERS RELATIVE ${PROJECT_SOURCE_DIR}/include/squeezebert
+    CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/squeezebert/*.h)
   string(REPLACE ".h" "" SQZ_HEADERS "${SQZ_ALL_HEADERS}")
 endif()
 foreach(name ${SQZ_HEADERS})
-  install(FILES ${PROJECT_SOURCE_DIR}/include/squeezebert/${name}.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/squeezebert)
+  install(FILES ${PROJECT_SOURCE_DIR}/include/squeezebert/${name}.h
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/squeezebert)
 endforeach()
 
 set(SQZ_INSTALLED squeezebert_static)
@@ -23,9 +26,11 @@ endif()
 foreach(target ${SQZ_INSTALLED})
   target_include_directories(${target} INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 endforeach()
-# What only builds the libraries must not follow them into the package: the flags and the archives are linked as $<BUILD_INTERFACE>.
+# What only builds the libraries must not follow them into the package: the flags and the archives
+# are linked as $<BUILD_INTERFACE>.
 install(TARGETS ${SQZ_INSTALLED} EXPORT squeezebertTargets)
-install(EXPORT squeezebertTargets NAMESPACE squeezebert:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/squeezebert)
+install(EXPORT squeezebertTargets NAMESPACE squeezebert::
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/squeezebert)
 if(TARGET squeezebert_program)
   install(TARGETS squeezebert_program)
   if(TARGET squeezebert_man)
@@ -34,14 +39,19 @@ if(TARGET squeezebert_program)
 endif()
 
 file(WRITE ${PROJECT_BINARY_DIR}/squeezebertConfig.cmake
-  "include(CMakeFindDependencyMacro)\nfind_dependency(Threads)\ninclude(\${CMAKE_CURRENT_LIST_DIR}/squeezebertTargets.cmake)\n")
-write_basic_package_version_file(${PROJECT_BINARY_DIR}/squeezebertConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${PROJECT_BINARY_DIR}/squeezebertConfig.cmake ${PROJECT_BINARY_DIR}/squeezebertConfigVersion.cmake
+  "include(CMakeFindDependencyMacro)\nfind_dependency(Threads)\n"
+  "include(\${CMAKE_CURRENT_LIST_DIR}/squeezebertTargets.cmake)\n")
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/squeezebertConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/squeezebertConfig.cmake
+  ${PROJECT_BINARY_DIR}/squeezebertConfigVersion.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/squeezebert)
 
-# The prefix is taken from where the file lies, so that an installed tree can be moved and `cmake --install --prefix` is right.
+# The prefix is taken from where the file lies, so that an installed tree can be moved and `cmake
+# --install --prefix` is right.
 function(sqz_pkg_config name text private)
-  file(RELATIVE_PATH up /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix) # multiarch folders are one level deeper
+  # multiarch folders are one level deeper
+  file(RELATIVE_PATH up /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
   file(WRITE ${PROJECT_BINARY_DIR}/${name}.pc "prefix=\${pcfiledir}/${up}
 libdir=\${prefix}/${CMAKE_INSTALL_LIBDIR}
 includedir=\${prefix}/include
@@ -57,5 +67,6 @@ Cflags: -I\${includedir}
 endfunction()
 sqz_pkg_config(squeezebert "encoders of BERT's kind on CPUs: the runtime" "-pthread -lm")
 if(SQZ_FULL)
-  sqz_pkg_config(squeezebert-full "encoders of BERT's kind on CPUs: runtime, import and evaluation" "-pthread -lm -ljansson -lz")
+  sqz_pkg_config(squeezebert-full "encoders of BERT's kind on CPUs: runtime, import and evaluation"
+    "-pthread -lm -ljansson -lz")
 endif()

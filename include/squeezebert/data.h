@@ -3,9 +3,10 @@
  * libsqueezebert-full.
  *
  *   line end   LF or CRLF, and the end of the input; a lone CR is text
- *   mark       U+FEFF as UTF-8 at the very start is dropped; UTF-16's is refused
+ *   mark       U+FEFF as UTF-8 at the very start is dropped; UTF-16's is refused, and so is what
+ *              begins as gzip, zstd, xz, bzip2, zip (.xlsx), Parquet, NumPy and GGUF files do
  *   blank      a line of nothing but spaces, TABs and CRs is no record: it is skipped and counted
- *   bytes      NUL and ill-formed UTF-8 are text
+ *   bytes      NUL and ill-formed UTF-8 are text; records with the latter are counted
  *   line       numbers count every line of the input from 1, blank ones, the header and those
  *              inside quotes too; a record's is the one it begins in
  *   length     a record has at most SQZ_MAX_RECORD_BYTES; a longer one fails and is not held
@@ -139,7 +140,7 @@ SQZ_API void sqz_rows_close(sqz_rows *rows);
  * source is ready, up to options.portion rows or about 1 MB, so that a slow pipe is answered line
  * by line and a fast one in batches. Rows stay until the next call.
  * Memory: the portion, at least one record, and at most 56 bytes a field.
- * SQZ_EIO, SQZ_EFORMAT (UTF-16), SQZ_ENOMEM. */
+ * SQZ_EIO, SQZ_EFORMAT (no text), SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_rows_next(sqz_rows *rows, const sqz_row **row, uint32_t *n,
                                                sqz_error *error);
 
@@ -147,6 +148,9 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_rows_next(sqz_rows *rows, const sqz_row **r
 SQZ_API const sqz_text *sqz_rows_columns(const sqz_rows *rows, uint32_t *n);
 /* Blank lines skipped so far. */
 SQZ_API uint64_t sqz_rows_blank(const sqz_rows *rows);
+/* Records so far, the header among them, that are not UTF-8 throughout, Latin-1 perhaps: where they
+ * are not, they read as U+FFFD. */
+SQZ_API uint64_t sqz_rows_ill_formed(const sqz_rows *rows);
 /* What it was opened as: the source's name, the format. */
 SQZ_API const char *sqz_rows_name(const sqz_rows *rows);
 SQZ_API sqz_rows_format sqz_rows_kind(const sqz_rows *rows);

@@ -119,6 +119,8 @@ SQZ_API int sqz_glue_labelled(const sqz_glue *glue);
 SQZ_API size_t sqz_glue_skipped(const sqz_glue *glue);
 /* Blank lines. */
 SQZ_API uint64_t sqz_glue_blank(const sqz_glue *glue);
+/* Rows that are not UTF-8 throughout (sqz_rows_ill_formed). */
+SQZ_API uint64_t sqz_glue_ill_formed(const sqz_glue *glue);
 /* The file that was read. */
 SQZ_API const char *sqz_glue_path(const sqz_glue *glue);
 
@@ -181,6 +183,7 @@ typedef struct sqz_eval_report {
     size_t n_skipped;   /* rows of QQP that are too short, of MNLI without a gold label */
     size_t n_truncated; /* examples that were cut */
     uint64_t n_blank;   /* lines */
+    uint64_t n_ill_formed; /* rows that are not UTF-8 */
     uint32_t n_metrics;
     sqz_named_metric metrics[SQZ_MAX_METRICS];
     uint64_t reserved[4];

@@ -80,7 +80,8 @@ typedef struct sqz_import_options {
  * model; the text names file and tensor. SQZ_EUNSUPPORTED: a model type, activation, module,
  * setting or tokenizer that this version cannot do, by name; what was named is no folder of a
  * model. SQZ_EINVAL: an option is none that is known. SQZ_ENUMERIC: a weight is NaN or infinite.
- * SQZ_EOUTPUT, SQZ_ERESOURCE: `path` cannot be written (squeezebert/output.h). SQZ_ENOMEM.
+ * SQZ_EOUTPUT, SQZ_ERESOURCE: `path` cannot be written (squeezebert/output.h), or is a
+ * file of the folder. SQZ_ENOMEM.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_import(sqz_context *context, const char *folder,
                                             const char *path, const sqz_import_options *options,

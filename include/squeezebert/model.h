@@ -74,6 +74,7 @@ typedef struct sqz_model_info {
     uint32_t dimensions;
     uint32_t n_embed_steps;        /* layers behind the pooling (doc/format.md: sqz.embed.steps) */
     int include_prompt;            /* 0: pooling leaves the pieces of a prompt out */
+    int embed_lowercase;           /* 1: texts to be embedded are made lower case first */
     sqz_similarity_kind similarity; /* never SQZ_SIMILARITY_DEFAULT */
     uint64_t n_parameters;         /* every number of the weights, tied ones once */
     uint64_t n_embedding_parameters;
@@ -101,6 +102,10 @@ SQZ_API void sqz_model_close(sqz_model *model);
 SQZ_API const sqz_model_info *sqz_model_get_info(const sqz_model *model);
 SQZ_API sqz_context *sqz_model_context(const sqz_model *model);
 SQZ_API const sqz_tokenizer *sqz_model_tokenizer(const sqz_model *model);
+/* What embeddings, and what is made of them, read texts with: the same, but where
+ * info.embed_lowercase is 1 and sqz_model_tokenizer's keeps capital letters (do_lower_case of
+ * sentence-transformers). */
+SQZ_API const sqz_tokenizer *sqz_model_embed_tokenizer(const sqz_model *model);
 
 /* Name of class k; NULL out of range. */
 SQZ_API const char *sqz_model_label(const sqz_model *model, uint32_t k);

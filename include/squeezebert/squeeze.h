@@ -119,7 +119,7 @@ typedef struct sqz_quantize_options {
  * or too large for the type; the text names tensor and index. SQZ_EFORMAT also: the source is not
  * what its checksums say. SQZ_EOUTPUT, SQZ_ERESOURCE: `out` cannot be written
  * (squeezebert/output.h). SQZ_EIO, SQZ_ELIMIT, SQZ_ENOMEM as sqz_model_open.
- * Maths: doc/model.md; measured in doc/results.md "Quantised models".
+ * Maths: doc/model.md; measured in doc/results.md and doc/notebook/results.md.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_quantize(sqz_context *context, const char *path,
                                               const char *out, const sqz_quantize_options *options,

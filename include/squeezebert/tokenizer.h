@@ -92,9 +92,10 @@ SQZ_API uint32_t sqz_encoding_cut(const sqz_encoding *encoding);
  * The encoding is overwritten; on an error it is empty.
  * Cost: linear in the bytes. Threads: any number on one tokenizer, each with its own encoding.
  * SQZ_EINVAL: stride too large, max_length below the special tokens alone. SQZ_ETOOLONG: over
- * max_length with SQZ_TRUNCATE_ERROR, or only_first/only_second cannot make it fit. SQZ_ELIMIT:
- * over 2^31 - 1 bytes, or pieces and windows that would take over 16 times the bytes and some 64
- * MB. SQZ_ENOMEM.
+ * max_length with SQZ_TRUNCATE_ERROR, or only_first/only_second cannot make it fit. SQZ_ETOKEN: a
+ * word cannot be spelt and the vocabulary has no unknown token (error.offset: its first byte).
+ * SQZ_ELIMIT: over 2^31 - 1 bytes, or pieces and windows that would take over 16 times the bytes
+ * and some 64 MB. SQZ_ENOMEM.
  * Source: `tokenizers` BertNormalizer, BertPreTokenizer, WordPiece, TemplateProcessing;
  * doc/tokenizer.md lists the exceptions.
  */

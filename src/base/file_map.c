@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -12,15 +13,31 @@
 
 #include "base/error.h"
 
+/* Is it a link to what is not there? Its target is for people, cut where it is long. */
+static bool broken_link(const char *path, char *target, size_t n)
+{
+    struct stat facts;
+    const ssize_t length = readlink(path, target, n - 1);
+    if (length < 0 || stat(path, &facts) == 0 || errno != ENOENT) return false;
+    target[length] = '\0';
+    return true;
+}
+
 sqz_status sqzi_file_map_open(const char *path, sqzi_file_map *map, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     struct stat facts;
+    char target[256];
     *map = (sqzi_file_map){NULL, 0};
     /* a FIFO must not make us wait */
     const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    FAIL_IF(file < 0, sqz_status_of_errno(errno, 0), 0, "%s: cannot open: %s", path,
-            strerror(errno));
+    const int reason = errno;
+    FAIL_IF(file < 0 && broken_link(path, target, sizeof target), SQZ_EIO, 0,
+            "%s: cannot open: it is a link to '%s', which is not there (cp -rL copies a folder of "
+            "links with what they lead to)",
+            path, target);
+    FAIL_IF(file < 0, sqz_status_of_errno(reason, 0), 0, "%s: cannot open: %s", path,
+            strerror(reason));
     FAIL_IF(fstat(file, &facts) != 0, SQZ_EIO, 0, "%s: %s", path, strerror(errno));
     FAIL_IF(!S_ISREG(facts.st_mode), SQZ_EIO, 0, "%s: %s, a file was expected", path,
             S_ISDIR(facts.st_mode) ? "a folder" : "not a regular file");

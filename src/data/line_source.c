@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "data/text_bytes.h"
 
 enum { READ_BYTES = 1 << 16 };
 enum { CELL_START, PLAIN, QUOTED, QUOTE_SEEN };
@@ -40,22 +41,21 @@ static char *find_end(sqzi_line_source *lines)
     return memchr(lines->data + lines->scanned, '\n', lines->end - lines->scanned);
 }
 
-/* Drop UTF-8's mark. *taken false: more bytes are needed to tell. */
+/* Drop UTF-8's mark; refuse what is no text. *known false: more bytes are needed to tell. */
 static sqz_status start(sqzi_line_source *lines, bool *known, sqz_error *error)
 {
-    const unsigned char *first = (const unsigned char *)lines->data + lines->begin;
-    const size_t n = lines->end - lines->begin;
-    *known = lines->at_end || (n && first[0] != 0xEF && first[0] != 0xFF && first[0] != 0xFE) ||
-             n >= 3;
+    static const char mark[] = "\xEF\xBB\xBF";
+    const char *first = lines->data + lines->begin;
+    const size_t n = lines->end - lines->begin, of_mark = n < 3 ? n : 3;
+    const char *what = sqzi_no_text(first, n, known);
+    const bool marked = !of_mark || memcmp(first, mark, of_mark) == 0;
+    if (marked && of_mark < 3) *known = false;
+    *known |= lines->at_end;
     if (!*known) return SQZ_OK;
     lines->started = true;
-    if (n >= 2 &&
-        ((first[0] == 0xFF && first[1] == 0xFE) || (first[0] == 0xFE && first[1] == 0xFF)))
-        return sqzi_fail(error, SQZ_EFORMAT, 0,
-                         "%s: line 1: begins with the mark of UTF-16: UTF-8 is expected (iconv "
-                         "-f UTF-16 -t UTF-8 makes it)",
-                         lines->source->name);
-    if (n >= 3 && memcmp(first, "\xEF\xBB\xBF", 3) == 0) {
+    if (what)
+        return sqzi_fail(error, SQZ_EFORMAT, 0, "%s: line 1: %s", lines->source->name, what);
+    if (marked && of_mark == 3) {
         lines->begin += 3;
         lines->scanned = lines->begin;
     }
@@ -72,6 +72,7 @@ static void cut(sqzi_line_source *lines, size_t end, bool ended, sqzi_line *plac
                           .open = !ended && lines->state == QUOTED};
     if (n && !place->open && lines->data[end - 1] == '\r') n--;
     place->n = place->too_long ? 0 : n;
+    lines->n_ill_formed += !sqzi_is_utf8(lines->data + lines->begin, place->n);
     lines->lines += 1 + lines->inner_lines;
     lines->inner_lines = 0;
     lines->state = CELL_START;

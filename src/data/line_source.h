@@ -18,6 +18,7 @@ typedef struct sqzi_line_source {
     size_t scanned;              /* no record ends before here */
     uint64_t lines;              /* ended before begin */
     uint64_t inner_lines;        /* ended inside the record that begins there */
+    uint64_t n_ill_formed;       /* records that are no UTF-8 */
     int state;                   /* where the scan of quotes stands */
     bool started, at_end, too_long;
 } sqzi_line_source;
@@ -32,7 +33,7 @@ typedef struct sqzi_line {
 } sqzi_line;
 
 /* The next record that is complete in memory, blank or not: *taken tells whether there is one.
- * SQZ_EFORMAT: the input is UTF-16. */
+ * SQZ_EFORMAT: the input is no text (text_bytes.h). */
 SQZ_NODISCARD sqz_status sqzi_source_take(sqzi_line_source *lines, sqzi_line *place, bool *taken,
                                           sqz_error *error);
 /* Read more: waits. At the end of the input *more is false, and what is left, if anything, is a

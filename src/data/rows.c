@@ -11,6 +11,7 @@
 #include "data/json_members.h"
 #include "data/line_source.h"
 #include "data/table_row.h"
+#include "data/text_bytes.h"
 #include "data/text_store.h"
 
 enum { PORTION = 512, PORTION_BYTES = 1 << 20, NO_COLUMN = -1 };
@@ -219,14 +220,6 @@ static sqz_status read_record(sqz_rows *rows, sqz_row *row, const sqzi_line *pla
     return read_row(rows, row, place);
 }
 
-static bool is_blank(const sqz_rows *rows, const sqzi_line *place)
-{
-    const char *bytes = rows->lines.data + place->begin;
-    for (size_t i = 0; i < place->n; i++)
-        if (bytes[i] != ' ' && bytes[i] != '\t' && bytes[i] != '\r') return false;
-    return !place->too_long;
-}
-
 /* ---- the portion ---- */
 
 /* The next record that is there, blank lines left out; *bytes grows by what was gone through. */
@@ -237,7 +230,8 @@ static sqz_status take_here(sqz_rows *rows, sqzi_line *place, size_t *bytes, boo
         const sqz_status status = sqzi_source_take(&rows->lines, place, taken, error);
         if (status != SQZ_OK || !*taken) return status;
         *bytes += place->n + 1;
-        if (!is_blank(rows, place)) return SQZ_OK;
+        if (place->too_long || !sqzi_is_blank(rows->lines.data + place->begin, place->n))
+            return SQZ_OK;
         rows->n_blank++;
         *taken = false;
     }
@@ -486,6 +480,11 @@ const sqz_text *sqz_rows_columns(const sqz_rows *rows, uint32_t *n)
 uint64_t sqz_rows_blank(const sqz_rows *rows)
 {
     return rows->n_blank;
+}
+
+uint64_t sqz_rows_ill_formed(const sqz_rows *rows)
+{
+    return rows->lines.n_ill_formed;
 }
 
 const char *sqz_rows_name(const sqz_rows *rows)

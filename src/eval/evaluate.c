@@ -255,6 +255,7 @@ sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task, const char *
     report->n = e.n;
     report->n_skipped = sqz_glue_skipped(e.glue);
     report->n_blank = sqz_glue_blank(e.glue);
+    report->n_ill_formed = sqz_glue_ill_formed(e.glue);
     TRY(measure(&e, error));
 fail:
     if (block) sqzi_release(&e.context->allocator, block, bytes);

@@ -32,7 +32,7 @@ struct sqz_glue {
     sqzi_text_store texts;
     sqzi_buffer rows; /* sqz_glue_row */
     size_t n_skipped, n_unlabelled;
-    uint64_t unlabelled_line, n_blank;
+    uint64_t unlabelled_line, n_blank, n_ill_formed;
     bool has_labels;
 };
 
@@ -315,6 +315,7 @@ static sqz_status read_rows(sqz_glue *glue, sqz_error *error)
             "%s: line %llu: there is no label here, other rows have one", glue->path,
             (unsigned long long)glue->unlabelled_line);
     glue->n_blank = sqz_rows_blank(glue->reader);
+    glue->n_ill_formed = sqz_rows_ill_formed(glue->reader);
 fail:
     return status;
 }
@@ -413,6 +414,11 @@ size_t sqz_glue_skipped(const sqz_glue *glue)
 uint64_t sqz_glue_blank(const sqz_glue *glue)
 {
     return glue->n_blank;
+}
+
+uint64_t sqz_glue_ill_formed(const sqz_glue *glue)
+{
+    return glue->n_ill_formed;
 }
 
 const char *sqz_glue_path(const sqz_glue *glue)

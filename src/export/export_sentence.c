@@ -97,7 +97,7 @@ static sqz_status write_modules(sqzi_exporter *e)
     if (model->info.normalize) TRY(add_module(e, modules, "Normalize", path));
     TRY(sqzi_folder_writer_json(&e->folder, "modules.json", modules, error));
     sentence = json_pack("{s:i, s:b}", "max_seq_length", (int)model->info.max_length,
-                         "do_lower_case", 0);
+                         "do_lower_case", model->info.embed_lowercase);
     FAIL_IF(!sentence, SQZ_ENOMEM, 0, "no memory for sentence_bert_config.json");
     TRY(sqzi_folder_writer_json(&e->folder, "sentence_bert_config.json", sentence, error));
 fail:
@@ -139,13 +139,13 @@ fail:
 
 sqz_status sqzi_export_texts(sqzi_exporter *e)
 {
-    static const char *const keys[] = {"sqz.pool",          "sqz.normalize",  "sqz.embed.steps",
-                                       "sqz.dimensions",    "sqz.similarity", "sqz.prompts.names",
-                                       "sqz.include_prompt"};
+    static const char *const keys[] = {"sqz.pool",           "sqz.normalize",  "sqz.embed.steps",
+                                       "sqz.embed.lowercase", "sqz.dimensions", "sqz.similarity",
+                                       "sqz.prompts.names",   "sqz.include_prompt"};
     bool any = false, more = false;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         any |= sqzi_export_has(e, keys[i]);
-        more |= i >= 3 && sqzi_export_has(e, keys[i]);
+        more |= i >= 4 && sqzi_export_has(e, keys[i]);
     }
     if (e->model->info.pool == SQZ_POOL_POOLER) {
         sqzi_export_note(e, "not written: pooling by the pooler, which sentence-transformers does "

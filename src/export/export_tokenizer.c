@@ -130,6 +130,32 @@ static uint64_t find_blank(const tokenizer *t)
     return first == spelt + 1 ? blank : UINT64_MAX;
 }
 
+static uint32_t find_id(const tokenizer *t, sqzi_span name)
+{
+    const unsigned char *at = t->texts ? t->texts->data : NULL;
+    for (uint64_t i = 0; t->ids && i < t->ids->n; i++) {
+        const sqzi_span text = sqzi_gguf_next_string(&at);
+        if (text.n == name.n && memcmp(text.bytes, name.bytes, name.n) == 0)
+            return (uint32_t)sqzi_gguf_uint(t->ids, i);
+    }
+    at = t->pieces->data;
+    for (uint32_t i = 0; i < t->pieces->n; i++) {
+        const sqzi_span text = sqzi_gguf_next_string(&at);
+        if (text.n == name.n && memcmp(text.bytes, name.bytes, name.n) == 0) return i;
+    }
+    return UINT32_MAX; /* opening the model has found each of them */
+}
+
+/* The unknown token; for a vocabulary that has none a spelling that is no piece either. */
+static json_t *name_unknown(const tokenizer *t)
+{
+    char name[16];
+    size_t n = (size_t)snprintf(name, sizeof name, "%s", sqzi_special_words[0].spelling);
+    if (t->special[0]) return json_incref(t->special[0]);
+    while (n + 1 < sizeof name && find_id(t, (sqzi_span){name, n}) != UINT32_MAX) name[n++] = '_';
+    return json_stringn(name, n);
+}
+
 static sqz_status make_model(const sqzi_exporter *e, const tokenizer *t, json_t *root)
 {
     sqz_status status = SQZ_OK;
@@ -139,9 +165,7 @@ static sqz_status make_model(const sqzi_exporter *e, const tokenizer *t, json_t 
     const uint64_t blank = find_blank(t);
     TRY(sqzi_export_set(e, root, "model", json_incref(model)));
     TRY(sqzi_export_set(e, model, "type", json_string("WordPiece")));
-    TRY(sqzi_export_set(e, model, "unk_token",
-                        t->special[0] ? json_incref(t->special[0])
-                                      : json_string(sqzi_special_words[0].spelling)));
+    TRY(sqzi_export_set(e, model, "unk_token", name_unknown(t)));
     TRY(sqzi_export_text(e, t->prefix, "metadata 'sqz.tokenizer.prefix'", &prefix));
     TRY(sqzi_export_set(e, model, "continuing_subword_prefix", prefix));
     TRY(sqzi_export_set(e, model, "max_input_chars_per_word", json_integer(t->max_word_chars)));
@@ -203,23 +227,6 @@ fail:
     return status;
 }
 
-static uint32_t find_id(const sqzi_exporter *e, const tokenizer *t, sqzi_span name)
-{
-    const unsigned char *at = t->texts ? t->texts->data : NULL;
-    for (uint64_t i = 0; t->ids && i < t->ids->n; i++) {
-        const sqzi_span text = sqzi_gguf_next_string(&at);
-        if (text.n == name.n && memcmp(text.bytes, name.bytes, name.n) == 0)
-            return (uint32_t)sqzi_gguf_uint(t->ids, i);
-    }
-    at = t->pieces->data;
-    for (uint32_t i = 0; i < t->pieces->n; i++) {
-        const sqzi_span text = sqzi_gguf_next_string(&at);
-        if (text.n == name.n && memcmp(text.bytes, name.bytes, name.n) == 0) return i;
-    }
-    (void)e;
-    return UINT32_MAX; /* opening the model has found each of them */
-}
-
 static sqz_status make_template(const sqzi_exporter *e, const tokenizer *t, const char *name,
                                 json_t *processor, json_t *special)
 {
@@ -242,7 +249,7 @@ static sqz_status make_template(const sqzi_exporter *e, const tokenizer *t, cons
         if (!failed && !sequence)
             status = sqzi_export_set(e, special, json_string_value(text),
                                      json_pack("{s:O, s:[i], s:[O]}", "id", text, "ids",
-                                               (int)find_id(e, t, whole), "tokens", text));
+                                               (int)find_id(t, whole), "tokens", text));
         json_decref(text);
         FAIL_IF(failed, SQZ_ENOMEM, 0, "no memory for a template");
         if (status != SQZ_OK) goto fail;
@@ -317,7 +324,8 @@ static bool template_is(const sqzi_exporter *e, const tokenizer *t, const char *
  * class that takes tokenizer.json as it stands. */
 static bool is_usual(const sqzi_exporter *e, const tokenizer *t)
 {
-    return t->clean_text && sqzi_span_is(t->prefix, "##") && t->max_word_chars == 100 &&
+    return t->special[0] && t->clean_text && sqzi_span_is(t->prefix, "##") &&
+           t->max_word_chars == 100 &&
            template_is(e, t, "sqz.tokenizer.template.single", "%s:0 $A:0 %s:0 ") &&
            template_is(e, t, "sqz.tokenizer.template.pair", "%s:0 $A:0 %s:0 $B:1 %s:1 ");
 }

@@ -38,7 +38,11 @@ sqzi_span sqzi_front_matter(sqzi_span card, sqzi_span *rest)
         text.n -= 3;
     }
     *rest = text;
-    if (!next_line(&text, &line) || !sqzi_span_is(trim(line), "---")) return (sqzi_span){"", 0};
+    /* blank lines may come first, as on the Hub */
+    do
+        if (!next_line(&text, &line)) return (sqzi_span){"", 0};
+    while (trim(line).n == 0);
+    if (!sqzi_span_is(trim(line), "---")) return (sqzi_span){"", 0};
     const char *begin = text.bytes;
     while (next_line(&text, &line))
         if (sqzi_span_is(trim(line), "---")) {

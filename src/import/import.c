@@ -96,6 +96,7 @@ sqz_status sqz_import(sqz_context *context, const char *folder, const char *path
                          (int)m.options.type);
     if (m.options.type == SQZ_IMPORT_BF16) status = run_in_f32(&m, path, &references);
     if (status == SQZ_OK) status = read_folder(&m);
+    if (status == SQZ_OK) status = sqzi_import_check_output(&m, path);
     if (status == SQZ_OK && m.options.type != SQZ_IMPORT_BF16)
         status = invent_references(&m, &references);
     if (status == SQZ_OK) status = sqzi_rewrite_write(m.writer, &references, path, error);

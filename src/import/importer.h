@@ -44,8 +44,8 @@ typedef struct sqzi_importer {
     uint32_t groups[SQZI_LINEARS];
     const char *activation;
     double epsilon, block_epsilon;
-    bool lower_texts;                     /* whatever the tokenizer does */
-    const char *features[3];              /* sqz.requires */
+    bool lower_texts; /* those to be embedded, whatever the tokenizer does */
+    const char *features[4];              /* sqz.requires */
     uint32_t n_features;
     /* before the encoder's names, "" where the file has none */
     char prefix[SQZI_PREFIX];
@@ -73,6 +73,10 @@ SQZ_NODISCARD sqz_status sqzi_import_modules(sqzi_importer *importer, const json
 /* Licence, languages, base models and the name, from README.md and the path; sqz.source.sha256
  * (provenance.c). */
 SQZ_NODISCARD sqz_status sqzi_import_provenance(sqzi_importer *importer);
+
+/* SQZ_EOUTPUT: a model file of this path would take the place of a file of the folder
+ * (own_files.c). */
+SQZ_NODISCARD sqz_status sqzi_import_check_output(const sqzi_importer *importer, const char *path);
 
 /* Names of tensors (tensor_names.c). The prefix of the encoder is found by what the names have
  * before the encoder's own; several that would do are an error. */

@@ -99,6 +99,12 @@ sqz_status sqzi_json_parse(sqzi_json_text text, uint64_t *spare, json_t **out, s
 {
     json_error_t fault;
     if (!text.data) text.data = "";
+    if (text.bytes >= 2 && (memcmp(text.data, "\xFF\xFE", 2) == 0 ||
+                            memcmp(text.data, "\xFE\xFF", 2) == 0))
+        return sqzi_fail(error, SQZ_EFORMAT, 0,
+                         "%s: begins with the mark of UTF-16, JSON is UTF-8 (iconv -f UTF-16 -t "
+                         "UTF-8 makes it)",
+                         text.name);
     const sqz_status status = check_size(&text, spare, error);
     if (status != SQZ_OK) return status;
     const sqzi_point_locale locale = sqzi_point_locale_begin();

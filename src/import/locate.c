@@ -2,8 +2,11 @@
 /* What the user named to the two folders of an import: that of modules.json and that of config.json
  * and weights. A cache of the Hugging Face Hub, a file instead of its folder, and a Transformer in
  * a folder of its own are followed; what holds no model is told what it is. */
+#define _POSIX_C_SOURCE 200809L /* access */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/file_map.h"
@@ -109,7 +112,8 @@ static bool main_revision(const char *folder, char name[SQZI_FILE_NAME])
     }
     name[n] = '\0';
     sqzi_file_map_close(&map);
-    return n > 0 && snprintf(path, sizeof path, "%s/snapshots/%s", folder, name) > 0 &&
+    return n > 0 && name[0] != '.' &&
+           snprintf(path, sizeof path, "%s/snapshots/%s", folder, name) > 0 &&
            sqzi_is_folder(path);
 }
 
@@ -118,6 +122,7 @@ static sqz_status follow_cache(sqzi_importer *m)
 {
     char *folder = m->places.folder, snapshots[SQZI_JSON_PATH], name[SQZI_FILE_NAME];
     if (config_file_of(folder) || holds(folder, "modules.json")) return SQZ_OK;
+    if (sqzi_ends_with(folder, "/snapshots")) *strrchr(folder, '/') = '\0';
     const size_t models = sqzi_folder_count(folder, "models--", "", name);
     if (models)
         return sqzi_fail(m->error, SQZ_EIO, 0,
@@ -245,14 +250,25 @@ static sqz_status find_config(sqzi_importer *m)
     return fail_no_config(m);
 }
 
-/* Is it a name on the Hub, which would have to be downloaded? */
+/* Is it a name on the Hub, or an address, which would have to be downloaded? */
+static bool is_of_the_hub(const char *given)
+{
+    if (sqzi_starts_with(given, "http://") || sqzi_starts_with(given, "https://")) return true;
+    const char *slash = strchr(given, '/');
+    return given[0] && given[0] != '.' && slash != given &&
+           (!slash || (slash[1] && !strchr(slash + 1, '/')));
+}
+
 static sqz_status fail_not_there(const sqzi_importer *m)
 {
-    const char *slash = strchr(m->given, '/');
-    const bool hub = slash && slash != m->given && slash[1] && !strchr(slash + 1, '/') &&
-                     m->given[0] != '.';
+    sqzi_file_map map;
+    if (!m->given[0])
+        return sqzi_fail(m->error, SQZ_EIO, 0, "the name of the folder to import is empty");
+    if (sqzi_file_exists(m->given)) /* a link */
+        return sqzi_file_map_open(m->given, &map, m->error);
     return sqzi_fail(m->error, SQZ_EIO, 0, "%s: cannot open: No such file or directory%s", m->given,
-                     hub ? "; a folder of this machine is imported: to get a model of the Hugging "
+                     is_of_the_hub(m->given)
+                         ? "; a folder of this machine is imported: to get a model of the Hugging "
                            "Face Hub, download it first (hf download NAME --local-dir FOLDER)"
                          : "");
 }
@@ -282,7 +298,7 @@ sqz_status sqzi_import_locate(sqzi_importer *m)
     m->folder = m->transformer = m->places.folder;
     for (size_t i = strlen(m->places.folder); i > 1 && m->places.folder[i - 1] == '/'; i--)
         m->places.folder[i - 1] = '\0';
-    if (!sqzi_file_exists(m->given)) return fail_not_there(m);
+    if (access(m->given, F_OK) != 0 && errno == ENOENT) return fail_not_there(m);
     if (!sqzi_is_folder(m->given)) TRY(look_at_file(m));
     TRY(follow_cache(m));
     if (holds(m->folder, "modules.json")) TRY(follow_modules(m));

@@ -317,6 +317,36 @@ static sqz_status describe(const sqzi_pickle_machine *m, uint32_t index, sqzi_pi
     return SQZ_OK;
 }
 
+static bool holds_tensor(const sqzi_pickle_machine *m, uint32_t dict)
+{
+    for (uint32_t cell = m->nodes[dict].first; cell != SQZI_PICKLE_NOTHING;) {
+        const uint32_t value = m->nodes[cell].last;
+        if (m->nodes[m->nodes[value].first].kind == SQZI_K_TENSOR) return true;
+        cell = m->nodes[value].last;
+    }
+    return false;
+}
+
+/* The state dict: the dict itself, or what a training loop keeps beside an epoch and an optimizer:
+ * the value of "state_dict" or "model_state_dict", or the only dict of tensors. */
+static uint32_t find_state(const sqzi_pickle_machine *m, uint32_t top)
+{
+    uint32_t found = top, n = 0;
+    if (holds_tensor(m, top)) return top;
+    for (uint32_t cell = m->nodes[top].first; cell != SQZI_PICKLE_NOTHING;) {
+        const sqzi_pickle_node *key = &m->nodes[m->nodes[cell].first];
+        const uint32_t next = m->nodes[cell].last, value = m->nodes[next].first;
+        cell = m->nodes[next].last;
+        if (m->nodes[value].kind != SQZI_K_DICT || !holds_tensor(m, value)) continue;
+        found = value;
+        n++;
+        if (key->kind == SQZI_K_TEXT && (sqzi_span_is(key->text, "state_dict") ||
+                                         sqzi_span_is(key->text, "model_state_dict")))
+            return found;
+    }
+    return n == 1 ? found : top;
+}
+
 static sqz_status hand_out(const sqzi_pickle_machine *m, uint32_t top, const sqzi_pickle_sink *sink)
 {
     sqz_status status = SQZ_OK;
@@ -334,6 +364,7 @@ static sqz_status hand_out(const sqzi_pickle_machine *m, uint32_t top, const sqz
     if (m->nodes[top].kind != SQZI_K_DICT)
         return sqzi_pickle_refuse(m, SQZ_EUNSUPPORTED,
                                   "is no state dict: it leaves something else than a dict");
+    top = find_state(m, top);
     for (uint32_t cell = m->nodes[top].first; cell != SQZI_PICKLE_NOTHING && status == SQZ_OK;) {
         const uint32_t key = m->nodes[cell].first, next = m->nodes[cell].last,
                        value = m->nodes[next].first;

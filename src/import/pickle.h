@@ -20,10 +20,11 @@ typedef struct sqzi_pickled_tensor {
 } sqzi_pickled_tensor;
 
 /* Run the pickle at data; *used = its bytes. `put` is called for each entry of the dict that it
- * leaves, in order; entries that are no tensors are passed over. Where `storages` is given, the
- * pickle is a list of strings (the storage keys of a legacy file) and each goes there. Memory: at
- * most 64 MiB, freed before the return. SQZ_EFORMAT, SQZ_EUNSUPPORTED, SQZ_ELIMIT with the offset,
- * SQZ_ENOMEM. */
+ * leaves, in order; entries that are no tensors are passed over. Where the dict holds none but a
+ * state dict beside other things, as a training loop saves them, it is that one's. Where `storages`
+ * is given, the pickle is a list of strings (the storage keys of a legacy file) and each goes
+ * there. Memory: at most 64 MiB, freed before the return. SQZ_EFORMAT, SQZ_EUNSUPPORTED, SQZ_ELIMIT
+ * with the offset, SQZ_ENOMEM. */
 typedef struct sqzi_pickle_sink {
     sqz_status (*put)(void *user, const sqzi_pickled_tensor *tensor, sqz_error *error);
     sqz_status (*put_key)(void *user, sqzi_span key, sqz_error *error);

@@ -87,19 +87,24 @@ static void name_of_folder(const char *path, char name[NAME])
     snprintf(name, NAME, "%.*s", NAME - 1, strcmp(last, "/") == 0 || !*last ? "model" : last);
 }
 
-static void put_name(const sqzi_importer *m, sqzi_span rest)
+static sqz_status put_name(const sqzi_importer *m, sqzi_span rest)
 {
     char path[PATH_MAX], name[NAME] = "";
     const bool real = realpath(m->folder, path) != NULL;
     if (m->options.name) {
+        if (!is_text(sqzi_span_of(m->options.name)))
+            return sqzi_fail(m->error, SQZ_EINVAL, 0,
+                             "sqz_import: the name is empty, or no UTF-8 without control "
+                             "characters");
         sqzi_gguf_put_string(m->writer, "general.name", m->options.name);
-        return;
+        return SQZ_OK;
     }
     if (!name_of_cache(m->folder, name) && !(real && name_of_cache(path, name)) &&
         !name_of_card(rest, name))
         name_of_folder(real ? path : m->folder, name);
     if (!is_text(sqzi_span_of(name))) snprintf(name, sizeof name, "model");
     sqzi_gguf_put_string(m->writer, "general.name", name);
+    return SQZ_OK;
 }
 
 /* ---- the card ---- */
@@ -199,14 +204,14 @@ sqz_status sqzi_import_provenance(sqzi_importer *m)
                             map.bytes < SQZI_CARD_BYTES ? map.bytes : SQZI_CARD_BYTES};
     sqzi_span rest;
     const sqzi_span matter = sqzi_front_matter(card, &rest);
-    put_name(m, rest);
+    status = put_name(m, rest);
     put_one(m, matter, "license", "general.license");
     put_one(m, matter, "license_name", "general.license.name");
     put_one(m, matter, "license_link", "general.license.link");
     put_all(m, matter, "language", "general.languages");
     put_all(m, matter, "tags", "general.tags");
     put_base_models(m, matter);
-    status = put_digests(m);
+    if (status == SQZ_OK) status = put_digests(m);
     sqzi_file_map_close(&map);
     return status;
 }

@@ -14,12 +14,8 @@ static sqz_status check_pieces(const sqzi_tokenizer_draft *d)
     const sqzi_importer *m = d->importer;
     sqz_error *error = m->error;
     sqzi_vocabulary vocabulary = {0};
-    const char *unknown = d->special[0] ? d->special[0] : "null";
-    FAIL_IF(sqzi_piece_index_find(&d->vocabulary, sqzi_span_of(unknown)) == UINT32_MAX, SQZ_EFORMAT,
-            0,
-            "%s/%s: the vocabulary has no unknown token: unk_token is '%.60s', which must be one "
-            "of its %u pieces",
-            m->transformer, d->source, unknown, d->vocabulary.n);
+    FAIL_IF(d->vocabulary.n == 0, SQZ_EFORMAT, 0, "%s/%s: the vocabulary is empty", m->transformer,
+            d->source);
     status = sqzi_vocabulary_open(m->source.allocator, d->pieces, d->n, d->apart, d->prefix,
                                   &vocabulary, error);
     if (status == SQZ_OK) sqzi_vocabulary_close(m->source.allocator, &vocabulary);
@@ -38,11 +34,26 @@ static bool has_capital(sqzi_span piece)
     return false;
 }
 
-/* Numbers that the model does not embed, and a vocabulary that lower case makes no use of. */
+/* Whether words that cannot be spelt have a piece: an added token alone is none, for Transformers
+ * as well. */
+static bool has_unknown(const sqzi_tokenizer_draft *d)
+{
+    return d->special[0] &&
+           sqzi_piece_index_find(&d->vocabulary, sqzi_span_of(d->special[0])) != UINT32_MAX;
+}
+
+/* No unknown token, numbers that the model does not embed, and a vocabulary that lower case makes
+ * no use of. */
 static void tell(const sqzi_tokenizer_draft *d)
 {
     const sqzi_importer *m = d->importer;
     uint32_t capitals = 0, beyond = 0, first = UINT32_MAX;
+    if (!has_unknown(d))
+        sqzi_import_note(
+            m,
+            "the vocabulary has no unknown token (unk_token is '%.60s'): a text with a "
+            "word that it cannot spell is refused",
+            d->special[0] ? d->special[0] : "null");
     for (uint32_t i = 0; i < d->n; i++) {
         if (!d->pieces[i].n) continue;
         capitals += has_capital(d->pieces[i]);
@@ -97,15 +108,14 @@ sqz_status sqzi_put_tokenizer(const sqzi_tokenizer_draft *d)
     sqzi_gguf_put_bool(w, "sqz.tokenizer.clean_text", d->clean_text);
     sqzi_gguf_put_bool(w, "sqz.tokenizer.handle_chinese_chars", d->handle_chinese_chars);
     sqzi_gguf_put_bool(w, "sqz.tokenizer.strip_accents", d->strip_accents);
-    /* sentence-transformers puts a Lowercase before the normaliser: the same, since accents and
-     * letters are each stripped and lowered by themselves */
-    sqzi_gguf_put_bool(w, "sqz.tokenizer.lowercase", d->lowercase || d->importer->lower_texts);
+    sqzi_gguf_put_bool(w, "sqz.tokenizer.lowercase", d->lowercase);
     sqzi_gguf_put_span(w, "sqz.tokenizer.prefix", d->prefix);
     sqzi_gguf_put_u32(w, "sqz.tokenizer.max_word_chars", d->max_word_chars);
     for (int k = 0; k < SQZI_SPECIAL_WORDS; k++) {
         char key[64];
-        const uint32_t id = d->special[k] ? sqzi_tokenizer_draft_id(d, sqzi_span_of(d->special[k]))
-                                          : UINT32_MAX;
+        const bool is_there = d->special[k] && (k > 0 || has_unknown(d));
+        const uint32_t id = is_there ? sqzi_tokenizer_draft_id(d, sqzi_span_of(d->special[k]))
+                                     : UINT32_MAX;
         snprintf(key, sizeof key, "tokenizer.ggml.%s_token_id", sqzi_special_words[k].gguf);
         if (id != UINT32_MAX) sqzi_gguf_put_u32(w, key, id);
     }

@@ -83,6 +83,10 @@ static sqz_status load_files(reading *r)
     const char *folder = r->at.folder;
     TRY(sqzi_json_load(folder, "tokenizer_config.json", false, &r->files.config, error));
     TRY(sqzi_json_load(folder, "special_tokens_map.json", false, &r->files.special_map, error));
+    FAIL_IF(r->files.config && !json_is_object(r->files.config), SQZ_EFORMAT, 0,
+            "%s/tokenizer_config.json is no JSON object", folder);
+    FAIL_IF(r->files.special_map && !json_is_object(r->files.special_map), SQZ_EFORMAT, 0,
+            "%s/special_tokens_map.json is no JSON object", folder);
     TRY(sqzi_json_load(folder, "added_tokens.json", false, &r->files.added, error));
     if (r->at.json)
         TRY(sqzi_json_load(r->at.json_folder, r->at.json, false, &r->files.json, error));
@@ -253,6 +257,14 @@ fail:
     return status;
 }
 
+/* sentence-transformers puts a Lowercase before the normaliser: the same as one that lowers, since
+ * accents and letters are each stripped and lowered by themselves. */
+static void put_embed_lowercase(sqzi_importer *m)
+{
+    sqzi_gguf_put_bool(m->writer, "sqz.embed.lowercase", true);
+    m->features[m->n_features++] = "embed_lowercase";
+}
+
 sqz_status sqzi_import_tokenizer(sqzi_importer *m)
 {
     sqz_status status = SQZ_OK;
@@ -262,6 +274,7 @@ sqz_status sqzi_import_tokenizer(sqzi_importer *m)
     TRY(find_class(&r));
     TRY(read_files(&r));
     TRY(sqzi_put_tokenizer(&r.draft));
+    if (m->lower_texts && !r.draft.lowercase) put_embed_lowercase(m);
     TRY(r.kind == SQZI_TOKENIZER_JSON
             ? sqzi_put_processor(&r.draft, json_object_get(r.files.json, "post_processor"))
             : sqzi_put_bert_template(&r.draft, r.draft.special[1], r.draft.special[2]));

@@ -99,6 +99,14 @@ static sqz_status take_shape(const archive *a, const sqzi_pickled_tensor *from, 
     return SQZ_OK;
 }
 
+/* expand: one number, or one row, that stands for many. No parameter is stored so. */
+static bool is_spread(const sqzi_pickled_tensor *t)
+{
+    for (uint32_t d = 0; d < t->n_dims; d++)
+        if (t->stride[d] == 0 && t->shape[d] > 1) return true;
+    return false;
+}
+
 static sqz_status copy_name(archive *a, sqzi_span name, const char **out, sqz_error *error)
 {
     if (name.n >= a->shard->n_names - a->names_used || memchr(name.bytes, '\0', name.n))
@@ -118,10 +126,11 @@ static sqz_status add_tensor(archive *a, const sqzi_pickled_tensor *from, sqz_er
     const int type = find_type(from->storage_type);
     const storage *s = find_storage(a, from->key);
     TRY(copy_name(a, from->name, &t.name, error));
-    if (type < 0 || types[type].unread || from->n_dims > 4) {
-        t.unread = from->n_dims > 4 ? "it has more than 4 dimensions"
-                                    : "its type is none of floats of 16, 32 and 64 bits and "
-                                      "integers up to 64";
+    if (type < 0 || types[type].unread || from->n_dims > 4 || is_spread(from)) {
+        t.unread = from->n_dims > 4  ? "it has more than 4 dimensions"
+                   : is_spread(from) ? "its numbers stand for several places each (expand)"
+                                     : "its type is none of floats of 16, 32 and 64 bits and "
+                                       "integers up to 64";
         return sqzi_buffer_append(&a->source->tensors, &t, sizeof t, error);
     }
     FAIL_IF(!s, SQZ_EFORMAT, 0, "%s: the storage of tensor '%s' is missing", a->shard->path,

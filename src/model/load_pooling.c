@@ -98,13 +98,15 @@ sqz_status sqzi_load_pooling(sqzi_loader *loader, const char *const *pools)
     sqz_error *error = loader->error;
     sqz_model_info *info = &loader->model->info;
     uint32_t pool, similarity;
-    bool include_prompt = true;
+    bool include_prompt = true, lowercase = false;
     TRY(sqzi_load_word(loader, "sqz.pool", "mean", pools, &pool));
     info->pool = (sqz_pool)pool;
     FAIL_IF(pool < SQZ_POOL_MEAN || (pool == SQZ_POOL_POOLER && !info->has_pooler), SQZ_EFORMAT, 0,
             "metadata 'sqz.pool' is '%s', which this model cannot do", pools[pool]);
     TRY(sqzi_gguf_get_bool(loader->gguf, "sqz.include_prompt", false, &include_prompt, error));
     info->include_prompt = include_prompt;
+    TRY(sqzi_gguf_get_bool(loader->gguf, "sqz.embed.lowercase", false, &lowercase, error));
+    info->embed_lowercase = lowercase;
     TRY(sqzi_load_word(loader, "sqz.similarity", "cosine", similarities, &similarity));
     FAIL_IF(!similarity, SQZ_EFORMAT, 0, "metadata 'sqz.similarity' is empty");
     info->similarity = (sqz_similarity_kind)similarity;

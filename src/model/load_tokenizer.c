@@ -174,6 +174,10 @@ sqz_status sqzi_load_tokenizer(sqz_model *model, sqz_error *error)
     arena = sqzi_arena_over(block, arena.used);
     TRY(fill_in(model, &found, lay_out(spec.n_pieces, spec.n_added, &arena), &spec, error));
     TRY(sqzi_tokenizer_open(allocator, &spec, &model->tokenizer, error));
+    if (model->info.embed_lowercase && !spec.lowercase) {
+        spec.lowercase = true;
+        status = sqzi_tokenizer_open(allocator, &spec, &model->lowering_tokenizer, error);
+    }
 fail:
     if (block) sqzi_release(allocator, block, arena.capacity);
     return status;

@@ -17,6 +17,7 @@ struct sqz_model {
     sqzi_encoder encoder;
     sqzi_head head;
     sqz_tokenizer *tokenizer;  /* NULL until the texts are read */
+    sqz_tokenizer *lowering_tokenizer; /* of embeddings, NULL where that is the same */
     const char **labels;       /* [n_labels] for a head with classes, else NULL */
     const char **tensor_names;
     const char **keys, **values; /* metadata, as shown */

@@ -11,7 +11,7 @@ enum { MOST_SPARE = 32 << 20, MOST_GROWTH = 12 }; /* of the packed weights over 
 
 static const char *const known_features[] = {"groups",      "low_rank",          "sum",
                                              "permutation", "reduced_embedding", "s8",
-                                             "bf16",        "exclude_prompt"};
+                                             "bf16",        "exclude_prompt",    "embed_lowercase"};
 
 static sqz_status check_requires(const sqzi_gguf *gguf, sqz_error *error)
 {
@@ -163,6 +163,7 @@ void sqz_model_close(sqz_model *model)
     sqzi_release(allocator, model->weights.base, model->weights.capacity);
     sqzi_release(allocator, model->strings.base, model->strings.capacity);
     sqzi_tokenizer_close(model->tokenizer);
+    sqzi_tokenizer_close(model->lowering_tokenizer);
     sqzi_gguf_close(model->gguf);
     sqzi_file_map_close(&model->map);
     sqzi_release(allocator, model, sizeof *model);
@@ -181,6 +182,11 @@ sqz_context *sqz_model_context(const sqz_model *model)
 const sqz_tokenizer *sqz_model_tokenizer(const sqz_model *model)
 {
     return model->tokenizer;
+}
+
+const sqz_tokenizer *sqz_model_embed_tokenizer(const sqz_model *model)
+{
+    return model->lowering_tokenizer ? model->lowering_tokenizer : model->tokenizer;
 }
 
 const char *sqz_model_label(const sqz_model *model, uint32_t k)

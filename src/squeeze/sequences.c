@@ -74,7 +74,7 @@ sqz_status sqzi_sequences_of_texts(const sqz_model *model, const sqz_text *texts
                                    sqzi_sequences *s, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    const sqz_tokenizer *tokenizer = sqz_model_tokenizer(model);
+    const sqz_tokenizer *tokenizer = sqz_model_embed_tokenizer(model);
     const sqz_tokenize_options options = {.max_length = model->info.max_length};
     sqz_encoding *encoding = NULL;
     *s = begin_sequences(model, true);

@@ -56,7 +56,7 @@ static sqz_status read_input(sqz_task *task, const sqz_input *input, uint32_t nu
         return sqzi_task_fault(task, outcome, SQZ_EINVAL, "a question without a context: give both",
                                error);
     return sqzi_task_read(task, input, number,
-                          (sqzi_cutting){SQZ_TRUNCATE_ONLY_SECOND, SQZ_LONG_STRIDE}, windows,
+                          (sqzi_cutting){SQZ_TRUNCATE_ONLY_SECOND, SQZ_LONG_STRIDE, NULL}, windows,
                           outcome, error);
 }
 

@@ -61,7 +61,7 @@ sqz_status sqz_classify(sqz_task *task, const sqz_input *inputs, uint32_t n, flo
     TAKE(outcomes, sqzi_slab_take_zeroed(&task->slab, n, sizeof *outcomes));
     for (uint32_t i = 0; i < n; i++)
         TRY(sqzi_task_read(task, &inputs[i], i,
-                           (sqzi_cutting){SQZ_TRUNCATE_LONGEST_FIRST, SQZ_LONG_CUT}, &windows,
+                           (sqzi_cutting){SQZ_TRUNCATE_LONGEST_FIRST, SQZ_LONG_CUT, NULL}, &windows,
                            &outcomes[i], error));
     TRY(sqzi_task_run(task, &windows, NULL, outcomes, error));
     TAKE(firsts, sqzi_task_firsts(task, &windows, n));

@@ -124,7 +124,7 @@ static sqz_status measure(sqz_task *task, const char *prompt, prefix *out, sqz_e
 {
     *out = (prefix){prompt ? prompt : sqz_model_prompt(task->model, NULL), 0};
     if (task->info->include_prompt || !out->text || !*out->text) return SQZ_OK;
-    const sqz_tokenizer *tokenizer = sqz_model_tokenizer(task->model);
+    const sqz_tokenizer *tokenizer = sqz_model_embed_tokenizer(task->model);
     const sqz_tokenize_options options = {.max_length = task->options.max_length};
     const sqz_status status = sqz_tokenize(tokenizer, (sqz_text){out->text, strlen(out->text)},
                                            NULL, &options, task->encoding, error);
@@ -144,8 +144,9 @@ static sqz_status read_input(sqz_task *task, const sqz_input *given, uint32_t nu
     const uint32_t first = windows->n;
     TRY(with_prompt(task, before->text, given->text, &input.text, error));
     TRY(sqzi_task_read(task, &input, number,
-                       (sqzi_cutting){SQZ_TRUNCATE_LONGEST_FIRST, SQZ_LONG_CUT}, windows, outcome,
-                       error));
+                       (sqzi_cutting){SQZ_TRUNCATE_LONGEST_FIRST, SQZ_LONG_CUT,
+                                      sqz_model_embed_tokenizer(task->model)},
+                       windows, outcome, error));
     if (windows->n == first) return SQZ_OK;
     windows->items[first].skip = before->skip;
     if (before->skip < windows->items[first].n) return SQZ_OK;

@@ -182,7 +182,9 @@ sqz_status sqzi_task_read(sqz_task *task, const sqz_input *input, uint32_t numbe
         .literal_special_tokens = task->options.literal_special_tokens,
     };
     sqz_error fault = {0};
-    const sqz_status status = sqz_tokenize(sqz_model_tokenizer(task->model), input->text,
+    const sqz_tokenizer *tokenizer = cutting.tokenizer ? cutting.tokenizer
+                                                       : sqz_model_tokenizer(task->model);
+    const sqz_status status = sqz_tokenize(tokenizer, input->text,
                                            input->pair ? &input->second : NULL, &options,
                                            task->encoding, &fault);
     if (status == SQZ_ENOMEM) return sqzi_fail(error, SQZ_ENOMEM, 0, "%s", fault.text);

@@ -43,10 +43,11 @@ typedef struct sqzi_windows {
 SQZ_NODISCARD sqz_status sqzi_task_begin(sqz_task *task, const sqz_input *inputs, uint32_t n,
                                          const void *results, sqz_error *error);
 
-/* How an input is cut. */
+/* How an input is read and cut. */
 typedef struct sqzi_cutting {
-    sqz_truncation truncation; /* which side gives way */
-    sqz_long_text fallback;    /* what SQZ_LONG_DEFAULT means here */
+    sqz_truncation truncation;      /* which side gives way */
+    sqz_long_text fallback;         /* what SQZ_LONG_DEFAULT means here */
+    const sqz_tokenizer *tokenizer; /* NULL: sqz_model_tokenizer's */
 } sqzi_cutting;
 
 /* Tokenise one input and append its windows. A fault of the input goes to *outcome; the status is

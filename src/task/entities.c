@@ -250,7 +250,7 @@ sqz_status sqz_find_entities(sqz_task *task, const sqz_input *inputs, uint32_t n
     for (uint32_t i = 0; i < n; i++) {
         const sqz_input input = {.text = inputs[i].text};
         TRY(sqzi_task_read(task, &input, i,
-                           (sqzi_cutting){SQZ_TRUNCATE_ONLY_FIRST, SQZ_LONG_STRIDE}, &windows,
+                           (sqzi_cutting){SQZ_TRUNCATE_ONLY_FIRST, SQZ_LONG_STRIDE, NULL}, &windows,
                            &outcomes[i], error));
     }
     TRY(sqzi_task_run(task, &windows, NULL, outcomes, error));

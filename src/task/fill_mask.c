@@ -44,7 +44,7 @@ static sqz_status read_input(const fill_call *call, const sqz_input *input, uint
 {
     const uint32_t before = windows->n;
     const sqz_status status = sqzi_task_read(
-        call->task, input, number, (sqzi_cutting){SQZ_TRUNCATE_LONGEST_FIRST, SQZ_LONG_CUT},
+        call->task, input, number, (sqzi_cutting){SQZ_TRUNCATE_LONGEST_FIRST, SQZ_LONG_CUT, NULL},
         windows, outcome, error);
     if (status != SQZ_OK || outcome->status != SQZ_OK) return status;
     const sqz_status found = find_masks(call, &windows->items[before], outcome, error);

@@ -86,8 +86,8 @@ static sqz_status read_input(const zero_shot_call *call, const sqz_input *input,
     for (uint32_t l = 0; l < call->options->n_labels; l++) {
         const sqz_input pair = {.text = input->text, .second = call->hypotheses[l], .pair = 1};
         TRY(sqzi_task_read(call->task, &pair, number,
-                           (sqzi_cutting){SQZ_TRUNCATE_ONLY_FIRST, SQZ_LONG_CUT}, windows, outcome,
-                           error));
+                           (sqzi_cutting){SQZ_TRUNCATE_ONLY_FIRST, SQZ_LONG_CUT, NULL}, windows,
+                           outcome, error));
         if (outcome->status != SQZ_OK) {
             windows->n = before;
             return SQZ_OK;

@@ -59,6 +59,14 @@ static bool spell(sqzi_scan *s, sqz_status *status)
     return true;
 }
 
+static sqz_status refuse_word(const sqzi_scan *s)
+{
+    return sqzi_fail(s->error, SQZ_ETOKEN, s->first.begin,
+                     "the word at byte %u of the text cannot be spelt with the vocabulary, which "
+                     "has no unknown token for it",
+                     s->first.begin);
+}
+
 sqz_status sqzi_spell_word(sqzi_scan *s)
 {
     if (s->n_codes == 0) return SQZ_OK;
@@ -66,6 +74,7 @@ sqz_status sqzi_spell_word(sqzi_scan *s)
     const uint32_t before = s->n_pieces;
     if (s->n_codes > s->tokenizer->max_word_chars || !spell(s, &status)) {
         s->n_pieces = before;
+        if (s->tokenizer->special.unk == UINT32_MAX) return refuse_word(s);
         status = sqzi_spell_piece(s, s->tokenizer->special.unk, s->first, s->last);
     }
     s->words++;

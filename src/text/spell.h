@@ -16,7 +16,7 @@ sqz_status sqzi_spell_code(sqzi_scan *s, uint32_t code, sqzi_origin origin);
 /* A normalised code point but for its case, on its way into words. */
 sqz_status sqzi_scan_emit(sqzi_scan *s, uint32_t code, sqzi_origin origin);
 /* Spell the word at hand: the longest piece from its beginning on, then from there on. A word that
- * cannot be spelt whole, or is too long, is one unknown piece. */
+ * cannot be spelt whole, or is too long, is one unknown piece; SQZ_ETOKEN where there is none. */
 sqz_status sqzi_spell_word(sqzi_scan *s);
 /* Room for twice the bytes of a word. */
 sqz_status sqzi_spell_grow(sqzi_scan *s);

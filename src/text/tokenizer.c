@@ -167,9 +167,8 @@ sqz_status sqzi_tokenizer_open(const sqz_allocator *allocator, const sqzi_tokeni
     t->lowercase = spec->lowercase;
     t->max_word_chars = spec->max_word_chars;
     t->special = spec->special;
-    FAIL_IF(spec->special.unk >= spec->n_pieces, SQZ_EFORMAT, 0,
-            "the vocabulary has no unknown token: [UNK], or what the tokenizer calls it, must be "
-            "one of its %u pieces",
+    FAIL_IF(spec->special.unk != UINT32_MAX && spec->special.unk >= spec->n_pieces, SQZ_EFORMAT, 0,
+            "the unknown token is piece %u, the vocabulary has %u", spec->special.unk,
             spec->n_pieces);
     FAIL_IF(spec->max_word_chars < 1 || spec->max_word_chars > MAX_WORD_CHARS, SQZ_EFORMAT, 0,
             "words of at most %u characters: 1 to %d are allowed", spec->max_word_chars,

@@ -45,8 +45,8 @@ typedef struct sqzi_tokenizer_spec {
     uint32_t n_single, n_pair;
 } sqzi_tokenizer_spec;
 
-/* Everything is copied. SQZ_EFORMAT: a piece that comes twice, no unknown token, an id out of
- * range; error.offset is the piece's id. SQZ_ENOMEM. */
+/* Everything is copied. SQZ_EFORMAT: a piece that comes twice, an id out of range; error.offset is
+ * the piece's id. SQZ_ENOMEM. */
 SQZ_NODISCARD sqz_status sqzi_tokenizer_open(const sqz_allocator *allocator,
                                              const sqzi_tokenizer_spec *spec,
                                              sqz_tokenizer **tokenizer, sqz_error *error);

@@ -101,6 +101,9 @@ for verb in "${verbs[@]}"; do
 done
 expect 2 "nonsense" nonsense
 expect 2 "nonsense" help nonsense
+expect 2 "come from stdin.* texts;" classify nli.gguf texts
+expect 2 "too many arguments, from this one on: texts;" info nli.gguf texts
+expect 3 "squeezebert import folder-nli" classify folder-nli <texts
 expect 2 "help --completions" help --completions
 expect 2 "there is no verb ''" ""
 expect 2 "is empty" quantize bare.gguf -o ""

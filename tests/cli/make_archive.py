@@ -4,8 +4,10 @@
 [FAULT], with nothing but Python's own library.
 
 FORM: zip, legacy. FAULT: strided (every matrix stored by columns, which is none), shared (one
-storage for all), system (a value that would run a program), opcode, compressed, cut, range (a
-tensor that leaves its storage), endless (a size of 2^60).
+storage for all), checkpoint (the state dict of a training loop, beside an optimizer), named (the
+same beside another of an average), spread (a tensor of one number in many places), system (a value
+that would run a program), opcode, compressed, cut, range (a tensor that leaves its storage),
+endless (a size of 2^60).
 """
 import collections
 import io
@@ -111,6 +113,15 @@ def main():
         at += len(data) // 4
     if fault == "system":
         state["program"] = Program()
+    if fault == "spread":
+        state["spread"] = Tensor(one if storages == [one] else storages[0], 0, [3, 5], [0, 0])
+    if fault in ("checkpoint", "named"):
+        moments = {0: {"step": 7, "exp_avg": Tensor(storages[0], 0, [1], [1])}}
+        average = {"average": collections.OrderedDict(weight=Tensor(storages[0], 0, [1], [1]))}
+        state = {"epoch": 3, "loss": 0.5, "note": None, "optimizer": {
+            "state": moments, "param_groups": [{"lr": 1e-4, "betas": (0.9, 0.999), "params": [0]}]},
+            **(average if fault == "named" else {}),
+            "model_state_dict" if fault == "named" else "network": state}
     path = os.path.join(folder, "pytorch_model.bin")
     body = dump(state, form == "legacy")
     if fault == "opcode":

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a tiny random Hugging Face folder: make_folder.py FOLDER CLASS [FAULT], with nothing but Python's own library.
+"""Writes a tiny random Hugging Face folder: make_folder.py FOLDER CLASS [FAULT], with nothing but
+Python's own library.
 
-CLASS is such as BertForSequenceClassification. FAULT breaks one thing: missing, extra, shape, overlap, huge, deep, nan, activation, truncated;
-"one" breaks nothing and gives a classifier a single class, "labels=A,B,..." these, "vocab=FILE" takes that vocabulary, "apart" writes a tokenizer.json with two added
-tokens, "qr" and the single word "xyz", that its vocabulary lacks.
+CLASS is such as BertForSequenceClassification. FAULT breaks one thing: missing, extra, shape,
+overlap, huge, deep, nan, activation, truncated; "one" breaks nothing and gives a classifier a
+single class, "labels=A,B,..." these, "vocab=FILE" takes that vocabulary, "positions=N" makes N of
+them, "apart" writes a tokenizer.json with two added tokens, "qr" and the single word "xyz", that
+its vocabulary lacks.
 """
 import json
 import os
@@ -34,11 +37,13 @@ def tensors(name, labels):
     for i in range(L):
         if squeeze:
             p = f"{prefix}encoder.layers.{i}."
-            names = ["attention.query", "attention.key", "attention.value", "post_attention.conv1d", "intermediate.conv1d", "output.conv1d"]
+            names = ["attention.query", "attention.key", "attention.value", "post_attention.conv1d",
+                     "intermediate.conv1d", "output.conv1d"]
             norms = ["post_attention.layernorm", "output.layernorm"]
         else:
             p = f"{prefix}encoder.layer.{i}."
-            names = ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "intermediate.dense", "output.dense"]
+            names = ["attention.self.query", "attention.self.key", "attention.self.value",
+                     "attention.output.dense", "intermediate.dense", "output.dense"]
             norms = ["attention.output.LayerNorm", "output.LayerNorm"]
         for j, key in enumerate(names):
             linear(p + key, F if j == 4 else C, F if j == 5 else C, groups[j])
@@ -58,33 +63,53 @@ def tensors(name, labels):
 
 def tokenizer(words):
     def added(number, content, special, single):
-        return {"id": number, "content": content, "single_word": single, "lstrip": False, "rstrip": False, "normalized": False, "special": special}
+        return {"id": number, "content": content, "single_word": single, "lstrip": False,
+                "rstrip": False, "normalized": False, "special": special}
 
     n = len(words)
-    return {"added_tokens": [added(i, w, True, False) for i, w in enumerate(words[:5])] + [added(n, "xyz", False, True), added(n + 1, "qr", False, False)],
-            "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+    apart = [added(n, "xyz", False, True), added(n + 1, "qr", False, False)]
+    return {"added_tokens": [added(i, w, True, False) for i, w in enumerate(words[:5])] + apart,
+            "normalizer": {"type": "BertNormalizer", "clean_text": True,
+                           "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
             "pre_tokenizer": {"type": "BertPreTokenizer"},
             "post_processor": {"type": "BertProcessing", "cls": ["[CLS]", 2], "sep": ["[SEP]", 3]},
-            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": {w: i for i, w in enumerate(words)}}}
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                      "max_input_chars_per_word": 100,
+                      "vocab": {w: i for i, w in enumerate(words)}}}
 
 
 def main():
-    global V
+    global V, P
     folder, name, fault = sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else ""
     os.makedirs(folder, exist_ok=True)
     token = "TokenClassification" in name
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "good", "bad", "film", "##s", "."] + [chr(97 + i) for i in range(26)] + ["##" + chr(97 + i) for i in range(25) if chr(97 + i) != "s"]
+    letters = [chr(97 + i) for i in range(26)]
+    words = "[PAD] [UNK] [CLS] [SEP] [MASK] the good bad film ##s .".split()
+    words += letters + ["##" + x for x in letters if x not in "sz"]
     if fault.startswith("vocab="):
         words = open(fault[6:], encoding="utf-8").read().split("\n")[:-1]
         V = len(words)
-    labels = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"] if token else ["spam"] if fault == "one" else fault[7:].split(",") if fault.startswith("labels=") else ["contradiction", "neutral", "entailment"]
-    config = {"model_type": "squeezebert" if name.startswith("SqueezeBert") else "bert", "architectures": [name], "vocab_size": V, "hidden_size": C, "num_hidden_layers": L,
-              "num_attention_heads": H, "intermediate_size": F, "max_position_embeddings": P, "type_vocab_size": 2, "layer_norm_eps": 1e-12,
-              "hidden_act": "swish" if fault == "activation" else "gelu", "id2label": {str(i): x for i, x in enumerate(labels)}}
+    if fault.startswith("positions="):
+        P = int(fault[10:])
+    labels = ["contradiction", "neutral", "entailment"]
+    if token:
+        labels = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+    elif fault == "one":
+        labels = ["spam"]
+    elif fault.startswith("labels="):
+        labels = fault[7:].split(",")
+    config = {"model_type": "squeezebert" if name.startswith("SqueezeBert") else "bert",
+              "architectures": [name], "vocab_size": V, "hidden_size": C, "num_hidden_layers": L,
+              "num_attention_heads": H, "intermediate_size": F, "max_position_embeddings": P,
+              "type_vocab_size": 2, "layer_norm_eps": 1e-12,
+              "hidden_act": "swish" if fault == "activation" else "gelu",
+              "id2label": {str(i): x for i, x in enumerate(labels)}}
     if name.startswith("SqueezeBert"):
-        config.update(q_groups=2, k_groups=4, v_groups=3, post_attention_groups=1, intermediate_groups=4, output_groups=8)
+        config.update(q_groups=2, k_groups=4, v_groups=3, post_attention_groups=1,
+                      intermediate_groups=4, output_groups=8)
     json.dump(config, open(os.path.join(folder, "config.json"), "w"))
-    open(os.path.join(folder, "vocab.txt"), "w", encoding="utf-8").write("".join(w + "\n" for w in words[:V]))
+    with open(os.path.join(folder, "vocab.txt"), "w", encoding="utf-8") as file:
+        file.write("".join(w + "\n" for w in words[:V]))
     if fault == "apart":
         json.dump(tokenizer(words), open(os.path.join(folder, "tokenizer.json"), "w"))
     r, header, data = random.Random(5), {}, b""
@@ -92,7 +117,8 @@ def main():
     if fault == "missing":
         del wanted[next(k for k in wanted if "layer" in k and k.endswith("bias"))]
     if fault == "extra":
-        wanted[next(k for k in wanted if "embeddings.word" in k).replace("word_embeddings.weight", "rotary.weight")] = [3]
+        table = next(k for k in wanted if "embeddings.word" in k)
+        wanted[table.replace("word_embeddings.weight", "rotary.weight")] = [3]
     for key, shape in wanted.items():
         if fault == "shape" and key.endswith("position_embeddings.weight"):
             shape = [P + 1, C]
@@ -103,7 +129,8 @@ def main():
         block = struct.pack(f"<{count}f", *(r.gauss(centre, 0.2) for _ in range(count)))
         if fault == "nan" and key.endswith("token_type_embeddings.weight"):
             block = b"\xff\xff\xff\xff" + block[4:]
-        header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(block)]}
+        header[key] = {"dtype": "F32", "shape": shape,
+                       "data_offsets": [len(data), len(data) + len(block)]}
         data += block
     first = next(iter(header))
     if fault == "overlap":

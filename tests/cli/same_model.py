@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Two model files hold the same tensors, bit for bit, and the same metadata: same_model.py A.gguf B.gguf, with nothing but Python's own library.
+"""Two model files hold the same tensors, bit for bit, and the same metadata: same_model.py A.gguf
+B.gguf, with nothing but Python's own library.
 
-The config of the source is compared as JSON, and what an export must change in it is left aside: the weights' type and the name, so also the header's
-checksum. So are the files that the weights came from.
+The config of the source is compared as JSON, and what an export must change in it is left aside:
+the weights' type and the name, so also the header's checksum. So are the files that the weights
+came from.
 """
 import json
 import math
 import struct
 import sys
 
-SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q",
+           12: "d"}
 BYTES = {0: 4, 1: 2, 24: 1, 26: 4, 30: 2}
 CHANGED = ("dtype", "torch_dtype", "_name_or_path")
 
@@ -50,7 +53,9 @@ def read(path):
         shape = [r.number("Q") for _ in range(r.number("I"))]
         listed.append((name, shape, r.number("I"), r.number("Q")))
     start = (r.at + 63) // 64 * 64
-    tensors = {name: (shape, kind, r.data[start + offset : start + offset + math.prod(shape) * BYTES[kind]]) for name, shape, kind, offset in listed}
+    tensors = {name: (shape, kind,
+                      r.data[start + offset : start + offset + math.prod(shape) * BYTES[kind]])
+               for name, shape, kind, offset in listed}
     return values, tensors
 
 
@@ -68,10 +73,15 @@ def main():
     before, after = settings(a), settings(b)
     tolerance = "sqz.verify.tolerance"
     if b"bf16" in a.get("sqz.requires", []) and b[tolerance] < a[tolerance]:
-        a[tolerance] = b[tolerance]  # the first import counts the rounding of the weights as well; those that come back are bf16 already
-    faults += [f"config: {key} was {before[key]!r}, is {after.get(key)!r}" for key in before if after.get(key) != before[key]]
-    faults += [f"metadata {key}: {a.get(key)!r} and {b.get(key)!r}"[:300] for key in sorted(a.keys() | b.keys()) if a.get(key) != b.get(key)]
-    faults += [f"tensor {name} differs" for name in sorted(x.keys() | y.keys()) if x.get(name) != y.get(name)]
+        # the first import counts the rounding of the weights as well; those that come back are bf16
+        # already
+        a[tolerance] = b[tolerance]
+    faults += [f"config: {key} was {before[key]!r}, is {after.get(key)!r}"
+               for key in before if after.get(key) != before[key]]
+    faults += [f"metadata {key}: {a.get(key)!r} and {b.get(key)!r}"[:300]
+               for key in sorted(a.keys() | b.keys()) if a.get(key) != b.get(key)]
+    faults += [f"tensor {name} differs"
+               for name in sorted(x.keys() | y.keys()) if x.get(name) != y.get(name)]
     print(*faults, f"{len(x)} tensors, {len(a)} metadata", sep="\n")
     return 1 if faults or len(x) < 5 else 0
 

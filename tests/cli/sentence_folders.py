@@ -301,6 +301,15 @@ def sentences(work):
             expect(f"do_lower_case {lowered}", (a == b) == lowered)
             special, lower = embed(model, ["good [SEP] film", "good [sep] film"])
             expect("special tokens are matched before", special != lower)
+            rows = run("tokenize", model, "--json", text="The GOOD film\nthe good film\n").stdout
+            a, b = (json.loads(row)["ids"] for row in rows.splitlines())
+            expect("tokenize follows the tokenizer alone", a != b)
+            pair = run("similarity", model, "--json", text="The GOOD film\tthe good film\n").stdout
+            expect(f"similarity with do_lower_case {lowered}",
+                   (json.loads(pair)["similarity"] > 0.999999) == lowered, pair)
+            info = run("info", model, "--json").stdout
+            expect("what an older program would misread is required",
+                   ("embed_lowercase" in info) == lowered, info[:300])
 
 
 def prompts(work):

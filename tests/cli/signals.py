@@ -6,6 +6,7 @@
 """
 import os
 import shutil
+import resource
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import time
 
 PROGRAM = os.path.realpath(sys.argv[1])
 HERE = os.path.dirname(os.path.realpath(__file__))
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # two of these leave a core
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
 PATIENCE = 60  # seconds until a wait is a failure
 failed = False
 

@@ -148,6 +148,38 @@ def vocabulary_lines():
                                       "oid sha256:00\nsize 231508\n"), "vocab.txt", "git lfs pull")
 
 
+def without_unknown():
+    """Words that are spelt are read; one that cannot be is an error of its text, as there."""
+    def renamed(words):
+        words[WORDS.index("[UNK]")] = "unu"
+
+    cases = {"vocab.txt": lines(renamed),
+             "tokenizer.json": whole(lambda r: r["model"].update(unk_token="unu"),
+                                     tokenizer_class="PreTrainedTokenizerFast"),
+             "an added token alone": lambda f: (files(tokenizer_config_json={
+                 "unk_token": "<none>"})(f), put(f, "added_tokens.json", {"<none>": N}))}
+    for name, alter in cases.items():
+        check(f"no unknown token, {name}", alter, "the films", "[CLS] the film ##s [SEP]")
+        if reference:
+            continue
+        folder, out = os.path.join(work, "copy"), os.path.join(work, "unknown.gguf")
+        exported = os.path.join(work, "unknown-out")
+        shutil.rmtree(exported, ignore_errors=True)
+        for made in (folder, exported):
+            done = subprocess.run([program, "import", made, "-o", out], capture_output=True,
+                                  text=True)
+            embed = subprocess.run([program, "embed", out, "--json"], capture_output=True,
+                                   input="a film\nthe \u2603 film\n", text=True)
+            records = [json.loads(line) for line in embed.stdout.splitlines()]
+            if "no unknown token" not in done.stderr or embed.returncode != 1 or \
+                    "embedding" not in records[0] or "byte 4" not in records[1].get("error", ""):
+                report(f"no unknown token, {name}: an error record", "byte 4",
+                       done.stderr + embed.stdout[-300:])
+            if made == folder:
+                subprocess.run([program, "export", out, "-o", exported], check=True,
+                               capture_output=True)
+
+
 def larger_vocabulary():
     folder = copy()
     lines(lambda w: w.extend("q1 q2 q3 q4".split()))(folder)
@@ -306,7 +338,7 @@ def elsewhere():
     run(work, "no tokenizer in the folder")
 
 
-for part in (vocabulary_lines, larger_vocabulary, settings, special_tokens, old_forms, refusals,
-             elsewhere):
+for part in (vocabulary_lines, without_unknown, larger_vocabulary, settings, special_tokens,
+             old_forms, refusals, elsewhere):
     part()
 sys.exit(failed > 0)

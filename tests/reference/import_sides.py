@@ -70,7 +70,6 @@ class Reference:
             from sentence_transformers import SentenceTransformer
             self.sentences = SentenceTransformer(str(folder.root), device="cpu",
                                                  model_kwargs={"dtype": torch.float32})
-            self.tokenizer = self.sentences.tokenizer  # do_lower_case of its own
             self.length = min(self.sentences.max_seq_length or self.length, self.length)
 
     def run(self, ids, types):

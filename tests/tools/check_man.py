@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The man page names every verb that `squeezebert help` lists, and under each verb every option of
-its --help: check_man.py PROGRAM PAGE"""
+its --help, of which no line of options is wider than a terminal: check_man.py PROGRAM PAGE"""
 import re
 import subprocess
 import sys
@@ -27,8 +27,10 @@ def main():
         if verb not in found:
             faults.append(f"the man page has no section on {verb}")
             continue
-        for option in re.findall(r"^ {2,6}(?:-\w, )?(--[a-z0-9-]+)", run(program, verb, "--help"),
-                                 flags=re.M):
+        said = run(program, verb, "--help")
+        faults += [f"{verb} --help is wider than 79 columns: {line}"
+                   for line in said.split("\n") if line.startswith("  ") and len(line) > 79]
+        for option in re.findall(r"^ {2,6}(?:-\w, )?(--[a-z0-9-]+)", said, flags=re.M):
             options += 1
             if option != "--help" and not re.search(re.escape(option) + r"(?![a-z0-9-])",
                                                     found[verb]):

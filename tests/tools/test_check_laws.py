@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The law checker's own test: a lawful tree passes; one breach of each law, put into that tree, is named at its line."""
+"""The law checker's own test: a lawful tree passes; one breach of each law, put into that tree, is
+named at its line."""
 import os
 import shutil
 import subprocess
@@ -18,7 +19,8 @@ LAWFUL = {
     "src/base/memory.h": "/* never calls printf() or exit() */\n",
     "src/base/cpu.c": "#include <cpuid.h>\n",
     "src/kernel/gemm/gemm_f32_avx2.c": '#include <immintrin.h>\n#include "base/memory.h"\n',
-    "src/nn/linear.c": '#include "base/memory.h"\n#include "kernel/kernel.h"\nconst char *sqzi_text = "abort() and stderr";\n',
+    "src/nn/linear.c": '#include "base/memory.h"\n#include "kernel/kernel.h"\n'
+                       'const char *sqzi_text = "abort() and stderr";\n',
     "src/nn/linear_grad.c": '#include "kernel/grad/grad_table.h"\n#include "nn/grad.h"\n',
     "src/eval/trained.c": '#include "kernel/grad/grad_table.h"\n',
     "src/model/context.c": 'const char *mask(void) { return getenv("SQZ_CPU"); }\n',
@@ -44,7 +46,8 @@ BREACHES = [  # path, text, the law and the line that must be named
     ("cli/a.c", '#include "../src/base/memory.h"\n', "cli/a.c:1: include"),
     ("include/squeezebert/a.h", '#include "base/memory.h"\n', "include/squeezebert/a.h:1: include"),
     ("src/nn/a.c", "#include <immintrin.h>\n", "src/nn/a.c:1: instructions"),
-    ("src/kernel/gemm/gemm_any.c", 'void f(void) { __asm__("nop"); }\n', "src/kernel/gemm/gemm_any.c:1: instructions"),
+    ("src/kernel/gemm/gemm_any.c", 'void f(void) { __asm__("nop"); }\n',
+     "src/kernel/gemm/gemm_any.c:1: instructions"),
     ("src/model/a.c", "#include <jansson.h>\n", "src/model/a.c:1: library"),
     ("src/train/a.c", "#include <mpi.h>\n", "src/train/a.c:1: library"),
     ("src/serve/api.c", "#include <microhttpd.h>\n", "src/serve/api.c:1: library"),
@@ -53,9 +56,11 @@ BREACHES = [  # path, text, the law and the line that must be named
     ("src/nn/a.c", 'void f(void) { getenv("HOME"); }\n', "src/nn/a.c:1: manners"),
     ("src/nn/a.c", "void f(void) { malloc(1); }\n", "src/nn/a.c:1: memory"),
     ("src/nn/a.c", "double f(const char *t) { return strtod(t, 0); }\n", "src/nn/a.c:1: locale"),
-    ("src/nn/a.c", 'void f(char *t) { snprintf(t, 9, "%u: %.3g", 1u, 0.5); }\n', "src/nn/a.c:1: locale"),
+    ("src/nn/a.c", 'void f(char *t) { snprintf(t, 9, "%u: %.3g", 1u, 0.5); }\n',
+     "src/nn/a.c:1: locale"),
     ("src/io/linear.c", "int sqzi_x;\n", "src/nn/linear.c:1: unique name"),
-    ("tests/unit/linears.c", "int main(void) { return 0; }\n", "tests/unit/linears.c:1: unique name"),
+    ("tests/unit/linears.c", "int main(void) { return 0; }\n",
+     "tests/unit/linears.c:1: unique name"),
     ("src/nn/a.c", "void sqzi_f(void)\n{\n" + "    ;\n" * 60 + "}\n", "src/nn/a.c:63: length"),
     ("src/nn/a.c", "void sqzi_f(void)\n{\n" + "    ;\n" * 120 + "}\n", "src/nn/a.c:123: length"),
     ("src/nn/a.c", "int sqzi_x;\n" * 501, "src/nn/a.c:1: length"),
@@ -73,9 +78,12 @@ BREACHES = [  # path, text, the law and the line that must be named
     ("include/squeezebert/a.h", "int no_correction;\n", "include/squeezebert/a.h:1: words"),
     ("src/model/a.c", "float sqzi_shift;\n", "src/model/a.c:1: words"),
     ("tools/long_files.txt", "src/nn/gone.c: no longer there\n", "tools/long_files.txt:0: length"),
-    ("tools/mutate_survivors.txt", "src/nn/linear.c | a reason without a pattern\n", "tools/mutate_survivors.txt:1: survivors"),
-    ("tools/mutate_survivors.txt", "src/nn/linear.c | ( | no pattern\n", "tools/mutate_survivors.txt:1: survivors"),
-    ("tools/mutate_survivors.txt", "# path\nsrc/nn/linear.c > src/nn/gone.h | x | no such file\n", "tools/mutate_survivors.txt:2: survivors"),
+    ("tools/mutate_survivors.txt", "src/nn/linear.c | a reason without a pattern\n",
+     "tools/mutate_survivors.txt:1: survivors"),
+    ("tools/mutate_survivors.txt", "src/nn/linear.c | ( | no pattern\n",
+     "tools/mutate_survivors.txt:1: survivors"),
+    ("tools/mutate_survivors.txt", "# path\nsrc/nn/linear.c > src/nn/gone.h | x | no such file\n",
+     "tools/mutate_survivors.txt:2: survivors"),
     ("README.md", "fine\nTO" "DO: write this\n", "README.md:2: unfinished"),
     ("tools/a.py", "open('/ho" "me/someone/x')\n", "tools/a.py:1: machine path"),
     ("tools/a.sh", "curl https://py" "pi.org/simple\n", "tools/a.sh:1: registry host"),
@@ -108,7 +116,8 @@ def symbols_of(source):
         subprocess.run(["cc", "-c", "a.c", "-o", "a.o"], cwd=root, check=True)
         subprocess.run(["ar", "rc", "a.a", "a.o"], cwd=root, check=True)
         found = []
-        check_laws.check_symbols(os.path.join(root, "a.a"), lambda *violation: found.append(violation))
+        check_laws.check_symbols(os.path.join(root, "a.a"),
+                                 lambda *violation: found.append(violation))
         return found
     finally:
         shutil.rmtree(root)
