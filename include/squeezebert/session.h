@@ -15,7 +15,8 @@ typedef struct sqz_session sqz_session;
 /* A batch of token sequences, packed without padding.
  *
  *   n_sequences  B >= 1
- *   first        [B+1], first[0] = 0, rising by 1..max_positions; N = first[B]
+ *   first        [B+1] where sequences begin in the tokens (`cu_seqlens` of attention kernels, the
+ *                offsets of a ragged array): first[0] = 0, rising by 1..max_positions; N = first[B]
  *   ids          [N], each < vocabulary
  *   types        [N], each < n_token_types, or NULL for all 0
  */

@@ -32,7 +32,7 @@ typedef struct part_queue {
     _Alignas(LINE) _Atomic uint64_t taken;
 } part_queue;
 
-struct sqzi_pool {
+struct sqzi_thread_pool {
     sqz_allocator allocator;
     uint32_t n_threads;
     uint32_t n_started;
@@ -52,7 +52,7 @@ struct sqzi_pool {
 };
 
 struct worker {
-    sqzi_pool *pool;
+    sqzi_thread_pool *pool;
     uint32_t member;
 };
 
@@ -128,7 +128,7 @@ bool sqzi_take_part(sqzi_turn *turn, uint32_t n, uint32_t *part)
         turn->taken = 0;
         return false;
     }
-    sqzi_pool *pool = team->pool;
+    sqzi_thread_pool *pool = team->pool;
     for (uint32_t i = 0; i < team->members; i++) {
         const uint32_t owner = (team->member + i) % team->members;
         const sqzi_range share = sqzi_share(n, owner, team->members);
@@ -148,7 +148,7 @@ bool sqzi_take_part(sqzi_turn *turn, uint32_t n, uint32_t *part)
 }
 
 /* A worker that comes late finds the gate closed, or stages whose parts are all taken. */
-static void enter(sqzi_pool *pool, uint32_t member)
+static void enter(sqzi_thread_pool *pool, uint32_t member)
 {
     if ((int32_t)atomic_fetch_sub(&pool->gate.value, 1) > 0 && member < pool->members) {
         const sqzi_team team = {member, pool->members, pool};
@@ -160,7 +160,7 @@ static void enter(sqzi_pool *pool, uint32_t member)
 static void *work(void *argument)
 {
     const struct worker *me = argument;
-    sqzi_pool *pool = me->pool;
+    sqzi_thread_pool *pool = me->pool;
     for (uint32_t seen = 0;;) {
         counter_wait(&pool->jobs, seen + 1, pool->spin_ns);
         if (atomic_load(&pool->stop)) return NULL;
@@ -169,7 +169,8 @@ static void *work(void *argument)
     }
 }
 
-void sqzi_pool_run(sqzi_pool *pool, uint32_t max_members, sqzi_job *job, void *argument)
+void sqzi_thread_pool_run(sqzi_thread_pool *pool, uint32_t max_members, sqzi_job *job,
+                          void *argument)
 {
     const uint32_t members = max_members < pool->n_threads ? max_members : pool->n_threads;
     if (members <= 1 || atomic_flag_test_and_set(&pool->busy)) {
@@ -207,7 +208,7 @@ static void counter_free(signal_counter *counter)
     pthread_mutex_destroy(&counter->mutex);
 }
 
-static int counters_init(sqzi_pool *pool)
+static int counters_init(sqzi_thread_pool *pool)
 {
     if (counter_init(&pool->jobs) != 0) return -1;
     if (counter_init(&pool->done) == 0) {
@@ -218,7 +219,7 @@ static int counters_init(sqzi_pool *pool)
     return -1;
 }
 
-static sqz_status start_workers(sqzi_pool *pool, sqz_error *error)
+static sqz_status start_workers(sqzi_thread_pool *pool, sqz_error *error)
 {
     for (uint32_t i = 1; i < pool->n_threads; i++) {
         pool->workers[i] = (struct worker){pool, i};
@@ -233,10 +234,10 @@ static sqz_status start_workers(sqzi_pool *pool, sqz_error *error)
     return SQZ_OK;
 }
 
-sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sqzi_pool **out,
-                          sqz_error *error)
+sqz_status sqzi_thread_pool_open(const sqz_allocator *allocator, uint32_t n_threads,
+                                 sqzi_thread_pool **out, sqz_error *error)
 {
-    sqzi_pool *pool = sqzi_allocate_zeroed(allocator, 1, sizeof *pool);
+    sqzi_thread_pool *pool = sqzi_allocate_zeroed(allocator, 1, sizeof *pool);
     if (!pool) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the thread pool");
     pool->allocator = *allocator;
     pool->n_threads = n_threads;
@@ -254,11 +255,11 @@ sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sq
                                   : sqzi_fail(error, SQZ_ENOMEM, 0,
                                               "no memory for the thread pool");
     if (status == SQZ_OK) *out = pool;
-    else sqzi_pool_close(pool);
+    else sqzi_thread_pool_close(pool);
     return status;
 }
 
-void sqzi_pool_close(sqzi_pool *pool)
+void sqzi_thread_pool_close(sqzi_thread_pool *pool)
 {
     if (!pool) return;
     atomic_store(&pool->stop, true);
@@ -275,7 +276,7 @@ void sqzi_pool_close(sqzi_pool *pool)
     sqzi_release(&allocator, pool, sizeof *pool);
 }
 
-uint32_t sqzi_pool_threads(const sqzi_pool *pool)
+uint32_t sqzi_thread_pool_size(const sqzi_thread_pool *pool)
 {
     return pool->n_threads;
 }

@@ -14,25 +14,26 @@
 
 #include <squeezebert/context.h>
 
-typedef struct sqzi_pool sqzi_pool;
+typedef struct sqzi_thread_pool sqzi_thread_pool;
 
 typedef struct sqzi_team {
     uint32_t member;  /* 0 .. members-1; 0 is the caller */
     uint32_t members;
-    sqzi_pool *pool;  /* NULL for a team of one */
+    sqzi_thread_pool *pool; /* NULL for a team of one */
 } sqzi_team;
 
 typedef void sqzi_job(void *argument, const sqzi_team *team);
 
 /* SQZ_ENOMEM: no memory, or a thread could not be started; none is left then. */
-SQZ_NODISCARD sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads,
-                                        sqzi_pool **pool, sqz_error *error);
-void sqzi_pool_close(sqzi_pool *pool);
-uint32_t sqzi_pool_threads(const sqzi_pool *pool);
+SQZ_NODISCARD sqz_status sqzi_thread_pool_open(const sqz_allocator *allocator, uint32_t n_threads,
+                                               sqzi_thread_pool **pool, sqz_error *error);
+void sqzi_thread_pool_close(sqzi_thread_pool *pool);
+uint32_t sqzi_thread_pool_size(const sqzi_thread_pool *pool);
 
 /* Run job(argument, team) on the caller and on those of at most max_members - 1 workers that come
  * before its end; returns when all have left it. */
-void sqzi_pool_run(sqzi_pool *pool, uint32_t max_members, sqzi_job *job, void *argument);
+void sqzi_thread_pool_run(sqzi_thread_pool *pool, uint32_t max_members, sqzi_job *job,
+                          void *argument);
 
 /* Where a member is in its job. Begin with {.team = team}. */
 typedef struct sqzi_turn {

@@ -5,35 +5,36 @@
 #include "base/memory.h"
 #include "base/threads.h"
 
-struct sqzi_pool {
+struct sqzi_thread_pool {
     sqz_allocator allocator;
 };
 
-sqz_status sqzi_pool_open(const sqz_allocator *allocator, uint32_t n_threads, sqzi_pool **out,
-                          sqz_error *error)
+sqz_status sqzi_thread_pool_open(const sqz_allocator *allocator, uint32_t n_threads,
+                                 sqzi_thread_pool **out, sqz_error *error)
 {
     (void)n_threads;
-    sqzi_pool *pool = sqzi_allocate_zeroed(allocator, 1, sizeof *pool);
+    sqzi_thread_pool *pool = sqzi_allocate_zeroed(allocator, 1, sizeof *pool);
     if (!pool) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the thread pool");
     pool->allocator = *allocator;
     *out = pool;
     return SQZ_OK;
 }
 
-void sqzi_pool_close(sqzi_pool *pool)
+void sqzi_thread_pool_close(sqzi_thread_pool *pool)
 {
     if (!pool) return;
     const sqz_allocator allocator = pool->allocator;
     sqzi_release(&allocator, pool, sizeof *pool);
 }
 
-uint32_t sqzi_pool_threads(const sqzi_pool *pool)
+uint32_t sqzi_thread_pool_size(const sqzi_thread_pool *pool)
 {
     (void)pool;
     return 1;
 }
 
-void sqzi_pool_run(sqzi_pool *pool, uint32_t max_members, sqzi_job *job, void *argument)
+void sqzi_thread_pool_run(sqzi_thread_pool *pool, uint32_t max_members, sqzi_job *job,
+                          void *argument)
 {
     (void)pool;
     (void)max_members;

@@ -49,7 +49,7 @@ static const sqzk_peak *peak_of(const sqz_context *context, sqz_peak_type type)
 uint64_t sqz_peak_arithmetic(sqz_context *context, sqz_peak_type type, uint64_t rounds)
 {
     measurement m = {.peak = peak_of(context, type), .rounds = rounds};
-    sqzi_pool_run(context->pool, sqzi_pool_threads(context->pool), compute, &m);
+    sqzi_thread_pool_run(context->pool, sqzi_thread_pool_size(context->pool), compute, &m);
     return m.done;
 }
 
@@ -58,7 +58,7 @@ uint64_t sqz_peak_read(sqz_context *context, const void *memory, size_t bytes)
     measurement m = {.reader = sqzk_reader_best(context->kernels.features),
                      .memory = memory,
                      .grains = bytes / READ_GRAIN};
-    sqzi_pool_run(context->pool, sqzi_pool_threads(context->pool), read_memory, &m);
+    sqzi_thread_pool_run(context->pool, sqzi_thread_pool_size(context->pool), read_memory, &m);
     return m.done;
 }
 

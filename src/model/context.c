@@ -75,7 +75,7 @@ static void fill_info(sqz_context *context, uint32_t found)
                                        .attention_bf16 = kernels->attention_bf16->name,
                                        .attention_s8 = kernels->attention_s8->name,
                                        .rows_level = kernels->rows_level,
-                                       .n_threads = sqzi_pool_threads(context->pool),
+                                       .n_threads = sqzi_thread_pool_size(context->pool),
                                        .n_cpus = sqz_cpu_count()};
 }
 
@@ -117,8 +117,9 @@ sqz_status sqz_context_open(const sqz_context_options *options, sqz_context **ou
     FAIL_IF(!context, SQZ_ENOMEM, 0, "no memory for a context");
     context->allocator = allocator;
     sqzk_table_init(&context->kernels, features);
-    TRY(sqzi_pool_open(&context->allocator, n_threads > MAX_THREADS ? MAX_THREADS : n_threads,
-                       &context->pool, error));
+    TRY(sqzi_thread_pool_open(&context->allocator,
+                              n_threads > MAX_THREADS ? MAX_THREADS : n_threads, &context->pool,
+                              error));
     fill_info(context, found);
     collect_facts(context, found, mask);
     *out = context;
@@ -132,13 +133,13 @@ void sqz_context_close(sqz_context *context)
 {
     if (!context) return;
     const sqz_allocator allocator = context->allocator;
-    sqzi_pool_close(context->pool);
+    sqzi_thread_pool_close(context->pool);
     sqzi_release(&allocator, context, sizeof *context);
 }
 
 uint32_t sqz_context_threads(const sqz_context *context)
 {
-    return sqzi_pool_threads(context->pool);
+    return sqzi_thread_pool_size(context->pool);
 }
 
 const sqz_context_info *sqz_context_get_info(const sqz_context *context)

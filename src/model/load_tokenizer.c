@@ -109,6 +109,12 @@ static sqz_status find_lists(const sqz_model *model, lists *found, sqz_error *er
 {
     sqz_status status = SQZ_OK;
     const sqzi_gguf *gguf = model->gguf;
+    sqzi_span kind = sqzi_span_of("bert"); /* WordPiece */
+    TRY(sqzi_gguf_get_string(gguf, "tokenizer.ggml.model", false, &kind, error));
+    FAIL_IF(!sqzi_span_is(kind, "bert"), SQZ_EUNSUPPORTED, 0,
+            "the tokenizer is '%.*s', and only 'bert' (WordPiece) is known: import the model's "
+            "folder with this program",
+            (int)(kind.n < 40 ? kind.n : 40), kind.bytes);
     TRY(sqzi_gguf_get_array(gguf, "tokenizer.ggml.tokens", SQZI_GGUF_STRING, UINT64_MAX, true,
                             &found->pieces, error));
     FAIL_IF(found->pieces->n > MAX_PIECES, SQZ_ELIMIT, found->pieces->offset,

@@ -39,7 +39,8 @@ static sqz_session *lay_out(const sqz_model *model, const sqz_session_options *o
     if (!s->options.max_length) s->options.max_length = model->info.max_positions;
     if (s->options.max_length > options->max_tokens) s->options.max_length = options->max_tokens;
     sqzi_workspace_layout(&s->workspace, &model->encoder, options->max_tokens,
-                          s->options.max_length, sqzi_pool_threads(model->context->pool), arena);
+                          s->options.max_length, sqzi_thread_pool_size(model->context->pool),
+                          arena);
     sqzi_head_layout(&s->head, &model->head, s->workspace.members, arena);
     s->hidden = sqzi_arena_take(arena, (size_t)options->max_tokens * model->encoder.width,
                                 sizeof *s->hidden);
@@ -174,7 +175,7 @@ static sqz_status encode(sqz_session *session, const sqz_batch *batch, float *hi
              hidden,
              ldh};
     session->workspace.numeric_error = false;
-    sqzi_pool_run(session->model->context->pool, session->workspace.members, run_job, &j);
+    sqzi_thread_pool_run(session->model->context->pool, session->workspace.members, run_job, &j);
     add_run(session, &j, begin);
     return session->workspace.numeric_error ? numeric_error(error) : SQZ_OK;
 }
@@ -210,7 +211,8 @@ static sqz_status run_head(sqz_session *session, sqzi_head_function *function,
     j.args.kernels = &session->model->context->kernels;
     j.args.scratch = &session->head;
     j.args.hidden = session->hidden;
-    sqzi_pool_run(session->model->context->pool, session->workspace.members, run_head_job, &j);
+    sqzi_thread_pool_run(session->model->context->pool, session->workspace.members, run_head_job,
+                         &j);
     return session->head.numeric_error ? numeric_error(error) : SQZ_OK;
 }
 

@@ -76,6 +76,18 @@ static head_rows run_linear(head_run *r, const sqzi_linear *linear, head_rows x,
     return (head_rows){y, ldy};
 }
 
+/* Where rows of `width` numbers are written: where they are kept, else in scratch memory. */
+static sqzi_real *kept_or(const head_run *r, sqzi_real *kept, size_t width, sqzi_real *scratch)
+{
+    return kept ? kept + r->begin * width : scratch;
+}
+
+static const sqzi_head_keep *keep_of(const head_run *r)
+{
+    static const sqzi_head_keep nothing;
+    return r->args->keep ? r->args->keep : &nothing;
+}
+
 static uint32_t skipped(const sqzi_head_args *a, uint32_t i)
 {
     return a->skip ? a->skip[i] : 0;
@@ -92,12 +104,13 @@ static uint32_t token_of(const sqzi_head_args *a, uint32_t i)
     }
 }
 
-/* One token an input; one alone stays where it is. */
-static head_rows gather(head_run *r, sqzi_real *to)
+/* One token an input, to where they are kept, else to scratch; one alone stays where it is. */
+static head_rows gather(head_run *r, sqzi_real *kept, sqzi_real *scratch)
 {
     const sqzi_head_args *a = r->args;
     const size_t width = a->head->width;
-    if (r->n == 1) return (head_rows){a->hidden + token_of(a, r->begin) * width, width};
+    sqzi_real *to = kept_or(r, kept, width, scratch);
+    if (r->n == 1 && !kept) return (head_rows){a->hidden + token_of(a, r->begin) * width, width};
     for (sqzi_range rows; take_rows(r, &rows);)
         for (size_t i = rows.begin; i < rows.end; i++)
             memcpy(to + i * width, a->hidden + token_of(a, r->begin + (uint32_t)i) * width,
@@ -147,12 +160,13 @@ static head_rows pool_columns(head_run *r)
     const sqzi_head_args *a = r->args;
     const uint32_t parts = r->turn.team->members;
     const size_t width = a->head->width;
+    sqzi_real *to = kept_or(r, keep_of(r)->pooled, width, a->scratch->pooled);
     for (uint32_t part; sqzi_take_part(&r->turn, parts, &part);)
         for (uint32_t i = 0; i < r->n; i++)
             (a->pool == SQZ_POOL_MAX ? max_of_rows : mean_of_rows)(a, r->begin + i,
                                                                    sqzi_share(width, part, parts),
-                                                                   a->scratch->pooled + i * width);
-    return (head_rows){a->scratch->pooled, width};
+                                                                   to + i * width);
+    return (head_rows){to, width};
 }
 
 /* The vectors that the inputs are pooled to. */
@@ -160,18 +174,19 @@ static head_rows pool(head_run *r)
 {
     const sqzi_head_args *a = r->args;
     const size_t width = a->head->width;
+    const sqzi_head_keep *keep = keep_of(r);
     switch (a->pool) {
     case SQZ_POOL_MEAN:
     case SQZ_POOL_MAX:
     case SQZ_POOL_MEAN_SQRT_LEN:
     case SQZ_POOL_WEIGHTED_MEAN: return pool_columns(r);
     case SQZ_POOL_CLS:
-    case SQZ_POOL_LAST: return gather(r, a->scratch->pooled);
+    case SQZ_POOL_LAST: return gather(r, keep->pooled, a->scratch->pooled);
     case SQZ_POOL_POOLER:
-        return run_linear(r, &a->head->pooler, gather(r, a->scratch->first), SQZK_TANH,
-                          a->scratch->pooled, width);
-    default:
-        return a->rows ? gather(r, a->scratch->pooled)
+        return run_linear(r, &a->head->pooler, gather(r, keep->first, a->scratch->first), SQZK_TANH,
+                          kept_or(r, keep->pooled, width, a->scratch->pooled), width);
+    default: /* tokens as they lie are the hidden states, which the caller has */
+        return a->rows ? gather(r, keep->pooled, a->scratch->pooled)
                        : (head_rows){a->hidden + r->begin * width, width};
     }
 }
@@ -192,6 +207,31 @@ static head_rows norm_rows(head_run *r, const sqzi_norm *norm, head_rows x, sqzi
     return (head_rows){out, norm->n};
 }
 
+/* Each member activates rows of its own. */
+static head_rows activate_rows(head_run *r, sqzk_activation activation, head_rows x, sqzi_real *out)
+{
+    for (sqzi_range rows; take_rows(r, &rows);)
+        for (size_t i = rows.begin; i < rows.end; i++)
+            r->args->kernels->activate(activation, x.ld, x.x + i * x.ld, out + i * x.ld);
+    return (head_rows){out, x.ld};
+}
+
+/* The dense layer with its activation and norm, in place where nothing is kept. */
+static head_rows run_dense(head_run *r, head_rows x)
+{
+    const sqzi_head *head = r->args->head;
+    const sqzi_head_keep *keep = keep_of(r);
+    const size_t width = head->has_dense ? head->dense.n_out : head->width;
+    sqzi_real *scratch = r->args->scratch->dense, *dense = kept_or(r, keep->dense, width, scratch);
+    if (head->has_dense && keep->dense_sum) {
+        sqzi_real *sum = keep->dense_sum + r->begin * width;
+        x = run_linear(r, &head->dense, x, SQZK_IDENTITY, sum, width);
+        x = activate_rows(r, head->activation, x, dense);
+    } else if (head->has_dense) x = run_linear(r, &head->dense, x, head->activation, dense, width);
+    if (head->has_norm) x = norm_rows(r, &head->norm, x, kept_or(r, keep->normed, width, scratch));
+    return x;
+}
+
 static bool next_inputs(head_run *r)
 {
     const uint32_t left = r->args->n - (r->begin += r->n);
@@ -205,12 +245,11 @@ void sqzi_head_logits(const sqzi_head_args *args, const sqzi_team *team)
     head_run r = {.args = args, .turn = {.team = team}};
     while (next_inputs(&r)) {
         head_rows x = pool(&r);
-        if (head->has_dense)
-            x = run_linear(&r, &head->dense, x, head->activation, args->scratch->dense,
-                           head->dense.n_out);
-        if (head->has_norm) x = norm_rows(&r, &head->norm, x, args->scratch->dense);
+        x = run_dense(&r, x);
         if (head->factorised)
-            x = run_linear(&r, &head->factor, x, SQZK_IDENTITY, args->scratch->factorised,
+            x = run_linear(&r, &head->factor, x, SQZK_IDENTITY,
+                           kept_or(&r, keep_of(&r)->factorised, head->factor.n_out,
+                                   args->scratch->factorised),
                            head->factor.n_out);
         (void)run_linear(&r, &head->output, x, SQZK_IDENTITY, args->out + r.begin * args->ldo,
                          args->ldo);

@@ -58,6 +58,24 @@ typedef struct sqzi_head_scratch {
 void sqzi_head_layout(sqzi_head_scratch *scratch, const sqzi_head *head, uint32_t members,
                       sqzi_arena *arena);
 
+/* Which rows between the steps of sqzi_head_logits have memory of their own, those of all n inputs
+ * without gaps; NULL: they share the scratch memory, and are gone when the next SQZI_HEAD_ROWS
+ * inputs come.
+ *
+ *   first       [n, C]  tokens that the pooler reads
+ *   pooled      [n, C]  what dense reads, or output where there is none: tokens, means, the
+ *                       pooler's tanh
+ *   dense_sum   [n, D]  before the activation
+ *   dense       [n, D]  behind it, what norm reads
+ *   normed      [n, D]
+ *   factorised  [n, k]  what output reads, where the head has a factor
+ *
+ * Results have the same bits, but for a GELU that is written by itself where dense_sum is kept, of
+ * int8 layers (doc/kernels.md). */
+typedef struct sqzi_head_keep {
+    sqzi_real *first, *pooled, *dense_sum, *dense, *normed, *factorised;
+} sqzi_head_keep;
+
 /* What a head reads and writes. */
 typedef struct sqzi_head_args {
     const sqzi_head *head;
@@ -74,6 +92,7 @@ typedef struct sqzi_head_args {
     size_t ldo;
     uint32_t dimensions; /* of an embedding: the first so many numbers of a row */
     bool normalize;      /* an embedding has length 1 */
+    const sqzi_head_keep *keep; /* or NULL */
 } sqzi_head_args;
 
 /* The team's part of out [n, K], logits, or of out [n, dimensions], embeddings. Every member calls

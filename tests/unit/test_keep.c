@@ -190,7 +190,7 @@ static void run_step(void *argument, const sqzi_team *team)
 
 typedef struct work {
     const sqzi_encoder *encoder;
-    sqzi_pool *pool;
+    sqzi_thread_pool *pool;
     sqzi_workspace workspace;
     uint32_t ids[TOKENS];
     uint8_t types[TOKENS];
@@ -202,7 +202,8 @@ static void begin(work *w, const sqzi_encoder *encoder, uint32_t threads)
     sqz_error error = {0};
     sqzt_random random = sqzt_random_of(5);
     w->encoder = encoder;
-    sqzt_assert_ok(sqzi_pool_open(&sqzi_default_allocator, threads, &w->pool, &error), &error);
+    sqzt_assert_ok(sqzi_thread_pool_open(&sqzi_default_allocator, threads, &w->pool, &error),
+                   &error);
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     sqzi_workspace_layout(&w->workspace, encoder, TOKENS, LONGEST, threads, &arena);
     w->memory = aligned_alloc(64, (arena.used + 63) / 64 * 64);
@@ -220,7 +221,7 @@ static void begin(work *w, const sqzi_encoder *encoder, uint32_t threads)
 
 static void end(work *w)
 {
-    sqzi_pool_close(w->pool);
+    sqzi_thread_pool_close(w->pool);
     free(w->memory);
 }
 
@@ -234,9 +235,9 @@ static void run(work *w, kept *k, uint32_t sequences, bool keeps, bool steps)
              .hidden = k->hidden,
              .keeps = keeps};
     w->workspace.numeric_error = false;
-    if (!steps) sqzi_pool_run(w->pool, w->workspace.members, run_whole, &j);
+    if (!steps) sqzi_thread_pool_run(w->pool, w->workspace.members, run_whole, &j);
     for (block_to_run = 0; steps && block_to_run <= w->encoder->n_blocks; block_to_run++)
-        sqzi_pool_run(w->pool, w->workspace.members, run_step, &j);
+        sqzi_thread_pool_run(w->pool, w->workspace.members, run_step, &j);
     assert_false(w->workspace.numeric_error);
 }
 

@@ -12,12 +12,13 @@
 
 enum { MEMBERS = 4, STAGES = 200, MOST_PARTS = 3 * MEMBERS + 1 };
 
-static sqzi_pool *open_pool(uint32_t n_threads)
+static sqzi_thread_pool *open_pool(uint32_t n_threads)
 {
     sqz_error error = {0};
-    sqzi_pool *pool;
-    sqzt_assert_ok(sqzi_pool_open(&sqzi_default_allocator, n_threads, &pool, &error), &error);
-    assert_int_equal(sqzi_pool_threads(pool), n_threads);
+    sqzi_thread_pool *pool;
+    sqzt_assert_ok(sqzi_thread_pool_open(&sqzi_default_allocator, n_threads, &pool, &error),
+                   &error);
+    assert_int_equal(sqzi_thread_pool_size(pool), n_threads);
     return pool;
 }
 
@@ -44,16 +45,16 @@ static void run_ring(void *argument, const sqzi_team *team)
 static void each_part_is_taken_once_and_stages_are_ordered(void **state)
 {
     (void)state;
-    sqzi_pool *pool = open_pool(MEMBERS);
+    sqzi_thread_pool *pool = open_pool(MEMBERS);
     for (uint32_t most = 1; most <= MEMBERS + 1; most++)
         for (uint32_t n = 1; n <= MOST_PARTS; n++) {
             ring r = {.n = n};
-            sqzi_pool_run(pool, most, run_ring, &r);
+            sqzi_thread_pool_run(pool, most, run_ring, &r);
             assert_int_equal(r.wrong, 0);
             for (uint32_t i = 0; i < n; i++) assert_int_equal(r.at[i], STAGES);
             for (uint32_t i = 0; i <= n; i++) assert_int_equal(r.odd[i], STAGES);
         }
-    sqzi_pool_close(pool);
+    sqzi_thread_pool_close(pool);
 }
 
 typedef struct meeting {
@@ -82,14 +83,14 @@ static void take_own(void *argument, const sqzi_team *team)
 static void members_take_their_own_share_first(void **state)
 {
     (void)state;
-    sqzi_pool *pool = open_pool(MEMBERS);
+    sqzi_thread_pool *pool = open_pool(MEMBERS);
     for (uint32_t most = 2; most <= MEMBERS; most++) {
         meeting m = {0};
-        sqzi_pool_run(pool, most, take_own, &m);
+        sqzi_thread_pool_run(pool, most, take_own, &m);
         assert_int_equal(m.here, most);
         assert_int_equal(m.wrong, 0);
     }
-    sqzi_pool_close(pool);
+    sqzi_thread_pool_close(pool);
 }
 
 typedef struct slow {
@@ -118,11 +119,11 @@ static void a_stage_ends_when_all_its_parts_are_done(void **state)
 {
     (void)state;
     for (uint32_t members = 2; members <= MEMBERS; members++) {
-        sqzi_pool *pool = open_pool(members);
+        sqzi_thread_pool *pool = open_pool(members);
         slow s = {0};
-        sqzi_pool_run(pool, members, run_slowly, &s);
+        sqzi_thread_pool_run(pool, members, run_slowly, &s);
         assert_int_equal(s.wrong, 0);
-        sqzi_pool_close(pool);
+        sqzi_thread_pool_close(pool);
     }
 }
 
@@ -148,14 +149,14 @@ static void run_without_workers(void *argument, const sqzi_team *team)
 static void nobody_waits_for_a_late_worker(void **state)
 {
     (void)state;
-    sqzi_pool *pool = open_pool(MEMBERS);
+    sqzi_thread_pool *pool = open_pool(MEMBERS);
     for (int i = 0; i < 50; i++) {
         late l = {0};
-        sqzi_pool_run(pool, MEMBERS, run_without_workers, &l);
+        sqzi_thread_pool_run(pool, MEMBERS, run_without_workers, &l);
         assert_int_equal(l.taken, 3 * 2 * MEMBERS);
         assert_int_equal(l.wrong, 0);
     }
-    sqzi_pool_close(pool);
+    sqzi_thread_pool_close(pool);
 }
 
 static void shares_cover_everything_once(void **state)
@@ -175,7 +176,7 @@ static void shares_cover_everything_once(void **state)
 }
 
 typedef struct contest {
-    sqzi_pool *pool;
+    sqzi_thread_pool *pool;
     _Atomic uint32_t *total;
 } contest;
 
@@ -189,7 +190,7 @@ static void count_one(void *argument, const sqzi_team *team)
 static void *run_many(void *argument)
 {
     contest *c = argument;
-    for (int i = 0; i < 500; i++) sqzi_pool_run(c->pool, MEMBERS, count_one, c->total);
+    for (int i = 0; i < 500; i++) sqzi_thread_pool_run(c->pool, MEMBERS, count_one, c->total);
     return NULL;
 }
 
@@ -204,7 +205,7 @@ static void callers_run_side_by_side(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, run_many, &c), 0);
     for (int i = 0; i < CALLERS; i++) pthread_join(threads[i], NULL);
     assert_int_equal(total, CALLERS * 500);
-    sqzi_pool_close(c.pool);
+    sqzi_thread_pool_close(c.pool);
 }
 
 int main(void)
