@@ -43,8 +43,8 @@ check-sanitize: dependencies
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@ctest --test-dir $(BUILD)/asan --output-on-failure
 	@cmake -S . -B $(BUILD)/tsan -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSQZ_SANITIZE=thread
-	@cmake --build $(BUILD)/tsan -j $(JOBS) --target test_threads test_context test_file_writer test_sessions test_head test_invariance
-	@ctest --test-dir $(BUILD)/tsan --output-on-failure -R 'test_threads|test_context|test_file_writer|test_sessions|test_head|test_invariance'
+	@cmake --build $(BUILD)/tsan -j $(JOBS) --target test_threads test_context test_file_writer test_sessions test_head test_rewrite test_invariance
+	@ctest --test-dir $(BUILD)/tsan --output-on-failure -R '^(unit|golden)/test_(threads|context|file_writer|sessions|head|rewrite|invariance)$$'
 	@cmake -S . -B $(BUILD)/debug -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=Debug -DSQZ_WERROR=ON
 	@cmake --build $(BUILD)/debug -j $(JOBS)
 

@@ -77,7 +77,9 @@ static bench_run open_run(const sqz_model *model, const bench_shape *shape, uint
     run.first[0] = 0;
     for (uint32_t b = 0; b < shape->n; b++) run.first[b + 1] = run.first[b] + shape->lengths[b];
     cli_check(sqz_session_open(model,
-                               &(sqz_session_options){shape->n_tokens, shape->n, shape->longest},
+                               &(sqz_session_options){.max_tokens = shape->n_tokens,
+                                                      .max_sequences = shape->n,
+                                                      .max_length = shape->longest},
                                &run.session, &error),
               &error);
     run.ids = cli_allocate(NULL, shape->n_tokens * sizeof *run.ids);
@@ -86,7 +88,7 @@ static bench_run open_run(const sqz_model *model, const bench_shape *shape, uint
                                                                         : shape->n_tokens) *
                           run.info->n_labels;
     run.out = cli_allocate(NULL, (hidden > logits ? hidden : logits) * sizeof *run.out);
-    run.batch = (sqz_batch){shape->n, run.first, run.ids, NULL};
+    run.batch = (sqz_batch){.n_sequences = shape->n, .first = run.first, .ids = run.ids};
     return run;
 }
 

@@ -53,7 +53,7 @@ static void add_environment(sheet *s)
     const sqz_context *context = cli_context();
     bench_environment environment;
     bench_read_environment(&environment);
-    add(s, "version", 0, "%s", SQZ_PROGRAM_VERSION);
+    add(s, "version", 0, "%s", sqz_version_text());
     add(s, "cpu", 0, "%s", bench_fact(context, "cpu"));
     add(s, "features", 0, "%s", bench_fact(context, "features used"));
     add(s, "kernel_f32", 0, "%s", bench_fact(context, "kernel f32"));

@@ -72,7 +72,7 @@ int main(int argc, char **argv)
         return CLI_USAGE;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("squeezebert %s\n", SQZ_PROGRAM_VERSION);
+        printf("squeezebert %s\n", sqz_version_text());
         cli_flush_output();
         return CLI_DONE;
     }

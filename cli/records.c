@@ -47,7 +47,9 @@ static void check_open(sqz_status status, const sqz_error *error, const char *wh
 
 void cli_records_open(cli_reading how)
 {
-    static const sqz_rows_source source = {"stdin", read_stdin, stdin_is_ready, NULL};
+    static const sqz_rows_source source = {.name = "stdin",
+                                           .read = read_stdin,
+                                           .ready = stdin_is_ready};
     const bool pair = how.pair || cli.pair || cli.text2;
     sqz_error error = {0};
     if (cli.input == SQZ_ROWS_LINES && (cli.text || cli.text2))

@@ -49,9 +49,9 @@ static const char *find_prompt(const char *model, const char *given)
 sqz_embed_text_options cli_embed_options(const char *model)
 {
     sqz_embed_text_options o = {.embed = {.pool = (sqz_pool)cli_pool,
-                                          .normalize = normalize ? 1
-                                                       : plain   ? 0
-                                                                 : -1,
+                                          .normalize = normalize ? SQZ_NORMALIZE_YES
+                                                       : plain   ? SQZ_NORMALIZE_NO
+                                                                 : SQZ_NORMALIZE_DEFAULT,
                                           .dimensions = cli_dimensions},
                                 .similarity = (sqz_similarity_kind)similarity};
     if (normalize && plain) cli_die(CLI_USAGE, "--normalize and --no-normalize exclude each other");

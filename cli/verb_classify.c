@@ -79,7 +79,10 @@ static int run_classify(char **arguments, uint32_t n)
 static sqz_status run_candidates(const sqz_input *inputs, uint32_t n, void *results,
                                  sqz_error *error)
 {
-    const sqz_zero_shot_options options = {candidates, n_candidates, hypothesis, multi_label};
+    const sqz_zero_shot_options options = {.labels = candidates,
+                                           .n_labels = n_candidates,
+                                           .hypothesis = hypothesis,
+                                           .multi_label = multi_label};
     return sqz_zero_shot(cli_task(path), inputs, n, &options, results, error);
 }
 

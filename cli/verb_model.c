@@ -80,6 +80,7 @@ static int run_doctor(char **arguments, uint32_t n)
     (void)arguments;
     (void)n;
     const sqz_context *context = cli_context();
+    const sqz_context_info *info = sqz_context_get_info(context);
     const char *fact;
     if (!cli.json) {
         for (uint32_t i = 0; (fact = sqz_context_fact(context, i)); i++) printf("%s\n", fact);
@@ -87,7 +88,18 @@ static int run_doctor(char **arguments, uint32_t n)
     }
     cli_json_open('{');
     cli_json_key_number("cpus", sqz_cpu_count());
-    cli_json_key_number("threads", sqz_context_threads(context));
+    cli_json_key_number("threads", info->n_threads);
+    const char *const texts[][2] = {{"cpu", info->cpu},
+                                    {"features_found", info->features_found},
+                                    {"features_used", info->features_used},
+                                    {"gemm_f32", info->gemm_f32},
+                                    {"gemm_bf16", info->gemm_bf16},
+                                    {"gemm_s8", info->gemm_s8},
+                                    {"attention_bf16", info->attention_bf16},
+                                    {"attention_s8", info->attention_s8},
+                                    {"rows", info->rows_level}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        cli_json_key_string(texts[i][0], texts[i][1]);
     cli_json_key("facts");
     cli_json_open('[');
     for (uint32_t i = 0; (fact = sqz_context_fact(context, i)); i++) cli_json_string(fact);

@@ -117,7 +117,10 @@ static int run_ner(char **arguments, uint32_t n)
 
 static sqz_status run_answers(const sqz_input *inputs, uint32_t n, void *results, sqz_error *error)
 {
-    const sqz_answer_options options = {n_best, longest, no_answer, (float)null_threshold};
+    const sqz_answer_options options = {.n_best = n_best,
+                                        .max_answer_pieces = longest,
+                                        .no_answer = no_answer,
+                                        .null_threshold = (float)null_threshold};
     return sqz_answer_questions(cli_task(path), inputs, n, &options, results, error);
 }
 
@@ -173,7 +176,7 @@ static int run_qa(char **arguments, uint32_t n)
 
 static sqz_status run_masks(const sqz_input *inputs, uint32_t n, void *results, sqz_error *error)
 {
-    const sqz_fill_options options = {top, targets, n_targets};
+    const sqz_fill_options options = {.top_k = top, .targets = targets, .n_targets = n_targets};
     return sqz_fill_masks(cli_task(path), inputs, n, &options, results, error);
 }
 

@@ -5,7 +5,7 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(SQZ_HEADERS context model output session squeezebert status task tokenizer)
+set(SQZ_HEADERS context model output session squeezebert status task tokenizer version)
 if(SQZ_FULL)
   file(GLOB SQZ_ALL_HEADERS RELATIVE ${PROJECT_SOURCE_DIR}/include/squeezebert
     CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/squeezebert/*.h)

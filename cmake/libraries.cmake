@@ -14,13 +14,15 @@ set(SQZ_SMALL
   model/model model/load_head model/load_pooling model/session model/verify
   model/load_weights
   nn/tensor_list task/answer_spans task/answers task/batches task/classify task/embed_text
-  task/engine task/entities task/fill_mask task/entity_spans task/zero_shot text/decode)
+  task/engine task/entities task/fill_mask task/entity_spans task/zero_shot text/decode
+  base/memory base/number kernel/table nn/pack nn/profile text/tokenizer text/windows)
 list(JOIN SQZ_SMALL "|" SQZ_SMALL)
 
-# What only training and measuring need of the runtime's folders: kernels of gradients and
-# optimisers, loops that measure a peak, the gradient of x.c in x_grad.c. They go to the archive
-# that trains; tools/check_laws.py sees that nothing else includes them.
-set(SQZ_TRAINING "/kernel/(grad|optim|peak)/|_grad\\.c$")
+# What the runtime's folders hold that running a model does not need; tools/check_laws.py sees that
+# nothing of it includes them. Loops that measure a peak go to the archive that evaluates; kernels
+# of gradients and optimisers, and the gradient of x.c in x_grad.c, to the one that trains.
+set(SQZ_OF_squeezebert_eval_static "/kernel/peak/")
+set(SQZ_OF_squeezebert_train_static "/kernel/(grad|optim)/|_grad\\.c$")
 
 function(sqz_archive name)
   set(files)
@@ -30,11 +32,12 @@ function(sqz_archive name)
   endforeach()
   list(FILTER files EXCLUDE REGEX ${SQZ_OTHER_SYSTEM})
   if(name STREQUAL "squeezebert_static")
-    list(FILTER files EXCLUDE REGEX ${SQZ_TRAINING})
-  elseif(name STREQUAL "squeezebert_train_static")
+    list(FILTER files EXCLUDE REGEX
+      "${SQZ_OF_squeezebert_eval_static}|${SQZ_OF_squeezebert_train_static}")
+  elseif(SQZ_OF_${name})
     file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/kernel/*.c
       ${PROJECT_SOURCE_DIR}/src/nn/*_grad.c ${PROJECT_SOURCE_DIR}/src/model/*_grad.c)
-    list(FILTER found INCLUDE REGEX ${SQZ_TRAINING})
+    list(FILTER found INCLUDE REGEX ${SQZ_OF_${name}})
     list(APPEND files ${found})
   endif()
   sqz_select_isa(files)
@@ -74,20 +77,27 @@ if(SQZ_FULL)
   pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
   find_package(ZLIB REQUIRED)
   set(CMAKE_FIND_LIBRARY_SUFFIXES ${suffixes})
-  sqz_archive(squeezebert_import_static data rewrite import)
-  set_target_properties(squeezebert_import_static PROPERTIES OUTPUT_NAME squeezebert-import)
+  sqz_archive(squeezebert_import_static data rewrite import export)
   target_link_libraries(squeezebert_import_static PUBLIC squeezebert_static PkgConfig::JANSSON
     ZLIB::ZLIB)
-  sqz_archive(squeezebert_train_static eval squeeze)
-  set_target_properties(squeezebert_train_static PROPERTIES OUTPUT_NAME squeezebert-train)
-  target_link_libraries(squeezebert_train_static PUBLIC squeezebert_import_static)
+  sqz_archive(squeezebert_eval_static eval)
+  target_link_libraries(squeezebert_eval_static PUBLIC squeezebert_import_static)
+  sqz_archive(squeezebert_train_static train)
+  target_link_libraries(squeezebert_train_static PUBLIC squeezebert_eval_static)
+  sqz_archive(squeezebert_squeeze_static squeeze)
+  target_link_libraries(squeezebert_squeeze_static PUBLIC squeezebert_train_static)
+  set(SQZ_ARCHIVES squeezebert_static)
+  foreach(part import eval train squeeze)
+    set_target_properties(squeezebert_${part}_static PROPERTIES OUTPUT_NAME squeezebert-${part})
+    list(APPEND SQZ_ARCHIVES squeezebert_${part}_static)
+  endforeach()
 
   if(SQZ_SHARED)
     add_library(squeezebert_full SHARED ${PROJECT_SOURCE_DIR}/cmake/empty.c)
     set_target_properties(squeezebert_full PROPERTIES OUTPUT_NAME squeezebert-full
       VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
-    target_link_libraries(squeezebert_full PRIVATE sqz_flags -Wl,--whole-archive squeezebert_static
-      squeezebert_import_static squeezebert_train_static -Wl,--no-whole-archive -Wl,--gc-sections
-      PUBLIC Threads::Threads m PRIVATE PkgConfig::JANSSON ZLIB::ZLIB)
+    target_link_libraries(squeezebert_full PRIVATE sqz_flags -Wl,--whole-archive ${SQZ_ARCHIVES}
+      -Wl,--no-whole-archive -Wl,--gc-sections PUBLIC Threads::Threads m PRIVATE PkgConfig::JANSSON
+      ZLIB::ZLIB)
   endif()
 endif()

@@ -4,9 +4,8 @@ file(GLOB SQZ_CLI CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cli/*.c)
 if(SQZ_CLI)
   add_executable(squeezebert_program ${SQZ_CLI})
   set_target_properties(squeezebert_program PROPERTIES OUTPUT_NAME squeezebert)
-  target_compile_definitions(squeezebert_program PRIVATE SQZ_PROGRAM_VERSION="${PROJECT_VERSION}")
-  target_link_libraries(squeezebert_program PRIVATE sqz_flags squeezebert_train_static
-    squeezebert_import_static squeezebert_static PkgConfig::JANSSON)
+  target_link_libraries(squeezebert_program PRIVATE sqz_flags squeezebert_squeeze_static
+    PkgConfig::JANSSON)
   if(SQZ_STATIC)
     target_link_options(squeezebert_program PRIVATE -static)
   endif()

@@ -36,6 +36,11 @@ static int answer(sqz_task *task, size_t begin, size_t end, sqz_error *error)
         inputs[i] = (sqz_input){.text = {work.lines[begin + i], strlen(work.lines[begin + i])}};
     if (sqz_classify(task, inputs, n, 0, results, error)) return 1;
     for (uint32_t i = 0; i < n; i++) {
+        if (results[i].outcome.status) { /* a fault of this text alone */
+            snprintf(error->text, sizeof error->text, "line %zu: %s", begin + i + 1,
+                     results[i].outcome.text);
+            return 1;
+        }
         work.labels[begin + i] = results[i].label;
         work.scores[begin + i] = results[i].score;
     }
@@ -103,6 +108,7 @@ int main(int n, char **arguments)
                  sqz_model_open(context, arguments[1], &work.model, &error);
     if (failed) fprintf(stderr, "classify_threads: %s\n", error.text);
     else if ((failed = read_lines()) == 0) run_threads(threads);
+    else fputs("classify_threads: no memory for the lines\n", stderr);
     failed |= atomic_load(&work.failed);
     for (size_t i = 0; i < work.n; i++) {
         if (!failed)

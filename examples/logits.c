@@ -4,19 +4,21 @@
  *
  *   logits MODEL TEXT [SECOND]
  *
- * Prints a row of logits for the text (sequence classification), or one a piece (entities,
- * answers). Links the runtime library alone; nothing is allocated once the session is open. */
+ * Prints a row of logits for the text (sequence classification, multiple choice), or one a piece
+ * (entities, answers, masked words). Links the runtime library alone; a run allocates nothing, so
+ * a program that keeps its session and its logits answers text after text in the same memory. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <squeezebert/session.h>
 
-static int print_rows(const sqz_model *model, const sqz_encoding *encoding, const float *logits)
+static void print_rows(const sqz_model *model, const sqz_encoding *encoding, const float *logits)
 {
     const sqz_model_info *info = sqz_model_get_info(model);
     const uint32_t n = sqz_encoding_first(encoding, 1);
-    const int per_piece = info->head == SQZ_HEAD_TOKEN || info->head == SQZ_HEAD_QUESTION;
+    const int per_piece = info->head != SQZ_HEAD_SEQUENCE &&
+                          info->head != SQZ_HEAD_MULTIPLE_CHOICE;
     for (uint32_t i = 0; i < (per_piece ? n : 1); i++) {
         const uint32_t id = sqz_encoding_ids(encoding)[i];
         printf("%s", per_piece ? sqz_tokenizer_piece(sqz_model_tokenizer(model), id) : "text");
@@ -24,7 +26,6 @@ static int print_rows(const sqz_model *model, const sqz_encoding *encoding, cons
             printf(" %.6f", (double)logits[i * info->n_labels + k]);
         putchar('\n');
     }
-    return 0;
 }
 
 static int run(sqz_model *model, sqz_session *session, sqz_encoding *encoding, int n,
@@ -37,12 +38,21 @@ static int run(sqz_model *model, sqz_session *session, sqz_encoding *encoding, i
     if (sqz_tokenize(sqz_model_tokenizer(model), first, n > 1 ? &second : NULL, &options, encoding,
                      error))
         return 1;
+    if (sqz_encoding_cut(encoding))
+        fprintf(stderr, "logits: the model reads %u pieces, %u were cut\n", info->max_length,
+                sqz_encoding_cut(encoding));
     const uint32_t starts[] = {0, sqz_encoding_first(encoding, 1)};
-    const sqz_batch batch = {1, starts, sqz_encoding_ids(encoding), sqz_encoding_types(encoding)};
-    float *logits = malloc((size_t)starts[1] * info->n_labels * sizeof *logits);
-    int failed = !logits ||
-                 sqz_logits(session, &batch, NULL, 0, logits, info->n_labels, error) != SQZ_OK;
-    if (!failed) failed = print_rows(model, encoding, logits);
+    const sqz_batch batch = {.n_sequences = 1,
+                             .first = starts,
+                             .ids = sqz_encoding_ids(encoding),
+                             .types = sqz_encoding_types(encoding)};
+    float *logits = calloc((size_t)starts[1] * info->n_labels + 1, sizeof *logits);
+    if (!logits) {
+        snprintf(error->text, sizeof error->text, "no memory for %u rows of logits", starts[1]);
+        return 1;
+    }
+    const int failed = sqz_logits(session, &batch, NULL, 0, logits, info->n_labels, error);
+    if (!failed) print_rows(model, encoding, logits);
     free(logits);
     return failed;
 }

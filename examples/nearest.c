@@ -26,8 +26,7 @@ static int embed(const char *text, sqz_role role, const float **vector, uint32_t
                  sqz_error *error)
 {
     const sqz_input input = {.text = {text, strlen(text)}};
-    const sqz_embed_text_options options = {.embed = {.normalize = -1},
-                                            .prompt = sqz_model_role_prompt(search.model, role)};
+    const sqz_embed_text_options options = {.prompt = sqz_model_role_prompt(search.model, role)};
     sqz_embedding result;
     if (sqz_embed_texts(search.task, &input, 1, &options, &result, error)) return 1;
     if (result.outcome.status) {
@@ -50,8 +49,11 @@ static int add_line(char *line, sqz_error *error)
         return 1;
     const uint64_t n = sqz_index_rows(search.index);
     char **more = realloc(search.lines, (size_t)(n + 1) * sizeof *more);
-    if (!more || !(more[n] = strdup(line))) return 1;
-    search.lines = more;
+    if (more) search.lines = more;
+    if (!more || !(more[n] = strdup(line))) {
+        snprintf(error->text, sizeof error->text, "no memory for %s", line);
+        return 1;
+    }
     return sqz_index_add(search.index, vector, 1, error) != SQZ_OK;
 }
 

@@ -27,6 +27,7 @@ LEFT_OF = {  # what a folder of src/ may include; itself is always allowed
     "task": "base kernel text io nn model",
     "rewrite": "base kernel text io nn model",
     "import": "base kernel text io data nn model rewrite",
+    "export": "base kernel text io data nn model import",
     "eval": "base kernel text io data nn model task rewrite",
     "train": "base kernel text io data nn model task rewrite eval",
     "squeeze": "base kernel text io data nn model task rewrite eval train",
@@ -38,8 +39,8 @@ ISA = "avx2 avxvnni avx512 avx512vnni avx512bf16 amx neon dotprod i8mm armbf16 s
 INTRINSICS = re.compile(r"#\s*include\s*<(\w*intrin|arm_neon|arm_acle|cpuid|wasm_simd128)\.h>|"
                         r"\b(__asm__|__asm|asm)\b|\b__builtin_ia32_")
 LIBRARY_HEADERS = {  # header -> path prefixes that may include it
-    "jansson.h": ("src/import/", "src/data/", "src/eval/", "src/train/", "src/squeeze/",
-                  "src/serve/", "cli/", "tests/"),
+    "jansson.h": ("src/import/", "src/export/", "src/data/", "src/eval/", "src/train/",
+                  "src/squeeze/", "src/serve/", "cli/", "tests/"),
     "mpi.h": ("src/train/comm_mpi.c",),
     "microhttpd.h": ("src/serve/http.c",),
     "zlib.h": ("src/import/", "cli/", "tests/"),

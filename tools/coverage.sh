@@ -6,11 +6,16 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:-build/coverage}
 least=90
-parsers=(src/io/gguf_{reader,lookup}.c
-  src/import/{safetensors,pickle,pickle_values,torch_archive,json_file,config}.c
-  src/import/{tokenizer_files,sentence_files}.c
-  src/text/{scan,added_tokens,tokenizer,unicode,vocabulary,windows,decode}.c
-  src/model/load_{encoder,texts,tokenizer,weights}.c src/model/model.c src/eval/glue{,_tasks}.c
+parsers=(src/io/{gguf_reader,gguf_lookup,checksum}.c
+  src/import/{safetensors,pickle,pickle_values,torch_archive,zip_archive,source_tensors}.c
+  src/import/{json_file,json_lenient,config,config_keys,model_class,labels,heads,tensor_names}.c
+  src/import/{locate,folder_contents,lfs_pointer,front_matter,provenance}.c
+  src/import/tokenizer_{files,json,settings,class,template,draft}.c
+  src/import/{added_files,vocabulary_lines,put_tokenizer,sentence_files,sentence_modules}.c
+  src/import/{npy_array,vector_file,vectors}.c
+  src/text/{scan,scan_marks,added_tokens,tokenizer,unicode,vocabulary,windows,decode}.c
+  src/model/load_{encoder,head,pooling,texts,tokenizer,weights}.c src/model/{model,file_check}.c
+  src/rewrite/{carried_metadata,references}.c src/eval/glue{,_tasks}.c
   src/data/{rows,line_source,table_row,json_members,column_names,text_store}.c src/base/number.c)
 
 cmake -S . -B "$build" -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=--coverage >/dev/null

@@ -26,6 +26,7 @@ typedef struct sqz_allocator {
     void *(*allocate)(void *user, size_t bytes, size_t alignment);
     void (*release)(void *user, void *memory, size_t bytes);
     void *user;
+    uint64_t reserved[2];
 } sqz_allocator;
 
 /* Zero-initialise for the defaults.
@@ -43,6 +44,7 @@ typedef struct sqz_context_options {
     const sqz_allocator *allocator;
     uint32_t n_threads;
     const char *cpu;
+    uint64_t reserved[4];
 } sqz_context_options;
 
 /* Make a context. Starts n_threads - 1 threads, which sleep until a run needs them (they spin at
@@ -62,8 +64,32 @@ SQZ_API void sqz_context_close(sqz_context *context);
 /* Threads a run may use, the caller's among them. */
 SQZ_API uint32_t sqz_context_threads(const sqz_context *context);
 
-/* One line a fact for people: CPU, features found, features used, kernels chosen and why. The i-th
- * of n, NULL from the n-th on. The strings belong to the context. */
+/* What a context chose, for programs. Never changes; the strings belong to the context.
+ *
+ *   cpu              the CPU's name as it gives it, "" where it gives none
+ *   features_found   what the CPU has, names as in sqz_context_options.cpu with a space between
+ *                    two, "" where there is nothing beyond portable C
+ *   features_used    those that the mask leaves
+ *   gemm_*           the kernel that multiplies weights of a type: TYPE_TILE_LEVEL, as in
+ *                    "gemm_f32_6x64_avx512" (doc/kernels.md)
+ *   attention_*      the one of attention's products, in models of these weights
+ *   rows_level       level of layer norm, softmax, activations and conversion: "avx2", "portable"
+ *   n_threads        threads a run may use, the caller's among them
+ *   n_cpus           sqz_cpu_count() when the context was made
+ */
+typedef struct sqz_context_info {
+    const char *cpu;
+    const char *features_found, *features_used;
+    const char *gemm_f32, *gemm_bf16, *gemm_s8;
+    const char *attention_bf16, *attention_s8;
+    const char *rows_level;
+    uint32_t n_threads, n_cpus;
+} sqz_context_info;
+SQZ_API const sqz_context_info *sqz_context_get_info(const sqz_context *context);
+
+/* The same for people, a line each, with the reasons: which better kernels there are and what they
+ * lack. The i-th of n, NULL from the n-th on. The wording is no interface. The strings belong to
+ * the context. */
 SQZ_API const char *sqz_context_fact(const sqz_context *context, uint32_t i);
 
 /* CPUs this process may use: the smaller of the affinity mask and the quota (rounded up) of its

@@ -61,6 +61,7 @@ typedef struct sqz_rows_source {
     ptrdiff_t (*read)(void *user, void *bytes, size_t n);
     int (*ready)(void *user);
     void *user;
+    uint64_t reserved[2];
 } sqz_rows_source;
 
 /* Zero-initialise for lines.
@@ -84,6 +85,7 @@ typedef struct sqz_rows_options {
     int pair;
     int no_header, ragged;
     uint32_t portion;
+    uint64_t reserved[4];
 } sqz_rows_options;
 
 /* A column that is not read, in the order of the input.
@@ -110,6 +112,7 @@ typedef struct sqz_row {
     int pair;
     const sqz_field *fields;
     uint32_t n_fields;
+    uint64_t reserved[2];
 } sqz_row;
 
 typedef struct sqz_rows sqz_rows;

@@ -69,6 +69,7 @@ typedef struct sqz_glue_row {
     double score;
     uint64_t line;
     sqz_text id;
+    uint64_t reserved[2];
 } sqz_glue_row;
 typedef struct sqz_glue sqz_glue;
 
@@ -79,6 +80,7 @@ typedef struct sqz_glue sqz_glue;
  */
 typedef struct sqz_glue_options {
     sqz_quotes quotes;
+    uint64_t reserved[4];
 } sqz_glue_options;
 
 /* Class k of a task as the files write it ("entailment", "0"); NULL from the last on, and for
@@ -109,8 +111,11 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_glue_open(const sqz_context *context, sqz_g
                                                const sqz_glue_options *options, sqz_glue **glue,
                                                sqz_error *error);
 SQZ_API void sqz_glue_close(sqz_glue *glue);
+/* The rows [n], with their texts until the file is closed. */
 SQZ_API const sqz_glue_row *sqz_glue_rows(const sqz_glue *glue, size_t *n);
+/* 1 where the rows have labels. */
 SQZ_API int sqz_glue_labelled(const sqz_glue *glue);
+/* Rows that were left out, as sqz_glue_open says. */
 SQZ_API size_t sqz_glue_skipped(const sqz_glue *glue);
 /* Blank lines. */
 SQZ_API uint64_t sqz_glue_blank(const sqz_glue *glue);
@@ -161,6 +166,7 @@ typedef struct sqz_eval_options {
     void *user;
     sqz_glue_options glue;
     void (*prediction)(void *user, const sqz_prediction *prediction);
+    uint64_t reserved[4];
 } sqz_eval_options;
 
 typedef struct sqz_named_metric {
@@ -168,18 +174,29 @@ typedef struct sqz_named_metric {
     sqz_metric metric;
 } sqz_named_metric;
 
-enum { SQZ_MAX_METRICS = 4 };
+enum { SQZ_MAX_METRICS = 8 };
 typedef struct sqz_eval_report {
-    const char *task;
+    const char *task;   /* static storage, as the metrics' names are */
     size_t n;           /* examples that count */
     size_t n_skipped;   /* rows of QQP that are too short, of MNLI without a gold label */
     size_t n_truncated; /* examples that were cut */
     uint64_t n_blank;   /* lines */
     uint32_t n_metrics;
     sqz_named_metric metrics[SQZ_MAX_METRICS];
+    uint64_t reserved[4];
 } sqz_eval_report;
 
-/* SQZ_EINVAL: the model's head or classes do not fit the task (the text says which classes it has
+/* Read folder/SPLIT, answer every row, and compare with its label.
+ *
+ *   CoLA            matthews
+ *   STS-B           pearson, spearman
+ *   MRPC, QQP       accuracy, f1 of class 1
+ *   AX              rk, Matthews' correlation over three classes
+ *   else            accuracy
+ *
+ * Uses the context's threads. Cost: that of the task over all rows. Memory: the file's rows, and
+ * their answers.
+ * SQZ_EINVAL: the model's head or classes do not fit the task (the text says which classes it has
  * and how to name them), or the file has no labels. SQZ_EFORMAT: it has no example. Else as
  * sqz_glue_open. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task,

@@ -21,6 +21,7 @@ typedef struct sqz_export_options {
     int dense;
     void (*note)(void *user, const char *text);
     void *user;
+    uint64_t reserved[4];
 } sqz_export_options;
 
 /* Write a folder that Transformers loads and that gives the model's results.

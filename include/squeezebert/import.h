@@ -47,6 +47,7 @@ typedef struct sqz_import_options {
     void (*note)(void *user, const char *text);
     void *user;
     const char *tokenizer;
+    uint64_t reserved[4];
 } sqz_import_options;
 
 /* Read a folder with config.json, weights and tokenizer, and write one model file.

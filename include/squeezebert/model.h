@@ -49,12 +49,17 @@ typedef enum sqz_similarity_kind {
 /* What a text is in a search. */
 typedef enum sqz_role { SQZ_ROLE_QUERY, SQZ_ROLE_PASSAGE } sqz_role;
 
-/* Facts of a model. Strings belong to the model. */
+/* Facts of a model. Valid, with the strings, until the model is closed. */
 typedef struct sqz_model_info {
     const char *name;              /* general.name, "" if absent */
     /* the Hugging Face model_type it was imported from: provenance, never asked for in a run */
     const char *source_type;
-    uint32_t n_layers, width, embedding_width, vocabulary, max_positions, n_token_types;
+    uint32_t n_layers;
+    uint32_t width;                /* C: numbers of a hidden state */
+    uint32_t embedding_width;      /* of the word table; other than C where it is projected */
+    uint32_t vocabulary;           /* rows of that table */
+    uint32_t max_positions;        /* tokens of the longest sequence */
+    uint32_t n_token_types;        /* 0: the model has none */
     /* pieces of a text unless the caller says otherwise (doc/format.md: sqz.max_length) */
     uint32_t max_length;
     sqz_head_kind head;
@@ -89,8 +94,10 @@ typedef struct sqz_model_info {
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_model_open(sqz_context *context, const char *path,
                                                 sqz_model **model, sqz_error *error);
+/* Its sessions and tasks must be closed before. */
 SQZ_API void sqz_model_close(sqz_model *model);
 
+/* What the model is, where it lives, and what reads its texts: until it is closed. */
 SQZ_API const sqz_model_info *sqz_model_get_info(const sqz_model *model);
 SQZ_API sqz_context *sqz_model_context(const sqz_model *model);
 SQZ_API const sqz_tokenizer *sqz_model_tokenizer(const sqz_model *model);
@@ -127,6 +134,7 @@ typedef struct sqz_tensor_info {
     uint64_t shape[4];
     uint64_t bytes;
     uint64_t offset;  /* of its first byte in the file */
+    uint64_t reserved[2];
 } sqz_tensor_info;
 SQZ_API int sqz_model_tensor(const sqz_model *model, uint32_t i, sqz_tensor_info *tensor);
 SQZ_API int sqz_model_metadata(const sqz_model *model, uint32_t i, const char **key,
@@ -153,6 +161,7 @@ typedef struct sqz_file_check {
     int has_checksum;
     uint64_t n_bytes;
     char sha256[65];
+    uint64_t reserved[4];
 } sqz_file_check;
 SQZ_API SQZ_NODISCARD sqz_status sqz_model_check(sqz_context *context, const char *path,
                                                  sqz_file_check *check, sqz_error *error);
@@ -170,6 +179,7 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_model_check(sqz_context *context, const cha
 typedef struct sqz_verification {
     double max_error, tolerance;
     uint32_t n_vectors;
+    uint64_t reserved[4];
 } sqz_verification;
 SQZ_API SQZ_NODISCARD sqz_status sqz_model_verify(const sqz_model *model,
                                                   sqz_verification *verification, sqz_error *error);

@@ -24,6 +24,7 @@ typedef struct sqz_batch {
     const uint32_t *first;
     const uint32_t *ids;
     const uint8_t *types;
+    uint64_t reserved[2];
 } sqz_batch;
 
 /* What a session must hold: tokens and sequences of one batch, and the longest sequence (0 = the
@@ -32,14 +33,15 @@ typedef struct sqz_session_options {
     uint32_t max_tokens;
     uint32_t max_sequences;
     uint32_t max_length;
+    uint64_t reserved[4];
 } sqz_session_options;
 
 /* Bytes that sqz_session_open will ask the allocator for, from the same layout code. 0 for options
  * that are out of range, and for NULL. */
 SQZ_API size_t sqz_session_plan(const sqz_model *model, const sqz_session_options *options);
 
-/* The model outlives the session. SQZ_EINVAL: max_tokens or max_sequences 0, more than 2^28 tokens,
- * max_length over the model's. SQZ_ENOMEM. */
+/* One allocation, of sqz_session_plan's bytes. The model outlives the session.
+ * SQZ_EINVAL: max_tokens or max_sequences 0, more than 2^28 tokens, max_length over the model's. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_session_open(const sqz_model *model,
                                                   const sqz_session_options *options,
                                                   sqz_session **session, sqz_error *error);
@@ -82,12 +84,17 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_logits(sqz_session *session, const sqz_batc
                                             const uint32_t *rows, uint32_t n_rows, float *logits,
                                             size_t ldl, sqz_error *error);
 
+typedef enum sqz_normalizing {
+    SQZ_NORMALIZE_DEFAULT, /* what the model file says */
+    SQZ_NORMALIZE_YES,
+    SQZ_NORMALIZE_NO
+} sqz_normalizing;
+
 /* One vector a sequence (or a token, with SQZ_POOL_NONE): pooled, sent through the layers that the
  * model has behind its pooling (info.n_embed_steps; none with SQZ_POOL_NONE), cut, normalised.
  *
  *   pool        SQZ_POOL_DEFAULT: what the model file says
- *   normalize   1: divide by the Euclidean length (a zero vector stays zero), 0: do not, -1: what
- *               the model file says
+ *   normalize   whether to divide by the Euclidean length (a zero vector stays zero)
  *   dimensions  keep the first so many numbers and drop the rest, before normalising (Matryoshka);
  *               0 = info.dimensions, or C with SQZ_POOL_NONE
  *   skip        [B] tokens at the beginning of each sequence that pooling leaves out, fewer than it
@@ -100,9 +107,10 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_logits(sqz_session *session, const sqz_batc
  */
 typedef struct sqz_embed_options {
     sqz_pool pool;
-    int normalize;
+    sqz_normalizing normalize;
     uint32_t dimensions;
     const uint32_t *skip;
+    uint64_t reserved[4];
 } sqz_embed_options;
 SQZ_API SQZ_NODISCARD sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch,
                                            const sqz_embed_options *options, float *out, size_t ldo,
@@ -135,14 +143,18 @@ typedef enum sqz_stage {
     SQZ_STAGE_NORM,
     SQZ_STAGE_WAIT, /* for the other threads */
     SQZ_STAGE_HEAD, /* pooling included, and waiting for the other threads in it */
-    SQZ_STAGES
+    SQZ_STAGES /* how many there are in this version */
 } sqz_stage;
+enum { SQZ_MAX_STAGES = 16 };
+
 typedef struct sqz_stage_profile {
     uint64_t calls, ns, multiply_adds, weight_bytes;
+    uint64_t reserved[2];
 } sqz_stage_profile;
 typedef struct sqz_profile {
     uint64_t runs, wall_ns;
-    sqz_stage_profile stages[SQZ_STAGES];
+    sqz_stage_profile stages[SQZ_MAX_STAGES]; /* by sqz_stage; those from SQZ_STAGES on stay 0 */
+    uint64_t reserved[4];
 } sqz_profile;
 SQZ_API void sqz_session_set_profile(sqz_session *session, sqz_profile *profile);
 

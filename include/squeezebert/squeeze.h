@@ -78,6 +78,7 @@ typedef struct sqz_quantize_options {
     const sqz_text *texts;
     size_t n_texts;
     void (*calibrated)(void *user, const sqz_calibration *used);
+    uint64_t reserved[4];
 } sqz_quantize_options;
 
 /* Read a model file, write it with its weights in another type.
@@ -94,9 +95,8 @@ typedef struct sqz_quantize_options {
  * With texts, m is the mean over them, s = 1, and the integers of every such linear are not the
  * nearest to w / scale one by one: they are chosen in turn so that their errors cancel on what the
  * layer reads, those of later inputs making up for those of earlier ones (second moments of the
- * inputs, damped
- * by a hundredth; the integers of GPTQ, Frantar et al. 2022). Then `error` of a tensor grows and
- * that of the model falls. Embeddings are rounded as ever.
+ * inputs, damped by a hundredth; the integers of GPTQ, Frantar et al. 2022). Then `error` of a
+ * tensor grows and that of the model falls. Embeddings are rounded as ever.
  *
  * Metadata, tokenizer and labels are carried over; sqz.history gets a line, and general.name ends
  * with "-s8", "-bf16" or "-f16". Reference vectors keep their inputs; their results and tolerance
@@ -116,10 +116,9 @@ typedef struct sqz_quantize_options {
  * ones left out) or stand beside another type or no_correction, `keep` is no regular expression or
  * matches no tensor that would change, or there is nothing to change. SQZ_EUNSUPPORTED: the source
  * holds int8 weights already. SQZ_ENUMERIC: a weight is NaN, infinite or too large for the type;
- * the text names tensor
- * and index. SQZ_EFORMAT also: the source is not what its checksums say. SQZ_EOUTPUT,
- * SQZ_ERESOURCE: `out` cannot be written (squeezebert/output.h). SQZ_EIO, SQZ_ELIMIT, SQZ_ENOMEM as
- * sqz_model_open.
+ * the text names tensor and index. SQZ_EFORMAT also: the source is not what its checksums say.
+ * SQZ_EOUTPUT, SQZ_ERESOURCE: `out` cannot be written (squeezebert/output.h). SQZ_EIO, SQZ_ELIMIT,
+ * SQZ_ENOMEM as sqz_model_open.
  * Maths: doc/model.md; measured in doc/results.md "Quantised models".
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_quantize(sqz_context *context, const char *path,

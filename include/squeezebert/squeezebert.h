@@ -11,5 +11,6 @@
 #include <squeezebert/status.h>
 #include <squeezebert/task.h>
 #include <squeezebert/tokenizer.h>
+#include <squeezebert/version.h>
 
 #endif

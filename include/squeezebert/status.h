@@ -1,9 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Status codes and error reports: what every function that meets the world returns.
+/* Status codes and error reports: what every function that meets the world returns, and the rules
+ * that all headers share.
  *
  * Pointers: one that may be NULL is said to be; an `error` may everywhere, and what a close
  * function gets. Where another one is NULL, a function that returns a status answers SQZ_EINVAL. A
  * handle that was NULL before a failed open is NULL after it.
+ *
+ * Structs grow, and a program that was built with an older header goes on working:
+ *
+ *   a caller hands in   (options, sqz_batch, sqz_input, callbacks) ends in `reserved`. Zero it with
+ *                       the rest, by {0} or a designated initialiser: zero is the default of every
+ *                       field. Later fields take its place, and their zero means what was so
+ *                       before. Where one is not 0, a newer header's field was set that this
+ *                       library does not know: SQZ_EINVAL, never a setting passed over
+ *   a caller owns,      (sqz_error, reports, results of a task) and what stands in arrays ends in
+ *   the library fills   `reserved` too, which the library zeroes: a field of a newer header reads 0
+ *                       from an older library
+ *   the library owns,   (sqz_model_info, sqz_context_info, what callbacks are given) grows at its
+ *   handed out one      end: read it where it lies, do not copy it by its size or make arrays of it
+ *   at a time
+ *   small values        (sqz_text, sqz_piece, sqz_hit, sqz_field, sqz_metric, sqz_named_metric,
+ *                       sqz_special_tokens) stay as they are for good
+ *
+ * Enums get new members at their end.
+ *
+ * Lifetimes: what is handed in is read during the call alone, what a callback is given is valid
+ * during its call, unless the header says otherwise; what is given back belongs to the object that
+ * gave it, and the header says until when.
+ *
+ * Threads: a context, a model and a tokenizer are used by any number of threads at once, an index
+ * by any number that search it; sessions, tasks, encodings, readers and outputs by one thread at a
+ * time. Nothing else is shared: two objects never need a lock between them.
+ *
+ * SQZ_EINVAL of a NULL or a reserved field and SQZ_ENOMEM can come from every function that returns
+ * a status, but for runs (sqz_encode and the like), which allocate nothing; headers name the rest.
  */
 #ifndef SQUEEZEBERT_STATUS_H
 #define SQUEEZEBERT_STATUS_H
@@ -58,7 +88,8 @@ typedef enum sqz_status {
 typedef struct sqz_error {
     sqz_status code;
     uint64_t offset;
-    char text[496];
+    char text[480];
+    uint64_t reserved[2];
 } sqz_error;
 
 /* "SQZ_EFORMAT" for SQZ_EFORMAT; "SQZ_?" for a number that is no status. Static storage. */

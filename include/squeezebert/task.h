@@ -8,7 +8,11 @@
  * result's outcome and leaves the others alone; a status other than SQZ_OK means that there are no
  * results at all.
  *
- * A result's pointers belong to the task and stay valid until the next call on it.
+ * A result's pointers belong to the task and stay valid until the next call on it. SQZ_ENUMERIC in
+ * an outcome: a NaN or infinity met by an int8 layer. SQZ_ETOKEN there: the text has a piece that
+ * the model does not embed.
+ * Cost: tokenising, and for each window what sqz_encode and the head cost. Memory, kept for the
+ * next call: the pieces and results of all inputs, and a session for the largest batch met.
  */
 #ifndef SQUEEZEBERT_TASK_H
 #define SQUEEZEBERT_TASK_H
@@ -26,6 +30,7 @@ typedef struct sqz_input {
     sqz_text text;
     sqz_text second;
     int pair;
+    uint64_t reserved[1];
 } sqz_input;
 
 /* What happens to a text of more pieces than max_length. */
@@ -52,6 +57,7 @@ typedef struct sqz_task_options {
     uint32_t stride;
     uint32_t batch_tokens;
     int literal_special_tokens;
+    uint64_t reserved[4];
 } sqz_task_options;
 
 /* How it went with one input.
@@ -68,6 +74,7 @@ typedef struct sqz_outcome {
     uint32_t n_pieces;
     uint32_t n_windows;
     uint32_t cut;
+    uint64_t reserved[2];
 } sqz_outcome;
 
 /* The model outlives the task. A task is not shared between threads during a call. options NULL =
@@ -96,6 +103,7 @@ typedef struct sqz_classification {
     float score;
     const float *scores; /* [K] */
     const float *logits; /* [K] */
+    uint64_t reserved[2];
 } sqz_classification;
 SQZ_API SQZ_NODISCARD sqz_status sqz_classify(sqz_task *task, const sqz_input *inputs, uint32_t n,
                                               float threshold, sqz_classification *results,
@@ -121,12 +129,14 @@ typedef struct sqz_embed_text_options {
     sqz_embed_options embed;
     const char *prompt, *second_prompt;
     sqz_similarity_kind similarity;
+    uint64_t reserved[4];
 } sqz_embed_text_options;
 typedef struct sqz_embedding {
     sqz_outcome outcome;
     uint32_t n_vectors;   /* 1, or the pieces with SQZ_POOL_NONE */
     uint32_t dimensions;
     const float *vectors; /* [n_vectors, dimensions] */
+    uint64_t reserved[2];
 } sqz_embedding;
 SQZ_API SQZ_NODISCARD sqz_status sqz_embed_texts(sqz_task *task, const sqz_input *inputs,
                                                  uint32_t n, const sqz_embed_text_options *options,
@@ -138,6 +148,7 @@ typedef struct sqz_similarity {
     sqz_outcome outcome;
     float score;
     float cosine;
+    uint64_t reserved[2];
 } sqz_similarity;
 SQZ_API SQZ_NODISCARD sqz_status sqz_compare(sqz_task *task, const sqz_input *inputs, uint32_t n,
                                              const sqz_embed_text_options *options,
@@ -191,7 +202,9 @@ typedef struct sqz_entity {
     const char *word;  /* the pieces joined to text, as the pipeline shows them */
     float score;
     uint32_t index;    /* of the first piece in its window, [CLS] = 0 */
+    /* half open, into the text: in code points, and in bytes */
     uint32_t begin, end, begin_byte, end_byte;
+    uint64_t reserved[2];
 } sqz_entity;
 typedef struct sqz_entities {
     sqz_outcome outcome;
@@ -199,6 +212,7 @@ typedef struct sqz_entities {
     const sqz_entity *entities;
     const uint32_t *window_first; /* [n_windows]: first row of each window in logits */
     const float *logits;          /* [n_pieces, K], special tokens included */
+    uint64_t reserved[2];
 } sqz_entities;
 SQZ_API SQZ_NODISCARD sqz_status sqz_find_entities(sqz_task *task, const sqz_input *inputs,
                                                    uint32_t n, sqz_aggregation aggregation,
@@ -223,12 +237,15 @@ typedef struct sqz_answer_options {
     uint32_t max_answer_pieces;
     int no_answer;
     float null_threshold;
+    uint64_t reserved[4];
 } sqz_answer_options;
 typedef struct sqz_answer {
     int none; /* 1: the context does not say; the places are 0 */
-    float score;
-    float worth;
-    uint32_t begin, end, begin_byte, end_byte; /* in the context */
+    float score; /* a share of 1, over the spans that were kept */
+    float worth; /* start_logit[begin] + end_logit[end] */
+    /* half open, into the context: in code points, and in bytes */
+    uint32_t begin, end, begin_byte, end_byte;
+    uint64_t reserved[2];
 } sqz_answer;
 typedef struct sqz_answers {
     sqz_outcome outcome;
@@ -236,6 +253,7 @@ typedef struct sqz_answers {
     const sqz_answer *answers;
     const uint32_t *window_first; /* [n_windows] */
     const float *logits;          /* [n_pieces, 2]: start, end */
+    uint64_t reserved[2];
 } sqz_answers;
 SQZ_API SQZ_NODISCARD sqz_status sqz_answer_questions(sqz_task *task, const sqz_input *inputs,
                                                       uint32_t n, const sqz_answer_options *options,
@@ -256,6 +274,7 @@ typedef struct sqz_fill_options {
     uint32_t top_k;
     const uint32_t *targets;
     uint32_t n_targets;
+    uint64_t reserved[4];
 } sqz_fill_options;
 typedef struct sqz_candidate {
     uint32_t id;
@@ -263,17 +282,20 @@ typedef struct sqz_candidate {
     /* its spelling as text, "##" taken off as the decoder does for a lone piece */
     const char *piece;
     const char *sequence; /* the whole text with the mask filled */
+    uint64_t reserved[1];
 } sqz_candidate;
 typedef struct sqz_mask {
     uint32_t position;    /* index of the piece */
     uint32_t n;
     const sqz_candidate *candidates;
     const float *logits;  /* [V] */
+    uint64_t reserved[2];
 } sqz_mask;
 typedef struct sqz_filled {
     sqz_outcome outcome;
     uint32_t n;
     const sqz_mask *masks;
+    uint64_t reserved[2];
 } sqz_filled;
 SQZ_API SQZ_NODISCARD sqz_status sqz_fill_masks(sqz_task *task, const sqz_input *inputs, uint32_t n,
                                                 const sqz_fill_options *options,
@@ -296,6 +318,7 @@ typedef struct sqz_zero_shot_options {
     uint32_t n_labels;
     const char *hypothesis;
     int multi_label;
+    uint64_t reserved[4];
 } sqz_zero_shot_options;
 typedef struct sqz_zero_shot_result {
     sqz_outcome outcome;
@@ -303,6 +326,7 @@ typedef struct sqz_zero_shot_result {
     float score;
     const float *scores; /* [n_labels], in the order of the candidates */
     const float *logits; /* [n_labels, K] */
+    uint64_t reserved[2];
 } sqz_zero_shot_result;
 SQZ_API SQZ_NODISCARD sqz_status sqz_zero_shot(sqz_task *task, const sqz_input *inputs, uint32_t n,
                                                const sqz_zero_shot_options *options,

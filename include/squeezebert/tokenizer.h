@@ -21,7 +21,7 @@ typedef struct sqz_encoding sqz_encoding;
 /* A text: any bytes, NUL and invalid UTF-8 among them (each maximal ill-formed part reads as
  * U+FFFD). At most 2^31 - 1 bytes. */
 typedef struct sqz_text {
-    const char *bytes;
+    const char *bytes; /* no NUL is needed at the end */
     size_t n_bytes;
 } sqz_text;
 
@@ -53,6 +53,7 @@ typedef struct sqz_tokenize_options {
     int windows;
     int no_special_tokens;
     int literal_special_tokens;
+    uint64_t reserved[4];
 } sqz_tokenize_options;
 
 /* One piece. Offsets are half open, into the original text of its side, in bytes and in code points

@@ -30,6 +30,7 @@ typedef struct sqz_vectors_options {
     double tolerance;
     void (*report)(void *user, const sqz_vector_report *report);
     void *user;
+    uint64_t reserved[4];
 } sqz_vectors_options;
 
 /* Run the sequences of a .npz file and compare the results with those it holds.

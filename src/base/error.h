@@ -20,6 +20,17 @@ sqz_status sqzi_fail(sqz_error *error, sqz_status code, uint64_t offset, const c
  * the record. */
 void sqzi_error_prefix(sqz_error *error, const char *prefix);
 
+/* SQZ_EINVAL where one of a struct's n reserved numbers is not 0: a field that this version does
+ * not know (status.h "Structs grow"). The macro takes a pointer to the struct, which may be NULL.
+ */
+SQZ_NODISCARD sqz_status sqzi_check_reserved(const uint64_t *reserved, size_t n, const char *name,
+                                             sqz_error *error);
+#define SQZI_RESERVED(pointer, name, error)                                                        \
+    ((pointer) ? sqzi_check_reserved((pointer)->reserved,                                          \
+                                     sizeof(pointer)->reserved / sizeof(pointer)->reserved[0],     \
+                                     (name), (error))                                              \
+               : SQZ_OK)
+
 /* Both need `sqz_status status`, `sqz_error *error` and a label `fail` in the function. */
 #define TRY(call)                          \
     do {                                   \

@@ -201,10 +201,12 @@ sqz_status sqz_output_open(const sqz_allocator *allocator, const char *path, sqz
     if (!path || !output || (unsigned)kind > SQZ_OUTPUT_ANY)
         return sqzi_fail(error, SQZ_EINVAL, 0,
                          "sqz_output_open: an argument is NULL, or there is no such kind");
+    sqz_status status = SQZI_RESERVED(from, "sqz_allocator", error);
+    if (status != SQZ_OK) return status;
     sqz_output *made = sqzi_allocate(from, sizeof *made);
     if (!made) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory to write %s", path);
     made->allocator = *from;
-    const sqz_status status = open_place(path, kind == SQZ_OUTPUT_ANY, &made->writer, error);
+    status = open_place(path, kind == SQZ_OUTPUT_ANY, &made->writer, error);
     if (status == SQZ_OK) *output = made;
     else sqzi_release(from, made, sizeof *made);
     return status;

@@ -39,7 +39,8 @@ static void default_release(void *user, void *memory, size_t bytes)
     free(memory);
 }
 
-const sqz_allocator sqzi_default_allocator = {default_allocate, default_release, NULL};
+const sqz_allocator sqzi_default_allocator = {.allocate = default_allocate,
+                                              .release = default_release};
 
 void *sqzi_allocate(const sqz_allocator *allocator, size_t bytes)
 {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names and texts of the status codes, and the one function that writes an sqz_error. */
+/* Names and texts of the status codes, the version, and the one function that writes an sqz_error.
+ */
 #include "base/error.h"
 
 #include <errno.h>
+#include <squeezebert/version.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +18,20 @@ const char *sqz_status_name(sqz_status status)
 #undef NAME
     }
     return "SQZ_?";
+}
+
+uint32_t sqz_version(void)
+{
+    return SQZ_VERSION;
+}
+
+const char *sqz_version_text(void)
+{
+#define QUOTED(number) #number
+#define JOINED(major, minor, patch) QUOTED(major) "." QUOTED(minor) "." QUOTED(patch)
+    return JOINED(SQZ_VERSION_MAJOR, SQZ_VERSION_MINOR, SQZ_VERSION_PATCH);
+#undef JOINED
+#undef QUOTED
 }
 
 const char *sqz_status_text(sqz_status status)
@@ -56,12 +72,25 @@ sqz_status sqzi_fail(sqz_error *error, sqz_status code, uint64_t offset, const c
     if (!error) return code;
     error->code = code;
     error->offset = offset;
+    memset(error->reserved, 0, sizeof error->reserved);
     va_list arguments;
     va_start(arguments, format);
     const int needed = vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
     if (needed >= (int)sizeof error->text) mark_cut(error);
     return code;
+}
+
+sqz_status sqzi_check_reserved(const uint64_t *reserved, size_t n, const char *name,
+                               sqz_error *error)
+{
+    for (size_t i = 0; i < n; i++)
+        if (reserved[i])
+            return sqzi_fail(error, SQZ_EINVAL, i,
+                             "%s.reserved[%zu] is not 0: the struct was not zeroed, or a field is "
+                             "set that is newer than this library (%s)",
+                             name, i, sqz_version_text());
+    return SQZ_OK;
 }
 
 void sqzi_error_prefix(sqz_error *error, const char *prefix)

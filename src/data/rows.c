@@ -44,11 +44,9 @@ static char separator_of(const sqz_rows *rows)
     return rows->options.format == SQZ_ROWS_CSV ? ',' : '\t';
 }
 
-/* SQZI_PRINTF's place: after rows, row and status. SQZ_ENOMEM where the text finds no room. */
-static sqz_status fault(sqz_rows *rows, sqz_row *row, sqz_status status, const char *format, ...)
-    SQZI_PRINTF(4, 5);
-
-static sqz_status fault(sqz_rows *rows, sqz_row *row, sqz_status status, const char *format, ...)
+/* SQZ_ENOMEM where the text finds no room. */
+static SQZI_PRINTF(4, 5) sqz_status fault(sqz_rows *rows, sqz_row *row, sqz_status status,
+                                          const char *format, ...)
 {
     enum { FAULT_BYTES = 400 };
     char *text = sqzi_store_take(&rows->store, FAULT_BYTES);
@@ -387,6 +385,8 @@ static sqz_status check_options(const sqz_rows_options *o, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const bool table = o->format == SQZ_ROWS_CSV || o->format == SQZ_ROWS_TSV;
+    TRY(SQZI_RESERVED(o, "sqz_rows_options", error));
+    TRY(SQZI_RESERVED(o->allocator, "sqz_allocator", error));
     FAIL_IF((unsigned)o->format > SQZ_ROWS_JSONL || (unsigned)o->quotes > SQZ_QUOTES_CSV,
             SQZ_EINVAL, 0, "a reader of rows: format %d or quotes %d is unknown", (int)o->format,
             (int)o->quotes);
@@ -431,7 +431,8 @@ sqz_status sqz_rows_open(const sqz_rows_source *source, const sqz_rows_options *
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_rows_open: an argument is NULL");
     *out = NULL;
     sqz_rows *rows = NULL;
-    const sqz_status status = make(options, &rows, error);
+    sqz_status status = SQZI_RESERVED(source, "sqz_rows_source", error);
+    if (status == SQZ_OK) status = make(options, &rows, error);
     if (status != SQZ_OK) return status;
     rows->source = *source;
     return begin(rows, out, error);
@@ -455,10 +456,8 @@ sqz_status sqz_rows_open_file(const char *path, const sqz_rows_options *options,
                           strerror(errno));
     sqz_rows *rows = NULL;
     const sqz_status status = make(options, &rows, error);
-    if (status != SQZ_OK) {
-        (void)fclose(file);
-        return status;
-    }
+    if (status != SQZ_OK) (void)fclose(file);
+    if (status != SQZ_OK) return status;
     rows->file = file;
     rows->source = (sqz_rows_source){.name = path, .read = read_file, .user = file};
     return begin(rows, out, error);

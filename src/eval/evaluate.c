@@ -232,6 +232,7 @@ sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task, const char *
     size_t bytes = 0;
     *report = (sqz_eval_report){.task = sqz_glue_name(task)};
     FAIL_IF(!report->task, SQZ_EINVAL, 0, "%d is no GLUE task", (int)task);
+    TRY(SQZI_RESERVED(options, "sqz_eval_options", error));
     TRY(check_model(&e, error));
     TRY(sqz_glue_open(e.context, task, folder,
                       e.options->split        ? e.options->split

@@ -365,6 +365,8 @@ sqz_status sqz_glue_open(const sqz_context *context, sqz_glue_task task, const c
     *out = NULL;
     if ((unsigned)task >= SQZI_GLUE_TASKS)
         return sqzi_fail(error, SQZ_EINVAL, 0, "%d is no GLUE task", (int)task);
+    status = SQZI_RESERVED(options, "sqz_glue_options", error);
+    if (status != SQZ_OK) return status;
     sqz_glue *glue = sqzi_allocate_zeroed(&context->allocator, 1, sizeof *glue);
     if (!glue) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a GLUE file");
     glue->allocator = glue->texts.allocator = glue->rows.allocator = &context->allocator;

@@ -88,6 +88,8 @@ sqz_status sqz_import(sqz_context *context, const char *folder, const char *path
     sqz_status status = SQZ_OK;
     if (!context || !folder || !path)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_import: an argument is NULL");
+    status = SQZI_RESERVED(options, "sqz_import_options", error);
+    if (status != SQZ_OK) return status;
     if (options) m.options = *options;
     if ((unsigned)m.options.type > SQZ_IMPORT_BF16)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_import: type %d is none of f32, f16 and bf16",

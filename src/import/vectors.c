@@ -68,7 +68,7 @@ static sqz_status compare_one(const sqz_model *model, sqz_session *session,
 {
     sqz_status status = SQZ_OK;
     const uint32_t first[] = {0, r->n_tokens};
-    const sqz_batch batch = {1, first, w->ids, w->types};
+    const sqz_batch batch = {.n_sequences = 1, .first = first, .ids = w->ids, .types = w->types};
     const sqzi_npy_array *hidden = &f->arrays[SQZI_HIDDEN], *logits = &f->arrays[SQZI_LOGITS];
     load_tokens(f, begin, r->n_tokens, w);
     if (hidden->data) {
@@ -122,10 +122,11 @@ sqz_status sqz_vectors_compare(const sqz_model *model, const char *path,
     const sqz_vectors_options options = given ? *given : (sqz_vectors_options){0};
     if (!model || !path || !result)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_vectors_compare: an argument is NULL");
+    sqz_status status = SQZI_RESERVED(given, "sqz_vectors_options", error);
+    if (status != SQZ_OK) return status;
     if (!(options.tolerance >= 0))
         return sqzi_fail(error, SQZ_EINVAL, 0, "a tolerance of %s: 0 or more is possible",
                          SQZI_REAL(6, options.tolerance));
-    sqz_status status = SQZ_OK;
     sqzi_vector_file f;
     work w;
     void *block = NULL;
@@ -142,7 +143,10 @@ sqz_status sqz_vectors_compare(const sqz_model *model, const char *path,
     FAIL_IF(!block, SQZ_ENOMEM, 0, "no memory for the results of %u tokens", f.longest);
     arena = sqzi_arena_over(block, arena.used);
     lay_out(model, &f, &w, &arena);
-    TRY(sqz_session_open(model, &(sqz_session_options){f.longest, 1, f.longest}, &session, error));
+    TRY(sqz_session_open(model,
+                         &(sqz_session_options){
+                             .max_tokens = f.longest, .max_sequences = 1, .max_length = f.longest},
+                         &session, error));
     status = compare_all(model, session, &f, &w, &options, result, error);
     if (status == SQZ_ETOKEN) sqzi_error_prefix(error, path);
 fail:

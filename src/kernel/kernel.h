@@ -21,13 +21,20 @@
 
 #include "base/real.h"
 
+/* X(NAME, "word of a model file"). gelu is by erf. */
+#define SQZK_ACTIVATION_LIST(X)                                                                    \
+    X(IDENTITY, "identity")                                                                        \
+    X(GELU, "gelu") X(GELU_TANH, "gelu_tanh") X(RELU, "relu") X(TANH, "tanh")
+
 typedef enum sqzk_activation {
-    SQZK_IDENTITY,
-    SQZK_GELU /* erf */,
-    SQZK_GELU_TANH,
-    SQZK_RELU,
-    SQZK_TANH
+#define SQZK_ACTIVATION(NAME, word) SQZK_##NAME,
+    SQZK_ACTIVATION_LIST(SQZK_ACTIVATION)
+#undef SQZK_ACTIVATION
 } sqzk_activation;
+
+#define SQZK_ACTIVATION(NAME, word) +1
+enum { SQZK_ACTIVATIONS = 0 SQZK_ACTIVATION_LIST(SQZK_ACTIVATION) };
+#undef SQZK_ACTIVATION
 
 /* What happens to a finished tile while it is in registers:
  *

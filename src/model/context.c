@@ -32,7 +32,6 @@ static void list_features(uint32_t features, char *text, size_t bytes)
                                    sqzi_cpu_feature_name(1u << i));
             if (n > 0) used += (size_t)n;
         }
-    if (!features) snprintf(text, bytes, "none beyond portable C");
 }
 
 /* Levels of the gemm's type behind it in the list, which would have been better, and what each
@@ -62,24 +61,40 @@ static void add_gemm(sqz_context *context, const char *type, const sqzk_gemm *ge
              gemm->nr, gemm->feature ? sqzi_cpu_feature_name(gemm->feature) : "nothing", better);
 }
 
+static void fill_info(sqz_context *context, uint32_t found)
+{
+    const sqzk_table *kernels = &context->kernels;
+    list_features(found, context->features_found, SQZI_FEATURES_BYTES);
+    list_features(kernels->features, context->features_used, SQZI_FEATURES_BYTES);
+    context->info = (sqz_context_info){.cpu = sqzi_cpu_brand(),
+                                       .features_found = context->features_found,
+                                       .features_used = context->features_used,
+                                       .gemm_f32 = kernels->gemm_f32->name,
+                                       .gemm_bf16 = kernels->gemm_bf16->name,
+                                       .gemm_s8 = kernels->gemm_s8->name,
+                                       .attention_bf16 = kernels->attention_bf16->name,
+                                       .attention_s8 = kernels->attention_s8->name,
+                                       .rows_level = kernels->rows_level,
+                                       .n_threads = sqzi_pool_threads(context->pool),
+                                       .n_cpus = sqz_cpu_count()};
+}
+
 static void collect_facts(sqz_context *context, uint32_t found, const char *mask)
 {
-    char text[120];
-    add_fact(context, "cpu: %s", sqzi_cpu_brand());
-    list_features(found, text, sizeof text);
-    add_fact(context, "features found: %s", text);
-    list_features(context->kernels.features, text, sizeof text);
-    add_fact(context, "features used: %s%s%s", text, mask && *mask ? "; masked by " : "",
-             mask ? mask : "");
+    static const char none[] = "none beyond portable C";
+    const sqz_context_info *info = &context->info;
+    add_fact(context, "cpu: %s", info->cpu);
+    add_fact(context, "features found: %s", found ? info->features_found : none);
+    add_fact(context, "features used: %s%s%s", *info->features_used ? info->features_used : none,
+             mask && *mask ? "; masked by " : "", mask ? mask : "");
     add_gemm(context, "f32", context->kernels.gemm_f32, found);
     add_gemm(context, "bf16", context->kernels.gemm_bf16, found);
     add_gemm(context, "s8", context->kernels.gemm_s8, found);
-    add_fact(context, "kernel attention: %s in bf16 models, %s in s8 models",
-             context->kernels.attention_bf16->name, context->kernels.attention_s8->name);
+    add_fact(context, "kernel attention: %s in bf16 models, %s in s8 models", info->attention_bf16,
+             info->attention_s8);
     add_fact(context, "kernel rows: %s (layer norm, softmax, activations, conversion)",
-             context->kernels.rows_level);
-    add_fact(context, "threads: %u of %u that this process may use",
-             sqzi_pool_threads(context->pool), sqz_cpu_count());
+             info->rows_level);
+    add_fact(context, "threads: %u of %u that this process may use", info->n_threads, info->n_cpus);
 }
 
 sqz_status sqz_context_open(const sqz_context_options *options, sqz_context **out, sqz_error *error)
@@ -93,6 +108,8 @@ sqz_status sqz_context_open(const sqz_context_options *options, sqz_context **ou
     uint32_t features = found;
     sqz_context *context = NULL;
     FAIL_IF(!out, SQZ_EINVAL, 0, "sqz_context_open: context is NULL");
+    TRY(SQZI_RESERVED(options, "sqz_context_options", error));
+    TRY(SQZI_RESERVED(chosen.allocator, "sqz_allocator", error));
     FAIL_IF(chosen.n_threads > MAX_THREADS, SQZ_EINVAL, 0,
             "%u threads asked for, at most %d are possible", chosen.n_threads, MAX_THREADS);
     TRY(sqzi_cpu_mask(found, mask, &features, error));
@@ -102,6 +119,7 @@ sqz_status sqz_context_open(const sqz_context_options *options, sqz_context **ou
     sqzk_table_init(&context->kernels, features);
     TRY(sqzi_pool_open(&context->allocator, n_threads > MAX_THREADS ? MAX_THREADS : n_threads,
                        &context->pool, error));
+    fill_info(context, found);
     collect_facts(context, found, mask);
     *out = context;
     return SQZ_OK;
@@ -121,6 +139,11 @@ void sqz_context_close(sqz_context *context)
 uint32_t sqz_context_threads(const sqz_context *context)
 {
     return sqzi_pool_threads(context->pool);
+}
+
+const sqz_context_info *sqz_context_get_info(const sqz_context *context)
+{
+    return &context->info;
 }
 
 const char *sqz_context_fact(const sqz_context *context, uint32_t i)

@@ -3,6 +3,7 @@
 #include "model/loader.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "nn/tensor_list.h"
@@ -30,24 +31,25 @@ static sqz_status get_size(sqzi_loader *loader, const char *key, uint32_t limit,
     return SQZ_OK;
 }
 
+const char *const sqzi_activation_words[SQZK_ACTIVATIONS + 1] = {
+#define WORD(NAME, word) [SQZK_##NAME] = word,
+    SQZK_ACTIVATION_LIST(WORD)
+#undef WORD
+};
+
 static sqz_status parse_activation(sqzi_loader *loader, sqzi_span name, sqzk_activation *activation)
 {
-    static const struct {
-        const char *name;
-        sqzk_activation activation;
-    } known[] = {{"identity", SQZK_IDENTITY},
-                 {"gelu", SQZK_GELU},
-                 {"gelu_tanh", SQZK_GELU_TANH},
-                 {"relu", SQZK_RELU},
-                 {"tanh", SQZK_TANH}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (sqzi_span_is(name, known[i].name)) {
-            *activation = known[i].activation;
+    char known[96] = "";
+    for (uint32_t i = 0; i < SQZK_ACTIVATIONS; i++) {
+        if (sqzi_span_is(name, sqzi_activation_words[i])) {
+            *activation = (sqzk_activation)i;
             return SQZ_OK;
         }
-    return sqzi_fail(loader->error, SQZ_EUNSUPPORTED, 0,
-                     "activation '%.*s' is not known; identity, gelu, gelu_tanh, relu and tanh are",
-                     (int)(name.n > 40 ? 40 : name.n), name.bytes);
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "",
+                 sqzi_activation_words[i]);
+    }
+    return sqzi_fail(loader->error, SQZ_EUNSUPPORTED, 0, "activation '%.*s' is none of %s",
+                     (int)(name.n > 40 ? 40 : name.n), name.bytes, known);
 }
 
 static sqz_status load_embedding(sqzi_loader *loader)

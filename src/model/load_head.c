@@ -69,8 +69,6 @@ static sqz_status load_head_parts(sqzi_loader *loader)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = loader->error;
-    static const char *const activations[] = {"identity", "gelu", "gelu_tanh",
-                                              "relu",     "tanh", NULL};
     sqzi_head *head = &loader->model->head;
     const uint32_t width = head->width;
     const sqzi_gguf_tensor *dense = sqzi_load_find(loader, "head.dense.weight");
@@ -78,7 +76,8 @@ static sqz_status load_head_parts(sqzi_loader *loader)
     bool tied = false;
     double epsilon = 1e-12;
     TRY(count_classes(loader));
-    TRY(sqzi_load_word(loader, "sqz.head.activation", "identity", activations, &activation));
+    TRY(sqzi_load_word(loader, "sqz.head.activation", "identity", sqzi_activation_words,
+                       &activation));
     head->activation = (sqzk_activation)activation;
     if (dense) {
         FAIL_IF(dense->n_dims != 2 || dense->shape[0] > SQZI_MAX_WIDTH, SQZ_EFORMAT, dense->offset,

@@ -34,6 +34,9 @@ typedef struct sqzi_loader {
     sqz_error *error;
 } sqzi_loader;
 
+/* An activation's word in a file, by its enumerator; ends with NULL. */
+extern const char *const sqzi_activation_words[];
+
 /* A tensor of this name, marked as used; NULL where there is none. */
 const sqzi_gguf_tensor *sqzi_load_find(sqzi_loader *loader, const char *name);
 /* A tensor of this name with this shape (n_dims 1 or 2), or NULL and SQZ_OK where it is absent and

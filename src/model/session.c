@@ -22,8 +22,9 @@ struct sqz_session {
 
 static bool in_range(const sqz_model *model, const sqz_session_options *options)
 {
-    return options->max_tokens >= 1 && options->max_tokens <= MAX_TOKENS &&
-           options->max_sequences >= 1 && options->max_length <= model->info.max_positions;
+    return SQZI_RESERVED(options, "", NULL) == SQZ_OK && options->max_tokens >= 1 &&
+           options->max_tokens <= MAX_TOKENS && options->max_sequences >= 1 &&
+           options->max_length <= model->info.max_positions;
 }
 
 /* The session itself and everything it points to. */
@@ -58,6 +59,8 @@ sqz_status sqz_session_open(const sqz_model *model, const sqz_session_options *o
 {
     if (!model || !options || !out)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_session_open: an argument is NULL");
+    const sqz_status status = SQZI_RESERVED(options, "sqz_session_options", error);
+    if (status != SQZ_OK) return status;
     const size_t bytes = sqz_session_plan(model, options);
     if (bytes == 0)
         return sqzi_fail(error, SQZ_EINVAL, 0,
@@ -85,6 +88,8 @@ static sqz_status check_batch(const sqz_session *session, const sqz_batch *batch
     const sqz_session_options *most = &session->options;
     if (!batch || !batch->first || !batch->ids)
         return sqzi_fail(error, SQZ_EINVAL, 0, "the batch, its first or its ids is NULL");
+    const sqz_status status = SQZI_RESERVED(batch, "sqz_batch", error);
+    if (status != SQZ_OK) return status;
     if (batch->n_sequences < 1 || batch->n_sequences > most->max_sequences || batch->first[0] != 0)
         return sqzi_fail(
             error, SQZ_EINVAL, 0,
@@ -258,36 +263,54 @@ fail:
     return status;
 }
 
-sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch, const sqz_embed_options *options,
-                     float *out, size_t ldo, sqz_error *error)
+/* What the options come to, in the terms of the head. */
+static sqz_status settle_embed(const sqz_session *session, const sqz_embed_options *options,
+                               size_t ldo, sqzi_head_args *args, sqz_error *error)
 {
-    if (!session || !options || !out)
-        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_embed: an argument is NULL");
+    sqz_status status = SQZ_OK;
     const sqz_model_info *info = &session->model->info;
     const sqzi_head *head = &session->model->head;
     const sqz_pool pool = options->pool == SQZ_POOL_DEFAULT ? info->pool : options->pool;
     const uint32_t most = pool == SQZ_POOL_NONE ? info->width : head->embedding_width,
                    usual = pool == SQZ_POOL_NONE ? info->width : info->dimensions,
                    dimensions = options->dimensions ? options->dimensions : usual;
-    if (dimensions > most || ldo < dimensions)
-        return sqzi_fail(error, SQZ_EINVAL, 0, "%u dimensions in rows of %zu: the model has %u",
-                         dimensions, ldo, most);
-    if ((unsigned)pool > SQZ_POOL_LAST || (pool == SQZ_POOL_POOLER && !head->has_pooler))
-        return sqzi_fail(error, SQZ_EINVAL, 0, "the model has no pooler; pool by mean or cls");
-    sqz_status status = check_batch(session, batch, error);
-    for (uint32_t b = 0; status == SQZ_OK && options->skip && b < batch->n_sequences; b++)
-        if (options->skip[b] >= batch->first[b + 1] - batch->first[b])
-            return sqzi_fail(error, SQZ_EINVAL, b, "pooling would leave out all of sequence %u", b);
-    if (status == SQZ_OK) status = encode(session, batch, session->hidden, info->width, error);
-    if (status != SQZ_OK) return status;
-    const sqzi_head_args args = {
-        .pool = pool,
-        .n = pool == SQZ_POOL_NONE ? batch->first[batch->n_sequences] : batch->n_sequences,
-        .first = batch->first,
-        .skip = pool == SQZ_POOL_NONE ? NULL : options->skip,
-        .out = out,
-        .ldo = ldo,
-        .dimensions = dimensions,
-        .normalize = options->normalize < 0 ? info->normalize : options->normalize};
-    return run_head(session, sqzi_head_embed, &args, error);
+    TRY(SQZI_RESERVED(options, "sqz_embed_options", error));
+    FAIL_IF(dimensions > most || ldo < dimensions, SQZ_EINVAL, 0,
+            "%u dimensions in rows of %zu: the model has %u", dimensions, ldo, most);
+    FAIL_IF((unsigned)pool > SQZ_POOL_LAST, SQZ_EINVAL, 0, "no pooling has the number %d",
+            (int)pool);
+    FAIL_IF(pool == SQZ_POOL_POOLER && !head->has_pooler, SQZ_EINVAL, 0,
+            "the model has no pooler; pool by mean or cls");
+    FAIL_IF((unsigned)options->normalize > SQZ_NORMALIZE_NO, SQZ_EINVAL, 0,
+            "normalize is %d, none of SQZ_NORMALIZE_*", (int)options->normalize);
+    args->pool = pool;
+    args->skip = pool == SQZ_POOL_NONE ? NULL : options->skip;
+    args->ldo = ldo;
+    args->dimensions = dimensions;
+    args->normalize = options->normalize == SQZ_NORMALIZE_DEFAULT
+                          ? info->normalize
+                          : options->normalize == SQZ_NORMALIZE_YES;
+fail:
+    return status;
+}
+
+sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch, const sqz_embed_options *options,
+                     float *out, size_t ldo, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    static const sqz_embed_options defaults;
+    sqzi_head_args args = {.out = out};
+    FAIL_IF(!session || !out, SQZ_EINVAL, 0, "sqz_embed: an argument is NULL");
+    if (!options) options = &defaults;
+    TRY(settle_embed(session, options, ldo, &args, error));
+    TRY(check_batch(session, batch, error));
+    for (uint32_t b = 0; options->skip && b < batch->n_sequences; b++)
+        FAIL_IF(options->skip[b] >= batch->first[b + 1] - batch->first[b], SQZ_EINVAL, b,
+                "pooling would leave out all of sequence %u", b);
+    TRY(encode(session, batch, session->hidden, session->model->info.width, error));
+    args.n = args.pool == SQZ_POOL_NONE ? batch->first[batch->n_sequences] : batch->n_sequences;
+    args.first = batch->first;
+    status = run_head(session, sqzi_head_embed, &args, error);
+fail:
+    return status;
 }

@@ -88,7 +88,8 @@ static sqz_status run(const sqz_model *model, sqz_session *session, const sqzi_r
         got->types[t] = (uint8_t)types[t];
     }
     const uint32_t first[] = {0, r->length};
-    const sqz_batch batch = {1, first, got->ids, got->types};
+    const sqz_batch batch = {
+        .n_sequences = 1, .first = first, .ids = got->ids, .types = got->types};
     const sqz_status status = sqz_encode(session, &batch, got->hidden, model->info.width, error);
     if (status != SQZ_OK || !r->logits) return status;
     return sqz_logits(session, &batch, NULL, 0, got->logits, model->head.classes, error);
@@ -107,7 +108,10 @@ static sqz_status run_reference(const sqz_model *model, const sqzi_reference *r,
     FAIL_IF(!got->block, SQZ_ENOMEM, 0, "no memory for a reference vector");
     arena = sqzi_arena_over(got->block, got->bytes);
     lay_out(r, got, &arena);
-    TRY(sqz_session_open(model, &(sqz_session_options){r->length, 1, r->length}, &session, error));
+    TRY(sqz_session_open(model,
+                         &(sqz_session_options){
+                             .max_tokens = r->length, .max_sequences = 1, .max_length = r->length},
+                         &session, error));
     TRY(run(model, session, r, got, error));
 fail:
     sqz_session_close(session);

@@ -133,7 +133,7 @@ static sqz_status run_one(const sqzi_references *r, uint32_t j, sqz_session *ses
 {
     const sqzi_reference_vector *v = &r->vectors[j];
     const uint32_t first[] = {0, v->length};
-    const sqz_batch batch = {1, first, ids, types};
+    const sqz_batch batch = {.n_sequences = 1, .first = first, .ids = ids, .types = types};
     for (uint32_t t = 0; t < v->length; t++) {
         ids[t] = (uint32_t)v->ids[t];
         types[t] = (uint8_t)v->types[t];
@@ -154,7 +154,10 @@ static sqz_status run_all(const sqzi_references *r, const sqz_model *model, sqz_
     uint32_t *ids = sqzi_allocate(r->allocator, longest * sizeof *ids);
     uint8_t *types = sqzi_allocate(r->allocator, longest);
     FAIL_IF(!ids || !types, SQZ_ENOMEM, 0, "no memory for a reference vector");
-    TRY(sqz_session_open(model, &(sqz_session_options){longest, 1, longest}, &session, error));
+    TRY(sqz_session_open(
+        model,
+        &(sqz_session_options){.max_tokens = longest, .max_sequences = 1, .max_length = longest},
+        &session, error));
     for (uint32_t j = 0; j < r->n; j++) {
         const sqzi_reference_vector *v = &r->vectors[j];
         FAIL_IF(info->width != r->width || v->length > info->max_positions ||

@@ -191,6 +191,8 @@ sqz_status sqz_quantize(sqz_context *context, const char *path, const char *out,
     quantizer q = {.context = context, .error = error};
     if (!context || !path)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_quantize: context or path is NULL");
+    status = SQZI_RESERVED(options, "sqz_quantize_options", error);
+    if (status != SQZ_OK) return status;
     if (options) q.options = *options;
     if ((unsigned)q.options.type > SQZ_QUANTIZE_F16)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_quantize: type %d is none of s8, bf16 and f16",

@@ -71,6 +71,7 @@ sqz_status sqz_answer_questions(sqz_task *task, const sqz_input *inputs, uint32_
     uint32_t *firsts;
     if (!options) options = &defaults;
     TRY(sqzi_task_begin(task, inputs, n, results, error));
+    TRY(SQZI_RESERVED(options, "sqz_answer_options", error));
     TRY(sqzi_task_needs(task, SQZ_HEAD_QUESTION, "question answering", error));
     FAIL_IF(task->info->n_labels != 2, SQZ_EUNSUPPORTED, 0,
             "the question answering head has %u outputs, it needs 2: start and end",

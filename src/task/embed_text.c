@@ -84,14 +84,15 @@ static embed_call settle(const sqz_task *task, const sqz_embed_text_options *opt
 {
     embed_call call = {.run = options->embed};
     if (call.run.pool == SQZ_POOL_DEFAULT) call.run.pool = task->info->pool;
-    if (call.run.normalize < 0) call.run.normalize = task->info->normalize;
+    if (call.run.normalize == SQZ_NORMALIZE_DEFAULT)
+        call.run.normalize = task->info->normalize ? SQZ_NORMALIZE_YES : SQZ_NORMALIZE_NO;
     if (!call.run.dimensions)
         call.run.dimensions = call.run.pool == SQZ_POOL_NONE ? task->info->width
                                                              : task->info->dimensions;
     call.dimensions = call.run.dimensions;
     if (any_long && call.run.pool != SQZ_POOL_NONE) {
-        call.unit_after = call.run.normalize;
-        call.run.normalize = 0;
+        call.unit_after = call.run.normalize == SQZ_NORMALIZE_YES;
+        call.run.normalize = SQZ_NORMALIZE_NO;
     }
     return call;
 }
@@ -173,6 +174,8 @@ static sqz_status embed_inputs(sqz_task *task, const sqz_input *inputs, uint32_t
     const sqz_pool pool = options->embed.pool ? options->embed.pool : task->info->pool;
     const uint32_t most = pool == SQZ_POOL_NONE ? task->info->width
                                                 : task->model->head.embedding_width;
+    TRY(SQZI_RESERVED(options, "sqz_embed_text_options", error));
+    TRY(SQZI_RESERVED(&options->embed, "sqz_embed_options", error));
     FAIL_IF(options->embed.dimensions > most, SQZ_EINVAL, 0, "%u dimensions, the model has %u",
             options->embed.dimensions, most);
     FAIL_IF(options->embed.pool == SQZ_POOL_POOLER && !task->info->has_pooler, SQZ_EINVAL, 0,
@@ -198,8 +201,7 @@ fail:
     return status;
 }
 
-static const sqz_embed_text_options default_options = {
-    .embed = {.pool = SQZ_POOL_DEFAULT, .normalize = -1}};
+static const sqz_embed_text_options default_options;
 
 sqz_status sqz_embed_texts(sqz_task *task, const sqz_input *inputs, uint32_t n,
                            const sqz_embed_text_options *options, sqz_embedding *results,

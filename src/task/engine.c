@@ -41,6 +41,7 @@ sqz_status sqz_task_open(const sqz_model *model, const sqz_task_options *options
     task->info = sqz_model_get_info(model);
     task->allocator = &context->allocator;
     task->slab.allocator = &context->allocator;
+    TRY(SQZI_RESERVED(options, "sqz_task_options", error));
     if (options) task->options = *options;
     TRY(fill_in(&task->options, task->info, error));
     TRY(sqz_encoding_open(context, &task->encoding, error));
@@ -60,11 +61,15 @@ void sqz_task_close(sqz_task *task)
     sqzi_release(task->allocator, task, sizeof *task);
 }
 
-sqz_status sqzi_task_begin(sqz_task *task, const void *inputs, uint32_t n, const void *results,
+sqz_status sqzi_task_begin(sqz_task *task, const sqz_input *inputs, uint32_t n, const void *results,
                            sqz_error *error)
 {
     if (!task || (n && (!inputs || !results)))
         return sqzi_fail(error, SQZ_EINVAL, 0, "a task, its inputs or its results are NULL");
+    for (uint32_t i = 0; i < n; i++) {
+        const sqz_status status = SQZI_RESERVED(&inputs[i], "sqz_input", error);
+        if (status != SQZ_OK) return status;
+    }
     sqzi_slab_reset(&task->slab, KEEP_BYTES);
     return SQZ_OK;
 }

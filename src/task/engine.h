@@ -40,7 +40,7 @@ typedef struct sqzi_windows {
 
 /* Begin a call: everything of the last one is given back. SQZ_EINVAL: the task is NULL, or the
  * inputs or results of a call that has some. */
-SQZ_NODISCARD sqz_status sqzi_task_begin(sqz_task *task, const void *inputs, uint32_t n,
+SQZ_NODISCARD sqz_status sqzi_task_begin(sqz_task *task, const sqz_input *inputs, uint32_t n,
                                          const void *results, sqz_error *error);
 
 /* How an input is cut. */

@@ -170,6 +170,7 @@ sqz_status sqz_fill_masks(sqz_task *task, const sqz_input *inputs, uint32_t n,
     sqz_outcome *outcomes;
     uint32_t *firsts;
     TRY(sqzi_task_begin(task, inputs, n, results, error));
+    TRY(SQZI_RESERVED(options, "sqz_fill_options", error));
     TRY(open_call(task, options ? options : &defaults, &call, error));
     TAKE(outcomes, sqzi_slab_take_zeroed(&task->slab, n, sizeof *outcomes));
     for (uint32_t i = 0; i < n; i++)

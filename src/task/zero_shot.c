@@ -145,6 +145,7 @@ sqz_status sqz_zero_shot(sqz_task *task, const sqz_input *inputs, uint32_t n,
     sqz_outcome *outcomes;
     uint32_t *firsts;
     TRY(sqzi_task_begin(task, inputs, n, results, error));
+    TRY(SQZI_RESERVED(options, "sqz_zero_shot_options", error));
     FAIL_IF(!options || !options->labels, SQZ_EINVAL, 0,
             "sqz_zero_shot: the options or their labels are NULL");
     FAIL_IF(

@@ -230,6 +230,7 @@ sqz_status sqz_tokenize(const sqz_tokenizer *tokenizer, sqz_text first, const sq
                          "sqz_tokenize: the tokenizer or the encoding is NULL");
     const sqz_tokenize_options *o = options ? options : &defaults;
     encoding->n_windows = encoding->cut = 0;
+    TRY(SQZI_RESERVED(options, "sqz_tokenize_options", error));
     FAIL_IF(first.n_bytes > MAX_TEXT || (second && second->n_bytes > MAX_TEXT), SQZ_ELIMIT, 0,
             "a text of %zu bytes: at most 2^31 - 1 are allowed",
             first.n_bytes > MAX_TEXT ? first.n_bytes : second->n_bytes);

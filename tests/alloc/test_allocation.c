@@ -122,10 +122,12 @@ static sqz_status open_session(const sqzt_subject *s, sqz_error *error)
     sqz_verification verification;
     const uint32_t first[] = {0, 3}, ids[] = {2, 5, 3};
     float hidden[3 * 64];
-    sqz_status status = sqz_session_open(s->model, &(sqz_session_options){8, 2, 8}, &session,
-                                         error);
+    sqz_status status = sqz_session_open(
+        s->model, &(sqz_session_options){.max_tokens = 8, .max_sequences = 2, .max_length = 8},
+        &session, error);
     if (status == SQZ_OK)
-        status = sqz_encode(session, &(sqz_batch){1, first, ids, NULL}, hidden, 64, error);
+        status = sqz_encode(session, &(sqz_batch){.n_sequences = 1, .first = first, .ids = ids},
+                            hidden, 64, error);
     sqz_session_close(session);
     return status == SQZ_OK ? sqz_model_verify(s->model, &verification, error) : status;
 }
@@ -155,19 +157,20 @@ static sqz_status run_embed(const sqzt_subject *s, sqz_error *error)
     sqz_embedding results[N_INPUTS];
     const sqz_status status = sqz_embed_texts(
         s->task, inputs, N_INPUTS,
-        &(sqz_embed_text_options){.embed = {.normalize = 1}, .prompt = "the "}, results, error);
-    return status == SQZ_OK
-               ? sqz_embed_texts(s->task, inputs, N_INPUTS,
-                                 &(sqz_embed_text_options){.embed = {.pool = SQZ_POOL_NONE}},
-                                 results, error)
-               : status;
+        &(sqz_embed_text_options){.embed = {.normalize = SQZ_NORMALIZE_YES}, .prompt = "the "},
+        results, error);
+    return status == SQZ_OK ? sqz_embed_texts(s->task, inputs, N_INPUTS,
+                                              &(sqz_embed_text_options){
+                                                  .embed = {.pool = SQZ_POOL_NONE,
+                                                            .normalize = SQZ_NORMALIZE_NO}},
+                                              results, error)
+                            : status;
 }
 
 static sqz_status run_compare(const sqzt_subject *s, sqz_error *error)
 {
     sqz_similarity results[N_INPUTS];
-    return sqz_compare(s->task, inputs, N_INPUTS,
-                       &(sqz_embed_text_options){.embed = {.normalize = -1}}, results, error);
+    return sqz_compare(s->task, inputs, N_INPUTS, NULL, results, error);
 }
 
 static sqz_status run_entities(const sqzt_subject *s, sqz_error *error)

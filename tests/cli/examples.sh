@@ -40,6 +40,9 @@ for i in $(seq 40); do echo "a good dog eats $i"; done > "$work/lines"
 for line in sys.stdin:
     r = json.loads(line)
     print(r["label"], "%.4f" % r["score"])' > "$work/wanted"
+long=$(printf 'dog %.0s' $(seq 600))
+"$examples/logits" "$work/classes.gguf" "$long" 2>&1 >/dev/null | grep -q 'were cut$' ||
+  { echo "FAILED: logits cuts a text and does not say so"; failed=1; }
 for threads in 1 3; do
   "$examples/classify_threads" "$work/classes.gguf" "$threads" < "$work/lines" |
     cut -d ' ' -f 1,2 > "$work/got"

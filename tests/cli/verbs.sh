@@ -157,6 +157,7 @@ expect 0 '"answers":\[\{"answer":"[a-z ]+","score"' qa "$work/qa.gguf" --json \
 expect 0 '"masks":\[\{"candidates":\[\{"token":' fill-mask "$work/mask.gguf" --json \
   <<<"the [MASK] film"
 expect 0 'kernel f32' doctor </dev/null
+expect 0 '"gemm_f32":"gemm_f32_[^,]*,"gemm_bf16":"gemm_bf16_' doctor --json </dev/null
 printf 'the good film\nthe bad films\n' >"$work/lines.txt"
 expect 0 '1\.000  the bad films' search "$work/bare.gguf" --file "$work/lines.txt" -k 1 \
   <<<"the bad films"

@@ -112,9 +112,7 @@ static sqz_status answer(sqz_task *task, const sqz_model *model, sqz_error *erro
     case SQZ_HEAD_MASKED_LM:
         return sqz_fill_masks(task, &input, 1, &(sqz_fill_options){.top_k = 3}, &result.filled,
                               error);
-    default:
-        return sqz_embed_texts(task, &input, 1, &(sqz_embed_text_options){.embed.normalize = -1},
-                               &result.embedding, error);
+    default: return sqz_embed_texts(task, &input, 1, NULL, &result.embedding, error);
     }
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fuzz/fuzz.h"
@@ -61,6 +62,11 @@ static const sqzt_token tokens[] = {
     SQZT_TOKEN("multi_label_classification"),
     SQZT_TOKEN("regression"),
     SQZT_TOKEN("1_Pooling"),
+    SQZT_TOKEN("\"pooling_mode\":[\"cls\"]"),
+    SQZT_TOKEN("\"pooling_mode_max_tokens\":true"),
+    SQZT_TOKEN("torch.nn.modules.activation.Tanh"),
+    SQZT_TOKEN("sentence_transformers.models.Dense"),
+    SQZT_TOKEN("\"out_features\":"),
     SQZT_TOKEN("---\n"),
     SQZT_TOKEN("\n- "),
     SQZT_TOKEN("\n# "),
@@ -82,10 +88,15 @@ static const char *const names[] = {"config.json",
                                     "modules.json",
                                     "sentence_bert_config.json",
                                     "config_sentence_transformers.json",
-                                    "pooling.json",
+                                    "1_Pooling/config.json",
+                                    "2_Dense/config.json",
+                                    "2_Dense/model.safetensors",
+                                    "3_LayerNorm/config.json",
+                                    "3_LayerNorm/model.safetensors",
                                     "README.md",
                                     "model.safetensors.index.json"};
-enum { N_NAMES = sizeof names / sizeof *names };
+static const char *const folders[] = {"1_Pooling", "2_Dense", "3_LayerNorm"};
+enum { N_NAMES = sizeof names / sizeof *names, N_FOLDERS = sizeof folders / sizeof *folders };
 
 static const uint8_t *end_of_line(const uint8_t *at, const uint8_t *end)
 {
@@ -98,14 +109,16 @@ static bool begins(const uint8_t *at, const uint8_t *end, const char *text)
     return (size_t)(end - at) >= strlen(text) && memcmp(at, text, strlen(text)) == 0;
 }
 
-/* The file goes where its name says; pooling.json lies in a folder of its own in a real model,
- * which modules.json names: here that is ".". */
+/* The file goes where its name says; one that ends in weights has a line's end behind them, which
+ * is not part of it. */
 static void put_file(const uint8_t *name, const uint8_t *end_of_name, const uint8_t *data, size_t n)
 {
     for (size_t i = 0; i < N_NAMES; i++)
         if ((size_t)(end_of_name - name) == strlen(names[i]) + 1 &&
             begins(name, end_of_name, names[i]))
-            sqzt_fuzz_write(names[i], data, n);
+            sqzt_fuzz_write(names[i], data,
+                            strstr(names[i], ".safetensors") && n && data[n - 1] == '\n' ? n - 1
+                                                                                         : n);
 }
 
 static void put_weights(const char *as, const uint8_t *name, const uint8_t *end)
@@ -122,6 +135,10 @@ static void put_weights(const char *as, const uint8_t *name, const uint8_t *end)
 static void lay_out(const uint8_t *data, size_t n)
 {
     const uint8_t *at = data, *end = data + n;
+    static bool made;
+    for (size_t i = 0; i < N_FOLDERS && !made; i++)
+        if (mkdir(sqzt_fuzz_path(folders[i]), 0700) != 0) sqzt_fuzz_breach("cannot make a folder");
+    made = true;
     for (size_t i = 0; i < N_NAMES; i++) sqzt_fuzz_remove(names[i]);
     const uint8_t *line = end_of_line(at, end),
                   *end_of_name = line > at && line[-1] == '\n' ? line - 1 : line;

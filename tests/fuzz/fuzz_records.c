@@ -117,7 +117,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     if (!n) return 0;
     tape t = {data + 1, n - 1, 0};
-    const sqz_rows_source source = {"tape", read_tape, tape_is_ready, &t};
+    const sqz_rows_source source = {
+        .name = "tape", .read = read_tape, .ready = tape_is_ready, .user = &t};
     const sqz_allocator allocator = sqzt_allocator(&sqzt_fuzz_memory);
     const unsigned how = data[0];
     const bool table = (how & 3) == SQZ_ROWS_CSV || (how & 3) == SQZ_ROWS_TSV;

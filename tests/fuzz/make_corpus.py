@@ -94,9 +94,11 @@ def write_archives():
 
 def write_folders():
     def blob(weights, files, how="weights"):
-        return f"{how} {weights}\n" + "".join(
-            f"=== {name}\n{text if text.endswith(chr(10)) else text + chr(10)}"
-            for name, text in files.items())
+        """Behind weights there is one line's end more, which the harness takes off."""
+        parts = [(name, text if isinstance(text, bytes) else text.removesuffix("\n").encode())
+                 for name, text in files.items()]
+        return f"{how} {weights}\n".encode() + b"".join(
+            b"=== " + name.encode() + b"\n" + text + b"\n" for name, text in parts)
 
     def texts(name):
         folder = os.path.join(GOLDEN, name)
@@ -127,18 +129,30 @@ def write_folders():
                   "max_input_chars_per_word": 100, "vocab": {w: i for i, w in enumerate(words)}},
         "added_tokens": [{"id": words.index(w), "content": w, "special": True, "single_word": False,
                           "lstrip": False, "rstrip": False, "normalized": False} for w in special]}
+    modules = {"Transformer": "", "Pooling": "1_Pooling", "Dense": "2_Dense",
+               "LayerNorm": "3_LayerNorm", "Dropout": "4_Dropout", "Normalize": "5_Normalize"}
+    hidden, width = config["hidden_size"], 5
     sentence = {
-        "modules.json": json.dumps(
-            [{"type": "sentence_transformers.models.Transformer", "path": ""},
-             {"type": "sentence_transformers.models.Pooling", "path": "."},
-             {"type": "sentence_transformers.models.Normalize", "path": "2_Normalize"}]),
+        "modules.json": json.dumps([{"idx": i, "name": str(i),
+                                     "type": "sentence_transformers.models." + kind, "path": path}
+                                    for i, (kind, path) in enumerate(modules.items())]),
+        "1_Pooling/config.json": json.dumps(
+            {"word_embedding_dimension": hidden, "pooling_mode_mean_tokens": True,
+             "pooling_mode_cls_token": False, "include_prompt": False}),
+        "2_Dense/config.json": json.dumps(
+            {"in_features": hidden, "out_features": width, "bias": True,
+             "activation_function": "torch.nn.modules.linear.Identity"}),
+        "2_Dense/model.safetensors": safetensors({"linear.weight": ("F32", [width, hidden], floats(
+            width * hidden)), "linear.bias": ("F32", [width], floats(width))}),
+        "3_LayerNorm/config.json": json.dumps({"dimension": width}),
+        "3_LayerNorm/model.safetensors": safetensors({"norm.weight": (
+            "F32", [width], floats(width)), "norm.bias": ("F32", [width], floats(width))}),
         "sentence_bert_config.json": '{"max_seq_length": 20, "do_lower_case": false}',
         "tokenizer_config.json": '{"model_max_length": 1000000000000000019884624838656, '
                                  '"do_lower_case": true}',
         "config_sentence_transformers.json": '{"prompts": {"query": "query: ", "passage": ""}, '
                                              '"default_prompt_name": "query"}'}
-    config.update(pooling_mode_mean_tokens=True, pooling_mode_cls_token=False,
-                  id2label={"0": "no", "1": "yes"}, problem_type="single_label_classification")
+    config.update(id2label={"0": "no", "1": "yes"}, problem_type="single_label_classification")
     put("json_folder", "tokenizer-json", blob("bert-sequence", {"config.json": json.dumps(
         config), "tokenizer.json": json.dumps(tokenizer), **sentence}))
     tokenizer["post_processor"] = {"type": "BertProcessing", "sep": ["[SEP]", words.index("[SEP]")],

@@ -138,9 +138,13 @@ static results run(sqz_model *model, const golden *g, sqz_batch *batch)
     sqz_error error = {0};
     sqz_session *session = NULL;
     assert_true(g->width <= 32 && g->classes <= 64);
-    *batch = (sqz_batch){g->n_sequences, g->first, g->ids,
-                         sqz_model_get_info(model)->n_token_types ? g->types : NULL};
-    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){g->n_tokens, g->n_sequences, 0},
+    *batch = (sqz_batch){.n_sequences = g->n_sequences,
+                         .first = g->first,
+                         .ids = g->ids,
+                         .types = sqz_model_get_info(model)->n_token_types ? g->types : NULL};
+    sqzt_assert_ok(sqz_session_open(model,
+                                    &(sqz_session_options){.max_tokens = g->n_tokens,
+                                                           .max_sequences = g->n_sequences},
                                     &session, &error),
                    &error);
     sqzt_assert_ok(sqz_encode(session, batch, r.hidden, g->width, &error), &error);
@@ -205,7 +209,8 @@ static void compare_quantized(const char *name, const char *level, sqz_model *ex
 /* Transformers' own logits are what sqzt_exact_head makes of its hidden states. */
 static void check_exact_head(const char *name, const sqz_model *model, const golden *g)
 {
-    const sqz_batch batch = {g->n_sequences, g->first, g->ids, g->types};
+    const sqz_batch batch = {
+        .n_sequences = g->n_sequences, .first = g->first, .ids = g->ids, .types = g->types};
     const double part = head_off(model, model, &batch, g->hidden, g->logits,
                                  (size_t)g->rows * g->classes);
     if (!(part <= 1))

@@ -28,7 +28,9 @@ static work begin(const char *path, const char *cpu, uint32_t n_threads)
                                     &w.context, &error),
                    &error);
     sqzt_assert_ok(sqz_model_open(w.context, path, &w.model, &error), &error);
-    sqzt_assert_ok(sqz_session_open(w.model, &(sqz_session_options){MAX_TOKENS, SEQUENCES, 0},
+    sqzt_assert_ok(sqz_session_open(w.model,
+                                    &(sqz_session_options){.max_tokens = MAX_TOKENS,
+                                                           .max_sequences = SEQUENCES},
                                     &w.session, &error),
                    &error);
     return w;
@@ -98,11 +100,14 @@ static void run(const work *w, const texts *t, uint32_t from, uint32_t to, resul
     uint32_t first[SEQUENCES + 1];
     const uint32_t begin_token = t->first[from];
     for (uint32_t b = from; b <= to; b++) first[b - from] = t->first[b] - begin_token;
-    const sqz_batch batch = {to - from, first, t->ids + begin_token, t->types + begin_token};
+    const sqz_batch batch = {.n_sequences = to - from,
+                             .first = first,
+                             .ids = t->ids + begin_token,
+                             .types = t->types + begin_token};
     sqzt_assert_ok(sqz_encode(w->session, &batch, r->hidden + begin_token * r->hidden_n,
                               r->hidden_n, &error),
                    &error);
-    const sqz_embed_options options = {.normalize = 1};
+    const sqz_embed_options options = {.normalize = SQZ_NORMALIZE_YES};
     sqzt_assert_ok(sqz_embed(w->session, &batch, &options, r->embedding + from * r->embedding_n,
                              r->embedding_n, &error),
                    &error);

@@ -56,7 +56,7 @@ def whole_sentences(phrases):
 
 def embed(path, ids, cpu):
     engine = sqz.Model(path, 1, cpu, tokens=64 * 512)
-    parts = [engine.embed(sqz.Packed(ids[i:i + 64]), sqz.POOL_MEAN, 1)
+    parts = [engine.embed(sqz.Packed(ids[i:i + 64]), sqz.POOL_MEAN, sqz.NORMALIZE_YES)
              for i in range(0, len(ids), 64)]
     engine.close()
     return np.concatenate(parts)

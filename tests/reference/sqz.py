@@ -14,26 +14,28 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Error(c.Structure):
-    _fields_ = [("code", c.c_int), ("offset", c.c_uint64), ("text", c.c_char * 496)]
+    _fields_ = [("code", c.c_int), ("offset", c.c_uint64), ("text", c.c_char * 480),
+                ("reserved", c.c_uint64 * 2)]
 
 
 class ContextOptions(c.Structure):
-    _fields_ = [("allocator", c.c_void_p), ("n_threads", c.c_uint32), ("cpu", c.c_char_p)]
+    _fields_ = [("allocator", c.c_void_p), ("n_threads", c.c_uint32), ("cpu", c.c_char_p),
+                ("reserved", c.c_uint64 * 4)]
 
 
 class SessionOptions(c.Structure):
     _fields_ = [("max_tokens", c.c_uint32), ("max_sequences", c.c_uint32),
-                ("max_length", c.c_uint32)]
+                ("max_length", c.c_uint32), ("reserved", c.c_uint64 * 4)]
 
 
 class Batch(c.Structure):
     _fields_ = [("n_sequences", c.c_uint32), ("first", c.c_void_p), ("ids", c.c_void_p),
-                ("types", c.c_void_p)]
+                ("types", c.c_void_p), ("reserved", c.c_uint64 * 2)]
 
 
 class EmbedOptions(c.Structure):
     _fields_ = [("pool", c.c_int), ("normalize", c.c_int), ("dimensions", c.c_uint32),
-                ("skip", c.c_void_p)]
+                ("skip", c.c_void_p), ("reserved", c.c_uint64 * 4)]
 
 
 class Info(c.Structure):
@@ -48,14 +50,17 @@ class Info(c.Structure):
 
 
 class StageProfile(c.Structure):
-    _fields_ = [(n, c.c_uint64) for n in ("calls", "ns", "multiply_adds", "weight_bytes")]
+    _fields_ = [(n, c.c_uint64) for n in ("calls", "ns", "multiply_adds", "weight_bytes")] + [
+        ("reserved", c.c_uint64 * 2)]
 
 
 class Profile(c.Structure):
-    _fields_ = [("runs", c.c_uint64), ("wall_ns", c.c_uint64), ("stages", StageProfile * 9)]
+    _fields_ = [("runs", c.c_uint64), ("wall_ns", c.c_uint64), ("stages", StageProfile * 16),
+                ("reserved", c.c_uint64 * 4)]
 
 
 POOL_MEAN, POOL_CLS, POOL_POOLER = 2, 3, 4
+NORMALIZE_YES, NORMALIZE_NO = 1, 2
 PEAK_TYPES = {"f32": 0, "bf16": 1, "s8": 2}
 HEAD_NONE, HEAD_SEQUENCE, HEAD_TOKEN, HEAD_QUESTION, HEAD_MASKED_LM, HEAD_MULTIPLE_CHOICE = range(6)
 
@@ -130,7 +135,7 @@ class Model:
             0), c.c_void_p(out.ctypes.data), c.c_size_t(out.shape[1]), c.byref(error)), error)
         return out
 
-    def embed(self, batch, pool, normalize=0):
+    def embed(self, batch, pool, normalize=NORMALIZE_NO):
         out, error = np.empty((batch.n_sequences, self.info.width), np.float32), Error()
         options = EmbedOptions(pool, normalize, 0)
         check(library().sqz_embed(self.session, c.byref(batch.struct), c.byref(options), c.c_void_p(

@@ -29,7 +29,7 @@ class Text(C.Structure):
 class Options(C.Structure):
     _fields_ = [("max_length", C.c_uint32), ("truncation", C.c_int), ("stride", C.c_uint32),
                 ("windows", C.c_int), ("no_special_tokens", C.c_int),
-                ("literal_special_tokens", C.c_int)]
+                ("literal_special_tokens", C.c_int), ("reserved", C.c_uint64 * 4)]
 
 
 class Ours:

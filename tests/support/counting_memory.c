@@ -29,7 +29,7 @@ static void release(void *user, void *block, size_t bytes)
 
 sqz_allocator sqzt_allocator(sqzt_memory *memory)
 {
-    return (sqz_allocator){allocate, release, memory};
+    return (sqz_allocator){.allocate = allocate, .release = release, .user = memory};
 }
 
 /* jansson does not tell the size of what it gives back: it stands before the block. malloc's own

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Arguments that are NULL and must not be: every public function that returns a status says
- * SQZ_EINVAL, with a text, and every close function takes NULL. */
+ * SQZ_EINVAL, with a text, and every close function takes NULL; as it does to fields of structs
+ * that are newer than the library (status.h "Structs grow"). */
 #include <squeezebert/eval.h>
 #include <squeezebert/export.h>
 #include <squeezebert/import.h>
-#include <squeezebert/session.h>
 #include <squeezebert/squeeze.h>
-#include <squeezebert/task.h>
+#include <squeezebert/squeezebert.h>
 #include <squeezebert/vectors.h>
 
+#include "base/memory.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
 
@@ -110,11 +111,11 @@ static void running_refuses_null(void **state)
     REFUSED(sqz_logits(session, &batch, NULL, 0, NULL, 24, &error));
     REFUSED(sqz_embed(NULL, &batch, &options, out, 24, &error));
     REFUSED(sqz_embed(session, NULL, &options, out, 24, &error));
-    REFUSED(sqz_embed(session, &batch, NULL, out, 24, &error));
     REFUSED(sqz_embed(session, &batch, &options, NULL, 24, &error));
     REFUSED(sqz_model_verify(NULL, &verification, &error));
     REFUSED(sqz_model_verify(model, NULL, &error));
     sqzt_assert_ok(sqz_encode(session, &batch, out, 24, &error), &error);
+    sqzt_assert_ok(sqz_embed(session, &batch, NULL, out, 24, &error), &error);
 }
 
 static void texts_refuse_null(void **state)
@@ -190,6 +191,162 @@ static void the_rest_refuses_null(void **state)
     REFUSED(sqz_vectors_compare(model, "x", NULL, NULL, &error));
 }
 
+/* The text names the struct and the place, so that a caller finds what is not zeroed. */
+static void refused_for(sqz_status status, const char *name, size_t i)
+{
+    char wanted[96];
+    snprintf(wanted, sizeof wanted, "%s.reserved[%zu] is not 0", name, i);
+    if (status != SQZ_EINVAL || error.code != SQZ_EINVAL || error.offset != i ||
+        !strstr(error.text, wanted) || !strstr(error.text, sqz_version_text()))
+        fail_msg("status %d, code %d, '%s', without '%s'", (int)status, (int)error.code, error.text,
+                 wanted);
+}
+
+/* Each reserved number of `given` set in turn, and `call` made with it. */
+#define RESERVED(type, given, call)                                                                \
+    for (size_t i_ = 0; i_ < sizeof given.reserved / sizeof *given.reserved; i_++) {               \
+        given.reserved[i_] = UINT64_C(1) << (63 - i_);                                             \
+        error = (sqz_error){0};                                                                    \
+        refused_for((call), #type, i_);                                                            \
+        given.reserved[i_] = 0;                                                                    \
+    }
+
+static void fields_of_a_newer_header_are_refused_by_context_and_session(void **state)
+{
+    (void)state;
+    sqz_context *c = NULL;
+    sqz_session *s = NULL;
+    sqz_output *output = NULL;
+    sqz_context_options options = {.n_threads = 1};
+    sqz_allocator allocator = sqzi_default_allocator;
+    RESERVED(sqz_context_options, options, sqz_context_open(&options, &c, &error))
+    options.allocator = &allocator;
+    RESERVED(sqz_allocator, allocator, sqz_context_open(&options, &c, &error))
+    RESERVED(sqz_allocator, allocator,
+             sqz_output_open(&allocator, sqzt_temporary("arguments.out"), SQZ_OUTPUT_FILE, &output,
+                             &error))
+    sqz_session_options room = {.max_tokens = 8, .max_sequences = 2};
+    RESERVED(sqz_session_options, room, sqz_session_open(model, &room, &s, &error))
+    room.reserved[3] = 1;
+    assert_int_equal(sqz_session_plan(model, &room), 0);
+    static const uint32_t first[] = {0, 2}, ids[] = {1, 2};
+    sqz_batch batch = {.n_sequences = 1, .first = first, .ids = ids};
+    sqz_embed_options embed = {0};
+    float out[8 * 24];
+    RESERVED(sqz_batch, batch, sqz_encode(session, &batch, out, 24, &error))
+    RESERVED(sqz_batch, batch, sqz_logits(session, &batch, NULL, 0, out, 24, &error))
+    RESERVED(sqz_batch, batch, sqz_embed(session, &batch, NULL, out, 24, &error))
+    RESERVED(sqz_embed_options, embed, sqz_embed(session, &batch, &embed, out, 24, &error))
+    assert_true(!c && !s && !output);
+}
+
+static void fields_of_a_newer_header_are_refused_by_tasks(void **state)
+{
+    (void)state;
+    sqz_task *t = NULL;
+    sqz_encoding *encoding = NULL;
+    const sqz_text text = {"a", 1};
+    sqz_task_options options = {0};
+    sqz_tokenize_options tokenize = {0};
+    sqz_input inputs[2] = {{.text = text}, {.text = text}};
+    sqz_embed_text_options embed = {0};
+    sqz_answer_options answer = {0};
+    sqz_fill_options fill = {0};
+    sqz_zero_shot_options zero_shot = {.labels = &text, .n_labels = 1};
+    sqz_classification classified[2];
+    sqz_embedding embedded;
+    sqz_similarity similar;
+    sqz_answers answers;
+    sqz_filled filled;
+    sqz_zero_shot_result result;
+    RESERVED(sqz_task_options, options, sqz_task_open(model, &options, &t, &error))
+    sqzt_assert_ok(sqz_encoding_open(context, &encoding, &error), &error);
+    RESERVED(sqz_tokenize_options, tokenize,
+             sqz_tokenize(sqz_model_tokenizer(model), text, NULL, &tokenize, encoding, &error))
+    sqz_encoding_close(encoding);
+    RESERVED(sqz_input, inputs[1], sqz_classify(task, inputs, 2, 0, classified, &error))
+    RESERVED(sqz_embed_text_options, embed,
+             sqz_embed_texts(task, inputs, 1, &embed, &embedded, &error))
+    RESERVED(sqz_embed_options, embed.embed,
+             sqz_embed_texts(task, inputs, 1, &embed, &embedded, &error))
+    RESERVED(sqz_embed_text_options, embed, sqz_compare(task, inputs, 1, &embed, &similar, &error))
+    RESERVED(sqz_answer_options, answer,
+             sqz_answer_questions(task, inputs, 1, &answer, &answers, &error))
+    RESERVED(sqz_fill_options, fill, sqz_fill_masks(task, inputs, 1, &fill, &filled, &error))
+    RESERVED(sqz_zero_shot_options, zero_shot,
+             sqz_zero_shot(task, inputs, 1, &zero_shot, &result, &error))
+    assert_null(t);
+}
+
+static ptrdiff_t read_nothing(void *user, void *bytes, size_t n)
+{
+    (void)user, (void)bytes, (void)n;
+    return 0;
+}
+
+static void fields_of_a_newer_header_are_refused_by_the_rest(void **state)
+{
+    (void)state;
+    sqz_rows *r = NULL;
+    sqz_glue *g = NULL;
+    sqz_rows_source source = {.name = "x", .read = read_nothing};
+    sqz_rows_options rows = {0};
+    sqz_glue_options glue = {0};
+    sqz_eval_options eval = {0};
+    sqz_import_options import = {0};
+    sqz_export_options export = {0};
+    sqz_quantize_options quantize = {0};
+    sqz_vectors_options vectors = {0};
+    sqz_eval_report report;
+    sqz_verification verification;
+    RESERVED(sqz_rows_source, source, sqz_rows_open(&source, NULL, &r, &error))
+    RESERVED(sqz_rows_options, rows, sqz_rows_open(&source, &rows, &r, &error))
+    RESERVED(sqz_glue_options, glue,
+             sqz_glue_open(context, SQZ_GLUE_RTE, "x", "dev", &glue, &g, &error))
+    RESERVED(sqz_eval_options, eval, sqz_evaluate(model, SQZ_GLUE_RTE, "x", &eval, &report, &error))
+    RESERVED(sqz_import_options, import, sqz_import(context, "x", "y", &import, &error))
+    RESERVED(sqz_export_options, export, sqz_export(model, "x", &export, &error))
+    RESERVED(sqz_quantize_options, quantize, sqz_quantize(context, "x", NULL, &quantize, &error))
+    RESERVED(sqz_vectors_options, vectors,
+             sqz_vectors_compare(model, "x", &vectors, &verification, &error))
+    assert_true(!r && !g);
+}
+
+/* What the library fills is filled whole: a field that this version lacks reads 0. */
+static void results_are_zeroed_where_nothing_stands_yet(void **state)
+{
+    (void)state;
+    const sqz_input input = {.text = {"a", 1}};
+    sqz_classification classified;
+    sqz_tensor_info tensor;
+    sqz_file_check check;
+    memset(&classified, 0xA5, sizeof classified);
+    memset(&tensor, 0xA5, sizeof tensor);
+    memset(&check, 0xA5, sizeof check);
+    memset(&error, 0xA5, sizeof error);
+    assert_int_equal(sqz_model_open(context, "no such file", &(sqz_model *){NULL}, &error),
+                     SQZ_EIO);
+    assert_true(!error.reserved[0] && !error.reserved[1]);
+    sqzt_assert_ok(sqz_classify(task, &input, 1, 0, &classified, &error), &error);
+    assert_true(!classified.reserved[0] && !classified.outcome.reserved[1]);
+    assert_true(sqz_model_tensor(model, 0, &tensor) && !tensor.reserved[0] && !tensor.reserved[1]);
+    sqzt_assert_ok(sqz_model_check(context, sqzt_temporary("arguments.gguf"), &check, &error),
+                   &error);
+    assert_true(!check.reserved[0] && !check.reserved[3]);
+}
+
+static void the_version_is_the_headers(void **state)
+{
+    (void)state;
+    char text[32];
+    snprintf(text, sizeof text, "%d.%d.%d", SQZ_VERSION_MAJOR, SQZ_VERSION_MINOR,
+             SQZ_VERSION_PATCH);
+    assert_string_equal(sqz_version_text(), text);
+    assert_int_equal(sqz_version(), SQZ_VERSION);
+    assert_true(SQZ_VERSION_NUMBER(1, 0, 0) > SQZ_VERSION_NUMBER(0, 999, 999) &&
+                SQZ_VERSION >= SQZ_VERSION_NUMBER(0, 1, 0));
+}
+
 /* No inputs: nothing is asked for and nothing looked at. */
 static void a_task_without_inputs_is_done(void **state)
 {
@@ -218,6 +375,11 @@ int main(void)
         cmocka_unit_test(running_refuses_null),
         cmocka_unit_test(texts_refuse_null),
         cmocka_unit_test(the_rest_refuses_null),
+        cmocka_unit_test(fields_of_a_newer_header_are_refused_by_context_and_session),
+        cmocka_unit_test(fields_of_a_newer_header_are_refused_by_tasks),
+        cmocka_unit_test(fields_of_a_newer_header_are_refused_by_the_rest),
+        cmocka_unit_test(results_are_zeroed_where_nothing_stands_yet),
+        cmocka_unit_test(the_version_is_the_headers),
         cmocka_unit_test(a_task_without_inputs_is_done),
         cmocka_unit_test(closing_takes_null),
     };

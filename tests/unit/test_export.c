@@ -62,11 +62,13 @@ static size_t run(const sqz_model *model, float *out)
         ids[i] = (uint32_t)sqzt_below(&random, info->vocabulary);
         types[i] = info->n_token_types > 1 ? (uint8_t)sqzt_below(&random, 2) : 0;
     }
-    const sqz_batch batch = {3, first, ids, types};
+    const sqz_batch batch = {.n_sequences = 3, .first = first, .ids = ids, .types = types};
     const size_t columns = info->head == SQZ_HEAD_NONE ? info->width : info->n_labels,
                  rows = info->head == SQZ_HEAD_SEQUENCE ? 3 : TOKENS;
-    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){TOKENS, 3, 0}, &session, &error),
-                   &error);
+    sqzt_assert_ok(
+        sqz_session_open(model, &(sqz_session_options){.max_tokens = TOKENS, .max_sequences = 3},
+                         &session, &error),
+        &error);
     if (info->head == SQZ_HEAD_NONE)
         sqzt_assert_ok(sqz_encode(session, &batch, out, columns, &error), &error);
     else sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, out, columns, &error), &error);

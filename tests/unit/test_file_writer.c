@@ -17,7 +17,7 @@
 
 #include "base/file_writer.h"
 #include "base/temporaries.h"
-#include "import/folder_writer.h"
+#include "export/folder_writer.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
 

@@ -50,7 +50,9 @@ static work open_work(const sqzt_tiny *tiny, uint32_t n_threads)
                                     &error),
                    &error);
     sqzt_assert_ok(sqz_model_open(w.context, path, &w.model, &error), &error);
-    sqzt_assert_ok(sqz_session_open(w.model, &(sqz_session_options){TOKENS, SEQUENCES, 0},
+    sqzt_assert_ok(sqz_session_open(w.model,
+                                    &(sqz_session_options){.max_tokens = TOKENS,
+                                                           .max_sequences = SEQUENCES},
                                     &w.session, &error),
                    &error);
     w.info = sqz_model_get_info(w.model);
@@ -77,10 +79,10 @@ static sqz_batch sequence(uint32_t b, uint32_t own[2])
 {
     own[0] = 0;
     own[1] = first[b + 1] - first[b];
-    return (sqz_batch){1, own, ids + first[b], NULL};
+    return (sqz_batch){.n_sequences = 1, .first = own, .ids = ids + first[b]};
 }
 
-static const sqz_batch all = {SEQUENCES, first, ids, NULL};
+static const sqz_batch all = {.n_sequences = SEQUENCES, .first = first, .ids = ids};
 
 static const sqzt_tiny classifier = {.width = WIDTH,
                                      .blocks = 1,
@@ -186,6 +188,7 @@ static void embeddings_are_what_their_pool_says(void **state)
         for (size_t p = 0; p < 3; p++) {
             sqzt_assert_ok(sqz_embed(w.session, &all,
                                      &(sqz_embed_options){.pool = pools[p],
+                                                          .normalize = SQZ_NORMALIZE_NO,
                                                           .dimensions = DIMENSIONS},
                                      got, STRIDE, &error),
                            &error);
@@ -212,7 +215,7 @@ static void pooled_vectors_are_those_of_each_sequence_alone(void **state)
     sqz_error error = {0};
     for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++) {
         work w = open_work(&classifier, n_threads);
-        const sqz_embed_options options = {.pool = SQZ_POOL_POOLER, .normalize = 1};
+        const sqz_embed_options options = {.pool = SQZ_POOL_POOLER, .normalize = SQZ_NORMALIZE_YES};
         float *got = rows_of(SEQUENCES, WIDTH), alone[WIDTH];
         uint32_t own[2];
         sqzt_assert_ok(sqz_embed(w.session, &all, &options, got, WIDTH, &error), &error);

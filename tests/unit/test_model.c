@@ -183,14 +183,15 @@ static void test_session(void **state)
 
     const uint64_t calls = memory.calls;
     const uint32_t first[] = {0, 3, 8}, ids[] = {2, 5, 3, 2, 6, 7, 8, 3};
-    sqz_batch batch = {2, first, ids, NULL};
+    sqz_batch batch = {.n_sequences = 2, .first = first, .ids = ids};
     sqzt_assert_ok(sqz_encode(session, &batch, out, 24, &error), &error);
     sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, logits, 3, &error), &error);
-    sqzt_assert_ok(
-        sqz_embed(session, &batch,
-                  &(sqz_embed_options){.pool = SQZ_POOL_CLS, .normalize = 1, .dimensions = 7}, out,
-                  7, &error),
-        &error);
+    sqzt_assert_ok(sqz_embed(session, &batch,
+                             &(sqz_embed_options){.pool = SQZ_POOL_CLS,
+                                                  .normalize = SQZ_NORMALIZE_YES,
+                                                  .dimensions = 7},
+                             out, 7, &error),
+                   &error);
     assert_int_equal(memory.calls, calls);
     double squares = 0;
     for (int i = 0; i < 7; i++) squares += (double)out[i] * (double)out[i];
@@ -199,21 +200,34 @@ static void test_session(void **state)
     const uint32_t empty[] = {0, 0, 3}, falling[] = {0, 3, 3}, many[] = {0, 20, 51},
                    late[] = {1, 3, 8}, bad_ids[] = {2, 5, 72, 2, 6, 7, 8, 3};
     const uint8_t bad_types[] = {0, 1, 0, 0, 2, 0, 0, 0};
-    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, empty, ids, NULL}, out, 24, &error),
+    sqzt_assert_fails(sqz_encode(session,
+                                 &(sqz_batch){.n_sequences = 2, .first = empty, .ids = ids}, out,
+                                 24, &error),
                       SQZ_EINVAL, &error, "sequence 0 holds tokens 0 to 0");
-    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, falling, ids, NULL}, out, 24, &error),
+    sqzt_assert_fails(sqz_encode(session,
+                                 &(sqz_batch){.n_sequences = 2, .first = falling, .ids = ids}, out,
+                                 24, &error),
                       SQZ_EINVAL, &error, "sequence 1");
-    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, many, ids, NULL}, out, 24, &error),
+    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){.n_sequences = 2, .first = many, .ids = ids},
+                                 out, 24, &error),
                       SQZ_EINVAL, &error, "50 in all");
-    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, late, ids, NULL}, out, 24, &error),
+    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){.n_sequences = 2, .first = late, .ids = ids},
+                                 out, 24, &error),
                       SQZ_EINVAL, &error, "begin at 1");
-    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){3, first, ids, NULL}, out, 24, &error),
+    sqzt_assert_fails(sqz_encode(session,
+                                 &(sqz_batch){.n_sequences = 3, .first = first, .ids = ids}, out,
+                                 24, &error),
                       SQZ_EINVAL, &error, "3 sequences");
-    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, first, bad_ids, NULL}, out, 24, &error),
+    sqzt_assert_fails(sqz_encode(session,
+                                 &(sqz_batch){.n_sequences = 2, .first = first, .ids = bad_ids},
+                                 out, 24, &error),
                       SQZ_ETOKEN, &error, "token 2 is 72");
     assert_int_equal(error.offset, 2);
-    sqzt_assert_fails(sqz_encode(session, &(sqz_batch){2, first, ids, bad_types}, out, 24, &error),
-                      SQZ_ETOKEN, &error, "type of token 4 is 2");
+    sqzt_assert_fails(
+        sqz_encode(session,
+                   &(sqz_batch){.n_sequences = 2, .first = first, .ids = ids, .types = bad_types},
+                   out, 24, &error),
+        SQZ_ETOKEN, &error, "type of token 4 is 2");
     sqzt_assert_fails(sqz_encode(session, &batch, out, 23, &error), SQZ_EINVAL, &error, "width");
     sqzt_assert_fails(sqz_logits(session, &batch, NULL, 0, logits, 2, &error), SQZ_EINVAL, &error,
                       "ldl");
@@ -258,19 +272,27 @@ static void test_no_pooler(void **state)
     sqz_session *session;
     float out[WIDTH], mean[WIDTH];
     const uint32_t first[] = {0, 3}, ids[] = {2, 5, 3};
-    const sqz_batch batch = {1, first, ids, NULL};
+    const sqz_batch batch = {.n_sequences = 1, .first = first, .ids = ids};
     sqzt_tiny_write(&tiny, path);
     sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
-    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){3, 1, 0}, &session, &error),
+    sqzt_assert_ok(sqz_session_open(model,
+                                    &(sqz_session_options){.max_tokens = 3, .max_sequences = 1},
+                                    &session, &error),
                    &error);
-    sqzt_assert_fails(sqz_embed(session, &batch, &(sqz_embed_options){.pool = SQZ_POOL_POOLER}, out,
-                                WIDTH, &error),
+    sqzt_assert_fails(sqz_embed(session, &batch,
+                                &(sqz_embed_options){.pool = SQZ_POOL_POOLER,
+                                                     .normalize = SQZ_NORMALIZE_NO},
+                                out, WIDTH, &error),
                       SQZ_EINVAL, &error, "no pooler");
-    sqzt_assert_ok(sqz_embed(session, &batch, &(sqz_embed_options){.pool = SQZ_POOL_MEAN}, mean,
-                             WIDTH, &error),
+    sqzt_assert_ok(sqz_embed(session, &batch,
+                             &(sqz_embed_options){.pool = SQZ_POOL_MEAN,
+                                                  .normalize = SQZ_NORMALIZE_NO},
+                             mean, WIDTH, &error),
                    &error);
-    sqzt_assert_ok(sqz_embed(session, &batch, &(sqz_embed_options){.pool = SQZ_POOL_DEFAULT}, out,
-                             WIDTH, &error),
+    sqzt_assert_ok(sqz_embed(session, &batch,
+                             &(sqz_embed_options){.pool = SQZ_POOL_DEFAULT,
+                                                  .normalize = SQZ_NORMALIZE_NO},
+                             out, WIDTH, &error),
                    &error);
     assert_memory_equal(out, mean, sizeof out);
     sqz_session_close(session);

@@ -21,8 +21,9 @@ static const char *const locales[] = {"de_DE", "ps_AF"};
 enum { N_LOCALES = sizeof locales / sizeof *locales };
 static locale_t made[N_LOCALES]; /* 0: not to be had */
 
-/* The leak sanitizer asks for this: glibc's newlocale forgets what it makes of LOCPATH. */
-const char *__lsan_default_suppressions(void);
+/* The leak sanitizer, which sees only what a program exports, asks for this: glibc's newlocale
+ * forgets what it makes of LOCPATH. */
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
     return "leak:argz_add_sep";

@@ -36,10 +36,13 @@ static void encode(sqz_model *model, float *hidden)
     uint32_t ids[TOKENS];
     const uint32_t first[] = {0, 1, 38, TOKENS};
     for (uint32_t i = 0; i < TOKENS; i++) ids[i] = i * 29 % SQZT_TINY_VOCABULARY;
-    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){TOKENS, 3, 0}, &session, &error),
-                   &error);
+    sqzt_assert_ok(
+        sqz_session_open(model, &(sqz_session_options){.max_tokens = TOKENS, .max_sequences = 3},
+                         &session, &error),
+        &error);
     const size_t width = sqz_model_get_info(model)->width;
-    sqzt_assert_ok(sqz_encode(session, &(sqz_batch){3, first, ids, NULL}, hidden, width, &error),
+    sqzt_assert_ok(sqz_encode(session, &(sqz_batch){.n_sequences = 3, .first = first, .ids = ids},
+                              hidden, width, &error),
                    &error);
     sqz_session_close(session);
 }

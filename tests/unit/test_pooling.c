@@ -31,7 +31,7 @@ static const sqzt_tiny plain = {.width = WIDTH,
                                 .seed = 51};
 
 static uint32_t first[SEQUENCES + 1], ids[TOKENS], skip[SEQUENCES];
-static const sqz_batch all = {SEQUENCES, first, ids, NULL};
+static const sqz_batch all = {.n_sequences = SEQUENCES, .first = first, .ids = ids};
 
 /* Sequences of 1 to MOST tokens, and some of each to leave out. */
 static int begin(void **state)
@@ -64,7 +64,9 @@ static work open_work(const sqzt_tiny *tiny, uint32_t n_threads)
                                     &error),
                    &error);
     sqzt_assert_ok(sqz_model_open(w.context, path, &w.model, &error), &error);
-    sqzt_assert_ok(sqz_session_open(w.model, &(sqz_session_options){TOKENS, SEQUENCES, 0},
+    sqzt_assert_ok(sqz_session_open(w.model,
+                                    &(sqz_session_options){.max_tokens = TOKENS,
+                                                           .max_sequences = SEQUENCES},
                                     &w.session, &error),
                    &error);
     return w;
@@ -109,7 +111,9 @@ static void every_pooling_is_its_definition_with_tokens_left_out(void **state)
         work w = open_work(&plain, n_threads);
         sqzt_assert_ok(sqz_encode(w.session, &all, hidden, WIDTH, &error), &error);
         for (size_t p = 0; p < 2 * sizeof pools / sizeof *pools; p++) {
-            const sqz_embed_options options = {.pool = pools[p / 2], .skip = p % 2 ? skip : NULL};
+            const sqz_embed_options options = {.pool = pools[p / 2],
+                                               .normalize = SQZ_NORMALIZE_NO,
+                                               .skip = p % 2 ? skip : NULL};
             sqzt_assert_ok(sqz_embed(w.session, &all, &options, got, WIDTH, &error), &error);
             for (uint32_t b = 0; b < SEQUENCES; b++)
                 for (uint32_t j = 0; j < WIDTH; j++)
@@ -218,9 +222,7 @@ static void layers_behind_the_pooling_are_run_in_order(void **state)
         const sqz_model_info *info = sqz_model_get_info(w.model);
         assert_true(info->dimensions == STEP_WIDTH && info->n_embed_steps == 4);
         sqzt_assert_ok(sqz_encode(w.session, &all, hidden, WIDTH, &error), &error);
-        sqzt_assert_ok(sqz_embed(w.session, &all, &(sqz_embed_options){.normalize = -1}, got,
-                                 STEP_WIDTH, &error),
-                       &error);
+        sqzt_assert_ok(sqz_embed(w.session, &all, NULL, got, STEP_WIDTH, &error), &error);
         for (uint32_t b = 0; b < SEQUENCES; b++) {
             number x[WIDTH], y[STEP_WIDTH], z[STEP_WIDTH];
             for (uint32_t j = 0; j < WIDTH; j++)
@@ -253,12 +255,14 @@ static void a_vector_has_the_same_bits_alone(void **state)
         for (sqz_pool pool = SQZ_POOL_MEAN; pool <= SQZ_POOL_LAST; pool++) {
             if (pool == SQZ_POOL_POOLER) continue;
             work w = open_work(&tiny, n_threads);
-            sqz_embed_options options = {.pool = pool, .normalize = 1, .dimensions = 33};
+            sqz_embed_options options = {.pool = pool,
+                                         .normalize = SQZ_NORMALIZE_YES,
+                                         .dimensions = 33};
             options.skip = skip;
             sqzt_assert_ok(sqz_embed(w.session, &all, &options, got, STEP_WIDTH, &error), &error);
             for (uint32_t b = 0; b < SEQUENCES; b++) {
                 const uint32_t own[] = {0, first[b + 1] - first[b]};
-                const sqz_batch batch = {1, own, ids + first[b], NULL};
+                const sqz_batch batch = {.n_sequences = 1, .first = own, .ids = ids + first[b]};
                 options.skip = skip + b;
                 sqzt_assert_ok(sqz_embed(w.session, &batch, &options, alone, STEP_WIDTH, &error),
                                &error);

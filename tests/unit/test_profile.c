@@ -51,8 +51,9 @@ static fixture begin(uint32_t n_threads)
                                     &error),
                    &error);
     sqzt_assert_ok(sqz_model_open(f.context, path, &f.model, &error), &error);
-    sqzt_assert_ok(sqz_session_open(f.model, &(sqz_session_options){N_TOKENS, 2, 0}, &f.session,
-                                    &error),
+    sqzt_assert_ok(sqz_session_open(
+                       f.model, &(sqz_session_options){.max_tokens = N_TOKENS, .max_sequences = 2},
+                       &f.session, &error),
                    &error);
     return f;
 }
@@ -70,8 +71,9 @@ static void run(fixture *f, float logits[2 * CLASSES])
     const uint32_t first[] = {0, LENGTH_A, N_TOKENS};
     uint32_t ids[N_TOKENS];
     for (uint32_t i = 0; i < N_TOKENS; i++) ids[i] = i * 3 % SQZT_TINY_VOCABULARY;
-    sqzt_assert_ok(sqz_logits(f->session, &(sqz_batch){2, first, ids, NULL}, NULL, 0, logits,
-                              CLASSES, &error),
+    sqzt_assert_ok(sqz_logits(f->session,
+                              &(sqz_batch){.n_sequences = 2, .first = first, .ids = ids}, NULL, 0,
+                              logits, CLASSES, &error),
                    &error);
 }
 

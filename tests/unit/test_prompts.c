@@ -57,7 +57,7 @@ static sqz_outcome embed(const work *w, const char *text, const char *prompt, fl
     sqz_error error = {0};
     sqz_embedding result;
     const sqz_input input = {.text = text_of(text)};
-    const sqz_embed_text_options options = {.embed = {.normalize = -1}, .prompt = prompt};
+    const sqz_embed_text_options options = {.prompt = prompt};
     sqzt_assert_ok(sqz_embed_texts(w->task, &input, 1, &options, &result, &error), &error);
     if (result.outcome.status == SQZ_OK) memcpy(out, result.vectors, WIDTH * sizeof *out);
     return result.outcome;
@@ -117,7 +117,8 @@ static void a_prompt_left_out_leaves_the_pieces_behind_it(void **state)
     assert_int_equal(embed(&w, "film", "the good ", got).n_pieces, 5);
     sqz_embedding rows;
     const sqz_input input = {.text = text_of("the good film")};
-    const sqz_embed_text_options options = {.embed = {.pool = SQZ_POOL_NONE}, .prompt = ""};
+    const sqz_embed_text_options options = {
+        .embed = {.pool = SQZ_POOL_NONE, .normalize = SQZ_NORMALIZE_NO}, .prompt = ""};
     sqzt_assert_ok(sqz_embed_texts(w.task, &input, 1, &options, &rows, &error), &error);
     assert_int_equal(rows.n_vectors, 5);
     for (int j = 0; j < WIDTH; j++)
@@ -149,9 +150,7 @@ static void each_side_of_a_pair_has_its_prompt(void **state)
     sqz_similarity with, without;
     const sqz_input given = {.text = text_of("film"), .second = text_of("was")},
                     whole = {.text = text_of("good film"), .second = text_of("the was")};
-    sqz_embed_text_options options = {.embed = {.normalize = -1},
-                                      .prompt = "good ",
-                                      .second_prompt = "the "};
+    sqz_embed_text_options options = {.prompt = "good ", .second_prompt = "the "};
     sqzt_assert_ok(sqz_compare(w.task, &given, 1, &options, &with, &error), &error);
     sqzt_assert_ok(sqz_compare(w.task, &whole, 1, NULL, &without, &error), &error);
     assert_true(with.cosine == without.cosine && with.score == with.cosine);
@@ -185,8 +184,7 @@ static void a_score_is_the_similarity_that_was_asked_for(void **state)
             }
             const double expected[] = {ab / sqrt(aa * bb), ab / sqrt(aa * bb), ab, -sqrt(squares),
                                        -sum};
-            const sqz_embed_text_options options = {.embed = {.normalize = -1},
-                                                    .similarity = named ? SQZ_SIMILARITY_DEFAULT
+            const sqz_embed_text_options options = {.similarity = named ? SQZ_SIMILARITY_DEFAULT
                                                                         : kind};
             sqzt_assert_ok(sqz_compare(w.task, &pair, 1, &options, &result, &error), &error);
             assert_true(fabs((double)result.score - expected[kind]) <= 1e-6 * fabs(expected[kind]));

@@ -192,9 +192,12 @@ static size_t run_model(const sqz_model *model, bool head, float *out)
     const uint32_t first[] = {0, TOKENS};
     for (uint32_t t = 0; t < TOKENS; t++) ids[t] = (7 * t + 5) % SQZT_TINY_VOCABULARY;
     const sqz_model_info *info = sqz_model_get_info(model);
-    const sqz_batch batch = {1, first, ids, NULL};
-    sqzt_assert_ok(sqz_session_open(model, &(sqz_session_options){TOKENS, 1, TOKENS}, &session,
-                                    &error),
+    const sqz_batch batch = {.n_sequences = 1, .first = first, .ids = ids};
+    sqzt_assert_ok(sqz_session_open(model,
+                                    &(sqz_session_options){.max_tokens = TOKENS,
+                                                           .max_sequences = 1,
+                                                           .max_length = TOKENS},
+                                    &session, &error),
                    &error);
     if (head)
         sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, out, info->n_labels, &error), &error);

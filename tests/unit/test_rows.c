@@ -391,7 +391,8 @@ static void what_is_there_is_given_before_more_is_waited_for(void **state)
 {
     (void)state;
     tape t = {"one\n\n\ntwo\nthree\n", 16, 0, 6};
-    const sqz_rows_source source = {"tape", read_tape, tape_is_ready, &t};
+    const sqz_rows_source source = {
+        .name = "tape", .read = read_tape, .ready = tape_is_ready, .user = &t};
     sqz_rows *rows;
     const sqz_row *row;
     uint32_t n;

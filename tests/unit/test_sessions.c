@@ -75,8 +75,8 @@ static bool run_and_compare(sqz_session *session, uint32_t n)
     float hidden[TOKENS * WIDTH];
     sqz_error error;
     memset(hidden, 0xFF, sizeof hidden);
-    return sqz_encode(session, &(sqz_batch){n, f.first, f.ids, NULL}, hidden, WIDTH, &error) ==
-               SQZ_OK &&
+    return sqz_encode(session, &(sqz_batch){.n_sequences = n, .first = f.first, .ids = f.ids},
+                      hidden, WIDTH, &error) == SQZ_OK &&
            memcmp(hidden, f.expected, f.first[n] * WIDTH * sizeof *hidden) == 0;
 }
 
@@ -84,8 +84,9 @@ static sqz_session *open_session(const sqz_model *model)
 {
     sqz_error error;
     sqz_session *session = NULL;
-    return sqz_session_open(model, &(sqz_session_options){TOKENS, SEQUENCES, 0}, &session,
-                            &error) == SQZ_OK
+    return sqz_session_open(
+               model, &(sqz_session_options){.max_tokens = TOKENS, .max_sequences = SEQUENCES},
+               &session, &error) == SQZ_OK
                ? session
                : NULL;
 }
@@ -103,9 +104,10 @@ static int begin(void **state)
     sqz_model *model = open_model(f.path, 1);
     sqz_session *session = open_session(model);
     assert_non_null(session);
-    sqzt_assert_ok(sqz_encode(session, &(sqz_batch){SEQUENCES, f.first, f.ids, NULL}, f.expected,
-                              WIDTH, &error),
-                   &error);
+    sqzt_assert_ok(
+        sqz_encode(session, &(sqz_batch){.n_sequences = SEQUENCES, .first = f.first, .ids = f.ids},
+                   f.expected, WIDTH, &error),
+        &error);
     sqz_session_close(session);
     close_model(model);
     return 0;

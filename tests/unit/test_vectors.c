@@ -131,9 +131,11 @@ static void begin(work *w)
                    &error);
     sqzt_assert_ok(sqz_model_open(w->context, model, &w->model, &error), &error);
     for (uint32_t i = 0; i < TOKENS; i++) ids[i] = 5 * i;
-    const sqz_batch batch = {2, first, ids, NULL};
+    const sqz_batch batch = {.n_sequences = 2, .first = first, .ids = ids};
     sqzt_assert_ok(
-        sqz_session_open(w->model, &(sqz_session_options){TOKENS, 2, 0}, &session, &error), &error);
+        sqz_session_open(w->model, &(sqz_session_options){.max_tokens = TOKENS, .max_sequences = 2},
+                         &session, &error),
+        &error);
     sqzt_assert_ok(sqz_encode(session, &batch, hidden, WIDTH, &error), &error);
     sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, logits, CLASSES, &error), &error);
     sqz_session_close(session);

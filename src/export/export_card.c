@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "import/exporter.h"
+#include "export/exporter.h"
 
 /* A file that is being written; the first error stays. */
 typedef struct card {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "import/exporter.h"
+#include "export/exporter.h"
 #include "text/tokenizer_spec.h"
 
 /* What the metadata say; opening the model has checked them. */

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "import/exporter.h"
+#include "export/exporter.h"
 
 /* The module `type` as the next of a list, in the folder N_TYPE. */
 static sqz_status add_module(sqzi_exporter *e, json_t *modules, const char *type,

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "import/exporter.h"
+#include "export/exporter.h"
 #include "model/context.h"
 #include "text/unicode.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The header is JSON, padded with spaces to a multiple of 8; "format": "pt" is what Transformers
  * asks of it. Names are ours and need no escapes. */
-#include "import/safetensors_writer.h"
+#include "export/safetensors_writer.h"
 
 #include <inttypes.h>
 #include <stdio.h>

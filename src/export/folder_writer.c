@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _DEFAULT_SOURCE
-#include "import/folder_writer.h"
+#include "export/folder_writer.h"
 
 #include <dirent.h>
 #include <errno.h>

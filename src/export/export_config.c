@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "import/exporter.h"
+#include "export/exporter.h"
 
 /* What belongs to other weights or to code that the folder does not hold. */
 static const char *const dropped[] = {"auto_map", "quantization_config", "pruned_heads"};

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/number.h"
-#include "import/exporter.h"
+#include "export/exporter.h"
 
 enum { WHY = 200 };
 
@@ -100,16 +100,6 @@ static bool groups_fit(const sqzi_exporter *e, sqzi_architecture type, char *why
     return true;
 }
 
-static const char *activation_word(sqzk_activation activation)
-{
-    static const char *const words[] = {[SQZK_IDENTITY] = "identity",
-                                        [SQZK_GELU] = "gelu",
-                                        [SQZK_GELU_TANH] = "gelu_tanh",
-                                        [SQZK_RELU] = "relu",
-                                        [SQZK_TANH] = "tanh"};
-    return words[activation];
-}
-
 /* Heads that read one vector a sequence. */
 static bool whole_head_fits(const sqzi_head *head, const char *dense, const char *activation,
                             char *why)
@@ -125,9 +115,9 @@ static bool whole_head_fits(const sqzi_head *head, const char *dense, const char
     if (head->dense.n_out != head->width)
         return SAY("its head's dense layer has %u outputs, the model's width is %u",
                    head->dense.n_out, head->width);
-    if (strcmp(activation_word(head->activation), activation) != 0)
+    if (strcmp(sqzi_activation_words[head->activation], activation) != 0)
         return SAY("its head's activation is %s, that class has %s",
-                   activation_word(head->activation), activation);
+                   sqzi_activation_words[head->activation], activation);
     return true;
 }
 
@@ -136,7 +126,7 @@ static bool head_fits(const sqzi_exporter *e, const sqzi_layout *l, char *why)
     const sqzi_head *head = &e->model->head;
     const char *activation = l->masked_activation
                                  ? l->masked_activation
-                                 : activation_word(e->model->encoder.blocks[0].activation);
+                                 : sqzi_activation_words[e->model->encoder.blocks[0].activation];
     switch (head->kind) {
     case SQZ_HEAD_SEQUENCE:
         return whole_head_fits(head, l->sequence_dense, l->dense_activation, why);
@@ -150,9 +140,9 @@ static bool head_fits(const sqzi_exporter *e, const sqzi_layout *l, char *why)
         if (head->dense.n_out != e->model->info.embedding_width)
             return SAY("its head's dense layer has %u outputs, the embedding's width is %u",
                        head->dense.n_out, e->model->info.embedding_width);
-        return strcmp(activation_word(head->activation), activation) == 0 ||
+        return strcmp(sqzi_activation_words[head->activation], activation) == 0 ||
                SAY("its head's activation is %s, that class has %s",
-                   activation_word(head->activation), activation);
+                   sqzi_activation_words[head->activation], activation);
     default:
         return (!head->has_dense && !head->has_norm) ||
                SAY("its head has a dense layer, that class none");
@@ -163,9 +153,9 @@ static bool fits(const sqzi_exporter *e, sqzi_architecture type, char *why)
 {
     const sqz_model_info *info = &e->model->info;
     const sqzk_activation activation = e->model->encoder.blocks[0].activation;
-    if (!sqzi_their_word(sqzi_activations, activation_word(activation)))
+    if (!sqzi_their_word(sqzi_activations, sqzi_activation_words[activation]))
         return SAY("the activation %s of its blocks is not one of Transformers'",
-                   activation_word(activation));
+                   sqzi_activation_words[activation]);
     if (type != SQZI_ELECTRA && info->embedding_width != info->width)
         return SAY("its embedding is %u wide and the model %u", info->embedding_width, info->width);
     if ((type == SQZI_DISTILBERT) != (info->n_token_types == 0))

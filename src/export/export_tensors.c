@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/half.h"
-#include "import/exporter.h"
-#include "import/safetensors_writer.h"
+#include "export/exporter.h"
+#include "export/safetensors_writer.h"
 
 typedef struct matrix {
     const sqzi_gguf_tensor *tensor; /* NULL: none */

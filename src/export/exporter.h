@@ -6,7 +6,7 @@
 #include <squeezebert/export.h>
 
 #include "base/error.h"
-#include "import/folder_writer.h"
+#include "export/folder_writer.h"
 #include "import/json_file.h"
 #include "import/names.h"
 #include "model/loader.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The export as a whole. */
-#include "import/exporter.h"
+#include "export/exporter.h"
 #include "model/context.h"
 
 static sqz_status write_folder(sqzi_exporter *e, const char *path)
@@ -30,6 +30,8 @@ sqz_status sqz_export(const sqz_model *model, const char *folder, const sqz_expo
 {
     if (!model || !folder)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_export: an argument is NULL");
+    const sqz_status status = SQZI_RESERVED(options, "sqz_export_options", error);
+    if (status != SQZ_OK) return status;
     sqzi_exporter e = {.model = model,
                        .allocator = &model->context->allocator,
                        .head_epsilon = 1e-12,
