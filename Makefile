@@ -2,18 +2,25 @@
 # A thin front on CMake.
 #
 #   make                   build/squeezebert and the libraries
-#   make demo              installs what is missing, builds, gets a real model and searches a text file by meaning
-#   make check             installs what is missing, builds with the tests, runs them
-#   make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer, the threads under ThreadSanitizer; a Debug build without warnings
-#   make check-long        what takes too long for every change: 134,000 mutations of hostile input under sanitizers, kernels changed one place at a
-#                          time (tools/mutate.py), check-cross and check-import
-#   make check-cross       kernels and golden models on AArch64 (qemu) and as WebAssembly (Node); part of check-long
-#   make check-import PEERS=VENV   folders of every release of Transformers and Sentence-Transformers against both (tests/reference/import_compare.py);
-#                          part of check-long, skipped where PEERS names no virtual environment
+#   make demo              builds, gets a real model, searches a text file by meaning (./demo where
+#                          there is no make yet); installs what is missing
+#   make check             builds with the tests, runs them (./check); installs what is missing
+#   make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer, the
+#                          threads under ThreadSanitizer; a Debug build without warnings
 #   make check-clang       the tests built by clang
-#   make bench-peers PEERS=VENV   other engines on the same inputs (bench/peers/README.md says what VENV holds)
-#   make bench [BENCH=…]   every gemm of this machine at the shapes of the models, as a share of the machine's peak; BENCH holds options of bench_gemm
-#   make install PREFIX=…  headers, libraries, pkg-config and CMake files, the program; DESTDIR=… goes before PREFIX
+#   make check-long        what takes too long for every change: 134,000 mutations of hostile input
+#                          under sanitizers, kernels changed one place at a time (tools/mutate.py),
+#                          check-cross and check-import
+#   make check-cross       kernels and golden models on AArch64 (qemu) and as WebAssembly (Node)
+#   make check-import PEERS=VENV   folders of every release of Transformers and
+#                          Sentence-Transformers against both (tests/reference/import_compare.py);
+#                          skipped where PEERS names no virtual environment
+#   make bench-peers PEERS=VENV    other engines on the same inputs (bench/peers/README.md says what
+#                          VENV holds)
+#   make bench [BENCH=...] every gemm of this machine at the shapes of the models, as a share of its
+#                          peak; BENCH holds options of bench_gemm
+#   make install PREFIX=DIR   headers, libraries, pkg-config and CMake files, the program; DESTDIR
+#                          goes before PREFIX
 #   make uninstall         removes what the last make install put there (the same DESTDIR)
 BUILD ?= build
 PREFIX ?= /usr/local

@@ -4,7 +4,6 @@ drive.
 
 The library is build/libsqueezebert-full.so of this repository, or what SQZ_LIBRARY names.
 """
-
 import ctypes as c
 import os
 import pathlib
@@ -15,97 +14,49 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Error(c.Structure):
-    _fields_ = [
-        ("code", c.c_int),
-        ("offset", c.c_uint64),
-        ("text", c.c_char * 480),
-        ("reserved", c.c_uint64 * 2),
-    ]
+    _fields_ = [("code", c.c_int), ("offset", c.c_uint64), ("text", c.c_char * 480),
+                ("reserved", c.c_uint64 * 2)]
 
 
 class ContextOptions(c.Structure):
-    _fields_ = [
-        ("allocator", c.c_void_p),
-        ("n_threads", c.c_uint32),
-        ("cpu", c.c_char_p),
-        ("reserved", c.c_uint64 * 4),
-    ]
+    _fields_ = [("allocator", c.c_void_p), ("n_threads", c.c_uint32), ("cpu", c.c_char_p),
+                ("reserved", c.c_uint64 * 4)]
 
 
 class SessionOptions(c.Structure):
-    _fields_ = [
-        ("max_tokens", c.c_uint32),
-        ("max_sequences", c.c_uint32),
-        ("max_length", c.c_uint32),
-        ("reserved", c.c_uint64 * 4),
-    ]
+    _fields_ = [("max_tokens", c.c_uint32), ("max_sequences", c.c_uint32),
+                ("max_length", c.c_uint32), ("reserved", c.c_uint64 * 4)]
 
 
 class Batch(c.Structure):
-    _fields_ = [
-        ("n_sequences", c.c_uint32),
-        ("first", c.c_void_p),
-        ("ids", c.c_void_p),
-        ("types", c.c_void_p),
-        ("reserved", c.c_uint64 * 2),
-    ]
+    _fields_ = [("n_sequences", c.c_uint32), ("first", c.c_void_p), ("ids", c.c_void_p),
+                ("types", c.c_void_p), ("reserved", c.c_uint64 * 2)]
 
 
 class EmbedOptions(c.Structure):
-    _fields_ = [
-        ("pool", c.c_int),
-        ("normalize", c.c_int),
-        ("dimensions", c.c_uint32),
-        ("skip", c.c_void_p),
-        ("reserved", c.c_uint64 * 4),
-    ]
+    _fields_ = [("pool", c.c_int), ("normalize", c.c_int), ("dimensions", c.c_uint32),
+                ("skip", c.c_void_p), ("reserved", c.c_uint64 * 4)]
 
 
 class Info(c.Structure):
-    _fields_ = (
-        [("name", c.c_char_p), ("source_type", c.c_char_p)]
-        + [
-            (n, c.c_uint32)
-            for n in (
-                "n_layers",
-                "width",
-                "embedding_width",
-                "vocabulary",
-                "max_positions",
-                "n_token_types",
-                "max_length",
-            )
-        ]
-        + [
-            ("head", c.c_int),
-            ("problem", c.c_int),
-            ("n_labels", c.c_uint32),
-            ("labels_named", c.c_int),
-            ("pool", c.c_int),
-            ("has_pooler", c.c_int),
-            ("normalize", c.c_int),
-            ("dimensions", c.c_uint32),
-            ("n_embed_steps", c.c_uint32),
-            ("include_prompt", c.c_int),
-            ("similarity", c.c_int),
-        ]
-        + [(n, c.c_uint64) for n in ("n_parameters", "n_embedding_parameters", "file_bytes")]
-    )
+    _fields_ = [("name", c.c_char_p), ("source_type", c.c_char_p)] + [(n, c.c_uint32) for n in (
+        "n_layers", "width", "embedding_width", "vocabulary", "max_positions", "n_token_types",
+        "max_length")] + [
+            ("head", c.c_int), ("problem", c.c_int), ("n_labels", c.c_uint32),
+            ("labels_named", c.c_int), ("pool", c.c_int), ("has_pooler", c.c_int),
+            ("normalize", c.c_int), ("dimensions", c.c_uint32), ("n_embed_steps", c.c_uint32),
+            ("include_prompt", c.c_int), ("similarity", c.c_int)] + [
+                (n, c.c_uint64) for n in ("n_parameters", "n_embedding_parameters", "file_bytes")]
 
 
 class StageProfile(c.Structure):
     _fields_ = [(n, c.c_uint64) for n in ("calls", "ns", "multiply_adds", "weight_bytes")] + [
-        ("reserved", c.c_uint64 * 2)
-    ]
+        ("reserved", c.c_uint64 * 2)]
 
 
 class Profile(c.Structure):
-    _fields_ = [
-        ("runs", c.c_uint64),
-        ("wall_ns", c.c_uint64),
-        ("stages", StageProfile * 16),
-        ("reserved", c.c_uint64 * 4),
-    ]
+    _fields_ = [("runs", c.c_uint64), ("wall_ns", c.c_uint64), ("stages", StageProfile * 16),
+                ("reserved", c.c_uint64 * 4)]
 
 
 POOL_MEAN, POOL_CLS, POOL_POOLER = 2, 3, 4
@@ -143,12 +94,8 @@ class Packed:
         self.first = np.cumsum([0] + [len(s) for s in sequences]).astype(np.uint32)
         self.ids = np.concatenate(sequences).astype(np.uint32)
         self.types = None if types is None else np.concatenate(types).astype(np.uint8)
-        self.struct = Batch(
-            len(sequences),
-            self.first.ctypes.data,
-            self.ids.ctypes.data,
-            None if types is None else self.types.ctypes.data,
-        )
+        self.struct = Batch(len(sequences), self.first.ctypes.data, self.ids.ctypes.data,
+                            None if types is None else self.types.ctypes.data)
         self.n_sequences, self.n_tokens = len(sequences), len(self.ids)
 
 
@@ -161,21 +108,10 @@ class Model:
         self.context, self.model, self.session = c.c_void_p(), c.c_void_p(), c.c_void_p()
         options = ContextOptions(None, threads, cpu.encode() if cpu else None)
         check(lib.sqz_context_open(c.byref(options), c.byref(self.context), c.byref(error)), error)
-        check(
-            lib.sqz_model_open(
-                self.context, os.fsencode(path), c.byref(self.model), c.byref(error)
-            ),
-            error,
-        )
-        check(
-            lib.sqz_session_open(
-                self.model,
-                c.byref(SessionOptions(tokens, sequences, 0)),
-                c.byref(self.session),
-                c.byref(error),
-            ),
-            error,
-        )
+        check(lib.sqz_model_open(self.context, os.fsencode(path), c.byref(self.model),
+                                 c.byref(error)), error)
+        check(lib.sqz_session_open(self.model, c.byref(SessionOptions(tokens, sequences, 0)),
+                                   c.byref(self.session), c.byref(error)), error)
         self.info = lib.sqz_model_get_info(self.model).contents
 
     def facts(self):
@@ -187,53 +123,23 @@ class Model:
 
     def encode(self, batch):
         out, error = np.empty((batch.n_tokens, self.info.width), np.float32), Error()
-        check(
-            library().sqz_encode(
-                self.session,
-                c.byref(batch.struct),
-                c.c_void_p(out.ctypes.data),
-                c.c_size_t(out.shape[1]),
-                c.byref(error),
-            ),
-            error,
-        )
+        check(library().sqz_encode(self.session, c.byref(batch.struct), c.c_void_p(out.ctypes.data),
+                                   c.c_size_t(out.shape[1]), c.byref(error)), error)
         return out
 
     def logits(self, batch):
-        rows = (
-            batch.n_sequences
-            if self.info.head in (HEAD_SEQUENCE, HEAD_MULTIPLE_CHOICE)
-            else batch.n_tokens
-        )
+        rows = batch.n_sequences if self.info.head in (HEAD_SEQUENCE,
+                                                       HEAD_MULTIPLE_CHOICE) else batch.n_tokens
         out, error = np.empty((rows, self.info.n_labels), np.float32), Error()
-        check(
-            library().sqz_logits(
-                self.session,
-                c.byref(batch.struct),
-                None,
-                c.c_uint32(0),
-                c.c_void_p(out.ctypes.data),
-                c.c_size_t(out.shape[1]),
-                c.byref(error),
-            ),
-            error,
-        )
+        check(library().sqz_logits(self.session, c.byref(batch.struct), None, c.c_uint32(
+            0), c.c_void_p(out.ctypes.data), c.c_size_t(out.shape[1]), c.byref(error)), error)
         return out
 
     def embed(self, batch, pool, normalize=NORMALIZE_NO):
         out, error = np.empty((batch.n_sequences, self.info.width), np.float32), Error()
         options = EmbedOptions(pool, normalize, 0)
-        check(
-            library().sqz_embed(
-                self.session,
-                c.byref(batch.struct),
-                c.byref(options),
-                c.c_void_p(out.ctypes.data),
-                c.c_size_t(out.shape[1]),
-                c.byref(error),
-            ),
-            error,
-        )
+        check(library().sqz_embed(self.session, c.byref(batch.struct), c.byref(options), c.c_void_p(
+            out.ctypes.data), c.c_size_t(out.shape[1]), c.byref(error)), error)
         return out
 
     def operations(self, batch, run):
@@ -246,9 +152,8 @@ class Model:
 
     def peak(self, kind, rounds):
         """Do rounds of the peak's work for "f32", "bf16" or "s8"; returns its operations."""
-        return library().sqz_peak_arithmetic(
-            self.context, c.c_int(PEAK_TYPES[kind]), c.c_uint64(rounds)
-        )
+        return library().sqz_peak_arithmetic(self.context, c.c_int(PEAK_TYPES[kind]),
+                                             c.c_uint64(rounds))
 
     def close(self):
         lib = library()
