@@ -122,7 +122,7 @@ FOLDERS = {
     "a folder for the weights": (["model.safetensors", "a folder"], lambda p: make_folder(p, "model.safetensors")),
     "config.json, a circle of links": (["config.json", "symbolic links"], lambda p: link(p, "config.json", "config.json")),
     "tokenizer_config.json, a circle of links": (["tokenizer_config.json", "symbolic links"], lambda p: os.symlink("tokenizer_config.json", p + "/tokenizer_config.json")),
-    "weights, a link to nothing": (["model.safetensors", "No such file"], lambda p: link(p, "model.safetensors", "blobs/gone")),
+    "weights, a link to nothing": (["model.safetensors", "which is not there"], lambda p: link(p, "model.safetensors", "blobs/gone")),
     "config.json, not readable": (["config.json", "denied"], lambda p: lock(p, "config.json")),
     "tokenizer.json, not readable": (["tokenizer.json", "denied"], lambda p: (tokenizer(p, "{}"), lock(p, "tokenizer.json"))),
     "vocab_size 2^60": (["config.json", "vocab_size"], lambda p: config(p, vocab_size=HUGE)),
