@@ -174,7 +174,7 @@ FOLDERS = {
         lambda p: os.symlink("tokenizer_config.json", p + "/tokenizer_config.json"),
     ),
     "weights, a link to nothing": (
-        ["model.safetensors", "No such file"],
+        ["model.safetensors", "which is not there"],
         lambda p: link(p, "model.safetensors", "blobs/gone"),
     ),
     "config.json, not readable": (["config.json", "denied"], lambda p: lock(p, "config.json")),
