@@ -93,14 +93,6 @@ static const char two_columns[] = "| | |", two_rules[] = "|---|---|";
 
 static void show_facts(const sqz_model *model)
 {
-    static const char *const heads[] = {"none",     "sequence",  "token",
-                                        "question", "masked_lm", "multiple_choice"};
-    static const char *const pools[] = {"default",       "none",          "mean",
-                                        "cls",           "pooler",        "max",
-                                        "mean_sqrt_len", "weighted_mean", "last"};
-    static const char *const similarities[] = {"default", "cosine", "dot", "euclidean",
-                                               "manhattan"};
-    static const char *const problems[] = {"single_label", "multi_label", "regression"};
     const sqz_model_info *info = sqz_model_get_info(model);
     show_text("name", info->name);
     show_text("source_type", info->source_type);
@@ -114,12 +106,12 @@ static void show_facts(const sqz_model *model)
     show_number("max_positions", info->max_positions);
     show_number("max_length", info->max_length);
     show_number("token_types", info->n_token_types);
-    show_text("head", heads[info->head]);
-    if (info->head == SQZ_HEAD_SEQUENCE) show_text("problem", problems[info->problem]);
-    show_text("pool", pools[info->pool]);
+    show_text("head", sqz_head_name(info->head));
+    if (info->head == SQZ_HEAD_SEQUENCE) show_text("problem", sqz_problem_name(info->problem));
+    show_text("pool", sqz_pool_name(info->pool));
     show_bool("normalize", info->normalize);
     show_number("dimensions", info->dimensions);
-    show_text("similarity", similarities[info->similarity]);
+    show_text("similarity", sqz_similarity_name(info->similarity));
     if (!info->include_prompt) show_bool("include_prompt", false);
     if (info->embed_lowercase) show_bool("embed_lowercase", true);
     show_bool("pooler", info->has_pooler);

@@ -46,6 +46,13 @@ typedef enum sqz_similarity_kind {
     SQZ_SIMILARITY_MANHATTAN  /* minus the sum of |a_i - b_i| */
 } sqz_similarity_kind;
 
+/* The words of these enumerators in model files, options and output: "sequence", "multi_label",
+ * "cls", "dot". NULL for what is none. Static storage. */
+SQZ_API const char *sqz_head_name(sqz_head_kind head);
+SQZ_API const char *sqz_problem_name(sqz_problem problem);
+SQZ_API const char *sqz_pool_name(sqz_pool pool);
+SQZ_API const char *sqz_similarity_name(sqz_similarity_kind similarity);
+
 /* What a text is in a search. */
 typedef enum sqz_role { SQZ_ROLE_QUERY, SQZ_ROLE_PASSAGE } sqz_role;
 

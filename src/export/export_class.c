@@ -106,8 +106,8 @@ static bool whole_head_fits(const sqzi_head *head, const char *dense, const char
 {
     const sqz_pool pool = dense ? SQZ_POOL_CLS : SQZ_POOL_POOLER;
     if (head->pool != pool)
-        return SAY("its head reads '%s', that class '%s'", sqzi_pool_words[head->pool],
-                   sqzi_pool_words[pool]);
+        return SAY("its head reads '%s', that class '%s'", sqz_pool_name(head->pool),
+                   sqz_pool_name(pool));
     if (head->has_norm || head->has_dense != (dense != NULL))
         return SAY("its head has %s dense layer%s, that class %s", head->has_dense ? "a" : "no",
                    head->has_norm ? " with a norm" : "", dense ? "one" : "none");

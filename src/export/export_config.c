@@ -151,16 +151,13 @@ static sqz_status put_head(const sqzi_exporter *e)
     if (info->head == SQZ_HEAD_MASKED_LM)
         TRY(sqzi_export_set(e, e->config, "tie_word_embeddings", json_boolean(e->tied)));
     if (info->head == SQZ_HEAD_SEQUENCE) {
-        static const char *const words[] = {[SQZ_SINGLE_LABEL] = "single_label",
-                                            [SQZ_MULTI_LABEL] = "multi_label",
-                                            [SQZ_REGRESSION] = "regression"};
         const bool usual = info->problem == SQZ_SINGLE_LABEL,
                    named = json_is_string(json_object_get(e->config, "problem_type"));
         /* Transformers refuses the name for one class, and takes its absence for it */
         if (usual && info->n_labels == 1) json_object_del(e->config, "problem_type");
         else if (!usual || named)
             TRY(set_string(e, "problem_type",
-                           sqzi_their_word(sqzi_problems, words[info->problem])));
+                           sqzi_their_word(sqzi_problems, sqz_problem_name(info->problem))));
     }
 fail:
     return status;

@@ -6,8 +6,7 @@
 #include "export/exporter.h"
 
 /* The module `type` as the next of a list, in the folder N_TYPE. */
-static sqz_status add_module(sqzi_exporter *e, json_t *modules, const char *type,
-                             char path[32])
+static sqz_status add_module(sqzi_exporter *e, json_t *modules, const char *type, char path[32])
 {
     const int i = (int)json_array_size(modules);
     char name[16], full[64];
@@ -32,7 +31,7 @@ static sqz_status write_pooling(sqzi_exporter *e, const char *path)
 {
     sqz_status status = SQZ_OK;
     json_t *config = json_object();
-    const char *pool = sqzi_pool_words[e->model->info.pool];
+    const char *pool = sqz_pool_name(e->model->info.pool);
     TRY(sqzi_export_set(e, config, "word_embedding_dimension", json_integer(e->model->info.width)));
     for (const sqzi_word_pair *pair = sqzi_pooling_modes; pair->ours; pair++)
         TRY(sqzi_export_set(e, config, pair->theirs, json_boolean(strcmp(pool, pair->ours) == 0)));
@@ -109,7 +108,6 @@ fail:
 /* Prompts, and what else is told of the embeddings. */
 static sqz_status write_config(sqzi_exporter *e)
 {
-    static const char *const similarities[] = {"", "cosine", "dot", "euclidean", "manhattan"};
     sqz_status status = SQZ_OK;
     sqz_error *error = e->error;
     const sqz_model *model = e->model;
@@ -129,7 +127,7 @@ static sqz_status write_config(sqzi_exporter *e)
         TRY(sqzi_export_set(e, config, "truncate_dim", json_integer(model->info.dimensions)));
     if (sqzi_export_has(e, "sqz.similarity"))
         TRY(sqzi_export_set(e, config, "similarity_fn_name",
-                            json_string(similarities[model->info.similarity])));
+                            json_string(sqz_similarity_name(model->info.similarity))));
     TRY(sqzi_folder_writer_json(&e->folder, "config_sentence_transformers.json", config, e->error));
 fail:
     json_decref(config);
@@ -139,9 +137,10 @@ fail:
 
 sqz_status sqzi_export_texts(sqzi_exporter *e)
 {
-    static const char *const keys[] = {"sqz.pool",           "sqz.normalize",  "sqz.embed.steps",
-                                       "sqz.embed.lowercase", "sqz.dimensions", "sqz.similarity",
-                                       "sqz.prompts.names",   "sqz.include_prompt"};
+    static const char *const keys[] = {"sqz.pool",          "sqz.normalize",
+                                       "sqz.embed.steps",   "sqz.embed.lowercase",
+                                       "sqz.dimensions",    "sqz.similarity",
+                                       "sqz.prompts.names", "sqz.include_prompt"};
     bool any = false, more = false;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         any |= sqzi_export_has(e, keys[i]);

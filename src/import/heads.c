@@ -247,7 +247,7 @@ static void settle_head(sqzi_importer *m)
 sqz_status sqzi_import_head(sqzi_importer *m)
 {
     settle_head(m);
-    sqzi_gguf_put_string(m->writer, "sqz.head.kind", sqzi_head_words[m->head]);
+    sqzi_gguf_put_string(m->writer, "sqz.head.kind", sqz_head_name(m->head));
     /* Every class of SqueezeBERT has a pooler, whether its head reads it or not: it stays, so that
      * an export is whole. */
     if (m->head == SQZ_HEAD_NONE ||

@@ -147,12 +147,6 @@ const char *sqzi_class_ending_of(sqz_head_kind head)
     return ending->ending;
 }
 
-const char *const sqzi_head_words[6] = {"none",     "sequence",  "token",
-                                        "question", "masked_lm", "multiple_choice"};
-const char *const sqzi_pool_words[9] = {"default",       "none",          "mean",
-                                        "cls",           "pooler",        "max",
-                                        "mean_sqrt_len", "weighted_mean", "last"};
-
 const sqzi_special_word sqzi_special_words[SQZI_SPECIAL_WORDS] = {{"unknown", "unk_token", "[UNK]"},
                                                                   {"cls", "cls_token", "[CLS]"},
                                                                   {"seperator", "sep_token",

@@ -69,9 +69,6 @@ typedef struct sqzi_class_ending {
 extern const sqzi_class_ending sqzi_class_endings[];
 const char *sqzi_class_ending_of(sqz_head_kind head);
 
-/* sqz.head.kind and sqz.pool by their enumerators. */
-extern const char *const sqzi_head_words[6], *const sqzi_pool_words[9];
-
 /* Special tokens: GGUF's word, Hugging Face's key, the usual spelling. unknown is the first. */
 typedef struct sqzi_special_word {
     const char *gguf, *key, *spelling;

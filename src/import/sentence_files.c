@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/number.h"
 #include "import/importer.h"
+#include "model/words.h"
 
 static const char config_file[] = "config_sentence_transformers.json",
                   modules_file[] = "modules.json";
@@ -213,7 +214,6 @@ static void tell_unknown(const sqzi_importer *m, const json_t *config)
 
 static sqz_status read_config(sqzi_importer *m, const json_t *config, uint32_t *n_kept)
 {
-    static const char *const known[] = {"cosine", "dot", "euclidean", "manhattan", NULL};
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
     const char *similarity = NULL;
@@ -224,7 +224,7 @@ static sqz_status read_config(sqzi_importer *m, const json_t *config, uint32_t *
     TRY(read_prompts(m, config));
     TRY(sqzi_json_uint(config, config_file, "truncate_dim", false, n_kept, error));
     TRY(sqzi_json_string(config, config_file, "similarity_fn_name", false, &similarity, error));
-    FAIL_IF(similarity && !stands_in(known, similarity), SQZ_EUNSUPPORTED, 0,
+    FAIL_IF(similarity && !stands_in(sqzi_similarity_words + 1, similarity), SQZ_EUNSUPPORTED, 0,
             "%s: similarity_fn_name '%s' cannot be run; cosine, dot, euclidean and manhattan can",
             config_file, similarity);
     if (similarity) sqzi_gguf_put_string(m->writer, "sqz.similarity", similarity);

@@ -163,7 +163,7 @@ sqz_status sqzi_import_tell_unused(const sqzi_importer *m)
     if (m->options.strict)
         return sqzi_fail(m->error, SQZ_EFORMAT, 0,
                          "%s: %u tensors belong to no part of %s with the head '%s': %.300s",
-                         m->transformer, unused.n, m->class_name, sqzi_head_words[m->head],
+                         m->transformer, unused.n, m->class_name, sqz_head_name(m->head),
                          sqzi_listed(&unused));
     sqzi_import_note(m, "not used: %u tensors: %s", unused.n, sqzi_listed(&unused));
     return SQZ_OK;

@@ -3,6 +3,7 @@
 #include "model/loader.h"
 
 #include "base/error.h"
+#include "model/words.h"
 
 static sqz_status load_output(sqzi_loader *loader, uint32_t n_in, bool tied)
 {
@@ -101,20 +102,14 @@ fail:
 sqz_status sqzi_load_head(sqzi_loader *loader)
 {
     sqz_status status = SQZ_OK;
-    static const char *const kinds[] = {"none",      "sequence",        "token", "question",
-                                        "masked_lm", "multiple_choice", NULL};
-    static const char *const problems[] = {"single_label", "multi_label", "regression", NULL};
-    static const char *const pools[] = {"default", "none", "mean",          "cls",
-                                        "pooler",  "max",  "mean_sqrt_len", "weighted_mean",
-                                        "last",    NULL};
     sqz_error *error = loader->error;
     sqz_model *model = loader->model;
     sqzi_head *head = &model->head;
     uint32_t kind, problem, pool;
     head->width = model->encoder.width;
-    TRY(sqzi_load_word(loader, "sqz.head.kind", "none", kinds, &kind));
-    TRY(sqzi_load_word(loader, "sqz.head.problem", "single_label", problems, &problem));
-    TRY(sqzi_load_word(loader, "sqz.head.pool", "none", pools, &pool));
+    TRY(sqzi_load_word(loader, "sqz.head.kind", "none", sqzi_head_words, &kind));
+    TRY(sqzi_load_word(loader, "sqz.head.problem", "single_label", sqzi_problem_words, &problem));
+    TRY(sqzi_load_word(loader, "sqz.head.pool", "none", sqzi_pool_words, &pool));
     head->kind = (sqz_head_kind)kind;
     head->pool = (sqz_pool)pool;
     TRY(sqzi_load_linear(loader, "pooler",
@@ -124,13 +119,14 @@ sqz_status sqzi_load_head(sqzi_loader *loader)
             "the head reads the pooler, which has no tensors");
     const bool whole = head->kind == SQZ_HEAD_SEQUENCE || head->kind == SQZ_HEAD_MULTIPLE_CHOICE;
     FAIL_IF(head->kind != SQZ_HEAD_NONE && whole == (head->pool <= SQZ_POOL_NONE), SQZ_EFORMAT, 0,
-            "a head '%s' cannot read '%s' (sqz.head.pool)", kinds[kind], pools[pool]);
+            "a head '%s' cannot read '%s' (sqz.head.pool)", sqzi_head_words[kind],
+            sqzi_pool_words[pool]);
     if (head->kind != SQZ_HEAD_NONE) TRY(load_head_parts(loader));
     model->info.head = head->kind;
     model->info.problem = (sqz_problem)problem;
     model->info.n_labels = head->classes;
     model->info.has_pooler = head->has_pooler;
-    TRY(sqzi_load_pooling(loader, pools));
+    TRY(sqzi_load_pooling(loader));
 fail:
     return status;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "model/words.h"
 
 static const double NORM_EPSILON = 1e-5; /* that of torch.nn.LayerNorm */
 
@@ -91,24 +92,24 @@ fail:
 }
 
 /* How embeddings are pooled, what comes behind, and how two of them are compared. */
-sqz_status sqzi_load_pooling(sqzi_loader *loader, const char *const *pools)
+sqz_status sqzi_load_pooling(sqzi_loader *loader)
 {
-    static const char *const similarities[] = {"", "cosine", "dot", "euclidean", "manhattan", NULL};
     sqz_status status = SQZ_OK;
     sqz_error *error = loader->error;
     sqz_model_info *info = &loader->model->info;
     uint32_t pool, similarity;
     bool include_prompt = true, lowercase = false;
-    TRY(sqzi_load_word(loader, "sqz.pool", "mean", pools, &pool));
+    TRY(sqzi_load_word(loader, "sqz.pool", "mean", sqzi_pool_words, &pool));
     info->pool = (sqz_pool)pool;
     FAIL_IF(pool < SQZ_POOL_MEAN || (pool == SQZ_POOL_POOLER && !info->has_pooler), SQZ_EFORMAT, 0,
-            "metadata 'sqz.pool' is '%s', which this model cannot do", pools[pool]);
+            "metadata 'sqz.pool' is '%s', which this model cannot do", sqzi_pool_words[pool]);
     TRY(sqzi_gguf_get_bool(loader->gguf, "sqz.include_prompt", false, &include_prompt, error));
     info->include_prompt = include_prompt;
     TRY(sqzi_gguf_get_bool(loader->gguf, "sqz.embed.lowercase", false, &lowercase, error));
     info->embed_lowercase = lowercase;
-    TRY(sqzi_load_word(loader, "sqz.similarity", "cosine", similarities, &similarity));
-    FAIL_IF(!similarity, SQZ_EFORMAT, 0, "metadata 'sqz.similarity' is empty");
+    TRY(sqzi_load_word(loader, "sqz.similarity", "cosine", sqzi_similarity_words, &similarity));
+    FAIL_IF(!similarity, SQZ_EFORMAT, 0, "metadata 'sqz.similarity' must be a function, not '%s'",
+            sqzi_similarity_words[0]);
     info->similarity = (sqz_similarity_kind)similarity;
     TRY(load_steps(loader));
 fail:

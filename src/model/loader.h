@@ -86,8 +86,8 @@ enum { SQZI_MAX_WIDTH = 1 << 16 };
 
 SQZ_NODISCARD sqz_status sqzi_load_encoder(sqzi_loader *loader);
 SQZ_NODISCARD sqz_status sqzi_load_head(sqzi_loader *loader);
-/* Of embeddings; `pools` are the words of sqz_pool. After the pooler (load_pooling.c). */
-SQZ_NODISCARD sqz_status sqzi_load_pooling(sqzi_loader *loader, const char *const *pools);
+/* Of embeddings. After the pooler (load_pooling.c). */
+SQZ_NODISCARD sqz_status sqzi_load_pooling(sqzi_loader *loader);
 SQZ_NODISCARD sqz_status sqzi_load_texts(sqz_model *model, sqz_error *error);
 SQZ_NODISCARD sqz_status sqzi_load_tokenizer(sqz_model *model, sqz_error *error);
 
