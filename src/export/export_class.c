@@ -63,11 +63,11 @@ static bool blocks_are_alike(const sqzi_exporter *e, char *why)
     return true;
 }
 
-/* Epsilons: bert and electra have one, squeezebert's blocks and all of distilbert 1e-12. */
 static bool epsilons_fit(const sqzi_exporter *e, sqzi_architecture type, char *why)
 {
-    const double embedding = type == SQZI_DISTILBERT ? 1e-12 : e->epsilon,
-                 blocks = type == SQZI_BERT || type == SQZI_ELECTRA ? e->epsilon : 1e-12;
+    const sqzi_layout *l = &sqzi_layouts[type];
+    const double embedding = l->has_epsilon ? e->epsilon : 1e-12,
+                 blocks = l->block_epsilon > 0 ? l->block_epsilon : e->epsilon;
     const sqzi_gguf_value *attn = sqzi_gguf_find(e->model->gguf, "sqz.block.attn_norm_epsilon"),
                           *ffn = sqzi_gguf_find(e->model->gguf, "sqz.block.ffn_norm_epsilon");
     const double head = e->model->head.has_norm ? e->head_epsilon : embedding;
@@ -90,7 +90,7 @@ static bool groups_fit(const sqzi_exporter *e, sqzi_architecture type, char *why
         for (int j = 0; j < SQZI_LINEARS; j++) {
             const uint32_t groups = sqzi_export_groups(sqzi_export_linear(&encoder->blocks[i], j)),
                            first = sqzi_export_groups(sqzi_export_linear(encoder->blocks, j));
-            if (type != SQZI_SQUEEZEBERT && groups != 1)
+            if (!sqzi_layouts[type].grouped && groups != 1)
                 return SAY("blk.%u.%s has %u groups and its layers are dense", i,
                            sqzi_block_parts[j], groups);
             if (groups != first)
@@ -156,9 +156,9 @@ static bool fits(const sqzi_exporter *e, sqzi_architecture type, char *why)
     if (!sqzi_their_word(sqzi_activations, sqzi_activation_words[activation]))
         return SAY("the activation %s of its blocks is not one of Transformers'",
                    sqzi_activation_words[activation]);
-    if (type != SQZI_ELECTRA && info->embedding_width != info->width)
+    if (!sqzi_layouts[type].projected && info->embedding_width != info->width)
         return SAY("its embedding is %u wide and the model %u", info->embedding_width, info->width);
-    if ((type == SQZI_DISTILBERT) != (info->n_token_types == 0))
+    if (sqzi_layouts[type].has_types == (info->n_token_types == 0))
         return SAY("it has %u token types", info->n_token_types);
     return groups_fit(e, type, why) && epsilons_fit(e, type, why) &&
            head_fits(e, &sqzi_layouts[type], why);

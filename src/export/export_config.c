@@ -69,19 +69,17 @@ static sqz_status put_sizes(const sqzi_exporter *e)
     sqz_status status = SQZ_OK;
     const sqz_model_info *info = &e->model->info;
     const sqzi_block *block = e->model->encoder.blocks;
-    const bool distil = e->layout == &sqzi_layouts[SQZI_DISTILBERT],
-               squeeze = e->layout == &sqzi_layouts[SQZI_SQUEEZEBERT],
-               electra = e->layout == &sqzi_layouts[SQZI_ELECTRA];
+    const sqzi_layout *l = e->layout;
     TRY(set_uint(e, "vocab_size", info->vocabulary));
     TRY(set_uint(e, "max_position_embeddings", info->max_positions));
     TRY(set_uint(e, e->layout->blocks_key, info->n_layers));
     TRY(set_uint(e, e->layout->heads_key, block->heads));
     TRY(set_uint(e, e->layout->width_key, info->width));
     TRY(set_uint(e, e->layout->ffn_key, block->ffn_width));
-    if (!distil) TRY(set_uint(e, "type_vocab_size", info->n_token_types));
-    if (!distil) TRY(sqzi_export_set(e, e->config, "layer_norm_eps", json_real(e->epsilon)));
-    if (squeeze || electra) TRY(set_uint(e, "embedding_size", info->embedding_width));
-    for (int j = 0; squeeze && j < SQZI_LINEARS; j++)
+    if (l->has_types) TRY(set_uint(e, "type_vocab_size", info->n_token_types));
+    if (l->has_epsilon) TRY(sqzi_export_set(e, e->config, "layer_norm_eps", json_real(e->epsilon)));
+    if (l->has_embedding_size) TRY(set_uint(e, "embedding_size", info->embedding_width));
+    for (int j = 0; l->grouped && j < SQZI_LINEARS; j++)
         TRY(set_uint(e, sqzi_groups_keys[j], e->groups[j]));
 fail:
     return status;

@@ -21,7 +21,7 @@ typedef struct source {
     matrix whole, a, b;
     /* of a product; of a bias where outputs are permuted; else NULL */
     const sqzi_linear *linear;
-    uint32_t groups;                /* that are written */
+    uint32_t groups; /* that are written */
     uint64_t n;
 } source;
 
@@ -31,7 +31,7 @@ typedef struct plan {
     source *sources;
     size_t n, most;
     uint32_t n_products, n_int8;
-    bool stored[3];                 /* weights as SQZI_F32, SQZI_F16, SQZI_BF16 */
+    bool stored[3]; /* weights as SQZI_F32, SQZI_F16, SQZI_BF16 */
 } plan;
 
 static matrix find(const sqzi_exporter *e, const char *name, const char *part)
@@ -271,7 +271,7 @@ static void plan_block(plan *p, const char *prefix, uint32_t i)
 {
     const sqzi_exporter *e = p->exporter;
     const sqzi_block *block = &e->model->encoder.blocks[i];
-    const bool convolution = e->layout == &sqzi_layouts[SQZI_SQUEEZEBERT];
+    const bool convolution = e->layout->grouped;
     for (int j = 0; j < SQZI_BLOCK_PARTS; j++) {
         char part[96], name[128], ours[64];
         sqzi_block_name(e->layout, i, j, part, sizeof part);
@@ -311,9 +311,8 @@ static void plan_head(plan *p, const char *prefix)
                masked = head->kind == SQZ_HEAD_MASKED_LM;
     char name[128];
     snprintf(name, sizeof name, "%spooler.dense", prefix);
-    /* all of SqueezeBERT's classes have one */
     const bool kept = head->pool == SQZ_POOL_POOLER || head->kind == SQZ_HEAD_NONE ||
-                      l == &sqzi_layouts[SQZI_SQUEEZEBERT];
+                      l->always_pooled;
     if (head->has_pooler && kept) add_linear(p, name, "pooler", &head->pooler, 1, false);
     else if (head->has_pooler)
         sqzi_export_note(p->exporter, "not written: the pooler, which %s%s has not",
@@ -344,10 +343,9 @@ static void plan_head(plan *p, const char *prefix)
 static void tell_types(const plan *p, sqzi_exporter *e)
 {
     const bool *stored = p->stored;
-    e->weight_type = stored[SQZI_F32] || (stored[SQZI_F16] && stored[SQZI_BF16])
-                                   ? "float32"
-                               : stored[SQZI_F16] ? "float16"
-                                                  : "bfloat16";
+    e->weight_type = stored[SQZI_F32] || (stored[SQZI_F16] && stored[SQZI_BF16]) ? "float32"
+                     : stored[SQZI_F16]                                          ? "float16"
+                                                                                 : "bfloat16";
     if (p->n_products)
         sqzi_export_note(
             p->exporter,

@@ -344,21 +344,19 @@ fail:
 static sqz_status write_configs(sqzi_exporter *e, const tokenizer *t, json_t *by_id)
 {
     sqz_status status = SQZ_OK;
-    const bool distil = e->layout == &sqzi_layouts[SQZI_DISTILBERT];
     json_t *config = json_object(), *map = json_object();
     TRY(sqzi_export_set(e, config, "tokenizer_class",
-                        json_string(!is_usual(e, t) ? "PreTrainedTokenizerFast"
-                                    : distil        ? "DistilBertTokenizer"
-                                                    : "BertTokenizer")));
+                        json_string(is_usual(e, t) ? e->layout->tokenizer_class
+                                                   : "PreTrainedTokenizerFast")));
     TRY(sqzi_export_set(e, config, "do_lower_case", json_boolean(t->lowercase)));
     TRY(sqzi_export_set(e, config, "strip_accents", json_boolean(t->strip_accents)));
     TRY(sqzi_export_set(e, config, "tokenize_chinese_chars",
                         json_boolean(t->handle_chinese_chars)));
     TRY(sqzi_export_set(e, config, "model_max_length", json_integer(e->model->info.max_length)));
     TRY(sqzi_export_set(e, config, "model_input_names",
-                        distil ? json_pack("[s, s]", "input_ids", "attention_mask")
-                               : json_pack("[s, s, s]", "input_ids", "token_type_ids",
-                                           "attention_mask")));
+                        !e->layout->has_types ? json_pack("[s, s]", "input_ids", "attention_mask")
+                                              : json_pack("[s, s, s]", "input_ids",
+                                                          "token_type_ids", "attention_mask")));
     TRY(put_special(e, t, config));
     TRY(sqzi_export_set(e, config, "added_tokens_decoder", json_incref(by_id)));
     TRY(sqzi_folder_writer_json(&e->folder, "tokenizer_config.json", config, e->error));

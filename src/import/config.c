@@ -23,14 +23,6 @@ static sqz_status read_activation(sqzi_importer *m)
                      m->config_file, name);
 }
 
-/* What Transformers' class of each architecture takes where the file says nothing. */
-static const struct {
-    uint32_t blocks, heads, width, ffn_width, embedding_width;
-} defaults[SQZI_ARCHITECTURES] = {[SQZI_BERT] = {12, 12, 768, 3072, 0},
-                                  [SQZI_SQUEEZEBERT] = {12, 12, 768, 3072, 0},
-                                  [SQZI_DISTILBERT] = {6, 12, 768, 3072, 0},
-                                  [SQZI_ELECTRA] = {12, 4, 256, 1024, 128}};
-
 /* A size under its key; where that is absent the default stays, and `absent` names it. */
 static sqz_status read_size(const sqzi_importer *m, const char *key, uint32_t standard,
                             uint32_t *out, sqzi_name_list *absent)
@@ -45,12 +37,12 @@ static sqz_status read_size(const sqzi_importer *m, const char *key, uint32_t st
     return sqzi_json_uint(m->config, m->config_file, key, false, out, m->error);
 }
 
-/* DistilBERT's configuration takes BERT's names of these three as well, and then they count. */
+/* Where a configuration takes BERT's names of these three as well, they count. */
 static sqz_status read_bert_sizes(sqzi_importer *m)
 {
     static const char *const keys[] = {"num_hidden_layers", "num_attention_heads", "hidden_size"};
     uint32_t *const sizes[] = {&m->blocks, &m->heads, &m->width};
-    for (int i = 0; i < 3 && m->architecture == SQZI_DISTILBERT; i++) {
+    for (int i = 0; i < 3 && m->layout->takes_bert_sizes; i++) {
         const sqz_status status = sqzi_json_uint(m->config, m->config_file, keys[i], false,
                                                  sizes[i], m->error);
         if (status != SQZ_OK) return status;
@@ -60,7 +52,7 @@ static sqz_status read_bert_sizes(sqzi_importer *m)
 
 static sqz_status check_sizes(const sqzi_importer *m)
 {
-    if (m->architecture == SQZI_SQUEEZEBERT && m->embedding_width != m->width)
+    if (!m->layout->projected && m->embedding_width != m->width)
         return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
                          "%s: embedding_size %u differs from hidden_size %u", m->config_file,
                          m->embedding_width, m->width);
@@ -78,33 +70,30 @@ static sqz_status read_sizes(sqzi_importer *m)
     sqz_error *error = m->error;
     sqzi_name_list absent = {0};
     const sqzi_layout *l = m->layout;
-    const bool distil = m->architecture == SQZI_DISTILBERT;
     TRY(read_size(m, "vocab_size", 30522, &m->vocabulary, &absent));
     TRY(read_size(m, "max_position_embeddings", 512, &m->positions, &absent));
-    TRY(read_size(m, l->blocks_key, defaults[m->architecture].blocks, &m->blocks, &absent));
-    TRY(read_size(m, l->heads_key, defaults[m->architecture].heads, &m->heads, &absent));
-    TRY(read_size(m, l->width_key, defaults[m->architecture].width, &m->width, &absent));
-    TRY(read_size(m, l->ffn_key, defaults[m->architecture].ffn_width, &m->ffn_width, &absent));
+    TRY(read_size(m, l->blocks_key, l->usual.blocks, &m->blocks, &absent));
+    TRY(read_size(m, l->heads_key, l->usual.heads, &m->heads, &absent));
+    TRY(read_size(m, l->width_key, l->usual.width, &m->width, &absent));
+    TRY(read_size(m, l->ffn_key, l->usual.ffn_width, &m->ffn_width, &absent));
     TRY(read_bert_sizes(m));
-    if (!distil) TRY(read_size(m, "type_vocab_size", 2, &m->token_types, &absent));
+    if (l->has_types) TRY(read_size(m, "type_vocab_size", 2, &m->token_types, &absent));
     m->embedding_width = m->width;
     /* SqueezeBERT's can only be its width, whatever the class takes where it is absent */
-    if (m->architecture == SQZI_SQUEEZEBERT)
+    if (l->projected)
+        TRY(read_size(m, "embedding_size", l->usual.embedding_width, &m->embedding_width, &absent));
+    else if (l->has_embedding_size)
         TRY(sqzi_json_uint(m->config, m->config_file, "embedding_size", false, &m->embedding_width,
                            error));
-    if (m->architecture == SQZI_ELECTRA)
-        TRY(read_size(m, "embedding_size", defaults[m->architecture].embedding_width,
-                      &m->embedding_width, &absent));
     TRY(check_sizes(m));
     m->epsilon = 1e-12;
-    if (!distil)
+    if (l->has_epsilon)
         TRY(sqzi_json_number(m->config, m->config_file, "layer_norm_eps", false, &m->epsilon,
                              error));
     FAIL_IF(!(m->epsilon >= 0 && m->epsilon < 1), SQZ_EFORMAT, 0,
             "%s: layer_norm_eps is %s: from 0 to 1 is what a norm can add", m->config_file,
             SQZI_REAL(6, m->epsilon));
-    /* SqueezeBERT's blocks never read the config's */
-    m->block_epsilon = m->architecture == SQZI_SQUEEZEBERT ? 1e-12 : m->epsilon;
+    m->block_epsilon = l->block_epsilon > 0 ? l->block_epsilon : m->epsilon;
     if (absent.n)
         sqzi_import_note(m, "%s leaves out what the class of %s takes so: %s", m->config_file,
                          m->model_type, sqzi_listed(&absent));
@@ -116,7 +105,7 @@ static sqz_status read_groups(sqzi_importer *m)
 {
     for (int j = 0; j < SQZI_LINEARS; j++) {
         m->groups[j] = 1;
-        if (m->architecture != SQZI_SQUEEZEBERT) continue;
+        if (!m->layout->grouped) continue;
         m->groups[j] = sqzi_usual_groups[j];
         const sqz_status status = sqzi_json_uint(m->config, m->config_file, sqzi_groups_keys[j],
                                                  false, &m->groups[j], m->error);
@@ -156,14 +145,14 @@ static void describe_blocks(sqzi_importer *m)
     for (int j = 0; j < SQZI_LINEARS; j++) {
         char key[64];
         snprintf(key, sizeof key, "sqz.block.%s.groups", sqzi_block_parts[j]);
-        if (m->architecture == SQZI_SQUEEZEBERT) put_same(m, key, m->groups[j]);
+        if (m->layout->grouped) put_same(m, key, m->groups[j]);
     }
 }
 
 static void describe(sqzi_importer *m)
 {
     sqzi_gguf_writer *w = m->writer;
-    if (m->architecture == SQZI_SQUEEZEBERT) m->features[m->n_features++] = "groups";
+    if (m->layout->grouped) m->features[m->n_features++] = "groups";
     if (m->options.type == SQZ_IMPORT_BF16) m->features[m->n_features++] = "bf16";
     sqzi_gguf_put_string(w, "general.architecture", "sqz-encoder");
     sqzi_gguf_put_u32(w, "sqz.version", 1);

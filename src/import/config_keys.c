@@ -50,15 +50,14 @@ static bool is_read(const sqzi_importer *m, const char *key)
                                  l->activation_key};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (strcmp(key, sizes[i]) == 0) return true;
-    if (m->architecture == SQZI_DISTILBERT)
-        return strcmp(key, "hidden_size") == 0 || strcmp(key, "num_attention_heads") == 0 ||
-               strcmp(key, "num_hidden_layers") == 0 || strcmp(key, "layer_norm_eps") == 0 ||
-               strcmp(key, "type_vocab_size") == 0;
+    if (l->takes_bert_sizes &&
+        (strcmp(key, "hidden_size") == 0 || strcmp(key, "num_attention_heads") == 0 ||
+         strcmp(key, "num_hidden_layers") == 0))
+        return true;
     if (strcmp(key, "type_vocab_size") == 0 || strcmp(key, "layer_norm_eps") == 0) return true;
-    if (m->architecture == SQZI_ELECTRA && strncmp(key, "summary_", 8) == 0) return true;
-    if (strcmp(key, "embedding_size") == 0)
-        return m->architecture == SQZI_ELECTRA || m->architecture == SQZI_SQUEEZEBERT;
-    for (int j = 0; j < SQZI_LINEARS && m->architecture == SQZI_SQUEEZEBERT; j++)
+    if (l->discriminates && strncmp(key, "summary_", 8) == 0) return true;
+    if (strcmp(key, "embedding_size") == 0) return l->has_embedding_size;
+    for (int j = 0; j < SQZI_LINEARS && l->grouped; j++)
         if (strcmp(key, sqzi_groups_keys[j]) == 0) return true;
     return false;
 }

@@ -112,7 +112,7 @@ static sqz_status import_sequence(sqzi_importer *m)
     const char *dense = choice ? m->layout->choice_dense : m->layout->sequence_dense,
                *output = choice ? m->layout->choice_output : m->layout->sequence_output;
     char name[64];
-    if (choice && m->architecture == SQZI_ELECTRA) TRY(check_summary(m));
+    if (choice && m->layout->discriminates) TRY(check_summary(m));
     snprintf(name, sizeof name, "%s.weight", output);
     m->classes = rows_of(m, name);
     if (!m->classes) return sqzi_import_fail_missing(m, name);
@@ -200,7 +200,7 @@ static sqz_status import_masked_lm(sqzi_importer *m)
 {
     sqz_status status = SQZ_OK;
     const sqzi_layout *l = m->layout;
-    const uint32_t width = m->architecture == SQZI_ELECTRA ? m->embedding_width : m->width;
+    const uint32_t width = l->projected ? m->embedding_width : m->width;
     bool tied;
     char decoder_weight[64], decoder_bias[64];
     snprintf(decoder_weight, sizeof decoder_weight, "%s.weight", l->decoder);
@@ -248,11 +248,9 @@ sqz_status sqzi_import_head(sqzi_importer *m)
 {
     settle_head(m);
     sqzi_gguf_put_string(m->writer, "sqz.head.kind", sqz_head_name(m->head));
-    /* Every class of SqueezeBERT has a pooler, whether its head reads it or not: it stays, so that
-     * an export is whole. */
-    if (m->head == SQZ_HEAD_NONE ||
-        (m->architecture == SQZI_SQUEEZEBERT && m->head != SQZ_HEAD_SEQUENCE &&
-         m->head != SQZ_HEAD_MULTIPLE_CHOICE)) {
+    /* a pooler that every class has stays, so that an export is whole */
+    if (m->head == SQZ_HEAD_NONE || (m->layout->always_pooled && m->head != SQZ_HEAD_SEQUENCE &&
+                                     m->head != SQZ_HEAD_MULTIPLE_CHOICE)) {
         const sqz_status status = import_pooler(m, false);
         if (status != SQZ_OK) return status;
     }

@@ -96,7 +96,7 @@ static knowledge know_class(const sqzi_importer *m, const char *name, sqz_head_k
     const bool ours = strncmp(name, m->layout->class_prefix, n) == 0;
     *head = SQZ_HEAD_NONE;
     if (strstr(name, "ForNextSentencePrediction") ||
-        (m->architecture == SQZI_ELECTRA && strstr(name, "ForPreTraining")))
+        (m->layout->discriminates && strstr(name, "ForPreTraining")))
         return ENCODER;
     for (const sqzi_class_ending *known = sqzi_class_endings; known->ending; known++) {
         if (ours && strcmp(name + n, known->ending) == 0) {

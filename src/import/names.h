@@ -25,19 +25,33 @@ extern const char *const sqzi_block_parts[SQZI_BLOCK_PARTS];
  * of the encoder. */
 typedef struct sqzi_layout {
     const char *model_type;
-    const char *class_prefix;                       /* "Bert" of BertForMaskedLM */
+    const char *class_prefix; /* "Bert" of BertForMaskedLM */
     /* before the encoder's tensors in a model with a head */
     const char *prefix;
-    const char *block;                              /* before a block's number */
+    const char *block; /* before a block's number */
     const char *block_parts[SQZI_BLOCK_PARTS];
     const char *blocks_key, *heads_key, *width_key, *ffn_key, *activation_key;
     /* of the masked LM; DECODER.bias may be the bias once more */
     const char *masked_dense, *masked_norm, *decoder, *decoder_bias;
-    const char *sequence_dense, *sequence_output;   /* dense NULL: the pooler is read */
+    const char *sequence_dense, *sequence_output; /* dense NULL: the pooler is read */
     const char *choice_dense, *choice_output;
     /* behind sequence_dense and choice_dense, in our words */
     const char *dense_activation;
-    const char *masked_activation;                  /* NULL: that of the blocks */
+    const char *masked_activation; /* NULL: that of the blocks */
+    const char *tokenizer_class;
+    bool grouped;       /* linears of blocks are convolutions of width 1 with groups of their own */
+    bool always_pooled; /* every class has a pooler, whether its head reads it or not */
+    bool has_types;     /* token types */
+    bool has_epsilon;   /* layer_norm_eps is read; else 1e-12 stands */
+    double block_epsilon;    /* of the blocks' norms, whatever the config says; 0: as the others */
+    bool has_embedding_size; /* the key is read; must be the width unless projected */
+    bool projected;          /* the embedding may be narrower and is projected */
+    bool takes_bert_sizes;   /* BERT's names of layers, heads and width count as well */
+    bool discriminates;      /* ForPreTraining is a discriminator; choices go through a summary */
+    /* sizes where the configuration says nothing */
+    struct {
+        uint32_t blocks, heads, width, ffn_width, embedding_width;
+    } usual;
 } sqzi_layout;
 extern const sqzi_layout sqzi_layouts[SQZI_ARCHITECTURES];
 

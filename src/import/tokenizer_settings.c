@@ -52,8 +52,7 @@ static sqz_status read_input_names(sqzi_tokenizer_draft *d, json_t *config,
     } else if (names && !json_is_null(names))
         return sqzi_fail(d->importer->error, SQZ_EFORMAT, 0, "%s: model_input_names is no list",
                          file);
-    /* DistilBERT has no token types to give */
-    if (types || d->importer->architecture == SQZI_DISTILBERT) return SQZ_OK;
+    if (types || !d->importer->layout->has_types) return SQZ_OK;
     d->types = false;
     sqzi_import_note(d->importer,
                      "the second text of a pair has token type 0, as Transformers has it: "
