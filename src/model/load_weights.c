@@ -36,29 +36,6 @@ sqz_status sqzi_load_tensor(sqzi_loader *loader, const char *name, bool required
     return SQZ_OK;
 }
 
-/* True when an exponent of 16- or 32-bit floats is all ones: a NaN or an infinity. Fixed inner
- * loops, so that they become vector code. */
-static bool has_nonfinite(const void *data, size_t n, sqzi_type type)
-{
-    enum { LANES = 32 };
-    if (type == SQZI_F32) {
-        const uint32_t *bits = data;
-        uint32_t seen[LANES] = {0};
-        size_t i = 0;
-        for (; i + LANES <= n; i += LANES)
-            for (size_t j = 0; j < LANES; j++)
-                seen[j] |= ((bits[i + j] & 0x7F800000u) + 0x00800000u) & 0x80000000u;
-        for (; i < n; i++) seen[0] |= ((bits[i] & 0x7F800000u) + 0x00800000u) & 0x80000000u;
-        for (size_t j = 1; j < LANES; j++) seen[0] |= seen[j];
-        return seen[0] != 0;
-    }
-    const uint16_t mask = type == SQZI_F16 ? 0x7C00 : 0x7F80;
-    const uint16_t *bits = data;
-    for (size_t i = 0; i < n; i++)
-        if ((bits[i] & mask) == mask) return true;
-    return false;
-}
-
 sqz_status sqzi_load_vector(sqzi_loader *loader, const char *name, bool required, uint32_t n,
                             const float **vector)
 {
@@ -69,7 +46,7 @@ sqz_status sqzi_load_vector(sqzi_loader *loader, const char *name, bool required
     if (tensor->type != SQZI_F32)
         return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset, "tensor '%s' must be F32",
                          name);
-    if (has_nonfinite(tensor->data, n, SQZI_F32))
+    if (sqzi_has_nonfinite(tensor->data, n, SQZI_F32))
         return sqzi_fail(loader->error, SQZ_ENUMERIC, tensor->offset,
                          "tensor '%s' holds a NaN or an infinity", name);
     *vector = tensor->data;
@@ -169,7 +146,7 @@ sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
     matrix->packed = packed ? packed : &counted_weights;
     if (!packed) return SQZ_OK;
     if (as_floats) return pack_transposed_s8(loader, stored, matrix, packed);
-    if (!stored.scale && has_nonfinite(tensor->data, (size_t)tensor->n, tensor->type))
+    if (!stored.scale && sqzi_has_nonfinite(tensor->data, (size_t)tensor->n, tensor->type))
         return sqzi_fail(loader->error, SQZ_ENUMERIC, tensor->offset,
                          "tensor '%.*s' holds a NaN or an infinity", (int)tensor->name.n,
                          tensor->name.bytes);

@@ -78,6 +78,9 @@ SQZ_NODISCARD sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_t
 SQZ_NODISCARD sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, uint32_t rows,
                                          uint32_t width, sqzi_table *table);
 
+/* True when an exponent of n 16- or 32-bit floats is all ones: a NaN or an infinity. */
+bool sqzi_has_nonfinite(const void *data, size_t n, sqzi_type type);
+
 /* Which of `words`, ended by NULL, a metadata string is; `fallback` where it is absent. */
 SQZ_NODISCARD sqz_status sqzi_load_word(sqzi_loader *loader, const char *key, const char *fallback,
                                         const char *const *words, uint32_t *index);
