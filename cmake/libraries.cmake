@@ -15,7 +15,8 @@ set(SQZ_SMALL
   nn/pack nn/tensor_list task/answer_spans task/answers task/batches task/classify
   task/embed_text task/engine task/entities task/fill_mask task/entity_spans
   task/zero_shot text/decode
-  base/memory base/number kernel/table nn/profile text/tokenizer text/windows)
+  base/memory base/number kernel/table nn/profile task/slab
+  text/added_tokens text/tokenizer text/unicode)
 list(JOIN SQZ_SMALL "|" SQZ_SMALL)
 
 # What the runtime's folders hold that running a model does not need; tools/check_laws.py sees that

@@ -72,7 +72,7 @@ RETIRED = [(re.compile(r"(?<![A-Za-z])(%s)(?![A-Za-z])" % pattern, re.I), instea
     ("no[-_]correction|sqzi_corrections?", "bias correction"),
     (r"resiz(e|es|ed|ing)|reduced(?!_embedding)", "projected, factorised (of an embedding)"),
 )]
-LONGEST_FILE, LONG_FUNCTION, LONGEST_FUNCTION = 500, 60, 120
+LONGEST_FILE, LONG_FUNCTION, LONGEST_FUNCTION = 400, 60, 120
 WIDEST = dict.fromkeys((".c", ".h", ".inc", ".py", ".sh", ".cmake", "CMakeLists.txt"), 100)
 WIDEST[".md"] = 110  # but for tables and lines with an address
 UNBROKEN = re.compile(r"\s*\||.*\bhttps?://")
