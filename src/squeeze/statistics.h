@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the linears of a model read on some texts: mean and covariance of each block's four inputs,
+ * from one run of the model (observe.h), and how often each piece occurs.
+ *
+ * Sums are taken in double over whole texts without padding, and stored as f32: one run that was
+ * read from a cache and one that was made anew give the same bits.
+ */
+#ifndef SQZI_STATISTICS_H
+#define SQZI_STATISTICS_H
+
+#include "squeeze/observe.h"
+
+typedef struct sqzi_input_statistics {
+    uint32_t n;        /* numbers of a row; 0: nothing was seen */
+    uint64_t rows;
+    float *mean;       /* [n] */
+    float *covariance; /* [n, n] symmetric, about the mean */
+} sqzi_input_statistics;
+
+/* The different inputs of a block. */
+typedef enum sqzi_block_input {
+    SQZI_INPUT_QKV,
+    SQZI_INPUT_ATTN_OUTPUT,
+    SQZI_INPUT_FFN_UP,
+    SQZI_INPUT_FFN_DOWN,
+    SQZI_BLOCK_INPUTS
+} sqzi_block_input;
+
+typedef struct sqzi_statistics {
+    const sqz_allocator *allocator;
+    uint32_t n_blocks, n_words;
+    sqzi_input_statistics (*blocks)[SQZI_BLOCK_INPUTS]; /* [n_blocks] of the model */
+    sqzi_input_statistics projection;                   /* of the embedding's, where it has one */
+    uint64_t *word_counts;                              /* [n_words] special tokens included */
+} sqzi_statistics;
+
+/* Which input linear j of a block reads (nn/tensor_list.h). */
+sqzi_block_input sqzi_block_input_of(uint32_t j);
+
+/* One run over the sequences. `blocks` [n] ascending: the blocks that are run, the others are left
+ * out of the model and their statistics have n = 0; NULL: all. Progress as sqz_quantize_options.
+ * SQZ_ENOMEM, SQZ_ECANCELLED; SQZ_ENUMERIC where an input is not finite. Discard in any case. */
+SQZ_NODISCARD sqz_status sqzi_statistics_make(const sqz_model *model,
+                                              const sqzi_sequences *sequences,
+                                              const uint32_t *blocks, uint32_t n,
+                                              int (*progress)(void *user, size_t done,
+                                                              size_t total),
+                                              void *user, sqzi_statistics *statistics,
+                                              sqz_error *error);
+void sqzi_statistics_discard(sqzi_statistics *statistics);
+
+/* Those of a file that sqzi_statistics_save wrote for the same model, blocks and sequences (their
+ * SHA-256); *found false where it is absent or of others. */
+SQZ_NODISCARD sqz_status sqzi_statistics_load(const sqz_model *model,
+                                              const sqzi_sequences *sequences,
+                                              const uint32_t *blocks, uint32_t n,
+                                              const char *path, sqzi_statistics *statistics,
+                                              bool *found, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_statistics_save(const sqzi_statistics *statistics,
+                                              const sqz_model *model,
+                                              const sqzi_sequences *sequences,
+                                              const uint32_t *blocks, uint32_t n, const char *path,
+                                              sqz_error *error);
+
+#endif
