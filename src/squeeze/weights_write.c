@@ -128,6 +128,7 @@ sqz_status sqzi_weights_write(const sqzi_weights *weights, const sqzi_step *step
     output o = {.weights = weights};
     sqzi_references references = {0};
     TRY(sqzi_references_copy(&references, weights->model, error));
+    references.measured = step->measured;
     for (int pass = 0; pass < (out ? 2 : 1); pass++) {
         sqzi_gguf_writer_close(o.writer);
         o.writer = NULL;
