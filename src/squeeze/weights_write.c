@@ -75,11 +75,16 @@ static void put_block(output *o, uint32_t i, const sqzi_weight_block *block)
     for (int k = 2; k < 4; k++) put_norm(o, i, block->source, norms[k]);
 }
 
+static void put_words(output *o)
+{
+    put_matrix(o, "token_embd.weight", &o->weights->word);
+    put_matrix(o, "token_embd.projection", &o->weights->factor);
+}
+
 static void put_held(output *o)
 {
     const sqzi_weights *w = o->weights;
-    put_matrix(o, "token_embd.weight", &w->word);
-    put_matrix(o, "token_embd.projection", &w->factor);
+    put_words(o);
     put_matrix(o, "position_embd.weight", &w->position);
     put_matrix(o, "token_types.weight", &w->type);
     put_linear(o, "embd_output", &w->projection);
@@ -102,6 +107,20 @@ uint64_t sqzi_weight_matrix_bytes(const sqzi_weight_matrix *matrix)
 {
     output o = {0};
     put_matrix(&o, "", matrix);
+    return o.bytes;
+}
+
+uint64_t sqzi_weight_linear_bytes(const sqzi_weight_linear *linear)
+{
+    output o = {0};
+    put_linear(&o, "", linear);
+    return o.bytes;
+}
+
+uint64_t sqzi_weights_word_bytes(const sqzi_weights *weights)
+{
+    output o = {.weights = weights};
+    put_words(&o);
     return o.bytes;
 }
 
