@@ -80,8 +80,7 @@ static sqz_status choose_gemm(sqzi_loader *loader, const sqzi_gguf_tensor *tenso
     return SQZ_OK;
 }
 
-/* packed weights in the counting pass: it only says that there are some */
-static const unsigned char counted_weights;
+const unsigned char sqzi_counted_weights;
 
 static sqz_status find_scale(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
                              const float **scale)
@@ -143,7 +142,7 @@ sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
     matrix->unsigned_rows = form->unsigned_rows;
     matrix->packing = (sqzi_packing){form->in, form->out, form->transposed};
     unsigned char *packed = sqzi_arena_take(&loader->arena, form->groups, matrix->group_bytes);
-    matrix->packed = packed ? packed : &counted_weights;
+    matrix->packed = packed ? packed : &sqzi_counted_weights;
     if (!packed) return SQZ_OK;
     if (as_floats) return pack_transposed_s8(loader, stored, matrix, packed);
     if (!stored.scale && sqzi_has_nonfinite(tensor->data, (size_t)tensor->n, tensor->type))

@@ -9,9 +9,16 @@
 
 enum { MOST_SPARE = 32 << 20, MOST_GROWTH = 12 }; /* of the packed weights over the file */
 
-static const char *const known_features[] = {"groups",      "low_rank",          "sum",
-                                             "permutation", "reduced_embedding", "s8",
-                                             "bf16",        "exclude_prompt",    "embed_lowercase"};
+static const char *const known_features[] = {"groups",
+                                             "low_rank",
+                                             "sum",
+                                             "permutation",
+                                             "reduced_embedding",
+                                             "s8",
+                                             "bf16",
+                                             "exclude_prompt",
+                                             "embed_lowercase",
+                                             "product_quantised"};
 
 static sqz_status check_requires(const sqzi_gguf *gguf, sqz_error *error)
 {

@@ -2,18 +2,22 @@
 /* The embedding: rows of three tables summed, normed, and brought to the encoder's width. */
 #include "nn/encoder.h"
 
-/* A row of a table put into out, or added to it. */
-static void take_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row,
-                     uint32_t beta, sqzi_real *out)
+void sqzi_table_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row, uint32_t beta,
+                    sqzi_real *out)
 {
-    kernels->convert(
-        &(sqzk_convert_args){.n = table->width,
-                             .source = (const unsigned char *)table->rows +
-                                       (size_t)row * table->width * sqzi_type_bytes(table->type),
-                             .type = table->type,
-                             .scale = table->type == SQZI_S8 ? table->scale[row] : 1,
-                             .beta = beta,
-                             .out = out});
+    const uint32_t parts = table->parts ? table->parts : 1, n = table->width / parts;
+    for (uint32_t p = 0; p < parts; p++) {
+        const size_t at = table->parts
+                              ? (size_t)p * SQZI_CENTROIDS + table->codes[(size_t)row * parts + p]
+                              : row;
+        kernels->convert(&(sqzk_convert_args){
+            .n = n,
+            .source = (const unsigned char *)table->rows + at * n * sqzi_type_bytes(table->type),
+            .type = table->type,
+            .scale = table->type == SQZI_S8 ? table->scale[at] : 1,
+            .beta = beta,
+            .out = out + (size_t)p * n});
+    }
 }
 
 /* In the order of the reference implementations: word + type, then position (BERT); the sum's
@@ -21,10 +25,11 @@ static void take_row(const sqzi_table *table, const sqzk_table *kernels, uint32_
 static void sum_rows(const sqzi_embedding *embedding, const sqzk_table *kernels,
                      const sqzi_batch *batch, uint32_t token, uint32_t position, sqzi_real *out)
 {
-    if (!embedding->factorised) take_row(&embedding->word, kernels, batch->ids[token], 0, out);
+    if (!embedding->factorised)
+        sqzi_table_row(&embedding->word, kernels, batch->ids[token], 0, out);
     if (embedding->type.n_rows)
-        take_row(&embedding->type, kernels, batch->types ? batch->types[token] : 0, 1, out);
-    take_row(&embedding->position, kernels, position, 1, out);
+        sqzi_table_row(&embedding->type, kernels, batch->types ? batch->types[token] : 0, 1, out);
+    sqzi_table_row(&embedding->position, kernels, position, 1, out);
 }
 
 bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kernels,
@@ -36,7 +41,7 @@ bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kerne
         while (batch->first[sequence + 1] <= token) sequence++;
         sqzi_real *row = sqzi_row(sum, token);
         if (embedding->factorised) {
-            take_row(&embedding->word, kernels, batch->ids[token], 0, scratch->row);
+            sqzi_table_row(&embedding->word, kernels, batch->ids[token], 0, scratch->row);
             const sqzi_linear_args args = {
                 .m = 1, .x = scratch->row, .ldx = embedding->word.width, .y = row, .ldy = sum->ld};
             if (!sqzi_linear_run(&embedding->factor, &args, &scratch->linear)) return false;

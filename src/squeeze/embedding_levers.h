@@ -24,8 +24,6 @@
 
 #include "squeeze/weights.h"
 
-enum { SQZI_CENTROIDS = 256 };
-
 /* The table becomes codes: frequency-weighted k-means for each part, a row weighs sqrt(f), and then
  * centroids in int8 with a scale each, fitted again on the rows that chose them. weights->word
  * keeps its rows and columns, without values. *error may be NULL.
