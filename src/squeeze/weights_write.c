@@ -75,10 +75,20 @@ static void put_block(output *o, uint32_t i, const sqzi_weight_block *block)
     for (int k = 2; k < 4; k++) put_norm(o, i, block->source, norms[k]);
 }
 
+static void put_product(output *o, uint32_t rows, uint32_t width, const sqzi_weight_product *p)
+{
+    const uint64_t n = (uint64_t)SQZI_CENTROIDS * p->parts;
+    put(o, "token_embd.codes", SQZI_S8, 2, (uint64_t[]){rows, p->parts}, p->codes);
+    put(o, "token_embd.centroids", SQZI_S8, 2, (uint64_t[]){n, width / p->parts}, p->centroids);
+    put(o, "token_embd.centroids.scale", SQZI_F32, 1, &n, p->scale);
+}
+
 static void put_words(output *o)
 {
-    put_matrix(o, "token_embd.weight", &o->weights->word);
-    put_matrix(o, "token_embd.projection", &o->weights->factor);
+    const sqzi_weights *w = o->weights;
+    if (w->product.parts) put_product(o, w->word.rows, w->word.columns, &w->product);
+    else put_matrix(o, "token_embd.weight", &w->word);
+    put_matrix(o, "token_embd.projection", &w->factor);
 }
 
 static void put_held(output *o)
