@@ -18,6 +18,9 @@ static const char *const known_features[] = {"groups",
                                              "bf16",
                                              "exclude_prompt",
                                              "embed_lowercase",
+                                             "s4",
+                                             "s3",
+                                             "s2",
                                              "product_quantised"};
 
 static sqz_status check_requires(const sqzi_gguf *gguf, sqz_error *error)
@@ -73,10 +76,7 @@ static sqz_status load_weights(sqz_model *model, sqzi_arena *arena, sqz_error *e
 {
     sqz_status status = SQZ_OK;
     const uint32_t n_tensors = sqzi_gguf_n_tensors(model->gguf);
-    sqzi_loader loader = {.model = model,
-                          .gguf = model->gguf,
-                          .arena = *arena,
-                          .error = error};
+    sqzi_loader loader = {.model = model, .gguf = model->gguf, .arena = *arena, .error = error};
     loader.used = sqzi_allocate_zeroed(&model->context->allocator, n_tensors, sizeof *loader.used);
     FAIL_IF(!loader.used, SQZ_ENOMEM, 0, "no memory for %u tensors", n_tensors);
     model->head = (sqzi_head){0};

@@ -2,21 +2,50 @@
 /* The embedding: rows of three tables summed, normed, and brought to the encoder's width. */
 #include "nn/encoder.h"
 
+#include "io/packed_rows.h"
+
+/* Numbers of row `at` put into out, or added to it. */
+static void take_numbers(const sqzi_table *table, const sqzk_table *kernels, size_t at,
+                         uint32_t beta, const void *numbers, size_t n, sqzi_real *out)
+{
+    kernels->convert(&(sqzk_convert_args){.n = n,
+                                          .source = numbers,
+                                          .type = table->type,
+                                          .scale = table->type == SQZI_S8 ? table->scale[at] : 1,
+                                          .beta = beta,
+                                          .out = out});
+}
+
+/* Packed rows through int8 pieces. */
+static void take_packed(const sqzi_table *table, const sqzk_table *kernels, uint32_t row,
+                        uint32_t beta, sqzi_real *out)
+{
+    enum { PIECE = 512 };
+    const size_t n = table->width, bytes = sqzi_packed_row_bytes(table->bits, n);
+    const unsigned char *from = (const unsigned char *)table->rows + row * bytes;
+    int8_t piece[PIECE];
+    for (size_t i = 0; i < n; i += PIECE) {
+        const size_t count = n - i < PIECE ? n - i : PIECE;
+        sqzi_packed_expand(table->bits, n, from, i, count, piece);
+        take_numbers(table, kernels, row, beta, piece, count, out + i);
+    }
+}
+
 void sqzi_table_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row, uint32_t beta,
                     sqzi_real *out)
 {
+    if (table->bits) {
+        take_packed(table, kernels, row, beta, out);
+        return;
+    }
     const uint32_t parts = table->parts ? table->parts : 1, n = table->width / parts;
+    const size_t bytes = n * sqzi_type_bytes(table->type);
     for (uint32_t p = 0; p < parts; p++) {
         const size_t at = table->parts
                               ? (size_t)p * SQZI_CENTROIDS + table->codes[(size_t)row * parts + p]
                               : row;
-        kernels->convert(&(sqzk_convert_args){
-            .n = n,
-            .source = (const unsigned char *)table->rows + at * n * sqzi_type_bytes(table->type),
-            .type = table->type,
-            .scale = table->type == SQZI_S8 ? table->scale[at] : 1,
-            .beta = beta,
-            .out = out + (size_t)p * n});
+        take_numbers(table, kernels, at, beta, (const unsigned char *)table->rows + at * bytes, n,
+                     out + (size_t)p * n);
     }
 }
 

@@ -27,7 +27,7 @@ typedef struct sqzi_norm {
     uint32_t n;
 } sqzi_norm;
 
-/* A table of embeddings as it lies in the file; int8 rows have a scale each.
+/* A table of embeddings as it lies in the file; int8 and packed rows have a scale each.
  *
  * Product quantised, parts > 0, a row is parts numbers of centroids, one behind the other: the rows
  * here are then those of the centroids, [parts * 256, width / parts], and n_rows and width still
@@ -35,6 +35,7 @@ typedef struct sqzi_norm {
 typedef struct sqzi_table {
     const void *rows;
     sqzi_type type;
+    uint32_t bits; /* of packed rows (io/packed_rows.h), int8 once expanded; else 0 */
     const float *scale;
     uint32_t n_rows, width;
     const uint8_t *codes; /* [n_rows, parts] */
