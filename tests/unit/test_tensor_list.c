@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "io/packed_rows.h"
 #include "model/loader.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
@@ -43,14 +44,17 @@ static void visit(void *user, const sqzi_tensor_entry *e)
 {
     seen *s = user;
     const sqzi_gguf *gguf = s->model->gguf;
-    const sqzi_gguf_tensor *t = sqzi_gguf_find_tensor(gguf, e->name);
+    uint32_t bits;
+    const sqzi_gguf_tensor *t = sqzi_stored_tensor(gguf, e->name, &bits);
     if (!t) fail_msg("%s: the file has no tensor '%s'", s->form, e->name);
     s->visits[t - sqzi_gguf_tensor_at(gguf, 0)]++;
     if (t->n_dims != (e->columns ? 2u : 1u) || t->shape[0] != e->rows ||
-        (e->columns && t->shape[1] != e->columns))
+        (e->columns &&
+         t->shape[1] != (bits ? sqzi_packed_row_bytes(bits, e->columns) : e->columns)))
         fail_msg("%s: '%s' is listed as [%u, %u]", s->form, e->name, e->rows, e->columns);
-    s->parameters += t->n;
-    if (e->part == SQZI_PART_EMBEDDING) s->embedding_parameters += t->n;
+    const uint64_t n = (uint64_t)e->rows * (e->columns ? e->columns : 1);
+    s->parameters += n;
+    if (e->part == SQZI_PART_EMBEDDING) s->embedding_parameters += n;
     check_place(s, e);
 }
 
