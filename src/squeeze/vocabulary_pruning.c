@@ -116,6 +116,16 @@ static sqz_status keep_rows(sqzi_weights *w, const uint32_t *order, uint32_t n, 
     return SQZ_OK;
 }
 
+/* A decoder that is not the table itself has an output for each piece. */
+static sqz_status keep_outputs(sqzi_weights *w, const uint32_t *order, uint32_t n, sqz_error *error)
+{
+    for (uint32_t i = 0; i < w->n_others; i++)
+        if (w->model->info.head == SQZ_HEAD_MASKED_LM &&
+            strcmp(w->others[i].name, "head.output") == 0)
+            return sqzi_weight_linear_keep_outputs(w, &w->others[i].linear, order, n, error);
+    return SQZ_OK;
+}
+
 static sqz_status keep(sqzi_weights *w, const pruning *p, bool corpus,
                        sqzi_vocabulary_report *report, sqz_error *error)
 {
@@ -133,6 +143,7 @@ static sqz_status keep(sqzi_weights *w, const pruning *p, bool corpus,
     kept = sqzi_allocate(p->allocator, n * sizeof *kept);
     FAIL_IF(!kept, SQZ_ENOMEM, 0, "no memory for a vocabulary of %u pieces", n);
     for (uint32_t i = 0; i < n; i++) kept[i] = w->kept_words ? w->kept_words[order[i]] : order[i];
+    TRY(keep_outputs(w, order, n, error));
     TRY(keep_rows(w, order, n, kept, error));
     kept = NULL;
     report->before = rows;

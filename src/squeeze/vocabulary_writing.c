@@ -92,11 +92,8 @@ sqz_status sqzi_vocabulary_put(const sqzi_weights *w, sqzi_gguf_writer *writer, 
 
 bool sqzi_vocabulary_has_rows(const sqzi_weights *w, const sqzi_gguf_tensor *tensor)
 {
-    static const char output[] = "head.output.";
     return w->kept_words && w->model->info.head == SQZ_HEAD_MASKED_LM &&
-           tensor->name.n >= sizeof output - 1 &&
-           memcmp(tensor->name.bytes, output, sizeof output - 1) == 0 &&
-           !sqzi_span_is(tensor->name, "head.output.a");
+           sqzi_span_is(tensor->name, "head.output.bias");
 }
 
 sqz_status sqzi_vocabulary_emit(void *source, sqzi_file_writer *file, sqz_error *error)

@@ -10,13 +10,10 @@
 
 /* ---- tensors ---- */
 
-enum { MOST_OF_PIECES = 8 }; /* tensors of a decoder */
-
 typedef struct output {
     const sqzi_weights *weights;
-    sqzi_vocabulary_rows of_pieces[MOST_OF_PIECES]; /* read when the file is written */
-    uint32_t n_of_pieces;
-    sqzi_gguf_writer *writer; /* NULL: tensors are counted */
+    sqzi_vocabulary_rows of_pieces; /* read when the file is written */
+    sqzi_gguf_writer *writer;       /* NULL: tensors are counted */
     uint64_t bytes;
 } output;
 
@@ -143,23 +140,20 @@ static void put_held(output *o)
 static void put_rows(output *o, const char *name, const sqzi_gguf_tensor *t)
 {
     uint64_t shape[] = {o->weights->word.rows, t->shape[1]};
-    sqzi_vocabulary_rows *rows = &o->of_pieces[o->n_of_pieces++];
-    *rows = (sqzi_vocabulary_rows){o->weights, t};
+    o->of_pieces = (sqzi_vocabulary_rows){o->weights, t};
     o->bytes += t->bytes / t->shape[0] * shape[0];
     if (o->writer)
         sqzi_gguf_put_tensor_by(o->writer, name, t->type, t->n_dims, shape, sqzi_vocabulary_emit,
-                                rows);
+                                &o->of_pieces);
 }
 
 static void put_carried(output *o)
 {
-    o->n_of_pieces = 0;
     const sqz_model *model = o->weights->model;
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
         const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
         if (!sqzi_weights_carry(o->weights, i)) continue;
-        if (sqzi_vocabulary_has_rows(o->weights, t) && o->n_of_pieces < MOST_OF_PIECES)
-            put_rows(o, model->tensor_names[i], t);
+        if (sqzi_vocabulary_has_rows(o->weights, t)) put_rows(o, model->tensor_names[i], t);
         else put(o, model->tensor_names[i], t->type, t->n_dims, t->shape, t->data);
     }
 }
