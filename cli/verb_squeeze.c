@@ -115,7 +115,8 @@ static void show_table(void)
     if (result.pieces_after < result.pieces_before)
         printf("%u of %u pieces stay", result.pieces_after, result.pieces_before);
     if (result.tokens_before > 0)
-        printf(": %.2f pieces a text become %.2f", result.tokens_before, result.tokens_after);
+        printf("; by what each second text keeps, %.2f pieces a text of the others become %.2f",
+               result.tokens_before, result.tokens_after);
     if (result.pieces_after < result.pieces_before) printf("\n");
     if (result.n_texts)
         printf("calibrated on %u texts of %u pieces%s\n", result.n_texts, result.n_pieces,

@@ -175,7 +175,9 @@ typedef struct sqz_squeezed_part {
  *                                 share of each text's ten nearest others that stay among its ten
  *                                 nearest, share of texts that keep their class (NaN without one)
  *   pieces_before, pieces_after   of the vocabulary
- *   tokens_before, tokens_after   pieces a text of options.vocabulary, before and after; else 0
+ *   tokens_before, tokens_after   pieces of each second text of options.vocabulary by the whole
+ *                   vocabulary, and by what the others of them alone would keep: what new texts of
+ *                   that kind may cost; 0 without texts
  */
 typedef struct sqz_squeeze_result {
     uint64_t bytes_before, bytes_after;
