@@ -185,6 +185,7 @@ static sqz_status compare_file(void *user, const char *path, sqz_error *error)
     sqzi_fidelity_run *run = user;
     sqz_model *model = NULL;
     sqzi_text_vectors now = {0};
+    TRY(sqzi_text_vectors_make(run->model, run->texts, run->n_texts, &run->of, error));
     TRY(sqz_model_open(run->model->context, path, &model, error));
     TRY(sqzi_text_vectors_make(model, run->texts, run->n_texts, &now, error));
     TRY(sqzi_fidelity_of(&run->of, &now, &run->fidelity, error));
@@ -197,22 +198,20 @@ fail:
     return status;
 }
 
-sqz_status sqzi_fidelity_run_make(const sqz_model *model, const sqz_text *texts, size_t n,
-                                  sqzi_fidelity_run *run, sqz_error *error)
+void sqzi_fidelity_run_make(const sqz_model *model, const sqz_text *texts, size_t n,
+                            sqzi_fidelity_run *run)
 {
     static const char *const keys[] = {"sqz.squeeze.fidelity.cosine",
                                        "sqz.squeeze.fidelity.neighbours",
                                        "sqz.squeeze.fidelity.classes"};
     *run = (sqzi_fidelity_run){.model = model, .texts = texts, .n_texts = n};
-    const sqz_status status = sqzi_text_vectors_make(model, texts, n, &run->of, error);
     run->measured = (sqzi_measured){.count_key = "sqz.squeeze.fidelity.texts",
-                                    .count = run->of.n,
+                                    .count = (uint32_t)n,
                                     .keys = keys,
                                     .values = run->values,
-                                    .n = run->of.classes ? 3 : 2,
+                                    .n = has_classes(model) ? 3 : 2,
                                     .measure = compare_file,
                                     .user = run};
-    return status;
 }
 
 void sqzi_fidelity_run_discard(sqzi_fidelity_run *run)

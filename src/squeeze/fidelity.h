@@ -62,10 +62,10 @@ typedef struct sqzi_fidelity_run {
     sqzi_measured measured;
 } sqzi_fidelity_run;
 
-/* Run the model on the texts; run->measured then is what a step takes. Not to be moved. Discard in
- * any case. Errors as sqzi_text_vectors_make and sqzi_fidelity_of. */
-SQZ_NODISCARD sqz_status sqzi_fidelity_run_make(const sqz_model *model, const sqz_text *texts,
-                                                size_t n, sqzi_fidelity_run *run, sqz_error *error);
+/* run->measured then is what a step takes; both models are run, and compared, when the file is
+ * written (errors as sqzi_text_vectors_make and sqzi_fidelity_of). Not to be moved. Discard after. */
+void sqzi_fidelity_run_make(const sqz_model *model, const sqz_text *texts, size_t n,
+                            sqzi_fidelity_run *run);
 void sqzi_fidelity_run_discard(sqzi_fidelity_run *run);
 
 /* Called with what is done and how much there is; other than 0 stops with SQZ_ECANCELLED. */

@@ -31,6 +31,13 @@ typedef enum sqzi_storage {
     SQZI_STORED_S2 /* tables alone */
 } sqzi_storage;
 
+/* Bits of a number of rounded matrices. */
+static inline uint32_t sqzi_storage_bits(sqzi_storage storage)
+{
+    static const uint8_t bits[] = {32, 8, 4, 3, 2};
+    return bits[storage];
+}
+
 /* The integers of a matrix that has been rounded: value = scale[row] * integers[row, column]. */
 typedef struct sqzi_rounded {
     int8_t *integers;     /* [rows, columns], or NULL: not rounded */
@@ -139,6 +146,9 @@ SQZ_NODISCARD sqz_status sqzi_weight_linear_keep_inputs(const sqzi_weights *weig
 /* Bytes that a matrix, or all that is held here, takes in a file: exact, without the padding that
  * the container puts between tensors. */
 uint64_t sqzi_weight_matrix_bytes(const sqzi_weight_matrix *matrix);
+uint64_t sqzi_weight_linear_bytes(const sqzi_weight_linear *linear);
+/* Of the words: table, or codes and centroids, and factor. */
+uint64_t sqzi_weights_word_bytes(const sqzi_weights *weights);
 uint64_t sqzi_weights_bytes(const sqzi_weights *weights);
 
 /* Put all into a writer, beside the metadata and tensors of the model that stay, and write it

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "io/packed_rows.h"
 #include "squeeze/weights_describe.h"
 
 /* ---- tensors ---- */
@@ -21,6 +22,35 @@ static void put(output *o, const char *name, sqzi_type type, uint32_t n_dims, co
     if (o->writer) sqzi_gguf_put_tensor(o->writer, name, type, n_dims, shape, data);
 }
 
+/* sqzi_gguf_emit: the rows of a rounded matrix, packed. */
+static sqz_status emit_packed(void *source, sqzi_file_writer *file, sqz_error *error)
+{
+    const sqzi_weight_matrix *m = source;
+    const size_t n = m->columns;
+    uint8_t row[SQZI_PACKED_ROW_MOST];
+    sqz_status status = SQZ_OK;
+    for (size_t r = 0; r < m->rows && status == SQZ_OK; r++) {
+        sqzi_packed_put(sqzi_storage_bits(m->storage), n, m->rounded.integers + r * n,
+                        m->rounded.multipliers + r * sqzi_packed_groups(n), row);
+        status = sqzi_file_writer_put(file, row,
+                                      sqzi_packed_row_bytes(sqzi_storage_bits(m->storage), n),
+                                      error);
+    }
+    return status;
+}
+
+static void put_packed(output *o, const char *name, const sqzi_weight_matrix *m)
+{
+    const uint32_t bits = sqzi_storage_bits(m->storage);
+    const uint64_t shape[] = {m->rows, sqzi_packed_row_bytes(bits, m->columns)};
+    char full[SQZI_STORED_NAME];
+    snprintf(full, sizeof full, "%s.s%u", name, (unsigned)bits);
+    o->bytes += shape[0] * shape[1];
+    if (o->writer)
+        sqzi_gguf_put_tensor_by(o->writer, full, SQZI_S8, 2, shape, emit_packed,
+                                (void *)(uintptr_t)m);
+}
+
 static void put_matrix(output *o, const char *name, const sqzi_weight_matrix *m)
 {
     const uint64_t shape[] = {m->rows, m->columns};
@@ -30,7 +60,8 @@ static void put_matrix(output *o, const char *name, const sqzi_weight_matrix *m)
         put(o, name, SQZI_F32, 2, shape, m->values);
         return;
     }
-    put(o, name, SQZI_S8, 2, shape, m->rounded.integers);
+    if (m->storage == SQZI_STORED_S8) put(o, name, SQZI_S8, 2, shape, m->rounded.integers);
+    else put_packed(o, name, m);
     snprintf(scale, sizeof scale, "%s.scale", name);
     put(o, scale, SQZI_F32, 1, shape, m->rounded.scale);
 }
@@ -75,11 +106,26 @@ static void put_block(output *o, uint32_t i, const sqzi_weight_block *block)
     for (int k = 2; k < 4; k++) put_norm(o, i, block->source, norms[k]);
 }
 
+static void put_product(output *o, uint32_t rows, uint32_t width, const sqzi_weight_product *p)
+{
+    const uint64_t n = (uint64_t)SQZI_CENTROIDS * p->parts;
+    put(o, "token_embd.codes", SQZI_S8, 2, (uint64_t[]){rows, p->parts}, p->codes);
+    put(o, "token_embd.centroids", SQZI_S8, 2, (uint64_t[]){n, width / p->parts}, p->centroids);
+    put(o, "token_embd.centroids.scale", SQZI_F32, 1, &n, p->scale);
+}
+
+static void put_words(output *o)
+{
+    const sqzi_weights *w = o->weights;
+    if (w->product.parts) put_product(o, w->word.rows, w->word.columns, &w->product);
+    else put_matrix(o, "token_embd.weight", &w->word);
+    put_matrix(o, "token_embd.projection", &w->factor);
+}
+
 static void put_held(output *o)
 {
     const sqzi_weights *w = o->weights;
-    put_matrix(o, "token_embd.weight", &w->word);
-    put_matrix(o, "token_embd.projection", &w->factor);
+    put_words(o);
     put_matrix(o, "position_embd.weight", &w->position);
     put_matrix(o, "token_types.weight", &w->type);
     put_linear(o, "embd_output", &w->projection);
@@ -102,6 +148,20 @@ uint64_t sqzi_weight_matrix_bytes(const sqzi_weight_matrix *matrix)
 {
     output o = {0};
     put_matrix(&o, "", matrix);
+    return o.bytes;
+}
+
+uint64_t sqzi_weight_linear_bytes(const sqzi_weight_linear *linear)
+{
+    output o = {0};
+    put_linear(&o, "", linear);
+    return o.bytes;
+}
+
+uint64_t sqzi_weights_word_bytes(const sqzi_weights *weights)
+{
+    output o = {.weights = weights};
+    put_words(&o);
     return o.bytes;
 }
 

@@ -243,7 +243,7 @@ static void a_new_file_says_how_near_it_is(void **state)
     sqzi_fidelity_run run;
     sqzi_text_vectors now;
     sqzi_fidelity wanted;
-    sqzt_assert_ok(sqzi_fidelity_run_make(model, texts, 300, &run, &error), &error);
+    sqzi_fidelity_run_make(model, texts, 300, &run);
     const char *path = sqzt_temporary("1.gguf");
     sqzt_assert_ok(write_without(model, 1, &run, path, &error), &error);
     shorter = open_model(path);
@@ -284,7 +284,7 @@ static void where_measuring_fails_there_is_no_file(void **state)
     sqz_error error = {0};
     sqz_model *model = tiny("0.gguf");
     sqzi_fidelity_run run;
-    sqzt_assert_ok(sqzi_fidelity_run_make(model, texts, 20, &run, &error), &error);
+    sqzi_fidelity_run_make(model, texts, 20, &run);
     run.measured.measure = fail_to_measure;
     const char *path = sqzt_temporary("none.gguf");
     sqzt_assert_fails(write_without(model, 0, &run, path, &error), SQZ_ENUMERIC, &error,
