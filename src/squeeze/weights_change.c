@@ -22,9 +22,10 @@ static sqz_status check_plain(const sqzi_weight_linear *linear, sqz_error *error
     if (linear->n_terms == 1 && !linear->terms[0].a.rows && linear->terms[0].b.groups == 1 &&
         !linear->in && !linear->out)
         return SQZ_OK;
-    return sqzi_fail(error, SQZ_EUNSUPPORTED, 0,
-                     "rows and columns can be taken out of a dense linear alone, not out of groups, "
-                     "factors, sums or what is permuted");
+    return sqzi_fail(
+        error, SQZ_EUNSUPPORTED, 0,
+        "rows and columns can be taken out of a dense linear alone, not out of groups, "
+        "factors, sums or what is permuted");
 }
 
 sqz_status sqzi_weight_linear_keep_outputs(const sqzi_weights *w, sqzi_weight_linear *linear,
