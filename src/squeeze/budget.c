@@ -64,6 +64,19 @@ static uint32_t merge(const part *known, const part *before, const sqzi_budget_s
     return n;
 }
 
+/* Another setting is as good in both, and better in one or named first. */
+static bool is_beaten(const sqzi_budget_item *item, uint32_t s)
+{
+    const sqzi_budget_setting *a = &item->settings[s];
+    for (uint32_t i = 0; i < item->n; i++) {
+        const sqzi_budget_setting *b = &item->settings[i];
+        if (b->bytes <= a->bytes && b->error <= a->error &&
+            (b->bytes < a->bytes || b->error < a->error || i < s))
+            return true;
+    }
+    return false;
+}
+
 /* At most POINTS of n: the first, and the last of each of POINTS - 1 ranges of equal bytes. */
 static uint32_t thin(point *points, uint32_t n)
 {
@@ -85,7 +98,8 @@ static sqz_status add_item(const sqz_allocator *allocator, const part *before,
 {
     part now = {scratch[0], 0};
     for (uint32_t s = 0; s < item->n; s++) {
-        point *out = scratch[(s + 1) % 2];
+        point *out = scratch[now.points == scratch[0]];
+        if (is_beaten(item, s)) continue;
         now.n = thin(out, merge(&now, before, &item->settings[s], s, out));
         now.points = out;
     }

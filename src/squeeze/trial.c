@@ -108,7 +108,8 @@ static void run(sqzi_trial *t, uint32_t stage, bool keep, sqzi_real *out)
     for (; stage <= t->encoder.n_blocks; stage++) {
         if (keep && stage)
             memcpy(t->states + (stage - 1) * numbers(t), t->hidden, numbers(t) * sizeof *t->hidden);
-        if (stage == 0 || !t->blocks[stage - 1].left_out) run_stages(t, stage);
+        const sqzi_trial_block *b = stage ? &t->blocks[stage - 1] : NULL;
+        if (!b || !(b->absent || b->left_out)) run_stages(t, stage);
     }
     sqzi_thread_pool_run(t->model->context->pool, members(t), run_head, &args);
 }
@@ -127,8 +128,8 @@ void sqzi_trial_run(sqzi_trial *t, uint32_t stage, double *change)
     *change = sum / 2 / t->n_vectors;
 }
 
-sqz_status sqzi_trial_open(const sqz_model *model, const sqzi_sequences *sequences, sqzi_trial *t,
-                           sqz_error *error)
+sqz_status sqzi_trial_open(const sqz_model *model, const sqzi_sequences *sequences,
+                           const uint32_t *blocks, uint32_t n, sqzi_trial *t, sqz_error *error)
 {
     const sqzi_head *head = &model->head;
     *t = (sqzi_trial){.model = model, .sequences = sequences, .encoder = model->encoder};
@@ -145,6 +146,8 @@ sqz_status sqzi_trial_open(const sqz_model *model, const sqzi_sequences *sequenc
                          sqzi_sequences_tokens(sequences));
     arena = sqzi_arena_over(t->block, t->bytes);
     lay_out(t, &arena);
+    for (uint32_t i = 0; i < t->encoder.n_blocks && blocks; i++) t->blocks[i].absent = true;
+    for (uint32_t i = 0; i < n && blocks; i++) t->blocks[blocks[i]].absent = false;
     sqzi_trial_reset(t);
     run(t, 0, true, t->whole);
     return SQZ_OK;
@@ -155,7 +158,7 @@ sqz_status sqzi_trial_open(const sqz_model *model, const sqzi_sequences *sequenc
 static void drop_block(sqzi_trial *t, uint32_t i)
 {
     sqzi_release(allocator_of(t), t->blocks[i].memory, t->blocks[i].bytes);
-    t->blocks[i] = (sqzi_trial_block){0};
+    t->blocks[i] = (sqzi_trial_block){.absent = t->blocks[i].absent};
     t->encoder.blocks[i] = t->model->encoder.blocks[i];
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a model's output becomes when some of its weights are others, without a file in between.
  *
- *     sqzi_trial_open(model, sequences, &trial, error)      runs the model as it is, once
+ *     sqzi_trial_open(model, sequences, NULL, 0, &trial, error)   runs the model as it is, once
  *     sqzi_trial_set_block(&trial, i, &weights, &block, error)
  *     sqzi_trial_run(&trial, 1 + i, &change, error)         from that block on
  *     sqzi_trial_reset(&trial)
@@ -24,8 +24,9 @@
 #include "squeeze/weights.h"
 
 typedef struct sqzi_trial_block {
-    bool left_out;
-    void *memory; /* packed weights and biases of a block that was set, or NULL */
+    bool absent;   /* in any trial */
+    bool left_out; /* until a reset */
+    void *memory;  /* packed weights and biases of a block that was set, or NULL */
     size_t bytes;
 } sqzi_trial_block;
 
@@ -46,9 +47,11 @@ typedef struct sqzi_trial {
     size_t bytes;
 } sqzi_trial;
 
-/* SQZ_ENOMEM. Close in any case. */
+/* blocks [n] ascending: those that the model consists of, without the others; NULL: all.
+ * SQZ_ENOMEM. Close in any case. */
 SQZ_NODISCARD sqz_status sqzi_trial_open(const sqz_model *model, const sqzi_sequences *sequences,
-                                         sqzi_trial *trial, sqz_error *error);
+                                         const uint32_t *blocks, uint32_t n, sqzi_trial *trial,
+                                         sqz_error *error);
 void sqzi_trial_close(sqzi_trial *trial);
 
 /* Block i of the model becomes this one, rounded matrices as their integers say; copied. Heads and

@@ -24,7 +24,8 @@ static void open_trial(const sqzt_tiny *of, uint32_t n_threads, tried *t)
                                &(sqz_session_options){.max_tokens = 1, .max_sequences = 1});
     sqzt_assert_ok(sqzi_sequences_random(t->opened.model, &t->sequences, &error), &error);
     sqzt_assert_ok(sqzi_weights_of(t->opened.model, &t->weights, &error), &error);
-    sqzt_assert_ok(sqzi_trial_open(t->opened.model, &t->sequences, &t->trial, &error), &error);
+    sqzt_assert_ok(sqzi_trial_open(t->opened.model, &t->sequences, NULL, 0, &t->trial, &error),
+                   &error);
 }
 
 static void close_trial(tried *t)
@@ -150,11 +151,35 @@ static void blocks_left_out_and_other_tables_change_the_output_until_they_are_re
     close_trial(&t);
 }
 
+/* Without block 0 from the start, leaving it out is nothing, and the other block changes what it
+ * changes after the embedding. */
+static void absent_blocks_are_no_part_of_the_model(void **state)
+{
+    (void)state;
+    tried t;
+    sqzi_trial without;
+    sqz_error error = {0};
+    double nothing = 1, something = 0;
+    open_trial(&sqzt_tiny_forms[0].tiny, 1, &t);
+    sqzt_assert_ok(sqzi_trial_open(t.opened.model, &t.sequences, (uint32_t[]){1}, 1, &without,
+                                   &error),
+                   &error);
+    sqzi_trial_leave_out(&without, 0);
+    sqzi_trial_run(&without, 0, &nothing);
+    sqzi_trial_leave_out(&without, 1);
+    sqzi_trial_run(&without, 0, &something);
+    if (nothing != 0) fail_msg("an absent block changes the output by %g", nothing);
+    assert_true(something > 1e-4);
+    sqzi_trial_close(&without);
+    close_trial(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_of_its_own_weights_changes_nothing_in_every_form),
         cmocka_unit_test(other_weights_change_what_a_file_of_them_changes),
+        cmocka_unit_test(absent_blocks_are_no_part_of_the_model),
         cmocka_unit_test(blocks_left_out_and_other_tables_change_the_output_until_they_are_reset)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
