@@ -13,35 +13,15 @@
 #ifndef SQZI_FIDELITY_H
 #define SQZI_FIDELITY_H
 
-#include <squeezebert/task.h>
+#include "rewrite/rewrite.h"
+#include "squeeze/text_split.h"
 
-enum {
-    SQZI_FIDELITY_NEIGHBOURS = 10,
-    SQZI_FIDELITY_LEAST = 50,  /* different texts that are held out at least */
-    SQZI_FIDELITY_MOST = 1000, /* and at most */
-    SQZI_HELD_OUT_EVERY = 10   /* the last text of every ten */
-};
+enum { SQZI_FIDELITY_NEIGHBOURS = 10 };
 
 typedef struct sqzi_fidelity {
     uint32_t n_texts;
     double cosine, neighbours, classes;
 } sqzi_fidelity;
-
-/* Two parts of some texts: every SQZI_HELD_OUT_EVERY-th different one is held out, until there are
- * SQZI_FIDELITY_MOST, the others are learnt from (calibrated on). Texts that are equal but for
- * white space count once; empty ones are left out. */
-typedef struct sqzi_text_split {
-    const sqz_allocator *allocator;
-    sqz_text *learn, *held_out; /* [n_learn], [n_held_out]: in the order given, not copied */
-    size_t n_learn, n_held_out;
-    size_t capacity;
-} sqzi_text_split;
-
-/* SQZ_EINVAL: fewer than SQZI_FIDELITY_LEAST would be held out; the text has the number of texts
- * that would do. SQZ_ENOMEM. Discard in any case. */
-SQZ_NODISCARD sqz_status sqzi_text_split_make(const sqz_allocator *allocator, const sqz_text *texts,
-                                              size_t n, sqzi_text_split *split, sqz_error *error);
-void sqzi_text_split_discard(sqzi_text_split *split);
 
 /* The vectors of texts by a model: pooled as its file says, unit length; and its classes. */
 typedef struct sqzi_text_vectors {
@@ -65,13 +45,40 @@ SQZ_NODISCARD sqz_status sqzi_fidelity_of(const sqzi_text_vectors *from,
                                           const sqzi_text_vectors *to, sqzi_fidelity *fidelity,
                                           sqz_error *error);
 
+/* A new file compared with the model that it is made of, while it is written
+ * (sqzi_step.measured): its metadata get
+ *
+ *   sqz.squeeze.fidelity.texts                           u32
+ *   sqz.squeeze.fidelity.cosine, .neighbours, .classes   f64; .classes of models with classes alone
+ *
+ * and `fidelity` is filled. `of` and `texts` outlive the writing. */
+typedef struct sqzi_fidelity_run {
+    const sqz_model *model; /* whose context runs the new file */
+    const sqz_text *texts;
+    size_t n_texts;
+    sqzi_text_vectors of;   /* the model's vectors of the texts */
+    sqzi_fidelity fidelity; /* once the file is written */
+    double values[3];
+    sqzi_measured measured;
+} sqzi_fidelity_run;
+
+/* run->measured then is what a step takes; both models are run, and compared, when the file is
+ * written (errors as sqzi_text_vectors_make and sqzi_fidelity_of). Not to be moved. Discard after. */
+void sqzi_fidelity_run_make(const sqz_model *model, const sqz_text *texts, size_t n,
+                            sqzi_fidelity_run *run);
+void sqzi_fidelity_run_discard(sqzi_fidelity_run *run);
+
+/* Called with what is done and how much there is; other than 0 stops with SQZ_ECANCELLED. */
+typedef struct sqzi_progress {
+    int (*call)(void *user, size_t done, size_t total);
+    void *user;
+} sqzi_progress;
+
 /* What each block gives: 1 - mean cosine between the model's vectors and those of the model without
- * that block, importance [n_blocks]. Cost: the texts run n_blocks + 1 times. SQZ_ENOMEM,
- * SQZ_ECANCELLED (progress, as in sqz_quantize_options; may be NULL). */
+ * that block, importance [n_blocks]. Cost: the texts run n_blocks + 1 times. progress may be NULL.
+ * Errors as sqzi_text_vectors_make and sqzi_fidelity_of; SQZ_ECANCELLED. */
 SQZ_NODISCARD sqz_status sqzi_layer_importance(const sqz_model *model, const sqz_text *texts,
-                                               size_t n,
-                                               int (*progress)(void *user, size_t done,
-                                                               size_t total),
-                                               void *user, double *importance, sqz_error *error);
+                                               size_t n, const sqzi_progress *progress,
+                                               double *importance, sqz_error *error);
 
 #endif
