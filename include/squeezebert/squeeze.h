@@ -25,7 +25,9 @@ extern "C" {
 typedef enum sqz_quantize_type {
     SQZ_QUANTIZE_S8,
     SQZ_QUANTIZE_BF16,
-    SQZ_QUANTIZE_F16
+    SQZ_QUANTIZE_F16,
+    SQZ_QUANTIZE_S4,
+    SQZ_QUANTIZE_S3
 } sqz_quantize_type;
 
 /* One tensor of the source and what it becomes.

@@ -31,6 +31,13 @@ typedef enum sqzi_storage {
     SQZI_STORED_S2 /* tables alone */
 } sqzi_storage;
 
+/* Bits of a number of rounded matrices. */
+static inline uint32_t sqzi_storage_bits(sqzi_storage storage)
+{
+    static const uint8_t bits[] = {32, 8, 4, 3, 2};
+    return bits[storage];
+}
+
 /* The integers of a matrix that has been rounded: value = scale[row] * integers[row, column]. */
 typedef struct sqzi_rounded {
     int8_t *integers;     /* [rows, columns], or NULL: not rounded */
