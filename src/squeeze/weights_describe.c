@@ -18,13 +18,22 @@ static bool ends_with(sqzi_span text, const char *suffix)
     return text.n >= n && memcmp(text.bytes + text.n - n, suffix, n) == 0;
 }
 
-bool sqzi_weights_carry(const sqz_model *model, uint32_t i)
+/* NAME is "PREFIX.something" */
+static bool is_part_of(sqzi_span name, const char *prefix)
+{
+    const size_t n = strlen(prefix);
+    return begins_with(name, prefix) && name.n > n && name.bytes[n] == '.';
+}
+
+bool sqzi_weights_carry(const sqzi_weights *w, uint32_t i)
 {
     static const char *const held[] = {"token_embd.",  "position_embd.", "token_types.",
                                        "embd_output.", "blk.",           "verify."};
-    const sqzi_span name = sqzi_gguf_tensor_at(model->gguf, i)->name;
+    const sqzi_span name = sqzi_gguf_tensor_at(w->model->gguf, i)->name;
     for (size_t j = 0; j < sizeof held / sizeof *held; j++)
         if (begins_with(name, held[j])) return false;
+    for (uint32_t j = 0; j < w->n_others; j++)
+        if (is_part_of(name, w->others[j].name)) return false;
     return true;
 }
 
@@ -76,11 +85,12 @@ static void see_linear(const sqzi_weight_linear *linear, bool *has)
     }
 }
 
-static void see_carried(const sqz_model *model, bool *has)
+static void see_carried(const sqzi_weights *w, bool *has)
 {
+    const sqz_model *model = w->model;
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
         const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
-        if (!sqzi_weights_carry(model, i)) continue;
+        if (!sqzi_weights_carry(w, i)) continue;
         uint32_t packed = S4;
         while (packed <= S2 && !ends_with(t->name, feature_names[packed])) packed++;
         if (t->type == SQZI_S8) has[packed <= S2 ? packed : (uint32_t)S8] = true;
@@ -102,7 +112,8 @@ static void find_features(const sqzi_weights *w, bool *has)
     see_linear(&w->projection, has);
     for (uint32_t i = 0; i < w->n_blocks; i++)
         for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) see_linear(&w->blocks[i].linears[j], has);
-    see_carried(w->model, has);
+    for (uint32_t i = 0; i < w->n_others; i++) see_linear(&w->others[i].linear, has);
+    see_carried(w, has);
 }
 
 static bool is_of_weights(sqzi_span feature)

@@ -119,6 +119,8 @@ void sqzi_weights_discard(sqzi_weights *w)
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         sqzi_weight_matrix_drop(w, tables[i]);
     sqzi_weight_linear_drop(w, &w->projection);
+    for (uint32_t i = 0; i < w->n_others; i++) sqzi_weight_linear_drop(w, &w->others[i].linear);
+    sqzi_release(allocator, w->others, w->n_others * sizeof *w->others);
     *w = (sqzi_weights){0};
 }
 
@@ -232,6 +234,35 @@ fail:
     return status;
 }
 
+/* The i-th linear behind the blocks that is held; false from the end on. */
+static bool find_other(const sqz_model *model, uint32_t i, sqzi_linear_entry *entry)
+{
+    for (uint32_t j = 0; sqzi_linear_list(&model->encoder, &model->head, j, entry); j++) {
+        const bool behind = entry->part != SQZI_PART_EMBEDDING && entry->part != SQZI_PART_BLOCK;
+        const bool decoder = model->info.head == SQZ_HEAD_MASKED_LM &&
+                             entry->linear == &model->head.output;
+        if (behind && !decoder && i-- == 0) return true;
+    }
+    return false;
+}
+
+static sqz_status read_others(sqzi_weights *w, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_linear_entry entry;
+    uint32_t n = 0;
+    while (find_other(w->model, n, &entry)) n++;
+    w->others = sqzi_allocate_zeroed(allocator_of(w), n, sizeof *w->others);
+    FAIL_IF(!w->others, SQZ_ENOMEM, 0, "no memory for %u linears", n);
+    w->n_others = n;
+    for (uint32_t i = 0; find_other(w->model, i, &entry); i++) {
+        snprintf(w->others[i].name, sizeof w->others[i].name, "%s", entry.name);
+        TRY(read_linear(w, entry.name, entry.linear, &w->others[i].linear, error));
+    }
+fail:
+    return status;
+}
+
 sqz_status sqzi_weights_of(const sqz_model *model, sqzi_weights *w, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
@@ -246,6 +277,7 @@ sqz_status sqzi_weights_of(const sqz_model *model, sqzi_weights *w, sqz_error *e
     w->blocks = sqzi_allocate_zeroed(allocator_of(w), n, sizeof *w->blocks);
     FAIL_IF(!w->blocks, SQZ_ENOMEM, 0, "no memory for %u blocks", n);
     TRY(read_tables(w, error));
+    TRY(read_others(w, error));
     for (w->n_blocks = 0; w->n_blocks < n;) {
         const uint32_t i = w->n_blocks++;
         TRY(read_block(w, i, &w->blocks[i], error));

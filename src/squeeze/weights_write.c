@@ -130,6 +130,8 @@ static void put_held(output *o)
     put_matrix(o, "token_types.weight", &w->type);
     put_linear(o, "embd_output", &w->projection);
     for (uint32_t i = 0; i < w->n_blocks; i++) put_block(o, i, &w->blocks[i]);
+    for (uint32_t i = 0; i < w->n_others; i++)
+        put_linear(o, w->others[i].name, &w->others[i].linear);
 }
 
 static void put_carried(output *o)
@@ -137,7 +139,7 @@ static void put_carried(output *o)
     const sqz_model *model = o->weights->model;
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
         const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
-        if (sqzi_weights_carry(model, i))
+        if (sqzi_weights_carry(o->weights, i))
             put(o, model->tensor_names[i], t->type, t->n_dims, t->shape, t->data);
     }
 }

@@ -135,8 +135,8 @@ static void untouched_weights_are_the_tensors_of_the_source(void **state)
         sqz_model *model = open_tiny(&f->tiny, "source.gguf");
         sqzi_weights weights;
         if (f->tiny.parts) {
-            sqzt_assert_fails(sqzi_weights_of(model, &weights, &error), SQZ_EUNSUPPORTED, &error,
-                              "product quantised already");
+            sqzt_assert_fails(sqzi_weights_of(model, &weights, &error), SQZ_EUNSUPPORTED,
+                              &error, "product quantised already");
             sqzi_weights_discard(&weights);
             sqz_model_close(model);
             continue;
