@@ -155,12 +155,17 @@ static sqzi_step step_of(squeezer *s, char history[SQZI_HISTORY_TEXT])
     return step;
 }
 
+/* At most: the history names the budget, and however many digits it has, a plan's bytes are to be
+ * the same. */
 static sqz_status bytes_of(void *user, const sqzi_squeeze_plan *plan, uint64_t *bytes,
                            sqz_error *error)
 {
     squeezer *s = user;
     char history[SQZI_HISTORY_TEXT];
+    const uint64_t budget = s->options.budget;
+    s->options.budget = UINT64_MAX;
     const sqzi_step step = step_of(s, history);
+    s->options.budget = budget;
     return sqzi_plan_bytes(&s->weights, plan, &step, bytes, error);
 }
 

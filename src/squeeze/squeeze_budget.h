@@ -30,7 +30,7 @@ typedef struct sqzi_budget_task {
     const sqz_squeeze_options *options; /* what they name is by hand */
     const sqzi_setting_errors *errors;
     const sqzi_weights *weights; /* of all blocks of the model, as levers will find them */
-    /* bytes of the file that a plan makes, exactly */
+    /* bytes of the file that a plan makes, at most */
     sqz_status (*bytes_of)(void *user, const sqzi_squeeze_plan *plan, uint64_t *bytes,
                            sqz_error *error);
     void *user;
