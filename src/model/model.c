@@ -86,6 +86,7 @@ static sqz_status load_weights(sqz_model *model, sqzi_arena *arena, sqz_error *e
     *arena = loader.arena;
 fail:
     sqzi_release(&model->context->allocator, loader.used, n_tensors * sizeof *loader.used);
+    sqzi_release(&model->context->allocator, loader.expanded, loader.expanded_bytes);
     return status;
 }
 
