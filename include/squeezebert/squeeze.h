@@ -175,6 +175,9 @@ typedef struct sqz_squeezed_part {
  *                                 share of each text's ten nearest others that stay among its ten
  *                                 nearest, share of texts that keep their class (NaN without one)
  *   pieces_before, pieces_after   of the vocabulary
+ *   change, next_bytes            under a budget: 1 - mean cosine of the vectors, as the sum of
+ *                   what each choice changes alone on texts that were calibrated on; about the
+ *                   bytes that the next better choice takes, 0: there is none
  *   tokens_before, tokens_after   pieces of each second text of options.vocabulary by the whole
  *                   vocabulary, and by what the others of them alone would keep: what new texts of
  *                   that kind may cost; 0 without texts
@@ -187,6 +190,8 @@ typedef struct sqz_squeeze_result {
     double cosine, neighbours, classes;
     uint32_t pieces_before, pieces_after;
     double tokens_before, tokens_after;
+    double change;
+    uint64_t next_bytes;
 } sqz_squeeze_result;
 
 /* Zero-initialise; at least one lever must be set. Levers are taken in the order in which they
@@ -223,6 +228,11 @@ typedef struct sqz_squeeze_result {
  *                   (singular values), groups, rounding (to nearest) and embeddings (every row
  *                   alike), neurons and heads go by magnitude, nothing is fitted again and no bias
  *                   corrected. Texts are then for fidelity, and for the variance of neurons
+ *   budget          0, or bytes that the new file may have at most, everything in it counted: what
+ *                   the levers above do not name is chosen, so that the model's vectors change
+ *                   least (squeeze bits, words, positions, neurons, heads, layers: doc/squeezing.md
+ *                   "Budget"). Needs texts; not with plain
+ *
  *   texts [n_texts] of the kind that the model will read, in any number; what layers read is
  *                   gathered on the first that reach 16,384 pieces. Every tenth different text, at
  *                   most 1,000, is held out to measure fidelity. NULL only with `plain`, or where
@@ -248,6 +258,7 @@ typedef struct sqz_squeeze_options {
     sqz_embedding_form embedding;
     uint32_t embedding_size, embedding_bits, position_bits, bits;
     int keep_pooler, plain;
+    uint64_t budget;
     const sqz_text *texts;
     size_t n_texts;
     const char *cache;
@@ -256,7 +267,7 @@ typedef struct sqz_squeeze_options {
     int (*progress)(void *user, size_t done, size_t total);
     void (*result)(void *user, const sqz_squeeze_result *result);
     void *user;
-    uint64_t reserved[6];
+    uint64_t reserved[5];
 } sqz_squeeze_options;
 
 /* Read a model file, write a smaller one: no training, no labels, no gradient.

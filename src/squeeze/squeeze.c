@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "io/checksum.h"
 #include "squeeze/fidelity.h"
+#include "squeeze/plan_bytes.h"
+#include "squeeze/squeeze_budget.h"
 #include "squeeze/squeeze_history.h"
 #include "squeeze/squeeze_levers.h"
 #include "squeeze/text_split.h"
@@ -61,10 +63,15 @@ static sqz_status check_source(const squeezer *s)
     return SQZ_OK;
 }
 
+static bool reads(const squeezer *s)
+{
+    return s->options.budget || sqzi_squeeze_plan_reads(s->model, &s->plan);
+}
+
 static sqz_status split_texts(squeezer *s)
 {
     const sqz_squeeze_options *o = &s->options;
-    if (!o->texts && sqzi_squeeze_plan_reads(s->model, &s->plan))
+    if (!o->texts && reads(s))
         return sqzi_fail(s->error, SQZ_EINVAL, 0,
                          "texts are missing: these levers ask what each layer reads; some thousand "
                          "lines of the kind that the model will read do%s",
@@ -111,8 +118,10 @@ static sqz_status find_statistics(squeezer *s)
     const size_t bytes = plan->n_made * sizeof(uint32_t);
     uint32_t *blocks = NULL;
     sqz_error *error = s->error;
-    if (!s->options.texts || !sqzi_squeeze_plan_reads(s->model, plan)) return SQZ_OK;
-    TRY(sqzi_sequences_of_texts(s->model, s->split.learn, s->split.n_learn, &s->sequences, error));
+    if (!s->options.texts || !reads(s)) return SQZ_OK;
+    if (!s->sequences.n)
+        TRY(sqzi_sequences_of_texts(s->model, s->split.learn, s->split.n_learn, &s->sequences,
+                                    error));
     s->result.n_texts = s->sequences.n;
     s->result.n_cut = s->sequences.n_cut;
     s->result.n_pieces = sqzi_sequences_tokens(&s->sequences);
@@ -142,6 +151,67 @@ static sqz_status squeeze_vocabulary(squeezer *s)
     return SQZ_OK;
 }
 
+/* What goes into the file beside weights. */
+static sqzi_step step_of(squeezer *s, char history[SQZI_HISTORY_TEXT])
+{
+    sqzi_step step = {.history = history, .suffix = "-squeezed"};
+    sqzi_squeeze_history(&s->options, s->result.n_texts, s->result.n_pieces, history);
+    sqzi_fidelity_run_discard(&s->fidelity);
+    sqzi_fidelity_run_make(s->model, s->split.held_out, s->split.n_held_out, &s->fidelity);
+    if (s->split.n_held_out && !s->options.no_fidelity) step.measured = &s->fidelity.measured;
+    return step;
+}
+
+/* At most: the history names the budget, and however many digits it has, a plan's bytes are to be
+ * the same. */
+static sqz_status bytes_of(void *user, const sqzi_squeeze_plan *plan, uint64_t *bytes,
+                           sqz_error *error)
+{
+    squeezer *s = user;
+    char history[SQZI_HISTORY_TEXT];
+    const uint64_t budget = s->options.budget;
+    s->options.budget = UINT64_MAX;
+    const sqzi_step step = step_of(s, history);
+    s->options.budget = budget;
+    return sqzi_plan_bytes(&s->weights, plan, &step, bytes, error);
+}
+
+/* What the plan by hand leaves open; where blocks leave, others read other things. */
+static sqz_status choose_by_budget(squeezer *s)
+{
+    sqz_status status = SQZ_OK;
+    sqz_error *error = s->error;
+    const uint32_t n = s->plan.n_blocks;
+    const size_t bytes = s->plan.n_made * sizeof(uint32_t);
+    sqzi_setting_errors errors = {0};
+    sqzi_budget_outcome outcome = {0};
+    sqzi_setting_errors_options asks = sqzi_squeeze_budget_asks(s->model, &s->options);
+    uint32_t *blocks = sqzi_allocate(&s->context->allocator, bytes);
+    FAIL_IF(!blocks, SQZ_ENOMEM, 0, "no memory for a list of blocks");
+    for (uint32_t i = 0; i < n; i++) blocks[i] = s->plan.blocks[i].source;
+    asks.step = advance;
+    asks.user = s;
+    TRY(sqzi_setting_errors_make(s->model, &s->statistics, &s->sequences, blocks, n, &asks, &errors,
+                                 error));
+    TRY(sqzi_squeeze_plan_by_budget(&(sqzi_budget_task){.budget = s->options.budget,
+                                                        .options = &s->options,
+                                                        .errors = &errors,
+                                                        .weights = &s->weights,
+                                                        .bytes_of = bytes_of,
+                                                        .user = s},
+                                    &s->plan, &outcome, error));
+    s->result.change = outcome.change;
+    s->result.next_bytes = outcome.next_bytes;
+    if (s->plan.n_blocks < n) {
+        sqzi_statistics_discard(&s->statistics);
+        status = find_statistics(s);
+    }
+fail:
+    sqzi_setting_errors_discard(&errors);
+    sqzi_release(&s->context->allocator, blocks, bytes);
+    return status;
+}
+
 static sqz_status run_levers(squeezer *s)
 {
     sqz_status status = SQZ_OK;
@@ -149,6 +219,7 @@ static sqz_status run_levers(squeezer *s)
     TRY(sqzi_weights_of(s->model, &s->weights, error));
     TRY(sqzi_squeeze_report_make(&s->weights, &s->report, error));
     TRY(squeeze_vocabulary(s));
+    if (s->options.budget) TRY(choose_by_budget(s));
     const sqzi_squeeze_run run = {.weights = &s->weights,
                                   .plan = &s->plan,
                                   .statistics = &s->statistics,
@@ -176,10 +247,7 @@ static sqz_status write_file(squeezer *s)
 {
     char history[SQZI_HISTORY_TEXT];
     const bool measures = s->split.n_held_out && !s->options.no_fidelity;
-    sqzi_step step = {.history = history, .suffix = "-squeezed"};
-    sqzi_squeeze_history(&s->options, s->result.n_texts, s->result.n_pieces, history);
-    sqzi_fidelity_run_make(s->model, s->split.held_out, s->split.n_held_out, &s->fidelity);
-    if (measures) step.measured = &s->fidelity.measured;
+    const sqzi_step step = step_of(s, history);
     const sqz_status status = sqzi_weights_write(&s->weights, &step, s->out, &s->result.bytes_after,
                                                  s->error);
     s->result.bytes_before = s->model->map.bytes;
@@ -210,6 +278,7 @@ static sqz_status squeeze(squeezer *s)
     TRY(sqzi_squeeze_plan_make(s->model, &s->plan, error));
     TRY(sqzi_squeeze_plan_by_hand(s->model, &s->options, &s->plan, error));
     s->total = 2 * (size_t)s->plan.n_blocks + 3;
+    if (s->options.budget) s->total += 2 * (size_t)s->plan.n_blocks + 1;
     TRY(split_texts(s));
     TRY(find_statistics(s));
     TRY(run_levers(s));
