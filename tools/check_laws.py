@@ -70,6 +70,7 @@ RETIRED = [(re.compile(r"(?<![A-Za-z])(%s)(?![A-Za-z])" % pattern, re.I), instea
     (r"widen\w*", "convert, dequantise"),
     (r"compensat\w*", "GPTQ (of integers); column offset (of a panel)"),
     ("no[-_]correction|sqzi_corrections?", "bias correction"),
+    ("sqz_pool(_[a-z_]+)?", "sqz_pooling, SQZ_POOLING_ (a pool is the threads of a context)"),
     (r"resiz(e|es|ed|ing)|reduced(?!_embedding)", "projected, factorised (of an embedding)"),
 )]
 LONGEST_FILE, LONG_FUNCTION, LONGEST_FUNCTION = 400, 60, 120
