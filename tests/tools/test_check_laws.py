@@ -68,6 +68,7 @@ BREACHES = [  # path, text, the law and the line that must be named
     ("tools/a.py", "x = 1\nx = '" + "x" * 96 + "'\n", "tools/a.py:2: width"),
     ("tests/cli/a.sh", "echo " + "x" * 96 + "\n", "tests/cli/a.sh:1: width"),
     ("cmake/a.cmake", "# " + "x" * 99 + "\n", "cmake/a.cmake:1: width"),
+    ("Makefile", "all:\n\t@echo " + "x" * 90 + "\n", "Makefile:2: width"),
     ("bench/CMakeLists.txt", "# " + "x" * 99 + "\n", "bench/CMakeLists.txt:1: width"),
     ("doc/a.md", "| " + "x" * 200 + " |\nhttps://a.b/" + "x" * 200 + "\n\n" + "x" * 111 + "\n",
      "doc/a.md:4: width"),
