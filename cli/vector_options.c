@@ -4,13 +4,13 @@
 
 #include <string.h>
 
-uint32_t cli_pool, cli_dimensions;
+uint32_t cli_pooling, cli_dimensions;
 static uint32_t similarity;
 static bool normalize, plain;
 static const char *prompt, *side_prompts[2];
 
 const cli_option cli_vector_options[] = {
-    {"pool", 0, CLI_CHOICE, &cli_pool,
+    {"pool", 0, CLI_CHOICE, &cli_pooling,
      "default|none|mean|cls|pooler|max|mean_sqrt_len|weighted_mean|last",
      "how the states of the pieces become one vector (default: as the model says); none: one a "
      "piece"},
@@ -48,7 +48,7 @@ static const char *find_prompt(const char *model, const char *given)
 
 sqz_embed_text_options cli_embed_options(const char *model)
 {
-    sqz_embed_text_options o = {.embed = {.pool = (sqz_pool)cli_pool,
+    sqz_embed_text_options o = {.embed = {.pooling = (sqz_pooling)cli_pooling,
                                           .normalize = normalize ? SQZ_NORMALIZE_YES
                                                        : plain   ? SQZ_NORMALIZE_NO
                                                                  : SQZ_NORMALIZE_DEFAULT,

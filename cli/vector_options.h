@@ -9,7 +9,7 @@
 extern const cli_option cli_vector_options[];
 /* --query-prompt, --passage-prompt, --similarity: where there are two sides. */
 extern const cli_option cli_side_options[];
-extern uint32_t cli_pool, cli_dimensions;
+extern uint32_t cli_pooling, cli_dimensions;
 
 /* The options as the library takes them. Dies with CLI_USAGE where the model cannot do what they
  * ask for. */

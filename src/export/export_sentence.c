@@ -31,7 +31,7 @@ static sqz_status write_pooling(sqzi_exporter *e, const char *path)
 {
     sqz_status status = SQZ_OK;
     json_t *config = json_object();
-    const char *pool = sqz_pool_name(e->model->info.pool);
+    const char *pool = sqz_pooling_name(e->model->info.pooling);
     TRY(sqzi_export_set(e, config, "word_embedding_dimension", json_integer(e->model->info.width)));
     for (const sqzi_word_pair *pair = sqzi_pooling_modes; pair->ours; pair++)
         TRY(sqzi_export_set(e, config, pair->theirs, json_boolean(strcmp(pool, pair->ours) == 0)));
@@ -146,7 +146,7 @@ sqz_status sqzi_export_texts(sqzi_exporter *e)
         any |= sqzi_export_has(e, keys[i]);
         more |= i >= 4 && sqzi_export_has(e, keys[i]);
     }
-    if (e->model->info.pool == SQZ_POOL_POOLER) {
+    if (e->model->info.pooling == SQZ_POOLING_POOLER) {
         sqzi_export_note(e, "not written: pooling by the pooler, which sentence-transformers does "
                             "not have, nor what is behind it");
         return SQZ_OK;

@@ -283,7 +283,7 @@ static void plan_head(plan *p, const char *prefix)
                masked = head->kind == SQZ_HEAD_MASKED_LM;
     char name[128];
     snprintf(name, sizeof name, "%spooler.dense", prefix);
-    const bool kept = head->pool == SQZ_POOL_POOLER || head->kind == SQZ_HEAD_NONE ||
+    const bool kept = head->pooling == SQZ_POOLING_POOLER || head->kind == SQZ_HEAD_NONE ||
                       l->always_pooled;
     if (head->has_pooler && kept) add_linear(p, name, "pooler", &head->pooler, 1, false);
     else if (head->has_pooler)

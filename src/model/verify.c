@@ -61,7 +61,7 @@ sqz_status sqzi_reference_find(const sqz_model *model, uint32_t j, sqzi_referenc
             j);
     r->length = (uint32_t)r->ids->n;
     if (!r->logits) return SQZ_OK;
-    const size_t rows = model->head.pool > SQZ_POOL_NONE ? 1 : r->length;
+    const size_t rows = model->head.pooling > SQZ_POOLING_NONE ? 1 : r->length;
     FAIL_IF(model->head.kind == SQZ_HEAD_NONE || r->logits->n > MAX_LOGITS ||
                 r->logits->n != rows * model->head.classes,
             SQZ_EFORMAT, r->logits->offset,

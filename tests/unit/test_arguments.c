@@ -377,15 +377,15 @@ static void words_are_those_of_the_enumerators(void **state)
     for (int i = 0; i <= SQZ_HEAD_MULTIPLE_CHOICE; i++)
         assert_non_null(sqz_head_name((sqz_head_kind)i));
     for (int i = 0; i <= SQZ_REGRESSION; i++) assert_non_null(sqz_problem_name((sqz_problem)i));
-    for (int i = 0; i <= SQZ_POOL_LAST; i++) assert_non_null(sqz_pool_name((sqz_pool)i));
+    for (int i = 0; i <= SQZ_POOLING_LAST; i++) assert_non_null(sqz_pooling_name((sqz_pooling)i));
     for (int i = 0; i <= SQZ_SIMILARITY_MANHATTAN; i++)
         assert_non_null(sqz_similarity_name((sqz_similarity_kind)i));
     assert_null(sqz_head_name((sqz_head_kind)(SQZ_HEAD_MULTIPLE_CHOICE + 1)));
     assert_null(sqz_problem_name((sqz_problem)(SQZ_REGRESSION + 1)));
-    assert_null(sqz_pool_name((sqz_pool)(SQZ_POOL_LAST + 1)));
+    assert_null(sqz_pooling_name((sqz_pooling)(SQZ_POOLING_LAST + 1)));
     assert_null(sqz_similarity_name((sqz_similarity_kind)(SQZ_SIMILARITY_MANHATTAN + 1)));
-    assert_null(sqz_pool_name((sqz_pool)-1));
-    assert_string_equal(sqz_pool_name(SQZ_POOL_WEIGHTED_MEAN), "weighted_mean");
+    assert_null(sqz_pooling_name((sqz_pooling)-1));
+    assert_string_equal(sqz_pooling_name(SQZ_POOLING_WEIGHTED_MEAN), "weighted_mean");
 }
 
 int main(void)
