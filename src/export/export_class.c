@@ -11,14 +11,6 @@ enum { WHY = 200 };
 
 #define SAY(...) (snprintf(why, WHY, __VA_ARGS__), false)
 
-const sqzi_linear *sqzi_export_linear(const sqzi_block *block, int j)
-{
-    const sqzi_linear *const linears[SQZI_LINEARS] = {&block->attn_q, &block->attn_k,
-                                                      &block->attn_v, &block->attn_output,
-                                                      &block->ffn_up, &block->ffn_down};
-    return linears[j];
-}
-
 static uint32_t common_divisor(uint32_t a, uint32_t b)
 {
     while (b) {
@@ -29,8 +21,11 @@ static uint32_t common_divisor(uint32_t a, uint32_t b)
     return a;
 }
 
-uint32_t sqzi_export_groups(const sqzi_linear *linear)
+/* The groups that linear j has once its terms are added up: 1 where inputs or outputs are
+ * permuted. */
+static uint32_t groups_of(const sqzi_block *block, uint32_t j)
 {
+    const sqzi_linear *linear = sqzi_block_linear_of(block, j);
     uint32_t groups = linear->in || linear->out ? 1 : linear->terms[0].b.groups;
     for (uint32_t t = 1; t < linear->n_terms; t++)
         groups = common_divisor(groups, linear->terms[t].b.groups);
@@ -87,15 +82,14 @@ static bool groups_fit(const sqzi_exporter *e, sqzi_architecture type, char *why
 {
     const sqzi_encoder *encoder = &e->model->encoder;
     for (uint32_t i = 0; i < encoder->n_blocks && !e->options.dense; i++)
-        for (int j = 0; j < SQZI_LINEARS; j++) {
-            const uint32_t groups = sqzi_export_groups(sqzi_export_linear(&encoder->blocks[i], j)),
-                           first = sqzi_export_groups(sqzi_export_linear(encoder->blocks, j));
+        for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) {
+            const uint32_t groups = groups_of(&encoder->blocks[i], j),
+                           first = groups_of(encoder->blocks, j);
+            const char *name = sqzi_block_linear_name(j);
             if (!sqzi_layouts[type].grouped && groups != 1)
-                return SAY("blk.%u.%s has %u groups and its layers are dense", i,
-                           sqzi_block_parts[j], groups);
+                return SAY("blk.%u.%s has %u groups and its layers are dense", i, name, groups);
             if (groups != first)
-                return SAY("blk.%u.%s has %u groups and blk.0.%s %u", i, sqzi_block_parts[j],
-                           groups, sqzi_block_parts[j], first);
+                return SAY("blk.%u.%s has %u groups and blk.0.%s %u", i, name, groups, name, first);
         }
     return true;
 }
@@ -167,10 +161,8 @@ static bool fits(const sqzi_exporter *e, sqzi_architecture type, char *why)
 static void choose(sqzi_exporter *e, sqzi_architecture type)
 {
     e->layout = &sqzi_layouts[type];
-    for (int j = 0; j < SQZI_LINEARS; j++)
-        e->groups[j] = e->options.dense
-                           ? 1
-                           : sqzi_export_groups(sqzi_export_linear(e->model->encoder.blocks, j));
+    for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++)
+        e->groups[j] = e->options.dense ? 1 : groups_of(e->model->encoder.blocks, j);
     e->ending = sqzi_class_ending_of(e->model->head.kind);
 }
 

@@ -79,8 +79,8 @@ static sqz_status put_sizes(const sqzi_exporter *e)
     if (l->has_types) TRY(set_uint(e, "type_vocab_size", info->n_token_types));
     if (l->has_epsilon) TRY(sqzi_export_set(e, e->config, "layer_norm_eps", json_real(e->epsilon)));
     if (l->has_embedding_size) TRY(set_uint(e, "embedding_size", info->embedding_width));
-    for (int j = 0; l->grouped && j < SQZI_LINEARS; j++)
-        TRY(set_uint(e, sqzi_groups_keys[j], e->groups[j]));
+    for (int j = 0; l->grouped && j < SQZI_BLOCK_LINEARS; j++)
+        TRY(set_uint(e, sqzi_groups_keys[j].key, e->groups[j]));
 fail:
     return status;
 }

@@ -272,13 +272,13 @@ static void plan_block(plan *p, const char *prefix, uint32_t i)
     const sqzi_exporter *e = p->exporter;
     const sqzi_block *block = &e->model->encoder.blocks[i];
     const bool convolution = e->layout->grouped;
-    for (int j = 0; j < SQZI_BLOCK_PARTS; j++) {
-        char part[96], name[128], ours[64];
+    for (uint32_t j = 0; j < SQZI_BLOCK_PARTS; j++) {
+        char part[96], name[128], ours[SQZI_LINEAR_NAME];
         sqzi_block_name(e->layout, i, j, part, sizeof part);
         snprintf(name, sizeof name, "%s%s", prefix, part);
-        snprintf(ours, sizeof ours, "blk.%u.%s", (unsigned)i, sqzi_block_parts[j]);
-        if (j < SQZI_LINEARS)
-            add_linear(p, name, ours, sqzi_export_linear(block, j), e->groups[j], convolution);
+        sqzi_block_part(i, j, ours);
+        if (j < SQZI_BLOCK_LINEARS)
+            add_linear(p, name, ours, sqzi_block_linear_of(block, j), e->groups[j], convolution);
         else add_norm(p, name, ours, e->model->encoder.width);
     }
 }

@@ -16,7 +16,7 @@ typedef struct sqzi_exporter {
     const sqz_allocator *allocator;
     sqz_export_options options;
     const sqzi_layout *layout;        /* the architecture that is written */
-    uint32_t groups[SQZI_LINEARS];    /* of every block's linears, as they are written */
+    uint32_t groups[SQZI_BLOCK_LINEARS]; /* of every block's linears, as they are written */
     const char *ending;               /* of the class: "ForTokenClassification" */
     double epsilon, head_epsilon;     /* of the embedding's norm and of the head's */
     bool tied;                        /* the decoder of a masked LM is the word table */
@@ -43,11 +43,6 @@ SQZ_NODISCARD sqz_status sqzi_export_tokenizer(sqzi_exporter *exporter);
 SQZ_NODISCARD sqz_status sqzi_export_texts(sqzi_exporter *exporter);
 /* README.md (export_card.c). */
 SQZ_NODISCARD sqz_status sqzi_export_card(sqzi_exporter *exporter);
-
-/* The linear j of a block. */
-const sqzi_linear *sqzi_export_linear(const sqzi_block *block, int j);
-/* The groups a linear has once its terms are added up: 1 where inputs or outputs are permuted. */
-uint32_t sqzi_export_groups(const sqzi_linear *linear);
 
 void sqzi_export_note(const sqzi_exporter *exporter, const char *format, ...) SQZI_PRINTF(2, 3);
 /* Metadata, where it is there. */

@@ -40,8 +40,7 @@ typedef struct sqzi_importer {
     bool head_required;
     uint32_t vocabulary, positions, token_types, blocks, heads, width, ffn_width, embedding_width,
         classes;
-    /* attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down */
-    uint32_t groups[SQZI_LINEARS];
+    uint32_t groups[SQZI_BLOCK_LINEARS];
     const char *activation;
     double epsilon, block_epsilon;
     bool lower_texts; /* those to be embedded, whatever the tokenizer does */
