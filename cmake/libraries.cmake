@@ -9,9 +9,11 @@ endif()
 
 # Files whose code takes no time beside what it calls or waits for: smaller, 15 kB of the library.
 set(SQZ_SMALL
-  io/.* base/cpu base/cpu_count base/file_.* base/temporaries base/status
+  io/checksum io/gguf_.* io/stored_matrix base/cpu base/cpu_count base/file_.* base/temporaries
+  base/status
   model/context model/file_check model/load_encoder model/load_texts model/load_tokenizer
-  model/model model/load_head model/load_pooling model/load_weights model/session model/verify
+  model/model model/load_head model/load_pooling model/load_tensors model/load_weights model/session
+  model/verify
   nn/pack nn/tensor_list task/answer_spans task/answers task/batches task/classify
   task/embed_text task/engine task/entities task/fill_mask task/entity_spans
   task/zero_shot text/decode

@@ -1,24 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The canonical encoder's tensors under Hugging Face's names. What lies in the file as a class
- * wants it is copied; factors, sums, permutations and int8 rows become one f32 matrix, a row at a
- * time. */
+ * wants it is copied; factors, sums, permutations and rows of integers become one f32 matrix, a row
+ * at a time. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/half.h"
 #include "export/exporter.h"
 #include "export/safetensors_writer.h"
-
-typedef struct matrix {
-    const sqzi_gguf_tensor *tensor; /* NULL: none */
-    const float *scale;             /* of int8 rows */
-} matrix;
 
 /* What a tensor is made of: a linear's terms, or one tensor, or n zeros. */
 typedef struct source {
     const sqzi_exporter *exporter;
-    matrix whole, a, b;
+    sqzi_stored whole, a, b;
     /* of a product; of a bias where outputs are permuted; else NULL */
     const sqzi_linear *linear;
     uint32_t groups; /* that are written */
@@ -30,34 +24,16 @@ typedef struct plan {
     sqzi_tensor_out *tensors;
     source *sources;
     size_t n, most;
-    uint32_t n_products, n_int8;
+    uint32_t n_products, n_integers;
     bool stored[3]; /* weights as SQZI_F32, SQZI_F16, SQZI_BF16 */
 } plan;
 
-static matrix find(const sqzi_exporter *e, const char *name, const char *part)
+static sqzi_stored find(const sqzi_exporter *e, const char *name, const char *part,
+                        uint64_t columns)
 {
-    char full[128];
-    matrix m = {NULL, NULL};
+    char full[SQZI_STORED_NAME - 8];
     snprintf(full, sizeof full, "%s.%s", name, part);
-    m.tensor = sqzi_gguf_find_tensor(e->model->gguf, full);
-    if (!m.tensor || m.tensor->type != SQZI_S8) return m;
-    snprintf(full, sizeof full, "%s.%s.scale", name, part);
-    /* opening the model has looked for it */
-    m.scale = sqzi_gguf_find_tensor(e->model->gguf, full)->data;
-    return m;
-}
-
-/* out[i] += factor * number i of a row. */
-static void add_row(const matrix *m, uint64_t row, double factor, double *out)
-{
-    const sqzi_gguf_tensor *t = m->tensor;
-    const uint64_t n = t->shape[1], begin = row * n;
-    if (t->type == SQZI_S8)
-        for (uint64_t i = 0; i < n; i++)
-            out[i] += factor * ((double)m->scale[row] * ((const signed char *)t->data)[begin + i]);
-    else
-        for (uint64_t i = 0; i < n; i++)
-            out[i] += factor * (double)sqzi_load_real(t->data, begin + i, t->type);
+    return sqzi_stored_of(e->model->gguf, full, columns);
 }
 
 static sqz_status emit_zeros(const void *from, sqzi_file_writer *file, sqz_error *error)
@@ -94,28 +70,26 @@ fail:
     return status;
 }
 
-static sqz_status emit_int8_table(const void *from, sqzi_file_writer *file, sqz_error *error)
+static sqz_status emit_integer_table(const void *from, sqzi_file_writer *file, sqz_error *error)
 {
+    sqz_status status = SQZ_OK;
     const source *s = from;
-    const sqzi_gguf_tensor *t = s->whole.tensor;
-    for (uint64_t r = 0; r < t->shape[0]; r++) {
-        float block[1024];
-        for (uint64_t begin = 0; begin < t->shape[1]; begin += 1024) {
-            const uint64_t n = t->shape[1] - begin < 1024 ? t->shape[1] - begin : 1024;
-            for (uint64_t i = 0; i < n; i++)
-                block[i] = s->whole.scale[r] *
-                           (float)((const signed char *)t->data)[r * t->shape[1] + begin + i];
-            const sqz_status status = sqzi_file_writer_put(file, block, (size_t)n * sizeof *block,
-                                                           error);
-            if (status != SQZ_OK) return status;
-        }
+    const size_t bytes = (size_t)s->whole.columns * sizeof(float);
+    float *row = sqzi_allocate(s->exporter->allocator, bytes);
+    FAIL_IF(!row, SQZ_ENOMEM, 0, "no memory for a row of a table");
+    for (uint64_t r = 0; r < s->whole.rows; r++) {
+        sqzi_stored_row_f32(&s->whole, r, row);
+        TRY(sqzi_file_writer_put(file, row, bytes, error));
     }
-    return SQZ_OK;
+fail:
+    sqzi_release(s->exporter->allocator, row, bytes);
+    return status;
 }
 
 /* Working memory of a product. */
 typedef struct product {
     double *factor;    /* A, every row at n_in / groups numbers */
+    double *stored;    /* one row of the whole matrix or of B */
     double *row;       /* one row over the inputs as the terms read them */
     float *placed;     /* the row over the inputs as they come */
     uint32_t *inverse; /* which of the terms' outputs comes out at a place */
@@ -124,7 +98,11 @@ typedef struct product {
 static void lay_out(const source *s, product *p, sqzi_arena *arena)
 {
     const sqzi_linear *l = s->linear;
-    p->factor = sqzi_arena_take(arena, s->a.tensor ? (size_t)s->a.tensor->n : 0, sizeof *p->factor);
+    const size_t whole = s->whole.tensor ? (size_t)s->whole.columns : 0,
+                 rank = s->b.tensor ? (size_t)s->b.columns : 0;
+    p->factor = sqzi_arena_take(arena, s->a.tensor ? (size_t)(s->a.rows * s->a.columns) : 0,
+                                sizeof *p->factor);
+    p->stored = sqzi_arena_take(arena, whole > rank ? whole : rank, sizeof *p->stored);
     p->row = sqzi_arena_take(arena, l->n_in, sizeof *p->row);
     p->placed = sqzi_arena_take(arena, l->n_in, sizeof *p->placed);
     p->inverse = sqzi_arena_take(arena, l->n_out, sizeof *p->inverse);
@@ -141,18 +119,15 @@ static void make_row(const source *s, const product *p, uint32_t place)
                        group = j / (l->n_out / groups);
         double *to = p->row + (size_t)group * n_in;
         if (!l->terms[t].a.packed) {
-            add_row(&s->whole, j, 1, to);
+            sqzi_stored_row(&s->whole, j, p->stored);
+            for (uint32_t i = 0; i < n_in; i++) to[i] += p->stored[i];
             continue;
         }
-        const uint32_t rank = (uint32_t)s->b.tensor->shape[1];
+        const uint32_t rank = (uint32_t)s->b.columns;
+        sqzi_stored_row(&s->b, j, p->stored);
         for (uint32_t k = 0; k < rank; k++) {
             const double *factor = p->factor + ((size_t)group * rank + k) * n_in;
-            const size_t at = (size_t)j * rank + k;
-            const double b = s->b.scale
-                                 ? (double)s->b.scale[j] *
-                                       ((const signed char *)s->b.tensor->data)[at]
-                                 : (double)sqzi_load_real(s->b.tensor->data, at, s->b.tensor->type);
-            for (uint32_t i = 0; i < n_in; i++) to[i] += b * factor[i];
+            for (uint32_t i = 0; i < n_in; i++) to[i] += p->stored[k] * factor[i];
         }
     }
     for (uint32_t i = 0; i < l->n_in; i++) p->placed[l->in ? l->in[i] : i] = (float)p->row[i];
@@ -171,11 +146,8 @@ static sqz_status emit_product(const void *from, sqzi_file_writer *file, sqz_err
     arena = sqzi_arena_over(block, arena.used);
     lay_out(s, &p, &arena);
     for (uint32_t j = 0; j < l->n_out; j++) p.inverse[l->out ? l->out[j] : j] = j;
-    if (s->a.tensor) {
-        memset(p.factor, 0, (size_t)s->a.tensor->n * sizeof *p.factor);
-        for (uint64_t r = 0; r < s->a.tensor->shape[0]; r++)
-            add_row(&s->a, r, 1, p.factor + r * s->a.tensor->shape[1]);
-    }
+    for (uint64_t r = 0; s->a.tensor && r < s->a.rows; r++)
+        sqzi_stored_row(&s->a, r, p.factor + r * s->a.columns);
     const size_t width = l->n_in / s->groups;
     for (uint32_t r = 0; r < l->n_out; r++) {
         make_row(s, &p, r);
@@ -205,21 +177,20 @@ static source *add(plan *p, const char *name, sqzi_type type, uint64_t rows, uin
     return s;
 }
 
-static void add_table(plan *p, const char *name, const char *ours)
+static void add_table(plan *p, const char *name, const char *ours, const sqzi_table *table)
 {
-    const matrix m = find(p->exporter, ours, "weight");
-    const bool int8 = m.scale != NULL;
-    const sqzi_type type = int8 ? SQZI_F32 : m.tensor->type;
+    const sqzi_stored m = find(p->exporter, ours, "weight", table->width);
+    const bool integers = m.scale != NULL;
+    const sqzi_type type = integers ? SQZI_F32 : m.tensor->type;
     p->stored[type] = true;
-    p->n_int8 += int8;
-    add(p, name, type, m.tensor->shape[0], m.tensor->shape[1], int8 ? emit_int8_table : emit_copy)
-        ->whole = m;
+    p->n_integers += integers;
+    add(p, name, type, m.rows, m.columns, integers ? emit_integer_table : emit_copy)->whole = m;
 }
 
 /* A vector that the file may leave out, meaning zeros. */
 static source *add_vector(plan *p, const char *name, const char *ours, const char *part, uint64_t n)
 {
-    const matrix m = find(p->exporter, ours, part);
+    const sqzi_stored m = find(p->exporter, ours, part, n);
     source *s = add(p, name, SQZI_F32, n, 0, m.tensor ? emit_copy : emit_zeros);
     s->whole = m;
     return s;
@@ -232,13 +203,15 @@ static void add_linear(plan *p, const char *name, const char *ours, const sqzi_l
 {
     char full[128];
     const sqzi_exporter *e = p->exporter;
-    const matrix whole = find(e, ours, "weight");
+    const sqzi_term *last = &l->terms[l->n_terms - 1];
+    const sqzi_stored whole = find(e, ours, "weight", l->n_in / l->terms[0].b.groups),
+                      a = find(e, ours, "a", last->a.packed ? l->n_in / last->a.groups : 0),
+                      b = find(e, ours, "b", last->b.n_in / last->b.groups);
     const bool copied = l->n_terms == 1 && whole.tensor && !whole.scale && !l->in && !l->out &&
                         l->terms[0].b.groups == groups;
-    const bool int8 = whole.scale || find(e, ours, "a").scale || find(e, ours, "b").scale;
     const sqzi_type type = copied ? whole.tensor->type : SQZI_F32;
     p->stored[type] = true;
-    p->n_int8 += int8;
+    p->n_integers += whole.scale || a.scale || b.scale;
     p->n_products += l->n_terms > 1 || !whole.tensor || l->in || l->out;
     snprintf(full, sizeof full, "%s.weight", name);
     source *s = add(p, full, type, l->n_out, l->n_in / groups, copied ? emit_copy : emit_product);
@@ -246,12 +219,7 @@ static void add_linear(plan *p, const char *name, const char *ours, const sqzi_l
         p->tensors[p->n - 1].n_dims = 3;
         p->tensors[p->n - 1].shape[2] = 1;
     }
-    *s = (source){.exporter = e,
-                  .whole = whole,
-                  .a = find(e, ours, "a"),
-                  .b = find(e, ours, "b"),
-                  .linear = l,
-                  .groups = groups};
+    *s = (source){.exporter = e, .whole = whole, .a = a, .b = b, .linear = l, .groups = groups};
     snprintf(full, sizeof full, "%s.bias", name);
     s = add_vector(p, full, ours, "bias", l->n_out);
     s->linear = l;
@@ -285,14 +253,18 @@ static void plan_block(plan *p, const char *prefix, uint32_t i)
 
 static void plan_encoder(plan *p, const char *prefix)
 {
-    static const char *const tables[][2] = {{"word_embeddings", "token_embd"},
-                                            {"position_embeddings", "position_embd"},
-                                            {"token_type_embeddings", "token_types"}};
     const sqz_model *model = p->exporter->model;
+    const sqzi_embedding *embedding = &model->encoder.embedding;
+    const struct {
+        const char *name, *ours;
+        const sqzi_table *table;
+    } tables[] = {{"word_embeddings", "token_embd", &embedding->word},
+                  {"position_embeddings", "position_embd", &embedding->position},
+                  {"token_type_embeddings", "token_types", &embedding->type}};
     char name[128];
     for (int i = 0; i < (model->info.n_token_types ? 3 : 2); i++) {
-        snprintf(name, sizeof name, "%sembeddings.%s.weight", prefix, tables[i][0]);
-        add_table(p, name, tables[i][1]);
+        snprintf(name, sizeof name, "%sembeddings.%s.weight", prefix, tables[i].name);
+        add_table(p, name, tables[i].ours, tables[i].table);
     }
     snprintf(name, sizeof name, "%sembeddings.LayerNorm", prefix);
     add_norm(p, name, "token_embd_norm", model->info.embedding_width);
@@ -351,7 +323,8 @@ static void tell_types(const plan *p, sqzi_exporter *e)
             p->exporter,
             "%u factorised, summed or permuted linears are written as their products, in f32",
             p->n_products);
-    if (p->n_int8) sqzi_export_note(p->exporter, "%u int8 weights are written as f32", p->n_int8);
+    if (p->n_integers)
+        sqzi_export_note(p->exporter, "%u weights of integers are written as f32", p->n_integers);
 }
 
 static sqz_status write_plan(const plan *p, const char *name)

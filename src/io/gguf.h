@@ -128,5 +128,8 @@ void sqzi_gguf_put_tensor_by(sqzi_gguf_writer *writer, const char *name, sqzi_ty
  * the commit. */
 SQZ_NODISCARD sqz_status sqzi_gguf_write(sqzi_gguf_writer *writer, sqzi_file_writer *file,
                                          sqz_error *error);
+/* In its place: bytes of the file that it would have written. */
+SQZ_NODISCARD sqz_status sqzi_gguf_bytes(sqzi_gguf_writer *writer, uint64_t *bytes,
+                                         sqz_error *error);
 
 #endif

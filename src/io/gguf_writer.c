@@ -205,10 +205,12 @@ static sqz_status pad(sqzi_file_writer *file, uint64_t bytes, sqz_error *error)
                                 error);
 }
 
+enum { HEAD = 24 }; /* bytes before the metadata */
+
 static sqz_status write_header(sqzi_gguf_writer *writer, sqzi_file_writer *file, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    sqzi_buffer head = {.allocator = &writer->allocator, .limit = 64};
+    sqzi_buffer head = {.allocator = &writer->allocator, .limit = HEAD};
     append(writer, &head, "GGUF\3\0\0\0", 8);
     append_uint(writer, &head, writer->n_tensors, 8);
     append_uint(writer, &head, writer->n_values, 8);
@@ -217,7 +219,7 @@ static sqz_status write_header(sqzi_gguf_writer *writer, sqzi_file_writer *file,
     TRY(sqzi_file_writer_put(file, head.data, head.used, error));
     TRY(sqzi_file_writer_put(file, writer->values.data, writer->values.used, error));
     TRY(sqzi_file_writer_put(file, writer->tensors.data, writer->tensors.used, error));
-    TRY(pad(file, head.used + writer->values.used + writer->tensors.used, error));
+    TRY(pad(file, HEAD + writer->values.used + writer->tensors.used, error));
 fail:
     sqzi_buffer_free(&head);
     return status;
@@ -250,4 +252,14 @@ sqz_status sqzi_gguf_write(sqzi_gguf_writer *writer, sqzi_file_writer *file, sqz
     }
 fail:
     return status;
+}
+
+sqz_status sqzi_gguf_bytes(sqzi_gguf_writer *writer, uint64_t *bytes, sqz_error *error)
+{
+    put_checksums(writer);
+    const uint64_t header = HEAD + writer->values.used + writer->tensors.used;
+    *bytes = (header + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT + writer->data_bytes;
+    return writer->status == SQZ_OK ? SQZ_OK
+                                    : sqzi_fail(error, writer->status, writer->error.offset, "%s",
+                                                writer->error.text);
 }

@@ -52,6 +52,24 @@ static sqz_status parse_activation(sqzi_loader *loader, sqzi_span name, sqzk_act
                      (int)(name.n > 40 ? 40 : name.n), name.bytes, known);
 }
 
+/* Whether the table is factorised, and its width then, which packed rows do not tell. */
+static sqz_status find_factor(sqzi_loader *loader, bool *factorised, uint32_t *width)
+{
+    sqz_status status = SQZ_OK;
+    sqz_error *error = loader->error;
+    uint32_t bits;
+    const sqzi_gguf_tensor *projection = sqzi_stored_tensor(loader->gguf, "token_embd.projection",
+                                                            &bits);
+    *factorised = projection != NULL;
+    if (!projection) return SQZ_OK;
+    if (bits) return get_size(loader, "sqz.embedding.factor", MAX_WIDTH, width);
+    FAIL_IF(projection->n_dims != 2 || projection->shape[1] > MAX_WIDTH, SQZ_EFORMAT,
+            projection->offset, "tensor 'token_embd.projection' must be [E, k]");
+    *width = (uint32_t)projection->shape[1];
+fail:
+    return status;
+}
+
 static sqz_status load_embedding(sqzi_loader *loader)
 {
     sqz_status status = SQZ_OK;
@@ -59,20 +77,17 @@ static sqz_status load_embedding(sqzi_loader *loader)
     const sqz_model_info *info = &loader->model->info;
     sqzi_embedding *embedding = &loader->model->encoder.embedding;
     double epsilon = 0;
-    const sqzi_gguf_tensor *projection = sqzi_load_find(loader, "token_embd.projection");
-    embedding->width = info->embedding_width;
-    embedding->factorised = projection != NULL;
     uint32_t word_width = info->embedding_width;
-    if (projection) {
-        FAIL_IF(projection->n_dims != 2 || projection->shape[1] > MAX_WIDTH, SQZ_EFORMAT,
-                projection->offset, "tensor 'token_embd.projection' must be [E, k]");
-        word_width = (uint32_t)projection->shape[1];
-        TRY(sqzi_load_tensor(loader, "token_embd.projection", true, info->embedding_width,
+    embedding->width = info->embedding_width;
+    TRY(find_factor(loader, &embedding->factorised, &word_width));
+    if (embedding->factorised) {
+        sqzi_stored projection;
+        TRY(sqzi_load_stored(loader, "token_embd.projection", true, info->embedding_width,
                              word_width, &projection));
         embedding->factor =
             (sqzi_linear){.n_in = word_width, .n_out = info->embedding_width, .n_terms = 1};
         TRY(sqzi_load_matrix(
-            loader, projection,
+            loader, &projection,
             &(sqzi_matrix_form){.n_in = word_width, .n_out = info->embedding_width, .groups = 1},
             &embedding->factor.terms[0].b));
     }

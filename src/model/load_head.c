@@ -21,13 +21,15 @@ static sqz_status load_output(sqzi_loader *loader, uint32_t n_in, bool tied)
     FAIL_IF(n_in != info->embedding_width, SQZ_EFORMAT, 0,
             "the head hands %u numbers to a decoder tied to embeddings of width %u", n_in,
             info->embedding_width);
-    const sqzi_gguf_tensor *table = sqzi_load_find(loader, "token_embd.weight");
+    sqzi_stored table;
     head->tied = true;
     head->factorised = embedding->factorised;
     if (head->factorised) {
-        const sqzi_gguf_tensor *projection = sqzi_load_find(loader, "token_embd.projection");
+        sqzi_stored projection;
+        TRY(sqzi_load_stored(loader, "token_embd.projection", true, n_in, embedding->word.width,
+                             &projection));
         head->factor = (sqzi_linear){.n_in = n_in, .n_out = embedding->word.width, .n_terms = 1};
-        TRY(sqzi_load_matrix(loader, projection,
+        TRY(sqzi_load_matrix(loader, &projection,
                              &(sqzi_matrix_form){.n_in = n_in,
                                                  .n_out = embedding->word.width,
                                                  .groups = 1,
@@ -36,8 +38,10 @@ static sqz_status load_output(sqzi_loader *loader, uint32_t n_in, bool tied)
     }
     head->output =
         (sqzi_linear){.n_in = embedding->word.width, .n_out = info->vocabulary, .n_terms = 1};
+    TRY(sqzi_load_stored(loader, "token_embd.weight", true, info->vocabulary, embedding->word.width,
+                         &table));
     TRY(sqzi_load_matrix(
-        loader, table,
+        loader, &table,
         &(sqzi_matrix_form){.n_in = embedding->word.width, .n_out = info->vocabulary, .groups = 1},
         &head->output.terms[0].b));
     TRY(sqzi_load_vector(loader, "head.output.bias", false, info->vocabulary, &head->output.bias));
@@ -49,8 +53,8 @@ fail:
 static sqz_status count_classes(sqzi_loader *loader)
 {
     sqzi_head *head = &loader->model->head;
-    const sqzi_gguf_tensor *weight = sqzi_load_find(loader, "head.output.weight");
-    if (!weight) weight = sqzi_load_find(loader, "head.output.b");
+    const sqzi_gguf_tensor *weight = sqzi_load_look(loader, "head.output.weight");
+    if (!weight) weight = sqzi_load_look(loader, "head.output.b");
     if (head->kind == SQZ_HEAD_MASKED_LM) head->classes = loader->model->info.vocabulary;
     else if (!weight || weight->shape[0] > SQZI_MAX_WIDTH)
         return sqzi_fail(loader->error, SQZ_EFORMAT, 0,
@@ -72,7 +76,7 @@ static sqz_status load_head_parts(sqzi_loader *loader)
     sqz_error *error = loader->error;
     sqzi_head *head = &loader->model->head;
     const uint32_t width = head->width;
-    const sqzi_gguf_tensor *dense = sqzi_load_find(loader, "head.dense.weight");
+    const sqzi_gguf_tensor *dense = sqzi_load_look(loader, "head.dense.weight");
     uint32_t n_in = width, activation;
     bool tied = false;
     double epsilon = 1e-12;

@@ -52,7 +52,7 @@ static sqz_status load_step(sqzi_loader *loader, uint32_t i, sqzi_span word, uin
         TRY(sqzi_load_norm(loader, name, *width, NORM_EPSILON, &step->norm));
     if (step->kind == SQZI_STEP_DENSE) {
         snprintf(weight, sizeof weight, "%s.weight", name);
-        const sqzi_gguf_tensor *dense = sqzi_load_find(loader, weight);
+        const sqzi_gguf_tensor *dense = sqzi_load_look(loader, weight);
         FAIL_IF(!dense || dense->n_dims != 2 || dense->shape[0] > SQZI_MAX_WIDTH, SQZ_EFORMAT,
                 dense ? dense->offset : 0, "tensor '%s' must be [out, %u]", weight, *width);
         const uint32_t n_out = (uint32_t)dense->shape[0];

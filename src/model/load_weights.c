@@ -1,70 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loading tensors: shapes against the description, vectors and tables where they lie, linears
- * packed by nn/pack.h. */
+/* Loading linears: their matrices, packed by nn/pack.h, their permutations and biases. */
 #include "model/loader.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/error.h"
+#include "io/packed_rows.h"
 #include "nn/pack.h"
-
-const sqzi_gguf_tensor *sqzi_load_find(sqzi_loader *loader, const char *name)
-{
-    const sqzi_gguf_tensor *tensor = sqzi_gguf_find_tensor(loader->gguf, name);
-    if (tensor) loader->used[tensor - sqzi_gguf_tensor_at(loader->gguf, 0)] = true;
-    return tensor;
-}
-
-sqz_status sqzi_load_tensor(sqzi_loader *loader, const char *name, bool required, uint64_t rows,
-                            uint64_t columns, const sqzi_gguf_tensor **out)
-{
-    const sqzi_gguf_tensor *tensor = sqzi_load_find(loader, name);
-    const uint32_t n_dims = columns ? 2 : 1;
-    *out = tensor;
-    if (!tensor)
-        return required ? sqzi_fail(loader->error, SQZ_EFORMAT, 0, "tensor '%s' is missing", name)
-                        : SQZ_OK;
-    if (tensor->n_dims != n_dims || tensor->shape[0] != rows ||
-        (columns && tensor->shape[1] != columns))
-        return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset,
-                         "tensor '%s' is [%" PRIu64 "%s%.0" PRIu64 "] in %u dimensions, [%" PRIu64
-                         "%s%.0" PRIu64 "] expected",
-                         name, tensor->shape[0], tensor->n_dims > 1 ? ", " : "",
-                         tensor->n_dims > 1 ? tensor->shape[1] : 0, (unsigned)tensor->n_dims, rows,
-                         columns ? ", " : "", columns);
-    return SQZ_OK;
-}
-
-sqz_status sqzi_load_vector(sqzi_loader *loader, const char *name, bool required, uint32_t n,
-                            const float **vector)
-{
-    const sqzi_gguf_tensor *tensor;
-    const sqz_status status = sqzi_load_tensor(loader, name, required, n, 0, &tensor);
-    *vector = NULL;
-    if (status != SQZ_OK || !tensor) return status;
-    if (tensor->type != SQZI_F32)
-        return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset, "tensor '%s' must be F32",
-                         name);
-    if (sqzi_has_nonfinite(tensor->data, n, SQZI_F32))
-        return sqzi_fail(loader->error, SQZ_ENUMERIC, tensor->offset,
-                         "tensor '%s' holds a NaN or an infinity", name);
-    *vector = tensor->data;
-    return SQZ_OK;
-}
-
-sqz_status sqzi_load_norm(sqzi_loader *loader, const char *name, uint32_t n, double epsilon,
-                          sqzi_norm *norm)
-{
-    char full[96];
-    snprintf(full, sizeof full, "%s.weight", name);
-    sqz_status status = sqzi_load_vector(loader, full, true, n, &norm->weight);
-    snprintf(full, sizeof full, "%s.bias", name);
-    if (status == SQZ_OK) status = sqzi_load_vector(loader, full, true, n, &norm->bias);
-    norm->epsilon = (sqzi_real)epsilon;
-    norm->n = n;
-    return status;
-}
 
 static sqz_status choose_gemm(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
                               const sqzk_gemm **gemm)
@@ -82,16 +24,6 @@ static sqz_status choose_gemm(sqzi_loader *loader, const sqzi_gguf_tensor *tenso
 
 /* packed weights in the counting pass: it only says that there are some */
 static const unsigned char counted_weights;
-
-static sqz_status find_scale(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
-                             const float **scale)
-{
-    char name[96];
-    *scale = NULL;
-    if (tensor->type != SQZI_S8) return SQZ_OK;
-    snprintf(name, sizeof name, "%.*s.scale", (int)tensor->name.n, tensor->name.bytes);
-    return sqzi_load_vector(loader, name, true, (uint32_t)tensor->shape[0], scale);
-}
 
 /* An int8 tensor [n_in, n_out] read transposed: its scales belong to the inputs, where no gemm can
  * apply them, so it is packed as the floats that it means. */
@@ -129,15 +61,40 @@ static sqz_status pack_stored(sqzi_loader *loader, sqzi_numbers stored,
     return SQZ_OK;
 }
 
-sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
+/* The numbers of a matrix, placed and packed; of packed rows as int8, expanded here. */
+static sqz_status pack_numbers(sqzi_loader *loader, const sqzi_stored *stored, bool as_floats,
+                               const sqzi_matrix_form *form, const sqzi_matrix *matrix,
+                               unsigned char *packed)
+{
+    const sqz_allocator *allocator = &loader->model->context->allocator;
+    const size_t rows = (size_t)stored->rows, n = (size_t)stored->columns;
+    sqzi_numbers numbers = {stored->tensor->data, stored->tensor->type, stored->scale};
+    int8_t *expanded = NULL;
+    if (stored->bits) {
+        const size_t bytes = sqzi_packed_row_bytes(stored->bits, n);
+        const sqz_status status = sqzi_load_check_rows(loader, stored);
+        if (status != SQZ_OK) return status;
+        numbers.data = expanded = sqzi_allocate(allocator, rows * n);
+        if (!expanded)
+            return sqzi_fail(loader->error, SQZ_ENOMEM, 0, "no memory for %zu numbers", rows * n);
+        for (size_t r = 0; r < rows; r++)
+            sqzi_packed_expand(stored->bits, n, (const uint8_t *)stored->tensor->data + r * bytes,
+                               0, n, expanded + r * n);
+    }
+    const sqz_status status = as_floats ? pack_transposed_s8(loader, numbers, matrix, packed)
+                                        : pack_stored(loader, numbers, form, matrix, packed);
+    sqzi_release(allocator, expanded, rows * n);
+    return status;
+}
+
+sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_stored *stored,
                             const sqzi_matrix_form *form, sqzi_matrix *matrix)
 {
-    sqzi_numbers stored = {.data = tensor->data, .type = tensor->type};
+    const sqzi_gguf_tensor *tensor = stored->tensor;
     const sqzk_gemm *gemm;
     sqz_status status = choose_gemm(loader, tensor, &gemm);
-    if (status == SQZ_OK) status = find_scale(loader, tensor, &stored.scale);
     if (status != SQZ_OK) return status;
-    const bool as_floats = form->transposed && stored.scale;
+    const bool as_floats = form->transposed && stored->scale;
     if (as_floats) gemm = loader->model->context->kernels.gemm_f32;
     *matrix = sqzi_matrix_of(gemm, form->n_in, form->n_out, form->groups);
     matrix->unsigned_rows = form->unsigned_rows;
@@ -145,12 +102,11 @@ sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
     unsigned char *packed = sqzi_arena_take(&loader->arena, form->groups, matrix->group_bytes);
     matrix->packed = packed ? packed : &counted_weights;
     if (!packed) return SQZ_OK;
-    if (as_floats) return pack_transposed_s8(loader, stored, matrix, packed);
-    if (!stored.scale && sqzi_has_nonfinite(tensor->data, (size_t)tensor->n, tensor->type))
+    if (!stored->scale && sqzi_has_nonfinite(tensor->data, (size_t)tensor->n, tensor->type))
         return sqzi_fail(loader->error, SQZ_ENUMERIC, tensor->offset,
                          "tensor '%.*s' holds a NaN or an infinity", (int)tensor->name.n,
                          tensor->name.bytes);
-    status = pack_stored(loader, stored, form, matrix, packed);
+    status = pack_numbers(loader, stored, as_floats, form, matrix, packed);
     if (status == SQZ_OK)
         sqzi_file_map_drop(&loader->model->map, (size_t)tensor->offset, (size_t)tensor->bytes);
     return status;
@@ -246,15 +202,13 @@ static bool lowest_of(sqzk_activation activation, float *zero_point)
 
 /* The bias in the order of the packed weights, without what the inputs' zero point adds to an
  * output: zero_point * the sum of its weights. */
-static sqz_status place_bias(sqzi_loader *loader, const sqzi_gguf_tensor *weight, float zero_point,
-                             const int32_t *sums, sqzi_linear *linear)
+static void place_bias(sqzi_loader *loader, const float *scale, float zero_point,
+                       const int32_t *sums, sqzi_linear *linear)
 {
     const bool placed = linear->bias && linear->out, unsigned_rows = zero_point > 0;
-    const float *scale = NULL;
     float *to = placed || unsigned_rows ? sqzi_arena_take(&loader->arena, linear->n_out, sizeof *to)
                                         : NULL;
-    const sqz_status status = unsigned_rows ? find_scale(loader, weight, &scale) : SQZ_OK;
-    if (status != SQZ_OK || !to || (linear->from && !unsigned_rows)) return status;
+    if (!to || (linear->from && !unsigned_rows)) return;
     for (uint32_t j = 0; j < linear->n_out; j++) {
         const uint32_t place = linear->out && !linear->from ? linear->out[j] : j;
         const double bias = linear->bias ? (double)linear->bias[j] : 0;
@@ -264,46 +218,46 @@ static sqz_status place_bias(sqzi_loader *loader, const sqzi_gguf_tensor *weight
     }
     linear->bias_is_zero_point = !linear->bias;
     linear->bias = to;
-    return SQZ_OK;
 }
 
 /* The matrix of a term that reads the linear's inputs. */
-static sqz_status load_first(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
-                             sqzi_matrix_form form, const sqzi_linear *linear, sqzi_matrix *matrix)
+static sqz_status load_first(sqzi_loader *loader, const sqzi_stored *stored, sqzi_matrix_form form,
+                             const sqzi_linear *linear, sqzi_matrix *matrix)
 {
     const bool packed = linear->in && keeps_groups(loader, linear->in, form.n_in, form.groups);
     if (packed) form.in = linear->in;
-    const sqz_status status = sqzi_load_matrix(loader, tensor, &form, matrix);
+    const sqz_status status = sqzi_load_matrix(loader, stored, &form, matrix);
     matrix->gather = packed ? NULL : linear->in;
     return status;
 }
 
 static sqz_status load_low_rank(sqzi_loader *loader, const char *name, sqzi_linear_shape shape,
-                                const sqzi_gguf_tensor *a, sqzi_linear *linear)
+                                sqzi_linear *linear)
 {
     char full[96];
-    const sqzi_gguf_tensor *b;
+    sqzi_stored a, b;
     const uint32_t groups = shape.factor_groups;
     sqzi_term *term = &linear->terms[linear->n_terms++];
     sqz_status status = SQZ_OK;
     /* as of every other linear: sums of bytes fit 32 bits up to twice as many (gemm_s8_panel.h) */
     enum { MOST_ROWS = 1 << 16 };
-    if (a->n_dims != 2 || a->shape[0] % groups || a->shape[0] > MOST_ROWS ||
-        a->shape[1] != shape.n_in / groups)
-        return sqzi_fail(
-            loader->error, SQZ_EFORMAT, a->offset,
-            "tensor '%s.a' must be [rank * %u, %u], and its first dimension at most %d", name,
-            groups, shape.n_in / groups, MOST_ROWS);
-    const uint32_t rank = (uint32_t)a->shape[0] / groups;
+    snprintf(full, sizeof full, "%s.a", name);
+    status = sqzi_load_stored(loader, full, true, 0, shape.n_in / groups, &a);
+    if (status != SQZ_OK) return status;
+    if (a.rows % groups || a.rows > MOST_ROWS)
+        return sqzi_fail(loader->error, SQZ_EFORMAT, a.tensor->offset,
+                         "tensor '%s' must be [rank * %u, %u], and its first dimension at most %d",
+                         full, groups, shape.n_in / groups, MOST_ROWS);
+    const uint32_t rank = (uint32_t)a.rows / groups;
     snprintf(full, sizeof full, "%s.b", name);
-    status = sqzi_load_tensor(loader, full, true, shape.n_out, rank, &b);
+    status = sqzi_load_stored(loader, full, true, shape.n_out, rank, &b);
     if (status == SQZ_OK)
         status = load_first(
-            loader, a,
+            loader, &a,
             (sqzi_matrix_form){.n_in = shape.n_in, .n_out = rank * groups, .groups = groups},
             linear, &term->a);
     if (status == SQZ_OK)
-        status = sqzi_load_matrix(loader, b,
+        status = sqzi_load_matrix(loader, &b,
                                   &(sqzi_matrix_form){.n_in = rank * groups,
                                                       .n_out = shape.n_out,
                                                       .groups = groups,
@@ -319,56 +273,41 @@ sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_s
     char full[96];
     float zero_point = 0;
     int32_t *sums = NULL;
-    const sqzi_gguf_tensor *weight;
+    sqzi_stored weight;
     *linear = (sqzi_linear){.n_in = shape.n_in,
                             .n_out = shape.n_out,
                             .kernels = &loader->model->context->kernels};
     snprintf(full, sizeof full, "%s.a", name);
-    const sqzi_gguf_tensor *a = sqzi_load_find(loader, full);
+    const bool a = sqzi_load_look(loader, full) != NULL;
     TRY(check_groups(loader, name, shape.n_in, shape.n_out, shape.groups));
     snprintf(full, sizeof full, "%s.weight", name);
-    TRY(sqzi_load_tensor(loader, full, required && !a, shape.n_out, shape.n_in / shape.groups,
+    TRY(sqzi_load_stored(loader, full, required && !a, shape.n_out, shape.n_in / shape.groups,
                          &weight));
-    if (found) *found = weight || a;
-    if (!weight && !a) return SQZ_OK;
+    const bool whole = weight.tensor != NULL;
+    if (found) *found = whole || a;
+    if (!whole && !a) return SQZ_OK;
     if (a) TRY(check_groups(loader, name, shape.n_in, shape.n_out, shape.factor_groups));
     TRY(load_permutation(loader, name, "in", shape.n_in, &linear->in));
     TRY(load_permutation(loader, name, "out", shape.n_out, &linear->out));
     reorder_input(loader, shape, &linear->in);
-    load_places(loader, shape, weight, a, linear);
-    if (weight) {
+    load_places(loader, shape, whole, a, linear);
+    if (whole) {
         sqzi_matrix_form form = {.n_in = shape.n_in,
                                  .n_out = shape.n_out,
                                  .groups = shape.groups,
                                  .out = linear->from ? NULL : linear->out,
-                                 .unsigned_rows = !a && weight->type == SQZI_S8 &&
+                                 .unsigned_rows = !a && weight.scale &&
                                                   lowest_of(shape.input, &zero_point)};
         if (zero_point > 0)
             sums = form.sums = sqzi_arena_take(&loader->arena, shape.n_out, sizeof *sums);
         sqzi_matrix *matrix = &linear->terms[linear->n_terms++].b;
-        TRY(load_first(loader, weight, form, linear, matrix));
+        TRY(load_first(loader, &weight, form, linear, matrix));
         matrix->zero_point = zero_point;
     }
-    if (a) TRY(load_low_rank(loader, name, shape, a, linear));
+    if (a) TRY(load_low_rank(loader, name, shape, linear));
     snprintf(full, sizeof full, "%s.bias", name);
     TRY(sqzi_load_vector(loader, full, false, shape.n_out, &linear->bias));
-    TRY(place_bias(loader, weight, zero_point, sums, linear));
+    place_bias(loader, weight.scale, zero_point, sums, linear);
 fail:
-    return status;
-}
-
-sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, uint32_t rows, uint32_t width,
-                           sqzi_table *table)
-{
-    const sqzi_gguf_tensor *tensor;
-    sqz_status status = sqzi_load_tensor(loader, name, true, rows, width, &tensor);
-    *table = (sqzi_table){.n_rows = rows, .width = width};
-    if (status != SQZ_OK) return status;
-    if (tensor->type == SQZI_I32)
-        return sqzi_fail(loader->error, SQZ_EFORMAT, tensor->offset,
-                         "tensor '%s' has a type that a table cannot have", name);
-    table->rows = tensor->data;
-    table->type = tensor->type;
-    if (tensor->type == SQZI_S8) status = find_scale(loader, tensor, &table->scale);
     return status;
 }

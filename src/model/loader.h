@@ -4,7 +4,7 @@
 #ifndef SQZI_LOADER_H
 #define SQZI_LOADER_H
 
-#include "io/gguf.h"
+#include "io/stored_matrix.h"
 #include "model/context.h"
 #include "nn/head.h"
 #include "text/tokenizer_spec.h"
@@ -45,6 +45,14 @@ const sqzi_gguf_tensor *sqzi_load_find(sqzi_loader *loader, const char *name);
 SQZ_NODISCARD sqz_status sqzi_load_tensor(sqzi_loader *loader, const char *name, bool required,
                                           uint64_t rows, uint64_t columns,
                                           const sqzi_gguf_tensor **tensor);
+/* A matrix or table of this shape as it is stored (io/stored_matrix.h), its scales included; rows
+ * 0: any number. stored->tensor NULL and SQZ_OK where it is absent and not required. */
+SQZ_NODISCARD sqz_status sqzi_load_stored(sqzi_loader *loader, const char *name, bool required,
+                                          uint64_t rows, uint64_t columns, sqzi_stored *stored);
+/* SQZ_EFORMAT names the first of its packed rows that is not as the format says. */
+SQZ_NODISCARD sqz_status sqzi_load_check_rows(const sqzi_loader *loader, const sqzi_stored *stored);
+/* Where a matrix is, in whatever form; NULL: nowhere. Not marked as used. */
+const sqzi_gguf_tensor *sqzi_load_look(const sqzi_loader *loader, const char *name);
 /* An F32 vector, used from the mapping, checked to be finite. */
 SQZ_NODISCARD sqz_status sqzi_load_vector(sqzi_loader *loader, const char *name, bool required,
                                           uint32_t n, const float **vector);
@@ -73,7 +81,7 @@ typedef struct sqzi_matrix_form {
      * row j makes output out[j] */
     const uint32_t *in, *out;
 } sqzi_matrix_form;
-SQZ_NODISCARD sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_gguf_tensor *tensor,
+SQZ_NODISCARD sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_stored *stored,
                                           const sqzi_matrix_form *form, sqzi_matrix *matrix);
 SQZ_NODISCARD sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, uint32_t rows,
                                          uint32_t width, sqzi_table *table);

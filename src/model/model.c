@@ -9,9 +9,18 @@
 
 enum { MOST_SPARE = 32 << 20, MOST_GROWTH = 12 }; /* of the packed weights over the file */
 
-static const char *const known_features[] = {"groups",      "low_rank",          "sum",
-                                             "permutation", "reduced_embedding", "s8",
-                                             "bf16",        "exclude_prompt",    "embed_lowercase"};
+static const char *const known_features[] = {"groups",
+                                             "low_rank",
+                                             "sum",
+                                             "permutation",
+                                             "reduced_embedding",
+                                             "s8",
+                                             "bf16",
+                                             "exclude_prompt",
+                                             "embed_lowercase",
+                                             "s4",
+                                             "s3",
+                                             "s2"};
 
 static sqz_status check_requires(const sqzi_gguf *gguf, sqz_error *error)
 {
@@ -66,10 +75,7 @@ static sqz_status load_weights(sqz_model *model, sqzi_arena *arena, sqz_error *e
 {
     sqz_status status = SQZ_OK;
     const uint32_t n_tensors = sqzi_gguf_n_tensors(model->gguf);
-    sqzi_loader loader = {.model = model,
-                          .gguf = model->gguf,
-                          .arena = *arena,
-                          .error = error};
+    sqzi_loader loader = {.model = model, .gguf = model->gguf, .arena = *arena, .error = error};
     loader.used = sqzi_allocate_zeroed(&model->context->allocator, n_tensors, sizeof *loader.used);
     FAIL_IF(!loader.used, SQZ_ENOMEM, 0, "no memory for %u tensors", n_tensors);
     model->head = (sqzi_head){0};

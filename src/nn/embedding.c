@@ -2,18 +2,35 @@
 /* The embedding: rows of three tables summed, normed, and brought to the encoder's width. */
 #include "nn/encoder.h"
 
-/* A row of a table put into out, or added to it. */
+#include "io/packed_rows.h"
+
+/* Numbers of a row put into out, or added to it. */
+static void take_numbers(const sqzi_table *table, const sqzk_table *kernels, uint32_t row,
+                         uint32_t beta, const void *numbers, size_t n, sqzi_real *out)
+{
+    kernels->convert(&(sqzk_convert_args){.n = n,
+                                          .source = numbers,
+                                          .type = table->type,
+                                          .scale = table->type == SQZI_S8 ? table->scale[row] : 1,
+                                          .beta = beta,
+                                          .out = out});
+}
+
+/* A row of a table put into out, or added to it; packed rows through int8 pieces. */
 static void take_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row,
                      uint32_t beta, sqzi_real *out)
 {
-    kernels->convert(
-        &(sqzk_convert_args){.n = table->width,
-                             .source = (const unsigned char *)table->rows +
-                                       (size_t)row * table->width * sqzi_type_bytes(table->type),
-                             .type = table->type,
-                             .scale = table->type == SQZI_S8 ? table->scale[row] : 1,
-                             .beta = beta,
-                             .out = out});
+    enum { PIECE = 512 };
+    const size_t n = table->width, bytes = table->bits ? sqzi_packed_row_bytes(table->bits, n)
+                                                       : n * sqzi_type_bytes(table->type);
+    const unsigned char *from = (const unsigned char *)table->rows + row * bytes;
+    int8_t piece[PIECE];
+    if (!table->bits) take_numbers(table, kernels, row, beta, from, n, out);
+    for (size_t i = 0; table->bits && i < n; i += PIECE) {
+        const size_t count = n - i < PIECE ? n - i : PIECE;
+        sqzi_packed_expand(table->bits, n, from, i, count, piece);
+        take_numbers(table, kernels, row, beta, piece, count, out + i);
+    }
 }
 
 /* In the order of the reference implementations: word + type, then position (BERT); the sum's

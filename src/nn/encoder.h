@@ -27,10 +27,11 @@ typedef struct sqzi_norm {
     uint32_t n;
 } sqzi_norm;
 
-/* A table of embeddings as it lies in the file; int8 rows have a scale each. */
+/* A table of embeddings as it lies in the file; int8 and packed rows have a scale each. */
 typedef struct sqzi_table {
     const void *rows;
     sqzi_type type;
+    uint32_t bits; /* of packed rows (io/packed_rows.h), int8 once expanded; else 0 */
     const float *scale;
     uint32_t n_rows, width;
 } sqzi_table;

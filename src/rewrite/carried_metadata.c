@@ -80,19 +80,28 @@ fail:
     return status;
 }
 
-sqz_status sqzi_rewrite_metadata(sqzi_gguf_writer *writer, const sqz_model *from,
-                                 const sqzi_step *step, sqz_error *error)
+sqz_status sqzi_rewrite_metadata_but(sqzi_gguf_writer *writer, const sqz_model *from,
+                                     const sqzi_step *step, sqzi_rewrite_leaves_out *leaves_out,
+                                     const void *user, sqz_error *error)
 {
+    const bool requires_stays = !leaves_out || !leaves_out(user, sqzi_span_of("sqz.requires"));
     for (uint32_t i = 0; i < sqzi_gguf_n_values(from->gguf); i++) {
         const sqzi_gguf_value *value = sqzi_gguf_value_at(from->gguf, i);
-        if (is_carried(value->key)) sqzi_gguf_put_value(writer, value);
+        if (is_carried(value->key) && !(leaves_out && leaves_out(user, value->key)))
+            sqzi_gguf_put_value(writer, value);
     }
     sqz_status status = put_name(writer, from, step->suffix, error);
-    if (status == SQZ_OK)
+    if (status == SQZ_OK && requires_stays)
         status = put_and(writer, from, (list){"sqz.requires", MAX_FEATURES, true}, step->feature,
                          error);
     if (status == SQZ_OK)
         status = put_and(writer, from, (list){"sqz.history", MAX_HISTORY, false}, step->history,
                          error);
     return status;
+}
+
+sqz_status sqzi_rewrite_metadata(sqzi_gguf_writer *writer, const sqz_model *from,
+                                 const sqzi_step *step, sqz_error *error)
+{
+    return sqzi_rewrite_metadata_but(writer, from, step, NULL, NULL, error);
 }

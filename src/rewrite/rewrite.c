@@ -63,3 +63,10 @@ fail:
     sqzi_file_writer_discard(&file);
     return status;
 }
+
+sqz_status sqzi_rewrite_bytes(sqzi_gguf_writer *writer, const sqzi_references *references,
+                              uint64_t *bytes, sqz_error *error)
+{
+    sqzi_references_put(references, writer);
+    return sqzi_gguf_bytes(writer, bytes, error);
+}

@@ -41,6 +41,14 @@ typedef struct sqzi_step {
 SQZ_NODISCARD sqz_status sqzi_rewrite_metadata(sqzi_gguf_writer *writer, const sqz_model *from,
                                                const sqzi_step *step, sqz_error *error);
 
+/* The same without the keys for which leaves_out says so: the step has put its own in their place,
+ * or will. Where it leaves out sqz.requires, step->feature is not looked at. */
+typedef bool sqzi_rewrite_leaves_out(const void *user, sqzi_span key);
+SQZ_NODISCARD sqz_status sqzi_rewrite_metadata_but(sqzi_gguf_writer *writer, const sqz_model *from,
+                                                   const sqzi_step *step,
+                                                   sqzi_rewrite_leaves_out *leaves_out,
+                                                   const void *user, sqz_error *error);
+
 /* ---- reference vectors (doc/format.md "Provenance and proof") ---- */
 
 /* One sequence and what a model makes of it. */
@@ -102,5 +110,11 @@ SQZ_NODISCARD sqz_status sqzi_references_compare_with(sqzi_references *reference
  * at `path` stays. */
 SQZ_NODISCARD sqz_status sqzi_rewrite_write(sqzi_gguf_writer *writer, sqzi_references *references,
                                             const char *path, sqz_error *error);
+
+/* Bytes of the file that this writer would write with these vectors; the writer is used up as by
+ * sqzi_rewrite_write. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_rewrite_bytes(sqzi_gguf_writer *writer,
+                                            const sqzi_references *references, uint64_t *bytes,
+                                            sqz_error *error);
 
 #endif

@@ -28,7 +28,7 @@ typedef enum sqzi_storage {
     SQZI_STORED_S8,
     SQZI_STORED_S4, /* groups of 32 along a row, expanding exactly to int8 (io/packed_rows.h) */
     SQZI_STORED_S3,
-    SQZI_STORED_S2  /* tables alone */
+    SQZI_STORED_S2 /* tables alone */
 } sqzi_storage;
 
 /* The integers of a matrix that has been rounded: value = scale[row] * integers[row, column]. */
@@ -55,7 +55,7 @@ typedef struct sqzi_weight_term {
 typedef struct sqzi_weight_linear {
     uint32_t n_in, n_out, n_terms;
     sqzi_weight_term terms[SQZI_MAX_TERMS];
-    float *bias;        /* [n_out] or NULL; in the order of y before `out` */
+    float *bias; /* [n_out] or NULL; in the order of y before `out` */
     /* permutations as the file has them, or NULL: the terms read x[in[j]] as their j-th input;
      * their j-th output is y[out[j]] */
     uint32_t *in, *out; /* [n_in], [n_out] */
@@ -79,21 +79,22 @@ typedef struct sqzi_weight_product {
 typedef struct sqzi_weights {
     const sqz_model *model;
     uint32_t width, embedding_width, n_blocks;
-    sqzi_weight_block *blocks;       /* [n_blocks] */
-    sqzi_weight_matrix word;         /* [V, E], or [V, k] where factorised; values are NULL where
-                                      * `product` takes its place */
+    uint32_t n_made;           /* blocks that there is room for: the model's */
+    sqzi_weight_block *blocks; /* [n_blocks] */
+    sqzi_weight_matrix word;   /* [V, E], or [V, k] where factorised; values are NULL where
+                                * `product` takes its place */
     sqzi_weight_product product;
-    sqzi_weight_matrix factor;       /* [E, k] where factorised */
-    sqzi_weight_matrix position;     /* [P, E] */
-    sqzi_weight_matrix type;         /* [types, E] or rows 0 */
-    sqzi_weight_linear projection;   /* E to C, n_terms 0 where there is none */
+    sqzi_weight_matrix factor;     /* [E, k] where factorised */
+    sqzi_weight_matrix position;   /* [P, E] */
+    sqzi_weight_matrix type;       /* [types, E] or rows 0 */
+    sqzi_weight_linear projection; /* E to C, n_terms 0 where there is none */
     /* NULL, or [word.rows]: the row of the model's table that each row was; the tokenizer and a
      * masked LM's decoder follow */
     uint32_t *kept_words;
 } sqzi_weights;
 
-/* All of a model's weights as f32. SQZ_ENOMEM; SQZ_EUNSUPPORTED where the model is product
- * quantised. Discard in any case. */
+/* All of a model's weights as f32; the model must live as long. SQZ_ENOMEM; SQZ_ENUMERIC where one
+ * is not finite; SQZ_EUNSUPPORTED where the model is product quantised. Discard in any case. */
 SQZ_NODISCARD sqz_status sqzi_weights_of(const sqz_model *model, sqzi_weights *weights,
                                          sqz_error *error);
 void sqzi_weights_discard(sqzi_weights *weights);
@@ -107,8 +108,25 @@ SQZ_NODISCARD sqz_status sqzi_weight_matrix_make(const sqzi_weights *weights, ui
                                                  sqzi_weight_matrix *matrix, sqz_error *error);
 void sqzi_weight_matrix_drop(const sqzi_weights *weights, sqzi_weight_matrix *matrix);
 
+/* Room for the integers, scales and multipliers that `storage` (not F32) has, all zero, in the
+ * place of what was there; values stay, and are dropped by nobody. SQZ_ENOMEM: it is as
+ * unrounded. */
+SQZ_NODISCARD sqz_status sqzi_weight_matrix_round(const sqzi_weights *weights, sqzi_storage storage,
+                                                  sqzi_weight_matrix *matrix, sqz_error *error);
+/* Its values are what is written again. */
+void sqzi_weight_matrix_unround(const sqzi_weights *weights, sqzi_weight_matrix *matrix);
+/* Multipliers of s4, s3 or s2: rows * ceil(columns / 32). */
+size_t sqzi_weight_multipliers(const sqzi_weight_matrix *matrix);
+
+/* A bias of zeros where there is none. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_weight_linear_add_bias(const sqzi_weights *weights,
+                                                     sqzi_weight_linear *linear, sqz_error *error);
+void sqzi_weight_linear_drop(const sqzi_weights *weights, sqzi_weight_linear *linear);
+void sqzi_weight_block_drop(const sqzi_weights *weights, sqzi_weight_block *block);
+
 /* Keep some rows of every matrix's outputs, or some inputs, of a linear that is one whole term of
- * one group without permutations: kept [n] ascends. SQZ_ENOMEM: nothing has changed. */
+ * one group without permutations: kept [n] ascends. SQZ_EUNSUPPORTED: it is of another form;
+ * SQZ_ENOMEM; then nothing has changed. */
 SQZ_NODISCARD sqz_status sqzi_weight_linear_keep_outputs(const sqzi_weights *weights,
                                                          sqzi_weight_linear *linear,
                                                          const uint32_t *kept, uint32_t n,

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows of stored matrices, whatever they are stored as. */
+#include "io/stored_matrix.h"
+
+#include <stdio.h>
+
+#include "base/half.h"
+#include "io/packed_rows.h"
+
+const sqzi_gguf_tensor *sqzi_stored_tensor(const sqzi_gguf *gguf, const char *name, uint32_t *bits)
+{
+    char full[SQZI_STORED_NAME];
+    const sqzi_gguf_tensor *tensor = sqzi_gguf_find_tensor(gguf, name);
+    *bits = 0;
+    for (uint32_t b = 4; !tensor && b >= 2; b--) {
+        snprintf(full, sizeof full, "%s.s%u", name, (unsigned)b);
+        tensor = sqzi_gguf_find_tensor(gguf, full);
+        if (tensor) *bits = b;
+    }
+    return tensor;
+}
+
+sqzi_stored sqzi_stored_of(const sqzi_gguf *gguf, const char *name, uint64_t columns)
+{
+    char full[SQZI_STORED_NAME];
+    sqzi_stored stored = {.columns = columns};
+    stored.tensor = sqzi_stored_tensor(gguf, name, &stored.bits);
+    if (!stored.tensor) return stored;
+    stored.rows = stored.tensor->shape[0];
+    snprintf(full, sizeof full, "%s.scale", name);
+    if (stored.tensor->type == SQZI_S8) stored.scale = sqzi_gguf_find_tensor(gguf, full)->data;
+    return stored;
+}
+
+/* Numbers begin .. begin + n of a row, begin a multiple of 32 and n at most PIECE. */
+enum { PIECE = 256 };
+
+static void take(const sqzi_stored *stored, uint64_t r, size_t begin, size_t n, double *out)
+{
+    const sqzi_gguf_tensor *t = stored->tensor;
+    const size_t columns = (size_t)stored->columns, first = (size_t)r * columns + begin;
+    int8_t expanded[PIECE];
+    if (t->type != SQZI_S8) {
+        for (size_t i = 0; i < n; i++) out[i] = (double)sqzi_load_real(t->data, first + i, t->type);
+        return;
+    }
+    const int8_t *numbers = (const int8_t *)t->data + first;
+    if (stored->bits) {
+        const size_t bytes = sqzi_packed_row_bytes(stored->bits, columns);
+        sqzi_packed_expand(stored->bits, columns, (const uint8_t *)t->data + r * bytes, begin, n,
+                           expanded);
+        numbers = expanded;
+    }
+    for (size_t i = 0; i < n; i++) out[i] = (double)stored->scale[r] * numbers[i];
+}
+
+void sqzi_stored_row(const sqzi_stored *stored, uint64_t r, double *out)
+{
+    const size_t n = (size_t)stored->columns;
+    for (size_t begin = 0; begin < n; begin += PIECE)
+        take(stored, r, begin, n - begin < PIECE ? n - begin : PIECE, out + begin);
+}
+
+void sqzi_stored_row_f32(const sqzi_stored *stored, uint64_t r, float *out)
+{
+    const size_t n = (size_t)stored->columns;
+    double piece[PIECE];
+    for (size_t begin = 0; begin < n; begin += PIECE) {
+        const size_t count = n - begin < PIECE ? n - begin : PIECE;
+        take(stored, r, begin, count, piece);
+        for (size_t i = 0; i < count; i++) out[begin + i] = (float)piece[i];
+    }
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Matrices and tables as a model file stores them, whichever of its forms that is (doc/format.md
+ * "Tensors"): floats, int8 rows with scales, or packed rows (io/packed_rows.h) under another name.
+ * For whoever reads a model file without running it.
+ */
+#ifndef SQZI_STORED_MATRIX_H
+#define SQZI_STORED_MATRIX_H
+
+#include "io/gguf.h"
+
+typedef struct sqzi_stored {
+    const sqzi_gguf_tensor *tensor; /* NULL: there is none */
+    uint32_t bits;                  /* of packed rows: 4, 3 or 2; else 0 */
+    uint64_t rows, columns;         /* of the matrix */
+    const float *scale;             /* [rows] of integers, else NULL */
+} sqzi_stored;
+
+/* Room for the name of any tensor that belongs to a matrix. */
+enum { SQZI_STORED_NAME = 112 };
+
+/* The tensor that holds matrix `name`: that itself, or `name`.s4, .s3 or .s2, whose bits go to
+ * *bits (0 for the first). NULL where there is none. */
+const sqzi_gguf_tensor *sqzi_stored_tensor(const sqzi_gguf *gguf, const char *name, uint32_t *bits);
+
+/* Matrix `name` of a model that has been opened, which saw that its sizes fit each other: columns
+ * are what the description says (nn/tensor_list.h), as packed rows do not tell. tensor NULL where
+ * there is none. */
+sqzi_stored sqzi_stored_of(const sqzi_gguf *gguf, const char *name, uint64_t columns);
+
+/* Row r of it: the numbers that it means, exactly, and rounded to f32. */
+void sqzi_stored_row(const sqzi_stored *stored, uint64_t r, double *out);
+void sqzi_stored_row_f32(const sqzi_stored *stored, uint64_t r, float *out);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The metadata of weights in memory (weights.h), and what of the model is not among them. */
+#ifndef SQZI_WEIGHTS_DESCRIBE_H
+#define SQZI_WEIGHTS_DESCRIBE_H
+
+#include "squeeze/weights.h"
+
+/* The model's metadata with the description of these blocks, their permutations, and the features
+ * that a reader must know of this file. SQZ_ENOMEM, SQZ_ELIMIT. */
+SQZ_NODISCARD sqz_status sqzi_weights_describe(const sqzi_weights *weights,
+                                               sqzi_gguf_writer *writer, const sqzi_step *step,
+                                               sqz_error *error);
+
+/* Tensor i of the model goes into the new file as it is. */
+bool sqzi_weights_carry(const sqz_model *model, uint32_t i);
+
+#endif

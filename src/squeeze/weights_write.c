@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Weights in memory to a model file: their tensors and the description of the blocks are written
+ * anew, everything else is carried over. */
+#include <stdio.h>
+
+#include "base/error.h"
+#include "squeeze/weights_describe.h"
+
+/* ---- tensors ---- */
+
+typedef struct output {
+    const sqzi_weights *weights;
+    sqzi_gguf_writer *writer; /* NULL: tensors are counted */
+    uint64_t bytes;
+} output;
+
+static void put(output *o, const char *name, sqzi_type type, uint32_t n_dims, const uint64_t *shape,
+                const void *data)
+{
+    o->bytes += sqzi_type_bytes(type) * shape[0] * (n_dims > 1 ? shape[1] : 1);
+    if (o->writer) sqzi_gguf_put_tensor(o->writer, name, type, n_dims, shape, data);
+}
+
+static void put_matrix(output *o, const char *name, const sqzi_weight_matrix *m)
+{
+    const uint64_t shape[] = {m->rows, m->columns};
+    char scale[SQZI_TENSOR_NAME + 16];
+    if (m->rows == 0) return;
+    if (m->storage == SQZI_STORED_F32) {
+        put(o, name, SQZI_F32, 2, shape, m->values);
+        return;
+    }
+    put(o, name, SQZI_S8, 2, shape, m->rounded.integers);
+    snprintf(scale, sizeof scale, "%s.scale", name);
+    put(o, scale, SQZI_F32, 1, shape, m->rounded.scale);
+}
+
+static void put_linear(output *o, const char *name, const sqzi_weight_linear *linear)
+{
+    char full[SQZI_TENSOR_NAME];
+    for (uint32_t t = 0; t < linear->n_terms; t++) {
+        const sqzi_weight_term *term = &linear->terms[t];
+        if (term->a.rows) {
+            snprintf(full, sizeof full, "%s.a", name);
+            put_matrix(o, full, &term->a);
+        }
+        snprintf(full, sizeof full, "%s.%s", name, term->a.rows ? "b" : "weight");
+        put_matrix(o, full, &term->b);
+    }
+    snprintf(full, sizeof full, "%s.bias", name);
+    if (linear->bias) put(o, full, SQZI_F32, 1, (uint64_t[]){linear->n_out}, linear->bias);
+}
+
+/* A vector of block i, which was block `source` of the model. */
+static void put_norm(output *o, uint32_t i, uint32_t source, const char *part)
+{
+    char from[SQZI_TENSOR_NAME], to[SQZI_TENSOR_NAME];
+    snprintf(from, sizeof from, "blk.%u.%s", (unsigned)source, part);
+    snprintf(to, sizeof to, "blk.%u.%s", (unsigned)i, part);
+    const sqzi_gguf_tensor *t = sqzi_gguf_find_tensor(o->weights->model->gguf, from);
+    put(o, to, t->type, t->n_dims, t->shape, t->data);
+}
+
+static void put_block(output *o, uint32_t i, const sqzi_weight_block *block)
+{
+    static const char *const norms[] = {"attn_output_norm.weight", "attn_output_norm.bias",
+                                        "layer_output_norm.weight", "layer_output_norm.bias"};
+    char name[SQZI_LINEAR_NAME];
+    for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) {
+        snprintf(name, sizeof name, "blk.%u.%s", (unsigned)i, sqzi_block_linear_name(j));
+        put_linear(o, name, &block->linears[j]);
+        if (j == SQZI_ATTN_OUTPUT)
+            for (int k = 0; k < 2; k++) put_norm(o, i, block->source, norms[k]);
+    }
+    for (int k = 2; k < 4; k++) put_norm(o, i, block->source, norms[k]);
+}
+
+static void put_held(output *o)
+{
+    const sqzi_weights *w = o->weights;
+    put_matrix(o, "token_embd.weight", &w->word);
+    put_matrix(o, "token_embd.projection", &w->factor);
+    put_matrix(o, "position_embd.weight", &w->position);
+    put_matrix(o, "token_types.weight", &w->type);
+    put_linear(o, "embd_output", &w->projection);
+    for (uint32_t i = 0; i < w->n_blocks; i++) put_block(o, i, &w->blocks[i]);
+}
+
+static void put_carried(output *o)
+{
+    const sqz_model *model = o->weights->model;
+    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
+        const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
+        if (sqzi_weights_carry(model, i))
+            put(o, model->tensor_names[i], t->type, t->n_dims, t->shape, t->data);
+    }
+}
+
+/* ---- the whole ---- */
+
+uint64_t sqzi_weight_matrix_bytes(const sqzi_weight_matrix *matrix)
+{
+    output o = {0};
+    put_matrix(&o, "", matrix);
+    return o.bytes;
+}
+
+uint64_t sqzi_weights_bytes(const sqzi_weights *weights)
+{
+    output o = {.weights = weights};
+    put_held(&o);
+    return o.bytes;
+}
+
+static sqz_status put_all(output *o, const sqzi_step *step, sqz_error *error)
+{
+    const sqz_status status = sqzi_weights_describe(o->weights, o->writer, step, error);
+    if (status != SQZ_OK) return status;
+    put_held(o);
+    put_carried(o);
+    return SQZ_OK;
+}
+
+sqz_status sqzi_weights_write(const sqzi_weights *weights, const sqzi_step *step, const char *out,
+                              uint64_t *bytes, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    output o = {.weights = weights};
+    sqzi_references references = {0};
+    TRY(sqzi_references_copy(&references, weights->model, error));
+    for (int pass = 0; pass < (out ? 2 : 1); pass++) {
+        sqzi_gguf_writer_close(o.writer);
+        o.writer = NULL;
+        TRY(sqzi_gguf_writer_open(&weights->model->context->allocator, &o.writer, error));
+        TRY(put_all(&o, step, error));
+        if (pass == 0) TRY(sqzi_rewrite_bytes(o.writer, &references, bytes, error));
+        else TRY(sqzi_rewrite_write(o.writer, &references, out, error));
+    }
+fail:
+    sqzi_gguf_writer_close(o.writer);
+    sqzi_references_discard(&references);
+    return status;
+}
