@@ -68,14 +68,13 @@ static sqz_status put_sizes(const sqzi_exporter *e)
 {
     sqz_status status = SQZ_OK;
     const sqz_model_info *info = &e->model->info;
-    const sqzi_block *block = e->model->encoder.blocks;
     const sqzi_layout *l = e->layout;
     TRY(set_uint(e, "vocab_size", info->vocabulary));
     TRY(set_uint(e, "max_position_embeddings", info->max_positions));
     TRY(set_uint(e, e->layout->blocks_key, info->n_layers));
-    TRY(set_uint(e, e->layout->heads_key, block->heads));
+    TRY(set_uint(e, e->layout->heads_key, e->heads));
     TRY(set_uint(e, e->layout->width_key, info->width));
-    TRY(set_uint(e, e->layout->ffn_key, block->ffn_width));
+    TRY(set_uint(e, e->layout->ffn_key, e->ffn_width));
     if (l->has_types) TRY(set_uint(e, "type_vocab_size", info->n_token_types));
     if (l->has_epsilon) TRY(sqzi_export_set(e, e->config, "layer_norm_eps", json_real(e->epsilon)));
     if (l->has_embedding_size) TRY(set_uint(e, "embedding_size", info->embedding_width));
@@ -88,18 +87,12 @@ fail:
 /* The word that is there is kept where it means the same: "gelu_pytorch_tanh" is "gelu_new". */
 static sqz_status put_activation(const sqzi_exporter *e)
 {
-    const sqzi_gguf_value *words = sqzi_gguf_find(e->model->gguf, "sqz.block.activation");
-    const unsigned char *at = words->data;
-    const sqzi_span word = sqzi_gguf_next_string(&at);
-    const char *given = json_string_value(json_object_get(e->config, e->layout->activation_key)),
+    const char *word = sqzi_activation_words[e->activation],
+               *given = json_string_value(json_object_get(e->config, e->layout->activation_key)),
                *ours = given ? sqzi_our_word(sqzi_activations, given) : NULL;
-    if (ours && sqzi_span_is(word, ours)) return SQZ_OK;
-    for (const sqzi_word_pair *pair = sqzi_activations; pair->ours; pair++)
-        if (sqzi_span_is(word, pair->ours))
-            return set_string(e, e->layout->activation_key, pair->theirs);
-    return sqzi_fail(e->error, SQZ_EUNSUPPORTED, 0,
-                     "the activation '%.*s' is not one of Transformers'",
-                     (int)(word.n > 40 ? 40 : word.n), word.bytes);
+    return ours && strcmp(word, ours) == 0
+               ? SQZ_OK
+               : set_string(e, e->layout->activation_key, sqzi_their_word(sqzi_activations, word));
 }
 
 /* id2label and label2id. Where the source named no labels there are none here either, only their

@@ -171,6 +171,12 @@ const sqzi_word_pair sqzi_dense_words[] = {{"torch.nn.modules.linear.Identity", 
                                            {"torch.nn.GELU", "dense_gelu"},
                                            {NULL, NULL}};
 
+const sqzi_word_pair sqzi_head_modules[] = {{"pooler", "pooler"},
+                                            {"head_dense", "head.dense"},
+                                            {"head_norm", "head.norm"},
+                                            {"head_output", "head.output"},
+                                            {NULL, NULL}};
+
 const sqzi_class_ending sqzi_class_endings[] = {{"ForSequenceClassification", SQZ_HEAD_SEQUENCE},
                                                 {"ForTokenClassification", SQZ_HEAD_TOKEN},
                                                 {"ForQuestionAnswering", SQZ_HEAD_QUESTION},

@@ -81,6 +81,11 @@ extern const sqzi_word_pair sqzi_activations[], sqzi_problems[];
 /* Of a Pooling module: the keys of the older files, and the words of pooling_mode. Of a Dense
  * module: its activation, and the step that it is (doc/format.md: sqz.embed.steps). */
 extern const sqzi_word_pair sqzi_pooling_modes[], sqzi_pooling_words[], sqzi_dense_words[];
+/* Modules behind a Pooling that are a classifier, by their names in modules.json, and the parts of
+ * the head that they are, in order; the last one must be there, and makes logits. */
+extern const sqzi_word_pair sqzi_head_modules[];
+/* That of torch.nn.LayerNorm, which a LayerNorm module is. */
+#define SQZI_MODULE_NORM_EPSILON 1e-5
 /* The other word of a pair, NULL where there is none. */
 const char *sqzi_our_word(const sqzi_word_pair *pairs, const char *theirs);
 const char *sqzi_their_word(const sqzi_word_pair *pairs, const char *ours);
