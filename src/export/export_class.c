@@ -76,8 +76,10 @@ static bool encoder_fits(const sqzi_exporter *e, sqzi_architecture type, char *w
     if (!sqzi_layouts[type].projected && info->embedding_width != info->width)
         return SQZI_SAY("its embedding is %u wide and the model %u", info->embedding_width,
                         info->width);
-    if (sqzi_layouts[type].has_types == (info->n_token_types == 0))
+    if (!sqzi_layouts[type].has_types && info->n_token_types)
         return SQZI_SAY("it has %u token types", info->n_token_types);
+    if (sqzi_layouts[type].has_types && !info->n_token_types && !e->options.dense)
+        return SQZI_SAY("it has no token types: --dense writes a table of zeros");
     return groups_fit(e, type, why) && epsilons_fit(e, type, why);
 }
 

@@ -75,7 +75,7 @@ static sqz_status put_sizes(const sqzi_exporter *e)
     TRY(set_uint(e, e->layout->heads_key, e->heads));
     TRY(set_uint(e, e->layout->width_key, info->width));
     TRY(set_uint(e, e->layout->ffn_key, e->ffn_width));
-    if (l->has_types) TRY(set_uint(e, "type_vocab_size", info->n_token_types));
+    if (l->has_types) TRY(set_uint(e, "type_vocab_size", sqzi_export_types(e)));
     if (l->has_epsilon) TRY(sqzi_export_set(e, e->config, "layer_norm_eps", json_real(e->epsilon)));
     if (l->has_embedding_size) TRY(set_uint(e, "embedding_size", info->embedding_width));
     for (int j = 0; l->grouped && j < SQZI_BLOCK_LINEARS; j++)

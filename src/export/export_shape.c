@@ -57,6 +57,12 @@ static bool are_alike(sqzi_exporter *e, char *why)
     return true;
 }
 
+uint32_t sqzi_export_types(const sqzi_exporter *e)
+{
+    const uint32_t n = e->model->info.n_token_types;
+    return n || !e->layout->has_types ? n : 2;
+}
+
 static bool find_activation(sqzi_exporter *e, char *why)
 {
     const sqzi_encoder *encoder = &e->model->encoder;

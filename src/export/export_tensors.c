@@ -37,7 +37,9 @@ static sqzi_tensor_source *add(plan *p, const char *name, sqzi_type type, uint64
     assert(p->n < p->most);
     sqzi_tensor_source *s = &p->sources[p->n];
     sqzi_tensor_out *out = &p->tensors[p->n++];
-    *s = (sqzi_tensor_source){.allocator = p->exporter->allocator, .n = rows, .scale = 1};
+    *s = (sqzi_tensor_source){.allocator = p->exporter->allocator,
+                              .n = rows * (columns ? columns : 1),
+                              .scale = 1};
     *out = (sqzi_tensor_out){.type = type,
                              .n_dims = columns ? 2 : 1,
                              .shape = {rows, columns},
@@ -199,9 +201,12 @@ static void plan_encoder(plan *p, const char *prefix)
                   {"position_embeddings", "position_embd", &embedding->position, NULL},
                   {"token_type_embeddings", "token_types", &embedding->type, NULL}};
     char name[128];
-    for (int i = 0; i < (model->info.n_token_types ? 3 : 2); i++) {
+    for (int i = 0; i < (sqzi_export_types(p->exporter) ? 3 : 2); i++) {
         snprintf(name, sizeof name, "%sembeddings.%s.weight", prefix, tables[i].name);
-        add_table(p, name, tables[i].ours, tables[i].table, tables[i].factor);
+        if (!tables[i].table->n_rows)
+            add(p, name, SQZI_F32, sqzi_export_types(p->exporter), model->info.embedding_width,
+                sqzi_emit_zeros);
+        else add_table(p, name, tables[i].ours, tables[i].table, tables[i].factor);
     }
     snprintf(name, sizeof name, "%sembeddings.LayerNorm", prefix);
     add_norm(p, name, "token_embd_norm", model->info.embedding_width);

@@ -15,16 +15,16 @@ typedef struct sqzi_exporter {
     const sqz_model *model;
     const sqz_allocator *allocator;
     sqz_export_options options;
-    const sqzi_layout *layout;        /* the architecture that is written */
+    const sqzi_layout *layout;           /* the architecture that is written */
     uint32_t groups[SQZI_BLOCK_LINEARS]; /* of every block's linears, as they are written */
     /* every block as it is written: with --dense those with less are filled up with zeros */
     uint32_t heads, head_width, ffn_width;
-    sqzk_activation activation;       /* of every block */
-    const char *ending;               /* of the class: "ForTokenClassification" */
+    sqzk_activation activation; /* of every block */
+    const char *ending;         /* of the class: "ForTokenClassification" */
     /* no class has the head: it stands beside the encoder, as modules of sentence-transformers */
     bool head_beside;
-    double epsilon, head_epsilon;     /* of the embedding's norm and of the head's */
-    bool tied;                        /* the decoder of a masked LM is the word table */
+    double epsilon, head_epsilon; /* of the embedding's norm and of the head's */
+    bool tied;                    /* the decoder of a masked LM is the word table */
     /* config.json's word for what the weights are stored as; NULL until they are written */
     const char *weight_type;
     json_t *config;
@@ -34,6 +34,10 @@ typedef struct sqzi_exporter {
 
 /* Find the architecture that can express the model, or say why there is none (export_class.c). */
 SQZ_NODISCARD sqz_status sqzi_export_class(sqzi_exporter *exporter);
+
+/* Token types that are written: of a model that has none two, of zeros, where the class wants them.
+ */
+uint32_t sqzi_export_types(const sqzi_exporter *exporter);
 
 /* Room for a reason, with its NUL. Functions that answer whether something can be expressed put it
  * there where they answer false. */
@@ -58,8 +62,8 @@ typedef struct sqzi_export_layer {
     const sqzi_norm *norm;
 } sqzi_export_layer;
 /* Its weights as those of a module, PATH/model.safetensors (export_tensors.c). */
-SQZ_NODISCARD sqz_status sqzi_export_module(sqzi_exporter *exporter,
-                                            const sqzi_export_layer *layer, const char *path);
+SQZ_NODISCARD sqz_status sqzi_export_module(sqzi_exporter *exporter, const sqzi_export_layer *layer,
+                                            const char *path);
 /* config.json, after the tensors: it names their type (export_config.c). */
 SQZ_NODISCARD sqz_status sqzi_export_config(sqzi_exporter *exporter);
 /* vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json
