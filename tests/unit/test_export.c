@@ -210,10 +210,12 @@ static void what_no_class_can_express_is_refused_by_name(void **state)
 {
     (void)state;
     sqzt_tiny tiny = form("sum of groups and low rank, permuted, factorised");
-    check_refusal(&tiny, 0, "its embedding is factorised to 11 numbers a word, and no class projects words "
+    check_refusal(&tiny, 0,
+                  "its embedding is factorised to 11 numbers a word, and no class projects words "
                   "before the sum: --dense writes the product");
     tiny = form("attention narrower than the width");
-    check_refusal(&tiny, 0, "block 0 has 2 heads of width 9, which do not fill the model's width of 30: "
+    check_refusal(&tiny, 0,
+                  "block 0 has 2 heads of width 9, which do not fill the model's width of 30: "
                   "--dense fills it up with zeros");
     tiny = form("dense");
     tiny.last_ffn_width = 32;
@@ -221,8 +223,7 @@ static void what_no_class_can_express_is_refused_by_name(void **state)
                   "the feed-forward of block 1 is 32 wide and that of block 0 40: --dense");
     tiny = form("groups of squeezebert");
     tiny.last_groups = 2;
-    check_refusal(&tiny, 0,
-                  "as squeezebert, blk.1.attn_q has 2 groups and blk.0.attn_q 4");
+    check_refusal(&tiny, 0, "as squeezebert, blk.1.attn_q has 2 groups and blk.0.attn_q 4");
     tiny = form("projected embedding"); /* ELECTRA alone has that, and has no pooler */
     tiny.head = NULL;
     check_refusal(&tiny, 0, "its embedding is 16 wide and the model 40");
