@@ -7,13 +7,20 @@ else()
   set(SQZ_OTHER_SYSTEM "/base/(file_map_read|threads_none)\\.c$")
 endif()
 
+# Without LAPACK, what needs it says so.
+if(SQZ_LAPACK)
+  set(SQZ_OTHER_ALGEBRA "/squeeze/dense_algebra_none\\.c$")
+else()
+  set(SQZ_OTHER_ALGEBRA "/squeeze/dense_algebra\\.c$")
+endif()
+
 # Files whose code takes no time beside what it calls or waits for: smaller, 15 kB of the library.
 set(SQZ_SMALL
   io/checksum io/gguf_.* io/stored_matrix base/cpu base/cpu_count base/file_.* base/temporaries
   base/status
   model/context model/file_check model/load_encoder model/load_texts model/load_tokenizer
-  model/model model/load_head model/load_pooling model/load_tensors model/load_weights model/session
-  model/verify
+  model/model model/load_head model/load_pooling model/load_product model/load_tensors
+  model/load_weights model/session model/verify nn/encoder
   nn/pack nn/tensor_list task/answer_spans task/answers task/batches task/classify
   task/embed_text task/engine task/entities task/fill_mask task/entity_spans
   task/zero_shot text/decode
@@ -33,7 +40,7 @@ function(sqz_archive name)
     file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*.c)
     list(APPEND files ${found})
   endforeach()
-  list(FILTER files EXCLUDE REGEX ${SQZ_OTHER_SYSTEM})
+  list(FILTER files EXCLUDE REGEX "${SQZ_OTHER_SYSTEM}|${SQZ_OTHER_ALGEBRA}")
   if(name STREQUAL "squeezebert_static")
     list(FILTER files EXCLUDE REGEX
       "${SQZ_OF_squeezebert_eval_static}|${SQZ_OF_squeezebert_train_static}")
@@ -80,6 +87,16 @@ if(SQZ_FULL)
   pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
   find_package(ZLIB REQUIRED)
   set(CMAKE_FIND_LIBRARY_SUFFIXES ${suffixes})
+  set(SQZ_ALGEBRA)
+  if(SQZ_LAPACK)
+    pkg_check_modules(LAPACKE IMPORTED_TARGET lapacke)
+    pkg_check_modules(OPENBLAS IMPORTED_TARGET openblas)
+    if(NOT LAPACKE_FOUND OR NOT OPENBLAS_FOUND)
+      message(FATAL_ERROR "pkg-config finds no lapacke or no openblas: install liblapacke-dev and "
+        "libopenblas-dev, or configure with -DSQZ_LAPACK=OFF: no low rank and no groups.")
+    endif()
+    set(SQZ_ALGEBRA PkgConfig::LAPACKE PkgConfig::OPENBLAS)
+  endif()
   sqz_archive(squeezebert_import_static data rewrite import export)
   target_link_libraries(squeezebert_import_static PUBLIC squeezebert_static PkgConfig::JANSSON
     ZLIB::ZLIB)
@@ -88,7 +105,7 @@ if(SQZ_FULL)
   sqz_archive(squeezebert_train_static train)
   target_link_libraries(squeezebert_train_static PUBLIC squeezebert_eval_static)
   sqz_archive(squeezebert_squeeze_static squeeze)
-  target_link_libraries(squeezebert_squeeze_static PUBLIC squeezebert_train_static)
+  target_link_libraries(squeezebert_squeeze_static PUBLIC squeezebert_train_static ${SQZ_ALGEBRA})
   set(SQZ_ARCHIVES squeezebert_static)
   foreach(part import eval train squeeze)
     set_target_properties(squeezebert_${part}_static PROPERTIES OUTPUT_NAME squeezebert-${part})
@@ -101,6 +118,6 @@ if(SQZ_FULL)
       VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
     target_link_libraries(squeezebert_full PRIVATE sqz_flags -Wl,--whole-archive
       ${SQZ_ARCHIVES} -Wl,--no-whole-archive -Wl,--gc-sections
-      PUBLIC Threads::Threads m PRIVATE PkgConfig::JANSSON ZLIB::ZLIB)
+      PUBLIC Threads::Threads m PRIVATE PkgConfig::JANSSON ZLIB::ZLIB ${SQZ_ALGEBRA})
   endif()
 endif()

@@ -8,6 +8,7 @@ import numpy as np
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q",
            12: "d"}
 STRING, ARRAY = 8, 9
+CODES, CENTROIDS = "token_embd.codes", 256
 F32, F16, I8, I32, BF16 = 0, 1, 24, 26, 30
 TYPES = {F32: np.dtype("<f4"), F16: np.dtype("<f2"), I8: np.dtype("i1"), I32: np.dtype("<i4"),
          BF16: np.dtype("<u2")}
@@ -44,7 +45,8 @@ def decode(raw, kind):
 
 
 def read(path):
-    """(metadata, tensors by name in float64). An I8 tensor comes multiplied by its row scales."""
+    """(metadata, tensors by name in float64). An I8 tensor comes multiplied by its row scales, a
+    product-quantised table of words as `token_embd.weight`."""
     data = open(path, "rb").read()
     r = Reader(data)
     magic, version, n_tensors, n_keys = r.scalar("I"), r.scalar("I"), r.scalar("Q"), r.scalar("Q")
@@ -66,6 +68,11 @@ def read(path):
         raw = np.frombuffer(data, TYPES[kind], int(np.prod(shape)), start + offset).reshape(shape)
         tensors[name] = decode(raw, kind)
     for name, _, kind, _ in entries:
-        if kind == I8:
+        if kind == I8 and name != CODES:
             tensors[name] *= tensors[name + ".scale"][:, None]
+    if CODES in tensors:
+        codes = tensors.pop(CODES).astype(np.int64) % CENTROIDS
+        parts = tensors.pop("token_embd.centroids").reshape(codes.shape[1], CENTROIDS, -1)
+        tensors["token_embd.weight"] = np.concatenate(
+            [part[code] for part, code in zip(parts, codes.T)], axis=1)
     return metadata, tensors

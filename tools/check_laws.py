@@ -41,6 +41,8 @@ INTRINSICS = re.compile(r"#\s*include\s*<(\w*intrin|arm_neon|arm_acle|cpuid|wasm
 LIBRARY_HEADERS = {  # header -> path prefixes that may include it
     "jansson.h": ("src/import/", "src/export/", "src/data/", "src/eval/", "src/train/",
                   "src/squeeze/", "src/serve/", "cli/", "tests/"),
+    "cblas.h": ("src/squeeze/dense_algebra.c",),
+    "lapacke.h": ("src/squeeze/dense_algebra.c",),
     "mpi.h": ("src/train/comm_mpi.c",),
     "microhttpd.h": ("src/serve/http.c",),
     "zlib.h": ("src/import/", "cli/", "tests/"),

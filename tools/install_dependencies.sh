@@ -4,7 +4,8 @@
 # are there. More packages may be named.
 set -euo pipefail
 
-packages=(gcc make cmake pkg-config libc6-dev libjansson-dev zlib1g-dev libcmocka-dev python3 "$@")
+packages=(gcc make cmake pkg-config libc6-dev libjansson-dev zlib1g-dev liblapacke-dev
+  libopenblas-dev libcmocka-dev python3 "$@")
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||

@@ -125,6 +125,152 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_quantize(sqz_context *context, const char *
                                               const char *out, const sqz_quantize_options *options,
                                               sqz_error *error);
 
+/* ---- smaller in form as well: squeezing ---- */
+
+/* What becomes of the table of token embeddings [V, E], by `embedding_size`.
+ *
+ *   KEEP      its form stays; embedding_bits alone count
+ *   WIDTH     k = embedding_size numbers a row and one matrix [E, k] that all rows share: the
+ *             principal components of the rows, weighted by how often texts hold their pieces
+ *   PRODUCT   M = embedding_size bytes a row, M dividing E: each is the number of one of 256
+ *             centroids of E / M numbers (k-means, rows weighted by the square root of how often
+ *             texts hold their pieces); embedding_bits must be 0
+ */
+typedef enum sqz_embedding_form {
+    SQZ_EMBEDDING_KEEP,
+    SQZ_EMBEDDING_WIDTH,
+    SQZ_EMBEDDING_PRODUCT
+} sqz_embedding_form;
+
+/* A linear, or a table, and what became of it.
+ *
+ *   name         "blk.3.ffn_up" of the source's blocks, "token_embd"; valid during the call
+ *   from, to     "1536x384 F32", "rank 96, int4", "removed": valid during the call
+ *   error        how far its outputs on the calibration texts are off, root of mean squares over
+ *                that of the outputs about their mean; of a table its numbers, a row weighted as it
+ *                was fitted. 0 where nothing changes, NaN where it was not measured (no texts)
+ *   bytes_before, bytes_after   with biases and scales
+ */
+typedef struct sqz_squeezed_part {
+    const char *name, *from, *to;
+    double error;
+    uint64_t bytes_before, bytes_after;
+} sqz_squeezed_part;
+
+/* The whole.
+ *
+ *   bytes_before, bytes_after     of the files, exact; the second also where nothing is written
+ *   n_texts, n_cut, n_pieces      calibrated on, as in sqz_calibration; 0 without texts
+ *   from_cache                    what layers read was found in options.cache
+ *   cache_useless                 a file was there that did not fit or was damaged: made anew
+ *   n_held_out                    texts that nothing was chosen on; 0: fidelity was not measured
+ *   cosine, neighbours, classes   fidelity on those: mean cosine of the two models' vectors, mean
+ *                                 share of each text's ten nearest others that stay among its ten
+ *                                 nearest, share of texts that keep their class (NaN without one)
+ *   pieces_before, pieces_after   of the vocabulary
+ *   tokens_before, tokens_after   pieces a text of options.vocabulary, before and after; else 0
+ */
+typedef struct sqz_squeeze_result {
+    uint64_t bytes_before, bytes_after;
+    uint32_t n_texts, n_cut, n_pieces;
+    int from_cache, cache_useless;
+    uint32_t n_held_out;
+    double cosine, neighbours, classes;
+    uint32_t pieces_before, pieces_after;
+    double tokens_before, tokens_after;
+} sqz_squeeze_result;
+
+/* Zero-initialise; at least one lever must be set. Levers are taken in the order in which they
+ * stand here, each on what the ones before it left.
+ *
+ *   vocabulary [n_vocabulary]   pieces that these texts do not need leave, with their rows: words
+ *                   that held them are spelt by others, in the end by single characters, so that
+ *                   nothing becomes unknown that was known
+ *   drop_impossible pieces that no text can ever be cut into leave; every text gives the same bits
+ *   layers [n_layers]   the blocks that stay, ascending from 0; NULL: all
+ *   heads           share of each block's attention heads that stays, in (0, 1]; 0: all. At least
+ *                   one; those go whose work the others take up best on the texts (second order),
+ *                   and the output's weights are fitted again
+ *   neurons         share of each block's feed-forward neurons that stays, in (0, 1]; 0: all; the
+ *                   same way, in multiples of 32
+ *   groups          > 1: each linear of the blocks becomes block diagonal in so many groups, its
+ *                   inputs and outputs permuted so that what matters lies in them; 0, 1: not
+ *   rank            share f of a linear's parameters that two factors hold, in (0, 1): W [m, n]
+ *                   becomes B [m, r] A [r, n], r = max(8, f m n / (m + n)), nearest on what the
+ *                   layer reads; 1 or 0: not. With groups: a term beside them, for what they leave
+ *   ranks           ranks by hand: "ffn_up=96,2.ffn_down=64", a linear's name, alone for all blocks
+ *                   or behind the source's number of one; the last that fits counts, 0: whole. NULL
+ *   embedding, embedding_size   see above
+ *   embedding_bits, position_bits   of the tables: 8, 4, 3, 2; 32: as they are; 0: 8 where `bits`
+ *                   is set, else as they are. To nearest; a factor [E, k] is stored as linears are
+ *   bits            of the blocks' linears and the embedding's projection: 8, 4, 3; 0: f32. Chosen
+ *                   so that errors cancel on what a layer reads (GPTQ, see sqz_quantize)
+ *
+ *   plain           the textbook's form of each lever, to compare with: no text has a say in ranks
+ *                   (singular values), groups, rounding (to nearest) and embeddings (every row
+ *                   alike), neurons and heads go by magnitude, nothing is fitted again and no bias
+ *                   corrected. Texts are then for fidelity, and for the variance of neurons
+ *   texts [n_texts] of the kind that the model will read, in any number; what layers read is
+ *                   gathered on the first that reach 16,384 pieces. Every tenth different text, at
+ *                   most 1,000, is held out to measure fidelity. NULL only with `plain`, or where
+ *                   no lever but layers and the vocabulary is set
+ *   cache           NULL, or a folder that is there: what layers read is kept in a file in it, and
+ *                   found again for the same model, texts, layers and kernels; one that is damaged
+ *                   or of something else is made anew
+ *   no_fidelity     do not measure it
+ *
+ *   part            called for each linear and table once all is chosen, in the order of the model
+ *   progress        as in sqz_quantize_options
+ *   result          called at the end, before the file gets its name
+ */
+typedef struct sqz_squeeze_options {
+    const sqz_text *vocabulary;
+    size_t n_vocabulary;
+    int drop_impossible;
+    const uint32_t *layers;
+    size_t n_layers;
+    double heads, neurons, rank;
+    uint32_t groups;
+    const char *ranks;
+    sqz_embedding_form embedding;
+    uint32_t embedding_size, embedding_bits, position_bits, bits;
+    int plain;
+    const sqz_text *texts;
+    size_t n_texts;
+    const char *cache;
+    int no_fidelity;
+    void (*part)(void *user, const sqz_squeezed_part *part);
+    int (*progress)(void *user, size_t done, size_t total);
+    void (*result)(void *user, const sqz_squeeze_result *result);
+    void *user;
+    uint64_t reserved[6];
+} sqz_squeeze_options;
+
+/* Read a model file, write a smaller one: no training, no labels, no gradient.
+ *
+ *   path   a model whose weights are F32, F16 or BF16; anything that they become is f32 unless a
+ *          lever stores it in fewer bits
+ *   out    as in sqz_quantize; NULL: nothing is written and fidelity is not measured; parts and
+ *          bytes are those of the file that would be
+ *
+ * Biases take up what a lever does to a layer's mean output. A model that is squeezed runs in
+ * every function of this library, is verified, exported, and says in its metadata what was done
+ * (sqz.history) and how near it is (doc/format.md "Fidelity").
+ *
+ * Cost: the model runs over 16,384 pieces, and products as long as that make the covariances; per
+ * linear a Cholesky factor or eigenvectors of its inputs; fidelity runs the held-out texts through
+ * both models. MiniLM-L6 takes half a minute of one core. Memory: the weights as f32 twice, the
+ * covariances of all layers' inputs in f32 and one layer's in f64.
+ *
+ * SQZ_EINVAL: no lever, or one that does not fit the model or another; texts are missing or too
+ * few: the text has the number that would do. SQZ_EUNSUPPORTED: the source has int8 weights or
+ * product-quantised embeddings; this build is without LAPACK and a lever needs it. SQZ_ENUMERIC: a
+ * weight or an input is not finite. SQZ_ECANCELLED, and else as sqz_quantize.
+ */
+SQZ_API SQZ_NODISCARD sqz_status sqz_squeeze(sqz_context *context, const char *path,
+                                             const char *out, const sqz_squeeze_options *options,
+                                             sqz_error *error);
+
 #ifdef __cplusplus
 }
 #endif

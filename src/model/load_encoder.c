@@ -91,8 +91,7 @@ static sqz_status load_embedding(sqzi_loader *loader)
             &(sqzi_matrix_form){.n_in = word_width, .n_out = info->embedding_width, .groups = 1},
             &embedding->factor.terms[0].b));
     }
-    TRY(sqzi_load_table(loader, "token_embd.weight", info->vocabulary, word_width,
-                        &embedding->word));
+    TRY(sqzi_load_words(loader, info->vocabulary, word_width, &embedding->word));
     TRY(sqzi_load_table(loader, "position_embd.weight", info->max_positions, info->embedding_width,
                         &embedding->position));
     if (info->n_token_types)

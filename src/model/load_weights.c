@@ -22,8 +22,7 @@ static sqz_status choose_gemm(sqzi_loader *loader, const sqzi_gguf_tensor *tenso
     return SQZ_OK;
 }
 
-/* packed weights in the counting pass: it only says that there are some */
-static const unsigned char counted_weights;
+const unsigned char sqzi_counted_weights;
 
 /* An int8 tensor [n_in, n_out] read transposed: its scales belong to the inputs, where no gemm can
  * apply them, so it is packed as the floats that it means. */
@@ -100,7 +99,7 @@ sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_stored *stored,
     matrix->unsigned_rows = form->unsigned_rows;
     matrix->packing = (sqzi_packing){form->in, form->out, form->transposed};
     unsigned char *packed = sqzi_arena_take(&loader->arena, form->groups, matrix->group_bytes);
-    matrix->packed = packed ? packed : &counted_weights;
+    matrix->packed = packed ? packed : &sqzi_counted_weights;
     if (!packed) return SQZ_OK;
     if (!stored->scale && sqzi_has_nonfinite(tensor->data, (size_t)tensor->n, tensor->type))
         return sqzi_fail(loader->error, SQZ_ENUMERIC, tensor->offset,

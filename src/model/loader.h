@@ -85,6 +85,14 @@ SQZ_NODISCARD sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_stored
                                           const sqzi_matrix_form *form, sqzi_matrix *matrix);
 SQZ_NODISCARD sqz_status sqzi_load_table(sqzi_loader *loader, const char *name, uint32_t rows,
                                          uint32_t width, sqzi_table *table);
+/* The table of words: where the file has it as codes, those and the centroids (load_product.c). */
+SQZ_NODISCARD sqz_status sqzi_load_words(sqzi_loader *loader, uint32_t rows, uint32_t width,
+                                         sqzi_table *table);
+/* The matrix of a decoder tied to a table of codes, packed as the floats that it means. */
+SQZ_NODISCARD sqz_status sqzi_load_words_matrix(sqzi_loader *loader, const sqzi_table *table,
+                                                sqzi_matrix *matrix);
+/* In the counting pass: packed weights, which only says that there are some. */
+extern const unsigned char sqzi_counted_weights;
 
 /* True when an exponent of n 16- or 32-bit floats is all ones: a NaN or an infinity. */
 bool sqzi_has_nonfinite(const void *data, size_t n, sqzi_type type);

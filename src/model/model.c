@@ -20,7 +20,8 @@ static const char *const known_features[] = {"groups",
                                              "embed_lowercase",
                                              "s4",
                                              "s3",
-                                             "s2"};
+                                             "s2",
+                                             "product_quantised"};
 
 static sqz_status check_requires(const sqzi_gguf *gguf, sqz_error *error)
 {

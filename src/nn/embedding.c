@@ -4,8 +4,8 @@
 
 #include "io/packed_rows.h"
 
-/* Numbers of a row put into out, or added to it. */
-static void take_numbers(const sqzi_table *table, const sqzk_table *kernels, uint32_t row,
+/* n numbers put into out, or added to it. */
+static void take_numbers(const sqzi_table *table, const sqzk_table *kernels, size_t row,
                          uint32_t beta, const void *numbers, size_t n, sqzi_real *out)
 {
     kernels->convert(&(sqzk_convert_args){.n = n,
@@ -16,20 +16,36 @@ static void take_numbers(const sqzi_table *table, const sqzk_table *kernels, uin
                                           .out = out});
 }
 
-/* A row of a table put into out, or added to it; packed rows through int8 pieces. */
-static void take_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row,
-                     uint32_t beta, sqzi_real *out)
+/* Packed rows, through int8 pieces. */
+static void take_packed(const sqzi_table *table, const sqzk_table *kernels, uint32_t row,
+                        uint32_t beta, sqzi_real *out)
 {
     enum { PIECE = 512 };
-    const size_t n = table->width, bytes = table->bits ? sqzi_packed_row_bytes(table->bits, n)
-                                                       : n * sqzi_type_bytes(table->type);
+    const size_t n = table->width, bytes = sqzi_packed_row_bytes(table->bits, n);
     const unsigned char *from = (const unsigned char *)table->rows + row * bytes;
     int8_t piece[PIECE];
-    if (!table->bits) take_numbers(table, kernels, row, beta, from, n, out);
-    for (size_t i = 0; table->bits && i < n; i += PIECE) {
+    for (size_t i = 0; i < n; i += PIECE) {
         const size_t count = n - i < PIECE ? n - i : PIECE;
         sqzi_packed_expand(table->bits, n, from, i, count, piece);
         take_numbers(table, kernels, row, beta, piece, count, out + i);
+    }
+}
+
+void sqzi_table_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row, uint32_t beta,
+                    sqzi_real *out)
+{
+    const uint32_t parts = table->parts ? table->parts : 1;
+    const size_t n = table->width / parts, bytes = n * sqzi_type_bytes(table->type);
+    if (table->bits) {
+        take_packed(table, kernels, row, beta, out);
+        return;
+    }
+    for (uint32_t p = 0; p < parts; p++) {
+        const size_t at = table->parts
+                              ? (size_t)p * SQZI_CENTROIDS + table->codes[(size_t)row * parts + p]
+                              : row;
+        take_numbers(table, kernels, at, beta, (const unsigned char *)table->rows + at * bytes, n,
+                     out + p * n);
     }
 }
 
@@ -38,10 +54,11 @@ static void take_row(const sqzi_table *table, const sqzk_table *kernels, uint32_
 static void sum_rows(const sqzi_embedding *embedding, const sqzk_table *kernels,
                      const sqzi_batch *batch, uint32_t token, uint32_t position, sqzi_real *out)
 {
-    if (!embedding->factorised) take_row(&embedding->word, kernels, batch->ids[token], 0, out);
+    if (!embedding->factorised)
+        sqzi_table_row(&embedding->word, kernels, batch->ids[token], 0, out);
     if (embedding->type.n_rows)
-        take_row(&embedding->type, kernels, batch->types ? batch->types[token] : 0, 1, out);
-    take_row(&embedding->position, kernels, position, 1, out);
+        sqzi_table_row(&embedding->type, kernels, batch->types ? batch->types[token] : 0, 1, out);
+    sqzi_table_row(&embedding->position, kernels, position, 1, out);
 }
 
 bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kernels,
@@ -53,7 +70,7 @@ bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kerne
         while (batch->first[sequence + 1] <= token) sequence++;
         sqzi_real *row = sqzi_row(sum, token);
         if (embedding->factorised) {
-            take_row(&embedding->word, kernels, batch->ids[token], 0, scratch->row);
+            sqzi_table_row(&embedding->word, kernels, batch->ids[token], 0, scratch->row);
             const sqzi_linear_args args = {
                 .m = 1, .x = scratch->row, .ldx = embedding->word.width, .y = row, .ldy = sum->ld};
             if (!sqzi_linear_run(&embedding->factor, &args, &scratch->linear)) return false;

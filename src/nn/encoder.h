@@ -27,14 +27,22 @@ typedef struct sqzi_norm {
     uint32_t n;
 } sqzi_norm;
 
-/* A table of embeddings as it lies in the file; int8 and packed rows have a scale each. */
+/* A table of embeddings as it lies in the file; int8 and packed rows have a scale each.
+ *
+ * Product quantised, parts > 0, a row is parts numbers of centroids, one behind the other: the rows
+ * here are then those of the centroids, [parts * 256, width / parts], and n_rows and width still
+ * those of the table. */
 typedef struct sqzi_table {
     const void *rows;
     sqzi_type type;
     uint32_t bits; /* of packed rows (io/packed_rows.h), int8 once expanded; else 0 */
     const float *scale;
     uint32_t n_rows, width;
+    const uint8_t *codes; /* [n_rows, parts] */
+    uint32_t parts;
 } sqzi_table;
+
+enum { SQZI_CENTROIDS = 256 }; /* of a part */
 
 typedef struct sqzi_embedding {
     sqzi_table word, position, type; /* type.n_rows 0: none */
@@ -163,6 +171,10 @@ void sqzi_encoder_embed(const sqzi_encoder *encoder, const sqzi_batch *batch, co
 void sqzi_encoder_run_block(const sqzi_encoder *encoder, uint32_t i, const sqzi_batch *batch,
                             const sqzi_keep *keep, sqzi_workspace *workspace, sqzi_real *hidden,
                             size_t ldh, const sqzi_team *team);
+
+/* out = row, or with beta 1 out += row, of a table. */
+void sqzi_table_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row, uint32_t beta,
+                    sqzi_real *out);
 
 /* The rows of three tables summed to sum, and their norm to out, which may be the same: tokens
  * [begin, end) (embedding.c). */

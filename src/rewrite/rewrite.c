@@ -48,6 +48,26 @@ sqz_status sqzi_references_compare_with(sqzi_references *r, sqzi_gguf_writer *wr
     return status;
 }
 
+/* The numbers of references->measured, in their places. */
+static sqz_status measure(const sqzi_references *r, sqzi_file_writer *file, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqzi_measured *measured = r->measured;
+    sqzi_file_map map = {NULL, 0};
+    sqzi_gguf *gguf = NULL;
+    if (!measured) return SQZ_OK;
+    TRY(measured->measure(measured->user, file->temporary, error));
+    TRY(sqzi_file_map_open(file->temporary, &map, error));
+    TRY(sqzi_gguf_open(r->allocator, file->path, map.data, map.bytes, &gguf, error));
+    for (uint32_t i = 0; i < measured->n; i++)
+        TRY(sqzi_file_writer_put_at(file, sqzi_gguf_find(gguf, measured->keys[i])->offset,
+                                    &measured->values[i], sizeof measured->values[i], error));
+fail:
+    sqzi_gguf_close(gguf);
+    sqzi_file_map_close(&map);
+    return status;
+}
+
 sqz_status sqzi_rewrite_write(sqzi_gguf_writer *writer, sqzi_references *references,
                               const char *path, sqz_error *error)
 {
@@ -55,6 +75,7 @@ sqz_status sqzi_rewrite_write(sqzi_gguf_writer *writer, sqzi_references *referen
     sqzi_file_writer file = {0};
     sqzi_references_put(references, writer);
     TRY(write_and_run(writer, references, path, &file, error));
+    TRY(measure(references, &file, error));
     TRY(sqzi_references_complete(references, &file, error));
     TRY(sqzi_checksum_put(references->allocator, &file, error));
     TRY(sqzi_file_writer_commit(&file, error));

@@ -22,11 +22,25 @@
 
 /* ---- metadata ---- */
 
+/* Numbers that are found by running the new file on `count` texts: f64 metadata, 0 until the file
+ * is written under its temporary name, then what `measure` leaves in `values` when it is given that
+ * path. */
+typedef struct sqzi_measured {
+    const char *count_key; /* u32 */
+    uint32_t count;
+    const char *const *keys; /* [n] */
+    double *values;          /* [n] */
+    uint32_t n;
+    sqz_status (*measure)(void *user, const char *path, sqz_error *error);
+    void *user;
+} sqzi_measured;
+
 /* What made the new file of the old one. */
 typedef struct sqzi_step {
     const char *history; /* its line of sqz.history: the verb and what changes the result */
     const char *suffix;  /* "-s8": what general.name ends with from now on */
     const char *feature; /* "s8": what a reader must know from now on (sqz.requires), or NULL */
+    const sqzi_measured *measured; /* or NULL; sqzi_references.measured must be the same */
 } sqzi_step;
 
 /* Put the metadata of `from` as they stand, but
@@ -35,6 +49,7 @@ typedef struct sqzi_step {
  *   sqz.history    + history
  *   sqz.requires   + feature, unless it is there
  *   checksums, reference vectors, general.alignment   the writer's own
+ *   sqz.squeeze.fidelity.*   left out, but for what step->measured names: of another file
  *   general.file_type   left out: of another type
  *
  * SQZ_ELIMIT: more history or features than a file may have. SQZ_ENOMEM. */
@@ -67,6 +82,7 @@ typedef struct sqzi_references {
     double source_tolerance; /* of the file that they were copied from, else 0 */
     /* there are results of the source, and the tolerance takes in what this step changes of them */
     bool compared;
+    const sqzi_measured *measured; /* what else is found by running the file, or NULL */
     void *block;
     size_t bytes;
 } sqzi_references;
@@ -104,7 +120,7 @@ SQZ_NODISCARD sqz_status sqzi_references_compare_with(sqzi_references *reference
  * triangle's inequality twice that.
  *
  * Cost: the file is written once and read twice: to run the vectors and for its checksums. Memory:
- * the file opened as a model.
+ * the file opened as a model. What references->measured costs comes to it.
  * SQZ_EOUTPUT, SQZ_ERESOURCE: it cannot be written (squeezebert/output.h). Else what emitting a
  * tensor or sqz_model_open says; texts name `path`. On any error there is no new file, and what was
  * at `path` stays. */

@@ -139,6 +139,9 @@ SQZ_NODISCARD sqz_status sqzi_weight_linear_keep_inputs(const sqzi_weights *weig
 /* Bytes that a matrix, or all that is held here, takes in a file: exact, without the padding that
  * the container puts between tensors. */
 uint64_t sqzi_weight_matrix_bytes(const sqzi_weight_matrix *matrix);
+uint64_t sqzi_weight_linear_bytes(const sqzi_weight_linear *linear);
+/* Of the words: table, or codes and centroids, and factor. */
+uint64_t sqzi_weights_word_bytes(const sqzi_weights *weights);
 uint64_t sqzi_weights_bytes(const sqzi_weights *weights);
 
 /* Put all into a writer, beside the metadata and tensors of the model that stay, and write it

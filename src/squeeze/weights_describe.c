@@ -33,10 +33,20 @@ static bool is_described(const void *user, sqzi_span key)
 /* ---- features ---- */
 
 /* Those that come and go with the form of weights, in the order in which they are written. */
-enum { GROUPS, LOW_RANK, SUM, PERMUTATION, REDUCED_EMBEDDING, S8, BF16, FEATURES };
+enum {
+    GROUPS,
+    LOW_RANK,
+    SUM,
+    PERMUTATION,
+    REDUCED_EMBEDDING,
+    S8,
+    BF16,
+    PRODUCT_QUANTISED,
+    FEATURES
+};
 static const char *const feature_names[FEATURES] = {"groups",      "low_rank",          "sum",
                                                     "permutation", "reduced_embedding", "s8",
-                                                    "bf16"};
+                                                    "bf16",        "product_quantised"};
 
 static void see_matrix(const sqzi_weight_matrix *m, bool *has)
 {
@@ -75,6 +85,7 @@ static void find_features(const sqzi_weights *w, bool *has)
 {
     const sqzi_weight_matrix *const tables[] = {&w->word, &w->factor, &w->position, &w->type};
     has[REDUCED_EMBEDDING] = w->factor.rows > 0;
+    has[PRODUCT_QUANTISED] = w->product.parts > 0;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) see_matrix(tables[i], has);
     see_linear(&w->projection, has);
     for (uint32_t i = 0; i < w->n_blocks; i++)

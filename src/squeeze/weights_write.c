@@ -75,11 +75,26 @@ static void put_block(output *o, uint32_t i, const sqzi_weight_block *block)
     for (int k = 2; k < 4; k++) put_norm(o, i, block->source, norms[k]);
 }
 
+static void put_product(output *o, uint32_t rows, uint32_t width, const sqzi_weight_product *p)
+{
+    const uint64_t n = (uint64_t)SQZI_CENTROIDS * p->parts;
+    put(o, "token_embd.codes", SQZI_S8, 2, (uint64_t[]){rows, p->parts}, p->codes);
+    put(o, "token_embd.centroids", SQZI_S8, 2, (uint64_t[]){n, width / p->parts}, p->centroids);
+    put(o, "token_embd.centroids.scale", SQZI_F32, 1, &n, p->scale);
+}
+
+static void put_words(output *o)
+{
+    const sqzi_weights *w = o->weights;
+    if (w->product.parts) put_product(o, w->word.rows, w->word.columns, &w->product);
+    else put_matrix(o, "token_embd.weight", &w->word);
+    put_matrix(o, "token_embd.projection", &w->factor);
+}
+
 static void put_held(output *o)
 {
     const sqzi_weights *w = o->weights;
-    put_matrix(o, "token_embd.weight", &w->word);
-    put_matrix(o, "token_embd.projection", &w->factor);
+    put_words(o);
     put_matrix(o, "position_embd.weight", &w->position);
     put_matrix(o, "token_types.weight", &w->type);
     put_linear(o, "embd_output", &w->projection);
@@ -102,6 +117,20 @@ uint64_t sqzi_weight_matrix_bytes(const sqzi_weight_matrix *matrix)
 {
     output o = {0};
     put_matrix(&o, "", matrix);
+    return o.bytes;
+}
+
+uint64_t sqzi_weight_linear_bytes(const sqzi_weight_linear *linear)
+{
+    output o = {0};
+    put_linear(&o, "", linear);
+    return o.bytes;
+}
+
+uint64_t sqzi_weights_word_bytes(const sqzi_weights *weights)
+{
+    output o = {.weights = weights};
+    put_words(&o);
     return o.bytes;
 }
 
@@ -128,6 +157,7 @@ sqz_status sqzi_weights_write(const sqzi_weights *weights, const sqzi_step *step
     output o = {.weights = weights};
     sqzi_references references = {0};
     TRY(sqzi_references_copy(&references, weights->model, error));
+    references.measured = step->measured;
     for (int pass = 0; pass < (out ? 2 : 1); pass++) {
         sqzi_gguf_writer_close(o.writer);
         o.writer = NULL;

@@ -169,7 +169,7 @@ static void test_bits(void **state)
     for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++) {
         sqzt_tiny_write(&form->tiny, path);
         check_at(form, path, "", levels, sizeof levels / sizeof *levels);
-        if (form->tiny.type != SQZI_F32) continue;
+        if (form->tiny.type != SQZI_F32 || form->tiny.parts) continue;
         quantize(path, quantized, SQZ_QUANTIZE_S8);
         check_at(form, quantized, ", quantised to s8", ends, 2);
         quantize(path, quantized, SQZ_QUANTIZE_BF16);

@@ -10,6 +10,7 @@
 
 #include "base/half.h"
 #include "io/checksum.h"
+#include "nn/encoder.h"
 #include "support/random.h"
 #include "support/test.h"
 
@@ -362,6 +363,44 @@ const sqzt_named_tiny sqzt_tiny_forms[] = {
       .head = "sequence",
       .classes = 2,
       .seed = 15}},
+    {"product-quantised words, tied",
+     {.width = 24,
+      .blocks = 1,
+      .heads = 3,
+      .head_width = 8,
+      .ffn_width = 40,
+      .embedding_width = 24,
+      .positions = 40,
+      .token_types = 2,
+      .parts = 6,
+      .head = "masked_lm",
+      .seed = 42}},
+    {"product-quantised words, factorised, tied",
+     {.width = 24,
+      .blocks = 1,
+      .heads = 3,
+      .head_width = 8,
+      .ffn_width = 40,
+      .embedding_width = 24,
+      .positions = 40,
+      .factorised = 11,
+      .parts = 11,
+      .head = "masked_lm",
+      .seed = 43}},
+    {"product-quantised words of one part, projected, s8",
+     {.width = 40,
+      .blocks = 1,
+      .heads = 5,
+      .head_width = 8,
+      .ffn_width = 64,
+      .embedding_width = 70,
+      .positions = 33,
+      .token_types = 1,
+      .parts = 1,
+      .head = "sequence",
+      .classes = 2,
+      .type = SQZI_S8,
+      .seed = 44}},
     {"layers behind the pooling",
      {.width = 48,
       .blocks = 1,
@@ -716,11 +755,28 @@ static void put_tokenizer(sqzi_gguf_writer *w)
     sqzi_gguf_put_strings(w, "sqz.tokenizer.template.pair", pair, 5);
 }
 
+/* Codes, and centroids whose numbers are up to 1.5. */
+static void put_product(build *b, uint32_t width)
+{
+    const uint32_t parts = b->tiny->parts, n = parts * SQZI_CENTROIDS;
+    const uint64_t shape[] = {SQZT_TINY_VOCABULARY, parts}, centroid_shape[] = {n, width / parts};
+    unsigned char *codes = keep(b, (size_t)SQZT_TINY_VOCABULARY * parts);
+    unsigned char *centroids = keep(b, (size_t)SQZI_CENTROIDS * width);
+    for (uint32_t i = 0; i < SQZT_TINY_VOCABULARY * parts; i++)
+        codes[i] = (unsigned char)sqzt_below(&b->random, SQZI_CENTROIDS);
+    for (uint32_t i = 0; i < SQZI_CENTROIDS * width; i++)
+        centroids[i] = (unsigned char)(sqzt_below(&b->random, 255) - 127);
+    sqzi_gguf_put_tensor(b->writer, "token_embd.codes", SQZI_S8, 2, shape, codes);
+    sqzi_gguf_put_tensor(b->writer, "token_embd.centroids", SQZI_S8, 2, centroid_shape, centroids);
+    put(b, "token_embd.centroids.scale", n, 0, 0.001, 0.008);
+}
+
 static void put_encoder(build *b)
 {
     const sqzt_tiny *t = b->tiny;
-    put(b, "token_embd.weight", SQZT_TINY_VOCABULARY,
-        t->factorised ? t->factorised : t->embedding_width, 0.5, 0);
+    const uint32_t word_width = t->factorised ? t->factorised : t->embedding_width;
+    if (t->parts) put_product(b, word_width);
+    else put(b, "token_embd.weight", SQZT_TINY_VOCABULARY, word_width, 0.5, 0);
     if (t->factorised) put(b, "token_embd.projection", t->embedding_width, t->factorised, 0.5, 0);
     put(b, "position_embd.weight", t->positions, t->embedding_width, 0.3, 0);
     if (t->token_types) put(b, "token_types.weight", t->token_types, t->embedding_width, 0.3, 0);

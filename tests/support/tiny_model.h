@@ -24,6 +24,7 @@ typedef struct sqzt_tiny {
     bool placed;
     bool same_inner;  /* one permutation for ffn_up's outputs and ffn_down's inputs */
     uint32_t factorised; /* > 0: the word table is [V, factorised], with a factor */
+    uint32_t parts;      /* > 0: the word table is product quantised, so many bytes a piece */
     /* > 0: of the last block's attn_q, and its feed-forward */
     uint32_t last_groups, last_ffn_width;
     bool no_pooler;

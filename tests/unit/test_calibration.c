@@ -68,7 +68,7 @@ static double distance(const sqz_model *a, const sqz_model *b)
 
 static bool is_float(const sqzt_tiny *tiny)
 {
-    return tiny->type == SQZI_F32 && !tiny->poison && !tiny->drop && !tiny->extra;
+    return tiny->type == SQZI_F32 && !tiny->parts && !tiny->poison && !tiny->drop && !tiny->extra;
 }
 
 static sqz_status quantize(sqz_context *context, const char *path, const char *out, size_t n_texts,

@@ -227,7 +227,7 @@ static void a_covariance_that_is_not_finite_is_refused(void **state)
 
 static bool is_float(const sqzt_tiny *tiny)
 {
-    return tiny->type == SQZI_F32 && !tiny->poison && !tiny->drop && !tiny->extra;
+    return tiny->type == SQZI_F32 && !tiny->parts && !tiny->poison && !tiny->drop && !tiny->extra;
 }
 
 /* A X A' of covariances X in double, from the weights as the file will hold them; three roundings a

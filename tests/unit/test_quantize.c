@@ -156,7 +156,7 @@ static void every_number_is_the_nearest_and_the_report_says_so(void **state)
     reports *r = calloc(1, sizeof *r);
     assert_non_null(r);
     for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++)
-        for (int type = 0; type < 3 && form->tiny.type == SQZI_F32; type++) {
+        for (int type = 0; type < 3 && form->tiny.type == SQZI_F32 && !form->tiny.parts; type++) {
             sqz_error error = {0};
             r->n = 0;
             sqzt_tiny_write(&form->tiny, path);
@@ -232,7 +232,7 @@ static void every_form_opens_and_stays_near(void **state)
         sqz_error error = {0};
         sqz_context *context;
         sqz_model *before, *after;
-        if (form->tiny.type != SQZI_F32) continue;
+        if (form->tiny.type != SQZI_F32 || form->tiny.parts) continue;
         sqzt_tiny_write(&form->tiny, path);
         sqzt_assert_ok(quantize(path, out, SQZ_QUANTIZE_S8, NULL, NULL, &error), &error);
         sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),

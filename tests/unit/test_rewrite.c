@@ -74,7 +74,7 @@ static void put_tensors(sqzi_gguf_writer *writer, const sqz_model *from)
     }
 }
 
-static const sqzi_step nothing = {"nothing", "", NULL};
+static const sqzi_step nothing = {.history = "nothing", .suffix = ""};
 
 static sqz_status write_copy(const sqz_model *from, const sqzi_step *step, const char *path,
                              sqz_error *error)
@@ -115,8 +115,8 @@ static void assert_no_text(const sqz_model *model, const char *key, uint32_t i)
 static void every_step_adds_its_line_its_name_and_its_feature_once(void **state)
 {
     (void)state;
-    const sqzi_step one = {"one", "-a", "bf16"}, two = {"two", "-a", "bf16"},
-                    three = {"three", "-b", "s8"};
+    const sqzi_step one = {"one", "-a", "bf16", NULL}, two = {"two", "-a", "bf16", NULL},
+                    three = {"three", "-b", "s8", NULL};
     sqz_model *models[4] = {tiny("dense", "0.gguf")};
     assert_string_equal(sqz_model_get_info(models[0])->name, "tiny");
     models[1] = copy_of(models[0], &one, "1.gguf");
@@ -211,7 +211,9 @@ static void what_is_no_list_of_strings_is_refused(void **state)
             sqzt_assert_fails(write_copy(odd, &nothing, path, &error), SQZ_ELIMIT, &error,
                               "'sqz.history' has 4097 strings, at most 4096");
         else { /* no name: none is made up */
-            sqzt_assert_ok(write_copy(odd, &(sqzi_step){"x", "-x", NULL}, path, &error), &error);
+            sqzt_assert_ok(write_copy(odd, &(sqzi_step){.history = "x", .suffix = "-x"}, path,
+                                      &error),
+                           &error);
             sqz_model *copy = open_model(path);
             assert_string_equal(sqz_model_get_info(copy)->name, "");
             sqz_model_close(copy);

@@ -169,8 +169,9 @@ static void a_model_run_without_a_block_is_the_model_that_has_none(void **state)
     snprintf(path, sizeof path, "%s", sqzt_temporary("two_blocks.gguf"));
     sqzt_assert_ok(sqzi_weights_of(s.model, &weights, &error), &error);
     sqzi_weights_keep_blocks(&weights, kept, 2);
-    sqzt_assert_ok(
-        sqzi_weights_write(&weights, &(sqzi_step){"two", "", NULL}, path, &bytes, &error), &error);
+    sqzt_assert_ok(sqzi_weights_write(&weights, &(sqzi_step){.history = "two", .suffix = ""}, path,
+                                      &bytes, &error),
+                   &error);
     sqzi_weights_discard(&weights);
     subject two = {.sequences = s.sequences};
     two.opened = sqzt_open_file(path, NULL, 1, &room);

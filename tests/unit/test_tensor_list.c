@@ -43,20 +43,24 @@ static void visit(void *user, const sqzi_tensor_entry *e)
 {
     seen *s = user;
     const sqzi_gguf *gguf = s->model->gguf;
-    const sqzi_gguf_tensor *t = sqzi_gguf_find_tensor(gguf, e->name);
+    const uint32_t parts = e->table ? e->table->parts : 0; /* the words, product quantised */
+    const sqzi_gguf_tensor *t = sqzi_gguf_find_tensor(gguf, parts ? "token_embd.codes" : e->name);
     if (!t) fail_msg("%s: the file has no tensor '%s'", s->form, e->name);
     s->visits[t - sqzi_gguf_tensor_at(gguf, 0)]++;
     if (t->n_dims != (e->columns ? 2u : 1u) || t->shape[0] != e->rows ||
-        (e->columns && t->shape[1] != e->columns))
+        (e->columns && t->shape[1] != (parts ? parts : e->columns)))
         fail_msg("%s: '%s' is listed as [%u, %u]", s->form, e->name, e->rows, e->columns);
-    s->parameters += t->n;
-    if (e->part == SQZI_PART_EMBEDDING) s->embedding_parameters += t->n;
+    const uint64_t n = (uint64_t)e->rows * (e->columns ? e->columns : 1);
+    s->parameters += n;
+    if (e->part == SQZI_PART_EMBEDDING) s->embedding_parameters += n;
     check_place(s, e);
 }
 
+/* What comes with another tensor: scales, and the centroids of codes. */
 static bool is_scale(sqzi_span name)
 {
     static const char end[] = ".scale";
+    if (sqzi_span_is(name, "token_embd.centroids")) return true;
     return name.n > sizeof end - 1 &&
            memcmp(name.bytes + name.n - (sizeof end - 1), end, sizeof end - 1) == 0;
 }

@@ -46,7 +46,7 @@ static sqz_model *open_tiny(const sqzt_tiny *tiny, const char *file)
     return open_model(path);
 }
 
-static const sqzi_step step = {"squeezed", "-squeezed", NULL};
+static const sqzi_step step = {.history = "squeezed", .suffix = "-squeezed"};
 
 /* Write, beside the bytes that were foretold, and open again. */
 static sqz_model *write_and_open(const sqzi_weights *weights, const char *file)
