@@ -72,13 +72,16 @@ static sqz_status put_sizes(const sqzi_exporter *e)
     TRY(set_uint(e, "vocab_size", info->vocabulary));
     TRY(set_uint(e, "max_position_embeddings", info->max_positions));
     TRY(set_uint(e, e->layout->blocks_key, info->n_layers));
-    TRY(set_uint(e, e->layout->heads_key, e->heads));
     TRY(set_uint(e, e->layout->width_key, info->width));
-    TRY(set_uint(e, e->layout->ffn_key, e->ffn_width));
+    /* without blocks the source's stay; the class wants heads that divide the width all the same */
+    const bool blocks = info->n_layers > 0;
+    if (blocks || !json_object_get(e->config, l->heads_key))
+        TRY(set_uint(e, l->heads_key, e->heads));
+    if (blocks) TRY(set_uint(e, l->ffn_key, e->ffn_width));
     if (l->has_types) TRY(set_uint(e, "type_vocab_size", sqzi_export_types(e)));
     if (l->has_epsilon) TRY(sqzi_export_set(e, e->config, "layer_norm_eps", json_real(e->epsilon)));
     if (l->has_embedding_size) TRY(set_uint(e, "embedding_size", info->embedding_width));
-    for (int j = 0; l->grouped && j < SQZI_BLOCK_LINEARS; j++)
+    for (int j = 0; l->grouped && blocks && j < SQZI_BLOCK_LINEARS; j++)
         TRY(set_uint(e, sqzi_groups_keys[j].key, e->groups[j]));
 fail:
     return status;
@@ -90,7 +93,8 @@ static sqz_status put_activation(const sqzi_exporter *e)
     const char *word = sqzi_activation_words[e->activation],
                *given = json_string_value(json_object_get(e->config, e->layout->activation_key)),
                *ours = given ? sqzi_our_word(sqzi_activations, given) : NULL;
-    return ours && strcmp(word, ours) == 0
+    const bool free_choice = !e->model->info.n_layers && e->model->head.kind != SQZ_HEAD_MASKED_LM;
+    return ours && (free_choice || strcmp(word, ours) == 0)
                ? SQZ_OK
                : set_string(e, e->layout->activation_key, sqzi_their_word(sqzi_activations, word));
 }

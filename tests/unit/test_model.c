@@ -130,7 +130,7 @@ static void test_refused(void **state)
     accept(context, &t);
     t = *form("dense");
     t.blocks = 0;
-    refuse(context, &t, SQZ_ELIMIT, "sqz.blocks");
+    accept(context, &t);
     t = *form("dense");
     t.head = "sorcery";
     refuse(context, &t, SQZ_EUNSUPPORTED, "sorcery");
