@@ -28,14 +28,15 @@ static uint32_t groups_of(const sqzi_block *block, uint32_t j)
     return groups;
 }
 
-static bool epsilons_fit(const sqzi_exporter *e, sqzi_architecture type, char *why)
+/* Of a head that stands beside the encoder the norm is its module's. */
+static bool epsilons_fit(const sqzi_exporter *e, sqzi_architecture type, bool beside, char *why)
 {
     const sqzi_layout *l = &sqzi_layouts[type];
     const double embedding = l->has_epsilon ? e->epsilon : 1e-12,
                  blocks = l->block_epsilon > 0 ? l->block_epsilon : e->epsilon;
     const sqzi_gguf_value *attn = sqzi_gguf_find(e->model->gguf, "sqz.block.attn_norm_epsilon"),
                           *ffn = sqzi_gguf_find(e->model->gguf, "sqz.block.ffn_norm_epsilon");
-    const double head = e->model->head.has_norm ? e->head_epsilon : embedding;
+    const double head = e->model->head.has_norm && !beside ? e->head_epsilon : embedding;
     if (e->epsilon != embedding || head != embedding)
         return SQZI_SAY("the norm of its embedding or head has the epsilon %s, %s is needed",
                         SQZI_REAL(6, e->epsilon != embedding ? e->epsilon : head),
@@ -70,7 +71,7 @@ static bool groups_fit(const sqzi_exporter *e, sqzi_architecture type, char *why
     return true;
 }
 
-static bool encoder_fits(const sqzi_exporter *e, sqzi_architecture type, char *why)
+static bool encoder_fits(const sqzi_exporter *e, sqzi_architecture type, bool beside, char *why)
 {
     const sqz_model_info *info = &e->model->info;
     if (!sqzi_layouts[type].projected && info->embedding_width != info->width)
@@ -80,7 +81,7 @@ static bool encoder_fits(const sqzi_exporter *e, sqzi_architecture type, char *w
         return SQZI_SAY("it has %u token types", info->n_token_types);
     if (sqzi_layouts[type].has_types && !info->n_token_types && !e->options.dense)
         return SQZI_SAY("it has no token types: --dense writes a table of zeros");
-    return groups_fit(e, type, why) && epsilons_fit(e, type, why);
+    return groups_fit(e, type, why) && epsilons_fit(e, type, beside, why);
 }
 
 static void choose(sqzi_exporter *e, sqzi_architecture type, bool beside)
@@ -112,7 +113,7 @@ static bool find(sqzi_exporter *e, sqzi_architecture first, bool beside, reasons
     for (int turn = 0; turn < SQZI_ARCHITECTURES; turn++) {
         const sqzi_architecture type = (sqzi_architecture)(((int)first + turn) %
                                                            SQZI_ARCHITECTURES);
-        if (!encoder_fits(e, type, why[type]) ||
+        if (!encoder_fits(e, type, beside, why[type]) ||
             (!beside && !sqzi_export_head_fits(e, &sqzi_layouts[type], why[type])))
             continue;
         choose(e, type, beside);

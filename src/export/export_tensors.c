@@ -54,15 +54,16 @@ static void add_table(plan *p, const char *name, const char *ours, const sqzi_ta
                       const sqzi_linear *factor)
 {
     const sqzi_exporter *e = p->exporter;
-    const sqzi_stored whole = find(e, ours, "weight", table->width);
-    const bool copied = !whole.scale && !factor;
-    const sqzi_type type = copied ? whole.tensor->type : SQZI_F32;
-    sqzi_tensor_source *s = add(p, name, type, whole.rows, factor ? factor->n_out : whole.columns,
+    const bool integers = table->type == SQZI_S8, copied = !integers && !factor;
+    const sqzi_type type = copied ? table->type : SQZI_F32;
+    sqzi_tensor_source *s = add(p, name, type, table->n_rows, factor ? factor->n_out : table->width,
                                 copied ? sqzi_emit_copy : sqzi_emit_table);
-    s->whole = whole;
+    s->table = table;
+    s->kernels = e->model->encoder.kernels;
+    if (copied) s->whole = find(e, ours, "weight", table->width);
     if (factor) s->projection = find(e, ours, "projection", table->width);
     p->stored[type] = true;
-    p->n_integers += whole.scale != NULL;
+    p->n_integers += integers;
     p->n_words += factor != NULL;
 }
 

@@ -48,39 +48,40 @@ fail:
 /* ---- tables ---- */
 
 typedef struct table_work {
-    double *row;        /* as it is stored */
-    double *sum;        /* times the projection */
+    float *row;         /* what the table has */
+    double *stored;     /* a row of the projection */
     double *projection; /* [k, E]: turned, so that sums run along its rows */
+    double *sum;
     float *written;
 } table_work;
 
 static void lay_out_table(const sqzi_tensor_source *s, table_work *w, sqzi_arena *arena)
 {
-    const size_t k = (size_t)s->whole.columns,
-                 width = s->projection.tensor ? (size_t)s->projection.rows : k;
+    const bool projected = s->projection.tensor != NULL;
+    const size_t k = s->table->width, width = projected ? (size_t)s->projection.rows : k;
     w->row = sqzi_arena_take(arena, k, sizeof *w->row);
-    w->sum = sqzi_arena_take(arena, width, sizeof *w->sum);
-    w->projection = sqzi_arena_take(arena, s->projection.tensor ? k * width : 0,
-                                    sizeof *w->projection);
+    w->stored = sqzi_arena_take(arena, projected ? k : 0, sizeof *w->stored);
+    w->projection = sqzi_arena_take(arena, projected ? k * width : 0, sizeof *w->projection);
+    w->sum = sqzi_arena_take(arena, projected ? width : 0, sizeof *w->sum);
     w->written = sqzi_arena_take(arena, width, sizeof *w->written);
 }
 
 static void turn_projection(const sqzi_tensor_source *s, table_work *w)
 {
-    const size_t k = (size_t)s->whole.columns, width = (size_t)s->projection.rows;
+    const size_t k = s->table->width, width = (size_t)s->projection.rows;
     for (size_t e = 0; e < width; e++) {
-        sqzi_stored_row(&s->projection, e, w->row);
-        for (size_t i = 0; i < k; i++) w->projection[i * width + e] = w->row[i];
+        sqzi_stored_row(&s->projection, e, w->stored);
+        for (size_t i = 0; i < k; i++) w->projection[i * width + e] = w->stored[i];
     }
 }
 
-static void make_word(const sqzi_tensor_source *s, const table_work *w, uint64_t r)
+static void project_row(const sqzi_tensor_source *s, const table_work *w)
 {
-    const size_t k = (size_t)s->whole.columns, width = (size_t)s->projection.rows;
-    sqzi_stored_row(&s->whole, r, w->row);
+    const size_t k = s->table->width, width = (size_t)s->projection.rows;
     memset(w->sum, 0, width * sizeof *w->sum);
     for (size_t i = 0; i < k; i++)
-        for (size_t e = 0; e < width; e++) w->sum[e] += w->row[i] * w->projection[i * width + e];
+        for (size_t e = 0; e < width; e++)
+            w->sum[e] += (double)w->row[i] * w->projection[i * width + e];
     for (size_t e = 0; e < width; e++) w->written[e] = (float)w->sum[e];
 }
 
@@ -89,7 +90,7 @@ sqz_status sqzi_emit_table(const void *from, sqzi_file_writer *file, sqz_error *
     sqz_status status = SQZ_OK;
     const sqzi_tensor_source *s = from;
     const bool projected = s->projection.tensor != NULL;
-    const size_t width = (size_t)(projected ? s->projection.rows : s->whole.columns);
+    const size_t width = projected ? (size_t)s->projection.rows : s->table->width;
     table_work w;
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     lay_out_table(s, &w, &arena);
@@ -98,10 +99,11 @@ sqz_status sqzi_emit_table(const void *from, sqzi_file_writer *file, sqz_error *
     arena = sqzi_arena_over(block, arena.used);
     lay_out_table(s, &w, &arena);
     if (projected) turn_projection(s, &w);
-    for (uint64_t r = 0; r < s->whole.rows; r++) {
-        if (projected) make_word(s, &w, r);
-        else sqzi_stored_row_f32(&s->whole, r, w.written);
-        TRY(sqzi_file_writer_put(file, w.written, width * sizeof *w.written, error));
+    for (uint32_t r = 0; r < s->table->n_rows; r++) {
+        sqzi_table_row(s->table, s->kernels, r, 0, w.row);
+        if (projected) project_row(s, &w);
+        TRY(sqzi_file_writer_put(file, projected ? w.written : w.row, width * sizeof *w.written,
+                                 error));
     }
 fail:
     if (block) sqzi_release(s->allocator, block, arena.capacity);

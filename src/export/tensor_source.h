@@ -20,7 +20,9 @@ typedef struct sqzi_side {
 typedef struct sqzi_tensor_source {
     const sqz_allocator *allocator;
     sqzi_stored whole, a, b;
-    sqzi_stored projection;    /* of a factorised table of words, else without a tensor */
+    const sqzi_table *table;
+    sqzi_stored projection;    /* of a factorised table, else without a tensor */
+    const sqzk_table *kernels; /* that take a row from a table, exactly */
     const sqzi_linear *linear; /* of a matrix or a bias, else NULL */
     uint32_t groups;           /* that are written */
     sqzi_side in, out;
@@ -37,7 +39,7 @@ static inline bool sqzi_side_is_whole(const sqzi_side *side)
 /* Each takes a sqzi_tensor_source. */
 sqzi_tensor_emit sqzi_emit_zeros;  /* n zeros */
 sqzi_tensor_emit sqzi_emit_copy;   /* `whole` byte for byte */
-sqzi_tensor_emit sqzi_emit_table;  /* `whole`, or `whole` times the transposed `projection` */
+sqzi_tensor_emit sqzi_emit_table;  /* `table`, or `table` times the transposed `projection` */
 sqzi_tensor_emit sqzi_emit_linear; /* the terms of `linear` in `groups` groups */
 sqzi_tensor_emit sqzi_emit_bias;   /* `whole`, each number in its output's place */
 

@@ -88,13 +88,16 @@ class File:
 
     def write(self, path, meant=False):
         tensors = dict(self.tensors)
-        requires = self.requires - ({"s8", "s4", "s3", "s2"} if meant else set())
+        integers = {"s8", "s4", "s3", "s2", "product_quantised"}
+        requires = self.requires - (integers if meant else set())
         more = self.more | {"sqz.requires": sorted(requires)}
         if meant:
             for name, meaning in self.meanings.items():
                 for ending in ("", ".s4", ".s3", ".s2", ".scale"):
                     tensors.pop(name + ending, None)
                 tensors[name] = meaning
+            for ending in ("codes", "centroids", "centroids.scale"):
+                tensors.pop("token_embd." + ending, None)
         write_file(path, self.reader, tensors, more)
 
 
@@ -116,6 +119,26 @@ def factorised_int8(file):
 def few_bits(file):
     file.packed("token_embd.weight", 3)
     file.packed("position_embd.weight", 2)
+
+
+def product_quantised(file, parts=4):
+    """Rows of 256 centroids a part."""
+    rows, width = file.tensors.pop("token_embd.weight")[0].shape
+    codes = file.random.integers(0, 256, (rows, parts), dtype=np.uint8)
+    centroids = file.random.integers(-127, 128, (parts, 256, width // parts)).astype(np.int8)
+    scale = file.random.uniform(0.0005, 0.002, (parts, 256)).astype(np.float32)
+    meant = centroids.astype(np.float32) * scale[..., None]
+    file.tensors |= {"token_embd.codes": (codes.view(np.int8), I8),
+                     "token_embd.centroids": (centroids.reshape(parts * 256, -1), I8),
+                     "token_embd.centroids.scale": f32(scale.ravel())}
+    file.meanings["token_embd.weight"] = f32(
+        np.concatenate([meant[p, codes[:, p]] for p in range(parts)], axis=1))
+    file.requires.add("product_quantised")
+
+
+def factorised_product(file):
+    factorised(file, 12)
+    product_quantised(file)
 
 
 def fewer_pieces(file):
@@ -236,7 +259,8 @@ def two_blocks(file):
     keep_blocks(file, [0, 2])
 
 
-LEVERS = [[None, factorised, factorised_int8, few_bits, fewer_pieces],
+LEVERS = [[None, factorised, factorised_int8, few_bits, fewer_pieces, product_quantised,
+           factorised_product],
           [None, fewer_neurons, fewer_heads, narrower_heads],
           [None, factors, four_bits, factors_in_three_bits],
           [None, two_blocks]]
@@ -309,7 +333,8 @@ def one_head(tool, source, kind, pool, width, activation, norm):
     if "pooler.weight" not in file.tensors:
         file.tensors |= {"pooler.weight": normal(WIDTH, WIDTH), "pooler.bias": normal(WIDTH)}
     if width:
-        file.tensors |= {"head.dense.weight": normal(width, WIDTH), "head.dense.bias": normal(width)}
+        file.tensors |= {"head.dense.weight": normal(width, WIDTH),
+                         "head.dense.bias": normal(width)}
         file.more["sqz.head.activation"] = activation
     if norm:
         file.tensors |= {"head.norm.weight": normal(width), "head.norm.bias": normal(width)}
@@ -328,7 +353,7 @@ def one_head(tool, source, kind, pool, width, activation, norm):
     good = True
     for label, one in (("", path), (", back again", again)):
         answers = [json.loads(line) for line in tool(
-            "classify", one, "--json", "--top", "5", stdin="\n".join(text) + "\n").splitlines()]
+            "classify", one, "--json", stdin="\n".join(text) + "\n").splitlines()]
         good &= compare(name + label, logits_of(one, tool, text), theirs)
         good &= all("class" in json.dumps(answer) for answer in answers)
     return good
@@ -374,7 +399,7 @@ def main():
                 results.append(one_file(tool, source(kind, head), kind, head, chosen))
         for i, form in enumerate(heads_beside()):
             kind = list(TYPES)[i % len(TYPES)]
-            if part in "head":
+            if part in "classifier":
                 results.append(one_head(tool, source(kind, "ForSequenceClassification"), kind,
                                         *form))
     print(f"{sum(results)} of {len(results)} as they must be")
