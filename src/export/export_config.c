@@ -19,6 +19,17 @@ static sqz_status set_string(const sqzi_exporter *e, const char *key, const char
     return sqzi_export_set(e, e->config, key, json_string(value));
 }
 
+/* Numbers of pieces in a vocabulary that has lost some since. */
+static void drop_pieces(sqzi_exporter *e)
+{
+    static const char *const keys[] = {"pad_token_id", "bos_token_id",          "eos_token_id",
+                                       "sep_token_id", "cls_token_id",          "mask_token_id",
+                                       "unk_token_id", "decoder_start_token_id"};
+    const json_t *size = json_object_get(e->config, "vocab_size");
+    if (!size || json_integer_value(size) == (json_int_t)e->model->info.vocabulary) return;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) json_object_del(e->config, keys[i]);
+}
+
 static sqz_status begin(sqzi_exporter *e)
 {
     const sqzi_span text = sqzi_export_string(e, "sqz.source.config"),
@@ -39,6 +50,7 @@ static sqz_status begin(sqzi_exporter *e)
     }
     for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
         json_object_del(e->config, dropped[i]);
+    drop_pieces(e);
     return SQZ_OK;
 }
 
