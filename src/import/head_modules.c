@@ -40,7 +40,9 @@ static bool is_head(const json_t *modules)
 sqz_status sqzi_import_find_head_beside(sqzi_importer *m)
 {
     json_t *modules = NULL;
-    if (m->head != SQZ_HEAD_NONE || m->options.head != SQZ_IMPORT_HEAD_OF_CLASS) return SQZ_OK;
+    const bool of_class = m->options.head == SQZ_IMPORT_HEAD_OF_CLASS;
+    if (of_class ? m->head != SQZ_HEAD_NONE : m->options.head != SQZ_IMPORT_HEAD_SEQUENCE)
+        return SQZ_OK;
     const sqz_status status = sqzi_json_load(m->folder, "modules.json", false, &modules, m->error);
     if (status == SQZ_OK && is_head(modules)) {
         m->head = SQZ_HEAD_SEQUENCE;
