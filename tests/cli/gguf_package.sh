@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The gguf package of Python opens every kind of file that this program writes and shows its tensors
-# as `info` does; numbers of few bits, expanded by doc/format.md alone, are near what they came from.
+# The gguf package of Python opens what import and quantize write and shows its tensors as `info`
+# does; numbers of few bits, expanded by doc/format.md alone, are near what they came from.
 # usage: gguf_package.sh PROGRAM, from the top of the tree
 set -u
 program=$(realpath "$1")
