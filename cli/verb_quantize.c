@@ -19,7 +19,7 @@ static bool dry_run, no_bias_correction;
 
 static const cli_option options[] = {
     {"output", 'o', CLI_TEXT, &output_path, "FILE", "the model file to write; may be MODEL itself"},
-    {"type", 0, CLI_CHOICE, &type, "s8|bf16|f16", "what weights become (default: s8)"},
+    {"type", 0, CLI_CHOICE, &type, "s8|bf16|f16|s4|s3", "what weights become (default: s8)"},
     {"keep", 0, CLI_TEXT, &keep, "REGEX",
      "tensors whose name holds a match stay as they are (extended regular expression)"},
     {"calibrate", 0, CLI_TEXT, &calibrate, "FILE",
@@ -174,9 +174,10 @@ static int run(char **arguments, uint32_t n)
     if (!output_path && !dry_run)
         cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go? (--dry-run prints "
                            "the table alone)");
-    if (calibrate && type != SQZ_QUANTIZE_S8)
+    if (calibrate && (type == SQZ_QUANTIZE_BF16 || type == SQZ_QUANTIZE_F16))
         cli_die(CLI_USAGE,
-                "--calibrate is for --type s8: bf16 and f16 round every weight for itself");
+                "--calibrate is for --type s8, s4 and s3: bf16 and f16 round every weight for "
+                "itself");
     if (cli.progress && !calibrate)
         cli_die(CLI_USAGE,
                 "--progress is for --calibrate: nothing else takes long enough to show any");

@@ -20,7 +20,7 @@ set(SQZ_SMALL
   base/status
   model/context model/file_check model/load_encoder model/load_texts model/load_tokenizer
   model/model model/load_head model/load_pooling model/load_product model/load_tensors
-  model/load_weights model/session model/verify nn/encoder
+  model/load_weights model/session model/verify nn/block nn/encoder nn/linear
   nn/pack nn/tensor_list task/answer_spans task/answers task/batches task/classify
   task/embed_text task/engine task/entities task/fill_mask task/entity_spans
   task/zero_shot text/decode

@@ -25,7 +25,9 @@ extern "C" {
 typedef enum sqz_quantize_type {
     SQZ_QUANTIZE_S8,
     SQZ_QUANTIZE_BF16,
-    SQZ_QUANTIZE_F16
+    SQZ_QUANTIZE_F16,
+    SQZ_QUANTIZE_S4,
+    SQZ_QUANTIZE_S3
 } sqz_quantize_type;
 
 /* One tensor of the source and what it becomes.
@@ -202,9 +204,13 @@ typedef struct sqz_squeeze_result {
  *                   or behind the source's number of one; the last that fits counts, 0: whole. NULL
  *   embedding, embedding_size   see above
  *   embedding_bits, position_bits   of the tables: 8, 4, 3, 2; 32: as they are; 0: 8 where `bits`
- *                   is set, else as they are. To nearest; a factor [E, k] is stored as linears are
+ *                   is set, else as they are. To nearest; a factor [E, k] is int8 with `bits`
  *   bits            of the blocks' linears and the embedding's projection: 8, 4, 3; 0: f32. Chosen
- *                   so that errors cancel on what a layer reads (GPTQ, see sqz_quantize)
+ *                   so that errors cancel on what a layer reads (GPTQ, see sqz_quantize). Pooler,
+ *                   head and layers behind the pooling become int8, to nearest; a masked LM's own
+ *                   decoder stays
+ *   keep_pooler     a pooler that neither the head nor the pooling of embeddings reads stays; else
+ *                   it leaves, and only who asks for that pooling misses it
  *
  *   plain           the textbook's form of each lever, to compare with: no text has a say in ranks
  *                   (singular values), groups, rounding (to nearest) and embeddings (every row
@@ -234,7 +240,7 @@ typedef struct sqz_squeeze_options {
     const char *ranks;
     sqz_embedding_form embedding;
     uint32_t embedding_size, embedding_bits, position_bits, bits;
-    int plain;
+    int keep_pooler, plain;
     const sqz_text *texts;
     size_t n_texts;
     const char *cache;

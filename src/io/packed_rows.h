@@ -34,6 +34,9 @@ static inline size_t sqzi_packed_groups(size_t n)
 
 size_t sqzi_packed_row_bytes(uint32_t bits, size_t n);
 
+/* Bytes of the longest row that a model file may have: 65,536 numbers of 4 bits. */
+enum { SQZI_PACKED_ROW_MOST = (1 << 16) / 2 + (1 << 16) / SQZI_PACKED_GROUP / 2 };
+
 /* Every multiplier is within its range and the unused bits are 0; else *what says which is not. */
 bool sqzi_packed_row_check(uint32_t bits, size_t n, const uint8_t *row, const char **what);
 

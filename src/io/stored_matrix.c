@@ -3,9 +3,12 @@
 #include "io/stored_matrix.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/half.h"
 #include "io/packed_rows.h"
+
+enum { CENTROIDS = 256 }; /* of a part */
 
 const sqzi_gguf_tensor *sqzi_stored_tensor(const sqzi_gguf *gguf, const char *name, uint32_t *bits)
 {
@@ -20,11 +23,25 @@ const sqzi_gguf_tensor *sqzi_stored_tensor(const sqzi_gguf *gguf, const char *na
     return tensor;
 }
 
+static sqzi_stored stored_codes(const sqzi_gguf *gguf, uint64_t columns)
+{
+    sqzi_stored stored = {.columns = columns,
+                          .tensor = sqzi_gguf_find_tensor(gguf, "token_embd.codes")};
+    if (!stored.tensor) return stored;
+    stored.rows = stored.tensor->shape[0];
+    stored.parts = (uint32_t)stored.tensor->shape[1];
+    stored.centroids = sqzi_gguf_find_tensor(gguf, "token_embd.centroids")->data;
+    stored.scale = sqzi_gguf_find_tensor(gguf, "token_embd.centroids.scale")->data;
+    return stored;
+}
+
 sqzi_stored sqzi_stored_of(const sqzi_gguf *gguf, const char *name, uint64_t columns)
 {
     char full[SQZI_STORED_NAME];
     sqzi_stored stored = {.columns = columns};
     stored.tensor = sqzi_stored_tensor(gguf, name, &stored.bits);
+    if (!stored.tensor && strcmp(name, "token_embd.weight") == 0)
+        return stored_codes(gguf, columns);
     if (!stored.tensor) return stored;
     stored.rows = stored.tensor->shape[0];
     snprintf(full, sizeof full, "%s.scale", name);
@@ -35,11 +52,25 @@ sqzi_stored sqzi_stored_of(const sqzi_gguf *gguf, const char *name, uint64_t col
 /* Numbers begin .. begin + n of a row, begin a multiple of 32 and n at most PIECE. */
 enum { PIECE = 256 };
 
+static void take_codes(const sqzi_stored *stored, uint64_t r, size_t begin, size_t n, double *out)
+{
+    const uint8_t *codes = (const uint8_t *)stored->tensor->data + r * stored->parts;
+    const size_t d = (size_t)stored->columns / stored->parts;
+    for (size_t i = 0; i < n; i++) {
+        const size_t p = (begin + i) / d, c = p * CENTROIDS + codes[p];
+        out[i] = (double)stored->scale[c] * stored->centroids[c * d + (begin + i) % d];
+    }
+}
+
 static void take(const sqzi_stored *stored, uint64_t r, size_t begin, size_t n, double *out)
 {
     const sqzi_gguf_tensor *t = stored->tensor;
     const size_t columns = (size_t)stored->columns, first = (size_t)r * columns + begin;
     int8_t expanded[PIECE];
+    if (stored->parts) {
+        take_codes(stored, r, begin, n, out);
+        return;
+    }
     if (t->type != SQZI_S8) {
         for (size_t i = 0; i < n; i++) out[i] = (double)sqzi_load_real(t->data, first + i, t->type);
         return;

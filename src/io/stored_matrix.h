@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Matrices and tables as a model file stores them, whichever of its forms that is (doc/format.md
- * "Tensors"): floats, int8 rows with scales, or packed rows (io/packed_rows.h) under another name.
+ * "Tensors"): floats, int8 rows with scales, packed rows (io/packed_rows.h) under another name, or
+ * the table of words product quantised, as codes and centroids.
  * For whoever reads a model file without running it.
  */
 #ifndef SQZI_STORED_MATRIX_H
@@ -12,7 +13,11 @@ typedef struct sqzi_stored {
     const sqzi_gguf_tensor *tensor; /* NULL: there is none */
     uint32_t bits;                  /* of packed rows: 4, 3 or 2; else 0 */
     uint64_t rows, columns;         /* of the matrix */
-    const float *scale;             /* [rows] of integers, else NULL */
+    const float *scale;             /* [rows] of integers, else NULL; of codes, of the centroids */
+    /* 0, or the tensor is codes [rows, parts], and each part of a row one of 256 centroids
+     * [parts, 256, columns / parts] */
+    uint32_t parts;
+    const int8_t *centroids;
 } sqzi_stored;
 
 /* Room for the name of any tensor that belongs to a matrix. */

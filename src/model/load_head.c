@@ -42,11 +42,13 @@ static sqz_status load_output(sqzi_loader *loader, uint32_t n_in, bool tied)
     if (embedding->word.parts) {
         TRY(sqzi_load_words_matrix(loader, &embedding->word, matrix));
     } else {
-        const sqzi_matrix_form form = {
-            .n_in = embedding->word.width, .n_out = info->vocabulary, .groups = 1};
-        TRY(sqzi_load_stored(loader, "token_embd.weight", true, info->vocabulary, form.n_in,
-                             &table));
-        TRY(sqzi_load_matrix(loader, &table, &form, matrix));
+        TRY(sqzi_load_stored(loader, "token_embd.weight", true, info->vocabulary,
+                             embedding->word.width, &table));
+        TRY(sqzi_load_matrix(loader, &table,
+                             &(sqzi_matrix_form){.n_in = embedding->word.width,
+                                                 .n_out = info->vocabulary,
+                                                 .groups = 1},
+                             matrix));
     }
     TRY(sqzi_load_vector(loader, "head.output.bias", false, info->vocabulary, &head->output.bias));
 fail:

@@ -4,19 +4,19 @@
 
 #include "io/packed_rows.h"
 
-/* n numbers put into out, or added to it. */
-static void take_numbers(const sqzi_table *table, const sqzk_table *kernels, size_t row,
+/* Numbers of row `at` put into out, or added to it. */
+static void take_numbers(const sqzi_table *table, const sqzk_table *kernels, size_t at,
                          uint32_t beta, const void *numbers, size_t n, sqzi_real *out)
 {
     kernels->convert(&(sqzk_convert_args){.n = n,
                                           .source = numbers,
                                           .type = table->type,
-                                          .scale = table->type == SQZI_S8 ? table->scale[row] : 1,
+                                          .scale = table->type == SQZI_S8 ? table->scale[at] : 1,
                                           .beta = beta,
                                           .out = out});
 }
 
-/* Packed rows, through int8 pieces. */
+/* Packed rows through int8 pieces. */
 static void take_packed(const sqzi_table *table, const sqzk_table *kernels, uint32_t row,
                         uint32_t beta, sqzi_real *out)
 {
@@ -34,18 +34,18 @@ static void take_packed(const sqzi_table *table, const sqzk_table *kernels, uint
 void sqzi_table_row(const sqzi_table *table, const sqzk_table *kernels, uint32_t row, uint32_t beta,
                     sqzi_real *out)
 {
-    const uint32_t parts = table->parts ? table->parts : 1;
-    const size_t n = table->width / parts, bytes = n * sqzi_type_bytes(table->type);
     if (table->bits) {
         take_packed(table, kernels, row, beta, out);
         return;
     }
+    const uint32_t parts = table->parts ? table->parts : 1, n = table->width / parts;
+    const size_t bytes = n * sqzi_type_bytes(table->type);
     for (uint32_t p = 0; p < parts; p++) {
         const size_t at = table->parts
                               ? (size_t)p * SQZI_CENTROIDS + table->codes[(size_t)row * parts + p]
                               : row;
         take_numbers(table, kernels, at, beta, (const unsigned char *)table->rows + at * bytes, n,
-                     out + p * n);
+                     out + (size_t)p * n);
     }
 }
 

@@ -11,7 +11,7 @@
 #include "squeeze/product_quantise.h"
 #include "squeeze/word_weights.h"
 
-enum { ESTIMATED_PARTS = 6 };
+enum { ESTIMATE_ROUNDS = 2 };
 
 /* What is made before it takes the table's place. */
 typedef struct making {
@@ -70,7 +70,7 @@ static void find_gain(const sqzi_weights *w, float *gain)
 }
 
 static sqz_status make(const sqzi_weights *w, const uint64_t *counts, uint32_t parts,
-                       uint32_t every, making *m, sqz_error *error)
+                       uint32_t rounds, making *m, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const uint32_t n = w->word.rows, width = w->word.columns;
@@ -89,7 +89,7 @@ static sqz_status make(const sqzi_weights *w, const uint64_t *counts, uint32_t p
                 !m->product.scale,
             SQZ_ENOMEM, 0, "no memory to quantise a table of %u rows", n);
     sqzi_word_frequencies(w, counts, m->frequency);
-    for (uint32_t i = 0; i < n; i++) m->weight[i] = sqrtf(m->frequency[i]);
+    for (uint32_t i = 0; i < n; i++) m->weight[i] = powf(m->frequency[i], 0.75F);
     find_gain(w, m->gain);
     TRY(sqzi_product_quantise(context,
                               &(sqzi_product_options){.rows = w->word.values,
@@ -98,7 +98,7 @@ static sqz_status make(const sqzi_weights *w, const uint64_t *counts, uint32_t p
                                                       .n = n,
                                                       .width = width,
                                                       .parts = parts,
-                                                      .every = every},
+                                                      .rounds = rounds},
                               m->product.codes, m->product.centroids, m->product.scale, error));
 fail:
     return status;
@@ -112,12 +112,12 @@ static double value_of(const making *m, uint32_t row, uint32_t p, uint32_t j)
     return (double)product->scale[c] * product->centroids[c * (m->width / product->parts) + j];
 }
 
-/* Of each `every`-th part, against what the mean would cost there. */
-static double error_of(const sqzi_weights *w, const making *m, uint32_t every)
+/* Against what the mean in every row's place would cost. */
+static double error_of(const sqzi_weights *w, const making *m)
 {
     const uint32_t d = m->width / m->product.parts;
     double errors = 0, squares = 0;
-    for (uint32_t p = 0; p < m->product.parts; p += every)
+    for (uint32_t p = 0; p < m->product.parts; p++)
         for (uint32_t j = 0; j < d; j++) {
             double total = 0, sum = 0, square = 0;
             for (uint32_t i = 0; i < m->n; i++) {
@@ -138,9 +138,9 @@ sqz_status sqzi_squeeze_product(sqzi_weights *w, const uint64_t *counts, uint32_
                                 double *error, sqz_error *out)
 {
     making m;
-    const sqz_status status = make(w, counts, parts, 1, &m, out);
+    const sqz_status status = make(w, counts, parts, 0, &m, out);
     if (status == SQZ_OK) {
-        if (error) *error = error_of(w, &m, 1);
+        if (error) *error = error_of(w, &m);
         sqzi_weight_matrix_unround(w, &w->word);
         sqzi_release(m.allocator, w->word.values, (size_t)m.n * m.width * sizeof *w->word.values);
         w->word.values = NULL;
@@ -155,9 +155,8 @@ sqz_status sqzi_squeeze_product_error(const sqzi_weights *w, const uint64_t *cou
                                       double *error, sqz_error *out)
 {
     making m;
-    const uint32_t every = parts > ESTIMATED_PARTS ? parts / ESTIMATED_PARTS : 1;
-    const sqz_status status = make(w, counts, parts, every, &m, out);
-    if (status == SQZ_OK) *error = error_of(w, &m, every);
+    const sqz_status status = make(w, counts, parts, ESTIMATE_ROUNDS, &m, out);
+    if (status == SQZ_OK) *error = error_of(w, &m);
     discard(&m);
     return status;
 }

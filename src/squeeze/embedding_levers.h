@@ -24,9 +24,11 @@
 
 #include "squeeze/weights.h"
 
-/* The table becomes codes: frequency-weighted k-means for each part, a row weighs sqrt(f), and then
- * centroids in int8 with a scale each, fitted again on the rows that chose them. weights->word
- * keeps its rows and columns, without values. *error may be NULL.
+/* The table becomes codes: k-means for each part, a row weighs f^0.75 and a column the gain of the
+ * norm behind the embedding (nearer to the whole model on texts of other domains than other powers
+ * and no gain; a random permutation or Hadamard blocks before the cut were no nearer), centroids in
+ * int8 with a scale each (product_quantise.h). weights->word keeps its rows and columns, without
+ * values. *error may be NULL.
  *
  * SQZ_EINVAL: parts does not divide the width (the text names the nearest that do); the table is
  * one of codes already. SQZ_ENOMEM; weights are then as they were.
@@ -34,8 +36,8 @@
 SQZ_NODISCARD sqz_status sqzi_squeeze_product(sqzi_weights *weights, const uint64_t *counts,
                                               uint32_t parts, double *error, sqz_error *out);
 
-/* About what sqzi_squeeze_product would report, from some of its parts and rounds: within a few
- * hundredths of itself, at a tenth of the cost. weights stay as they are. */
+/* About what sqzi_squeeze_product would report, from its first two rounds: about a tenth above
+ * it, at a third of the cost. weights stay as they are. */
 SQZ_NODISCARD sqz_status sqzi_squeeze_product_error(const sqzi_weights *weights,
                                                     const uint64_t *counts, uint32_t parts,
                                                     double *error, sqz_error *out);

@@ -63,7 +63,8 @@ typedef struct sqzi_fidelity_run {
 } sqzi_fidelity_run;
 
 /* run->measured then is what a step takes; both models are run, and compared, when the file is
- * written (errors as sqzi_text_vectors_make and sqzi_fidelity_of). Not to be moved. Discard after. */
+ * written (errors as sqzi_text_vectors_make and sqzi_fidelity_of). Not to be moved. Discard after.
+ */
 void sqzi_fidelity_run_make(const sqz_model *model, const sqz_text *texts, size_t n,
                             sqzi_fidelity_run *run);
 void sqzi_fidelity_run_discard(sqzi_fidelity_run *run);

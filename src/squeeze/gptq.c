@@ -5,8 +5,11 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
+#include "io/packed_rows.h"
+#include "squeeze/group_scales.h"
 
 enum {
     BLOCK = 64,
@@ -74,64 +77,64 @@ void sqzi_moments_centre(sqzi_moments *moments, const double *mean, uint64_t row
     }
 }
 
+/* out [m, n] = rows [m, k] times the transpose of columns [n, k]. */
+static void multiply(const sqzk_gemm *gemm, size_t m, size_t n, size_t k, const sqzi_real *rows,
+                     const sqzi_real *columns, void *packed, sqzi_real *out)
+{
+    gemm->pack(
+        &(sqzk_pack_args){
+            .n = n, .k = k, .source = columns, .n_stride = k, .k_stride = 1, .type = SQZI_F32},
+        packed);
+    gemm->run(&(sqzk_gemm_args){.m = m,
+                                .n = n,
+                                .k = k,
+                                .a = rows,
+                                .lda = k * sizeof *rows,
+                                .b = packed,
+                                .c = out,
+                                .ldc = n});
+}
+
+sqz_status sqzi_covariance_through(const sqzk_gemm *gemm, const sqz_allocator *allocator, size_t n,
+                                   size_t rank, const sqzi_real *outer, const sqzi_real *factor,
+                                   sqzi_real *inner, sqz_error *error)
+{
+    sqzi_real *product = NULL;
+    void *packed = NULL;
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    for (int placed = 0; placed < 2; placed++) {
+        product = sqzi_arena_take(&arena, rank * n, sizeof *product);
+        packed = sqzi_arena_take(&arena, sqzk_gemm_packed_bytes(gemm, n, n > rank ? n : rank), 1);
+        if (placed) break;
+        void *block = sqzi_allocate(allocator, arena.used);
+        if (!block) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for moments of a factor");
+        arena = sqzi_arena_over(block, arena.used);
+    }
+    multiply(gemm, rank, n, n, factor, outer, packed, product);
+    multiply(gemm, rank, rank, n, product, factor, packed, inner);
+    sqzi_release(allocator, arena.base, arena.capacity);
+    return SQZ_OK;
+}
+
 sqz_status sqzi_moments_through(const sqzk_gemm *gemm, const sqzi_moments *outer, sqzi_quantized *a,
                                 sqzi_moments *inner, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const sqz_allocator *allocator = &a->plan->model->context->allocator;
-    const size_t n = outer->n, rank = inner->n;
-    sqzi_real *factor = NULL, *product = NULL;
-    void *packed = NULL;
-    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
-    for (int placed = 0; placed < 2; placed++) {
-        factor = sqzi_arena_take(&arena, rank * n, sizeof *factor);
-        product = sqzi_arena_take(&arena, rank * n, sizeof *product);
-        packed = sqzi_arena_take(&arena, sqzk_gemm_packed_bytes(gemm, n, n > rank ? n : rank), 1);
-        if (placed) break;
-        void *block = sqzi_allocate(allocator, arena.used);
-        if (!block)
-            return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the moments of '%s'", a->name);
-        arena = sqzi_arena_over(block, arena.used);
-    }
+    const size_t n = outer->n, rank = inner->n, bytes = rank * n * sizeof(sqzi_real);
+    sqzi_real *factor = sqzi_allocate(allocator, bytes);
+    FAIL_IF(!factor, SQZ_ENOMEM, 0, "no memory for the moments of '%s'", a->name);
     for (size_t g = 0; g < outer->groups; g++) {
         const double *row;
         for (size_t r = 0; r < rank; r++) {
             TRY(sqzi_quantize_row(a, g * rank + r, NULL, &row, error));
             for (size_t j = 0; j < n; j++) factor[r * n + j] = (sqzi_real)row[j];
         }
-        gemm->pack(&(sqzk_pack_args){.n = n,
-                                     .k = n,
-                                     .source = outer->squares + g * n * n,
-                                     .n_stride = n,
-                                     .k_stride = 1,
-                                     .type = SQZI_F32},
-                   packed);
-        gemm->run(&(sqzk_gemm_args){.m = rank,
-                                    .n = n,
-                                    .k = n,
-                                    .a = factor,
-                                    .lda = n * sizeof *factor,
-                                    .b = packed,
-                                    .c = product,
-                                    .ldc = n});
-        gemm->pack(&(sqzk_pack_args){.n = rank,
-                                     .k = n,
-                                     .source = factor,
-                                     .n_stride = n,
-                                     .k_stride = 1,
-                                     .type = SQZI_F32},
-                   packed);
-        gemm->run(&(sqzk_gemm_args){.m = rank,
-                                    .n = rank,
-                                    .k = n,
-                                    .a = product,
-                                    .lda = n * sizeof *product,
-                                    .b = packed,
-                                    .c = inner->squares + g * rank * rank,
-                                    .ldc = rank});
+        TRY(sqzi_covariance_through(gemm, allocator, n, rank, outer->squares + g * n * n, factor,
+                                    inner->squares + g * rank * rank, error));
     }
 fail:
-    sqzi_release(allocator, arena.base, arena.capacity);
+    if (factor) sqzi_release(allocator, factor, bytes);
     return status;
 }
 
@@ -140,9 +143,10 @@ typedef struct input {
     uint32_t index;
 } input;
 
-/* One group of a tensor: n inputs, `rows` rows. */
+/* Working memory of a task. */
 typedef struct rounding {
     const sqzk_gemm *gemm;
+    const sqzi_rounding_task *task;
     size_t n, rows;
     input *inputs;     /* [n] by ascending variance: the order of what follows */
     sqzi_real *factor; /* [n, n] C, then R with each row divided by its diagonal number */
@@ -150,8 +154,6 @@ typedef struct rounding {
     sqzi_real *wanted; /* [rows, n] the weights and what errors ask of them */
     sqzi_real *errors; /* [rows, n] the weights, then w - s q */
     void *packed;
-    void *block;
-    size_t bytes;
 } rounding;
 
 static void lay_out(rounding *r, sqzi_arena *arena)
@@ -173,20 +175,25 @@ static int by_variance(const void *a, const void *b)
                                       : (x->index > y->index) - (x->index < y->index);
 }
 
+static sqzi_real covariance_of(const sqzi_rounding_task *t, size_t i, size_t j)
+{
+    return t->covariance[(t->order ? t->order[i] : i) * t->ld + (t->order ? t->order[j] : j)];
+}
+
 /* The damped covariance in the order of the inputs. False where it is not finite. */
-static bool order_and_damp(rounding *r, const sqzi_real *c)
+static bool order_and_damp(rounding *r)
 {
     const size_t n = r->n;
     double sum = 0;
     for (size_t i = 0; i < n; i++) {
-        r->inputs[i] = (input){(float)c[i * n + i], (uint32_t)i};
-        sum += (double)c[i * n + i];
+        r->inputs[i] = (input){(float)covariance_of(r->task, i, i), (uint32_t)i};
+        sum += (double)covariance_of(r->task, i, i);
     }
     if (!isfinite(sum)) return false;
     qsort(r->inputs, n, sizeof *r->inputs, by_variance);
     for (size_t i = 0; i < n; i++)
         for (size_t j = i; j < n; j++)
-            r->factor[i * n + j] = c[(size_t)r->inputs[i].index * n + r->inputs[j].index];
+            r->factor[i * n + j] = covariance_of(r->task, r->inputs[i].index, r->inputs[j].index);
     for (size_t i = 0; i < n; i++)
         r->factor[i * n + i] += damping * r->factor[i * n + i] +
                                 least_variance * (sqzi_real)(sum / (double)n);
@@ -237,24 +244,30 @@ static void factorise(rounding *r)
 }
 
 /* Inputs begin .. end of one row, the later ones of the block first. */
-static void round_part(const rounding *r, size_t row, size_t begin, size_t end, float scale,
-                       int8_t *chosen)
+static void round_part(const rounding *r, size_t row, size_t begin, size_t end)
 {
-    const double inverse = scale > 0 ? 1 / (double)scale : 0;
+    const sqzi_rounding_task *task = r->task;
+    const double scale = (double)task->scale[row], inverse = scale > 0 ? 1 / scale : 0;
+    const uint8_t *multipliers = task->multipliers
+                                     ? task->multipliers + row * sqzi_packed_groups(r->n)
+                                     : NULL;
     const sqzi_real *wanted = r->wanted + row * r->n;
     sqzi_real *errors = r->errors + row * r->n;
+    int8_t *integers = task->integers + row * r->n;
     for (size_t i = end; i-- > begin;) {
         const sqzi_real *by = r->factor + i * r->n;
+        const size_t index = r->inputs[i].index;
         sqzi_real w = wanted[i];
         for (size_t j = i + 1; j < end; j++) w += by[j] * errors[j];
-        double steps = rint((double)w * inverse);
-        steps = steps > 127 ? 127 : steps < -127 ? -127 : steps;
-        chosen[r->inputs[i].index] = (int8_t)steps;
-        errors[i] = (sqzi_real)((double)errors[i] - (double)scale * steps);
+        const int q = sqzi_nearest_integer(task->bits, (double)w * inverse,
+                                           multipliers ? multipliers[index / SQZI_PACKED_GROUP]
+                                                       : 1);
+        integers[index] = (int8_t)q;
+        errors[i] = (sqzi_real)((double)errors[i] - scale * q);
     }
 }
 
-static void round_rows(const rounding *r, const float *scale, int8_t *chosen)
+static void round_rows(const rounding *r)
 {
     const size_t n = r->n;
     for (size_t end = n, begin; end > 0; end = begin) {
@@ -277,52 +290,76 @@ static void round_rows(const rounding *r, const float *scale, int8_t *chosen)
                                            .ldc = n,
                                            .beta = 1});
         }
-        for (size_t row = 0; row < r->rows; row++)
-            round_part(r, row, begin, end, scale[row], chosen + row * n);
+        for (size_t row = 0; row < r->rows; row++) round_part(r, row, begin, end);
     }
 }
 
-static sqz_status gptq_group(rounding *r, const sqzi_real *covariance, size_t g, sqzi_quantized *t,
-                             sqz_error *error)
+sqz_status sqzi_gptq_round(const sqzk_gemm *gemm, const sqz_allocator *allocator,
+                           const sqzi_rounding_task *task, sqz_error *error)
 {
-    const size_t first = g * r->rows;
-    if (!order_and_damp(r, covariance))
-        return sqzi_fail(error, SQZ_ENUMERIC, 0,
-                         "the inputs of '%s' are not finite on these texts; quantise without them",
-                         t->name);
-    factorise(r);
-    for (size_t row = 0; row < r->rows; row++) {
-        const float *weights;
-        const sqz_status status = sqzi_quantize_row(t, first + row, &weights, NULL, error);
+    sqz_status status = SQZ_OK;
+    rounding r = {.gemm = gemm, .task = task, .n = task->n, .rows = task->rows};
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    lay_out(&r, &arena);
+    const size_t bytes = arena.used;
+    void *block = sqzi_allocate(allocator, bytes);
+    FAIL_IF(!block, SQZ_ENOMEM, 0, "no memory to round '%s'", task->name);
+    arena = sqzi_arena_over(block, bytes);
+    lay_out(&r, &arena);
+    FAIL_IF(!order_and_damp(&r), SQZ_ENUMERIC, 0,
+            "the inputs of '%s' are not finite on these texts; quantise without them", task->name);
+    factorise(&r);
+    for (size_t row = 0; row < r.rows; row++)
+        for (size_t i = 0; i < r.n; i++)
+            r.wanted[row * r.n + i] = r.errors[row * r.n + i] =
+                task->weights[row * r.n + r.inputs[i].index];
+    round_rows(&r);
+fail:
+    if (block) sqzi_release(allocator, block, bytes);
+    return status;
+}
+
+/* The rows of group g of a tensor, their scales chosen anew for what its inputs are like, and
+ * rounded. */
+static sqz_status round_group(const sqzk_gemm *gemm, const sqzi_moments *covariance, size_t g,
+                              sqzi_quantized *t, float *weights, sqz_error *error)
+{
+    const size_t n = covariance->n, rows = (size_t)t->from->shape[0] / covariance->groups,
+                 first = g * rows;
+    for (size_t row = 0; row < rows; row++) {
+        const float *from;
+        const sqz_status status = sqzi_quantize_row(t, first + row, &from, NULL, error);
         if (status != SQZ_OK) return status;
-        for (size_t i = 0; i < r->n; i++)
-            r->wanted[row * r->n + i] = r->errors[row * r->n + i] = weights[r->inputs[i].index];
+        memcpy(weights + row * n, from, n * sizeof *weights);
     }
-    round_rows(r, t->scale + first, t->chosen + first * r->n);
-    return SQZ_OK;
+    const sqzi_rounding_task task = {
+        .name = t->name,
+        .rows = rows,
+        .n = n,
+        .weights = weights,
+        .covariance = covariance->squares + g * n * n,
+        .ld = n,
+        .bits = t->bits,
+        .scale = t->scale + first,
+        .multipliers = t->multipliers ? t->multipliers + first * sqzi_packed_groups(n) : NULL,
+        .integers = t->chosen + first * n};
+    return sqzi_gptq_round(gemm, &t->plan->model->context->allocator, &task, error);
 }
 
 sqz_status sqzi_gptq(const sqzk_gemm *gemm, const sqzi_moments *covariance, sqzi_quantized *t,
                      sqz_error *error)
 {
-    const sqz_allocator *allocator = &t->plan->model->context->allocator;
-    const size_t n = covariance->n;
-    rounding r = {.gemm = gemm, .n = n, .rows = (size_t)t->from->shape[0] / covariance->groups};
     sqz_status status = SQZ_OK;
-    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
-    lay_out(&r, &arena);
-    r.bytes = arena.used;
-    r.block = sqzi_allocate(allocator, r.bytes);
-    int8_t *chosen = sqzi_allocate(allocator, (size_t)t->from->n);
-    FAIL_IF(!r.block || !chosen, SQZ_ENOMEM, 0, "no memory to round '%s'", t->name);
-    arena = sqzi_arena_over(r.block, r.bytes);
-    lay_out(&r, &arena);
+    const sqz_allocator *allocator = &t->plan->model->context->allocator;
+    const size_t n = (size_t)t->from->n, bytes = n / covariance->groups * sizeof(float);
+    float *weights = sqzi_allocate(allocator, bytes);
+    FAIL_IF(!weights, SQZ_ENOMEM, 0, "no memory to round '%s'", t->name);
+    int8_t *chosen = sqzi_allocate_zeroed(allocator, n, 1);
+    FAIL_IF(!chosen, SQZ_ENOMEM, 0, "no memory to round '%s'", t->name);
     t->chosen = chosen;
-    chosen = NULL;
-    for (size_t g = 0; g < covariance->groups && status == SQZ_OK; g++)
-        status = gptq_group(&r, covariance->squares + g * n * n, g, t, error);
+    for (size_t g = 0; g < covariance->groups; g++)
+        TRY(round_group(gemm, covariance, g, t, weights, error));
 fail:
-    sqzi_release(allocator, chosen, (size_t)t->from->n);
-    if (r.block) sqzi_release(allocator, r.block, r.bytes);
+    if (weights) sqzi_release(allocator, weights, bytes);
     return status;
 }

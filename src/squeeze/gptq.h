@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rounding a matrix to int8 so that its errors cancel on the inputs it will see, instead of number
- * by number.
+/* Rounding a matrix to integers so that its errors cancel on the inputs it will see, instead of
+ * number by number.
  *
  * Of each row w with its scale s, integers q are chosen in turn to make (w - s q)' C (w - s q)
  * small, C the covariance of the row's inputs (their mean is the bias's, bias_correction.h). With C
@@ -9,6 +9,7 @@
  *
  *   q_i = round((w_i + sum over j > i of R_ij / R_ii (w_j - s q_j)) / s) within [-127, 127]
  *
+ * (of packed rows: to the nearest level times the multiplier of the group that input i is in)
  * makes each square the least that is left to it (Babai's nearest plane; the same integers as
  * GPTQ's, Frantar et al. 2022, in the same order, without the inverse of C). Inputs are taken by
  * descending variance: what is rounded early is made up for by all that follow.
@@ -45,8 +46,34 @@ SQZ_NODISCARD sqz_status sqzi_moments_through(const sqzk_gemm *gemm, const sqzi_
                                               sqzi_quantized *a, sqzi_moments *inner,
                                               sqz_error *error);
 
-/* Choose the integers of an int8 tensor of a measured plan, into t->chosen. SQZ_ENOMEM;
- * SQZ_ENUMERIC where a covariance is not finite. */
+/* The covariance [rank, rank] of y = A x, A [rank, n], for x with the covariance outer [n, n].
+ * SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_covariance_through(const sqzk_gemm *gemm,
+                                                 const sqz_allocator *allocator, size_t n,
+                                                 size_t rank, const sqzi_real *outer,
+                                                 const sqzi_real *factor, sqzi_real *inner,
+                                                 sqz_error *error);
+
+/* A matrix of one group, [rows, n], whose scales are chosen, and what it reads. */
+typedef struct sqzi_rounding_task {
+    const char *name; /* in texts of errors */
+    size_t rows, n;
+    const float *weights;        /* [rows, n] */
+    const sqzi_real *covariance; /* of inputs i and j: covariance[order[i] * ld + order[j]] ... */
+    size_t ld;
+    const uint32_t *order;      /* ... or [i * ld + j] where NULL */
+    uint32_t bits;              /* 8; 4, 3 and 2: packed rows */
+    const float *scale;         /* [rows] */
+    const uint8_t *multipliers; /* [rows, ceil(n / 32)]; of 8 bits NULL */
+    int8_t *integers;           /* [rows, n] are written */
+} sqzi_rounding_task;
+
+/* SQZ_ENOMEM; SQZ_ENUMERIC where the covariance is not finite. Memory: about twice the weights and
+ * the covariance. */
+SQZ_NODISCARD sqz_status sqzi_gptq_round(const sqzk_gemm *gemm, const sqz_allocator *allocator,
+                                         const sqzi_rounding_task *task, sqz_error *error);
+
+/* The same for an integer tensor of a measured plan, into t->chosen. */
 SQZ_NODISCARD sqz_status sqzi_gptq(const sqzk_gemm *gemm, const sqzi_moments *covariance,
                                    sqzi_quantized *t, sqz_error *error);
 

@@ -11,7 +11,6 @@
 
 enum {
     N = SQZI_CENTROIDS,
-    ROUNDS = 16,
     SEED_ROWS = 4096, /* that seeds are chosen among */
     STRIP = 64,       /* rows of a product */
     LANES = 16
@@ -249,13 +248,14 @@ static bool read_part(const fitting *f, uint32_t p, const scratch *s)
 static void fit_part(fitting *f, uint32_t p, const scratch *s)
 {
     const uint32_t d = f->d, n = f->o->n;
+    const uint32_t rounds = f->o->rounds ? f->o->rounds : SQZI_PRODUCT_ROUNDS;
     double last = INFINITY;
     if (!read_part(f, p, s)) {
         f->numeric_error = true;
         return;
     }
     choose_seeds(s, p, n, d);
-    for (uint32_t round = 0; round < ROUNDS; round++) {
+    for (uint32_t round = 0; round < rounds; round++) {
         const double sum = assign(f, s);
         if (!(sum < last * 0.999)) break;
         last = sum;
@@ -273,9 +273,8 @@ static void fit_parts(void *argument, const sqzi_team *team)
 {
     fitting *f = argument;
     sqzi_turn turn = {.team = team};
-    const uint32_t every = f->o->every, n = (f->o->parts + every - 1) / every;
-    for (uint32_t i; sqzi_take_part(&turn, n, &i);)
-        fit_part(f, i * every, &f->members[team->member]);
+    for (uint32_t p; sqzi_take_part(&turn, f->o->parts, &p);)
+        fit_part(f, p, &f->members[team->member]);
 }
 
 sqz_status sqzi_product_quantise(const sqz_context *context, const sqzi_product_options *o,

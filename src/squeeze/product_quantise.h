@@ -6,7 +6,7 @@
  *   seeds      k-means++ (Arthur and Vassilvitskii 2007) on rows drawn by their weights
  *   rounds     nearest centroid by one f32 gemm, argmax_c x c - |c|^2 / 2; centroids become the
  *              weighted means of their rows, one that has none the row that is furthest off; until
- *              a round gains less than a thousandth, ROUNDS at most
+ *              a round gains less than a thousandth
  *   integers   centroids to int8, each with a scale fitted to its integers; then rows choose among
  *              what the file will hold
  *
@@ -18,15 +18,17 @@
 #include "model/context.h"
 #include "nn/encoder.h"
 
+enum { SQZI_PRODUCT_ROUNDS = 16 };
+
 /*   rows     [n, width]
  *   weight   [n] > 0
  *   gain     [width] > 0, or NULL for ones
- *   every    1: all parts; s: only each s-th, for an estimate of the error; the others stay as they
- *            are
+ *   rounds   at most so many; 0: SQZI_PRODUCT_ROUNDS. After two the error is about a tenth above
+ *            what it will be
  */
 typedef struct sqzi_product_options {
     const float *rows, *weight, *gain;
-    uint32_t n, width, parts, every;
+    uint32_t n, width, parts, rounds;
 } sqzi_product_options;
 
 /* codes [n, parts], centroids [parts, 256, width / parts] of scale [parts, 256] each

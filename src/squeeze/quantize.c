@@ -14,14 +14,14 @@ typedef struct quantizer {
     sqz_quantize_options options;
     sqz_model *model;
     sqzi_quantize_plan plan;
-    sqzi_bias_corrections corrections; /* none but for int8 */
+    sqzi_bias_corrections corrections; /* none but for integers */
     sqzi_sequences sequences;
     regex_t keep;
     bool has_keep;
     sqz_error *error;
 } quantizer;
 
-static const char *const type_names[] = {"s8", "bf16", "f16"};
+static const char *const type_names[] = {"s8", "bf16", "f16", "s4", "s3"};
 
 static sqz_status compile_keep(quantizer *q)
 {
@@ -88,31 +88,40 @@ static sqz_status report(quantizer *q)
 
 static sqz_status put_metadata(const quantizer *q, sqzi_gguf_writer *writer)
 {
-    static const char *const suffixes[] = {"-s8", "-bf16", "-f16"}, *const features[] = {"s8",
-                                                                                         "bf16",
-                                                                                         NULL};
-    char how[64] = "", history[512];
+    const char *type = type_names[q->options.type];
+    char how[64] = "", history[512], suffix[8];
+    snprintf(suffix, sizeof suffix, "-%s", type);
     if (q->corrections.n && q->sequences.texts)
         snprintf(how, sizeof how, ", calibrated on %u texts of %u pieces", q->sequences.n,
                  sqzi_sequences_tokens(&q->sequences));
     else if (q->corrections.n)
         snprintf(how, sizeof how, ", biases corrected over %d x %d random ids",
                  SQZI_CALIBRATION_SEQUENCES, SQZI_CALIBRATION_LENGTH);
-    else if (q->options.type == SQZ_QUANTIZE_S8) snprintf(how, sizeof how, " --no-bias-correction");
-    snprintf(history, sizeof history, "quantize --type %s%s%.400s%s%s", type_names[q->options.type],
+    else if (q->plan.bits) snprintf(how, sizeof how, " --no-bias-correction");
+    snprintf(history, sizeof history, "quantize --type %s%s%.400s%s%s", type,
              q->has_keep ? " --keep '" : "", q->has_keep ? q->options.keep : "",
              q->has_keep ? "'" : "", how);
     const sqzi_step step = {.history = history,
-                            .suffix = suffixes[q->options.type],
-                            .feature = features[q->options.type]};
+                            .suffix = suffix,
+                            .feature = q->options.type == SQZ_QUANTIZE_F16 ? NULL : type};
     return sqzi_rewrite_metadata(writer, q->model, &step, q->error);
+}
+
+/* Packed rows of a factorised table's projection do not tell its width. */
+static void put_factor(const quantizer *q, sqzi_gguf_writer *writer)
+{
+    static const char key[] = "sqz.embedding.factor";
+    const sqzi_embedding *embedding = &q->model->encoder.embedding;
+    if (embedding->factorised && !sqzi_gguf_find(q->model->gguf, key))
+        sqzi_gguf_put_u32(writer, key, embedding->word.width);
 }
 
 static void put_tensors(quantizer *q, sqzi_gguf_writer *writer)
 {
     for (uint32_t i = 0; i < q->plan.n; i++) {
         sqzi_quantized *t = &q->plan.tensors[i];
-        char name[96];
+        char name[SQZI_STORED_NAME];
+        uint64_t shape[2];
         if (strncmp(t->name, "verify.", 7) == 0) continue;
         if (!t->changed) {
             const sqzi_bias_correction *c = sqzi_bias_corrections_find(&q->corrections, t->name);
@@ -120,7 +129,8 @@ static void put_tensors(quantizer *q, sqzi_gguf_writer *writer)
                                  c ? c->corrected : t->from->data);
             continue;
         }
-        sqzi_gguf_put_tensor_by(writer, t->name, t->to, 2, t->from->shape, sqzi_quantize_emit, t);
+        sqzi_quantize_form(t, name, shape);
+        sqzi_gguf_put_tensor_by(writer, name, t->to, 2, shape, sqzi_quantize_emit, t);
         if (t->to != SQZI_S8) continue;
         snprintf(name, sizeof name, "%s.scale", t->name);
         sqzi_gguf_put_tensor(writer, name, SQZI_F32, 1, t->from->shape, t->scale);
@@ -148,6 +158,7 @@ static sqz_status write_file(quantizer *q, const char *path, const char *out)
         sqzi_error_prefix(error, path);
         goto fail;
     }
+    if (q->plan.bits && q->plan.bits < 8) put_factor(q, writer);
     put_tensors(q, writer);
     TRY(sqzi_rewrite_write(writer, &references, out, error));
 fail:
@@ -194,20 +205,22 @@ sqz_status sqz_quantize(sqz_context *context, const char *path, const char *out,
     status = SQZI_RESERVED(options, "sqz_quantize_options", error);
     if (status != SQZ_OK) return status;
     if (options) q.options = *options;
-    if ((unsigned)q.options.type > SQZ_QUANTIZE_F16)
-        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_quantize: type %d is none of s8, bf16 and f16",
+    if ((unsigned)q.options.type > SQZ_QUANTIZE_S3)
+        return sqzi_fail(error, SQZ_EINVAL, 0,
+                         "sqz_quantize: type %d is none of s8, bf16, f16, s4 and s3",
                          (int)q.options.type);
-    if (q.options.texts && (q.options.type != SQZ_QUANTIZE_S8 || q.options.no_bias_correction))
+    const bool floats = q.options.type == SQZ_QUANTIZE_BF16 || q.options.type == SQZ_QUANTIZE_F16;
+    if (q.options.texts && (floats || q.options.no_bias_correction))
         return sqzi_fail(
             error, SQZ_EINVAL, 0,
-            "sqz_quantize: texts calibrate int8 with its biases corrected, nothing else");
+            "sqz_quantize: texts calibrate integers with their biases corrected, nothing else");
     TRY(compile_keep(&q));
     TRY(sqz_model_open(context, path, &q.model, error));
     status = sqzi_checksum_check(&q.model->map, q.model->gguf, &(bool){false}, error);
     if (status == SQZ_OK)
         status = sqzi_quantize_plan_make(q.model, q.options.type, is_kept, &q, &q.plan, error);
     if (status == SQZ_OK) status = check_plan(&q);
-    if (status == SQZ_OK && q.options.type == SQZ_QUANTIZE_S8 && !q.options.no_bias_correction)
+    if (status == SQZ_OK && q.plan.bits && !q.options.no_bias_correction)
         status = sqzi_bias_corrections_make(&q.plan, &q.corrections, error);
     if (status == SQZ_OK && q.options.texts) status = calibrate(&q, out != NULL);
     if (status == SQZ_OK) status = report(&q);

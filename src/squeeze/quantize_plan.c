@@ -4,11 +4,14 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "base/error.h"
 #include "base/half.h"
 #include "base/number.h"
+#include "io/packed_rows.h"
 #include "nn/tensor_list.h"
+#include "squeeze/group_scales.h"
 
 static bool is_reference(sqzi_span name)
 {
@@ -18,7 +21,7 @@ static bool is_reference(sqzi_span name)
 
 /* int8: the matrices of the blocks, the embeddings and their projections, and a decoder's table of
  * words. The table of token types is two rows, which int8 would only make worse. */
-static bool becomes_s8(const sqz_model *model, const sqzi_tensor_entry *entry)
+static bool becomes_integers(const sqz_model *model, const sqzi_tensor_entry *entry)
 {
     const bool whole = entry->role == SQZI_ROLE_WHOLE;
     switch (entry->part) {
@@ -35,26 +38,35 @@ static bool becomes_s8(const sqz_model *model, const sqzi_tensor_entry *entry)
 }
 
 /* sqzi_tensor_visitor: what becomes int8. */
-static void choose_s8(void *user, const sqzi_tensor_entry *entry)
+static void choose_integers(void *user, const sqzi_tensor_entry *entry)
 {
     sqzi_quantize_plan *plan = user;
     const sqzi_gguf *gguf = plan->model->gguf;
     const sqzi_gguf_tensor *tensor = sqzi_gguf_find_tensor(gguf, entry->name);
-    if (tensor && tensor->type != SQZI_I32 && becomes_s8(plan->model, entry))
+    if (tensor && tensor->type != SQZI_I32 && becomes_integers(plan->model, entry))
         plan->target[tensor - sqzi_gguf_tensor_at(gguf, 0)] = SQZI_S8;
+}
+
+static uint32_t bits_of(sqz_quantize_type type)
+{
+    return type == SQZ_QUANTIZE_S8   ? 8
+           : type == SQZ_QUANTIZE_S4 ? 4
+           : type == SQZ_QUANTIZE_S3 ? 3
+                                     : 0;
 }
 
 /* What each tensor becomes; its own type where it stays. */
 static void choose_targets(sqzi_quantize_plan *plan, sqz_quantize_type type)
 {
+    plan->bits = bits_of(type);
     for (uint32_t i = 0; i < plan->n; i++) {
         const sqzi_gguf_tensor *tensor = sqzi_gguf_tensor_at(plan->model->gguf, i);
-        const bool stays = type == SQZ_QUANTIZE_S8 || tensor->n_dims != 2 ||
-                           tensor->type == SQZI_I32 || is_reference(tensor->name);
+        const bool stays = plan->bits || tensor->n_dims != 2 || tensor->type == SQZI_I32 ||
+                           is_reference(tensor->name);
         plan->target[i] = stays ? tensor->type : type == SQZ_QUANTIZE_BF16 ? SQZI_BF16 : SQZI_F16;
     }
-    if (type == SQZ_QUANTIZE_S8)
-        sqzi_tensor_list(&plan->model->encoder, &plan->model->head, choose_s8, plan);
+    if (plan->bits)
+        sqzi_tensor_list(&plan->model->encoder, &plan->model->head, choose_integers, plan);
 }
 
 static void lay_out(sqzi_quantize_plan *plan, sqzi_arena *arena)
@@ -64,13 +76,21 @@ static void lay_out(sqzi_quantize_plan *plan, sqzi_arena *arena)
     for (uint32_t i = 0; i < plan->n; i++) {
         const sqzi_gguf_tensor *tensor = sqzi_gguf_tensor_at(plan->model->gguf, i);
         const bool scaled = plan->target[i] == SQZI_S8;
+        const bool packed = scaled && plan->bits < 8;
         float *scale = sqzi_arena_take(arena, scaled ? (size_t)tensor->shape[0] : 0, sizeof *scale);
+        uint8_t *multipliers = sqzi_arena_take(
+            arena,
+            packed ? (size_t)tensor->shape[0] * sqzi_packed_groups((size_t)tensor->shape[1]) : 0,
+            1);
         if (tensor->n_dims == 2 && tensor->shape[1] > widest) widest = (size_t)tensor->shape[1];
-        if (plan->tensors) plan->tensors[i].scale = scaled ? scale : NULL;
+        if (!plan->tensors) continue;
+        plan->tensors[i].scale = scaled ? scale : NULL;
+        plan->tensors[i].multipliers = packed ? multipliers : NULL;
     }
     plan->row = sqzi_arena_take(arena, widest, sizeof *plan->row);
     plan->after = sqzi_arena_take(arena, widest, sizeof *plan->after);
     plan->rounded = sqzi_arena_take(arena, widest, sizeof(uint16_t));
+    plan->packed = sqzi_arena_take(arena, sqzi_packed_row_bytes(4, widest), 1);
 }
 
 static sqz_status check_float(const sqzi_gguf_tensor *tensor, sqz_error *error)
@@ -106,9 +126,15 @@ sqz_status sqzi_quantize_plan_make(const sqz_model *model, sqz_quantize_type typ
         const sqzi_type to = plan->target[i];
         const bool kept = to != from->type && keep(user, model->tensor_names[i]);
         const bool changed = to != from->type && !kept;
-        *t = (sqzi_quantized){
-            from, model->tensor_names[i], changed ? to : from->type, changed, kept, t->scale, NULL,
-            plan};
+        *t = (sqzi_quantized){.from = from,
+                              .name = model->tensor_names[i],
+                              .to = changed ? to : from->type,
+                              .changed = changed,
+                              .kept = kept,
+                              .bits = to == SQZI_S8 ? plan->bits : 0,
+                              .scale = t->scale,
+                              .multipliers = t->multipliers,
+                              .plan = plan};
         plan->n_changed += changed;
         plan->n_kept += kept;
     }
@@ -158,12 +184,14 @@ static sqz_status round_row(sqzi_quantized *t, uint64_t r, bool measuring,
                          " is a NaN or an infinity",
                          t->name, (uint64_t)at, r);
     if (t->to == SQZI_S8) {
-        if (measuring) t->scale[r] = sqzi_s8_scale(plan->row, n);
+        uint8_t *multipliers = t->multipliers ? t->multipliers + r * sqzi_packed_groups(n) : NULL;
+        if (measuring && !t->chosen)
+            t->scale[r] = sqzi_group_scales(t->bits, plan->row, NULL, n, multipliers);
         if (t->chosen) {
             memcpy(plan->rounded, t->chosen + (size_t)r * n, n);
             sqzi_s8_row_error(plan->row, n, t->scale[r], plan->rounded, sums);
         } else {
-            sqzi_s8_row(plan->row, n, t->scale[r], plan->rounded, sums);
+            sqzi_integer_row(t->bits, plan->row, n, t->scale[r], multipliers, plan->rounded, sums);
         }
         return SQZ_OK;
     }
@@ -177,12 +205,20 @@ static sqz_status round_row(sqzi_quantized *t, uint64_t r, bool measuring,
                      t->to == SQZI_BF16 ? "bf16" : "f16 (65504)");
 }
 
-static const char *type_name(sqzi_type type)
+static const char *type_name(sqzi_type type, uint32_t bits)
 {
     static const char *const names[] = {
         [SQZI_F32] = "F32", [SQZI_F16] = "F16", [SQZI_BF16] = "BF16",
         [SQZI_S8] = "I8",   [SQZI_I32] = "I32", [SQZI_F64] = "F64"};
-    return names[type];
+    return type == SQZI_S8 && bits == 4 ? "S4" : type == SQZI_S8 && bits == 3 ? "S3" : names[type];
+}
+
+void sqzi_quantize_form(const sqzi_quantized *t, char name[SQZI_STORED_NAME], uint64_t shape[2])
+{
+    const size_t n = (size_t)t->from->shape[1];
+    snprintf(name, SQZI_STORED_NAME, t->multipliers ? "%s.s%u" : "%s", t->name, (unsigned)t->bits);
+    shape[0] = t->from->shape[0];
+    shape[1] = t->multipliers ? sqzi_packed_row_bytes(t->bits, n) : n;
 }
 
 sqz_status sqzi_quantize_measure(sqzi_quantize_plan *plan, uint32_t i, sqz_quantized_tensor *report,
@@ -192,8 +228,8 @@ sqz_status sqzi_quantize_measure(sqzi_quantize_plan *plan, uint32_t i, sqz_quant
     sqzi_rounding_error sums = {0, 0};
     const sqzi_gguf_tensor *from = t->from;
     *report = (sqz_quantized_tensor){.name = t->name,
-                                     .from = type_name(from->type),
-                                     .to = type_name(t->to),
+                                     .from = type_name(from->type, 8),
+                                     .to = type_name(t->to, t->bits),
                                      .kept = t->kept,
                                      .n_dims = from->n_dims,
                                      .bytes_before = from->bytes,
@@ -206,7 +242,10 @@ sqz_status sqzi_quantize_measure(sqzi_quantize_plan *plan, uint32_t i, sqz_quant
     }
     sqzi_file_map_drop(&plan->model->map, (size_t)from->offset, (size_t)from->bytes);
     report->error = sums.squares > 0 ? sqrt(sums.errors / sums.squares) : 0;
-    report->bytes_after = t->to == SQZI_S8 ? from->n + from->shape[0] * sizeof(float) : from->n * 2;
+    char name[SQZI_STORED_NAME];
+    uint64_t shape[2];
+    sqzi_quantize_form(t, name, shape);
+    report->bytes_after = t->to == SQZI_S8 ? shape[0] * (shape[1] + sizeof(float)) : from->n * 2;
     return SQZ_OK;
 }
 
@@ -252,14 +291,28 @@ sqz_status sqzi_quantize_multiply(sqzi_quantized *t, uint32_t groups, const doub
     return SQZ_OK;
 }
 
+/* The rounded row r as it stands in the new file. */
+static const void *stored_row(const sqzi_quantized *t, uint64_t r)
+{
+    const sqzi_quantize_plan *plan = t->plan;
+    const size_t n = (size_t)t->from->shape[1];
+    if (!t->multipliers) return plan->rounded;
+    sqzi_packed_put(t->bits, n, plan->rounded, t->multipliers + r * sqzi_packed_groups(n),
+                    plan->packed);
+    return plan->packed;
+}
+
 sqz_status sqzi_quantize_emit(void *source, sqzi_file_writer *file, sqz_error *error)
 {
     sqzi_quantized *t = source;
     sqzi_rounding_error ignored = {0, 0};
-    const size_t bytes = (size_t)t->from->shape[1] * (t->to == SQZI_S8 ? 1 : 2);
-    for (uint64_t r = 0; r < t->from->shape[0]; r++) {
+    char name[SQZI_STORED_NAME];
+    uint64_t shape[2];
+    sqzi_quantize_form(t, name, shape);
+    const size_t bytes = (size_t)shape[1] * (t->to == SQZI_S8 ? 1 : 2);
+    for (uint64_t r = 0; r < shape[0]; r++) {
         sqz_status status = round_row(t, r, false, &ignored, error);
-        if (status == SQZ_OK) status = sqzi_file_writer_put(file, t->plan->rounded, bytes, error);
+        if (status == SQZ_OK) status = sqzi_file_writer_put(file, stored_row(t, r), bytes, error);
         if (status != SQZ_OK) return status;
     }
     sqzi_file_map_drop(&t->plan->model->map, (size_t)t->from->offset, (size_t)t->from->bytes);

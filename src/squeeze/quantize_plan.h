@@ -14,9 +14,11 @@ typedef struct sqzi_quantized {
     const char *name;      /* the model's */
     sqzi_type to;
     bool changed, kept;
-    float *scale;          /* [rows] of an int8 tensor */
-    /* the integers of an int8 tensor where its inputs had a say (gptq.h), else NULL: each
-     * number to the nearest */
+    uint32_t bits;         /* of SQZI_S8: 8, or of packed rows 4 or 3 */
+    float *scale;          /* [rows] of a tensor of integers */
+    uint8_t *multipliers;  /* [rows, ceil(columns / 32)] of packed rows, else NULL */
+    /* the integers where the tensor's inputs had a say (gptq.h), else NULL: each number to the
+     * nearest */
     int8_t *chosen;
     struct sqzi_quantize_plan *plan;
 } sqzi_quantized;
@@ -26,9 +28,11 @@ typedef struct sqzi_quantize_plan {
     sqzi_type *target;       /* [n] what each is to become */
     sqzi_quantized *tensors; /* [n] */
     uint32_t n, n_changed, n_kept;
+    uint32_t bits;           /* of the tensors that become integers */
     float *row;              /* a converted row of any tensor */
     double *after;           /* the same as the new file will mean it */
     void *rounded;
+    uint8_t *packed;         /* a row of that */
     void *block;
     size_t bytes;
 } sqzi_quantize_plan;
@@ -56,6 +60,9 @@ SQZ_NODISCARD sqz_status sqzi_quantize_row(sqzi_quantized *t, uint64_t r, const 
 SQZ_NODISCARD sqz_status sqzi_quantize_multiply(sqzi_quantized *t, uint32_t groups,
                                                 const double *x_before, const double *x_after,
                                                 double *before, double *after, sqz_error *error);
+
+/* How a changed tensor is called in the new file, and its numbers of bytes [rows, columns]. */
+void sqzi_quantize_form(const sqzi_quantized *t, char name[SQZI_STORED_NAME], uint64_t shape[2]);
 
 /* sqzi_gguf_emit of a changed tensor; source is its sqzi_quantized, measured. */
 sqz_status sqzi_quantize_emit(void *source, sqzi_file_writer *file, sqz_error *error);

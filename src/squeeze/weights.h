@@ -8,9 +8,9 @@
  *     sqzi_weights_write(weights, &step, out, error)
  *     sqzi_weights_discard(weights)
  *
- * Held here are the matrices of the blocks with their biases, and the tables. Norms belong to their
- * block and are read from the model by the number that the block had in it (`source`); pooler, head
- * and what stands behind the pooling are carried over as they are.
+ * Held here are the tables and all linears with their biases. Norms belong to their block and are
+ * read from the model by the number that the block had in it (`source`); those behind the blocks,
+ * and a masked LM's decoder, are carried over as they are.
  *
  * Each array is a block of its own from the context's allocator; the functions below make them and
  * let them go, and keep the counts beside them true. Not safe to be changed by two threads at once.
@@ -30,6 +30,13 @@ typedef enum sqzi_storage {
     SQZI_STORED_S3,
     SQZI_STORED_S2 /* tables alone */
 } sqzi_storage;
+
+/* Bits of a number of rounded matrices. */
+static inline uint32_t sqzi_storage_bits(sqzi_storage storage)
+{
+    static const uint8_t bits[] = {32, 8, 4, 3, 2};
+    return bits[storage];
+}
 
 /* The integers of a matrix that has been rounded: value = scale[row] * integers[row, column]. */
 typedef struct sqzi_rounded {
@@ -91,7 +98,16 @@ typedef struct sqzi_weights {
     /* NULL, or [word.rows]: the row of the model's table that each row was; the tokenizer and a
      * masked LM's decoder follow */
     uint32_t *kept_words;
+    /* what stands behind the blocks: pooler, head, layers behind the pooling; not a masked LM's
+     * decoder. n_terms 0: it leaves */
+    struct sqzi_weight_other *others; /* [n_others] */
+    uint32_t n_others;
 } sqzi_weights;
+
+typedef struct sqzi_weight_other {
+    char name[SQZI_LINEAR_NAME];
+    sqzi_weight_linear linear;
+} sqzi_weight_other;
 
 /* All of a model's weights as f32; the model must live as long. SQZ_ENOMEM; SQZ_ENUMERIC where one
  * is not finite; SQZ_EUNSUPPORTED where the model is product quantised. Discard in any case. */

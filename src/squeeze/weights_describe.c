@@ -12,13 +12,28 @@ static bool begins_with(sqzi_span text, const char *prefix)
     return text.n >= n && memcmp(text.bytes, prefix, n) == 0;
 }
 
-bool sqzi_weights_carry(const sqz_model *model, uint32_t i)
+static bool ends_with(sqzi_span text, const char *suffix)
+{
+    const size_t n = strlen(suffix);
+    return text.n >= n && memcmp(text.bytes + text.n - n, suffix, n) == 0;
+}
+
+/* NAME is "PREFIX.something" */
+static bool is_part_of(sqzi_span name, const char *prefix)
+{
+    const size_t n = strlen(prefix);
+    return begins_with(name, prefix) && name.n > n && name.bytes[n] == '.';
+}
+
+bool sqzi_weights_carry(const sqzi_weights *w, uint32_t i)
 {
     static const char *const held[] = {"token_embd.",  "position_embd.", "token_types.",
                                        "embd_output.", "blk.",           "verify."};
-    const sqzi_span name = sqzi_gguf_tensor_at(model->gguf, i)->name;
+    const sqzi_span name = sqzi_gguf_tensor_at(w->model->gguf, i)->name;
     for (size_t j = 0; j < sizeof held / sizeof *held; j++)
         if (begins_with(name, held[j])) return false;
+    for (uint32_t j = 0; j < w->n_others; j++)
+        if (is_part_of(name, w->others[j].name)) return false;
     return true;
 }
 
@@ -27,7 +42,8 @@ static bool is_described(const void *user, sqzi_span key)
 {
     (void)user;
     return sqzi_span_is(key, "sqz.requires") || sqzi_span_is(key, "sqz.blocks") ||
-           begins_with(key, "sqz.block.") || begins_with(key, "sqz.permutation.blk.");
+           sqzi_span_is(key, "sqz.embedding.factor") || begins_with(key, "sqz.block.") ||
+           begins_with(key, "sqz.permutation.blk.");
 }
 
 /* ---- features ---- */
@@ -40,17 +56,20 @@ enum {
     PERMUTATION,
     REDUCED_EMBEDDING,
     S8,
+    S4,
+    S3,
+    S2,
     BF16,
     PRODUCT_QUANTISED,
     FEATURES
 };
-static const char *const feature_names[FEATURES] = {"groups",      "low_rank",          "sum",
-                                                    "permutation", "reduced_embedding", "s8",
-                                                    "bf16",        "product_quantised"};
+static const char *const feature_names[FEATURES] = {
+    "groups", "low_rank", "sum", "permutation", "reduced_embedding", "s8",
+    "s4",     "s3",       "s2",  "bf16",        "product_quantised"};
 
 static void see_matrix(const sqzi_weight_matrix *m, bool *has)
 {
-    has[S8] |= m->rows && m->storage == SQZI_STORED_S8;
+    if (m->rows && m->storage != SQZI_STORED_F32) has[S8 + (m->storage - SQZI_STORED_S8)] = true;
 }
 
 static void see_linear(const sqzi_weight_linear *linear, bool *has)
@@ -66,12 +85,15 @@ static void see_linear(const sqzi_weight_linear *linear, bool *has)
     }
 }
 
-static void see_carried(const sqz_model *model, bool *has)
+static void see_carried(const sqzi_weights *w, bool *has)
 {
+    const sqz_model *model = w->model;
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
         const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
-        if (!sqzi_weights_carry(model, i)) continue;
-        has[S8] |= t->type == SQZI_S8;
+        if (!sqzi_weights_carry(w, i)) continue;
+        uint32_t packed = S4;
+        while (packed <= S2 && !ends_with(t->name, feature_names[packed])) packed++;
+        if (t->type == SQZI_S8) has[packed <= S2 ? packed : (uint32_t)S8] = true;
         has[BF16] |= t->type == SQZI_BF16;
         has[LOW_RANK] |= t->name.n > 2 && memcmp(t->name.bytes + t->name.n - 2, ".a", 2) == 0;
     }
@@ -90,7 +112,8 @@ static void find_features(const sqzi_weights *w, bool *has)
     see_linear(&w->projection, has);
     for (uint32_t i = 0; i < w->n_blocks; i++)
         for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) see_linear(&w->blocks[i].linears[j], has);
-    see_carried(w->model, has);
+    for (uint32_t i = 0; i < w->n_others; i++) see_linear(&w->others[i].linear, has);
+    see_carried(w, has);
 }
 
 static bool is_of_weights(sqzi_span feature)
@@ -230,6 +253,7 @@ sqz_status sqzi_weights_describe(const sqzi_weights *w, sqzi_gguf_writer *writer
                                                         error);
     if (status == SQZ_OK) {
         put_requires(w, writer);
+        if (w->factor.rows) sqzi_gguf_put_u32(writer, "sqz.embedding.factor", w->factor.columns);
         put_blocks(&p);
     }
     sqzi_release(allocator, block, bytes);

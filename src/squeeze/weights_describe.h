@@ -12,6 +12,6 @@ SQZ_NODISCARD sqz_status sqzi_weights_describe(const sqzi_weights *weights,
                                                sqz_error *error);
 
 /* Tensor i of the model goes into the new file as it is. */
-bool sqzi_weights_carry(const sqz_model *model, uint32_t i);
+bool sqzi_weights_carry(const sqzi_weights *weights, uint32_t i);
 
 #endif

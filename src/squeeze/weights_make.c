@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "base/error.h"
-#include "base/half.h"
 #include "squeeze/weights.h"
 
 /* ---- matrices ---- */
@@ -120,35 +119,30 @@ void sqzi_weights_discard(sqzi_weights *w)
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         sqzi_weight_matrix_drop(w, tables[i]);
     sqzi_weight_linear_drop(w, &w->projection);
+    for (uint32_t i = 0; i < w->n_others; i++) sqzi_weight_linear_drop(w, &w->others[i].linear);
+    sqzi_release(allocator, w->others, w->n_others * sizeof *w->others);
     *w = (sqzi_weights){0};
 }
 
 /* ---- reading ---- */
 
-static const float *scale_of(const sqz_model *model, const char *name)
+/* The matrix of this name, if there is one. */
+static sqz_status read_matrix(const sqzi_weights *w, const char *name, uint32_t columns,
+                              uint32_t groups, sqzi_weight_matrix *matrix, sqz_error *error)
 {
-    char full[SQZI_TENSOR_NAME + 16];
-    snprintf(full, sizeof full, "%s.scale", name);
-    return sqzi_gguf_find_tensor(model->gguf, full)->data; /* opening has looked for it */
-}
-
-/* The tensor of this name, if there is one, as a matrix for `inputs` inputs; 0: of one group. */
-static sqz_status read_matrix(const sqzi_weights *w, const char *name, uint32_t inputs,
-                              sqzi_weight_matrix *matrix, sqz_error *error)
-{
-    const sqzi_gguf_tensor *t = sqzi_gguf_find_tensor(w->model->gguf, name);
+    const sqzi_stored stored = sqzi_stored_of(w->model->gguf, name, columns);
+    const sqzi_gguf_tensor *t = stored.tensor;
     if (!t) return SQZ_OK;
-    const uint32_t rows = (uint32_t)t->shape[0], n = (uint32_t)t->shape[1];
-    const float *scale = t->type == SQZI_S8 ? scale_of(w->model, name) : NULL;
-    const sqz_status status = sqzi_weight_matrix_make(w, rows, n, inputs ? inputs / n : 1, matrix,
-                                                      error);
+    const sqz_status status = sqzi_weight_matrix_make(w, (uint32_t)stored.rows, columns, groups,
+                                                      matrix, error);
     if (status != SQZ_OK) return status;
-    for (size_t i = 0, end = (size_t)rows * n; i < end; i++) {
-        matrix->values[i] = scale ? scale[i / n] * (float)((const int8_t *)t->data)[i]
-                                  : sqzi_load_real(t->data, i, t->type);
-        if (!isfinite(matrix->values[i]))
-            return sqzi_fail(error, SQZ_ENUMERIC, t->offset,
-                             "tensor '%s' holds a NaN or an infinity", name);
+    for (size_t r = 0; r < matrix->rows; r++) {
+        float *row = matrix->values + r * columns;
+        sqzi_stored_row_f32(&stored, r, row);
+        for (size_t i = 0; i < columns; i++)
+            if (!isfinite(row[i]))
+                return sqzi_fail(error, SQZ_ENUMERIC, t->offset,
+                                 "tensor '%s' holds a NaN or an infinity", name);
     }
     sqzi_file_map_drop(&w->model->map, (size_t)t->offset, (size_t)t->bytes);
     return SQZ_OK;
@@ -180,36 +174,30 @@ static sqz_status read_order(const sqzi_weights *w, const char *name, const char
     return SQZ_OK;
 }
 
-static sqz_status read_term(const sqzi_weights *w, const char *name, const char *const parts[2],
-                            sqzi_weight_linear *linear, sqz_error *error)
+static sqz_status read_part(const sqzi_weights *w, const char *name, const char *part,
+                            const sqzi_matrix *from, sqzi_weight_matrix *matrix, sqz_error *error)
 {
-    sqzi_weight_term *term = &linear->terms[linear->n_terms];
     char full[SQZI_TENSOR_NAME];
-    sqz_status status = SQZ_OK;
-    uint32_t inputs = linear->n_in;
-    if (parts[0]) {
-        snprintf(full, sizeof full, "%s.%s", name, parts[0]);
-        status = read_matrix(w, full, inputs, &term->a, error);
-        inputs = term->a.rows;
-        if (status == SQZ_OK && inputs == 0) return SQZ_OK;
-    }
-    snprintf(full, sizeof full, "%s.%s", name, parts[1]);
-    if (status == SQZ_OK) status = read_matrix(w, full, inputs, &term->b, error);
-    linear->n_terms += term->b.rows > 0;
-    return status;
+    snprintf(full, sizeof full, "%s.%s", name, part);
+    return read_matrix(w, full, from->n_in / from->groups, from->groups, matrix, error);
 }
 
-static sqz_status read_linear(const sqzi_weights *w, const char *name, uint32_t n_in,
-                              uint32_t n_out, sqzi_weight_linear *linear, sqz_error *error)
+static sqz_status read_linear(const sqzi_weights *w, const char *name, const sqzi_linear *from,
+                              sqzi_weight_linear *linear, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    linear->n_in = n_in;
-    linear->n_out = n_out;
-    TRY(read_term(w, name, (const char *const[]){NULL, "weight"}, linear, error));
-    TRY(read_term(w, name, (const char *const[]){"a", "b"}, linear, error));
+    linear->n_in = from->n_in;
+    linear->n_out = from->n_out;
+    for (; linear->n_terms < from->n_terms; linear->n_terms++) {
+        const sqzi_term *term = &from->terms[linear->n_terms];
+        sqzi_weight_term *to = &linear->terms[linear->n_terms];
+        const bool low_rank = term->a.packed != NULL;
+        if (low_rank) TRY(read_part(w, name, "a", &term->a, &to->a, error));
+        TRY(read_part(w, name, low_rank ? "b" : "weight", &term->b, &to->b, error));
+    }
     TRY(read_bias(w, name, linear, error));
-    TRY(read_order(w, name, "in", n_in, &linear->in, error));
-    TRY(read_order(w, name, "out", n_out, &linear->out, error));
+    TRY(read_order(w, name, "in", linear->n_in, &linear->in, error));
+    TRY(read_order(w, name, "out", linear->n_out, &linear->out, error));
 fail:
     return status;
 }
@@ -225,10 +213,8 @@ static sqz_status read_block(const sqzi_weights *w, uint32_t i, sqzi_weight_bloc
     block->head_width = from->head_width;
     block->ffn_width = from->ffn_width;
     for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS && status == SQZ_OK; j++) {
-        uint32_t n_in, n_out;
-        sqzi_block_linear_sides(from, w->width, j, &n_in, &n_out);
         snprintf(name, sizeof name, "blk.%u.%s", (unsigned)i, sqzi_block_linear_name(j));
-        status = read_linear(w, name, n_in, n_out, &block->linears[j], error);
+        status = read_linear(w, name, sqzi_block_linear_of(from, j), &block->linears[j], error);
     }
     return status;
 }
@@ -236,12 +222,43 @@ static sqz_status read_block(const sqzi_weights *w, uint32_t i, sqzi_weight_bloc
 static sqz_status read_tables(sqzi_weights *w, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    TRY(read_matrix(w, "token_embd.weight", 0, &w->word, error));
-    TRY(read_matrix(w, "token_embd.projection", 0, &w->factor, error));
-    TRY(read_matrix(w, "position_embd.weight", 0, &w->position, error));
-    TRY(read_matrix(w, "token_types.weight", 0, &w->type, error));
-    if (w->model->encoder.embedding.projected)
-        TRY(read_linear(w, "embd_output", w->embedding_width, w->width, &w->projection, error));
+    const sqzi_embedding *from = &w->model->encoder.embedding;
+    const uint32_t k = from->word.width;
+    TRY(read_matrix(w, "token_embd.weight", k, 1, &w->word, error));
+    TRY(read_matrix(w, "token_embd.projection", k, 1, &w->factor, error));
+    TRY(read_matrix(w, "position_embd.weight", from->width, 1, &w->position, error));
+    TRY(read_matrix(w, "token_types.weight", from->width, 1, &w->type, error));
+    if (from->projected)
+        TRY(read_linear(w, "embd_output", &from->projection, &w->projection, error));
+fail:
+    return status;
+}
+
+/* The i-th linear behind the blocks that is held; false from the end on. */
+static bool find_other(const sqz_model *model, uint32_t i, sqzi_linear_entry *entry)
+{
+    for (uint32_t j = 0; sqzi_linear_list(&model->encoder, &model->head, j, entry); j++) {
+        const bool behind = entry->part != SQZI_PART_EMBEDDING && entry->part != SQZI_PART_BLOCK;
+        const bool decoder = model->info.head == SQZ_HEAD_MASKED_LM &&
+                             entry->linear == &model->head.output;
+        if (behind && !decoder && i-- == 0) return true;
+    }
+    return false;
+}
+
+static sqz_status read_others(sqzi_weights *w, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_linear_entry entry;
+    uint32_t n = 0;
+    while (find_other(w->model, n, &entry)) n++;
+    w->others = sqzi_allocate_zeroed(allocator_of(w), n, sizeof *w->others);
+    FAIL_IF(!w->others, SQZ_ENOMEM, 0, "no memory for %u linears", n);
+    w->n_others = n;
+    for (uint32_t i = 0; find_other(w->model, i, &entry); i++) {
+        snprintf(w->others[i].name, sizeof w->others[i].name, "%s", entry.name);
+        TRY(read_linear(w, entry.name, entry.linear, &w->others[i].linear, error));
+    }
 fail:
     return status;
 }
@@ -260,6 +277,7 @@ sqz_status sqzi_weights_of(const sqz_model *model, sqzi_weights *w, sqz_error *e
     w->blocks = sqzi_allocate_zeroed(allocator_of(w), n, sizeof *w->blocks);
     FAIL_IF(!w->blocks, SQZ_ENOMEM, 0, "no memory for %u blocks", n);
     TRY(read_tables(w, error));
+    TRY(read_others(w, error));
     for (w->n_blocks = 0; w->n_blocks < n;) {
         const uint32_t i = w->n_blocks++;
         TRY(read_block(w, i, &w->blocks[i], error));

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "io/packed_rows.h"
 #include "squeeze/weights_describe.h"
 
 /* ---- tensors ---- */
@@ -21,6 +22,35 @@ static void put(output *o, const char *name, sqzi_type type, uint32_t n_dims, co
     if (o->writer) sqzi_gguf_put_tensor(o->writer, name, type, n_dims, shape, data);
 }
 
+/* sqzi_gguf_emit: the rows of a rounded matrix, packed. */
+static sqz_status emit_packed(void *source, sqzi_file_writer *file, sqz_error *error)
+{
+    const sqzi_weight_matrix *m = source;
+    const size_t n = m->columns;
+    uint8_t row[SQZI_PACKED_ROW_MOST];
+    sqz_status status = SQZ_OK;
+    for (size_t r = 0; r < m->rows && status == SQZ_OK; r++) {
+        sqzi_packed_put(sqzi_storage_bits(m->storage), n, m->rounded.integers + r * n,
+                        m->rounded.multipliers + r * sqzi_packed_groups(n), row);
+        status = sqzi_file_writer_put(file, row,
+                                      sqzi_packed_row_bytes(sqzi_storage_bits(m->storage), n),
+                                      error);
+    }
+    return status;
+}
+
+static void put_packed(output *o, const char *name, const sqzi_weight_matrix *m)
+{
+    const uint32_t bits = sqzi_storage_bits(m->storage);
+    const uint64_t shape[] = {m->rows, sqzi_packed_row_bytes(bits, m->columns)};
+    char full[SQZI_STORED_NAME];
+    snprintf(full, sizeof full, "%s.s%u", name, (unsigned)bits);
+    o->bytes += shape[0] * shape[1];
+    if (o->writer)
+        sqzi_gguf_put_tensor_by(o->writer, full, SQZI_S8, 2, shape, emit_packed,
+                                (void *)(uintptr_t)m);
+}
+
 static void put_matrix(output *o, const char *name, const sqzi_weight_matrix *m)
 {
     const uint64_t shape[] = {m->rows, m->columns};
@@ -30,7 +60,8 @@ static void put_matrix(output *o, const char *name, const sqzi_weight_matrix *m)
         put(o, name, SQZI_F32, 2, shape, m->values);
         return;
     }
-    put(o, name, SQZI_S8, 2, shape, m->rounded.integers);
+    if (m->storage == SQZI_STORED_S8) put(o, name, SQZI_S8, 2, shape, m->rounded.integers);
+    else put_packed(o, name, m);
     snprintf(scale, sizeof scale, "%s.scale", name);
     put(o, scale, SQZI_F32, 1, shape, m->rounded.scale);
 }
@@ -99,6 +130,8 @@ static void put_held(output *o)
     put_matrix(o, "token_types.weight", &w->type);
     put_linear(o, "embd_output", &w->projection);
     for (uint32_t i = 0; i < w->n_blocks; i++) put_block(o, i, &w->blocks[i]);
+    for (uint32_t i = 0; i < w->n_others; i++)
+        put_linear(o, w->others[i].name, &w->others[i].linear);
 }
 
 static void put_carried(output *o)
@@ -106,7 +139,7 @@ static void put_carried(output *o)
     const sqz_model *model = o->weights->model;
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
         const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
-        if (sqzi_weights_carry(model, i))
+        if (sqzi_weights_carry(o->weights, i))
             put(o, model->tensor_names[i], t->type, t->n_dims, t->shape, t->data);
     }
 }

@@ -306,7 +306,7 @@ static void what_cannot_be_done_is_refused_and_leaves_no_file(void **state)
     sqzt_assert_fails(quantize(path, out, SQZ_QUANTIZE_S8, "a{2", NULL, &error), SQZ_EINVAL, &error,
                       "no extended regular expression");
     sqzt_assert_fails(quantize(path, out, (sqz_quantize_type)7, NULL, NULL, &error), SQZ_EINVAL,
-                      &error, "none of s8, bf16 and f16");
+                      &error, "none of s8, bf16, f16, s4 and s3");
     sqzt_assert_fails(quantize("/no/such.gguf", out, SQZ_QUANTIZE_S8, NULL, NULL, &error), SQZ_EIO,
                       &error, "/no/such.gguf");
     assert_int_not_equal(access(out, F_OK), 0);

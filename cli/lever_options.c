@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Levers as text. */
+#include "lever_options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+/* Digits at *at, moved behind them; false where there are none or too many. */
+static bool take_number(const char **at, uint32_t *number)
+{
+    const char *begin = *at;
+    uint64_t value = 0;
+    for (; **at >= '0' && **at <= '9' && value <= UINT32_MAX; (*at)++)
+        value = value * 10 + (uint64_t)(**at - '0');
+    *number = (uint32_t)value;
+    return *at > begin && value <= UINT32_MAX;
+}
+
+/* A whole number and what stands behind its point, as thousandths. */
+static bool take_thousandths(const char **at, uint32_t *thousandths)
+{
+    uint32_t whole, unit = 100;
+    if (!take_number(at, &whole) || whole > 1000) return false;
+    *thousandths = whole * 1000;
+    if (**at != '.') return true;
+    for ((*at)++; **at >= '0' && **at <= '9'; (*at)++, unit /= 10)
+        *thousandths += unit * (uint32_t)(**at - '0');
+    return true;
+}
+
+double cli_read_share(const char *option, const char *text)
+{
+    uint32_t thousandths = 0;
+    const char *at = text;
+    if (!text) return 0;
+    const bool read = take_thousandths(&at, &thousandths) && strcmp(at, "%") == 0;
+    if (!read || thousandths == 0 || thousandths > 100000)
+        cli_die(CLI_USAGE,
+                "--%s: '%s' is no share: say what stays in per cent, such as 50%%, above 0%% and "
+                "at most 100%%",
+                option, text);
+    return thousandths / 100000.0;
+}
+
+static uint32_t *layers;
+
+static void free_layers(void)
+{
+    free(layers);
+    layers = NULL;
+}
+
+void cli_read_layers(const char *text, sqz_squeeze_options *options)
+{
+    size_t n = 0;
+    if (!text) return;
+    layers = cli_allocate(NULL, (strlen(text) + 1) * sizeof *layers);
+    cli_at_end(free_layers);
+    options->layers = layers;
+    if (strcmp(text, "none") == 0) return;
+    for (const char *at = text;; at++) {
+        if (!take_number(&at, &layers[n++]) || (*at && *at != ','))
+            cli_die(CLI_USAGE,
+                    "--layers: '%s' is no list of blocks from 0 on, such as 0,2,3,5 (or none)",
+                    text);
+        if (!*at) break;
+    }
+    options->n_layers = n;
+}
+
+void cli_read_embedding(const char *text, sqz_squeeze_options *options)
+{
+    static const struct {
+        const char *word;
+        sqz_embedding_form form;
+    } words[] = {{"bits:", SQZ_EMBEDDING_KEEP},
+                 {"width:", SQZ_EMBEDDING_WIDTH},
+                 {"pq:", SQZ_EMBEDDING_PRODUCT}};
+    for (const char *at = text; at; at = *at == ',' ? at + 1 : NULL) {
+        size_t i = 0;
+        while (i < 3 && strncmp(at, words[i].word, strlen(words[i].word)) != 0) i++;
+        uint32_t number = 0;
+        if (i < 3) at += strlen(words[i].word);
+        if (i == 3 || !take_number(&at, &number) || (*at && *at != ','))
+            cli_die(
+                CLI_USAGE,
+                "--embedding: '%s' is none of width:96, pq:48, bits:3 and width:96,bits:4 (with "
+                "the model's numbers)",
+                text);
+        if (words[i].form == SQZ_EMBEDDING_KEEP) {
+            options->embedding_bits = number;
+            continue;
+        }
+        if (options->embedding != SQZ_EMBEDDING_KEEP)
+            cli_die(CLI_USAGE, "--embedding: '%s': a table has one form", text);
+        options->embedding = words[i].form;
+        options->embedding_size = number;
+    }
+}

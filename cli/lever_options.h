@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The words in which levers of `squeeze` are given, read into the library's options. Each dies with
+ * CLI_USAGE where it cannot read its text; NULL leaves the options as they are. */
+#ifndef CLI_LEVER_OPTIONS_H
+#define CLI_LEVER_OPTIONS_H
+
+#include <squeezebert/squeeze.h>
+
+/* "50%" as 0.5. */
+double cli_read_share(const char *option, const char *text);
+/* "0,2,3,5", or "none". The list is kept until the program ends. */
+void cli_read_layers(const char *text, sqz_squeeze_options *options);
+/* "width:96", "pq:48", "bits:3", "width:96,bits:4". */
+void cli_read_embedding(const char *text, sqz_squeeze_options *options);
+
+#endif

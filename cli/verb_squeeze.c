@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* squeeze: a model file of fewer bytes and less work, by levers, with a table of what became of
+ * each part and how near the result is. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <squeezebert/squeeze.h>
+
+#include "lever_options.h"
+#include "output.h"
+#include "records.h"
+#include "stream.h"
+#include "verbs.h"
+
+enum {
+    CALIBRATION_BYTES = 64 << 20, /* of a file of texts that are read at most */
+    VOCABULARY_BYTES = 512 << 20
+};
+
+static const char *output_path, *texts_path, *texts_column, *vocabulary_path, *layers, *heads,
+    *neurons, *rank, *ranks, *embedding, *cache;
+static uint32_t texts_format, bits, position_bits, groups;
+static bool keep_pooler, plain, drop_impossible, dry_run, fidelity = true;
+
+static const cli_option options[] = {
+    {"output", 'o', CLI_TEXT, &output_path, "FILE", "the model file to write; may be MODEL itself"},
+    {"texts", 0, CLI_TEXT, &texts_path, "FILE",
+     "texts of the kind that the model will read, one a line or a table (.csv, .tsv, .jsonl): "
+     "levers ask what layers read on them, a tenth is held out to say how near the result is"},
+    {"input", 0, CLI_CHOICE, &texts_format, "auto|lines|csv|tsv|jsonl",
+     "what that file, and that of --vocabulary, holds (auto: as its name ends)"},
+    {"text", 0, CLI_TEXT, &texts_column, "COLUMN",
+     "of a table: the column of the text (default: text)"},
+    {"bits", 0, CLI_CHOICE, &bits, "32|8|4|3", "of the numbers of all linears"},
+    {"embedding", 0, CLI_TEXT, &embedding, "FORM",
+     "token embeddings: pq:48 is product quantisation in 48 bytes a piece, width:96 a table so "
+     "narrow and one matrix, bits:3 (8, 4, 3, 2, 32) to nearest; width:96,bits:4 both "
+     "(default: bits:8 with --bits, else as it is)"},
+    {"positions", 0, CLI_CHOICE, &position_bits, "auto|32|8|4|3|2",
+     "bits of the table of positions (auto: 8 with --bits, else 32)"},
+    {"neurons", 0, CLI_TEXT, &neurons, "SHARE",
+     "feed-forward neurons that stay in each block, such as 50%"},
+    {"heads", 0, CLI_TEXT, &heads, "SHARE", "attention heads that stay in each block"},
+    {"layers", 0, CLI_TEXT, &layers, "LIST", "blocks that stay, such as 0,2,3,5, or none"},
+    {"rank", 0, CLI_TEXT, &rank, "SHARE",
+     "two factors for each linear that hold this share of its parameters; with --groups of what "
+     "these leave"},
+    {"ranks", 0, CLI_TEXT, &ranks, "LIST",
+     "ranks by hand: ffn_up=96,2.ffn_down=64, 0 leaves one whole"},
+    {"groups", 0, CLI_NUMBER, &groups, "N",
+     "make each linear block diagonal in so many groups, inputs and outputs permuted to fit"},
+    {"vocabulary", 0, CLI_TEXT, &vocabulary_path, "FILE",
+     "drop pieces that these texts do not need; others are spelt by shorter ones"},
+    {"drop-impossible", 0, CLI_FLAG, &drop_impossible, NULL,
+     "drop pieces that no text is ever cut into"},
+    {"keep-pooler", 0, CLI_FLAG, &keep_pooler, NULL,
+     "keep a pooler that neither the head nor the pooling of embeddings reads"},
+    {"plain", 0, CLI_FLAG, &plain, NULL,
+     "every lever in its textbook form, without what layers read, to compare with"},
+    {"cache", 0, CLI_TEXT, &cache, "FOLDER",
+     "keep what layers read in this folder, and find it there again"},
+    {"no-fidelity", 0, CLI_NO_FLAG, &fidelity, NULL, "do not measure how near the result is"},
+    {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
+    {"dry-run", 0, CLI_FLAG, &dry_run, NULL,
+     "print the table and the bytes of the file, write nothing"},
+    {0},
+};
+
+/* ---- the table, shown when all went well ---- */
+
+typedef struct row {
+    char name[48], from[80], to[80];
+    double error;
+    uint64_t before, after;
+} row;
+static row *rows;
+static size_t n_rows, rows_capacity;
+static sqz_squeeze_result result;
+
+static void take_part(void *user, const sqz_squeezed_part *part)
+{
+    (void)user;
+    if (n_rows == rows_capacity) {
+        rows_capacity = rows_capacity ? 2 * rows_capacity : 128;
+        rows = cli_allocate(rows, rows_capacity * sizeof *rows);
+    }
+    row *r = &rows[n_rows++];
+    snprintf(r->name, sizeof r->name, "%s", part->name);
+    snprintf(r->from, sizeof r->from, "%s", part->from);
+    snprintf(r->to, sizeof r->to, "%s", part->to);
+    r->error = part->error;
+    r->before = part->bytes_before;
+    r->after = part->bytes_after;
+}
+
+static void take_result(void *user, const sqz_squeeze_result *found)
+{
+    (void)user;
+    result = *found;
+}
+
+static void show_row(const row *r)
+{
+    char error[16] = "-";
+    if (r->error > 0) snprintf(error, sizeof error, "%.2e", r->error);
+    printf("%-20s %-18s %-28s %9s %10llu %10llu\n", r->name, r->from, r->to, error,
+           (unsigned long long)r->before, (unsigned long long)r->after);
+}
+
+static void show_table(void)
+{
+    printf("%-20s %-18s %-28s %9s %10s %10s\n", "part", "was", "is", "error", "bytes", "after");
+    for (size_t i = 0; i < n_rows; i++) show_row(&rows[i]);
+    if (result.pieces_after < result.pieces_before)
+        printf("%u of %u pieces stay", result.pieces_after, result.pieces_before);
+    if (result.tokens_before > 0)
+        printf(": %.2f pieces a text become %.2f", result.tokens_before, result.tokens_after);
+    if (result.pieces_after < result.pieces_before) printf("\n");
+    if (result.n_texts)
+        printf("calibrated on %u texts of %u pieces%s\n", result.n_texts, result.n_pieces,
+               result.from_cache ? ", from the cache" : "");
+    if (result.n_held_out)
+        printf("on %u other texts: cosine %.4f, %.1f%% of the ten nearest neighbours stay",
+               result.n_held_out, result.cosine, 100 * result.neighbours);
+    if (result.n_held_out && !isnan(result.classes))
+        printf(", %.1f%% keep their class", 100 * result.classes);
+    if (result.n_held_out) printf("\n");
+    printf("%llu bytes become %llu (%.1f %%)\n", (unsigned long long)result.bytes_before,
+           (unsigned long long)result.bytes_after,
+           100 * (double)result.bytes_after / (double)result.bytes_before);
+}
+
+static void show_row_json(const row *r)
+{
+    cli_json_open('{');
+    cli_json_key_string("name", r->name);
+    cli_json_key_string("from", r->from);
+    cli_json_key_string("to", r->to);
+    cli_json_key_double("error", r->error);
+    cli_json_key_number("bytes_before", r->before);
+    cli_json_key_number("bytes_after", r->after);
+    cli_json_close('}');
+}
+
+static void show_json(void)
+{
+    cli_json_open('{');
+    cli_json_key("parts");
+    cli_json_open('[');
+    for (size_t i = 0; i < n_rows; i++) show_row_json(&rows[i]);
+    cli_json_close(']');
+    cli_json_key_number("bytes_before", result.bytes_before);
+    cli_json_key_number("bytes_after", result.bytes_after);
+    cli_json_key_number("pieces_before", result.pieces_before);
+    cli_json_key_number("pieces_after", result.pieces_after);
+    if (result.tokens_before > 0) {
+        cli_json_key_double("tokens_before", result.tokens_before);
+        cli_json_key_double("tokens_after", result.tokens_after);
+    }
+    if (result.n_texts) {
+        cli_json_key("calibration");
+        cli_json_open('{');
+        cli_json_key_number("texts", result.n_texts);
+        cli_json_key_number("truncated", result.n_cut);
+        cli_json_key_number("pieces", result.n_pieces);
+        cli_json_key("cached");
+        cli_json_bool(result.from_cache != 0);
+        cli_json_close('}');
+    }
+    if (result.n_held_out) {
+        cli_json_key("fidelity");
+        cli_json_open('{');
+        cli_json_key_number("texts", result.n_held_out);
+        cli_json_key_double("cosine", result.cosine);
+        cli_json_key_double("neighbours", result.neighbours);
+        if (!isnan(result.classes)) cli_json_key_double("classes", result.classes);
+        cli_json_close('}');
+    }
+    cli_json_close('}');
+}
+
+/* ---- the run ---- */
+
+/* The texts of a file, over one block of bytes. */
+static sqz_text *read_texts(const char *path, size_t most, cli_texts *read)
+{
+    sqz_rows *file = cli_open_rows(path, texts_format, texts_column ? texts_column : "text",
+                                   "--text names a column, --input says what the file holds");
+    if (texts_column && sqz_rows_kind(file) == SQZ_ROWS_LINES)
+        cli_die(CLI_USAGE, "--text names a column: say --input csv, tsv or jsonl");
+    *read = cli_read_texts(file, most);
+    cli_say_lines(file);
+    sqz_rows_close(file);
+    sqz_text *texts = cli_allocate(NULL, (read->n + 1) * sizeof *texts);
+    for (size_t i = 0, begin = 0; i < read->n; begin = read->ends[i++] + 1)
+        texts[i] = (sqz_text){read->bytes + begin, read->ends[i] - begin};
+    return texts;
+}
+
+static void free_texts(sqz_text *texts, cli_texts *read)
+{
+    free(texts);
+    free(read->bytes);
+    free(read->ends);
+}
+
+static sqz_squeeze_options read_levers(void)
+{
+    static const uint32_t bits_of[] = {0, 8, 4, 3}, position_bits_of[] = {0, 32, 8, 4, 3, 2};
+    sqz_squeeze_options o = {.drop_impossible = drop_impossible,
+                             .heads = cli_read_share("heads", heads),
+                             .neurons = cli_read_share("neurons", neurons),
+                             .rank = cli_read_share("rank", rank),
+                             .ranks = ranks,
+                             .groups = groups,
+                             .bits = bits_of[bits],
+                             .position_bits = position_bits_of[position_bits],
+                             .keep_pooler = keep_pooler,
+                             .plain = plain,
+                             .cache = cache,
+                             .no_fidelity = !fidelity,
+                             .part = take_part,
+                             .result = take_result,
+                             .progress = cli_show_share,
+                             .user = "steps"};
+    cli_read_layers(layers, &o);
+    cli_read_embedding(embedding, &o);
+    return o;
+}
+
+static int run(char **arguments, uint32_t n)
+{
+    (void)n;
+    sqz_error error = {0};
+    cli_texts read = {0}, corpus = {0};
+    if (!output_path && !dry_run)
+        cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go? (--dry-run prints "
+                           "the table alone)");
+    if (!texts_path && !vocabulary_path && (texts_format || texts_column))
+        cli_die(CLI_USAGE, "--texts FILE is missing: its options are given");
+    if (cache && !texts_path)
+        cli_die(CLI_USAGE, "--texts FILE is missing: --cache keeps what layers read on it");
+    sqz_squeeze_options o = read_levers();
+    if (output_path && texts_path) cli_not_over(output_path, texts_path);
+    if (output_path && vocabulary_path) cli_not_over(output_path, vocabulary_path);
+    sqz_text *texts = texts_path ? read_texts(texts_path, CALIBRATION_BYTES, &read) : NULL;
+    sqz_text *vocabulary = vocabulary_path ? read_texts(vocabulary_path, VOCABULARY_BYTES, &corpus)
+                                           : NULL;
+    o.texts = texts;
+    o.n_texts = read.n;
+    o.vocabulary = vocabulary;
+    o.n_vocabulary = corpus.n;
+    const sqz_status status = sqz_squeeze(cli_context(), arguments[0], dry_run ? NULL : output_path,
+                                          &o, &error);
+    if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
+    cli_check(status, &error);
+    if (cli.json) show_json();
+    else show_table();
+    cli_say_cut(result.n_cut, result.n_texts, "texts to calibrate on");
+    free(rows);
+    free_texts(texts, &read);
+    free_texts(vocabulary, &corpus);
+    if (!dry_run) cli_say("wrote %s", output_path);
+    return CLI_DONE;
+}
+
+static const cli_option *const tables[] = {options, cli_model_options, NULL};
+const cli_verb cli_verb_squeeze = {
+    "squeeze",
+    "make a model file smaller and faster, without training",
+    "MODEL",
+    "Prints what became of each linear and table, how far its outputs are off, its bytes, and how "
+    "near the new model's vectors are to the old one's on texts that were held out. Levers are "
+    "taken in a fixed order: vocabulary, layers, heads, neurons, groups, rank, embedding, bits.",
+    "squeezebert squeeze minilm.gguf -o small.gguf --texts texts.txt --bits 4 --embedding pq:64",
+    1,
+    1,
+    tables,
+    run};

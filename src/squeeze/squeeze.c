@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Squeezing as a whole: texts, what layers read, levers, the new file, how near it is. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "io/checksum.h"
+#include "squeeze/fidelity.h"
+#include "squeeze/squeeze_history.h"
+#include "squeeze/squeeze_levers.h"
+#include "squeeze/text_split.h"
+
+typedef struct squeezer {
+    sqz_context *context;
+    sqz_squeeze_options options;
+    const char *path, *out;
+    sqz_model *model;
+    sqzi_squeeze_plan plan;
+    sqzi_text_split split;
+    sqzi_sequences sequences;
+    sqzi_statistics statistics;
+    sqzi_weights weights;
+    sqzi_squeeze_report report;
+    sqzi_fidelity_run fidelity;
+    sqz_squeeze_result result;
+    size_t done, total; /* of the progress */
+    sqz_error *error;
+} squeezer;
+
+/* ---- progress: the run's stages, each block, the tables, the file ---- */
+
+static int advance(void *user)
+{
+    squeezer *s = user;
+    s->done++;
+    return s->options.progress ? s->options.progress(s->options.user, s->done, s->total) : 0;
+}
+
+static int stage_done(void *user, size_t done, size_t total)
+{
+    (void)done;
+    (void)total;
+    return advance(user);
+}
+
+/* ---- texts and what layers read ---- */
+
+/* Weights are to be floats: what int8 has rounded off is not there any more. */
+static sqz_status check_source(const squeezer *s)
+{
+    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(s->model->gguf); i++) {
+        const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(s->model->gguf, i);
+        if (t->type == SQZI_S8)
+            return sqzi_fail(s->error, SQZ_EUNSUPPORTED, t->offset,
+                             "tensor '%.*s' is I8 already: squeeze the float model that this one "
+                             "was made from",
+                             (int)t->name.n, t->name.bytes);
+    }
+    return SQZ_OK;
+}
+
+static sqz_status split_texts(squeezer *s)
+{
+    const sqz_squeeze_options *o = &s->options;
+    if (!o->texts && sqzi_squeeze_plan_reads(s->model, &s->plan))
+        return sqzi_fail(s->error, SQZ_EINVAL, 0,
+                         "texts are missing: these levers ask what each layer reads; some thousand "
+                         "lines of the kind that the model will read do%s",
+                         s->plan.plain ? "" : ", or the plain form of the levers, which is worse");
+    if (!o->texts) return SQZ_OK;
+    if (!sqz_model_embed_tokenizer(s->model))
+        return sqzi_fail(s->error, SQZ_EINVAL, 0, "texts: the model has no tokenizer to read them");
+    return sqzi_text_split_make(&s->context->allocator, o->texts, o->n_texts, &s->split, s->error);
+}
+
+static sqz_status cached_statistics(squeezer *s, const uint32_t *blocks, uint32_t n)
+{
+    sqz_status status = SQZ_OK;
+    sqz_error *error = s->error, not_kept = {0};
+    char key[SQZI_STATISTICS_KEY], path[SQZI_OUTPUT_PATH];
+    bool found = false;
+    const char *folder = s->options.cache;
+    if (!folder)
+        return sqzi_statistics_make(s->model, &s->sequences, blocks, n, stage_done, s,
+                                    &s->statistics, error);
+    sqzi_statistics_key(s->model, &s->sequences, blocks, n, key);
+    const int length = snprintf(path, sizeof path, "%s/statistics-%.16s.gguf", folder, key);
+    FAIL_IF(length < 0 || (size_t)length >= sizeof path, SQZ_EINVAL, 0, "cache: '%s' is too long",
+            folder);
+    TRY(sqzi_statistics_load(s->model, key, path, &s->statistics, &found, error));
+    s->result.from_cache = found;
+    if (found) {
+        s->done += n + 1;
+        return SQZ_OK;
+    }
+    TRY(sqzi_statistics_make(s->model, &s->sequences, blocks, n, stage_done, s, &s->statistics,
+                             error));
+    status = sqzi_statistics_save(&s->statistics, key, path, &not_kept);
+    FAIL_IF(status != SQZ_OK, status, 0, "cache: %s", not_kept.text);
+fail:
+    return status;
+}
+
+/* Of the model with the blocks that stay. */
+static sqz_status find_statistics(squeezer *s)
+{
+    sqz_status status = SQZ_OK;
+    const sqzi_squeeze_plan *plan = &s->plan;
+    const size_t bytes = plan->n_made * sizeof(uint32_t);
+    uint32_t *blocks = NULL;
+    sqz_error *error = s->error;
+    if (!s->options.texts || !sqzi_squeeze_plan_reads(s->model, plan)) return SQZ_OK;
+    TRY(sqzi_sequences_of_texts(s->model, s->split.learn, s->split.n_learn, &s->sequences, error));
+    s->result.n_texts = s->sequences.n;
+    s->result.n_cut = s->sequences.n_cut;
+    s->result.n_pieces = sqzi_sequences_tokens(&s->sequences);
+    blocks = sqzi_allocate(&s->context->allocator, bytes);
+    FAIL_IF(!blocks, SQZ_ENOMEM, 0, "no memory for a list of blocks");
+    for (uint32_t i = 0; i < plan->n_blocks; i++) blocks[i] = plan->blocks[i].source;
+    TRY(cached_statistics(s, blocks, plan->n_blocks));
+fail:
+    sqzi_release(&s->context->allocator, blocks, bytes);
+    return status;
+}
+
+/* ---- levers ---- */
+
+static sqz_status squeeze_vocabulary(squeezer *s)
+{
+    const sqz_squeeze_options *o = &s->options;
+    s->result.pieces_before = s->result.pieces_after = s->model->info.vocabulary;
+    if (!o->n_vocabulary && !o->drop_impossible) return SQZ_OK;
+    return sqzi_fail(s->error, SQZ_EUNSUPPORTED, 0,
+                     "vocabulary: this build cannot take pieces out of one");
+}
+
+static sqz_status run_levers(squeezer *s)
+{
+    sqz_status status = SQZ_OK;
+    sqz_error *error = s->error;
+    TRY(sqzi_weights_of(s->model, &s->weights, error));
+    TRY(sqzi_squeeze_report_make(&s->weights, &s->report, error));
+    TRY(squeeze_vocabulary(s));
+    const sqzi_squeeze_run run = {.weights = &s->weights,
+                                  .plan = &s->plan,
+                                  .statistics = &s->statistics,
+                                  .report = &s->report,
+                                  .step = advance,
+                                  .user = s};
+    TRY(sqzi_squeeze_run_levers(&run, error));
+    sqzi_squeeze_report_finish(&s->weights, &s->report);
+fail:
+    return status;
+}
+
+/* ---- the file ---- */
+
+static void take_fidelity(squeezer *s)
+{
+    const sqzi_fidelity *f = &s->fidelity.fidelity;
+    s->result.n_held_out = f->n_texts;
+    s->result.cosine = f->cosine;
+    s->result.neighbours = f->neighbours;
+    s->result.classes = f->classes;
+}
+
+static sqz_status write_file(squeezer *s)
+{
+    char history[SQZI_HISTORY_TEXT];
+    const bool measures = s->split.n_held_out && !s->options.no_fidelity;
+    sqzi_step step = {.history = history, .suffix = "-squeezed"};
+    sqzi_squeeze_history(&s->options, s->result.n_texts, s->result.n_pieces, history);
+    sqzi_fidelity_run_make(s->model, s->split.held_out, s->split.n_held_out, &s->fidelity);
+    if (measures) step.measured = &s->fidelity.measured;
+    const sqz_status status = sqzi_weights_write(&s->weights, &step, s->out, &s->result.bytes_after,
+                                                 s->error);
+    s->result.bytes_before = s->model->map.bytes;
+    if (status == SQZ_OK && measures && s->out) take_fidelity(s);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+static void discard(squeezer *s)
+{
+    sqzi_fidelity_run_discard(&s->fidelity);
+    sqzi_squeeze_report_discard(&s->report);
+    sqzi_weights_discard(&s->weights);
+    sqzi_statistics_discard(&s->statistics);
+    sqzi_sequences_discard(&s->sequences);
+    sqzi_text_split_discard(&s->split);
+    sqzi_squeeze_plan_discard(&s->plan);
+    sqz_model_close(s->model);
+}
+
+static sqz_status squeeze(squeezer *s)
+{
+    sqz_status status = SQZ_OK;
+    sqz_error *error = s->error;
+    TRY(sqzi_checksum_check(&s->model->map, s->model->gguf, &(bool){false}, error));
+    TRY(check_source(s));
+    TRY(sqzi_squeeze_plan_make(s->model, &s->plan, error));
+    TRY(sqzi_squeeze_plan_by_hand(s->model, &s->options, &s->plan, error));
+    s->total = 2 * (size_t)s->plan.n_blocks + 3;
+    TRY(split_texts(s));
+    TRY(find_statistics(s));
+    TRY(run_levers(s));
+fail:
+    return status;
+}
+
+sqz_status sqz_squeeze(sqz_context *context, const char *path, const char *out,
+                       const sqz_squeeze_options *options, sqz_error *error)
+{
+    squeezer s = {.context = context, .path = path, .out = out, .error = error};
+    if (!context || !path || !options)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_squeeze: context, path or options is NULL");
+    sqz_status status = SQZI_RESERVED(options, "sqz_squeeze_options", error);
+    if (status != SQZ_OK) return status;
+    s.options = *options;
+    s.result.classes = NAN;
+    status = sqz_model_open(context, path, &s.model, error);
+    if (status == SQZ_OK) {
+        status = squeeze(&s);
+        if (status != SQZ_OK) sqzi_error_prefix(error, path);
+    }
+    if (status == SQZ_OK && options->part)
+        sqzi_squeeze_report_tell(&s.report, options->part, options->user);
+    if (status == SQZ_OK) status = write_file(&s);
+    if (status == SQZ_OK && options->result) options->result(options->user, &s.result);
+    discard(&s);
+    return status;
+}
