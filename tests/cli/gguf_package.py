@@ -37,6 +37,8 @@ def meanings(tensors, sources):
     """Matrices as floats, by the name that they have in the source."""
     for name, tensor in tensors.items():
         stem, dot, ending = name.rpartition(".")
+        if stem == "token_embd.weight" and "token_embd.projection" in tensors:
+            continue  # as narrow as the projection makes it
         scale = tensors.get((stem if dot + ending in PACKED else name) + ".scale")
         if scale is None:
             continue

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The gguf package of Python opens what import and quantize write and shows its tensors as `info`
+# The gguf package of Python opens what import, quantize and squeeze write and shows it as `info`
 # does; numbers of few bits, expanded by doc/format.md alone, are near what they came from.
 # usage: gguf_package.sh PROGRAM, from the top of the tree
 set -u
@@ -29,6 +29,13 @@ for folder in "$here"/../golden/models/{bert-masked,squeezebert-sequence,electra
     "$program" quantize --type "$type" "$source" -o "$work/$type.gguf" >/dev/null 2>"$work/log" ||
       { fail "quantize --type $type" && cat "$work/log"; continue; }
     show "$work/$type.gguf" "$source"
+  done
+  # a width of 19 or 24: one part, or a narrow table
+  for form in pq:1 bits:2 width:8,bits:3; do
+    "$program" squeeze "$source" -o "$work/squeezed.gguf" --plain --no-fidelity --bits 4 \
+      --embedding "$form" >/dev/null 2>"$work/log" ||
+      { fail "squeeze --embedding $form" && cat "$work/log"; continue; }
+    show "$work/squeezed.gguf" "$source"
   done
 done
 exit $failed
