@@ -6,12 +6,12 @@
 
 uint32_t cli_pooling, cli_dimensions;
 static uint32_t similarity;
+static char pools[128], similarities[64]; /* "default|none|mean|..", by enumerator */
 static bool normalize, plain;
 static const char *prompt, *side_prompts[2];
 
 const cli_option cli_vector_options[] = {
-    {"pool", 0, CLI_CHOICE, &cli_pooling,
-     "default|none|mean|cls|pooler|max|mean_sqrt_len|weighted_mean|last",
+    {"pool", 0, CLI_CHOICE, &cli_pool, pools,
      "how the states of the pieces become one vector (default: as the model says); none: one a "
      "piece"},
     {"normalize", 0, CLI_FLAG, &normalize, NULL, "divide by the length"},
@@ -28,10 +28,20 @@ const cli_option cli_side_options[] = {
      "as --prompt, for queries alone (similarity: the first texts)"},
     {"passage-prompt", 0, CLI_TEXT, &side_prompts[SQZ_ROLE_PASSAGE], "NAME",
      "as --prompt, for the texts searched alone (similarity: the second texts)"},
-    {"similarity", 0, CLI_CHOICE, &similarity, "default|cosine|dot|euclidean|manhattan",
+    {"similarity", 0, CLI_CHOICE, &similarity, similarities,
      "what a score is, distances with a minus (default: as the model says)"},
     {0},
 };
+
+void cli_name_vectors(void)
+{
+    const char *word;
+    for (int i = 0; (word = sqz_pool_name((sqz_pool)i)); i++)
+        snprintf(pools + strlen(pools), sizeof pools - strlen(pools), "%s%s", i ? "|" : "", word);
+    for (int i = 0; (word = sqz_similarity_name((sqz_similarity_kind)i)); i++)
+        snprintf(similarities + strlen(similarities), sizeof similarities - strlen(similarities),
+                 "%s%s", i ? "|" : "", word);
+}
 
 /* A prompt of the model by its name, or the words themselves behind "text:". */
 static const char *find_prompt(const char *model, const char *given)
