@@ -173,7 +173,9 @@ typedef struct sqz_squeezed_part {
  *   change, next_bytes            under a budget: 1 - mean cosine of the vectors, as the sum of
  *                   what each choice changes alone on texts that were calibrated on; about the
  *                   bytes that the next better choice takes, 0: there is none
- *   tokens_before, tokens_after   pieces a text of options.vocabulary, before and after; else 0
+ *   tokens_before, tokens_after   pieces of each second text of options.vocabulary by the whole
+ *                   vocabulary, and by what the others of them alone would keep: what new texts of
+ *                   that kind may cost; 0 without texts
  */
 typedef struct sqz_squeeze_result {
     uint64_t bytes_before, bytes_after;

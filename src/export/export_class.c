@@ -37,6 +37,15 @@ uint32_t sqzi_export_groups(const sqzi_linear *linear)
     return groups;
 }
 
+const char *sqzi_export_activation(const sqzi_exporter *e)
+{
+    const sqzi_encoder *encoder = &e->model->encoder;
+    if (encoder->n_blocks) return sqzi_activation_words[encoder->blocks[0].activation];
+    return e->model->head.kind == SQZ_HEAD_MASKED_LM
+               ? sqzi_activation_words[e->model->head.activation]
+               : NULL;
+}
+
 /* What no class of any type can do. */
 static bool blocks_are_alike(const sqzi_exporter *e, char *why)
 {
@@ -124,9 +133,8 @@ static bool whole_head_fits(const sqzi_head *head, const char *dense, const char
 static bool head_fits(const sqzi_exporter *e, const sqzi_layout *l, char *why)
 {
     const sqzi_head *head = &e->model->head;
-    const char *activation = l->masked_activation
-                                 ? l->masked_activation
-                                 : sqzi_activation_words[e->model->encoder.blocks[0].activation];
+    const char *activation = l->masked_activation ? l->masked_activation
+                                                  : sqzi_export_activation(e);
     switch (head->kind) {
     case SQZ_HEAD_SEQUENCE:
         return whole_head_fits(head, l->sequence_dense, l->dense_activation, why);
@@ -152,10 +160,9 @@ static bool head_fits(const sqzi_exporter *e, const sqzi_layout *l, char *why)
 static bool fits(const sqzi_exporter *e, sqzi_architecture type, char *why)
 {
     const sqz_model_info *info = &e->model->info;
-    const sqzk_activation activation = e->model->encoder.blocks[0].activation;
-    if (!sqzi_their_word(sqzi_activations, sqzi_activation_words[activation]))
-        return SAY("the activation %s of its blocks is not one of Transformers'",
-                   sqzi_activation_words[activation]);
+    const char *activation = sqzi_export_activation(e);
+    if (activation && !sqzi_their_word(sqzi_activations, activation))
+        return SAY("the activation %s of its blocks is not one of Transformers'", activation);
     if (!sqzi_layouts[type].projected && info->embedding_width != info->width)
         return SAY("its embedding is %u wide and the model %u", info->embedding_width, info->width);
     if (sqzi_layouts[type].has_types == (info->n_token_types == 0))
@@ -168,7 +175,7 @@ static void choose(sqzi_exporter *e, sqzi_architecture type)
 {
     e->layout = &sqzi_layouts[type];
     for (int j = 0; j < SQZI_LINEARS; j++)
-        e->groups[j] = e->options.dense
+        e->groups[j] = e->options.dense || !e->model->encoder.n_blocks
                            ? 1
                            : sqzi_export_groups(sqzi_export_linear(e->model->encoder.blocks, j));
     e->ending = sqzi_class_ending_of(e->model->head.kind);

@@ -73,13 +73,18 @@ static sqz_status put_sizes(const sqzi_exporter *e)
     TRY(set_uint(e, "vocab_size", info->vocabulary));
     TRY(set_uint(e, "max_position_embeddings", info->max_positions));
     TRY(set_uint(e, e->layout->blocks_key, info->n_layers));
-    TRY(set_uint(e, e->layout->heads_key, block->heads));
     TRY(set_uint(e, e->layout->width_key, info->width));
-    TRY(set_uint(e, e->layout->ffn_key, block->ffn_width));
+    /* without blocks the source's stay; the class only wants heads that divide the width */
+    if (info->n_layers) {
+        TRY(set_uint(e, e->layout->heads_key, block->heads));
+        TRY(set_uint(e, e->layout->ffn_key, block->ffn_width));
+    } else if (!json_object_get(e->config, e->layout->heads_key)) {
+        TRY(set_uint(e, e->layout->heads_key, 1));
+    }
     if (l->has_types) TRY(set_uint(e, "type_vocab_size", info->n_token_types));
     if (l->has_epsilon) TRY(sqzi_export_set(e, e->config, "layer_norm_eps", json_real(e->epsilon)));
     if (l->has_embedding_size) TRY(set_uint(e, "embedding_size", info->embedding_width));
-    for (int j = 0; l->grouped && j < SQZI_LINEARS; j++)
+    for (int j = 0; l->grouped && info->n_layers && j < SQZI_LINEARS; j++)
         TRY(set_uint(e, sqzi_groups_keys[j], e->groups[j]));
 fail:
     return status;
@@ -88,9 +93,9 @@ fail:
 /* The word that is there is kept where it means the same: "gelu_pytorch_tanh" is "gelu_new". */
 static sqz_status put_activation(const sqzi_exporter *e)
 {
-    const sqzi_gguf_value *words = sqzi_gguf_find(e->model->gguf, "sqz.block.activation");
-    const unsigned char *at = words->data;
-    const sqzi_span word = sqzi_gguf_next_string(&at);
+    const char *found = sqzi_export_activation(e);
+    if (!found) return SQZ_OK;
+    const sqzi_span word = sqzi_span_of(found);
     const char *given = json_string_value(json_object_get(e->config, e->layout->activation_key)),
                *ours = given ? sqzi_our_word(sqzi_activations, given) : NULL;
     if (ours && sqzi_span_is(word, ours)) return SQZ_OK;

@@ -48,6 +48,8 @@ SQZ_NODISCARD sqz_status sqzi_export_card(sqzi_exporter *exporter);
 const sqzi_linear *sqzi_export_linear(const sqzi_block *block, int j);
 /* The groups a linear has once its terms are added up: 1 where inputs or outputs are permuted. */
 uint32_t sqzi_export_groups(const sqzi_linear *linear);
+/* The word of the blocks' activation; without blocks that of a masked LM's head, else NULL. */
+const char *sqzi_export_activation(const sqzi_exporter *exporter);
 
 void sqzi_export_note(const sqzi_exporter *exporter, const char *format, ...) SQZI_PRINTF(2, 3);
 /* Metadata, where it is there. */

@@ -56,9 +56,9 @@ static sqz_status check_sizes(const sqzi_importer *m)
         return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
                          "%s: embedding_size %u differs from hidden_size %u", m->config_file,
                          m->embedding_width, m->width);
-    if (m->blocks < 1 || m->blocks > 1024 || m->heads < 1 || m->width < 1 || m->width % m->heads)
+    if (m->blocks > 1024 || m->heads < 1 || m->width < 1 || m->width % m->heads)
         return sqzi_fail(m->error, SQZ_EFORMAT, 0,
-                         "%s: %u layers, %u heads and a width of %u: 1 to 1024 layers, and heads "
+                         "%s: %u layers, %u heads and a width of %u: 0 to 1024 layers, and heads "
                          "that divide the width",
                          m->config_file, m->blocks, m->heads, m->width);
     return SQZ_OK;

@@ -9,7 +9,8 @@
 #include "squeeze/grouping.h"
 #include "squeeze/grouping_work.h"
 
-enum { STARTS = 8, START_ROUNDS = 20, ROUNDS = 30 };
+enum { STARTS = 8, START_ROUNDS = 20, ROUNDS = 40 };
+static const double least_gain = 2e-3; /* of the error: less, and the search ends */
 
 typedef struct search {
     sqzi_grouping_work work;
@@ -23,6 +24,7 @@ typedef struct search {
     double *inverse;          /* [n/G, n/G] */
     sqzi_scored_item *room;   /* two groups of either side */
     bool *moved;              /* [n] */
+    double total;             /* what all inputs tell of all outputs */
     void *block;
     size_t bytes;
 } search;
@@ -51,6 +53,9 @@ static void lay_out(search *s, sqzi_arena *arena)
 static void find_energy(search *s)
 {
     const sqzi_grouping_work *w = &s->work;
+    for (size_t i = 0; i < w->m; i++)
+        for (size_t j = 0; j < w->n; j++)
+            s->total += w->a[i * w->n + j] * w->p->w[i * w->p->ldw + j];
     for (size_t j = 0; j < w->n; j++) {
         const double variance = sqzi_grouping_c(w, j, j);
         for (size_t i = 0; i < w->m; i++) {
@@ -240,12 +245,14 @@ static sqz_status improve(search *s, uint32_t *in, uint32_t *out, double *told, 
         const size_t exchanged = exchange(s, in, share);
         if (exchanged == 0) break;
         TRY(evaluate(s, &now, error));
-        if (now > *told * (1 + 1e-5)) {
+        if (now > *told) {
+            const double gain = now - *told, left = s->total - now;
             memcpy(in, s->in, w->n * sizeof *in);
             memcpy(out, s->out, w->m * sizeof *out);
             *told = now;
             share = fmin(1, 1.5 * share);
             scored = false;
+            if (gain < least_gain * left) break;
         } else {
             if (exchanged <= (size_t)w->groups * (w->groups - 1) / 2) break;
             share /= 2;

@@ -12,6 +12,7 @@
 #include "squeeze/squeeze_history.h"
 #include "squeeze/squeeze_levers.h"
 #include "squeeze/text_split.h"
+#include "squeeze/vocabulary_pruning.h"
 
 typedef struct squeezer {
     sqz_context *context;
@@ -140,8 +141,14 @@ static sqz_status squeeze_vocabulary(squeezer *s)
     const sqz_squeeze_options *o = &s->options;
     s->result.pieces_before = s->result.pieces_after = s->model->info.vocabulary;
     if (!o->n_vocabulary && !o->drop_impossible) return SQZ_OK;
-    return sqzi_fail(s->error, SQZ_EUNSUPPORTED, 0,
-                     "vocabulary: this build cannot take pieces out of one");
+    sqzi_vocabulary_report found;
+    const sqz_status status = sqzi_squeeze_vocabulary(&s->weights, o->vocabulary, o->n_vocabulary,
+                                                      &found, s->error);
+    if (status != SQZ_OK) return status;
+    s->result.pieces_after = found.after;
+    s->result.tokens_before = found.tokens_before;
+    s->result.tokens_after = found.tokens_after;
+    return SQZ_OK;
 }
 
 /* What goes into the file beside weights. */

@@ -296,6 +296,7 @@ static void fields_of_a_newer_header_are_refused_by_the_rest(void **state)
     sqz_import_options import = {0};
     sqz_export_options export = {0};
     sqz_quantize_options quantize = {0};
+    sqz_squeeze_options squeeze = {0};
     sqz_vectors_options vectors = {0};
     sqz_eval_report report;
     sqz_verification verification;
@@ -307,6 +308,7 @@ static void fields_of_a_newer_header_are_refused_by_the_rest(void **state)
     RESERVED(sqz_import_options, import, sqz_import(context, "x", "y", &import, &error))
     RESERVED(sqz_export_options, export, sqz_export(model, "x", &export, &error))
     RESERVED(sqz_quantize_options, quantize, sqz_quantize(context, "x", NULL, &quantize, &error))
+    RESERVED(sqz_squeeze_options, squeeze, sqz_squeeze(context, "x", NULL, &squeeze, &error))
     RESERVED(sqz_vectors_options, vectors,
              sqz_vectors_compare(model, "x", &vectors, &verification, &error))
     assert_true(!r && !g);

@@ -112,6 +112,19 @@ static void test_refused(void **state)
     refuse(context, &t, SQZ_ENUMERIC, "tensor 'blk.0.attn_v.weight' holds a NaN");
     t.poison = "blk.1.layer_output_norm.weight";
     refuse(context, &t, SQZ_ENUMERIC, "tensor 'blk.1.layer_output_norm.weight' holds a NaN");
+    t = *form("product-quantised words, tied");
+    t.parts = 7;
+    refuse(context, &t, SQZ_EFORMAT,
+           "tensor 'token_embd.codes' must be [72, parts], with parts that divide the width 24");
+    t.parts = 6;
+    t.drop = "token_embd.centroids.scale";
+    refuse(context, &t, SQZ_EFORMAT, "tensor 'token_embd.centroids.scale' is missing");
+    t.drop = NULL;
+    t.poison = "token_embd.centroids.scale";
+    refuse(context, &t, SQZ_ENUMERIC, "tensor 'token_embd.centroids.scale' holds a NaN");
+    t.poison = NULL;
+    t.extra = "token_embd.weight";
+    refuse(context, &t, SQZ_EFORMAT, "tensor 'token_embd.weight' belongs to no part");
     t = *form("dense");
     t.groups[2] = 5;
     refuse(context, &t, SQZ_EFORMAT, "5 groups do not divide its 24 inputs and 24 outputs");
@@ -130,7 +143,7 @@ static void test_refused(void **state)
     accept(context, &t);
     t = *form("dense");
     t.blocks = 0;
-    refuse(context, &t, SQZ_ELIMIT, "sqz.blocks");
+    accept(context, &t);
     t = *form("dense");
     t.head = "sorcery";
     refuse(context, &t, SQZ_EUNSUPPORTED, "sorcery");
