@@ -10,8 +10,6 @@
 #include "squeeze/budget.h"
 #include "squeeze/embedding_levers.h"
 
-/* ---- settings ---- */
-
 /* What a setting means, of whichever item. */
 typedef struct meaning {
     sqzi_storage storage[SQZI_BLOCK_LINEARS]; /* of a block's own; of a table the first */
@@ -19,7 +17,6 @@ typedef struct meaning {
     uint32_t units;                           /* heads or neurons that stay */
 } meaning;
 
-/* shares of units, linears of an item each in its storages */
 enum { SHARES = 8, MOST_SETTINGS = SHARES * 81 };
 
 typedef struct item {
@@ -68,8 +65,6 @@ static uint64_t linear_bytes(const sqzi_weight_linear *linear, const sqzi_linear
     }
     return bytes;
 }
-
-/* ---- a block ---- */
 
 typedef struct block_task {
     const sqzi_budget_task *task;
@@ -155,8 +150,6 @@ static void make_block(const sqzi_budget_task *task, const sqzi_block_plan *plan
     make_item(&b, &ffn, plan->neurons, SQZI_NEURONS_MULTIPLE, 1, &pair[1]);
 }
 
-/* ---- tables ---- */
-
 static void make_table(const sqzi_weight_matrix *table, sqzi_storage by_hand, bool fixed,
                        const double *errors, item *to)
 {
@@ -191,8 +184,6 @@ static void make_words(const sqzi_budget_task *task, const sqzi_squeeze_plan *pl
                     &(meaning){.parts = errors->parts[i]});
 }
 
-/* ---- all items ---- */
-
 static void lay_out(items *all, sqzi_arena *arena)
 {
     all->list = sqzi_arena_take(arena, all->n, sizeof *all->list);
@@ -220,8 +211,6 @@ static sqz_status make_items(const sqzi_budget_task *task, const sqzi_squeeze_pl
                task->errors->positions, &all->list[all->n - 1]);
     return SQZ_OK;
 }
-
-/* ---- choosing ---- */
 
 /* How many blocks have left, and the best setting of each item. */
 typedef struct choice {

@@ -44,7 +44,7 @@ static void a_model_of_its_own_weights_changes_nothing_in_every_form(void **stat
         tried t;
         sqz_error error = {0};
         double change = 1;
-        if (form->tiny.type != SQZI_F32) continue;
+        if (form->tiny.type != SQZI_F32 || form->tiny.parts) continue;
         open_trial(&form->tiny, 1, &t);
         for (uint32_t i = 0; i < t.weights.n_blocks; i++)
             sqzt_assert_ok(sqzi_trial_set_block(&t.trial, i, &t.weights.blocks[i], &error), &error);
