@@ -49,8 +49,8 @@ bool sqzi_vocabulary_describes(sqzi_span key);
 SQZ_NODISCARD sqz_status sqzi_vocabulary_put(const sqzi_weights *weights, sqzi_gguf_writer *writer,
                                              sqz_error *error);
 
-/* The one tensor of a model that is carried over and has a number for each piece: the bias of a tied
- * decoder. False where kept_words is NULL. */
+/* The one tensor of a model that is carried over and has a number for each piece: the bias of a
+ * tied decoder. False where kept_words is NULL. */
 bool sqzi_vocabulary_has_rows(const sqzi_weights *weights, const sqzi_gguf_tensor *tensor);
 
 /* sqzi_gguf_emit of the rows that are kept; source is one of these. */

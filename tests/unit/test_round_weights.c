@@ -116,7 +116,8 @@ static bool open_form(const sqzt_named_tiny *form, subject *s)
 {
     sqz_error error = {0};
     const char *path = sqzt_temporary("float.gguf");
-    if (form->tiny.type != SQZI_F32 || form->tiny.ffn_width > 1000) return false;
+    if (form->tiny.type != SQZI_F32 || form->tiny.ffn_width > 1000 || form->tiny.parts)
+        return false;
     sqzt_tiny_write(&form->tiny, path);
     sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &s->context, &error),
                    &error);
