@@ -229,7 +229,7 @@ typedef struct sqz_squeeze_result {
  *                   "Budget"). Needs texts; not with plain
  *
  *   texts [n_texts] of the kind that the model will read, in any number; what layers read is
- *                   gathered on the first that reach 16,384 pieces. Every tenth different text, at
+ *                   gathered on the first that reach 32,768 pieces. Every tenth different text, at
  *                   most 1,000, is held out to measure fidelity. NULL only with `plain`, or where
  *                   no lever but layers and the vocabulary is set
  *   cache           NULL, or a folder that is there: what layers read is kept in a file in it, and
@@ -276,7 +276,7 @@ typedef struct sqz_squeeze_options {
  * every function of this library, is verified, exported, and says in its metadata what was done
  * (sqz.history) and how near it is (doc/format.md "Fidelity").
  *
- * Cost: the model runs over 16,384 pieces, and products as long as that make the covariances; per
+ * Cost: the model runs over 32,768 pieces, and products as long as that make the covariances; per
  * linear a Cholesky factor or eigenvectors of its inputs; fidelity runs the held-out texts through
  * both models. MiniLM-L6 takes half a minute of one core. Memory: the weights as f32 twice, the
  * covariances of all layers' inputs in f32 and one layer's in f64.

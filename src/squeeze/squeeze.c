@@ -123,8 +123,8 @@ static sqz_status find_statistics(squeezer *s)
     sqz_error *error = s->error;
     if (!s->options.texts || !reads(s)) return SQZ_OK;
     if (!s->sequences.n)
-        TRY(sqzi_sequences_of_texts(s->model, s->split.learn, s->split.n_learn, &s->sequences,
-                                    error));
+        TRY(sqzi_sequences_up_to(s->model, s->split.learn, s->split.n_learn, SQZI_STATISTICS_MOST,
+                                 &s->sequences, error));
     s->result.n_texts = s->sequences.n;
     s->result.n_cut = s->sequences.n_cut;
     s->result.n_pieces = sqzi_sequences_tokens(&s->sequences);
