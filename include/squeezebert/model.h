@@ -186,7 +186,9 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_model_check(sqz_context *context, const cha
  *   tolerance   what the file allows
  *   n_vectors   how many sequences were compared; 0 when the file carries none
  *
- * SQZ_ENUMERIC: max_error > tolerance (both are filled in). SQZ_ENOMEM.
+ * SQZ_ENUMERIC: max_error > tolerance (both are filled in). SQZ_EFORMAT also: a row of a table in
+ * packed rows is not as the format says (doc/format.md); opening looks at those of matrices alone.
+ * SQZ_ENOMEM.
  */
 typedef struct sqz_verification {
     double max_error, tolerance;

@@ -17,6 +17,11 @@ extern "C" {
  *         activations row by row (for grouped layers by row and group) and multiplies integers;
  *         softmax, norms, residuals, pooler and head are float, attention's products bf16 where the
  *         CPU multiplies it, else float.
+ *   S4    the tensors that S8 makes int8, in 4.125 bits a number, or 3.156: a scale a row, a
+ *   S3    multiplier for each 32 numbers of it, a level of 16 or of 8 for each (doc/format.md
+ *         "Packed rows"). Matrices expand, exactly, to int8 when the model is opened, tables as
+ *         they are read: a run is that of an int8 model, in its memory but for the tables. MiniLM
+ *         opens 3 ms later. How scales are chosen: src/squeeze/group_scales.h.
  *   BF16  every matrix and table, to nearest even. A run rounds the inputs of its matrix products
  *         to bf16 as well and sums in f32.
  *   F16   every matrix and table, to nearest even: storage alone. Matrices are expanded, exactly,
@@ -33,12 +38,12 @@ typedef enum sqz_quantize_type {
 /* One tensor of the source and what it becomes.
  *
  *   name          valid during the call
- *   from, to      "F32", "F16", "BF16", "I8", static; equal where it stays as it is
+ *   from, to      "F32", "F16", "BF16", "I8", "S4", "S3", static; equal where it stays as it is
  *   kept          it would have become `to` of its neighbours, but matches `keep`
  *   corrected     a bias that takes up its layer's rounding; one that the source lacks is reported
  *                 last, with bytes_before 0
  *   error         ‖w - w'‖ / ‖w‖ over the whole tensor; 0 where it stays, and of a bias
- *   bytes_after   with the scales of an int8 tensor, which are a tensor of their own in the file
+ *   bytes_after   with the scales of a tensor of integers, which are one of their own in the file
  */
 typedef struct sqz_quantized_tensor {
     const char *name, *from, *to;
@@ -59,9 +64,9 @@ typedef struct sqz_calibration {
  *
  *   keep     tensors whose name holds a match of this extended regular expression (POSIX) stay as
  *            they are; NULL: none
- *   no_bias_correction   int8: leave biases as they are
- *   texts    [n_texts] int8: texts of the kind that the model will read, to calibrate on; NULL:
- *            none. The first ones that reach 16,384 pieces are taken, cut at the model's
+ *   no_bias_correction   S8, S4, S3: leave biases as they are
+ *   texts    [n_texts] S8, S4, S3: texts of the kind that the model will read, to calibrate on;
+ *            NULL: none. The first ones that reach 16,384 pieces are taken, cut at the model's
  *            max_length; some hundred sentences do. Not with no_bias_correction
  *   tensor   called once for every tensor but the reference vectors, in the order of the file,
  *            before anything is written
@@ -89,7 +94,7 @@ typedef struct sqz_quantize_options {
  *   out    the file to write, whole or not at all, may be `path` itself; NULL: nothing is written,
  *          the tensors are reported all the same
  *
- * Int8 also corrects biases: b' = b + s (W - W') m for every linear of the blocks and the
+ * Int8, S4 and S3 also correct biases: b' = b + s (W - W') m for every linear of the blocks and the
  * embedding's, m the mean of its inputs when the float model runs on 32 sequences of 64 random ids
  * (always the same), s the mean's share of the inputs' squares. A linear without a bias gets one.
  * The context's kernels run it: the last bits of m, so of b', are those of its level.
@@ -101,8 +106,8 @@ typedef struct sqz_quantize_options {
  * tensor grows and that of the model falls. Embeddings are rounded as ever.
  *
  * Metadata, tokenizer and labels are carried over; sqz.history gets a line, and general.name ends
- * with "-s8", "-bf16" or "-f16". Reference vectors keep their inputs; their results and tolerance
- * are made anew by the portable kernels on the new weights (doc/format.md), so that
+ * with "-s8", "-bf16", "-f16", "-s4" or "-s3". Reference vectors keep their inputs; their results
+ * and tolerance are made anew by the portable kernels on the new weights (doc/format.md), so that
  * sqz_model_verify works on the new file. A file without them gets none. The new file carries
  * checksums (sqz_model_check), and those of the source are compared first.
  * Cost: one pass over the weights for the source's checksums, one to report, another to write; one
@@ -114,12 +119,12 @@ typedef struct sqz_quantize_options {
  * integers. The regular expression and a sort take theirs from the C library, all else comes from
  * the context's allocator.
  *
- * SQZ_EINVAL: `type` is none of the three, the texts have fewer than 2,048 pieces in all (empty
+ * SQZ_EINVAL: `type` is none of the five, the texts have fewer than 2,048 pieces in all (empty
  * ones left out) or stand beside another type or no_bias_correction, `keep` is no regular
  * expression or matches no tensor that would change, or there is nothing to change.
- * SQZ_EUNSUPPORTED: the source holds int8 weights already. SQZ_ENUMERIC: a weight is NaN, infinite
- * or too large for the type; the text names tensor and index. SQZ_EFORMAT also: the source is not
- * what its checksums say. SQZ_EOUTPUT, SQZ_ERESOURCE: `out` cannot be written
+ * SQZ_EUNSUPPORTED: the source holds weights of integers already. SQZ_ENUMERIC: a weight is NaN,
+ * infinite or too large for the type; the text names tensor and index. SQZ_EFORMAT also: the source
+ * is not what its checksums say. SQZ_EOUTPUT, SQZ_ERESOURCE: `out` cannot be written
  * (squeezebert/output.h). SQZ_EIO, SQZ_ELIMIT, SQZ_ENOMEM as sqz_model_open.
  * Maths: doc/model.md; measured in doc/results.md and doc/notebook/results.md.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rows of 4, 3 and 2 bits against a reading of their definition bit by bit, and what of a file is
  * refused. */
+#include <squeezebert/export.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +199,46 @@ static uint8_t *read_file(const char *path, size_t *n)
     return bytes;
 }
 
+/* model.safetensors of the folder that the model is exported to. */
+static uint8_t *export_weights(const sqzt_tiny *tiny, const char *folder_name, size_t *n)
+{
+    char folder[256], file[300];
+    sqz_error error = {0};
+    sqz_context *context;
+    sqz_model *model;
+    const char *path = sqzt_temporary("leaves.gguf");
+    snprintf(folder, sizeof folder, "%s", sqzt_temporary(folder_name));
+    sqzt_tiny_write(tiny, path);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
+                   &error);
+    sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
+    sqzt_assert_ok(sqz_export(model, folder, &(sqz_export_options){.dense = 1}, &error), &error);
+    sqz_model_close(model);
+    sqz_context_close(context);
+    snprintf(file, sizeof file, "%s/model.safetensors", folder);
+    return read_file(file, n);
+}
+
+static void a_packed_model_leaves_as_its_int8_numbers_do(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"dense, s4", "odd groups, s3", "low rank, permuted, s2"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t n[2];
+        char folders[2][32];
+        sqzt_tiny tiny = *form_of(names[i]);
+        snprintf(folders[0], sizeof folders[0], "packed-%zu", i);
+        snprintf(folders[1], sizeof folders[1], "expanded-%zu", i);
+        uint8_t *packed = export_weights(&tiny, folders[0], &n[0]);
+        tiny.expanded = true;
+        uint8_t *expanded = export_weights(&tiny, folders[1], &n[1]);
+        assert_int_equal(n[0], n[1]);
+        assert_memory_equal(packed, expanded, n[0]);
+        free(packed);
+        free(expanded);
+    }
+}
+
 static void write_file(const char *path, const uint8_t *bytes, size_t n)
 {
     FILE *file = fopen(path, "wb");
@@ -303,6 +344,7 @@ int main(void)
         cmocka_unit_test(every_product_fits_int8),
         cmocka_unit_test(what_no_writer_makes_is_seen),
         cmocka_unit_test(a_packed_model_runs_as_its_int8_numbers_do),
+        cmocka_unit_test(a_packed_model_leaves_as_its_int8_numbers_do),
         cmocka_unit_test(a_bad_row_is_refused_by_name),
         cmocka_unit_test(what_does_not_fit_the_description_is_refused),
     };

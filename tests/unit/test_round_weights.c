@@ -9,6 +9,7 @@
 #include "io/packed_rows.h"
 #include "squeeze/group_scales.h"
 #include "squeeze/round_weights.h"
+#include "support/counting_memory.h"
 #include "support/planned.h"
 #include "support/random.h"
 
@@ -329,6 +330,42 @@ static void a_file_of_packed_rows_comes_back(void **state)
         }
 }
 
+static void memory_that_fails_leaves_nothing(void **state)
+{
+    (void)state;
+    sqzt_memory memory = {.fail_at = 0};
+    const sqz_allocator allocator = sqzt_allocator(&memory);
+    sqz_error error = {0};
+    sqz_context *context;
+    sqz_model *model;
+    sqzi_weights weights;
+    const char *path = sqzt_temporary("float.gguf");
+    const sqzt_named_tiny *form = sqzt_tiny_forms;
+    while (strcmp(form->name, "low rank in groups") != 0) form++;
+    sqzt_tiny_write(&form->tiny, path);
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.allocator = &allocator, .n_threads = 1},
+                                    &context, &error),
+                   &error);
+    sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
+    sqzt_assert_ok(sqzi_weights_of(model, &weights, &error), &error);
+    sqzi_weight_linear *linear = &weights.blocks[0].linears[SQZI_FFN_DOWN];
+    sqzi_input_statistics input = statistics_of(linear->n_in);
+    sqz_status status = SQZ_ENOMEM;
+    uint64_t n = 0;
+    while (status != SQZ_OK) {
+        memory.fail_at = memory.calls + ++n;
+        status = sqzi_weights_round_linear(&weights, SQZI_STORED_S4, &input, linear, &error);
+        memory.fail_at = 0;
+        assert_true(status == SQZ_OK || status == SQZ_ENOMEM);
+    }
+    assert_true(n > 10);
+    discard(&input);
+    sqzi_weights_discard(&weights);
+    sqz_model_close(model);
+    sqz_context_close(context);
+    assert_int_equal(memory.held_bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +374,7 @@ int main(void)
         cmocka_unit_test(rows_at_the_edges_of_f32),
         cmocka_unit_test(errors_cancel_on_what_a_linear_reads_and_its_mean_stays),
         cmocka_unit_test(a_file_of_packed_rows_comes_back),
+        cmocka_unit_test(memory_that_fails_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
