@@ -280,6 +280,8 @@ static int run(char **arguments, uint32_t n)
     free(rows);
     free_texts(texts, &read);
     free_texts(vocabulary, &corpus);
+    if (result.cache_useless)
+        cli_say("%s: what it kept of these texts was damaged: made anew", cache);
     if (!dry_run) cli_say("wrote %s", output_path);
     return CLI_DONE;
 }

@@ -87,6 +87,7 @@ static sqz_status cached_statistics(squeezer *s, const uint32_t *blocks, uint32_
     sqz_status status = SQZ_OK;
     sqz_error *error = s->error, not_kept = {0};
     char key[SQZI_STATISTICS_KEY], path[SQZI_OUTPUT_PATH];
+    sqzi_file_map map = {NULL, 0};
     bool found = false;
     const char *folder = s->options.cache;
     if (!folder)
@@ -98,6 +99,8 @@ static sqz_status cached_statistics(squeezer *s, const uint32_t *blocks, uint32_
             folder);
     TRY(sqzi_statistics_load(s->model, key, path, &s->statistics, &found, error));
     s->result.from_cache = found;
+    s->result.cache_useless = !found && sqzi_file_map_open(path, &map, &not_kept) == SQZ_OK;
+    sqzi_file_map_close(&map);
     if (found) {
         s->done += n + 1;
         return SQZ_OK;
@@ -120,8 +123,8 @@ static sqz_status find_statistics(squeezer *s)
     sqz_error *error = s->error;
     if (!s->options.texts || !reads(s)) return SQZ_OK;
     if (!s->sequences.n)
-        TRY(sqzi_sequences_of_texts(s->model, s->split.learn, s->split.n_learn, &s->sequences,
-                                    error));
+        TRY(sqzi_sequences_up_to(s->model, s->split.learn, s->split.n_learn, SQZI_STATISTICS_MOST,
+                                 &s->sequences, error));
     s->result.n_texts = s->sequences.n;
     s->result.n_cut = s->sequences.n_cut;
     s->result.n_pieces = sqzi_sequences_tokens(&s->sequences);

@@ -122,6 +122,7 @@ static void low_rank_leaves_the_share_that_it_says(void **state)
     uint32_t fitted = 0;
     for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++) {
         sqz_error error = {0};
+        if (form->tiny.parts) continue; /* such a model is not squeezed again */
         open_subject(&s, &form->tiny);
         for (uint32_t i = 0; i < s.weights.n_blocks; i++)
             for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) {
@@ -183,6 +184,7 @@ static void groups_leave_the_share_that_they_say(void **state)
     static subject s;
     for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++) {
         sqz_error error = {0};
+        if (form->tiny.parts) continue; /* such a model is not squeezed again */
         open_subject(&s, &form->tiny);
         sqzi_weight_linear *l = dense_linear(&s);
         const sqzi_groups settings[] = {{.groups = 2, .plain = true},
