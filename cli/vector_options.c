@@ -11,7 +11,7 @@ static bool normalize, plain;
 static const char *prompt, *side_prompts[2];
 
 const cli_option cli_vector_options[] = {
-    {"pool", 0, CLI_CHOICE, &cli_pool, pools,
+    {"pool", 0, CLI_CHOICE, &cli_pooling, pools,
      "how the states of the pieces become one vector (default: as the model says); none: one a "
      "piece"},
     {"normalize", 0, CLI_FLAG, &normalize, NULL, "divide by the length"},
@@ -36,7 +36,7 @@ const cli_option cli_side_options[] = {
 void cli_name_vectors(void)
 {
     const char *word;
-    for (int i = 0; (word = sqz_pool_name((sqz_pool)i)); i++)
+    for (int i = 0; (word = sqz_pooling_name((sqz_pooling)i)); i++)
         snprintf(pools + strlen(pools), sizeof pools - strlen(pools), "%s%s", i ? "|" : "", word);
     for (int i = 0; (word = sqz_similarity_name((sqz_similarity_kind)i)); i++)
         snprintf(similarities + strlen(similarities), sizeof similarities - strlen(similarities),

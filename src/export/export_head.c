@@ -11,10 +11,10 @@
 static bool whole_head_fits(const sqzi_head *head, const char *dense, const char *activation,
                             char *why)
 {
-    const sqz_pool pool = dense ? SQZ_POOL_CLS : SQZ_POOL_POOLER;
-    if (head->pool != pool)
-        return SQZI_SAY("its head reads '%s', that class '%s'", sqz_pool_name(head->pool),
-                        sqz_pool_name(pool));
+    const sqz_pooling pool = dense ? SQZ_POOLING_CLS : SQZ_POOLING_POOLER;
+    if (head->pooling != pool)
+        return SQZI_SAY("its head reads '%s', that class '%s'", sqz_pooling_name(head->pooling),
+                        sqz_pooling_name(pool));
     if (head->has_norm || head->has_dense != (dense != NULL))
         return SQZI_SAY("its head has %s dense layer%s, that class %s",
                         head->has_dense ? "a" : "no", head->has_norm ? " with a norm" : "",

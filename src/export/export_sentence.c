@@ -32,11 +32,11 @@ static sqz_status write_settings(sqzi_exporter *e, const char *path, json_t *set
     return sqzi_folder_writer_json(&e->folder, file, settings, e->error);
 }
 
-static sqz_status write_pooling(sqzi_exporter *e, sqz_pool mode, const char *path)
+static sqz_status write_pooling(sqzi_exporter *e, sqz_pooling mode, const char *path)
 {
     sqz_status status = SQZ_OK;
     json_t *config = json_object();
-    const char *pool = sqz_pool_name(mode);
+    const char *pool = sqz_pooling_name(mode);
     TRY(sqzi_export_set(e, config, "word_embedding_dimension", json_integer(e->model->info.width)));
     for (const sqzi_word_pair *pair = sqzi_pooling_modes; pair->ours; pair++)
         TRY(sqzi_export_set(e, config, pair->theirs, json_boolean(strcmp(pool, pair->ours) == 0)));
@@ -88,7 +88,7 @@ static sqz_status write_head(sqzi_exporter *e, json_t *modules)
 {
     sqz_status status = SQZ_OK;
     const sqzi_head *head = &e->model->head;
-    const bool pooler = head->pool == SQZ_POOL_POOLER;
+    const bool pooler = head->pooling == SQZ_POOLING_POOLER;
     const struct {
         bool there;
         sqzi_export_layer layer;
@@ -99,7 +99,7 @@ static sqz_status write_head(sqzi_exporter *e, json_t *modules)
                   {true, {NULL, &head->output, NULL}, SQZK_IDENTITY}};
     char path[PATH];
     TRY(add_module(e, modules, "Pooling", NULL, path));
-    TRY(write_pooling(e, pooler ? SQZ_POOL_CLS : head->pool, path));
+    TRY(write_pooling(e, pooler ? SQZ_POOLING_CLS : head->pooling, path));
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
         const sqzi_word_pair *name = &sqzi_head_modules[i];
         sqzi_export_layer layer = layers[i].layer;
@@ -117,7 +117,7 @@ static sqz_status write_embedding(sqzi_exporter *e, json_t *modules)
     sqz_status status = SQZ_OK;
     char path[PATH];
     TRY(add_module(e, modules, "Pooling", NULL, path));
-    TRY(write_pooling(e, e->model->info.pool, path));
+    TRY(write_pooling(e, e->model->info.pooling, path));
     for (uint32_t i = 0; i < e->model->head.n_steps; i++) TRY(write_step(e, modules, i));
     if (e->model->info.normalize) TRY(add_module(e, modules, "Normalize", NULL, path));
 fail:
@@ -192,7 +192,7 @@ sqz_status sqzi_export_texts(sqzi_exporter *e)
                                 "modules are either that or a head");
         return write_modules(e);
     }
-    if (e->model->info.pool == SQZ_POOL_POOLER) {
+    if (e->model->info.pooling == SQZ_POOLING_POOLER) {
         sqzi_export_note(e, "not written: pooling by the pooler, which sentence-transformers does "
                             "not have, nor what is behind it");
         return SQZ_OK;

@@ -225,12 +225,12 @@ static void plan_pooler(plan *p, const char *prefix)
     const sqzi_head *head = &e->model->head;
     char name[128];
     const bool kept = e->head_beside ? !l->sequence_dense
-                                     : head->pool == SQZ_POOL_POOLER ||
+                                     : head->pooling == SQZ_POOLING_POOLER ||
                                            head->kind == SQZ_HEAD_NONE || l->always_pooled;
     snprintf(name, sizeof name, "%spooler.dense", prefix);
     if (!head->has_pooler) return;
     if (kept) add_linear(p, name, "pooler", &head->pooler);
-    else if (head->pool != SQZ_POOL_POOLER)
+    else if (head->pooling != SQZ_POOLING_POOLER)
         sqzi_export_note(e, "not written: the pooler, which %s%s has not", l->class_prefix,
                          e->ending);
 }

@@ -17,7 +17,7 @@ static const sqz_allocator *allocator_of(const sqzi_trial *t)
 
 static uint32_t members(const sqzi_trial *t)
 {
-    return sqzi_thread_pool_size(t->model->context->pool);
+    return sqzi_thread_pool_size(t->model->context->pooling);
 }
 
 static uint32_t batch_tokens(const sqzi_trial *t)
@@ -80,7 +80,7 @@ static void run_stages(sqzi_trial *t, uint32_t stage)
         j.batch = (sqzi_batch){end - b,  first[end] - first[b], t->sequences->longest,
                                t->first, ids + first[b],        NULL};
         j.hidden = t->hidden + (size_t)first[b] * t->encoder.width;
-        sqzi_thread_pool_run(t->model->context->pool, members(t), run_stage, &j);
+        sqzi_thread_pool_run(t->model->context->pooling, members(t), run_stage, &j);
     }
 }
 
@@ -98,7 +98,7 @@ static void run(sqzi_trial *t, uint32_t stage, bool keep, sqzi_real *out)
                            .kernels = &t->model->context->kernels,
                            .scratch = &t->head,
                            .hidden = t->hidden,
-                           .pool = t->pool,
+                           .pooling = t->pooling,
                            .n = t->n_vectors,
                            .first = (const uint32_t *)(const void *)t->sequences->first.data,
                            .out = out,
@@ -111,7 +111,7 @@ static void run(sqzi_trial *t, uint32_t stage, bool keep, sqzi_real *out)
         const sqzi_trial_block *b = stage ? &t->blocks[stage - 1] : NULL;
         if (!b || !(b->absent || b->left_out)) run_stages(t, stage);
     }
-    sqzi_thread_pool_run(t->model->context->pool, members(t), run_head, &args);
+    sqzi_thread_pool_run(t->model->context->pooling, members(t), run_head, &args);
 }
 
 void sqzi_trial_run(sqzi_trial *t, uint32_t stage, double *change)
@@ -133,10 +133,10 @@ sqz_status sqzi_trial_open(const sqz_model *model, const sqzi_sequences *sequenc
 {
     const sqzi_head *head = &model->head;
     *t = (sqzi_trial){.model = model, .sequences = sequences, .encoder = model->encoder};
-    t->pool = head->kind == SQZ_HEAD_NONE ? model->info.pool : head->pool;
-    if (t->pool == SQZ_POOL_DEFAULT) t->pool = SQZ_POOL_NONE;
-    t->dimensions = t->pool == SQZ_POOL_NONE ? model->info.width : head->embedding_width;
-    t->n_vectors = t->pool == SQZ_POOL_NONE ? sqzi_sequences_tokens(sequences) : sequences->n;
+    t->pooling = head->kind == SQZ_HEAD_NONE ? model->info.pooling : head->pooling;
+    if (t->pooling == SQZ_POOLING_DEFAULT) t->pooling = SQZ_POOLING_NONE;
+    t->dimensions = t->pooling == SQZ_POOLING_NONE ? model->info.width : head->embedding_width;
+    t->n_vectors = t->pooling == SQZ_POOLING_NONE ? sqzi_sequences_tokens(sequences) : sequences->n;
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     lay_out(t, &arena);
     t->bytes = arena.used;

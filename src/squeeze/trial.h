@@ -41,7 +41,7 @@ typedef struct sqzi_trial {
     sqzi_real *hidden;      /* [tokens, C] */
     sqzi_real *whole, *now; /* [vectors, dimensions] of the model; of a run */
     uint32_t *first;        /* of a batch */
-    sqz_pool pool;
+    sqz_pooling pooling;
     uint32_t n_vectors, dimensions;
     void *block;
     size_t bytes;
