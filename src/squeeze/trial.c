@@ -17,7 +17,7 @@ static const sqz_allocator *allocator_of(const sqzi_trial *t)
 
 static uint32_t members(const sqzi_trial *t)
 {
-    return sqzi_thread_pool_size(t->model->context->pooling);
+    return sqzi_thread_pool_size(t->model->context->pool);
 }
 
 static uint32_t batch_tokens(const sqzi_trial *t)
@@ -80,7 +80,7 @@ static void run_stages(sqzi_trial *t, uint32_t stage)
         j.batch = (sqzi_batch){end - b,  first[end] - first[b], t->sequences->longest,
                                t->first, ids + first[b],        NULL};
         j.hidden = t->hidden + (size_t)first[b] * t->encoder.width;
-        sqzi_thread_pool_run(t->model->context->pooling, members(t), run_stage, &j);
+        sqzi_thread_pool_run(t->model->context->pool, members(t), run_stage, &j);
     }
 }
 
@@ -111,7 +111,7 @@ static void run(sqzi_trial *t, uint32_t stage, bool keep, sqzi_real *out)
         const sqzi_trial_block *b = stage ? &t->blocks[stage - 1] : NULL;
         if (!b || !(b->absent || b->left_out)) run_stages(t, stage);
     }
-    sqzi_thread_pool_run(t->model->context->pooling, members(t), run_head, &args);
+    sqzi_thread_pool_run(t->model->context->pool, members(t), run_head, &args);
 }
 
 void sqzi_trial_run(sqzi_trial *t, uint32_t stage, double *change)
