@@ -109,8 +109,8 @@ uint32_t sqzi_linear_panel_units(const sqzi_linear_grad_args *args);
 void sqzi_linear_grad_panels(const sqzi_linear_grad_args *args, uint32_t unit,
                              sqzi_grad_scratch *scratch);
 
-/* Parts of the gradients: about SQZI_GRAD_UNIT rows of one matrix, or some columns of the bias.
- * None for what is frozen. */
+/* Parts of the gradients: about SQZI_GRAD_UNIT rows of one matrix, those of dy with the bias of
+ * these outputs. None for what is frozen. */
 enum { SQZI_GRAD_UNIT = 96 };
 uint32_t sqzi_linear_weight_units(const sqzi_linear_grad_args *args);
 void sqzi_linear_grad_weights(const sqzi_linear_grad_args *args, uint32_t unit,

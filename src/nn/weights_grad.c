@@ -34,6 +34,7 @@ typedef struct product {
     unsigned char *panels;
     bool shared;
     sqzi_real *gradient;
+    sqzi_real *bias; /* not NULL: left is dy, and the sums of its columns go here */
 } product;
 
 /* A matrix whose numbers lie [n_in, n_out] has the gradient x' dy. */
@@ -60,6 +61,7 @@ static uint32_t list_products(const sqzi_linear_grad_args *args, product *list)
 {
     const sqzi_linear *linear = args->linear;
     uint32_t n = 0;
+    bool has_bias = false;
     for (uint32_t t = 0; args->gradient && t < linear->n_terms; t++) {
         const sqzi_term *term = &linear->terms[t];
         const size_t ranks = term->a.n_out;
@@ -73,6 +75,11 @@ static uint32_t list_products(const sqzi_linear_grad_args *args, product *list)
         if (term->a.packed && a) list[n++] = product_of(&term->a, x, d_middle, of_x, shared, a);
         if (term->a.packed && b) list[n++] = product_of(&term->b, middle, dy, of_middle, false, b);
         if (!term->a.packed && b) list[n++] = product_of(&term->b, x, dy, of_x, shared, b);
+        /* whoever turns dy finds it in the cache */
+        if (b && !has_bias && !term->b.packing.transposed) {
+            list[n - 1].bias = args->gradient->bias;
+            has_bias = true;
+        }
     }
     return n;
 }
@@ -228,26 +235,45 @@ static uint32_t row_units(const product *p)
     return (uint32_t)((p->groups * p->n + SQZI_GRAD_UNIT - 1) / SQZI_GRAD_UNIT);
 }
 
-static uint32_t bias_units(const sqzi_linear_grad_args *args)
+/* Of a bias that no product sums. */
+static uint32_t bias_units(const sqzi_linear_grad_args *args, const product *list, uint32_t n)
 {
     if (!args->gradient || !args->gradient->bias) return 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (list[i].bias) return 0;
     return (args->linear->n_out + SQZI_PACK_COLUMNS - 1) / SQZI_PACK_COLUMNS;
 }
 
 uint32_t sqzi_linear_weight_units(const sqzi_linear_grad_args *args)
 {
     product list[MOST_PRODUCTS];
-    uint32_t units = bias_units(args);
-    for (uint32_t n = list_products(args, list), i = 0; i < n; i++) units += row_units(&list[i]);
+    const uint32_t n = list_products(args, list);
+    uint32_t units = bias_units(args, list, n);
+    for (uint32_t i = 0; i < n; i++) units += row_units(&list[i]);
     return units;
 }
 
+/* Columns of dy, summed to the bias; chains of rows end where chunks do. */
+static void add_bias(const sqzi_linear_grad_args *args, const operand *dy, size_t n_tokens,
+                     size_t columns, bool beta, sqzi_real *bias)
+{
+    args->kernels->sum_rows(&(sqzk_sum_rows_args){.m = n_tokens,
+                                                  .n = columns,
+                                                  .x = dy->rows,
+                                                  .ldx = dy->ld,
+                                                  .chain = SQZI_GRAD_ROWS,
+                                                  .beta = beta,
+                                                  .out = bias});
+}
+
 /* Columns [begin, end) of left as rows for the gemm. */
-static const void *turn(const sqzi_linear_grad_args *args, const product *p, sqzi_range tokens,
+static const void *turn(const sqzi_linear_grad_args *args, const product *p, size_t chunk,
                         size_t begin, size_t end, sqzi_grad_scratch *scratch, size_t *ld_bytes)
 {
+    const sqzi_range tokens = chunk_of(args->m, chunk);
     const size_t n_tokens = tokens.end - tokens.begin;
     const operand left = some_of(args, &p->left, tokens, begin, end, scratch);
+    if (p->bias) add_bias(args, &left, n_tokens, end - begin, chunk || args->beta, p->bias + begin);
     args->kernels->transpose(&(sqzk_transpose_args){.m = n_tokens,
                                                     .n = end - begin,
                                                     .type = SQZI_F32,
@@ -276,7 +302,7 @@ static void multiply(const sqzi_linear_grad_args *args, const product *p, size_t
         const sqzi_range tokens = chunk_of(args->m, chunk);
         const size_t n_tokens = tokens.end - tokens.begin;
         size_t lda;
-        const unsigned char *rows = turn(args, p, tokens, begin, end, scratch, &lda);
+        const unsigned char *rows = turn(args, p, chunk, begin, end, scratch, &lda);
         for (size_t row = begin, stop; row < end; row = stop) {
             const size_t group = row / p->n;
             sqzi_real *c = p->gradient + row * p->k;
@@ -303,13 +329,8 @@ static void sum_bias(const sqzi_linear_grad_args *args, uint32_t unit, sqzi_grad
     for (size_t chunk = 0; chunk < chunks_of(args->m); chunk++) {
         const sqzi_range tokens = chunk_of(args->m, chunk);
         const operand part = some_of(args, &dy, tokens, begin, end, scratch);
-        args->kernels->sum_rows(&(sqzk_sum_rows_args){.m = tokens.end - tokens.begin,
-                                                      .n = end - begin,
-                                                      .x = part.rows,
-                                                      .ldx = part.ld,
-                                                      .chain = SQZI_GRAD_ROWS,
-                                                      .beta = chunk || args->beta,
-                                                      .out = args->gradient->bias + begin});
+        add_bias(args, &part, tokens.end - tokens.begin, end - begin, chunk || args->beta,
+                 args->gradient->bias + begin);
     }
 }
 
@@ -317,7 +338,8 @@ void sqzi_linear_grad_weights(const sqzi_linear_grad_args *args, uint32_t unit,
                               sqzi_grad_scratch *scratch)
 {
     product list[MOST_PRODUCTS];
-    for (uint32_t n = list_products(args, list), i = 0; i < n; i++) {
+    const uint32_t n = list_products(args, list);
+    for (uint32_t i = 0; i < n; i++) {
         const uint32_t units = row_units(&list[i]);
         if (unit < units) {
             const size_t begin = (size_t)unit * SQZI_GRAD_UNIT;
@@ -327,5 +349,5 @@ void sqzi_linear_grad_weights(const sqzi_linear_grad_args *args, uint32_t unit,
         }
         unit -= units;
     }
-    if (unit < bias_units(args)) sum_bias(args, unit, scratch);
+    if (unit < bias_units(args, list, n)) sum_bias(args, unit, scratch);
 }
