@@ -25,21 +25,23 @@
 
 #include "nn/grad.h"
 
-/* dx of dy: the sum of one linear for each term. */
+/* dx of dy: a sum over terms, each one linear, or of low rank two. */
 typedef struct sqzi_linear_back {
     uint32_t n_terms;
-    sqzi_linear terms[SQZI_MAX_TERMS];
     struct {
-        unsigned char *a, *b; /* where the panels of their matrices are packed */
-    } packed[SQZI_MAX_TERMS];
+        bool low_rank;
+        sqzi_linear middle;                         /* of low rank: d middle = dy B */
+        sqzi_linear last;                           /* dx of dy, or of d middle */
+        unsigned char *packed_middle, *packed_last; /* where their panels are packed */
+    } terms[SQZI_MAX_TERMS];
 } sqzi_linear_back;
 
 /* Lay it out: one block's worth may be laid over another's, it is packed right before its use. NULL
  * base: counts, and what comes out may be asked for what it needs. */
-void sqzi_linear_back_layout(const sqzi_linear *linear, sqzi_linear_back *back,
-                             sqzi_arena *arena);
+void sqzi_linear_back_layout(const sqzi_linear *linear, sqzi_linear_back *back, sqzi_arena *arena);
 
-/* Part `unit` of packing it, of sqzi_linear_back_units: about 256 columns of one matrix. */
+/* Parts of packing it: about SQZI_PACK_COLUMNS columns of one matrix. */
+enum { SQZI_PACK_COLUMNS = 256 };
 uint32_t sqzi_linear_back_units(const sqzi_linear_back *back);
 void sqzi_linear_back_pack(const sqzi_linear_back *back, const sqzi_linear_numbers *masters,
                            uint32_t unit);
@@ -47,9 +49,9 @@ void sqzi_linear_back_pack(const sqzi_linear_back *back, const sqzi_linear_numbe
 /* What the gradients of weights are made of, for all tokens of a batch. */
 typedef struct sqzi_linear_panels {
     struct {
-        unsigned char *x;               /* what the term reads */
-        bool shared;                    /* x is another's, who packs it */
-        unsigned char *middle;          /* what its second factor reads */
+        unsigned char *x;                  /* what the term reads */
+        bool shared;                       /* x is another's, who packs it */
+        unsigned char *middle;             /* what its second factor reads */
         sqzi_real *middle_rows, *d_middle; /* [N, G·R] */
     } terms[SQZI_MAX_TERMS];
 } sqzi_linear_panels;
@@ -58,8 +60,8 @@ typedef struct sqzi_linear_panels {
  * out before, which reads the same rows: panels that would be equal are shared (K's and V's with
  * Q's). NULL base: counts. */
 void sqzi_linear_panels_layout(const sqzi_linear *linear, size_t tokens, const sqzi_linear *same,
-                               const sqzi_linear_panels *panels_of_same,
-                               sqzi_linear_panels *panels, sqzi_arena *arena);
+                               const sqzi_linear_panels *panels_of_same, sqzi_linear_panels *panels,
+                               sqzi_arena *arena);
 
 /* Working memory of a member. Raise `rows` (nn/linear.h) to what sqzi_linear_grad_rows needs for m
  * rows with sqzi_linear_grad_need; the other is one for all linears. */
@@ -81,17 +83,17 @@ typedef struct sqzi_linear_grad_args {
     const sqzi_linear_back *back;
     const sqzi_linear_panels *panels;
     const struct sqzk_grad_table *kernels;
-    size_t m;              /* tokens of the batch */
-    const sqzi_real *x;    /* [m, n_in] what it read */
+    size_t m;           /* tokens of the batch */
+    const sqzi_real *x; /* [m, n_in] what it read */
     size_t ldx;
-    const sqzi_real *dy;   /* [m, n_out], without an activation or a residual of its epilogue */
+    const sqzi_real *dy; /* [m, n_out], without an activation or a residual of its epilogue */
     size_t lddy;
-    sqzi_real *dx;         /* [m, n_in], or NULL: not wanted. Not dy */
+    sqzi_real *dx; /* [m, n_in], or NULL: not wanted. Not dy */
     size_t lddx;
-    const sqzi_real *add;  /* [m, n_in] added to dx, may be dx; or NULL */
+    const sqzi_real *add; /* [m, n_in] added to dx, may be dx; or NULL */
     size_t ldadd;
     const sqzi_linear_numbers *gradient; /* NULL, or NULL in it: frozen */
-    bool beta;             /* what stands in the gradient is added to; else overwritten */
+    bool beta; /* what stands in the gradient is added to; else overwritten */
 } sqzi_linear_grad_args;
 
 /* Rows of dx, and what panels are made of later; any cut of rows, at most as many as the scratch
@@ -100,8 +102,9 @@ void sqzi_linear_grad_rows(const sqzi_linear_grad_args *args, sqzi_range rows,
                            sqzi_linear_scratch *scratch);
 bool sqzi_linear_grad_has_middle(const sqzi_linear *linear);
 
-/* Parts of packing x and middle: about 256 columns of SQZI_GRAD_TOKENS tokens. None for what is
- * shared or frozen. */
+/* Parts of packing x and middle: about SQZI_PACK_COLUMNS columns of SQZI_GRAD_TOKENS tokens. None
+ * for what is shared or frozen: where one linear's panels serve another, the gradient of the one
+ * that packs them must not be frozen alone. */
 uint32_t sqzi_linear_panel_units(const sqzi_linear_grad_args *args);
 void sqzi_linear_grad_panels(const sqzi_linear_grad_args *args, uint32_t unit,
                              sqzi_grad_scratch *scratch);

@@ -15,14 +15,14 @@ struct sqzk_grad_table;
 typedef struct sqzi_norm_grad_args {
     const sqzi_norm *norm;
     const struct sqzk_grad_table *kernels;
-    size_t m;            /* rows of the batch */
-    const sqzi_real *x;  /* [m, n] what the norm read: a sum, not what it made */
+    size_t m;           /* rows of the batch */
+    const sqzi_real *x; /* [m, n] what the norm read: a sum, not what it made */
     size_t ldx;
     const sqzi_real *dy; /* [m, n] */
     size_t lddy;
-    sqzi_real *dx;       /* [m, n], may be dy */
+    sqzi_real *dx; /* [m, n], may be dy */
     size_t lddx;
-    sqzi_real *chains;   /* [sqzi_norm_chains(m, n)], or NULL: frozen */
+    sqzi_real *chains; /* [sqzi_norm_chains(m, n)], or NULL: frozen */
 } sqzi_norm_grad_args;
 
 /* Numbers of the chains of m rows. */

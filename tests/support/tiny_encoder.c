@@ -220,22 +220,22 @@ static void make_embedding(sqzt_encoder *e, const sqzt_tiny *t)
                    &g->projection);
 }
 
-static sqz_pool pool_of(const char *word)
+static sqz_pooling pool_of(const char *word)
 {
     static const struct {
         const char *word;
-        sqz_pool pool;
-    } pools[] = {{"mean", SQZ_POOL_MEAN},
-                 {"max", SQZ_POOL_MAX},
-                 {"cls", SQZ_POOL_CLS},
-                 {"last", SQZ_POOL_LAST},
-                 {"pooler", SQZ_POOL_POOLER},
-                 {"mean_sqrt_len", SQZ_POOL_MEAN_SQRT_LEN},
-                 {"weighted_mean", SQZ_POOL_WEIGHTED_MEAN}};
+        sqz_pooling pool;
+    } pools[] = {{"mean", SQZ_POOLING_MEAN},
+                 {"max", SQZ_POOLING_MAX},
+                 {"cls", SQZ_POOLING_CLS},
+                 {"last", SQZ_POOLING_LAST},
+                 {"pooler", SQZ_POOLING_POOLER},
+                 {"mean_sqrt_len", SQZ_POOLING_MEAN_SQRT_LEN},
+                 {"weighted_mean", SQZ_POOLING_WEIGHTED_MEAN}};
     for (size_t i = 0; i < sizeof pools / sizeof *pools; i++)
         if (strcmp(pools[i].word, word) == 0) return pools[i].pool;
     fail_msg("no pooling is called %s", word);
-    return SQZ_POOL_NONE;
+    return SQZ_POOLING_NONE;
 }
 
 static void make_steps(sqzt_encoder *e, const sqzt_tiny *t)
@@ -295,12 +295,12 @@ static void make_head(sqzt_encoder *e, const sqzt_tiny *t)
 {
     sqzi_head *head = &e->head;
     head->width = t->width;
-    head->pool = SQZ_POOL_NONE;
+    head->pooling = SQZ_POOLING_NONE;
     e->embeds = !t->head;
-    if (!t->head) head->pool = t->embed_pool ? pool_of(t->embed_pool) : SQZ_POOL_MEAN;
+    if (!t->head) head->pooling = t->embed_pool ? pool_of(t->embed_pool) : SQZ_POOLING_MEAN;
     else if (strcmp(t->head, "sequence") == 0)
-        head->pool = t->pool ? pool_of(t->pool) : SQZ_POOL_POOLER;
-    head->has_pooler = head->pool == SQZ_POOL_POOLER;
+        head->pooling = t->pool ? pool_of(t->pool) : SQZ_POOLING_POOLER;
+    head->has_pooler = head->pooling == SQZ_POOLING_POOLER;
     if (head->has_pooler)
         make_dense(e, "pooler", t->width, t->width, &head->pooler, &e->head_masters.pooler,
                    &e->head_grads.pooler);

@@ -10,6 +10,7 @@
 
 #include "base/half.h"
 #include "io/checksum.h"
+#include "io/packed_rows.h"
 #include "nn/encoder.h"
 #include "support/random.h"
 #include "support/test.h"
@@ -61,6 +62,44 @@ static void put_s8(build *b, const char *name, const uint64_t *shape, const floa
     sqzi_gguf_put_tensor(b->writer, scale_name, SQZI_F32, 1, shape, scale);
 }
 
+/* Each group's step cuts nothing off; the widest one's is the largest multiplier's. */
+static void put_packed(build *b, const char *name, const uint64_t *shape, const float *data)
+{
+    const size_t rows = (size_t)shape[0], n = (size_t)shape[1], groups = sqzi_packed_groups(n);
+    const uint32_t bits = b->tiny->bits;
+    const float most = (float)sqzi_packed_most(bits), step = (float)sqzi_packed_step(bits),
+                lowest = (float)sqzi_packed_lowest(bits), top = (float)(1u << bits) - 1,
+                reach = lowest + step * top;
+    const size_t bytes = sqzi_packed_row_bytes(bits, n);
+    char full[96];
+    int8_t *numbers = keep(b, rows * n);
+    uint8_t *packed = keep(b, rows * bytes), *multipliers = keep(b, groups);
+    float *scale = keep(b, rows * sizeof *scale), *wanted = keep(b, groups * sizeof *wanted);
+    for (size_t r = 0; r < rows; r++) {
+        const float *row = data + r * n;
+        float widest = 0;
+        memset(wanted, 0, groups * sizeof *wanted);
+        for (size_t i = 0; i < n; i++)
+            wanted[i / SQZI_PACKED_GROUP] =
+                fmaxf(wanted[i / SQZI_PACKED_GROUP], fabsf(row[i]) / reach);
+        for (size_t g = 0; g < groups; g++) widest = fmaxf(widest, wanted[g]);
+        scale[r] = widest / most;
+        for (size_t g = 0; g < groups; g++)
+            multipliers[g] = (uint8_t)fmaxf(1, rintf(wanted[g] / scale[r]));
+        for (size_t i = 0; i < n; i++) {
+            const float m = multipliers[i / SQZI_PACKED_GROUP],
+                        code = rintf((row[i] / (scale[r] * m) - lowest) / step);
+            numbers[r * n + i] = (int8_t)(m * (lowest + step * fminf(fmaxf(code, 0), top)));
+        }
+        sqzi_packed_put(bits, n, numbers + r * n, multipliers, packed + r * bytes);
+    }
+    snprintf(full, sizeof full, "%s.s%u", name, (unsigned)bits);
+    if (b->tiny->expanded) sqzi_gguf_put_tensor(b->writer, name, SQZI_S8, 2, shape, numbers);
+    else sqzi_gguf_put_tensor(b->writer, full, SQZI_S8, 2, (uint64_t[]){rows, bytes}, packed);
+    snprintf(full, sizeof full, "%s.scale", name);
+    sqzi_gguf_put_tensor(b->writer, full, SQZI_F32, 1, shape, scale);
+}
+
 /* Where what is drawn comes to lie: row r at out[r], and of group g, of `rows` rows, column i at
  * what in[g * columns + i] is within the group; NULL: as drawn. */
 typedef struct places {
@@ -74,7 +113,9 @@ static void put_at(build *b, const char *name, uint32_t rows, uint32_t columns, 
     const uint64_t shape[] = {rows, columns};
     const size_t n = (size_t)rows * (columns ? columns : 1), width = columns ? columns : 1;
     const bool typed = columns &&
-                       (strncmp(name, "blk.", 4) == 0 || strcmp(name, "token_embd.weight") == 0);
+                       (strncmp(name, "blk.", 4) == 0 || strcmp(name, "token_embd.weight") == 0 ||
+                        (b->tiny->bits && (strcmp(name, "position_embd.weight") == 0 ||
+                                           strcmp(name, "token_embd.projection") == 0)));
     if (b->tiny->drop && strcmp(name, b->tiny->drop) == 0) return;
     float *data = keep(b, n * sizeof *data);
     for (size_t i = 0; i < n; i++) {
@@ -88,6 +129,7 @@ static void put_at(build *b, const char *name, uint32_t rows, uint32_t columns, 
     if (b->tiny->poison && strcmp(name, b->tiny->poison) == 0)
         memset(data + n / 2, 0xFF, sizeof *data);
     if (typed && b->tiny->type == SQZI_BF16) put_bf16(b, name, shape, data);
+    else if (typed && b->tiny->bits) put_packed(b, name, shape, data);
     else if (typed && b->tiny->type == SQZI_S8) put_s8(b, name, shape, data);
     else sqzi_gguf_put_tensor(b->writer, name, SQZI_F32, columns ? 2 : 1, shape, data);
 }
@@ -217,6 +259,7 @@ static void describe(build *b)
     sqzi_gguf_put_u32(w, "sqz.max_positions", t->positions);
     sqzi_gguf_put_u32(w, "sqz.token_types", t->token_types);
     sqzi_gguf_put_u32(w, "sqz.embedding.width", t->embedding_width);
+    if (t->bits && t->factorised) sqzi_gguf_put_u32(w, "sqz.embedding.factor", t->factorised);
     sqzi_gguf_put_f64(w, "sqz.embedding.norm_epsilon", 1e-12);
     put_block_u32(b, "heads", t->heads, 0);
     put_block_u32(b, "head_width", t->head_width, 0);
