@@ -298,6 +298,22 @@ static void make_masked_lm(sqzt_encoder *e, const sqzt_tiny *t)
                              &e->head_masters.output.bias, &e->head_grads.output.bias);
 }
 
+static sqz_head_kind kind_of(const char *word)
+{
+    static const struct {
+        const char *word;
+        sqz_head_kind kind;
+    } kinds[] = {{"sequence", SQZ_HEAD_SEQUENCE},
+                 {"token", SQZ_HEAD_TOKEN},
+                 {"question", SQZ_HEAD_QUESTION},
+                 {"masked_lm", SQZ_HEAD_MASKED_LM},
+                 {"multiple_choice", SQZ_HEAD_MULTIPLE_CHOICE}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i].word, word) == 0) return kinds[i].kind;
+    fail_msg("no head is called %s", word);
+    return SQZ_HEAD_NONE;
+}
+
 static void make_head(sqzt_encoder *e, const sqzt_tiny *t)
 {
     sqzi_head *head = &e->head;
@@ -305,7 +321,7 @@ static void make_head(sqzt_encoder *e, const sqzt_tiny *t)
     head->pooling = SQZ_POOLING_NONE;
     e->embeds = !t->head;
     if (!t->head) head->pooling = t->embed_pool ? pool_of(t->embed_pool) : SQZ_POOLING_MEAN;
-    else if (strcmp(t->head, "sequence") == 0)
+    else if (strcmp(t->head, "sequence") == 0 || strcmp(t->head, "multiple_choice") == 0)
         head->pooling = t->pool ? pool_of(t->pool) : SQZ_POOLING_POOLER;
     head->has_pooler = head->pooling == SQZ_POOLING_POOLER;
     if (head->has_pooler)
@@ -315,15 +331,17 @@ static void make_head(sqzt_encoder *e, const sqzt_tiny *t)
         make_steps(e, t);
         return;
     }
-    head->kind = strcmp(t->head, "sequence") == 0   ? SQZ_HEAD_SEQUENCE
-                 : strcmp(t->head, "token") == 0    ? SQZ_HEAD_TOKEN
-                 : strcmp(t->head, "question") == 0 ? SQZ_HEAD_QUESTION
-                                                    : SQZ_HEAD_MASKED_LM;
+    head->kind = kind_of(t->head);
     if (head->kind == SQZ_HEAD_MASKED_LM) {
         make_masked_lm(e, t);
         return;
     }
     head->classes = t->classes;
+    head->has_dense = t->head_dense;
+    head->activation = SQZK_TANH;
+    if (head->has_dense)
+        make_dense(e, "head.dense", t->width, t->width, &head->dense, &e->head_masters.dense,
+                   &e->head_grads.dense);
     make_dense(e, "head.output", t->width, t->classes, &head->output, &e->head_masters.output,
                &e->head_grads.output);
 }
