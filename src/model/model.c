@@ -86,6 +86,7 @@ static sqz_status load_weights(sqz_model *model, sqzi_arena *arena, sqz_error *e
     *arena = loader.arena;
 fail:
     sqzi_release(&model->context->allocator, loader.used, n_tensors * sizeof *loader.used);
+    sqzi_release(&model->context->allocator, loader.expanded, loader.expanded_bytes);
     return status;
 }
 
@@ -105,9 +106,9 @@ static sqz_status load_description(sqz_model *model, sqz_error *error)
     sqz_model_info *info = &model->info;
     TRY(check_requires(model->gguf, error));
     TRY(sqzi_gguf_get_u32(model->gguf, "sqz.blocks", true, &n_blocks, error));
-    FAIL_IF(n_blocks < 1 || n_blocks > 1024, SQZ_ELIMIT, 0,
-            "metadata 'sqz.blocks' is %u, 1 to 1024 are allowed", n_blocks);
-    model->encoder.n_blocks = n_blocks;
+    FAIL_IF(n_blocks > 1024, SQZ_ELIMIT, 0,
+            "metadata 'sqz.blocks' is %u, at most 1024 are allowed", n_blocks);
+    model->encoder.n_blocks = info->n_layers = n_blocks;
     model->encoder.blocks = sqzi_allocate_zeroed(&model->context->allocator, n_blocks,
                                                  sizeof *model->encoder.blocks);
     FAIL_IF(!model->encoder.blocks, SQZ_ENOMEM, 0, "no memory for %u blocks", n_blocks);
