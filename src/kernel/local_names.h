@@ -14,9 +14,13 @@
 #error "define KERNEL(name) before the includes"
 #endif
 
+<<<<<<< HEAD
 #define add_products KERNEL(add_products)
 #define block_at KERNEL(block_at)
 #define chain_sum KERNEL(chain_sum)
+=======
+#define adamw_lanes KERNEL(adamw_lanes)
+>>>>>>> w-k
 #define column_sum KERNEL(column_sum)
 #define configure KERNEL(configure)
 #define copies_pairs KERNEL(copies_pairs)
@@ -70,6 +74,7 @@
 #define square_part KERNEL(square_part)
 #define sqzk_gelu_cubics KERNEL(gelu_cubics)
 #define sqzk_gelu_quartics KERNEL(gelu_quartics)
+#define square_root KERNEL(square_root)
 #define strip_row_bytes KERNEL(strip_row_bytes)
 #define sum_block_of KERNEL(sum_block_of)
 #define sum_columns KERNEL(sum_columns)
