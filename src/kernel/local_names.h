@@ -14,13 +14,10 @@
 #error "define KERNEL(name) before the includes"
 #endif
 
-<<<<<<< HEAD
+#define adamw_lanes KERNEL(adamw_lanes)
 #define add_products KERNEL(add_products)
 #define block_at KERNEL(block_at)
 #define chain_sum KERNEL(chain_sum)
-=======
-#define adamw_lanes KERNEL(adamw_lanes)
->>>>>>> w-k
 #define column_sum KERNEL(column_sum)
 #define configure KERNEL(configure)
 #define copies_pairs KERNEL(copies_pairs)
