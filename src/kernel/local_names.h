@@ -14,6 +14,7 @@
 #error "define KERNEL(name) before the includes"
 #endif
 
+#define adamw_lanes KERNEL(adamw_lanes)
 #define add_products KERNEL(add_products)
 #define block_at KERNEL(block_at)
 #define chain_sum KERNEL(chain_sum)
@@ -70,6 +71,7 @@
 #define square_part KERNEL(square_part)
 #define sqzk_gelu_cubics KERNEL(gelu_cubics)
 #define sqzk_gelu_quartics KERNEL(gelu_quartics)
+#define square_root KERNEL(square_root)
 #define strip_row_bytes KERNEL(strip_row_bytes)
 #define sum_block_of KERNEL(sum_block_of)
 #define sum_columns KERNEL(sum_columns)
