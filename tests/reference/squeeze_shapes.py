@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What each lever costs and gains on shapes other than MiniLM's: BERT-base, SqueezeBERT with random
+weights (make_models.py), every linear int8.
+
+    squeeze_shapes.py PROGRAM WORK LOG --texts FILE --vocab VOCAB.txt [--models bertbase,...]
+    squeeze_shapes.py --table LOG
+
+Error: norm of the difference of hidden states over that of the f32 model's, on the last 64 lines of
+FILE; the first 256 are calibrated on. Time: the int8 model's over the squeezed one's, 1 x 128, one
+thread, CPU time, in turn. A setting a line of LOG: what stands there already, made by the same
+program, is not run again. Squeezing has the lowest priority. SQZ_LIBRARY names the library for
+hidden states and time; default: that beside PROGRAM.
+"""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+
+import squeeze_runs
+
+CALIBRATED, JUDGED = 256, 64
+SHARES = ["75%", "50%", "25%"]
+LAYERS = {"9": "0,1,2,4,5,6,8,9,11", "6": "0,2,4,6,8,11", "3": "0,5,11"}
+WIDTHS = ["576", "384", "192"]
+
+
+def settings(model):
+    """{lever: {setting: options}}; linears are int8 where nothing else is said."""
+    found = {"int8": {"all": []}}
+    for lever in ("rank", "neurons", "heads"):
+        found[lever] = {share: [f"--{lever}", share] for share in SHARES}
+    if model == "squeezebert":  # of 4 groups each loses as many
+        found["heads"] = {"67%": ["--heads", "67%"], "33%": ["--heads", "34%"]}
+    found["layers"] = {n: ["--layers", kept] for n, kept in LAYERS.items()}
+    if model == "bertbase":
+        found["groups"] = {n: ["--groups", n] for n in ("2", "4")}
+        found["groups and rank"] = {"4, 25%": ["--groups", "4", "--rank", "25%"]}
+    found["bits"] = {n: ["--bits", n] for n in ("4", "3")}
+    found["embedding"] = {f"width {w}": ["--embedding", f"width:{w}"] for w in WIDTHS}
+    found["embedding"] |= {"4 bits": ["--embedding", "bits:4"],
+                           "96 bytes": ["--embedding", "pq:96"],
+                           "48 bytes": ["--embedding", "pq:48"]}
+    return found
+
+
+def options_of(levers):
+    return levers if "--bits" in levers else ["--bits", "8", *levers]
+
+
+def write_model(name, options):
+    """The f32 file, made where it is not there."""
+    path = options.work / f"{name}.gguf"
+    if not path.exists():
+        import make_models
+        import model_file
+        model_file.write(make_models.build(name), model_file.read_vocabulary(options.vocab), path)
+    return path
+
+
+def judged_texts(options, model):
+    """Ids of the last lines, cut at 128; the first ones are written to a file of their own."""
+    lines = options.texts.read_text(encoding="utf-8").splitlines()
+    if len(lines) < CALIBRATED + JUDGED:
+        raise SystemExit(f"{options.texts}: {len(lines)} lines, {CALIBRATED + JUDGED} are needed")
+    texts = options.work / "calibration.txt"
+    texts.write_text("\n".join(lines[:CALIBRATED]) + "\n", encoding="utf-8")
+    said = subprocess.run([options.program, "tokenize", model, "--json"], text=True, check=True,
+                          input="\n".join(lines[-JUDGED:]) + "\n", capture_output=True).stdout
+    return texts, [np.array(json.loads(line)["ids"][:128]) for line in said.splitlines()]
+
+
+def hidden(path, sequences):
+    import sqz
+    model = sqz.Model(path, 1, tokens=128 * JUDGED, sequences=JUDGED)
+    states = model.encode(sqz.Packed(sequences)).astype(np.float64)
+    model.close()
+    return states
+
+
+def run_model(name, options, log):
+    model = write_model(name, options)
+    texts, sequences = judged_texts(options, model)
+    whole = options.work / f"{name}-int8.gguf"
+    cache = options.work / "cache"
+    cache.mkdir(exist_ok=True)
+    expected = None
+    for lever, forms in settings(name).items():
+        for setting, levers in forms.items():
+            key = {"model": name, "lever": lever, "setting": setting}
+            if log.get(**key) and (lever != "int8" or whole.exists()):
+                continue
+            out = whole if lever == "int8" else options.work / f"{name}-out.gguf"
+            said = squeeze_runs.squeeze(options.program, model, out, texts,
+                                        [*options_of(levers), "--no-fidelity"], cache)
+            expected = hidden(model, sequences) if expected is None else expected
+            error = np.linalg.norm(hidden(out, sequences) - expected) / np.linalg.norm(expected)
+            log.add({**key, "error": round(float(error), 5), "bytes": out.stat().st_size,
+                     "whole_bytes": model.stat().st_size, "cpu_seconds": said["cpu_seconds"],
+                     **squeeze_runs.time_ratio(whole, out)})
+            print(json.dumps(log.lines[-1]), flush=True)
+
+
+def table(log):
+    newest = {(x["model"], x["lever"], x["setting"]): x for x in log.lines}
+    for name in dict.fromkeys(model for model, _, _ in newest):
+        print(f"\n| {name} | | error | MB | ms | times as fast | squeezing, CPU s |\n"
+              "|---|---|---|---|---|---|---|")
+        for (model, lever, setting), x in newest.items():
+            if model == name:
+                print(f"| {lever} | {setting} | {x['error']:.3f} | {x['bytes'] / 1e6:.1f} | "
+                      f"{x['ms']:.1f} | {x['time_ratio']:.2f} | {x['cpu_seconds']:.0f} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", type=pathlib.Path, nargs="?")
+    parser.add_argument("work", type=pathlib.Path, nargs="?")
+    parser.add_argument("log", type=pathlib.Path, nargs="?")
+    parser.add_argument("--texts", type=pathlib.Path)
+    parser.add_argument("--vocab")
+    parser.add_argument("--models", default="bertbase,squeezebert")
+    parser.add_argument("--table", type=pathlib.Path, metavar="LOG")
+    options = parser.parse_args()
+    if options.table:
+        return table(squeeze_runs.Log(options.table, {}))
+    if not (options.log and options.texts and options.vocab):
+        parser.error("PROGRAM, WORK, LOG, --texts and --vocab are needed")
+    options.program = options.program.resolve()
+    os.environ.setdefault("SQZ_LIBRARY", str(options.program.parent / "libsqueezebert-full.so"))
+    options.work.mkdir(parents=True, exist_ok=True)
+    log = squeeze_runs.Log(options.log, {"program": squeeze_runs.digest(options.program)})
+    for name in options.models.split(","):
+        run_model(name, options, log)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
