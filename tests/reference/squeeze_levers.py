@@ -3,15 +3,16 @@
 """An embedder squeezed by each lever at several settings, and by several at once, and judged.
 
     squeeze_levers.py PROGRAM MODEL.gguf WORK LOG --texts FILE --judge embedder_eval.py --data DIR
-        [--only curves|files] [--dry-run]
+        [--only curves|files] [--dry-run | --time-again]
     squeeze_levers.py --table LOG          the points, and the levers at equal bytes and equal time
 
 MODEL is MiniLM-L6 in f32, FILE holds the texts to calibrate on. The judge is a program
 `JUDGE PROGRAM MODEL --data DIR` that prints JSON with sts, retrieval and probe. Linears are int8
 where nothing else is said. Time: the whole int8 model's over the squeezed one's, 1 x 128, one
 thread, CPU time, in turn. A setting a line of LOG: what the same program has made already is not
-run again. Squeezing and judging have the lowest priority. SQZ_LIBRARY names the library for the
-time; default: that beside PROGRAM. tools/draw_squeeze.py draws LOG.
+run again; its file stays in WORK, and --time-again measures the time of all of them anew, on a
+machine with nothing else to do. Squeezing and judging have the lowest priority. SQZ_LIBRARY names
+the library for the time; default: that beside PROGRAM. tools/draw_squeeze.py draws LOG.
 """
 import argparse
 import json
@@ -26,7 +27,7 @@ CURVES = {
     "neurons": {f"{s} %": ["--neurons", f"{s}%"] for s in (75, 50, 25, 12)},
     "bits": {f"{b} bits": ["--bits", str(b)] for b in (8, 4, 3)},
     "layers": {str(kept.count(",") + 1): ["--layers", kept]
-               for kept in ("0,1,2,4,5", "0,2,3,5", "0,4,5", "0,5")},
+               for kept in ("0,1,3,4,5", "0,2,4,5", "0,4,5", "0,5")},
     "groups": {str(g): ["--groups", str(g)] for g in (2, 4)},
 }
 HALF, FIVE, FOUR = ["--neurons", "50%"], ["--layers", "0,1,2,4,5"], ["--layers", "0,2,3,5"]
@@ -68,7 +69,7 @@ def judge(options, path):
 
 
 def run_setting(options, log, whole, lever, setting, levers):
-    out = options.work / "out.gguf"
+    out = squeeze_runs.file_of(options.work, lever, setting)
     said = squeeze_runs.squeeze(options.program, options.model, out, options.texts,
                                 with_bits(levers), options.cache)
     line = {"lever": lever, "setting": setting, "options": " ".join(with_bits(levers)),
@@ -90,9 +91,13 @@ def run_all(options):
         squeeze_runs.squeeze(options.program, options.model, whole, options.texts,
                              ["--bits", "8", "--no-fidelity"], options.cache)
     for lever, setting, levers in runs(options.only):
-        if log.get(lever=lever, setting=setting):
+        made = log.get(lever=lever, setting=setting)
+        if options.time_again and made:
+            out = squeeze_runs.file_of(options.work, lever, setting)
+            log.add({**made, **squeeze_runs.time_ratio(whole, out)})
+        elif made or options.time_again:
             continue
-        if options.dry_run:
+        elif options.dry_run:
             print(f"{lever}, {setting}: {' '.join(with_bits(levers))}")
         else:
             run_setting(options, log, whole, lever, setting, levers)
@@ -164,6 +169,7 @@ def main():
         parser.add_argument(name)
     parser.add_argument("--only", choices=["curves", "files"])
     parser.add_argument("--dry-run", action="store_true", help="say what would be run")
+    parser.add_argument("--time-again", action="store_true", help="of what LOG and WORK hold")
     parser.add_argument("--table", type=pathlib.Path, metavar="LOG")
     options = parser.parse_args()
     if options.table:

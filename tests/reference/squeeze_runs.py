@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import time
 
@@ -34,6 +35,11 @@ class Log:
         self.lines.append(line)
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def file_of(folder, *key):
+    """The squeezed file of a setting."""
+    return folder / (re.sub(r"[^a-z0-9]+", "-", " ".join(key)).strip("-") + ".gguf")
 
 
 def digest(path):

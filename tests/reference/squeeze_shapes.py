@@ -4,12 +4,15 @@
 weights (make_models.py), every linear int8.
 
     squeeze_shapes.py PROGRAM WORK LOG --texts FILE --vocab VOCAB.txt [--models bertbase,...]
+        [--blocks 4] [--time-again]
     squeeze_shapes.py --table LOG
 
 Error: norm of the difference of hidden states over that of the f32 model's, on the last 64 lines of
-FILE; the first 256 are calibrated on. Time: the int8 model's over the squeezed one's, 1 x 128, one
+FILE; the first 256 are calibrated on. With --blocks the models have so many blocks instead of 12,
+which takes so much less time; MB are told for 12 all the same. Time: the int8 model's over the squeezed one's, 1 x 128, one
 thread, CPU time, in turn. A setting a line of LOG: what stands there already, made by the same
-program, is not run again. Squeezing has the lowest priority. SQZ_LIBRARY names the library for
+program, is not run again; its file stays in WORK (some 4 GB in all), and --time-again measures the
+time of all of them anew. Squeezing has the lowest priority. SQZ_LIBRARY names the library for
 hidden states and time; default: that beside PROGRAM.
 """
 import argparse
@@ -25,22 +28,28 @@ import squeeze_runs
 
 CALIBRATED, JUDGED = 256, 64
 SHARES = ["75%", "50%", "25%"]
-LAYERS = {"9": "0,1,2,4,5,6,8,9,11", "6": "0,2,4,6,8,11", "3": "0,5,11"}
+BLOCKS = 12
 WIDTHS = ["576", "384", "192"]
 
 
-def settings(model):
+def spread(kept, blocks):
+    """So many of the blocks, the first and the last among them."""
+    return ",".join(str(round(i * (blocks - 1) / max(kept - 1, 1))) for i in range(kept))
+
+
+def settings(model, blocks):
     """{lever: {setting: options}}; linears are int8 where nothing else is said."""
     found = {"int8": {"all": []}}
-    for lever in ("rank", "neurons", "heads"):
+    for lever in ("rank", "neurons"):
         found[lever] = {share: [f"--{lever}", share] for share in SHARES}
-    if model == "squeezebert":  # of 4 groups each loses as many
-        found["heads"] = {"67%": ["--heads", "67%"], "33%": ["--heads", "34%"]}
-    found["layers"] = {n: ["--layers", kept] for n, kept in LAYERS.items()}
+    found["layers"] = {f"{share}%": ["--layers", spread(round(blocks * share / 100), blocks)]
+                       for share in (75, 50, 25)}
     if model == "bertbase":
         found["groups"] = {n: ["--groups", n] for n in ("2", "4")}
         found["groups and rank"] = {"4, 25%": ["--groups", "4", "--rank", "25%"]}
     found["bits"] = {n: ["--bits", n] for n in ("4", "3")}
+    found["heads"] = ({"67%": ["--heads", "67%"], "33%": ["--heads", "34%"]}  # of 4 groups alike
+                      if model == "squeezebert" else {s: ["--heads", s] for s in SHARES})
     found["embedding"] = {f"width {w}": ["--embedding", f"width:{w}"] for w in WIDTHS}
     found["embedding"] |= {"4 bits": ["--embedding", "bits:4"],
                            "96 bytes": ["--embedding", "pq:96"],
@@ -54,11 +63,12 @@ def options_of(levers):
 
 def write_model(name, options):
     """The f32 file, made where it is not there."""
-    path = options.work / f"{name}.gguf"
+    path = options.work / f"{name}-{options.blocks}.gguf"
     if not path.exists():
         import make_models
         import model_file
-        model_file.write(make_models.build(name), model_file.read_vocabulary(options.vocab), path)
+        model_file.write(make_models.build(name, num_hidden_layers=options.blocks),
+                         model_file.read_vocabulary(options.vocab), path)
     return path
 
 
@@ -82,37 +92,47 @@ def hidden(path, sequences):
     return states
 
 
+def run_setting(options, log, key, levers, given):
+    """Squeezes `given`'s model, judges what came out."""
+    model, texts, sequences, expected, whole = given
+    out = squeeze_runs.file_of(options.work, *key.values())
+    said = squeeze_runs.squeeze(options.program, model, out, texts,
+                                [*options_of(levers), "--no-fidelity"], options.cache)
+    error = np.linalg.norm(hidden(out, sequences) - expected) / np.linalg.norm(expected)
+    in_blocks = sum(x["bytes_after"] for x in said["parts"] if x["name"].startswith("blk."))
+    log.add({**key, "error": round(float(error), 5), "bytes": out.stat().st_size,
+             "bytes_of_12": out.stat().st_size + round(in_blocks * (BLOCKS / options.blocks - 1)),
+             "whole_bytes": model.stat().st_size, "cpu_seconds": said["cpu_seconds"],
+             **squeeze_runs.time_ratio(whole, out)})
+    print(json.dumps(log.lines[-1]), flush=True)
+
+
 def run_model(name, options, log):
     model = write_model(name, options)
     texts, sequences = judged_texts(options, model)
-    whole = options.work / f"{name}-int8.gguf"
-    cache = options.work / "cache"
-    cache.mkdir(exist_ok=True)
+    whole = squeeze_runs.file_of(options.work, name, "int8", "all", str(options.blocks))
     expected = None
-    for lever, forms in settings(name).items():
+    for lever, forms in settings(name, options.blocks).items():
         for setting, levers in forms.items():
-            key = {"model": name, "lever": lever, "setting": setting}
-            if log.get(**key) and (lever != "int8" or whole.exists()):
-                continue
-            out = whole if lever == "int8" else options.work / f"{name}-out.gguf"
-            said = squeeze_runs.squeeze(options.program, model, out, texts,
-                                        [*options_of(levers), "--no-fidelity"], cache)
-            expected = hidden(model, sequences) if expected is None else expected
-            error = np.linalg.norm(hidden(out, sequences) - expected) / np.linalg.norm(expected)
-            log.add({**key, "error": round(float(error), 5), "bytes": out.stat().st_size,
-                     "whole_bytes": model.stat().st_size, "cpu_seconds": said["cpu_seconds"],
-                     **squeeze_runs.time_ratio(whole, out)})
-            print(json.dumps(log.lines[-1]), flush=True)
+            key = {"model": name, "lever": lever, "setting": setting,
+                   "blocks": str(options.blocks)}
+            made = log.get(**key)
+            if options.time_again and made:
+                out = squeeze_runs.file_of(options.work, *key.values())
+                log.add({**made, **squeeze_runs.time_ratio(whole, out)})
+            elif not made and not options.time_again:
+                expected = hidden(model, sequences) if expected is None else expected
+                run_setting(options, log, key, levers, (model, texts, sequences, expected, whole))
 
 
 def table(log):
-    newest = {(x["model"], x["lever"], x["setting"]): x for x in log.lines}
-    for name in dict.fromkeys(model for model, _, _ in newest):
-        print(f"\n| {name} | | error | MB | ms | times as fast | squeezing, CPU s |\n"
-              "|---|---|---|---|---|---|---|")
-        for (model, lever, setting), x in newest.items():
-            if model == name:
-                print(f"| {lever} | {setting} | {x['error']:.3f} | {x['bytes'] / 1e6:.1f} | "
+    newest = {(x["model"], x["blocks"], x["lever"], x["setting"]): x for x in log.lines}
+    for name, blocks in dict.fromkeys(key[:2] for key in newest):
+        print(f"\n| {name}, {blocks} blocks | | error | MB with 12 | ms | times as fast | "
+              "squeezing, CPU s |\n|---|---|---|---|---|---|---|")
+        for (*model, lever, setting), x in newest.items():
+            if model == [name, blocks]:
+                print(f"| {lever} | {setting} | {x['error']:.3f} | {x['bytes_of_12'] / 1e6:.1f} | "
                       f"{x['ms']:.1f} | {x['time_ratio']:.2f} | {x['cpu_seconds']:.0f} |")
 
 
@@ -125,6 +145,8 @@ def main():
     parser.add_argument("--texts", type=pathlib.Path)
     parser.add_argument("--vocab")
     parser.add_argument("--models", default="bertbase,squeezebert")
+    parser.add_argument("--blocks", type=int, default=BLOCKS)
+    parser.add_argument("--time-again", action="store_true", help="of what LOG and WORK hold")
     parser.add_argument("--table", type=pathlib.Path, metavar="LOG")
     options = parser.parse_args()
     if options.table:
@@ -134,7 +156,10 @@ def main():
     options.program = options.program.resolve()
     os.environ.setdefault("SQZ_LIBRARY", str(options.program.parent / "libsqueezebert-full.so"))
     options.work.mkdir(parents=True, exist_ok=True)
-    log = squeeze_runs.Log(options.log, {"program": squeeze_runs.digest(options.program)})
+    made_by = squeeze_runs.digest(options.program)
+    log = squeeze_runs.Log(options.log, {"program": made_by})
+    options.cache = options.work / f"cache-{made_by}"
+    options.cache.mkdir(exist_ok=True)
     for name in options.models.split(","):
         run_model(name, options, log)
 
