@@ -79,12 +79,13 @@ uint32_t cli_records_next(cli_record **out)
     const sqz_row *row;
     const uint32_t n = cli_next_rows(stdin_rows, &row);
     for (uint32_t r = 0; r < n; r++)
-        records[r] = (cli_record){.input = {row[r].text, row[r].second, row[r].pair},
-                                  .line = row[r].line,
-                                  .status = row[r].status,
-                                  .fault = row[r].fault,
-                                  .fields = row[r].fields,
-                                  .n_fields = row[r].n_fields};
+        records[r] = (cli_record){
+            .input = {.text = row[r].text, .second = row[r].second, .pair = row[r].pair},
+            .line = row[r].line,
+            .status = row[r].status,
+            .fault = row[r].fault,
+            .fields = row[r].fields,
+            .n_fields = row[r].n_fields};
     *out = records;
     return n;
 }

@@ -17,8 +17,7 @@ static void print_rows(const sqz_model *model, const sqz_encoding *encoding, con
 {
     const sqz_model_info *info = sqz_model_get_info(model);
     const uint32_t n = sqz_encoding_first(encoding, 1);
-    const int per_piece = info->head != SQZ_HEAD_SEQUENCE &&
-                          info->head != SQZ_HEAD_MULTIPLE_CHOICE;
+    const int per_piece = info->head != SQZ_HEAD_SEQUENCE && info->head != SQZ_HEAD_MULTIPLE_CHOICE;
     for (uint32_t i = 0; i < (per_piece ? n : 1); i++) {
         const uint32_t id = sqz_encoding_ids(encoding)[i];
         printf("%s", per_piece ? sqz_tokenizer_piece(sqz_model_tokenizer(model), id) : "text");
@@ -51,7 +50,8 @@ static int run(sqz_model *model, sqz_session *session, sqz_encoding *encoding, i
         snprintf(error->text, sizeof error->text, "no memory for %u rows of logits", starts[1]);
         return 1;
     }
-    const int failed = sqz_logits(session, &batch, NULL, 0, logits, info->n_labels, error);
+    const int failed = sqz_logits(session, &batch, NULL, 0, logits, info->n_labels, error) !=
+                       SQZ_OK;
     if (!failed) print_rows(model, encoding, logits);
     free(logits);
     return failed;

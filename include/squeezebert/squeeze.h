@@ -140,7 +140,7 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_quantize(sqz_context *context, const char *
  *   WIDTH     k = embedding_size numbers a row and one matrix [E, k] that all rows share: the
  *             principal components of the rows, weighted by how often texts hold their pieces
  *   PRODUCT   M = embedding_size bytes a row, M dividing E: each is the number of one of 256
- *             centroids of E / M numbers (k-means, rows weighted by the square root of how often
+ *             centroids of E / M numbers (k-means, rows weighted by the power 0.75 of how often
  *             texts hold their pieces); embedding_bits must be 0
  */
 typedef enum sqz_embedding_form {
@@ -234,7 +234,7 @@ typedef struct sqz_squeeze_result {
  *                   "Budget"). Needs texts; not with plain
  *
  *   texts [n_texts] of the kind that the model will read, in any number; what layers read is
- *                   gathered on the first that reach 16,384 pieces. Every tenth different text, at
+ *                   gathered on the first that reach 32,768 pieces. Every tenth different text, at
  *                   most 1,000, is held out to measure fidelity. NULL only with `plain`, or where
  *                   no lever but layers and the vocabulary is set
  *   cache           NULL, or a folder that is there: what layers read is kept in a file in it, and
@@ -281,7 +281,7 @@ typedef struct sqz_squeeze_options {
  * every function of this library, is verified, exported, and says in its metadata what was done
  * (sqz.history) and how near it is (doc/format.md "Fidelity").
  *
- * Cost: the model runs over 16,384 pieces, and products as long as that make the covariances; per
+ * Cost: the model runs over 32,768 pieces, and products as long as that make the covariances; per
  * linear a Cholesky factor or eigenvectors of its inputs; fidelity runs the held-out texts through
  * both models. MiniLM-L6 takes half a minute of one core. Memory: the weights as f32 twice, the
  * covariances of all layers' inputs in f32 and one layer's in f64.

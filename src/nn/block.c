@@ -9,9 +9,10 @@ enum {
     CACHE_BYTES = 2 << 20 /* that cache, where this was measured (doc/notebook/speed.md) */
 };
 
-static void check(const sqzi_run *r, bool fine)
+static bool check(const sqzi_run *r, bool fine)
 {
     if (!fine) r->workspace->numeric_error = true;
+    return fine;
 }
 
 void sqzi_run_mark(const sqzi_run *r, sqz_stage stage)
@@ -97,7 +98,7 @@ bool sqzi_block_heads_apart(const sqzi_block *block, uint32_t parts)
 }
 
 /* Q, K and V of a strip of m rows, each by a call of its own; the second and third find their rows
- * prepared. */
+ * prepared, and do not run where they could not be. */
 typedef struct qkv_call {
     const sqzi_linear *linear;
     sqzi_linear_args args;
@@ -125,10 +126,11 @@ static void run_qkv(const sqzi_run *r, uint32_t block, const sqzi_rows *x, sqzi_
     for (size_t row = rows.begin, m; row < rows.end; row += m) {
         m = strip_from(r, row, rows.end);
         make_qkv(r, block, x, row, m, calls);
-        for (int i = 0; i < 3; i++) {
+        bool fine = true;
+        for (int i = 0; i < 3 && fine; i++) {
             show_input(r, calls[i].linear, &calls[i].args);
-            check(r, sqzi_linear_run_columns(calls[i].linear, &calls[i].args, &r->scratch->linear,
-                                             columns));
+            fine = check(r, sqzi_linear_run_columns(calls[i].linear, &calls[i].args,
+                                                    &r->scratch->linear, columns));
         }
     }
     sqzi_run_mark(r, SQZ_STAGE_QKV);
@@ -140,9 +142,10 @@ void sqzi_block_qkv_part(const sqzi_run *r, uint32_t i, sqzi_rows x, uint32_t pa
     for (size_t row = 0, m; row < r->batch->n_tokens; row += m) {
         m = strip_from(r, row, r->batch->n_tokens);
         make_qkv(r, i, &x, row, m, calls);
-        for (int j = 0; j < 3; j++)
-            check(r, sqzi_linear_run_part(calls[j].linear, &calls[j].args, &r->scratch->linear,
-                                          part, parts));
+        bool fine = true;
+        for (int j = 0; j < 3 && fine; j++)
+            fine = check(r, sqzi_linear_run_part(calls[j].linear, &calls[j].args,
+                                                 &r->scratch->linear, part, parts));
     }
     sqzi_run_mark(r, SQZ_STAGE_QKV);
 }

@@ -56,6 +56,16 @@ def write_models(program):
                             "--type", bits], check=True, stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
             put("gguf", f"{name}-{bits}", open(path + "-packed.gguf", "rb").read())
+        # a decoder tied to a table of codes, tables in 2 bits, a factorised one
+        for name, options in (("electra-masked", ["--embedding", "pq:3", "--positions", "2"]),
+                              ("squeezebert-token", ["--embedding", "width:4,bits:2"])):
+            path = os.path.join(work, name + ".gguf")
+            subprocess.run([program, "import", os.path.join(GOLDEN, name), "-o", path],
+                           check=True, stderr=subprocess.DEVNULL)
+            subprocess.run([program, "squeeze", path, "-o", path, "--plain", "--no-fidelity",
+                            "--bits", "4", *options], check=True, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+            put("gguf", name + "-squeezed", open(path, "rb").read())
 
 
 def write_safetensors():
