@@ -70,7 +70,8 @@ lever '[0-9]+ of [0-9]+ pieces stay: .* pieces a text become' --vocabulary texts
 lever 'pooler .* removed' --bits 8
 lever 'pooler .* int8' --bits 8 --keep-pooler
 lever 'other texts: cosine 0' --bits 4 --embedding pq:12 --neurons 60% --plain
-lever 'calibrated on' --bits 3 --embedding pq:12 --neurons 60% --layers 0 --vocabulary texts
+lever 'calibrated on [0-9]+ sentences' --bits 3 --embedding pq:12 --neurons 60% --layers 0 --vocabulary texts
+lever 'calibrated on 360 texts of' --neurons 60% --whole-texts
 
 # the history, fidelity in the file, JSON, a head's classes
 expect 0 "wrote" squeeze nli.gguf -o small.gguf --texts texts --bits 4 --neurons 60%
