@@ -282,7 +282,8 @@ static int run(char **arguments, uint32_t n)
     cli_check(status, &error);
     if (cli.json) show_json();
     else show_table();
-    cli_say_cut(result.n_cut, result.n_texts, "texts to calibrate on");
+    cli_say_cut(result.n_cut, result.n_texts,
+                whole_texts ? "texts to calibrate on" : "sentences to calibrate on");
     free(rows);
     free_texts(texts, &read);
     free_texts(vocabulary, &corpus);

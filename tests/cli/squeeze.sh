@@ -70,12 +70,19 @@ lever '[0-9]+ of [0-9]+ pieces stay: .* pieces a text become' --vocabulary texts
 lever 'pooler .* removed' --bits 8
 lever 'pooler .* int8' --bits 8 --keep-pooler
 lever 'other texts: cosine 0' --bits 4 --embedding pq:12 --neurons 60% --plain
-lever 'calibrated on [0-9]+ sentences' --bits 3 --embedding pq:12 --neurons 60% --layers 0 --vocabulary texts
-lever 'calibrated on 360 texts of' --neurons 60% --whole-texts
+lever 'calibrated on' --bits 3 --embedding pq:12 --neurons 60% --layers 0 --vocabulary texts
+
+# sentences, one of which is too short to stand alone, or texts as they are
+sed 's/$/. It is the act of a bad film./' texts >longer
+expect 0 'calibrated on 699 sentences of' squeeze bare.gguf --dry-run --texts longer --neurons 60%
+expect 0 'calibrated on 350 texts of' squeeze bare.gguf --dry-run --texts longer --neurons 60% \
+  --whole-texts
+expect 0 'wrote' squeeze bare.gguf -o whole.gguf --texts longer --neurons 60% --whole-texts
+expect 0 '--whole-texts, calibrated on 350 texts of' info whole.gguf
 
 # the history, fidelity in the file, JSON, a head's classes
 expect 0 "wrote" squeeze nli.gguf -o small.gguf --texts texts --bits 4 --neurons 60%
-expect 0 'squeeze --neurons 60% --bits 4, calibrated on [0-9]+ texts of [0-9]+ pieces' \
+expect 0 'squeeze --neurons 60% --bits 4, calibrated on [0-9]+ sentences of [0-9]+ pieces' \
   info small.gguf
 expect 0 'sqz.squeeze.fidelity.classes' info small.gguf
 expect 0 'keep their class' squeeze nli.gguf -o small.gguf --texts texts --bits 8
