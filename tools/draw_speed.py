@@ -2,15 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws this library's time beside the best peer's from the samples of bench/peers/run.py.
 
-    draw_speed.py RUN.json OUT-PREFIX [--shape 1x128]
+    draw_speed.py RUN OUT-PREFIX [--shape 1x128]
 
-RUN.json is what `bench/peers/run.py --json` wrote. OUT-PREFIX-light.svg and OUT-PREFIX-dark.svg are
-the same picture for light and dark pages: a bar a model and precision, milliseconds of one thread
-at this shape, ours and the fastest peer that computes in this precision or a higher one. Needs
-nothing but python3.
+RUN is what `bench/peers/run.py --json` wrote, or a page that holds its tables of medians under
+"Speed beside other engines": README.md's pictures are
+
+    draw_speed.py doc/notebook/results.md doc/pictures/speed
+
+OUT-PREFIX-light.svg and OUT-PREFIX-dark.svg are the same picture for light and dark pages: a bar a
+model and precision, milliseconds of one thread at this shape, ours and the fastest peer that
+computes in this precision or a higher one. Needs nothing but python3.
 """
 import argparse
 import json
+import re
 import statistics
 
 PRECISIONS = ["f32", "bf16", "s8"]
@@ -20,6 +25,28 @@ THEMES = {
     "dark": {"text": "#f0f6fc", "faint": "#9198a1", "ours": "#4493f8", "peer": "#4d5761"},
 }
 LEFT, RIGHT, BAR, GAP, TOP = 170, 640, 13, 12, 56
+
+
+def class_of(engine):
+    """The precision that an engine's name stands for in the tables of a page."""
+    if re.search(r"int8|q8_0|\bs8", engine):
+        return "s8"
+    return "bf16" if re.search(r"\bb?f16", engine) else "f32"
+
+
+def read_page(page):
+    """What a run's JSON would hold, from the tables of a page: one sample each, the median."""
+    section = page.split("\n## Speed beside other engines\n")[1].split("\n## ")[0]
+    date, machine = re.search(r"(\d{4}-\d\d-\d\d)\. ([^:]+?), \d+ virtual", section).groups()
+    rows = []
+    for model, lines in re.findall(r"\*\*(\w+)\*\* \(median ms\)\n\n((?:\|.*\n)+)", section):
+        head, _, *body = [[cell.strip() for cell in line.strip("|").split("|")]
+                          for line in lines.splitlines()]
+        for engine, *cells in body:
+            rows += [{"model": model, "engine": engine, "precision": class_of(engine),
+                      "shape": shape.replace("×", "x"), "threads": 1, "samples_ms": [float(cell)]}
+                     for shape, cell in zip(head[1:], cells) if re.fullmatch(r"[\d.]+", cell)]
+    return {"machine": machine.replace(", ", " with ") + f"; {date}", "rows": rows}
 
 
 def medians(run, shape):
@@ -83,7 +110,7 @@ def main():
     parser.add_argument("--shape", default="1x128")
     options = parser.parse_args()
     with open(options.run, encoding="utf-8") as file:
-        run = json.load(file)
+        run = read_page(file.read()) if options.run.endswith(".md") else json.load(file)
     found = medians(run, options.shape)
     if not found:
         parser.error(f"{options.run} holds no row of {options.shape} with one thread")

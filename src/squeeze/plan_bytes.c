@@ -22,9 +22,11 @@ static void shape_matrix(sqzi_weight_matrix *matrix, uint32_t rows, uint32_t col
         .rows = rows, .columns = columns, .groups = matrix->groups, .storage = storage};
 }
 
-/* The terms that rank and groups make of a linear, n_in and n_out set. */
+/* The terms that rank and groups make of a linear, n_in and n_out set. Rank alone keeps groups. */
 static void shape_terms(shapes *s, const sqzi_linear_plan *plan, sqzi_weight_linear *linear)
 {
+    const bool grouped = plan->groups < 2 && linear->n_terms == 1 && !linear->terms[0].a.rows;
+    const uint32_t groups = grouped ? linear->terms[0].b.groups : 1;
     linear->n_terms = 0;
     if (plan->groups > 1) {
         sqzi_weight_term *term = &linear->terms[linear->n_terms++];
@@ -34,8 +36,8 @@ static void shape_terms(shapes *s, const sqzi_linear_plan *plan, sqzi_weight_lin
     }
     if (plan->rank) {
         sqzi_weight_term *term = &linear->terms[linear->n_terms++];
-        *term = (sqzi_weight_term){.a.groups = 1, .b.groups = 1};
-        shape_matrix(&term->a, plan->rank, linear->n_in, plan->storage);
+        *term = (sqzi_weight_term){.a.groups = groups, .b.groups = groups};
+        shape_matrix(&term->a, plan->rank * groups, linear->n_in / groups, plan->storage);
         shape_matrix(&term->b, linear->n_out, plan->rank, plan->storage);
     }
 }

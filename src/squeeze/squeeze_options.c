@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "nn/tensor_list.h"
 #include "squeeze/squeeze_plan.h"
 
 enum { NEURONS_MULTIPLE = 32, LEAST_RANK = 8 };
@@ -132,6 +133,20 @@ static uint32_t most_groups(uint32_t groups, uint32_t n_in, uint32_t n_out)
     return groups;
 }
 
+/* The sides of what two factors replace: of a linear in groups that stay, those of one group. */
+static void factored_sides(const sqz_model *model, const sqzi_block_plan *b, uint32_t j,
+                           uint32_t *n_in, uint32_t *n_out)
+{
+    sqzi_block from = model->encoder.blocks[b->source];
+    const sqzi_linear *linear = sqzi_block_linear(&from, j);
+    const bool grouped = b->linears[j].groups < 2 && linear->n_terms == 1 &&
+                         !linear->terms[0].a.packed;
+    const uint32_t groups = grouped ? linear->terms[0].b.groups : 1;
+    sides_of(model, b, j, n_in, n_out);
+    *n_in /= groups;
+    *n_out /= groups;
+}
+
 static sqz_status choose_groups(const sqz_model *model, const sqz_squeeze_options *o,
                                 sqzi_block_plan *b, uint32_t j, sqz_error *error)
 {
@@ -201,7 +216,7 @@ static sqz_status set_rank(const sqz_model *model, const rank_item *item, sqzi_s
         uint32_t n_in, n_out;
         if (item->block >= 0 && item->block != (int64_t)b->source) continue;
         fits = true;
-        sides_of(model, b, item->linear, &n_in, &n_out);
+        factored_sides(model, b, item->linear, &n_in, &n_out);
         const uint64_t whole = (uint64_t)n_in * n_out, sides = (uint64_t)n_in + n_out;
         if (item->rank * sides >= whole)
             return sqzi_fail(
@@ -285,7 +300,7 @@ sqz_status sqzi_squeeze_plan_by_hand(const sqz_model *model, const sqz_squeeze_o
         for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) {
             uint32_t n_in, n_out;
             TRY(choose_groups(model, o, b, j, error));
-            sides_of(model, b, j, &n_in, &n_out);
+            factored_sides(model, b, j, &n_in, &n_out);
             b->linears[j].rank = rank_of(o->rank, n_in, n_out);
         }
     }

@@ -29,6 +29,8 @@ python3 "$here/make_folder.py" folder BertModel
 python3 "$here/make_folder.py" folder-nli BertForSequenceClassification
 expect 0 "wrote" import folder -o bare.gguf
 expect 0 "wrote" import folder-nli -o nli.gguf
+python3 "$here/make_folder.py" folder-grouped SqueezeBertModel
+expect 0 "wrote" import folder-grouped -o grouped.gguf
 words=(good bad the film act a of is)
 for i in $(seq 0 399); do
   echo "${words[i % 8]} film ${words[i / 8 % 8]} the ${words[i / 64 % 8]} $i"
@@ -38,11 +40,12 @@ done >texts
   { cat said; grep -q LAPACK said && echo "skipped: this build has no LAPACK" && exit 77; exit 1; }
 
 # levers: the table, the bytes that were foretold, a file that verifies and embeds
+source=bare.gguf
 lever() { # PATTERN OPTIONS...
   local pattern=$1 dry
   shift
-  expect 0 "$pattern" squeeze bare.gguf -o out.gguf --texts texts "$@"
-  dry=$("$program" squeeze bare.gguf --dry-run --texts texts "$@" 2>/dev/null </dev/null |
+  expect 0 "$pattern" squeeze "$source" -o out.gguf --texts texts "$@"
+  dry=$("$program" squeeze "$source" --dry-run --texts texts "$@" 2>/dev/null </dev/null |
     sed -n 's/^[0-9]* bytes become \([0-9]*\) .*/\1/p')
   [ "$dry" = "$(stat -c %s out.gguf)" ] ||
     { echo "FAILED: $*: --dry-run says $dry bytes, the file has $(stat -c %s out.gguf)"; failed=1; }
@@ -66,11 +69,15 @@ lever 'blk.1.ffn_up .* removed' --layers none
 lever 'ffn_up .* rank 8 ' --rank 50%
 lever 'blk.1.ffn_up .* rank 3 int8' --ranks ffn_up=3 --bits 8
 lever 'attn_q .* 2 groups F32' --groups 2
-lever '[0-9]+ of [0-9]+ pieces stay: .* pieces a text become' --vocabulary texts
+lever '[0-9]+ of [0-9]+ pieces stay; .* pieces a text of the others become' --vocabulary texts
 lever 'pooler .* removed' --bits 8
 lever 'pooler .* int8' --bits 8 --keep-pooler
 lever 'other texts: cosine 0' --bits 4 --embedding pq:12 --neurons 60% --plain
 lever 'calibrated on' --bits 3 --embedding pq:12 --neurons 60% --layers 0 --vocabulary texts
+source=grouped.gguf
+lever 'blk.0.attn_q .* rank 2 in 2 F32' --ranks attn_q=2
+lever 'blk.1.attn_output .* rank 9 int8' --rank 75% --bits 8
+source=bare.gguf
 
 # sentences, one of which is too short to stand alone, or texts as they are
 sed 's/$/. It is the act of a bad film./' texts >longer
@@ -126,6 +133,8 @@ refused 2 "a table has one form" --texts texts --embedding width:8,pq:4
 refused 2 "5 do not divide .* 4 do" --texts texts --groups 5
 refused 2 "is not LINEAR=RANK" --texts texts --ranks up=3
 refused 2 "at most [0-9]+ is" --texts texts --ranks ffn_up=24
+expect 2 "rank 3 are no smaller than 6 x 6 numbers; at most 2 is" squeeze grouped.gguf \
+  -o never.gguf --texts texts --ranks attn_k=3
 refused 2 "block 9 is none" --texts texts --ranks 9.ffn_up=3
 refused 2 "texts FILE is missing" --bits 4 --cache cache
 refused 2 "names a column" --texts texts --text body --bits 4

@@ -38,13 +38,13 @@ MODELS = {
 
 
 @torch.no_grad()
-def build(name):
-    """The model `name` in f32, in eval mode."""
+def build(name, **changed):
+    """The model `name` in f32, in eval mode; `changed` are keys of its configuration."""
     kind, options = MODELS[name]
     torch.manual_seed(20261123)
     rank = int(name.rsplit("-rank", 1)[1]) if "-rank" in name else 0
     model = AutoModelForSequenceClassification.from_config(
-        AutoConfig.for_model(kind, **options)).float().eval()
+        AutoConfig.for_model(kind, **{**options, **changed})).float().eval()
     for parameter_name, parameter in model.named_parameters():
         if rank and parameter.dim() == 2 and "encoder.layer" in parameter_name:
             deviation = (0.06 / rank ** 0.5) ** 0.5  # of the factors, so that the product has 0.06
