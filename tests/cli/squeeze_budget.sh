@@ -48,6 +48,14 @@ squeeze --dry-run --budget "$(((least + most) / 2))" --bits 4 --layers 0 ||
 grep 'blk.0.*attn_q' "$work/out" | grep -q int4 || fail "--bits 4: $(cat "$work/out")"
 grep 'blk.0' "$work/out" | grep -q 'int8\|int3' && fail "--bits 4 was not kept: $(cat "$work/out")"
 
+squeeze --dry-run --budget "$(((least + most) / 2))" --neurons 50% --vocabulary "$work/texts" ||
+  fail "neurons and vocabulary by hand: $(cat "$work/out")"
+neurons=$(sed -n 's/^blk.*ffn_up  *\([0-9]*\)x[0-9]* F32 *\([0-9]*\)x.*/\1 \2/p' "$work/out")
+while read -r before after; do
+  [ "$after" -gt 0 ] && [ "$after" -le "$before" ] || fail "ffn_up: $before became $after"
+done <<<"$neurons"
+[ -n "$neurons" ] || fail "no neurons: $(cat "$work/out")"
+
 # units, and what is none
 squeeze --dry-run --budget 0.5MiB --json && grep -q '"next_bytes"' "$work/out" ||
   fail "0.5MiB: $(cat "$work/out")"
