@@ -28,12 +28,10 @@ static sqz_status set_blocks(sqzi_plan_trial *t, const sqzi_squeeze_plan *plan,
     sqz_status status = SQZ_OK;
     const sqzi_squeeze_run run = {
         .weights = weights, .plan = plan, .statistics = t->statistics, .errors = t->errors};
-    TRY(sqzi_squeeze_keep_blocks(&run, error));
+    TRY(sqzi_squeeze_blocks(&run, error));
     for (uint32_t i = 0; i < t->model->encoder.n_blocks; i++) sqzi_trial_leave_out(&t->trial, i);
-    for (uint32_t i = 0; i < plan->n_blocks; i++) {
-        TRY(sqzi_squeeze_block(&run, i, error));
+    for (uint32_t i = 0; i < plan->n_blocks; i++)
         TRY(sqzi_trial_set_block(&t->trial, plan->blocks[i].source, &weights->blocks[i], error));
-    }
 fail:
     return status;
 }

@@ -30,7 +30,7 @@ SQZ_NODISCARD sqz_status sqzi_plan_trial_open(const sqz_model *model,
 void sqzi_plan_trial_close(sqzi_plan_trial *trial);
 
 /* 1 - mean cosine of the vectors. Cost: the levers of all blocks but for orders of removal, and one
- * run of the sequences. Memory: the weights as f32 and a table. Errors as sqzi_squeeze_block. */
+ * run of the sequences. Memory: the weights as f32 and a table. Errors as sqzi_squeeze_blocks. */
 SQZ_NODISCARD sqz_status sqzi_plan_trial_run(sqzi_plan_trial *trial, const sqzi_squeeze_plan *plan,
                                              double *change, sqz_error *error);
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "squeeze/embedding_levers.h"
 #include "squeeze/layer_target.h"
+#include "squeeze/parts.h"
 #include "squeeze/round_weights.h"
 
 const sqzi_storage sqzi_storages[SQZI_TABLE_STORAGES] = {SQZI_STORED_S8, SQZI_STORED_S4,
@@ -117,22 +118,41 @@ static sqzi_weight_block with_removed(const gathering *g, uint32_t i, sqzi_remov
     return block;
 }
 
-/* A lever that does not fit the block's linears is one that cannot be chosen. */
+static const sqzi_input_statistics *read_by(const gathering *g, uint32_t i, sqzi_removed what)
+{
+    return &g->statistics->blocks[i][what == SQZI_REMOVE_NEURONS ? SQZI_INPUT_FFN_DOWN
+                                                                 : SQZI_INPUT_ATTN_OUTPUT];
+}
+
+/* sqzi_part_job: the orders of a block. A lever that does not fit the block's linears is one that
+ * cannot be chosen. */
+static sqz_status find_orders(void *argument, uint32_t part, sqz_error *error)
+{
+    const gathering *g = argument;
+    const uint32_t i = block_at(g, part);
+    sqz_status status = SQZ_OK;
+    for (int w = 0; w < 2 && status == SQZ_OK; w++) {
+        const sqzi_removed what = w ? SQZI_REMOVE_HEADS : SQZI_REMOVE_NEURONS;
+        sqzi_removal *removal = &g->out->blocks[i].removals[what];
+        if (w ? g->options->no_heads : g->options->no_neurons) continue;
+        status = sqzi_removal_make(&g->weights, i, what, false, read_by(g, i, what), removal,
+                                   error);
+        if (status != SQZ_EUNSUPPORTED) continue;
+        sqzi_removal_discard(removal);
+        status = SQZ_OK;
+    }
+    return status;
+}
+
 static sqz_status gather_removal(gathering *g, uint32_t i, sqzi_removed what, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const bool neurons = what == SQZI_REMOVE_NEURONS;
-    const sqzi_input_statistics *read =
-        &g->statistics->blocks[i][neurons ? SQZI_INPUT_FFN_DOWN : SQZI_INPUT_ATTN_OUTPUT];
-    sqzi_removal *removal = &g->out->blocks[i].removals[what];
-    if (neurons ? g->options->no_neurons : g->options->no_heads) return SQZ_OK;
-    status = sqzi_removal_make(&g->weights, i, what, false, read, removal, error);
-    if (status == SQZ_EUNSUPPORTED) {
-        sqzi_removal_discard(removal);
-        return SQZ_OK;
-    }
+    const sqzi_input_statistics *read = read_by(g, i, what);
+    const sqzi_removal *removal = &g->out->blocks[i].removals[what];
+    if (removal->n_units == 0) return SQZ_OK;
     const uint32_t keep = removal->n_units / 2 / removal->multiple * removal->multiple;
-    if (status != SQZ_OK || keep == 0) return status;
+    if (keep == 0) return status;
     const sqzi_remove_options options = {.keep = keep, .removal = removal};
     const double relative = sqzi_removal_error(removal, keep);
     double change = 0;
@@ -258,6 +278,7 @@ static sqz_status gather(gathering *g, const sqzi_sequences *sequences, sqz_erro
     TRY(sqzi_weights_of(g->model, &g->weights, error));
     TRY(sqzi_weights_of(g->model, &g->spare, error));
     TRY(sqzi_trial_open(g->model, sequences, g->blocks, g->n, &g->trial, error));
+    TRY(sqzi_run_parts(g->model->context, g->n, find_orders, g, error));
     for (uint32_t k = 0; k < g->n; k++) {
         const uint32_t i = block_at(g, k);
         for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) TRY(gather_bits(g, i, j, error));

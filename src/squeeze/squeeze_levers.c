@@ -8,6 +8,7 @@
 #include "squeeze/embedding_levers.h"
 #include "squeeze/groups_lever.h"
 #include "squeeze/neurons.h"
+#include "squeeze/parts.h"
 #include "squeeze/rank_lever.h"
 #include "squeeze/round_weights.h"
 
@@ -136,7 +137,7 @@ fail:
 
 /* ---- blocks ---- */
 
-sqz_status sqzi_squeeze_block(const sqzi_squeeze_run *run, uint32_t i, sqz_error *error)
+static sqz_status squeeze_block(const sqzi_squeeze_run *run, uint32_t i, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const sqzi_block_plan *plan = &run->plan->blocks[i];
@@ -152,6 +153,52 @@ sqz_status sqzi_squeeze_block(const sqzi_squeeze_run *run, uint32_t i, sqz_error
                            &block->linears[j], error));
 fail:
     end_block(&b);
+    return status;
+}
+
+static sqz_status keep_blocks(const sqzi_squeeze_run *run, sqz_error *error)
+{
+    const sqzi_squeeze_plan *plan = run->plan;
+    const size_t bytes = plan->n_made * sizeof(uint32_t);
+    uint32_t *order = sqzi_allocate(plan->allocator, bytes);
+    if (!order) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an order of blocks");
+    for (uint32_t i = 0; i < plan->n_blocks; i++) order[i] = plan->blocks[i].source;
+    sqzi_weights_keep_blocks(run->weights, order, plan->n_blocks);
+    sqzi_release(plan->allocator, order, bytes);
+    return SQZ_OK;
+}
+
+typedef struct batch {
+    const sqzi_squeeze_run *run;
+    uint32_t first;
+} batch;
+
+/* sqzi_part_job */
+static sqz_status squeeze_part(void *argument, uint32_t part, sqz_error *error)
+{
+    const batch *b = argument;
+    return squeeze_block(b->run, b->first + part, error);
+}
+
+static sqz_status step(const sqzi_squeeze_run *run, uint32_t done, sqz_error *error)
+{
+    if (!run->step || run->step(run->user) == 0) return SQZ_OK;
+    return sqzi_fail(error, SQZ_ECANCELLED, 0, "stopped after %u of %u blocks", done,
+                     run->plan->n_blocks);
+}
+
+sqz_status sqzi_squeeze_blocks(const sqzi_squeeze_run *run, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_context *context = run->weights->model->context;
+    const uint32_t n = run->plan->n_blocks, members = sqzi_thread_pool_size(context->pool);
+    TRY(keep_blocks(run, error));
+    for (uint32_t i = 0; i < n; i += members) {
+        const uint32_t some = n - i < members ? n - i : members;
+        TRY(sqzi_run_parts(context, some, squeeze_part, &(batch){run, i}, error));
+        for (uint32_t done = i; done < i + some; done++) TRY(step(run, done + 1, error));
+    }
+fail:
     return status;
 }
 
@@ -220,33 +267,10 @@ fail:
     return status;
 }
 
-static sqz_status step(const sqzi_squeeze_run *run, uint32_t done, sqz_error *error)
-{
-    if (!run->step || run->step(run->user) == 0) return SQZ_OK;
-    return sqzi_fail(error, SQZ_ECANCELLED, 0, "stopped after %u of %u blocks", done,
-                     run->plan->n_blocks);
-}
-
-sqz_status sqzi_squeeze_keep_blocks(const sqzi_squeeze_run *run, sqz_error *error)
-{
-    const sqzi_squeeze_plan *plan = run->plan;
-    const size_t bytes = plan->n_made * sizeof(uint32_t);
-    uint32_t *order = sqzi_allocate(plan->allocator, bytes);
-    if (!order) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an order of blocks");
-    for (uint32_t i = 0; i < plan->n_blocks; i++) order[i] = plan->blocks[i].source;
-    sqzi_weights_keep_blocks(run->weights, order, plan->n_blocks);
-    sqzi_release(plan->allocator, order, bytes);
-    return SQZ_OK;
-}
-
 sqz_status sqzi_squeeze_run_levers(const sqzi_squeeze_run *run, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    TRY(sqzi_squeeze_keep_blocks(run, error));
-    for (uint32_t i = 0; i < run->plan->n_blocks; i++) {
-        TRY(sqzi_squeeze_block(run, i, error));
-        TRY(step(run, i + 1, error));
-    }
+    TRY(sqzi_squeeze_blocks(run, error));
     TRY(squeeze_tables(run, error));
     TRY(step(run, run->plan->n_blocks, error));
 fail:

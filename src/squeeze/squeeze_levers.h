@@ -21,10 +21,8 @@ typedef struct sqzi_squeeze_run {
 /* SQZ_ENOMEM, SQZ_ENUMERIC, SQZ_ECANCELLED, SQZ_EUNSUPPORTED; SQZ_EINVAL as the levers say. */
 SQZ_NODISCARD sqz_status sqzi_squeeze_run_levers(const sqzi_squeeze_run *run, sqz_error *error);
 
-/* Its steps: only the plan's blocks stay in weights; then block i of those left becomes the
- * plan's. */
-SQZ_NODISCARD sqz_status sqzi_squeeze_keep_blocks(const sqzi_squeeze_run *run, sqz_error *error);
-SQZ_NODISCARD sqz_status sqzi_squeeze_block(const sqzi_squeeze_run *run, uint32_t i,
-                                            sqz_error *error);
+/* Its first half: only the plan's blocks stay in weights, and they become the plan's, on the
+ * context's threads. */
+SQZ_NODISCARD sqz_status sqzi_squeeze_blocks(const sqzi_squeeze_run *run, sqz_error *error);
 
 #endif
