@@ -19,8 +19,8 @@ typedef struct sqz_context sqz_context;
  *   release(user, memory, bytes)      gives back what allocate returned; `bytes` is what was asked
  *                                     for
  *
- * Called from any thread that uses the library, never from inside a run (sqz_encode and the like
- * allocate nothing).
+ * Called from any thread that uses the library, several at once, also of the context's own
+ * (sqz_squeeze), never from inside a run (sqz_encode and the like allocate nothing).
  */
 typedef struct sqz_allocator {
     void *(*allocate)(void *user, size_t bytes, size_t alignment);

@@ -176,9 +176,10 @@ typedef struct sqz_squeezed_part {
  *                                 share of each text's ten nearest others that stay among its ten
  *                                 nearest, share of texts that keep their class (NaN without one)
  *   pieces_before, pieces_after   of the vocabulary
- *   change, next_bytes            under a budget: 1 - mean cosine of the vectors, as the sum of
- *                   what each choice changes alone on texts that were calibrated on; about the
- *                   bytes that the next better choice takes, 0: there is none
+ *   change, next_bytes            under a budget: 1 - mean cosine of the vectors, of all blocks
+ *                   and tables as they were chosen, on texts behind those that were calibrated on,
+ *                   where there are any (with rank or groups the sum of what each choice changes
+ *                   alone); about the bytes that the next better choice takes, 0: there is none
  *   tokens_before, tokens_after   pieces of each second text of options.vocabulary by the whole
  *                   vocabulary, and by what the others of them alone would keep: what new texts of
  *                   that kind may cost; 0 without texts

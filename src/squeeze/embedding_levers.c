@@ -11,7 +11,7 @@
 #include "squeeze/product_quantise.h"
 #include "squeeze/word_weights.h"
 
-enum { ESTIMATE_ROUNDS = 2 };
+enum { DRAFT_ROUNDS = 2 };
 
 /* What is made before it takes the table's place. */
 typedef struct making {
@@ -151,14 +151,36 @@ sqz_status sqzi_squeeze_product(sqzi_weights *w, const uint64_t *counts, uint32_
     return status;
 }
 
-sqz_status sqzi_squeeze_product_error(const sqzi_weights *w, const uint64_t *counts, uint32_t parts,
-                                      double *error, sqz_error *out)
+sqz_status sqzi_squeeze_product_draft(const sqzi_weights *w, const uint64_t *counts, uint32_t parts,
+                                      sqzi_weight_product *draft, sqz_error *error)
 {
     making m;
-    const sqz_status status = make(w, counts, parts, ESTIMATE_ROUNDS, &m, out);
-    if (status == SQZ_OK) *error = error_of(w, &m);
+    const sqz_status status = make(w, counts, parts, DRAFT_ROUNDS, &m, error);
+    *draft = m.product;
+    if (status == SQZ_OK) m.product = (sqzi_weight_product){0};
+    else *draft = (sqzi_weight_product){0};
     discard(&m);
     return status;
+}
+
+void sqzi_weight_product_drop(const sqz_allocator *allocator, uint32_t rows, uint32_t width,
+                              sqzi_weight_product *product)
+{
+    making m = {.allocator = allocator, .n = rows, .width = width, .product = *product};
+    if (product->parts) discard(&m);
+    *product = (sqzi_weight_product){0};
+}
+
+void sqzi_weight_product_values(const sqzi_weight_product *product, uint32_t rows, uint32_t width,
+                                float *values)
+{
+    const uint32_t parts = product->parts, d = width / parts;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t p = 0; p < parts; p++) {
+            const size_t c = p * SQZI_CENTROIDS + product->codes[r * parts + p];
+            for (size_t j = 0; j < d; j++)
+                *values++ = product->scale[c] * (float)product->centroids[c * d + j];
+        }
 }
 
 uint64_t sqzi_squeeze_product_bytes(const sqzi_weights *w, uint32_t parts)

@@ -36,11 +36,17 @@
 SQZ_NODISCARD sqz_status sqzi_squeeze_product(sqzi_weights *weights, const uint64_t *counts,
                                               uint32_t parts, double *error, sqz_error *out);
 
-/* About what sqzi_squeeze_product would report, from its first two rounds: about a tenth above
- * it, at a third of the cost. weights stay as they are. */
-SQZ_NODISCARD sqz_status sqzi_squeeze_product_error(const sqzi_weights *weights,
+/* The codes and centroids of the first two rounds alone: the error is about a tenth above what
+ * sqzi_squeeze_product would report, at a third of the cost. weights stay as they are; drop it with
+ * the table's rows and width in any case. */
+SQZ_NODISCARD sqz_status sqzi_squeeze_product_draft(const sqzi_weights *weights,
                                                     const uint64_t *counts, uint32_t parts,
-                                                    double *error, sqz_error *out);
+                                                    sqzi_weight_product *draft, sqz_error *error);
+void sqzi_weight_product_drop(const sqz_allocator *allocator, uint32_t rows, uint32_t width,
+                              sqzi_weight_product *product);
+/* values [rows, width]: the table that codes and centroids stand for. */
+void sqzi_weight_product_values(const sqzi_weight_product *product, uint32_t rows, uint32_t width,
+                                float *values);
 
 /* Bytes of the table's tensors in a file: V * parts + 256 * E + 4 * 256 * parts. */
 uint64_t sqzi_squeeze_product_bytes(const sqzi_weights *weights, uint32_t parts);

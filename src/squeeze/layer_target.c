@@ -83,6 +83,7 @@ static void lay_out(const sqzi_weight_linear *linear, bool known, sqzi_layer_tar
     t->w = sqzi_arena_take(arena, m * n, sizeof *t->w);
     t->bias = sqzi_arena_take(arena, m, sizeof *t->bias);
     t->covariance = known ? sqzi_arena_take(arena, n * n, sizeof *t->covariance) : NULL;
+    t->squares = known ? sqzi_arena_take(arena, n * n, sizeof *t->squares) : NULL;
     t->mean = known ? sqzi_arena_take(arena, n, sizeof *t->mean) : NULL;
     t->in = linear->in ? sqzi_arena_take(arena, n, sizeof *t->in) : NULL;
     t->out = linear->out ? sqzi_arena_take(arena, m, sizeof *t->out) : NULL;
@@ -94,10 +95,55 @@ static void read_inputs(const sqzi_input_statistics *inputs, sqzi_layer_target *
     for (size_t i = 0; i < n; i++) {
         const size_t from = t->in ? t->in[i] : i;
         t->mean[i] = (double)inputs->mean[from];
-        for (size_t j = 0; j < n; j++)
-            t->covariance[i * n + j] =
-                (double)inputs->covariance[from * n + (t->in ? t->in[j] : j)];
+        for (size_t j = 0; j < n; j++) {
+            t->squares[i * n + j] = inputs->covariance[from * n + (t->in ? t->in[j] : j)];
+            t->covariance[i * n + j] = (double)t->squares[i * n + j];
+        }
     }
+}
+
+/* *sum = trace(D C D') for a matrix D [m, n], C the identity where nothing is known. Products are
+ * f32's, whose errors are far below those that are asked for; sums are double's. */
+static sqz_status output_error(const sqzi_weights *weights, const sqzi_layer_target *t,
+                               const double *d, double *sum, sqz_error *error)
+{
+    enum { STRIP = 64 };
+    const sqzk_gemm *gemm = weights->model->context->kernels.gemm_f32;
+    const size_t n = t->n;
+    float *rows, *images;
+    void *packed, *block = NULL;
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    *sum = 0;
+    for (size_t i = 0; i < t->m * n && !t->squares; i++) *sum += d[i] * d[i];
+    if (!t->squares) return SQZ_OK;
+    for (int placed = 0; placed < 2; placed++) {
+        rows = sqzi_arena_take(&arena, STRIP * n, sizeof *rows);
+        images = sqzi_arena_take(&arena, STRIP * n, sizeof *images);
+        packed = sqzi_arena_take(&arena, sqzk_gemm_packed_bytes(gemm, n, n), 1);
+        if (placed) break;
+        block = sqzi_allocate(t->allocator, arena.used);
+        if (!block) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for what %zu inputs make", n);
+        arena = sqzi_arena_over(block, arena.used);
+    }
+    gemm->pack(
+        &(sqzk_pack_args){
+            .n = n, .k = n, .source = t->squares, .n_stride = n, .k_stride = 1, .type = SQZI_F32},
+        packed);
+    for (size_t i = 0; i < t->m; i += STRIP) {
+        const size_t m = t->m - i < STRIP ? t->m - i : STRIP;
+        for (size_t at = 0; at < m * n; at++) rows[at] = (float)d[i * n + at];
+        gemm->run(&(sqzk_gemm_args){.m = m,
+                                    .n = n,
+                                    .k = n,
+                                    .a = rows,
+                                    .lda = n * sizeof *rows,
+                                    .b = packed,
+                                    .c = images,
+                                    .ldc = n});
+        for (size_t at = 0; at < m * n; at++) *sum += d[i * n + at] * (double)images[at];
+    }
+    sqzi_release(t->allocator, block, arena.capacity);
+    return SQZ_OK;
 }
 
 sqz_status sqzi_layer_target_make(const sqzi_weights *weights, const sqzi_weight_linear *linear,
@@ -127,11 +173,7 @@ sqz_status sqzi_layer_target_make(const sqzi_weights *weights, const sqzi_weight
     for (size_t i = 0; i < t->m; i++) t->bias[i] = t->biased ? (double)linear->bias[i] : 0;
     if (inputs) read_inputs(inputs, t);
     TRY(sqzi_linear_as_matrix(allocator, linear, t->w, error));
-    TRY(sqzi_output_error(
-        allocator,
-        &(sqzi_low_rank_problem){
-            .m = t->m, .n = t->n, .w = t->w, .ldw = t->n, .covariance = t->covariance, .ldc = t->n},
-        &t->total, error));
+    TRY(output_error(weights, t, t->w, &t->total, error));
 fail:
     return status;
 }
@@ -168,9 +210,9 @@ static double mean_of_left(const sqzi_layer_target *t, const double *left, size_
 }
 
 /* left [m, n] = W - W' in the target's order; as_made [m, n] is room. */
-static sqz_status leave(const sqzi_layer_target *t, const uint32_t *in, const uint32_t *out,
-                        const sqzi_weight_linear *linear, double *as_made, double *left,
-                        double *sum, sqz_error *error)
+static sqz_status leave(const sqzi_weights *weights, const sqzi_layer_target *t, const uint32_t *in,
+                        const uint32_t *out, const sqzi_weight_linear *linear, double *as_made,
+                        double *left, double *sum, sqz_error *error)
 {
     const size_t m = t->m, n = t->n;
     const sqz_status status = sqzi_linear_as_matrix(t->allocator, linear, as_made, error);
@@ -180,11 +222,7 @@ static sqz_status leave(const sqzi_layer_target *t, const uint32_t *in, const ui
             const size_t at = (out ? out[i] : i) * n + (in ? in[j] : j);
             left[at] = t->w[at] - as_made[i * n + j];
         }
-    return sqzi_output_error(
-        t->allocator,
-        &(sqzi_low_rank_problem){
-            .m = t->m, .n = t->n, .w = left, .ldw = t->n, .covariance = t->covariance, .ldc = t->n},
-        sum, error);
+    return output_error(weights, t, left, sum, error);
 }
 
 sqz_status sqzi_layer_correct(const sqzi_weights *weights, const sqzi_layer_target *target,
@@ -196,7 +234,7 @@ sqz_status sqzi_layer_correct(const sqzi_weights *weights, const sqzi_layer_targ
     const size_t items = (size_t)t->m * t->n, bytes = 2 * items * sizeof(double);
     double sum, *left = sqzi_allocate(t->allocator, bytes);
     FAIL_IF(!left, SQZ_ENOMEM, 0, "no memory to fit a linear of %u x %u", t->m, t->n);
-    TRY(leave(t, in, out, linear, left + items, left, &sum, error));
+    TRY(leave(weights, t, in, out, linear, left + items, left, &sum, error));
     if (t->biased || (correct && t->mean)) TRY(sqzi_weight_linear_add_bias(weights, linear, error));
     for (size_t i = 0; i < t->m; i++) {
         const size_t row = out ? out[i] : i;

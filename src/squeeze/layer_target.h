@@ -20,6 +20,7 @@ typedef struct sqzi_layer_target {
     double *bias;       /* [m], zeros where the linear has none */
     bool biased;        /* it has one */
     double *covariance; /* [n, n], or NULL: nothing is known of the inputs */
+    float *squares;     /* [n, n] the same, of which errors are computed */
     double *mean;       /* [n], or NULL */
     double total;       /* trace(W C W'), C the identity where nothing is known */
     uint32_t *in, *out; /* [n], [m], or NULL */

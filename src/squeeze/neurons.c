@@ -18,6 +18,7 @@ typedef struct draft {
 typedef struct change {
     const sqzi_removal_target *t;
     sqzi_remove_options options;
+    bool measured;                      /* what is lost is asked for */
     uint32_t n_kept;                    /* inputs of the reader that stay ... */
     uint32_t *kept;                     /* [n_kept] ... ascending */
     double *moments, *weights, *result; /* of a group */
@@ -132,7 +133,7 @@ static sqz_status fit_group(change *c, uint32_t g, sqz_error *error)
                               .weights = c->weights,
                               .moments = c->moments,
                               .kept = c->of_group};
-    double lost, whole;
+    double lost = 0, whole = 0;
     for (uint32_t i = 0; i < n_kept; i++) c->of_group[i] = c->kept[g * n_kept + i] - g * t->columns;
     sqzi_removal_weights(t, g, c->weights);
     if (c->options.plain) {
@@ -143,8 +144,10 @@ static sqz_status fit_group(change *c, uint32_t g, sqz_error *error)
         sqzi_removal_moments(t, g, t->damping, c->moments);
         TRY(sqzi_refit_run(&refit, c->result, error));
     }
-    sqzi_removal_moments(t, g, 0, c->moments);
-    TRY(sqzi_refit_error(&refit, c->result, &lost, &whole, error));
+    if (c->measured) {
+        sqzi_removal_moments(t, g, 0, c->moments);
+        TRY(sqzi_refit_error(&refit, c->result, &lost, &whole, error));
+    }
     put_group(c, g, lost);
     c->whole += whole;
 fail:
@@ -199,7 +202,7 @@ static sqz_status squeeze(sqzi_weights *weights, uint32_t block, sqzi_removed wh
     sqz_status status = SQZ_OK;
     sqzi_removal_target t;
     sqzi_removal made = {0};
-    change c = {.t = &t, .options = *options};
+    change c = {.t = &t, .options = *options, .measured = lost != NULL};
     TRY(sqzi_removal_find(weights, block, what, input, &t, error));
     TRY(check_keep(&t, options->keep, error));
     c.n_kept = options->keep * t.unit;
@@ -231,14 +234,4 @@ sqz_status sqzi_squeeze_heads(sqzi_weights *weights, uint32_t block,
                               sqz_error *error)
 {
     return squeeze(weights, block, SQZI_REMOVE_HEADS, input, options, kept, lost, error);
-}
-
-void sqzi_input_statistics_keep(sqzi_input_statistics *s, const uint32_t *kept, uint32_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        s->mean[i] = s->mean[kept[i]];
-        for (size_t j = 0; j < n; j++)
-            s->covariance[i * n + j] = s->covariance[(size_t)kept[i] * s->n + kept[j]];
-    }
-    s->n = n;
 }

@@ -54,7 +54,7 @@ double sqzi_removal_error(const sqzi_removal *removal, uint32_t keep);
  *   plain     the baseline: by |w_j|^2 var(x_j), weights and bias stay as they are
  *   kept      [inputs there were] or NULL: the inputs of ffn_down or attn_output that stay,
  *             ascending, as many as there are units times their width: what is left of the
- *             statistics of that input (sqzi_input_statistics_keep)
+ *             statistics of that input (sqzi_input_statistics_kept)
  *   lost      or NULL: relative error of the output, squared, undamped
  *
  * Everything kept: nothing changes, lost is 0.
@@ -73,10 +73,5 @@ SQZ_NODISCARD sqz_status sqzi_squeeze_heads(sqzi_weights *weights, uint32_t bloc
                                             const sqzi_input_statistics *input,
                                             const sqzi_remove_options *options, uint32_t *kept,
                                             double *lost, sqz_error *error);
-
-/* Leave only the inputs kept [n] in mean and covariance, in place: their arrays keep the size that
- * they were allocated with; statistics->n becomes n. */
-void sqzi_input_statistics_keep(sqzi_input_statistics *statistics, const uint32_t *kept,
-                                uint32_t n);
 
 #endif

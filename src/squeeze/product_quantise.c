@@ -12,8 +12,9 @@
 enum {
     N = SQZI_CENTROIDS,
     SEED_ROWS = 4096, /* that seeds are chosen among */
-    STRIP = 64,       /* rows of a product */
-    LANES = 16
+    STRIP = 16,       /* rows of a product, whose scores stay in the innermost cache */
+    LANES = 4,
+    BLOCK = 32
 };
 
 /* Working memory of a member, for the part that it is at. */
@@ -117,20 +118,29 @@ static void choose_seeds(const scratch *s, uint32_t part, uint32_t n, uint32_t d
 
 /* ---- rounds ---- */
 
-/* The first of the largest of 256 numbers; loops of a fixed length, so that they become vector
- * code. */
+/* x[i] = the larger of x[i] and x[i + half]; inlined, so that the loop's length is known. */
+static inline void keep_larger(float *x, size_t half)
+{
+    for (size_t i = 0; i < half; i++) x[i] = x[i] > x[i + half] ? x[i] : x[i + half];
+}
+
+/* The first of the largest of 256 numbers. Halves are compared number by number: no comparison
+ * waits for the one before it. */
 static uint32_t argmax(const float *x)
 {
-    float lanes[LANES];
-    memcpy(lanes, x, sizeof lanes);
-    for (size_t i = LANES; i < N; i += LANES)
-        for (size_t j = 0; j < LANES; j++) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
-    float largest = lanes[0];
-    for (size_t j = 1; j < LANES; j++) largest = lanes[j] > largest ? lanes[j] : largest;
-    for (uint32_t i = 0; i < N; i += LANES) {
+    float most[N / 2];
+    for (size_t i = 0; i < N / 2; i++) most[i] = x[i] > x[i + N / 2] ? x[i] : x[i + N / 2];
+    keep_larger(most, 64);
+    keep_larger(most, 32);
+    keep_larger(most, 16);
+    keep_larger(most, 8);
+    keep_larger(most, LANES);
+    float largest = most[0];
+    for (size_t i = 1; i < LANES; i++) largest = most[i] > largest ? most[i] : largest;
+    for (uint32_t i = 0; i < N; i += BLOCK) {
         uint32_t any = 0;
-        for (uint32_t j = 0; j < LANES; j++) any |= x[i + j] == largest;
-        for (uint32_t j = 0; any && j < LANES; j++)
+        for (uint32_t j = 0; j < BLOCK; j++) any |= x[i + j] == largest;
+        for (uint32_t j = 0; any && j < BLOCK; j++)
             if (x[i + j] == largest) return i + j;
     }
     return 0;

@@ -23,6 +23,15 @@ double sqzi_weight_written(const sqzi_weight_matrix *m, size_t r, size_t i)
                : (double)m->rounded.scale[r] * (double)m->rounded.integers[at];
 }
 
+void sqzi_weight_matrix_written(const sqzi_weight_matrix *m, float *values)
+{
+    const size_t n = (size_t)m->rows * m->columns;
+    for (size_t i = 0; i < n; i++)
+        values[i] = m->rounded.integers
+                        ? m->rounded.scale[i / m->columns] * (float)m->rounded.integers[i]
+                        : m->values[i];
+}
+
 static uint8_t *multipliers_of(const sqzi_weight_matrix *m, size_t row)
 {
     return m->rounded.multipliers ? m->rounded.multipliers + row * sqzi_packed_groups(m->columns)

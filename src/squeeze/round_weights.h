@@ -39,6 +39,9 @@ SQZ_NODISCARD sqz_status sqzi_weights_round_linear(const sqzi_weights *weights,
 SQZ_NODISCARD sqz_status sqzi_weights_correct_bias(const sqzi_weights *weights, const float *mean,
                                                    sqzi_weight_linear *linear, sqz_error *error);
 
+/* values [rows, columns] as they are written. */
+void sqzi_weight_matrix_written(const sqzi_weight_matrix *matrix, float *values);
+
 /* What is written for number i of row r. */
 double sqzi_weight_written(const sqzi_weight_matrix *matrix, size_t r, size_t i);
 

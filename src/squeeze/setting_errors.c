@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "squeeze/embedding_levers.h"
 #include "squeeze/layer_target.h"
+#include "squeeze/parts.h"
 #include "squeeze/round_weights.h"
 
 const sqzi_storage sqzi_storages[SQZI_TABLE_STORAGES] = {SQZI_STORED_S8, SQZI_STORED_S4,
@@ -117,22 +118,41 @@ static sqzi_weight_block with_removed(const gathering *g, uint32_t i, sqzi_remov
     return block;
 }
 
-/* A lever that does not fit the block's linears is one that cannot be chosen. */
+static const sqzi_input_statistics *read_by(const gathering *g, uint32_t i, sqzi_removed what)
+{
+    return &g->statistics->blocks[i][what == SQZI_REMOVE_NEURONS ? SQZI_INPUT_FFN_DOWN
+                                                                 : SQZI_INPUT_ATTN_OUTPUT];
+}
+
+/* sqzi_part_job: the orders of a block. A lever that does not fit the block's linears is one that
+ * cannot be chosen. */
+static sqz_status find_orders(void *argument, uint32_t part, sqz_error *error)
+{
+    const gathering *g = argument;
+    const uint32_t i = block_at(g, part);
+    sqz_status status = SQZ_OK;
+    for (int w = 0; w < 2 && status == SQZ_OK; w++) {
+        const sqzi_removed what = w ? SQZI_REMOVE_HEADS : SQZI_REMOVE_NEURONS;
+        sqzi_removal *removal = &g->out->blocks[i].removals[what];
+        if (w ? g->options->no_heads : g->options->no_neurons) continue;
+        status = sqzi_removal_make(&g->weights, i, what, false, read_by(g, i, what), removal,
+                                   error);
+        if (status != SQZ_EUNSUPPORTED) continue;
+        sqzi_removal_discard(removal);
+        status = SQZ_OK;
+    }
+    return status;
+}
+
 static sqz_status gather_removal(gathering *g, uint32_t i, sqzi_removed what, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const bool neurons = what == SQZI_REMOVE_NEURONS;
-    const sqzi_input_statistics *read =
-        &g->statistics->blocks[i][neurons ? SQZI_INPUT_FFN_DOWN : SQZI_INPUT_ATTN_OUTPUT];
-    sqzi_removal *removal = &g->out->blocks[i].removals[what];
-    if (neurons ? g->options->no_neurons : g->options->no_heads) return SQZ_OK;
-    status = sqzi_removal_make(&g->weights, i, what, false, read, removal, error);
-    if (status == SQZ_EUNSUPPORTED) {
-        sqzi_removal_discard(removal);
-        return SQZ_OK;
-    }
+    const sqzi_input_statistics *read = read_by(g, i, what);
+    const sqzi_removal *removal = &g->out->blocks[i].removals[what];
+    if (removal->n_units == 0) return SQZ_OK;
     const uint32_t keep = removal->n_units / 2 / removal->multiple * removal->multiple;
-    if (status != SQZ_OK || keep == 0) return status;
+    if (keep == 0) return status;
     const sqzi_remove_options options = {.keep = keep, .removal = removal};
     const double relative = sqzi_removal_error(removal, keep);
     double change = 0;
@@ -147,118 +167,65 @@ fail:
 
 /* ---- tables ---- */
 
-/* sum_r f_r |row r of a - of b|^2; b NULL: about the weighted mean row. f = 1 + counts. */
-static double weighted_squares(const sqzi_weight_matrix *table, const uint64_t *counts,
-                               const float *b)
-{
-    double sum = 0, all = 0;
-    for (uint32_t r = 0; r < table->rows; r++) all += 1 + (double)counts[r];
-    for (size_t i = 0; i < table->columns; i++) {
-        double mean = 0, squares = 0;
-        for (uint32_t r = 0; r < table->rows; r++) {
-            const size_t at = r * (size_t)table->columns + i;
-            const double f = 1 + (double)counts[r],
-                         v = (double)table->values[at] - (b ? (double)b[at] : 0);
-            mean += f * v;
-            squares += f * v * v;
-        }
-        sum += b ? squares : squares - mean / all * mean;
-    }
-    return sum;
-}
-
-/* Every storage of a table runs; *relative: the error of the rows of words at the one that is tried
- * of linears. */
+/* Every storage of a table runs. */
 static sqz_status gather_table(gathering *g, sqzi_weight_matrix *table, bool words, double *changes,
-                               double *relative, sqz_error *error)
+                               sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const sqz_allocator *allocator = &g->model->context->allocator;
-    const size_t n = (size_t)table->rows * table->columns;
-    float *values = sqzi_allocate(allocator, n * sizeof *values);
+    const size_t bytes = (size_t)table->rows * table->columns * sizeof(float);
+    float *values = sqzi_allocate(allocator, bytes);
     FAIL_IF(!values, SQZ_ENOMEM, 0, "no memory for a table");
     for (uint32_t s = 0; s < SQZI_TABLE_STORAGES; s++) {
         TRY(sqzi_weights_round_matrix(&g->weights, sqzi_storages[s], NULL, NULL, table, NULL,
                                       error));
-        for (size_t i = 0; i < n; i++)
-            values[i] = table->rounded.scale[i / table->columns] *
-                        (float)table->rounded.integers[i];
+        sqzi_weight_matrix_written(table, values);
         sqzi_trial_set_tables(&g->trial, words ? values : NULL, words ? NULL : values);
         sqzi_trial_run(&g->trial, 0, &changes[s]);
         sqzi_trial_reset(&g->trial);
-        if (s == TRIED && words)
-            *relative = weighted_squares(table, g->statistics->word_counts, values) /
-                        weighted_squares(table, g->statistics->word_counts, NULL);
     }
 fail:
     sqzi_weight_matrix_unround(&g->weights, table);
-    sqzi_release(allocator, values, n * sizeof *values);
+    sqzi_release(allocator, values, bytes);
     return status;
 }
 
-/* The table in fewer bytes than most choices, fitted and tried: *relative as it was foretold, so
- * that what others change follows from the same forecast. */
-static sqz_status try_product(gathering *g, uint32_t parts, double *change, sqz_error *error)
+/* Drafts of the table in codes, each tried. */
+static sqz_status gather_products(gathering *g, sqz_error *error)
 {
+    static const uint32_t parts[] = {96, 64, 48, 32, 24, 16, 12};
     sqz_status status = SQZ_OK;
-    const sqz_allocator *allocator = &g->model->context->allocator;
-    const sqzi_weight_matrix *word = &g->spare.word;
-    const size_t n = (size_t)word->rows * word->columns, part = word->columns / parts;
-    float *values = sqzi_allocate(allocator, n * sizeof *values);
-    FAIL_IF(!values, SQZ_ENOMEM, 0, "no memory for a table");
-    TRY(sqzi_squeeze_product(&g->spare, g->statistics->word_counts, parts, NULL, error));
-    const sqzi_weight_product *p = &g->spare.product;
-    for (size_t i = 0; i < n; i++) {
-        const size_t row = i / word->columns, column = i % word->columns, at = column / part,
-                     c = at * 256 + p->codes[row * parts + at];
-        values[i] = p->scale[c] * (float)p->centroids[c * part + column % part];
-    }
-    sqzi_trial_set_tables(&g->trial, values, NULL);
-    sqzi_trial_run(&g->trial, 0, change);
-    sqzi_trial_reset(&g->trial);
-fail:
-    sqzi_release(allocator, values, n * sizeof *values);
-    return status;
-}
-
-/* What a table's relative error changes grows a little faster than the error: slope * e + bend *
- * e^2 through what a table at 3 bits and one of few parts change. */
-static sqz_status gather_products(gathering *g, double relative, sqz_error *error)
-{
-    static const uint32_t parts[SQZI_MOST_PRODUCTS] = {96, 64, 48, 40, 32, 24, 16, 12};
-    enum { TRIED_PARTS = 32 };
     sqzi_setting_errors *out = g->out;
-    const uint32_t tried_parts = sqzi_squeeze_product_parts(&g->weights, TRIED_PARTS);
-    double tried = 0, change = 0, foretold[SQZI_MOST_PRODUCTS];
-    sqz_status status = SQZ_OK;
-    for (size_t i = 0; i < SQZI_MOST_PRODUCTS; i++) {
+    const sqz_allocator *allocator = &g->model->context->allocator;
+    const sqzi_weight_matrix *word = &g->weights.word;
+    const size_t bytes = (size_t)word->rows * word->columns * sizeof(float);
+    float *values = sqzi_allocate(allocator, bytes);
+    FAIL_IF(!values, SQZ_ENOMEM, 0, "no memory for a table");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const uint32_t fit = sqzi_squeeze_product_parts(&g->weights, parts[i]);
-        if (out->n_products && fit >= out->parts[out->n_products - 1]) continue;
-        double *of_parts = &foretold[out->n_products];
-        TRY(sqzi_squeeze_product_error(&g->weights, g->statistics->word_counts, fit, of_parts,
-                                       error));
-        if (fit == tried_parts) tried = *of_parts;
-        out->parts[out->n_products++] = fit;
-    }
-    TRY(try_product(g, tried_parts, &change, error));
-    const double slope = out->words[TRIED] / relative,
-                 bend = tried > relative ? (change / tried - slope) / (tried - relative) : 0;
-    for (uint32_t i = 0; i < out->n_products; i++) {
-        const double more = foretold[i] - relative;
-        out->products[i] = foretold[i] * (slope + (bend > 0 ? bend * more : 0));
-        if (out->products[i] < 0) out->products[i] = 0;
+        if (out->n_products && fit >= out->products[out->n_products - 1].draft.parts) continue;
+        sqzi_product_error *product = &out->products[out->n_products];
+        TRY(sqzi_squeeze_product_draft(&g->weights, g->statistics->word_counts, fit,
+                                       &product->draft, error));
+        out->n_products++;
+        sqzi_weight_product_values(&product->draft, word->rows, word->columns, values);
+        sqzi_trial_set_tables(&g->trial, values, NULL);
+        sqzi_trial_run(&g->trial, 0, &product->change);
+        sqzi_trial_reset(&g->trial);
     }
 fail:
+    sqzi_release(allocator, values, bytes);
     return status;
 }
 
 static sqz_status gather_tables(gathering *g, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    double ignored, relative = 0;
-    TRY(gather_table(g, &g->weights.position, false, g->out->positions, &ignored, error));
-    TRY(gather_table(g, &g->weights.word, true, g->out->words, &relative, error));
-    if (!g->options->no_products && relative > 0) status = gather_products(g, relative, error);
+    g->out->n_words = g->weights.word.rows;
+    g->out->word_width = g->weights.word.columns;
+    TRY(gather_table(g, &g->weights.position, false, g->out->positions, error));
+    TRY(gather_table(g, &g->weights.word, true, g->out->words, error));
+    if (!g->options->no_products) status = gather_products(g, error);
 fail:
     return status;
 }
@@ -311,6 +278,7 @@ static sqz_status gather(gathering *g, const sqzi_sequences *sequences, sqz_erro
     TRY(sqzi_weights_of(g->model, &g->weights, error));
     TRY(sqzi_weights_of(g->model, &g->spare, error));
     TRY(sqzi_trial_open(g->model, sequences, g->blocks, g->n, &g->trial, error));
+    TRY(sqzi_run_parts(g->model->context, g->n, find_orders, g, error));
     for (uint32_t k = 0; k < g->n; k++) {
         const uint32_t i = block_at(g, k);
         for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) TRY(gather_bits(g, i, j, error));
@@ -358,6 +326,8 @@ fail:
 void sqzi_setting_errors_discard(sqzi_setting_errors *e)
 {
     if (!e->allocator) return;
+    for (uint32_t i = 0; i < e->n_products; i++)
+        sqzi_weight_product_drop(e->allocator, e->n_words, e->word_width, &e->products[i].draft);
     for (uint32_t i = 0; i < e->n_blocks && e->blocks; i++)
         for (int what = 0; what < 2; what++) sqzi_removal_discard(&e->blocks[i].removals[what]);
     sqzi_release(e->allocator, e->blocks, e->n_blocks * sizeof *e->blocks);

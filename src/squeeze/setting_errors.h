@@ -6,8 +6,7 @@
  *               the change is less by as much as the relative error of its output is
  *   neurons,    half of a block's are removed, the rest is refitted and runs; for other shares as
  *   heads       the relative error after the refit (neurons.h)
- *   tables      rounded, they run; product quantised, as the relative error of the rows that texts
- *               hold, against that at 3 bits (embedding_levers.h)
+ *   tables      rounded, or product quantised by two rounds of k-means, they run
  *   layers      blocks are left out, those that change least first
  */
 #ifndef SQZI_SETTING_ERRORS_H
@@ -26,13 +25,20 @@ typedef struct sqzi_block_errors {
     double change[2];         /* of the output for each unit of a removal's error */
 } sqzi_block_errors;
 
+/* The table of words in codes: a draft of two rounds, and what it changes. */
+typedef struct sqzi_product_error {
+    sqzi_weight_product draft; /* [n_words, parts] */
+    double change;
+} sqzi_product_error;
+
 typedef struct sqzi_setting_errors {
     const sqz_allocator *allocator;
     uint32_t n_blocks;
     sqzi_block_errors *blocks; /* [n_blocks] */
     double words[SQZI_TABLE_STORAGES], positions[SQZI_TABLE_STORAGES];
-    uint32_t n_products, parts[SQZI_MOST_PRODUCTS]; /* descending */
-    double products[SQZI_MOST_PRODUCTS];
+    uint32_t n_words, word_width;
+    uint32_t n_products;
+    sqzi_product_error products[SQZI_MOST_PRODUCTS]; /* by parts, descending */
     /* blocks in the order in which they go, and the change when order[0 .. i] are gone */
     uint32_t n_order; /* 0 where none may go */
     uint32_t *order;  /* [n_order] */

@@ -9,7 +9,7 @@
 #include "squeeze/fidelity.h"
 #include "squeeze/plan_bytes.h"
 #include "squeeze/sentences.h"
-#include "squeeze/squeeze_budget.h"
+#include "squeeze/squeeze_choice.h"
 #include "squeeze/squeeze_history.h"
 #include "squeeze/squeeze_levers.h"
 #include "squeeze/text_split.h"
@@ -26,6 +26,7 @@ typedef struct squeezer {
     sqzi_sequences sequences;
     sqzi_statistics statistics;
     sqzi_weights weights;
+    sqzi_setting_errors errors; /* under a budget */
     sqzi_squeeze_report report;
     sqzi_fidelity_run fidelity;
     sqz_squeeze_result result;
@@ -195,6 +196,50 @@ static sqz_status bytes_of(void *user, const sqzi_squeeze_plan *plan, uint64_t *
     return sqzi_plan_bytes(&s->weights, plan, &step, bytes, error);
 }
 
+/* Texts to try on: those behind the ones that layers were observed on, where there are enough. */
+static sqz_status find_trial_texts(squeezer *s, sqzi_sequences *trial)
+{
+    const sqzi_text_split *split = &s->split;
+    const size_t used = s->sequences.n < split->n_learn ? s->sequences.n : split->n_learn;
+    sqz_error too_few = {0};
+    sqz_status status = sqzi_sequences_up_to(s->model, split->learn + used, split->n_learn - used,
+                                             SQZI_PLAN_TOKENS, trial, &too_few);
+    if (status != SQZ_EINVAL) {
+        if (status != SQZ_OK && s->error) *s->error = too_few;
+        return status;
+    }
+    sqzi_sequences_discard(trial);
+    return sqzi_sequences_up_to(s->model, split->learn, split->n_learn, SQZI_PLAN_TOKENS, trial,
+                                s->error);
+}
+
+static sqz_status measure_and_choose(squeezer *s, const uint32_t *blocks, uint32_t n,
+                                     const sqzi_sequences *texts, sqzi_budget_outcome *outcome)
+{
+    sqz_status status = SQZ_OK;
+    sqz_error *error = s->error;
+    sqzi_setting_errors_options asks = sqzi_squeeze_budget_asks(s->model, &s->options);
+    sqzi_plan_trial trial = {0};
+    asks.step = advance;
+    asks.user = s;
+    TRY(sqzi_setting_errors_make(s->model, &s->statistics, texts, blocks, n, &asks, &s->errors,
+                                 error));
+    const bool runs = !s->options.rank && !s->options.ranks && s->options.groups < 2;
+    if (runs)
+        TRY(sqzi_plan_trial_open(s->model, &s->statistics, &s->errors, texts, blocks, n, &trial,
+                                 error));
+    TRY(sqzi_squeeze_choose(&(sqzi_budget_task){.budget = s->options.budget,
+                                                .options = &s->options,
+                                                .errors = &s->errors,
+                                                .weights = &s->weights,
+                                                .bytes_of = bytes_of,
+                                                .user = s},
+                            runs ? &trial : NULL, advance, s, &s->plan, outcome, error));
+fail:
+    sqzi_plan_trial_close(&trial);
+    return status;
+}
+
 /* What the plan by hand leaves open; where blocks leave, others read other things. */
 static sqz_status choose_by_budget(squeezer *s)
 {
@@ -202,31 +247,22 @@ static sqz_status choose_by_budget(squeezer *s)
     sqz_error *error = s->error;
     const uint32_t n = s->plan.n_blocks;
     const size_t bytes = s->plan.n_made * sizeof(uint32_t);
-    sqzi_setting_errors errors = {0};
     sqzi_budget_outcome outcome = {0};
-    sqzi_setting_errors_options asks = sqzi_squeeze_budget_asks(s->model, &s->options);
+    sqzi_sequences texts = {0};
     uint32_t *blocks = sqzi_allocate(&s->context->allocator, bytes);
     FAIL_IF(!blocks, SQZ_ENOMEM, 0, "no memory for a list of blocks");
     for (uint32_t i = 0; i < n; i++) blocks[i] = s->plan.blocks[i].source;
-    asks.step = advance;
-    asks.user = s;
-    TRY(sqzi_setting_errors_make(s->model, &s->statistics, &s->sequences, blocks, n, &asks, &errors,
-                                 error));
-    TRY(sqzi_squeeze_plan_by_budget(&(sqzi_budget_task){.budget = s->options.budget,
-                                                        .options = &s->options,
-                                                        .errors = &errors,
-                                                        .weights = &s->weights,
-                                                        .bytes_of = bytes_of,
-                                                        .user = s},
-                                    &s->plan, &outcome, error));
+    TRY(find_trial_texts(s, &texts));
+    TRY(measure_and_choose(s, blocks, n, &texts, &outcome));
     s->result.change = outcome.change;
     s->result.next_bytes = outcome.next_bytes;
     if (s->plan.n_blocks < n) {
+        sqzi_setting_errors_discard(&s->errors);
         sqzi_statistics_discard(&s->statistics);
         status = find_statistics(s);
     }
 fail:
-    sqzi_setting_errors_discard(&errors);
+    sqzi_sequences_discard(&texts);
     sqzi_release(&s->context->allocator, blocks, bytes);
     return status;
 }
@@ -242,6 +278,7 @@ static sqz_status run_levers(squeezer *s)
     const sqzi_squeeze_run run = {.weights = &s->weights,
                                   .plan = &s->plan,
                                   .statistics = &s->statistics,
+                                  .errors = s->errors.blocks ? &s->errors : NULL,
                                   .report = &s->report,
                                   .step = advance,
                                   .user = s};
@@ -280,6 +317,7 @@ static void discard(squeezer *s)
 {
     sqzi_fidelity_run_discard(&s->fidelity);
     sqzi_squeeze_report_discard(&s->report);
+    sqzi_setting_errors_discard(&s->errors);
     sqzi_weights_discard(&s->weights);
     sqzi_statistics_discard(&s->statistics);
     sqzi_sequences_discard(&s->sequences);
@@ -298,7 +336,7 @@ static sqz_status squeeze(squeezer *s)
     TRY(sqzi_squeeze_plan_make(s->model, &s->plan, error));
     TRY(sqzi_squeeze_plan_by_hand(s->model, &s->options, &s->plan, error));
     s->total = 2 * (size_t)s->plan.n_blocks + 3;
-    if (s->options.budget) s->total += 2 * (size_t)s->plan.n_blocks + 1;
+    if (s->options.budget) s->total += 2 * (size_t)s->plan.n_blocks + SQZI_PLANS_TRIED;
     TRY(split_texts(s));
     TRY(find_statistics(s));
     TRY(run_levers(s));

@@ -25,8 +25,19 @@
 sqzi_setting_errors_options sqzi_squeeze_budget_asks(const sqz_model *model,
                                                      const sqz_squeeze_options *options);
 
+/* Kinds of change that may count for more or less than they were measured to be, each alone. */
+typedef enum sqzi_change_kind {
+    SQZI_CHANGE_NEURONS,
+    SQZI_CHANGE_HEADS,
+    SQZI_CHANGE_INT3, /* of linears */
+    SQZI_CHANGE_WORDS,
+    SQZI_CHANGE_LAYERS,
+    SQZI_CHANGE_KINDS
+} sqzi_change_kind;
+
 typedef struct sqzi_budget_task {
     uint64_t budget;
+    double counts[SQZI_CHANGE_KINDS];   /* a change of that kind counts so many times; 0: once */
     const sqz_squeeze_options *options; /* what they name is by hand */
     const sqzi_setting_errors *errors;
     const sqzi_weights *weights; /* of all blocks of the model, as levers will find them */

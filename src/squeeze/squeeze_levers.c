@@ -8,44 +8,63 @@
 #include "squeeze/embedding_levers.h"
 #include "squeeze/groups_lever.h"
 #include "squeeze/neurons.h"
+#include "squeeze/parts.h"
 #include "squeeze/rank_lever.h"
 #include "squeeze/round_weights.h"
 
 /* ---- heads and neurons ---- */
 
-/* What an input was found to be, or NULL. */
-static sqzi_input_statistics *input_of(const sqzi_squeeze_run *run, uint32_t source, uint32_t j)
+/* A block on the way: what each of its inputs was found to be, or NULL. */
+typedef struct block_run {
+    const sqzi_squeeze_run *run;
+    uint32_t i, source;
+    const sqzi_input_statistics *read[SQZI_BLOCK_INPUTS];
+    sqzi_input_statistics left[SQZI_BLOCK_INPUTS]; /* without what has left, or n 0 */
+} block_run;
+
+static void begin_block(const sqzi_squeeze_run *run, uint32_t i, block_run *b)
 {
-    if (run->statistics->n_blocks == 0) return NULL;
-    sqzi_input_statistics *s = &run->statistics->blocks[source][j];
-    return s->n ? s : NULL;
+    *b = (block_run){.run = run, .i = i, .source = run->plan->blocks[i].source};
+    for (int j = 0; j < SQZI_BLOCK_INPUTS && run->statistics->n_blocks; j++) {
+        const sqzi_input_statistics *of = &run->statistics->blocks[b->source][j];
+        if (of->n) b->read[j] = of;
+    }
 }
 
-typedef sqz_status remove_units(sqzi_weights *weights, uint32_t block,
-                                const sqzi_input_statistics *input,
-                                const sqzi_remove_options *options, uint32_t *kept, double *lost,
-                                sqz_error *error);
-
-/* All but `keep` of block i's heads or neurons go, `input` is what the linear behind them reads. */
-static sqz_status remove_some(const sqzi_squeeze_run *run, uint32_t i, uint32_t keep,
-                              sqzi_block_input input, remove_units *remove, sqz_error *error)
+static void end_block(block_run *b)
 {
+    const sqz_allocator *allocator = &b->run->weights->model->context->allocator;
+    for (int j = 0; j < SQZI_BLOCK_INPUTS; j++)
+        sqzi_input_statistics_discard(allocator, &b->left[j]);
+}
+
+/* All but `keep` of the block's heads or neurons go; `input` is what the linear behind them
+ * reads. */
+static sqz_status remove_some(block_run *b, sqzi_removed what, uint32_t keep, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqzi_squeeze_run *run = b->run;
     sqzi_weights *w = run->weights;
     const sqz_allocator *allocator = &w->model->context->allocator;
-    const uint32_t source = w->blocks[i].source,
-                   j = input == SQZI_INPUT_FFN_DOWN ? SQZI_FFN_DOWN : SQZI_ATTN_OUTPUT;
-    sqzi_input_statistics *read = input_of(run, source, input);
-    const size_t bytes = w->blocks[i].linears[j].n_in * sizeof(uint32_t);
+    const bool neurons = what == SQZI_REMOVE_NEURONS;
+    const uint32_t input = neurons ? SQZI_INPUT_FFN_DOWN : SQZI_INPUT_ATTN_OUTPUT,
+                   j = neurons ? SQZI_FFN_DOWN : SQZI_ATTN_OUTPUT;
+    const sqzi_weight_linear *reader = &w->blocks[b->i].linears[j];
+    const size_t bytes = reader->n_in * sizeof(uint32_t);
+    const sqzi_removal *known = run->errors ? &run->errors->blocks[b->source].removals[what] : NULL;
+    const sqzi_remove_options options = {.keep = keep,
+                                         .plain = run->plan->plain,
+                                         .removal = known && known->n_units ? known : NULL};
     double lost = 0;
     uint32_t *kept = sqzi_allocate(allocator, bytes);
-    if (!kept) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for what stays of a block");
-    const sqz_status status =
-        remove(w, i, read, &(sqzi_remove_options){.keep = keep, .plain = run->plan->plain}, kept,
-               &lost, error);
-    if (status == SQZ_OK) {
-        sqzi_input_statistics_keep(read, kept, w->blocks[i].linears[j].n_in);
-        run->report->blocks[source][j].error += lost;
-    }
+    FAIL_IF(!kept, SQZ_ENOMEM, 0, "no memory for what stays of a block");
+    TRY((neurons ? sqzi_squeeze_neurons : sqzi_squeeze_heads)(
+        w, b->i, b->read[input], &options, kept, run->report ? &lost : NULL, error));
+    if (run->report) run->report->blocks[b->source][j].error += lost;
+    TRY(sqzi_input_statistics_kept(allocator, b->read[input], kept, reader->n_in, &b->left[input],
+                                   error));
+    b->read[input] = &b->left[input];
+fail:
     sqzi_release(allocator, kept, bytes);
     return status;
 }
@@ -93,22 +112,25 @@ static sqz_status change_form(const sqzi_squeeze_run *run, const sqzi_linear_pla
 }
 
 static sqz_status squeeze_linear(const sqzi_squeeze_run *run, const sqzi_linear_plan *plan,
-                                 const sqzi_input_statistics *read, const char *name,
-                                 sqzi_weight_linear *linear, double *error_found, sqz_error *error)
+                                 const sqzi_input_statistics *read, sqzi_squeeze_part *part,
+                                 sqzi_weight_linear *linear, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const sqzi_weights *w = run->weights;
     const bool plain = run->plan->plain;
     sqzi_layer_target target = {0};
     double share = 0;
-    if (plan->groups < 2 && plan->rank == 0 && plan->storage == SQZI_STORED_F32) return SQZ_OK;
+    const bool whole = plan->groups < 2 && plan->rank == 0;
+    if (whole && plan->storage == SQZI_STORED_F32) return SQZ_OK;
+    if (whole && !part)
+        return sqzi_weights_round_linear(w, plan->storage, plain ? NULL : read, linear, error);
     TRY(sqzi_layer_target_make(w, linear, read, &target, error));
     TRY(change_form(run, plan, &target, linear, error));
     TRY(sqzi_weights_round_linear(w, plan->storage, plain ? NULL : read, linear, error));
     TRY(correct(w, &target, !plain && read, linear, &share, error));
-    *error_found += share;
+    if (part) part->error += share;
 fail:
-    if (status != SQZ_OK) sqzi_error_prefix(error, name);
+    if (status != SQZ_OK && part) sqzi_error_prefix(error, part->name);
     sqzi_layer_target_discard(&target);
     return status;
 }
@@ -120,15 +142,61 @@ static sqz_status squeeze_block(const sqzi_squeeze_run *run, uint32_t i, sqz_err
     sqz_status status = SQZ_OK;
     const sqzi_block_plan *plan = &run->plan->blocks[i];
     sqzi_weight_block *block = &run->weights->blocks[i];
-    if (plan->heads < block->heads)
-        TRY(remove_some(run, i, plan->heads, SQZI_INPUT_ATTN_OUTPUT, sqzi_squeeze_heads, error));
+    block_run b;
+    begin_block(run, i, &b);
+    if (plan->heads < block->heads) TRY(remove_some(&b, SQZI_REMOVE_HEADS, plan->heads, error));
     if (plan->neurons < block->ffn_width)
-        TRY(remove_some(run, i, plan->neurons, SQZI_INPUT_FFN_DOWN, sqzi_squeeze_neurons, error));
-    for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) {
-        sqzi_squeeze_part *part = &run->report->blocks[plan->source][j];
-        TRY(squeeze_linear(run, &plan->linears[j],
-                           input_of(run, plan->source, sqzi_block_input_of(j)), part->name,
-                           &block->linears[j], &part->error, error));
+        TRY(remove_some(&b, SQZI_REMOVE_NEURONS, plan->neurons, error));
+    for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++)
+        TRY(squeeze_linear(run, &plan->linears[j], b.read[sqzi_block_input_of(j)],
+                           run->report ? &run->report->blocks[plan->source][j] : NULL,
+                           &block->linears[j], error));
+fail:
+    end_block(&b);
+    return status;
+}
+
+static sqz_status keep_blocks(const sqzi_squeeze_run *run, sqz_error *error)
+{
+    const sqzi_squeeze_plan *plan = run->plan;
+    const size_t bytes = plan->n_made * sizeof(uint32_t);
+    uint32_t *order = sqzi_allocate(plan->allocator, bytes);
+    if (!order) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an order of blocks");
+    for (uint32_t i = 0; i < plan->n_blocks; i++) order[i] = plan->blocks[i].source;
+    sqzi_weights_keep_blocks(run->weights, order, plan->n_blocks);
+    sqzi_release(plan->allocator, order, bytes);
+    return SQZ_OK;
+}
+
+typedef struct batch {
+    const sqzi_squeeze_run *run;
+    uint32_t first;
+} batch;
+
+/* sqzi_part_job */
+static sqz_status squeeze_part(void *argument, uint32_t part, sqz_error *error)
+{
+    const batch *b = argument;
+    return squeeze_block(b->run, b->first + part, error);
+}
+
+static sqz_status step(const sqzi_squeeze_run *run, uint32_t done, sqz_error *error)
+{
+    if (!run->step || run->step(run->user) == 0) return SQZ_OK;
+    return sqzi_fail(error, SQZ_ECANCELLED, 0, "stopped after %u of %u blocks", done,
+                     run->plan->n_blocks);
+}
+
+sqz_status sqzi_squeeze_blocks(const sqzi_squeeze_run *run, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_context *context = run->weights->model->context;
+    const uint32_t n = run->plan->n_blocks, members = sqzi_thread_pool_size(context->pool);
+    TRY(keep_blocks(run, error));
+    for (uint32_t i = 0; i < n; i += members) {
+        const uint32_t some = n - i < members ? n - i : members;
+        TRY(sqzi_run_parts(context, some, squeeze_part, &(batch){run, i}, error));
+        for (uint32_t done = i; done < i + some; done++) TRY(step(run, done + 1, error));
     }
 fail:
     return status;
@@ -192,41 +260,17 @@ static sqz_status squeeze_tables(const sqzi_squeeze_run *run, sqz_error *error)
         const sqzi_linear_plan projection = {.groups = 1, .storage = plan->projection};
         const sqzi_input_statistics *read = &run->statistics->projection;
         sqzi_squeeze_part *part = &run->report->tables[SQZI_TABLE_PROJECTION];
-        TRY(squeeze_linear(run, &projection, read->n ? read : NULL, part->name, &w->projection,
-                           &part->error, error));
+        TRY(squeeze_linear(run, &projection, read->n ? read : NULL, part, &w->projection, error));
     }
     TRY(squeeze_others(run, error));
 fail:
     return status;
 }
 
-static sqz_status step(const sqzi_squeeze_run *run, uint32_t done, sqz_error *error)
-{
-    if (!run->step || run->step(run->user) == 0) return SQZ_OK;
-    return sqzi_fail(error, SQZ_ECANCELLED, 0, "stopped after %u of %u blocks", done,
-                     run->plan->n_blocks);
-}
-
-static sqz_status keep_blocks(const sqzi_squeeze_run *run, sqz_error *error)
-{
-    const sqzi_squeeze_plan *plan = run->plan;
-    const size_t bytes = plan->n_made * sizeof(uint32_t);
-    uint32_t *order = sqzi_allocate(plan->allocator, bytes);
-    if (!order) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an order of blocks");
-    for (uint32_t i = 0; i < plan->n_blocks; i++) order[i] = plan->blocks[i].source;
-    sqzi_weights_keep_blocks(run->weights, order, plan->n_blocks);
-    sqzi_release(plan->allocator, order, bytes);
-    return SQZ_OK;
-}
-
 sqz_status sqzi_squeeze_run_levers(const sqzi_squeeze_run *run, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    TRY(keep_blocks(run, error));
-    for (uint32_t i = 0; i < run->plan->n_blocks; i++) {
-        TRY(squeeze_block(run, i, error));
-        TRY(step(run, i + 1, error));
-    }
+    TRY(sqzi_squeeze_blocks(run, error));
     TRY(squeeze_tables(run, error));
     TRY(step(run, run->plan->n_blocks, error));
 fail:

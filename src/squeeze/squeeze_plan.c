@@ -2,6 +2,8 @@
 /* A plan that leaves everything as it is, and what a plan asks of texts. */
 #include "squeeze/squeeze_plan.h"
 
+#include <string.h>
+
 #include "base/error.h"
 
 sqzi_storage sqzi_storage_of_bits(uint32_t bits)
@@ -43,6 +45,22 @@ sqz_status sqzi_squeeze_plan_make(const sqz_model *model, sqzi_squeeze_plan *pla
         for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) b->linears[j].groups = 1;
     }
     return SQZ_OK;
+}
+
+void sqzi_squeeze_plan_copy(const sqzi_squeeze_plan *from, sqzi_squeeze_plan *plan)
+{
+    sqzi_block_plan *blocks = plan->blocks;
+    *plan = *from;
+    plan->blocks = blocks;
+    memcpy(blocks, from->blocks, from->n_blocks * sizeof *blocks);
+}
+
+bool sqzi_squeeze_plan_is(const sqzi_squeeze_plan *a, const sqzi_squeeze_plan *b)
+{
+    return a->n_blocks == b->n_blocks && a->embedding == b->embedding &&
+           a->embedding_size == b->embedding_size && a->word == b->word &&
+           a->position == b->position &&
+           memcmp(a->blocks, b->blocks, a->n_blocks * sizeof *a->blocks) == 0;
 }
 
 void sqzi_squeeze_plan_discard(sqzi_squeeze_plan *plan)

@@ -42,6 +42,9 @@ typedef struct sqzi_squeeze_plan {
 /* The model as it is: every block, f32. SQZ_ENOMEM. Discard in any case. */
 SQZ_NODISCARD sqz_status sqzi_squeeze_plan_make(const sqz_model *model, sqzi_squeeze_plan *plan,
                                                 sqz_error *error);
+/* Over a plan of the same model. */
+void sqzi_squeeze_plan_copy(const sqzi_squeeze_plan *from, sqzi_squeeze_plan *plan);
+bool sqzi_squeeze_plan_is(const sqzi_squeeze_plan *plan, const sqzi_squeeze_plan *other);
 void sqzi_squeeze_plan_discard(sqzi_squeeze_plan *plan);
 
 /* What options ask for by hand, over a plan that has just been made. SQZ_EINVAL: a lever that does

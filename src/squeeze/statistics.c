@@ -31,7 +31,7 @@ sqzi_block_input sqzi_block_input_of(uint32_t j)
 sqz_status sqzi_input_statistics_make(const sqz_allocator *allocator, uint32_t n,
                                       sqzi_input_statistics *s, sqz_error *error)
 {
-    s->n = s->made = n;
+    s->n = n;
     s->mean = sqzi_allocate_zeroed(allocator, n, sizeof *s->mean);
     s->covariance = sqzi_allocate_zeroed(allocator, (size_t)n * n, sizeof *s->covariance);
     return s->mean && s->covariance
@@ -39,9 +39,25 @@ sqz_status sqzi_input_statistics_make(const sqz_allocator *allocator, uint32_t n
                : sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for the covariance of %u inputs", n);
 }
 
-static void discard_input(const sqz_allocator *allocator, sqzi_input_statistics *s)
+sqz_status sqzi_input_statistics_kept(const sqz_allocator *allocator,
+                                      const sqzi_input_statistics *from, const uint32_t *kept,
+                                      uint32_t n, sqzi_input_statistics *to, sqz_error *error)
 {
-    const size_t n = s->made;
+    *to = (sqzi_input_statistics){0};
+    const sqz_status status = sqzi_input_statistics_make(allocator, n, to, error);
+    if (status != SQZ_OK) return status;
+    to->rows = from->rows;
+    for (size_t i = 0; i < n; i++) {
+        to->mean[i] = from->mean[kept[i]];
+        for (size_t j = 0; j < n; j++)
+            to->covariance[i * n + j] = from->covariance[(size_t)kept[i] * from->n + kept[j]];
+    }
+    return SQZ_OK;
+}
+
+void sqzi_input_statistics_discard(const sqz_allocator *allocator, sqzi_input_statistics *s)
+{
+    const size_t n = s->n;
     sqzi_release(allocator, s->mean, n * sizeof *s->mean);
     sqzi_release(allocator, s->covariance, n * n * sizeof *s->covariance);
     *s = (sqzi_input_statistics){0};
@@ -66,8 +82,8 @@ void sqzi_statistics_discard(sqzi_statistics *s)
     if (!s->allocator) return;
     for (uint32_t i = 0; s->blocks && i < s->n_blocks; i++)
         for (uint32_t j = 0; j < SQZI_BLOCK_INPUTS; j++)
-            discard_input(s->allocator, &s->blocks[i][j]);
-    discard_input(s->allocator, &s->projection);
+            sqzi_input_statistics_discard(s->allocator, &s->blocks[i][j]);
+    sqzi_input_statistics_discard(s->allocator, &s->projection);
     sqzi_release(s->allocator, s->blocks, s->n_blocks * sizeof *s->blocks);
     sqzi_release(s->allocator, s->word_counts, s->n_words * sizeof *s->word_counts);
     *s = (sqzi_statistics){0};

@@ -13,8 +13,7 @@
 #include "squeeze/observe.h"
 
 typedef struct sqzi_input_statistics {
-    uint32_t n;    /* numbers of a row; 0: nothing was seen */
-    uint32_t made; /* numbers that the arrays were made for; n or more */
+    uint32_t n; /* numbers of a row; 0: nothing was seen */
     uint64_t rows;
     float *mean;       /* [n] */
     float *covariance; /* [n, n] symmetric, about the mean */
@@ -73,6 +72,13 @@ SQZ_NODISCARD sqz_status sqzi_statistics_save(const sqzi_statistics *statistics,
 SQZ_NODISCARD sqz_status sqzi_input_statistics_make(const sqz_allocator *allocator, uint32_t n,
                                                     sqzi_input_statistics *statistics,
                                                     sqz_error *error);
+/* Those of the inputs kept [n] alone: *to is discarded in any case. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_input_statistics_kept(const sqz_allocator *allocator,
+                                                    const sqzi_input_statistics *from,
+                                                    const uint32_t *kept, uint32_t n,
+                                                    sqzi_input_statistics *to, sqz_error *error);
+void sqzi_input_statistics_discard(const sqz_allocator *allocator,
+                                   sqzi_input_statistics *statistics);
 /* Room for those of each block and word; all n are 0. SQZ_ENOMEM. */
 SQZ_NODISCARD sqz_status sqzi_statistics_begin(const sqz_model *model, sqzi_statistics *statistics,
                                                sqz_error *error);

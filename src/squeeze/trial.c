@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "nn/pack.h"
+#include "squeeze/round_weights.h"
 
 enum { BATCH_TOKENS = 512 };
 
@@ -198,15 +199,6 @@ void sqzi_trial_set_tables(sqzi_trial *t, const float *word, const float *positi
     set_table(&t->encoder.embedding.position, position, &of_model->position);
 }
 
-static void values_of(const sqzi_weight_matrix *m, sqzi_real *out)
-{
-    const size_t n = (size_t)m->rows * m->columns;
-    for (size_t i = 0; i < n; i++)
-        out[i] = m->rounded.integers
-                     ? m->rounded.scale[i / m->columns] * (float)m->rounded.integers[i]
-                     : m->values[i];
-}
-
 /* A matrix like `of`, of other weights; work: room for its numbers twice, where there is memory. */
 static void pack_matrix(const sqzi_weight_matrix *weights, const sqzi_matrix *of,
                         const sqzk_gemm *gemm, sqzi_arena *arena, sqzi_real *work, sqzi_matrix *out)
@@ -219,7 +211,7 @@ static void pack_matrix(const sqzi_weight_matrix *weights, const sqzi_matrix *of
     out->packed = packed;
     if (!packed) return;
     sqzi_numbers stored = {work, SQZI_F32, NULL};
-    values_of(weights, work);
+    sqzi_weight_matrix_written(weights, work);
     if (sqzi_matrix_is_permuted(out)) stored = sqzi_pack_place(out, stored, work + n);
     sqzi_pack(out, stored, NULL, packed);
 }

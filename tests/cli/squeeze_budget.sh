@@ -57,6 +57,13 @@ done
   >"$work/out" 2>&1 || fail "import: $(cat "$work/out")"
 "$program" squeeze "$work/groups.gguf" --dry-run --texts "$work/texts" --budget 40kB \
   --progress none >"$work/out" 2>&1 </dev/null || fail "groups: $(cat "$work/out")"
+squeeze --dry-run --budget "$(((least + most) / 2))" --neurons 50% --vocabulary "$work/texts" ||
+  fail "neurons and vocabulary by hand: $(cat "$work/out")"
+neurons=$(sed -n 's/^blk.*ffn_up  *\([0-9]*\)x[0-9]* F32 *\([0-9]*\)x.*/\1 \2/p' "$work/out")
+while read -r before after; do
+  [ "$after" -gt 0 ] && [ "$after" -le "$before" ] || fail "ffn_up: $before became $after"
+done <<<"$neurons"
+[ -n "$neurons" ] || fail "no neurons: $(cat "$work/out")"
 
 # units, and what is none
 squeeze --dry-run --budget 0.5MiB --json && grep -q '"next_bytes"' "$work/out" ||
