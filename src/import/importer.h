@@ -81,12 +81,8 @@ SQZ_NODISCARD sqz_status sqzi_import_head_pool(const sqzi_importer *importer, co
                                                const char *mode);
 SQZ_NODISCARD sqz_status sqzi_import_head_layer(const sqzi_importer *importer, const char *file,
                                                 const char *part, const char *word);
-/* Problem and labels of m->classes (heads.c). */
+/* Problem and labels of m->classes (problem.c). */
 SQZ_NODISCARD sqz_status sqzi_import_classes(sqzi_importer *importer);
-
-/* config_sentence_transformers.json of a cross-encoder as sentence-transformers 6 saves one, to be
- * released; NULL: it is none. */
-SQZ_NODISCARD sqz_status sqzi_import_cross_encoder(const sqzi_importer *importer, json_t **config);
 
 /* Licence, languages, base models and the name, from README.md and the path; sqz.source.sha256
  * (provenance.c). */

@@ -232,23 +232,6 @@ fail:
     return status;
 }
 
-sqz_status sqzi_import_cross_encoder(const sqzi_importer *m, json_t **config)
-{
-    sqz_status status = SQZ_OK;
-    sqz_error *error = m->error;
-    json_t *modules = NULL;
-    *config = NULL;
-    TRY(sqzi_json_load(m->folder, modules_file, false, &modules, error));
-    if (modules) TRY(sqzi_json_load(m->folder, config_file, false, config, error));
-fail:
-    json_decref(modules);
-    const char *type = json_string_value(json_object_get(*config, "model_type"));
-    if (status == SQZ_OK && type && strcmp(type, "CrossEncoder") == 0) return status;
-    json_decref(*config);
-    *config = NULL;
-    return status;
-}
-
 /* Files that are there and say nothing, since modules.json is not. */
 static void tell_unread(const sqzi_importer *m)
 {

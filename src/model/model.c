@@ -53,16 +53,20 @@ fail:
     return status;
 }
 
+static bool begins_with(sqzi_span text, const char *prefix)
+{
+    const size_t n = strlen(prefix);
+    return text.n >= n && memcmp(text.bytes, prefix, n) == 0;
+}
+
 /* Every tensor must have been asked for: one that was not is a part of a model that this is not.
- * Reference vectors are not weights. */
+ * Reference vectors and the moments of a checkpoint are not weights. */
 static sqz_status check_used(const sqzi_loader *loader)
 {
-    static const char verify[] = "verify.";
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(loader->gguf); i++) {
         const sqzi_gguf_tensor *tensor = sqzi_gguf_tensor_at(loader->gguf, i);
-        const bool reference = tensor->name.n >= sizeof verify - 1 &&
-                               memcmp(tensor->name.bytes, verify, sizeof verify - 1) == 0;
-        if (!loader->used[i] && !reference)
+        if (!loader->used[i] && !begins_with(tensor->name, "verify.") &&
+            !begins_with(tensor->name, "optim."))
             return sqzi_fail(
                 loader->error, SQZ_EFORMAT, tensor->offset,
                 "tensor '%.*s' belongs to no part of the model that the metadata describe",

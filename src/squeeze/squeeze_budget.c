@@ -97,11 +97,12 @@ static void add_storages(const block_task *b, const linears *l, uint32_t units, 
                          item *to)
 {
     meaning means = {.units = units};
-    double error = sqzi_removal_error(&b->errors->removals[l->removed], units) *
-                   b->errors->change[l->removed];
+    const sqzi_removal *removal = &b->errors->removals[l->removed];
+    /* by hand, or none can go: nothing is known, and nothing chosen */
+    double error = removal->n_units && units < l->whole
+                       ? sqzi_removal_error(removal, units) * b->errors->change[l->removed]
+                       : 0;
     uint64_t bytes = 0;
-    const bool whole = units == l->whole;
-    if (whole) error = 0;
     for (uint32_t j = l->first; j < l->end; j++, k /= SQZI_LINEAR_STORAGES) {
         const uint32_t s = k % SQZI_LINEAR_STORAGES;
         const bool by_hand = b->task->options->bits != 0;

@@ -69,7 +69,7 @@ lever 'blk.1.ffn_up .* removed' --layers none
 lever 'ffn_up .* rank 8 ' --rank 50%
 lever 'blk.1.ffn_up .* rank 3 int8' --ranks ffn_up=3 --bits 8
 lever 'attn_q .* 2 groups F32' --groups 2
-lever '[0-9]+ of [0-9]+ pieces stay: .* pieces a text become' --vocabulary texts
+lever '[0-9]+ of [0-9]+ pieces stay; .* pieces a text of the others become' --vocabulary texts
 lever 'pooler .* removed' --bits 8
 lever 'pooler .* int8' --bits 8 --keep-pooler
 lever 'other texts: cosine 0' --bits 4 --embedding pq:12 --neurons 60% --plain

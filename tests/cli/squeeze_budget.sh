@@ -48,6 +48,16 @@ squeeze --dry-run --budget "$(((least + most) / 2))" --bits 4 --layers 0 ||
 grep 'blk.0.*attn_q' "$work/out" | grep -q int4 || fail "--bits 4: $(cat "$work/out")"
 grep 'blk.0' "$work/out" | grep -q 'int8\|int3' && fail "--bits 4 was not kept: $(cat "$work/out")"
 
+# shares by hand, and heads that do not share evenly among groups: none of them can be chosen
+for by_hand in "--neurons 60%" "--heads 50%" "--rank 30%"; do
+  # shellcheck disable=SC2086
+  squeeze --dry-run --budget "$most" $by_hand || fail "$by_hand: $(cat "$work/out")"
+done
+"$program" import "$here/../golden/models/squeezebert-sequence" -o "$work/groups.gguf" \
+  >"$work/out" 2>&1 || fail "import: $(cat "$work/out")"
+"$program" squeeze "$work/groups.gguf" --dry-run --texts "$work/texts" --budget 40kB \
+  --progress none >"$work/out" 2>&1 </dev/null || fail "groups: $(cat "$work/out")"
+
 # units, and what is none
 squeeze --dry-run --budget 0.5MiB --json && grep -q '"next_bytes"' "$work/out" ||
   fail "0.5MiB: $(cat "$work/out")"

@@ -9,6 +9,11 @@
     do {                                                                                           \
         table->rows_level = #level;                                                                \
         table->transpose = sqzk_transpose_##level;                                                 \
+        table->layer_norm_grad = sqzk_layer_norm_grad_##level;                                     \
+        table->softmax_grad = sqzk_softmax_grad_##level;                                           \
+        table->activate_grad = sqzk_activate_grad_##level;                                         \
+        table->sum_rows = sqzk_sum_rows_##level;                                                   \
+        table->dropout = sqzk_dropout_##level;                                                     \
     } while (0)
 
 void sqzk_grad_table_init(sqzk_grad_table *table, uint32_t features)
