@@ -21,7 +21,7 @@ enum {
 static const char *output_path, *texts_path, *texts_column, *vocabulary_path, *layers, *heads,
     *neurons, *rank, *ranks, *embedding, *cache, *budget;
 static uint32_t texts_format, bits, position_bits, groups;
-static bool keep_pooler, plain, drop_impossible, dry_run, fidelity = true;
+static bool keep_pooler, plain, whole_texts, drop_impossible, dry_run, fidelity = true;
 
 static const cli_option options[] = {
     {"output", 'o', CLI_TEXT, &output_path, "FILE", "the model file to write; may be MODEL itself"},
@@ -59,6 +59,10 @@ static const cli_option options[] = {
      "drop pieces that no text is ever cut into"},
     {"keep-pooler", 0, CLI_FLAG, &keep_pooler, NULL,
      "keep a pooler that neither the head nor the pooling of embeddings reads"},
+    {"whole-texts", 0, CLI_FLAG, &whole_texts, NULL,
+     "ask what layers read on whole texts, not on their sentences: for models that read nothing "
+     "but "
+     "long ones"},
     {"plain", 0, CLI_FLAG, &plain, NULL,
      "every lever in its textbook form, without what layers read, to compare with"},
     {"cache", 0, CLI_TEXT, &cache, "FOLDER",
@@ -122,7 +126,8 @@ static void show_table(void)
                result.tokens_before, result.tokens_after);
     if (result.pieces_after < result.pieces_before) printf("\n");
     if (result.n_texts)
-        printf("calibrated on %u texts of %u pieces%s\n", result.n_texts, result.n_pieces,
+        printf("calibrated on %u %s of %u pieces%s\n", result.n_texts,
+               whole_texts ? "texts" : "sentences", result.n_pieces,
                result.from_cache ? ", from the cache" : "");
     if (budget)
         printf("chosen for %s: vectors are expected to change by %.4f (1 - cosine)", budget,
@@ -236,6 +241,7 @@ static sqz_squeeze_options read_levers(void)
                              .position_bits = position_bits_of[position_bits],
                              .keep_pooler = keep_pooler,
                              .plain = plain,
+                             .whole_texts = whole_texts,
                              .budget = cli_read_bytes("budget", budget),
                              .cache = cache,
                              .no_fidelity = !fidelity,
@@ -276,7 +282,8 @@ static int run(char **arguments, uint32_t n)
     cli_check(status, &error);
     if (cli.json) show_json();
     else show_table();
-    cli_say_cut(result.n_cut, result.n_texts, "texts to calibrate on");
+    cli_say_cut(result.n_cut, result.n_texts,
+                whole_texts ? "texts to calibrate on" : "sentences to calibrate on");
     free(rows);
     free_texts(texts, &read);
     free_texts(vocabulary, &corpus);

@@ -167,7 +167,8 @@ typedef struct sqz_squeezed_part {
 /* The whole.
  *
  *   bytes_before, bytes_after     of the files, exact; the second also where nothing is written
- *   n_texts, n_cut, n_pieces      calibrated on, as in sqz_calibration; 0 without texts
+ *   n_texts, n_cut, n_pieces      calibrated on, as in sqz_calibration, n_texts sentences unless
+ *                                 whole_texts; 0 without texts
  *   from_cache                    what layers read was found in options.cache
  *   cache_useless                 a file was there that did not fit or was damaged: made anew
  *   n_held_out                    texts that nothing was chosen on; 0: fidelity was not measured
@@ -234,10 +235,13 @@ typedef struct sqz_squeeze_result {
  *                   least (squeeze bits, words, positions, neurons, heads, layers: doc/squeezing.md
  *                   "Budget"). Needs texts; not with plain
  *
- *   texts [n_texts] of the kind that the model will read, in any number; what layers read is
- *                   gathered on the first that reach 16,384 pieces. Every tenth different text, at
- *                   most 1,000, is held out to measure fidelity. NULL only with `plain`, or where
- *                   no lever but layers and the vocabulary is set
+ *   texts [n_texts] of the kind that the model will read, in any number. Every tenth different
+ *                   text, at most 1,000, is held out to measure fidelity, as it was given. What
+ *                   layers read is gathered on the sentences of the others, the first of each, then
+ *                   the second of each and so on, until they reach 32,768 pieces. NULL only with
+ *                   `plain`, or where no lever but layers and the vocabulary is set
+ *   whole_texts     what layers read is gathered on the texts as they were given, in their order:
+ *                   for models that read nothing but long ones
  *   cache           NULL, or a folder that is there: what layers read is kept in a file in it, and
  *                   found again for the same model, texts, layers and kernels; one that is damaged
  *                   or of something else is made anew
@@ -258,7 +262,7 @@ typedef struct sqz_squeeze_options {
     const char *ranks;
     sqz_embedding_form embedding;
     uint32_t embedding_size, embedding_bits, position_bits, bits;
-    int keep_pooler, plain;
+    int keep_pooler, plain, whole_texts;
     uint64_t budget;
     const sqz_text *texts;
     size_t n_texts;
@@ -282,7 +286,7 @@ typedef struct sqz_squeeze_options {
  * every function of this library, is verified, exported, and says in its metadata what was done
  * (sqz.history) and how near it is (doc/format.md "Fidelity").
  *
- * Cost: the model runs over 16,384 pieces, and products as long as that make the covariances; per
+ * Cost: the model runs over 32,768 pieces, and products as long as that make the covariances; per
  * linear a Cholesky factor or eigenvectors of its inputs; fidelity runs the held-out texts through
  * both models. MiniLM-L6 takes half a minute of one core. Memory: the weights as f32 twice, the
  * covariances of all layers' inputs in f32 and one layer's in f64.

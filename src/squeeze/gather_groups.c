@@ -78,10 +78,12 @@ static void gather_scores(search *s, bool outputs)
     memset(score, 0, (outputs ? w->m : w->n) * groups * sizeof *score);
     for (size_t a = 0; a < w->m; a++) {
         const size_t i = s->out[a], group = a / w->m_each;
-        for (size_t b = 0; b < w->n; b++) {
-            const size_t j = s->in[b];
-            if (outputs) score[i * groups + b / w->n_each] += s->energy[i * w->n + j];
-            else score[j * groups + group] += s->energy[i * w->n + j];
+        const double *energy = s->energy + i * w->n;
+        for (size_t j = 0; j < w->n && !outputs; j++) score[j * groups + group] += energy[j];
+        for (size_t b = 0; b < w->n && outputs; b += w->n_each) {
+            double sum = 0;
+            for (size_t k = 0; k < w->n_each; k++) sum += energy[s->in[b + k]];
+            score[i * groups + b / w->n_each] = sum;
         }
     }
 }
@@ -260,15 +262,13 @@ static sqz_status improve(search *s, uint32_t *in, uint32_t *out, double *told, 
     const sqzi_grouping_work *w = &s->work;
     sqz_status status = SQZ_OK;
     double share = 0.5, now;
-    bool scored = false;
+    bool scored = false; /* s->in_score is that of `in`, `out` */
+    memcpy(s->in, in, w->n * sizeof *in);
+    memcpy(s->out, out, w->m * sizeof *out);
+    TRY(evaluate(s, &now, error));
     for (int round = 0; round < ROUNDS; round++) {
-        if (!scored) {
-            memcpy(s->in, in, w->n * sizeof *in);
-            memcpy(s->out, out, w->m * sizeof *out);
-            TRY(evaluate(s, &now, error));
-            for (size_t g = 0; g < w->groups; g++) TRY(score_inputs(s, g, error));
-            scored = true;
-        }
+        for (size_t g = 0; g < w->groups && !scored; g++) TRY(score_inputs(s, g, error));
+        scored = true;
         const size_t exchanged = exchange(s, in, share);
         if (exchanged == 0) break;
         TRY(evaluate(s, &now, error));

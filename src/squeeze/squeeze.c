@@ -8,6 +8,7 @@
 #include "io/checksum.h"
 #include "squeeze/fidelity.h"
 #include "squeeze/plan_bytes.h"
+#include "squeeze/sentences.h"
 #include "squeeze/squeeze_budget.h"
 #include "squeeze/squeeze_history.h"
 #include "squeeze/squeeze_levers.h"
@@ -21,6 +22,7 @@ typedef struct squeezer {
     sqz_model *model;
     sqzi_squeeze_plan plan;
     sqzi_text_split split;
+    sqzi_sentences sentences; /* of what is not held out */
     sqzi_sequences sequences;
     sqzi_statistics statistics;
     sqzi_weights weights;
@@ -82,6 +84,22 @@ static sqz_status split_texts(squeezer *s)
     return sqzi_text_split_make(&s->context->allocator, o->texts, o->n_texts, &s->split, s->error);
 }
 
+static sqz_status collect_sequences(squeezer *s)
+{
+    const sqzi_text_split *split = &s->split;
+    const sqzi_sentences *sentences = &s->sentences;
+    const bool whole = s->options.whole_texts;
+    if (s->sequences.n) return SQZ_OK;
+    if (!whole) {
+        const sqz_status status = sqzi_sentences_make(&s->context->allocator, split->learn,
+                                                      split->n_learn, &s->sentences, s->error);
+        if (status != SQZ_OK) return status;
+    }
+    return sqzi_sequences_up_to(s->model, whole ? split->learn : sentences->all,
+                                whole ? split->n_learn : sentences->n, SQZI_STATISTICS_MOST,
+                                &s->sequences, s->error);
+}
+
 static sqz_status cached_statistics(squeezer *s, const uint32_t *blocks, uint32_t n)
 {
     sqz_status status = SQZ_OK;
@@ -122,9 +140,7 @@ static sqz_status find_statistics(squeezer *s)
     uint32_t *blocks = NULL;
     sqz_error *error = s->error;
     if (!s->options.texts || !reads(s)) return SQZ_OK;
-    if (!s->sequences.n)
-        TRY(sqzi_sequences_up_to(s->model, s->split.learn, s->split.n_learn, SQZI_STATISTICS_MOST,
-                                 &s->sequences, error));
+    TRY(collect_sequences(s));
     s->result.n_texts = s->sequences.n;
     s->result.n_cut = s->sequences.n_cut;
     s->result.n_pieces = sqzi_sequences_tokens(&s->sequences);
@@ -267,6 +283,7 @@ static void discard(squeezer *s)
     sqzi_weights_discard(&s->weights);
     sqzi_statistics_discard(&s->statistics);
     sqzi_sequences_discard(&s->sequences);
+    sqzi_sentences_discard(&s->sentences);
     sqzi_text_split_discard(&s->split);
     sqzi_squeeze_plan_discard(&s->plan);
     sqz_model_close(s->model);

@@ -63,6 +63,9 @@ void sqzi_squeeze_history(const sqz_squeeze_options *o, uint32_t n_texts, uint32
     if (o->bits) add(line, &used, " --bits %u", o->bits);
     if (o->keep_pooler) add(line, &used, " --keep-pooler");
     if (o->budget) add(line, &used, " --budget %" PRIu64, o->budget);
+    if (o->whole_texts) add(line, &used, " --whole-texts");
     if (o->plain) add(line, &used, " --plain");
-    if (n_texts) add(line, &used, ", calibrated on %u texts of %u pieces", n_texts, n_pieces);
+    if (n_texts)
+        add(line, &used, ", calibrated on %u %s of %u pieces", n_texts,
+            o->whole_texts ? "texts" : "sentences", n_pieces);
 }

@@ -79,9 +79,17 @@ lever 'blk.0.attn_q .* rank 2 in 2 F32' --ranks attn_q=2
 lever 'blk.1.attn_output .* rank 9 int8' --rank 75% --bits 8
 source=bare.gguf
 
+# sentences, one of which is too short to stand alone, or texts as they are
+sed 's/$/. It is the act of a bad film./' texts >longer
+expect 0 'calibrated on 699 sentences of' squeeze bare.gguf --dry-run --texts longer --neurons 60%
+expect 0 'calibrated on 350 texts of' squeeze bare.gguf --dry-run --texts longer --neurons 60% \
+  --whole-texts
+expect 0 'wrote' squeeze bare.gguf -o whole.gguf --texts longer --neurons 60% --whole-texts
+expect 0 '--whole-texts, calibrated on 350 texts of' info whole.gguf
+
 # the history, fidelity in the file, JSON, a head's classes
 expect 0 "wrote" squeeze nli.gguf -o small.gguf --texts texts --bits 4 --neurons 60%
-expect 0 'squeeze --neurons 60% --bits 4, calibrated on [0-9]+ texts of [0-9]+ pieces' \
+expect 0 'squeeze --neurons 60% --bits 4, calibrated on [0-9]+ sentences of [0-9]+ pieces' \
   info small.gguf
 expect 0 'sqz.squeeze.fidelity.classes' info small.gguf
 expect 0 'keep their class' squeeze nli.gguf -o small.gguf --texts texts --bits 8
