@@ -213,7 +213,8 @@ typedef struct sqz_squeeze_result {
  *                   inputs and outputs permuted so that what matters lies in them; 0, 1: not
  *   rank            share f of a linear's parameters that two factors hold, in (0, 1): W [m, n]
  *                   becomes B [m, r] A [r, n], r = max(8, f m n / (m + n)), nearest on what the
- *                   layer reads; 1 or 0: not. With groups: a term beside them, for what they leave
+ *                   layer reads; 1 or 0: not. Of a layer that has groups each gets such factors, m
+ *                   and n its own. With groups: a term beside them, for what they leave
  *   ranks           ranks by hand: "ffn_up=96,2.ffn_down=64", a linear's name, alone for all blocks
  *                   or behind the source's number of one; the last that fits counts, 0: whole. NULL
  *   embedding, embedding_size   see above

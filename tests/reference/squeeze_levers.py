@@ -150,14 +150,16 @@ def table(path):
              if (lever, setting) in newest]
     curves = [x for x in lines if x["lever"] != "file"]
     whole = newest.get(("bits", "8 bits"))
-    points = {lever: [x for x in curves if x["lever"] == lever] for lever in CURVES}
+    points = {lever: found for lever in CURVES
+              if (found := [x for x in curves if x["lever"] == lever])}
     for lever in points:
         if whole and lever != "bits":
             points[lever] = [whole, *points[lever]]
     show_points(curves)
     show_equal(points, lambda x: x["bytes"] / 1e6, EQUAL_MB, "MB: sts / neighbours")
     show_equal(points, lambda x: x["time_ratio"], EQUAL_TIME, "times as fast: sts / neighbours")
-    show_files([x for x in lines if x["lever"] == "file"])
+    if files := [x for x in lines if x["lever"] == "file"]:
+        show_files(files)
 
 
 def main():

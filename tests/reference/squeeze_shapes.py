@@ -7,14 +7,14 @@ weights (make_models.py), every linear int8.
         [--blocks 4] [--levers rank,groups,...] [--time-again]
     squeeze_shapes.py --table LOG
 
-Error: norm of the difference of hidden states over that of the f32 model's, on the last 64 lines of
-FILE, and over that of theirs about their mean, which in random models holds most of the norm; the
-first 256 lines are calibrated on. With --blocks the models have so many blocks instead of 12,
-which takes so much less time; MB are told for 12 all the same. Time: the int8 model's over the squeezed one's, 1 x 128, one
-thread, CPU time, in turn. A setting a line of LOG: what stands there already, made by the same
-program, is not run again; its file stays in WORK (some 4 GB in all), and --time-again measures the
-time of all of them anew. Squeezing has the lowest priority. SQZ_LIBRARY names the library for
-hidden states and time; default: that beside PROGRAM.
+Error: norm of the difference of hidden states over that of the f32 model's, on the last 64 lines
+of FILE, and over that of theirs about their mean, which in random models holds most of the norm;
+the first 256 lines are calibrated on. Time: the int8 model's over the squeezed one's, 1 x 128, one
+thread, CPU time, in turn. With --blocks the models have so many blocks instead of 12, which takes
+so much less time; MB are told for 12 all the same. A setting a line of LOG: what stands there
+already, made by the same program, is not run again; its file stays in WORK (some 4 GB in all), and
+--time-again measures the time of all of them anew. Squeezing has the lowest priority. SQZ_LIBRARY
+names the library for hidden states and time; default: that beside PROGRAM.
 """
 import argparse
 import json
