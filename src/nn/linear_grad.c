@@ -130,6 +130,19 @@ bool sqzi_linear_grad_has_middle(const sqzi_linear *linear)
     return false;
 }
 
+/* dy as dx's gemm reads it: rounded here where dW reads the same. */
+static sqzi_linear_args read_dy(const sqzi_linear_grad_args *args, sqzi_range rows)
+{
+    const size_t m = rows.end - rows.begin, n = args->linear->n_out;
+    const sqzi_real *dy = args->dy + rows.begin * args->lddy;
+    if (!args->panels || !args->panels->dy)
+        return (sqzi_linear_args){.m = m, .x = dy, .ldx = args->lddy};
+    uint16_t *rounded = args->panels->dy + rows.begin * n;
+    (void)args->linear->terms[0].b.gemm->prepare(&(sqzk_prepare_args){
+        .m = m, .k = n, .x = dy, .ldx = args->lddy, .out = rounded, .ldo = n * sizeof *rounded});
+    return (sqzi_linear_args){.m = m, .x_bf16 = rounded, .ldx = n};
+}
+
 /* Both middles of a term, which reads dy or x; then what it adds to dx. Floats are finite or not:
  * a linear of them does not fail. */
 static void run_back(const sqzi_linear_grad_args *args, uint32_t t, sqzi_range rows,
@@ -137,7 +150,8 @@ static void run_back(const sqzi_linear_grad_args *args, uint32_t t, sqzi_range r
 {
     const sqzi_linear *linear = args->linear, *last = &args->back->terms[t].last;
     const size_t m = rows.end - rows.begin, ranks = linear->terms[t].a.n_out;
-    sqzi_linear_args run = {.m = m, .x = args->dy + rows.begin * args->lddy, .ldx = args->lddy};
+    if (!args->dx && !args->back->terms[t].low_rank) return;
+    sqzi_linear_args run = read_dy(args, rows);
     if (args->back->terms[t].low_rank) {
         const sqzi_linear again = linear_of(linear, linear->terms[t].a);
         run.y = args->panels->terms[t].d_middle + rows.begin * ranks;
@@ -153,6 +167,7 @@ static void run_back(const sqzi_linear_grad_args *args, uint32_t t, sqzi_range r
                                                       .ldy = ranks},
                                   scratch);
         run.x = run.y;
+        run.x_bf16 = NULL;
         run.ldx = ranks;
     }
     if (!args->dx) return;

@@ -56,6 +56,8 @@ typedef struct sqzi_linear_panels {
         unsigned char *middle;             /* what its second factor reads */
         sqzi_real *middle_rows, *d_middle; /* [N, G·R] */
     } terms[SQZI_MAX_TERMS];
+    /* [N, n_out] dy rounded to bf16, once for dx and dW; NULL where their gemms take other rows */
+    uint16_t *dy;
 } sqzi_linear_panels;
 
 /* Lay it out for batches of at most `tokens` tokens. `same` NULL, or a linear with its panels, laid
@@ -90,7 +92,7 @@ typedef struct sqzi_linear_grad_args {
     size_t ldx;
     const sqzi_real *dy; /* [m, n_out], without an activation or a residual of its epilogue */
     size_t lddy;
-    sqzi_real *dx; /* [m, n_in], or NULL: not wanted. Not dy */
+    sqzi_real *dx; /* [m, n_in], or NULL: not wanted, in no stage. Not dy */
     size_t lddx;
     const sqzi_real *add; /* [m, n_in] added to dx, may be dx; or NULL */
     size_t ldadd;

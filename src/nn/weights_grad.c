@@ -2,6 +2,7 @@
 /* The gradients of a linear's matrices, as gemms over tokens, and of its bias. */
 #include "kernel/grad/grad_table.h"
 #include "nn/columns_grad.h"
+#include "nn/pack.h"
 
 /* Rows of a turned unit lie this many floats more apart than they are long: at 4 kB all would fall
  * into the same sets of a cache. */
@@ -34,7 +35,8 @@ typedef struct product {
     unsigned char *panels;
     bool shared;
     sqzi_real *gradient;
-    sqzi_real *bias; /* not NULL: left is dy, and the sums of its columns go here */
+    const uint16_t *left_bf16; /* not NULL: left, rounded, rows of all its columns */
+    sqzi_real *bias;           /* not NULL: left is dy, and the sums of its columns go here */
 } product;
 
 /* A matrix whose numbers lie [n_in, n_out] has the gradient x' dy. */
@@ -78,6 +80,7 @@ static uint32_t list_products(const sqzi_linear_grad_args *args, product *list)
         /* whoever turns dy finds it in the cache */
         if (b && !has_bias && !term->b.packing.transposed) {
             list[n - 1].bias = args->gradient->bias;
+            if (args->dx || term->a.packed) list[n - 1].left_bf16 = args->panels->dy;
             has_bias = true;
         }
     }
@@ -118,11 +121,23 @@ static unsigned char *find_panels(const sqzi_linear *linear, uint32_t n_terms,
     return NULL;
 }
 
+/* dx's gemm takes rows of bf16 that are nothing but their numbers (sqzi_linear_reads_bf16 of its
+ * linear), and so does dW's. */
+static bool reads_bf16(const sqzi_linear *linear)
+{
+    const sqzi_matrix *matrix = &linear->terms[0].b;
+    const sqzi_matrix turned = sqzi_matrix_turned(matrix);
+    const sqzi_linear back = {.n_terms = linear->n_terms, .terms = {{.b = turned}}};
+    return !linear->from && !matrix->packing.transposed && sqzi_linear_reads_bf16(&back);
+}
+
 void sqzi_linear_panels_layout(const sqzi_linear *linear, size_t tokens, const sqzi_linear *same,
                                const sqzi_linear_panels *panels_of_same, sqzi_linear_panels *panels,
                                sqzi_arena *arena)
 {
     *panels = (sqzi_linear_panels){0};
+    if (reads_bf16(linear))
+        panels->dy = sqzi_arena_take(arena, tokens * linear->n_out, sizeof *panels->dy);
     for (uint32_t t = 0; t < linear->n_terms; t++) {
         const sqzi_term *term = &linear->terms[t];
         const sqzi_matrix *first = first_matrix(term);
@@ -274,6 +289,20 @@ static const void *turn(const sqzi_linear_grad_args *args, const product *p, siz
     const size_t n_tokens = tokens.end - tokens.begin;
     const operand left = some_of(args, &p->left, tokens, begin, end, scratch);
     if (p->bias) add_bias(args, &left, n_tokens, end - begin, chunk || args->beta, p->bias + begin);
+    if (p->left_bf16) {
+        const size_t n = p->groups * p->n;
+        *ld_bytes = sqzk_gemm_prepared_bytes(p->gemm, n_tokens);
+        args->kernels->transpose(
+            &(sqzk_transpose_args){.m = n_tokens,
+                                   .n = end - begin,
+                                   .type = SQZI_BF16,
+                                   .x = p->left_bf16 + tokens.begin * n + begin,
+                                   .ldx = n,
+                                   .out = scratch->prepared,
+                                   .ldo = *ld_bytes / sizeof(uint16_t),
+                                   .filled = *ld_bytes / sizeof(uint16_t)});
+        return scratch->prepared;
+    }
     args->kernels->transpose(&(sqzk_transpose_args){.m = n_tokens,
                                                     .n = end - begin,
                                                     .type = SQZI_F32,

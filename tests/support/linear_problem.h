@@ -23,6 +23,8 @@ static const form forms[] = {
     {"dense", 37, 53, 1, 0, 1, true, false, false, false},
     {"dense, more than a unit", 300, 270, 1, 0, 1, true, false, false, false},
     {"dense, numbers transposed", 70, 130, 1, 0, 1, true, false, false, true},
+    {"dense, whole lines", 70, 320, 1, 0, 1, true, false, false, false},
+    {"low rank, whole lines", 60, 96, 1, 13, 1, false, false, false, false},
     {"groups", 64, 128, 4, 0, 1, true, false, false, false},
     {"odd groups", 45, 75, 15, 0, 1, true, false, false, false},
     {"groups wider than a panel", 64, 400, 2, 0, 1, true, false, false, false},

@@ -9,7 +9,8 @@
 
 #include <stdbool.h>
 
-enum { ROUNDS = 10, COUNTERS = 32 * W_LANES, OF_COUNTER = 8 };
+/* a round waits for the one before: several sets of counters fill the time */
+enum { ROUNDS = 10, SETS = 3, COUNTERS = 12 * SETS * W_LANES, OF_COUNTER = 8 };
 
 typedef struct mask_block {
     uint32_t begin, end; /* counters */
@@ -28,17 +29,29 @@ static void fill_block(const sqzk_dropout_args *args, uint32_t counter, uint32_t
     block->begin = counter;
     block->end = counter + n;
     const wide first = w_set(0xD2511F53u), second = w_set(0xCD9E8D57u);
-    for (uint32_t c = 0; c < n; c += W_LANES) {
-        wide x = w_count(counter + c), y = w_set(args->example), z = w_set(args->epoch),
-             w = w_set(args->stream);
-        for (uint32_t i = 0; i < ROUNDS; i++) {
-            const wide a = w_multiply(x, first), b = w_multiply(z, second);
-            x = w_xor(w_xor(w_upper(b), y), w_set(keys[i][0]));
-            z = w_xor(w_xor(w_upper(a), w), w_set(keys[i][1]));
-            y = b;
-            w = a;
+    for (uint32_t c = 0; c < n; c += SETS * W_LANES) {
+        wide x[SETS], y[SETS], z[SETS], w[SETS];
+#pragma GCC unroll 3
+        for (uint32_t s = 0; s < SETS; s++) {
+            x[s] = w_count(counter + c + s * W_LANES);
+            y[s] = w_set(args->example);
+            z[s] = w_set(args->epoch);
+            w[s] = w_set(args->stream);
         }
-        w_store(block->halves + (size_t)c * OF_COUNTER, x, y, z, w);
+        for (uint32_t i = 0; i < ROUNDS; i++) {
+            const wide key = w_set(keys[i][0]), other_key = w_set(keys[i][1]);
+#pragma GCC unroll 3
+            for (uint32_t s = 0; s < SETS; s++) {
+                const wide a = w_multiply(x[s], first), b = w_multiply(z[s], second);
+                x[s] = w_xor(w_xor(w_upper(b), y[s]), key);
+                z[s] = w_xor(w_xor(w_upper(a), w[s]), other_key);
+                y[s] = b;
+                w[s] = a;
+            }
+        }
+#pragma GCC unroll 3
+        for (uint32_t s = 0; s < SETS; s++)
+            w_store(block->halves + (size_t)(c + s * W_LANES) * OF_COUNTER, x[s], y[s], z[s], w[s]);
     }
 }
 
