@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Fits the polynomials of src/kernel/activation/vector_math.h and prints them as C, with the error
-of a float32 evaluation.
+"""Fits the polynomials of src/kernel/activation/vector_math.h and those of src/kernel/grad, and
+prints them as C, with the error of a float32 evaluation.
 
 Chebyshev interpolation in float64 (near minimax), then the power basis on [-1, 1], where it is well
 conditioned at these degrees. Needs numpy and scipy: python3 tools/fit_polynomials.py
@@ -98,10 +98,29 @@ def gelu_quartics():
           np.max(error) * 2**24)
 
 
+def gelu_slope():
+    """GELU'(-s) = exp(-s^2/2) P(s) for s >= 0, and GELU'(s) = 1 - GELU'(-s); what 6.5 leaves no
+    longer counts. P(s) = exp(s^2/2) ndtr(-s) - s / sqrt(2 pi)."""
+    f32, edge = np.float32, 6.5
+    c = least_largest(lambda s: np.exp(log_ndtr(-s) + s * s / 2) - s / np.sqrt(2 * np.pi),
+                      lambda s: np.exp(-s * s / 2), 0, edge, 11)
+    c = np.poly1d(c[::-1])(np.poly1d([2 / edge, -1])).coef[::-1]
+    x = np.linspace(-16, 16, 4000001).astype(f32)
+    size = np.minimum(np.abs(x), f32(edge))
+    e = np.exp(((size * size).astype(f32) * f32(-0.5)).astype(np.float64)).astype(f32)
+    h = (e * horner(c, size)).astype(f32)
+    wide = x.astype(np.float64)
+    wanted = ndtr(wide) + wide * np.exp(-wide * wide / 2) / np.sqrt(2 * np.pi)
+    show('GELU_SLOPE', c)
+    print('// slope of GELU: largest error in units of 2^-24:',
+          np.max(np.abs(np.where(x < 0, h, f32(1) - h) - wanted)) * 2**24)
+
+
 def main():
     f32 = np.float32
     gelu_table()
     gelu_quartics()
+    gelu_slope()
     # erfc(x/sqrt2) = 2^Q(x), 0 <= x <= 5.7, and 2^r = P(r), |r| <= 1/2: what counts is the absolute
     # error of erfc, the relative one of 2^r
     edge = 5.7

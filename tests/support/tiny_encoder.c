@@ -298,6 +298,22 @@ static void make_masked_lm(sqzt_encoder *e, const sqzt_tiny *t)
                              &e->head_masters.output.bias, &e->head_grads.output.bias);
 }
 
+static sqz_head_kind kind_of(const char *word)
+{
+    static const struct {
+        const char *word;
+        sqz_head_kind kind;
+    } kinds[] = {{"sequence", SQZ_HEAD_SEQUENCE},
+                 {"token", SQZ_HEAD_TOKEN},
+                 {"question", SQZ_HEAD_QUESTION},
+                 {"masked_lm", SQZ_HEAD_MASKED_LM},
+                 {"multiple_choice", SQZ_HEAD_MULTIPLE_CHOICE}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i].word, word) == 0) return kinds[i].kind;
+    fail_msg("no head is called %s", word);
+    return SQZ_HEAD_NONE;
+}
+
 static void make_head(sqzt_encoder *e, const sqzt_tiny *t)
 {
     sqzi_head *head = &e->head;
@@ -305,7 +321,7 @@ static void make_head(sqzt_encoder *e, const sqzt_tiny *t)
     head->pooling = SQZ_POOLING_NONE;
     e->embeds = !t->head;
     if (!t->head) head->pooling = t->embed_pool ? pool_of(t->embed_pool) : SQZ_POOLING_MEAN;
-    else if (strcmp(t->head, "sequence") == 0)
+    else if (strcmp(t->head, "sequence") == 0 || strcmp(t->head, "multiple_choice") == 0)
         head->pooling = t->pool ? pool_of(t->pool) : SQZ_POOLING_POOLER;
     head->has_pooler = head->pooling == SQZ_POOLING_POOLER;
     if (head->has_pooler)
@@ -315,15 +331,17 @@ static void make_head(sqzt_encoder *e, const sqzt_tiny *t)
         make_steps(e, t);
         return;
     }
-    head->kind = strcmp(t->head, "sequence") == 0   ? SQZ_HEAD_SEQUENCE
-                 : strcmp(t->head, "token") == 0    ? SQZ_HEAD_TOKEN
-                 : strcmp(t->head, "question") == 0 ? SQZ_HEAD_QUESTION
-                                                    : SQZ_HEAD_MASKED_LM;
+    head->kind = kind_of(t->head);
     if (head->kind == SQZ_HEAD_MASKED_LM) {
         make_masked_lm(e, t);
         return;
     }
     head->classes = t->classes;
+    head->has_dense = t->head_dense;
+    head->activation = SQZK_TANH;
+    if (head->has_dense)
+        make_dense(e, "head.dense", t->width, t->width, &head->dense, &e->head_masters.dense,
+                   &e->head_grads.dense);
     make_dense(e, "head.output", t->width, t->classes, &head->output, &e->head_masters.output,
                &e->head_grads.output);
 }
@@ -345,42 +363,6 @@ void sqzt_encoder_make(sqzt_encoder *e, const sqzt_tiny *tiny, uint32_t features
     for (uint32_t i = 0; i < tiny->blocks; i++) make_block(e, tiny, i);
     make_head(e, tiny);
     sqzt_encoder_pack(e);
-}
-
-static void pack_matrix(sqzi_matrix *matrix, const sqzi_real *masters)
-{
-    void *packed;
-    memcpy(&packed, &matrix->packed, sizeof packed); /* what take() gave */
-    sqzi_pack(matrix, (sqzi_numbers){masters, SQZI_F32, NULL}, NULL, packed);
-}
-
-static void pack_linear(sqzi_linear *linear, const sqzi_linear_numbers *masters)
-{
-    for (uint32_t t = 0; t < linear->n_terms; t++) {
-        if (masters->terms[t].a) pack_matrix(&linear->terms[t].a, masters->terms[t].a);
-        pack_matrix(&linear->terms[t].b, masters->terms[t].b);
-    }
-}
-
-void sqzt_encoder_pack(sqzt_encoder *e)
-{
-    sqzi_embedding *embedding = &e->encoder.embedding;
-    const sqzi_embedding_numbers *m = &e->masters.embedding;
-    sqzi_head *head = &e->head;
-    if (embedding->factorised) pack_linear(&embedding->factor, &m->factor);
-    if (embedding->projected) pack_linear(&embedding->projection, &m->projection);
-    for (uint32_t i = 0; i < e->encoder.n_blocks; i++)
-        for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++)
-            pack_linear(sqzi_block_linear(&e->encoder.blocks[i], j),
-                        &e->masters.blocks[i].linears[j]);
-    if (head->has_pooler) pack_linear(&head->pooler, &e->head_masters.pooler);
-    if (head->has_dense) pack_linear(&head->dense, &e->head_masters.dense);
-    for (uint32_t i = 0; i < head->n_steps; i++)
-        if (head->steps[i].kind == SQZI_STEP_DENSE)
-            pack_linear(&head->steps[i].dense, &e->head_masters.steps[i]);
-    if (head->factorised) pack_matrix(&head->factor.terms[0].b, m->factor.terms[0].b);
-    if (head->tied) pack_matrix(&head->output.terms[0].b, m->word);
-    else if (head->classes) pack_linear(&head->output, &e->head_masters.output);
 }
 
 void sqzt_encoder_free(sqzt_encoder *e)

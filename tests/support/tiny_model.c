@@ -298,6 +298,11 @@ static void put_head(build *b)
         sqzi_gguf_put_bool(b->writer, "sqz.head.tied", true);
         return;
     }
+    if (t->head_dense) {
+        put(b, "head.dense.weight", t->width, t->width, 0.3, 0);
+        put(b, "head.dense.bias", t->width, 0, 0.1, 0);
+        sqzi_gguf_put_string(b->writer, "sqz.head.activation", "tanh");
+    }
     put(b, "head.output.weight", t->classes, t->width, 0.3, 0);
     put(b, "head.output.bias", t->classes, 0, 0.1, 0);
     if (strcmp(t->head, "question") == 0) return;

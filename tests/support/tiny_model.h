@@ -30,6 +30,7 @@ typedef struct sqzt_tiny {
     bool no_pooler;
     const char *head;       /* sqz.head.kind, NULL for none */
     const char *pool;       /* sqz.head.pool of a head that reads one vector; NULL: pooler */
+    bool head_dense;        /* of such a head: dense and tanh before its output */
     const char *embed_pool; /* sqz.pool; NULL: none is named */
     /* sqz.embed.steps, ended by NULL, and the outputs of the dense ones among them */
     const char *steps[6];

@@ -73,17 +73,88 @@ static void choose_inputs(sqzt_pass *p)
         if (h->n > 1) rows[1] = rows[0];
         h->rows = rows;
     }
+    if (p->options.skip) {
+        uint32_t *skip = take(p, p->batch.n_sequences, sizeof *skip);
+        for (uint32_t b = 0; b < p->batch.n_sequences; b++)
+            skip[b] = p->first[b + 1] - p->first[b] > 1;
+        h->skip = skip;
+    }
     h->dimensions = head->embedding_width > 5 ? head->embedding_width - 3 : head->embedding_width;
     h->normalize = p->options.normalize;
     h->ldo = (p->model.embeds ? h->dimensions : head->classes) + 1;
     p->n_out = h->n * h->ldo;
 }
 
-static void freeze(sqzt_encoder *model, const char *only)
+static bool begins(const char *name, const char *part)
 {
-    for (uint32_t i = 0; only && i < model->n_tensors; i++)
-        if (strncmp(model->tensors[i].name, only, strlen(only)) != 0)
-            *model->tensors[i].grad_at = NULL;
+    return strncmp(name, part, strlen(part)) == 0;
+}
+
+static void freeze(sqzt_encoder *model, const sqzt_pass_options *options)
+{
+    for (uint32_t i = 0; i < model->n_tensors; i++) {
+        const sqzt_tensor *tensor = &model->tensors[i];
+        if ((options->only && !begins(tensor->name, options->only)) ||
+            (options->frozen && begins(tensor->name, options->frozen)))
+            *tensor->grad_at = NULL;
+    }
+}
+
+/* Numbers of what is kept of a block: x, q, k, v, scores. */
+enum { KEPT = 5 };
+static void kept_sizes(const sqzt_pass *p, uint32_t i, size_t sizes[KEPT])
+{
+    const sqzi_block *block = &p->model.encoder.blocks[i];
+    const size_t heads = (size_t)p->batch.n_tokens * block->heads * block->head_width;
+    sizes[0] = (size_t)p->batch.n_tokens * p->model.encoder.width;
+    sizes[1] = sizes[2] = sizes[3] = heads;
+    sizes[4] = 0;
+    for (uint32_t b = 0; b < p->batch.n_sequences; b++) {
+        const size_t length = p->first[b + 1] - p->first[b];
+        sizes[4] += block->heads * length * length;
+    }
+}
+
+static const sqzi_real *weights(sqzt_pass *p, size_t n)
+{
+    sqzi_real *x = take(p, n, sizeof *x);
+    for (size_t i = 0; i < n; i++) x[i] = (sqzi_real)(float)sqzt_normal(&p->model.random);
+    return x;
+}
+
+static void weigh_kept(sqzt_pass *p)
+{
+    p->keep_grads = take(p, p->model.encoder.n_blocks, sizeof *p->keep_grads);
+    for (uint32_t i = 0; i < p->model.encoder.n_blocks; i++) {
+        sqzi_block_keep *keep = &p->tape.blocks[i];
+        size_t sizes[KEPT];
+        kept_sizes(p, i, sizes);
+        if (!keep->x) keep->x = take(p, sizes[0], sizeof *keep->x);
+        keep->scores = take(p, sizes[4], sizeof *keep->scores);
+        p->keep_grads[i] = (sqzi_block_keep_grad){.x = weights(p, sizes[0]),
+                                                  .q = weights(p, sizes[1]),
+                                                  .k = weights(p, sizes[2]),
+                                                  .v = weights(p, sizes[3]),
+                                                  .scores = weights(p, sizes[4])};
+    }
+    p->pass.keep_grads = p->keep_grads;
+}
+
+static double loss_of_kept(const sqzt_pass *p)
+{
+    double loss = 0;
+    for (uint32_t i = 0; p->keep_grads && i < p->model.encoder.n_blocks; i++) {
+        const sqzi_block_keep *keep = &p->tape.blocks[i];
+        const sqzi_block_keep_grad *grad = &p->keep_grads[i];
+        const sqzi_real *const rows[KEPT] = {keep->x, keep->q, keep->k, keep->v, keep->scores},
+                               *const by[KEPT] = {grad->x, grad->q, grad->k, grad->v, grad->scores};
+        size_t sizes[KEPT];
+        kept_sizes(p, i, sizes);
+        for (int j = 0; j < KEPT; j++)
+            for (size_t at = 0; at < sizes[j]; at++)
+                loss += (double)rows[j][at] * (double)by[j][at];
+    }
+    return loss;
 }
 
 static void describe(sqzt_pass *p, const sqzk_grad_table *kernels)
@@ -128,7 +199,7 @@ void sqzt_pass_make(sqzt_pass *p, const sqzt_tiny *tiny, const sqzt_pass_options
     memset(p, 0, sizeof *p);
     p->options = *options;
     sqzt_encoder_make(&p->model, tiny, options->features, options->type);
-    freeze(&p->model, options->only);
+    freeze(&p->model, options);
     make_batch(p, tiny);
     choose_inputs(p);
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
@@ -140,6 +211,7 @@ void sqzt_pass_make(sqzt_pass *p, const sqzt_tiny *tiny, const sqzt_pass_options
     sqzk_grad_table *kernels = take(p, 1, sizeof *kernels);
     sqzk_grad_table_init(kernels, options->features);
     describe(p, kernels);
+    if (options->keep_grads) weigh_kept(p);
     for (size_t i = 0; i < p->n_out; i++)
         p->targets[i] = (sqzi_real)(float)sqzt_normal(&p->model.random);
     sqzt_assert_ok(
@@ -184,11 +256,12 @@ static void run(sqzt_pass *p, sqzi_job *job)
 
 double sqzt_pass_loss(sqzt_pass *p)
 {
-    double loss = 0;
     const size_t width = p->head.ldo - 1;
+    double loss;
     sqzt_encoder_pack(&p->model);
     run(p, encoder_forward);
     run(p, head_forward);
+    loss = loss_of_kept(p);
     for (size_t i = 0; i < p->head.n; i++)
         for (size_t j = 0; j < width; j++) {
             const size_t at = i * p->head.ldo + j;
@@ -198,11 +271,16 @@ double sqzt_pass_loss(sqzt_pass *p)
     return loss;
 }
 
+void sqzt_pass_add_gradients(sqzt_pass *p)
+{
+    (void)sqzt_pass_loss(p);
+    run(p, head_backward);
+    run(p, encoder_backward);
+}
+
 void sqzt_pass_gradients(sqzt_pass *p)
 {
     for (uint32_t i = 0; i < p->model.n_tensors; i++)
         memset(p->model.tensors[i].grad, 0, p->model.tensors[i].n * sizeof(sqzi_real));
-    (void)sqzt_pass_loss(p);
-    run(p, head_backward);
-    run(p, encoder_backward);
+    sqzt_pass_add_gradients(p);
 }

@@ -19,8 +19,10 @@ typedef struct sqzt_pass_options {
     uint32_t lengths[SQZT_MOST_SEQUENCES]; /* ended by 0; cut to the positions there are */
     uint32_t padding;                      /* UINT32_MAX: none */
     bool some_tokens; /* a head for tokens reads some of them, one of them twice */
-    /* NULL, or what is trained: names that begin so */
-    const char *only;
+    bool skip;        /* pooling leaves out a token of sequences that have two */
+    /* the loss has a weighted sum of kept rows too: of x, q, k, v and scores of every block */
+    bool keep_grads;
+    const char *only, *frozen; /* what is trained, and what is not: names that begin so; or NULL */
 } sqzt_pass_options;
 
 typedef struct sqzt_pass {
@@ -38,6 +40,7 @@ typedef struct sqzt_pass {
     sqzi_head_pass head;
     size_t n_out;
     sqzi_real *targets, *d_out, *d_hidden;
+    sqzi_block_keep_grad *keep_grads; /* [n_blocks] weights of kept rows */
 } sqzt_pass;
 
 void sqzt_pass_make(sqzt_pass *p, const sqzt_tiny *tiny, const sqzt_pass_options *options);
@@ -45,7 +48,8 @@ void sqzt_pass_free(sqzt_pass *p);
 
 /* The loss of the masters as they stand. */
 double sqzt_pass_loss(sqzt_pass *p);
-/* The gradients of all tensors, after clearing them. */
+/* The gradients of all tensors, added to what stands there, or after clearing that. */
+void sqzt_pass_add_gradients(sqzt_pass *p);
 void sqzt_pass_gradients(sqzt_pass *p);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cpu.h"
+#include "base/memory.h"
 #include "support/test.h"
 #include "support/tiny_pass.h"
 
@@ -40,9 +41,9 @@ static double loss_along(sqzt_pass *p, const sqzt_tensor *tensor, const double *
 
 /* What all scores of a query share, its softmax ignores: the loss does not depend on a key's bias,
  * and a difference would show nothing but its rounding. */
-static bool has_no_effect(const sqzt_tensor *tensor)
+static bool has_no_effect(const sqzt_pass *p, const sqzt_tensor *tensor)
 {
-    return strstr(tensor->name, "attn_k.bias") != NULL;
+    return !p->keep_grads && strstr(tensor->name, "attn_k.bias") != NULL;
 }
 
 /* The direction has length 1, so that its third derivative is not in the way. */
@@ -63,10 +64,11 @@ static void check_tensor(sqzt_pass *p, const char *form, const sqzt_tensor *tens
         direction[i] /= sqrt(length);
         along += (double)tensor->grad[i] * direction[i];
     }
-    const double difference = has_no_effect(tensor) ? 0
-                                                    : (loss_along(p, tensor, direction, from, h) -
-                                                       loss_along(p, tensor, direction, from, -h)) /
-                                                          (2 * h),
+    const double difference = has_no_effect(p, tensor)
+                                  ? 0
+                                  : (loss_along(p, tensor, direction, from, h) -
+                                     loss_along(p, tensor, direction, from, -h)) /
+                                        (2 * h),
                  allowed = 1e-7 * fmax(fabs(along), sqrt(norm / (double)n)) +
                            4 * 0x1p-52 * fabs(loss) / h;
     if (!(fabs(difference - along) <= allowed))
@@ -107,7 +109,57 @@ static void gradients_of_every_form_are_those_of_differences(void **state)
         }
     }
 }
+
+#define TINY                                                                                       \
+    .width = 24, .blocks = 2, .heads = 2, .head_width = 9, .ffn_width = 40, .embedding_width = 24, \
+    .positions = 40, .token_types = 2, .seed = 50
+
+/* Heads and poolings that no form of a file has. */
+static void gradients_of_every_head_and_pooling_are_those_of_differences(void **state)
+{
+    static const sqzt_tiny forms[] = {
+        {TINY, .head = "sequence", .pool = "mean", .classes = 1},
+        {TINY, .head = "sequence", .pool = "cls", .classes = 3, .head_dense = true},
+        {TINY, .head = "multiple_choice", .pool = "pooler", .classes = 1},
+        {TINY, .head = "token", .classes = 4, .head_dense = true},
+        {TINY, .embed_pool = "mean"},
+        {TINY, .embed_pool = "max"},
+        {TINY, .embed_pool = "cls"},
+        {TINY, .embed_pool = "last"},
+        {TINY, .embed_pool = "pooler"},
+        {TINY, .embed_pool = "mean_sqrt_len"},
+        {TINY, .embed_pool = "weighted_mean", .steps = {"normalize", "dense"}, .step_width = 9},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        sqzt_pass_options some = dropped;
+        char name[64];
+        some.skip = forms[i].embed_pool && strcmp(forms[i].embed_pool, "pooler") != 0;
+        snprintf(name, sizeof name, "%s of %s", forms[i].head ? forms[i].head : "embeddings",
+                 forms[i].head ? forms[i].pool ? forms[i].pool : "tokens" : forms[i].embed_pool);
+        check_form(name, &forms[i], &plain);
+        check_form(name, &forms[i], &some);
+    }
+}
+
+/* d of kept rows, as losses of distillation hand it in. */
+static void gradients_of_kept_rows_are_added_where_they_pass(void **state)
+{
+    (void)state;
+    sqzt_pass_options options = plain;
+    options.keep_grads = true;
+    for (uint32_t i = 0; i < 7; i++)
+        check_form(sqzt_tiny_forms[i].name, &sqzt_tiny_forms[i].tiny, &options);
+}
 #endif
+
+static const sqzt_tensor *tensor_of(const sqzt_pass *p, const char *name)
+{
+    for (uint32_t i = 0; i < p->model.n_tensors; i++)
+        if (strcmp(p->model.tensors[i].name, name) == 0) return &p->model.tensors[i];
+    fail_msg("no tensor is called %s", name);
+    return NULL;
+}
 
 /* Every gradient of two passes of one form is the same, bit for bit. */
 static void check_same(const char *form, sqzt_pass *p, sqzt_pass *q)
@@ -142,12 +194,179 @@ static void bits_depend_on_neither_threads_nor_running_again(void **state)
         }
 }
 
+/* Inference of the same batch: what a session runs. */
+typedef struct inference {
+    const sqzt_pass *p;
+    sqzi_workspace workspace;
+    sqzi_head_scratch scratch;
+    sqzi_real *hidden, *out;
+} inference;
+
+static void lay_out_inference(inference *r, sqzi_arena *arena)
+{
+    const sqzt_encoder *model = &r->p->model;
+    const uint32_t n = r->p->batch.n_tokens;
+    sqzi_workspace_layout(&r->workspace, &model->encoder, n, r->p->batch.longest, 1, arena);
+    sqzi_head_layout(&r->scratch, &model->head, 1, arena);
+    r->hidden = sqzi_arena_take(arena, (size_t)n * model->encoder.width, sizeof(sqzi_real));
+    r->out = sqzi_arena_take(arena, r->p->n_out, sizeof(sqzi_real));
+}
+
+static void run_inference(inference *r)
+{
+    const sqzt_pass *p = r->p;
+    const sqzi_team alone = {.members = 1};
+    const size_t width = p->model.encoder.width;
+    sqzi_encoder_run(&p->model.encoder, &p->batch, NULL, &r->workspace, r->hidden, width, &alone);
+    const sqzi_head_args args = {.head = &p->model.head,
+                                 .kernels = &p->model.kernels,
+                                 .scratch = &r->scratch,
+                                 .hidden = r->hidden,
+                                 .pooling = p->head.pooling,
+                                 .n = p->head.n,
+                                 .first = p->first,
+                                 .rows = p->head.rows,
+                                 .skip = p->head.skip,
+                                 .out = r->out,
+                                 .ldo = p->head.ldo,
+                                 .dimensions = p->head.dimensions,
+                                 .normalize = p->head.normalize};
+    (p->model.embeds ? sqzi_head_embed : sqzi_head_logits)(&args, &alone);
+}
+
+static void the_forward_has_the_bits_of_inference(void **state)
+{
+    (void)state;
+    for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++) {
+        sqzt_pass p;
+        sqzt_pass_options options = dropped;
+        options.features = any_features();
+        options.dropout = 0;
+        sqzt_pass_make(&p, &form->tiny, &options);
+        (void)sqzt_pass_loss(&p);
+        inference r = {.p = &p};
+        sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+        lay_out_inference(&r, &arena);
+        const size_t bytes = arena.used;
+        unsigned char *memory = sqzi_allocate(&sqzi_default_allocator, bytes);
+        assert_non_null(memory);
+        arena = sqzi_arena_over(memory, bytes);
+        lay_out_inference(&r, &arena);
+        run_inference(&r);
+        assert_memory_equal(r.hidden, p.pass.hidden,
+                            p.batch.n_tokens * p.model.encoder.width * sizeof(sqzi_real));
+        for (size_t i = 0; i < p.head.n; i++) /* rows end with a number that nobody writes */
+            if (memcmp(r.out + i * p.head.ldo, p.head.out + i * p.head.ldo,
+                       (p.head.ldo - 1) * sizeof(sqzi_real)) != 0)
+                fail_msg("%s: output %zu has other bits", form->name, i);
+        sqzi_release(&sqzi_default_allocator, memory, bytes);
+        sqzt_pass_free(&p);
+    }
+}
+
+static bool is_zero(const sqzt_tensor *tensor)
+{
+    bool zero = true;
+    for (size_t i = 0; i < tensor->n && zero; i++) zero = tensor->grad[i] == 0;
+    return zero;
+}
+
+/* What is trained has the bits that it has where all is; what is not, no gradient. */
+static void what_is_frozen_has_no_gradient_and_changes_no_other(void **state)
+{
+    static const char *const only[] = {"blk.1",        "blk.0.ffn",
+                                       "head",         "token_embd_norm",
+                                       "blk.1.attn_k", "blk.0.attn_output_norm",
+                                       "position",     NULL};
+    (void)state;
+    for (uint32_t f = 0; f < 7; f++)
+        for (size_t i = 0; i < 8; i++) {
+            sqzt_pass all, some;
+            sqzt_pass_options options = plain;
+            options.features = any_features();
+            sqzt_pass_make(&all, &sqzt_tiny_forms[f].tiny, &options);
+            options.recompute = i % 2 != 0;
+            options.only = only[i];
+            options.frozen = only[i] ? NULL : "blk.1.attn_q";
+            sqzt_pass_make(&some, &sqzt_tiny_forms[f].tiny, &options);
+            sqzt_pass_gradients(&all);
+            sqzt_pass_gradients(&some);
+            for (uint32_t t = 0; t < all.model.n_tensors; t++) {
+                const sqzt_tensor *a = &all.model.tensors[t], *b = &some.model.tensors[t];
+                if (*b->grad_at ? memcmp(a->grad, b->grad, a->n * sizeof *a->grad) != 0
+                                : !is_zero(b))
+                    fail_msg("%s, %s alone: other bits of %s", sqzt_tiny_forms[f].name,
+                             only[i] ? only[i] : "blk.1.attn_q frozen", a->name);
+            }
+            sqzt_pass_free(&all);
+            sqzt_pass_free(&some);
+        }
+}
+
+/* Transformers' padding_idx: [PAD] written in a text. */
+static void the_row_of_the_padding_id_has_no_gradient(void **state)
+{
+    sqzt_pass all, padded;
+    sqzt_pass_options options = plain;
+    (void)state;
+    options.features = any_features();
+    sqzt_pass_make(&all, &sqzt_tiny_forms[0].tiny, &options);
+    options.padding = all.batch.ids[0];
+    sqzt_pass_make(&padded, &sqzt_tiny_forms[0].tiny, &options);
+    sqzt_pass_gradients(&all);
+    sqzt_pass_gradients(&padded);
+    const sqzt_tensor *a = tensor_of(&all, "token_embd.weight"),
+                      *b = tensor_of(&padded, "token_embd.weight");
+    const size_t width = all.model.encoder.embedding.width;
+    for (size_t i = 0; i < a->n; i++)
+        if (i / width == options.padding) assert_true(b->grad[i] == 0 && a->grad[i] != 0);
+        else assert_true(a->grad[i] == b->grad[i]);
+    sqzt_pass_free(&all);
+    sqzt_pass_free(&padded);
+}
+
+/* A second batch is added to what stands there: so accumulation needs no memory of its own. */
+static void a_gradient_is_added_to_what_stands_there(void **state)
+{
+    sqzt_pass p;
+    sqzt_pass_options options = plain;
+    (void)state;
+    options.features = any_features();
+    sqzt_pass_make(&p, &sqzt_tiny_forms[6].tiny, &options);
+    sqzt_pass_gradients(&p);
+    double *once[SQZT_MOST_TENSORS];
+    for (uint32_t t = 0; t < p.model.n_tensors; t++) {
+        const sqzt_tensor *tensor = &p.model.tensors[t];
+        once[t] = malloc(tensor->n * sizeof(double));
+        assert_non_null(once[t]);
+        for (size_t i = 0; i < tensor->n; i++) once[t][i] = (double)tensor->grad[i];
+    }
+    sqzt_pass_add_gradients(&p);
+    for (uint32_t t = 0; t < p.model.n_tensors; t++) {
+        const sqzt_tensor *tensor = &p.model.tensors[t];
+        double off = 0, norm = 0;
+        for (size_t i = 0; i < tensor->n; i++) {
+            off += pow((double)tensor->grad[i] - 2 * once[t][i], 2);
+            norm += pow(once[t][i], 2);
+        }
+        assert_true(strstr(tensor->name, "attn_k.bias") || (norm > 0 && off < 1e-12 * norm));
+        free(once[t]);
+    }
+    sqzt_pass_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bits_depend_on_neither_threads_nor_running_again),
+        cmocka_unit_test(the_forward_has_the_bits_of_inference),
+        cmocka_unit_test(what_is_frozen_has_no_gradient_and_changes_no_other),
+        cmocka_unit_test(the_row_of_the_padding_id_has_no_gradient),
+        cmocka_unit_test(a_gradient_is_added_to_what_stands_there),
 #ifdef SQZI_DOUBLE
         cmocka_unit_test(gradients_of_every_form_are_those_of_differences),
+        cmocka_unit_test(gradients_of_every_head_and_pooling_are_those_of_differences),
+        cmocka_unit_test(gradients_of_kept_rows_are_added_where_they_pass),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
