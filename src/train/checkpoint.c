@@ -1,86 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checkpoints written, and old ones removed. */
+/* Checkpoints begun and written. */
 #include "train/checkpoint.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/file_writer.h"
 #include "train/checkpoint_file.h"
 #include "train/recipe.h"
-
-/* ---- names ---- */
-
-void sqzi_checkpoint_path(const char *folder, const char *kind, uint64_t step,
-                          char path[SQZI_OUTPUT_PATH])
-{
-    snprintf(path, SQZI_OUTPUT_PATH, "%s/%s-%08llu.gguf", folder, kind, (unsigned long long)step);
-}
-
-/* "step-00000120.gguf" of this kind, and then `ending`. */
-static bool parse_name(const char *name, const char *kind, const char *ending, uint64_t *step)
-{
-    static const char suffix[] = ".gguf";
-    const size_t n = strlen(kind);
-    if (strncmp(name, kind, n) != 0 || name[n] != '-') return false;
-    const char *at = name + n + 1;
-    uint64_t value = 0;
-    size_t digits = 0;
-    for (; *at >= '0' && *at <= '9' && digits < 18; at++, digits++)
-        value = 10 * value + (uint64_t)(*at - '0');
-    *step = value;
-    if (digits < 8 || strncmp(at, suffix, sizeof suffix - 1) != 0) return false;
-    const size_t rest = strlen(at), end = strlen(ending);
-    return *ending ? rest > sizeof suffix + end && strcmp(at + rest - end, ending) == 0
-                   : rest == sizeof suffix - 1;
-}
-
-bool sqzi_checkpoint_newest(const char *folder, uint64_t below, uint64_t *step)
-{
-    bool found = false;
-    uint64_t s;
-    DIR *dir = opendir(folder);
-    for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (parse_name(entry->d_name, "step", "", &s) && s < below && (!found || s > *step)) {
-            *step = s;
-            found = true;
-        }
-    if (dir) closedir(dir);
-    return found;
-}
-
-static bool stays(const uint64_t kept[2], uint64_t step)
-{
-    return kept && (step == kept[0] || step == kept[1]);
-}
-
-/* What a process that was killed had begun to write. */
-static bool is_left_over(const char *name)
-{
-    uint64_t s;
-    return parse_name(name, "step", ".tmp", &s) || parse_name(name, "best", ".tmp", &s);
-}
-
-/* All but these; NULL: all. What cannot be removed stays, and does no harm. */
-static void remove_old(const char *folder, const uint64_t steps[2], const uint64_t bests[2])
-{
-    char path[SQZI_OUTPUT_PATH + 256];
-    uint64_t s;
-    DIR *dir = opendir(folder);
-    for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        const bool old = (parse_name(entry->d_name, "step", "", &s) && !stays(steps, s)) ||
-                         (parse_name(entry->d_name, "best", "", &s) && !stays(bests, s)) ||
-                         is_left_over(entry->d_name);
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (old) (void)unlink(path);
-    }
-    if (dir) closedir(dir);
-}
 
 sqz_status sqzi_checkpoints_begin(const sqzi_checkpoints *c, const sqz_trainer *trainer,
                                   sqz_error *error)
@@ -97,7 +27,7 @@ sqz_status sqzi_checkpoints_begin(const sqzi_checkpoints *c, const sqz_trainer *
                              "%s holds a run that is not finished, at step %llu: resume it, remove "
                              "the folder or name another one",
                              c->folder, (unsigned long long)step);
-    remove_old(c->folder, NULL, NULL);
+    sqzi_checkpoint_remove_old(c->folder, NULL, NULL);
     return SQZ_OK;
 }
 
@@ -179,7 +109,7 @@ sqz_status sqzi_checkpoint_write(sqzi_checkpoints *c, sqz_trainer *t, sqz_error 
     c->bests[1] = c->bests[0];
     c->steps[0] = t->state.step;
     c->bests[0] = best;
-    remove_old(c->folder, c->steps, c->bests);
+    sqzi_checkpoint_remove_old(c->folder, c->steps, c->bests);
 fail:
     return status;
 }

@@ -12,6 +12,11 @@ void sqzi_checkpoint_path(const char *folder, const char *kind, uint64_t step,
 /* The largest step below `below` that a file step-*.gguf is named after. */
 bool sqzi_checkpoint_newest(const char *folder, uint64_t below, uint64_t *step);
 
+/* Remove all but these, and what a process that was killed had begun; NULL: all. What cannot be
+ * removed stays, and does no harm. */
+void sqzi_checkpoint_remove_old(const char *folder, const uint64_t steps[2],
+                                const uint64_t bests[2]);
+
 /* The checkpoint is whole, and *finished says whether its run was. */
 bool sqzi_checkpoint_finished(const sqzi_checkpoints *checkpoints, const sqz_trainer *trainer,
                               uint64_t step, bool *finished);
