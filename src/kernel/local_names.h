@@ -14,6 +14,7 @@
 #error "define KERNEL(name) before the includes"
 #endif
 
+#define adamw_lanes KERNEL(adamw_lanes)
 #define column_sum KERNEL(column_sum)
 #define configure KERNEL(configure)
 #define copies_pairs KERNEL(copies_pairs)
@@ -62,6 +63,7 @@
 #define square_part KERNEL(square_part)
 #define sqzk_gelu_cubics KERNEL(gelu_cubics)
 #define sqzk_gelu_quartics KERNEL(gelu_quartics)
+#define square_root KERNEL(square_root)
 #define strip_row_bytes KERNEL(strip_row_bytes)
 #define sum_block_of KERNEL(sum_block_of)
 #define tile_of KERNEL(tile_of)

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Training a model on examples: fine-tuning of every weight of a float model file, or of its last
+ * blocks, or of the head alone. In libsqueezebert-full.
+ *
+ *     sqz_trainer_open(context, base, &recipe, &data, &trainer, &error)
+ *     sqz_trainer_run(trainer, &run, &result, &error)
+ *     sqz_trainer_write(trainer, out, &error)
+ *     sqz_trainer_close(trainer)
+ *
+ * A step, for t = 1 .. T, T = epochs * batches of an epoch:
+ *
+ *     L = mean over the batch of the loss of head(dropout(encoder(pieces)))
+ *     g = dL / dw;  c = min(1, clip / (|g| + 1e-6)), |g| over all trained numbers
+ *     m = b1 m + (1 - b1) c g;  v = b2 v + (1 - b2) (c g)^2
+ *     w = w (1 - e_t decay) - e_t / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + epsilon)
+ *     e_t = lr * f(t - 1);  f(s) = s / W while s < W = floor(warmup T), then the schedule
+ *
+ * which is AdamW as torch.optim has it (decay of matrices and tables, none of biases and norms),
+ * f32 throughout, sums of losses and of |g| in double. Bits depend on the kernels' level, the
+ * recipe and the data; not on threads, nor on how often a run was evaluated, stopped and resumed.
+ *
+ * Not safe to be used by two threads at once; its work is shared out to the context's threads.
+ */
+#ifndef SQUEEZEBERT_TRAIN_H
+#define SQUEEZEBERT_TRAIN_H
+
+#include <squeezebert/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One example: the pieces of a text, or of a pair, with the tokenizer's special ones.
+ *
+ *   ids, types    [n_tokens], as in sqz_batch; types NULL: all 0
+ *   label         SQZ_SINGLE_LABEL of a sequence head: its class, < K
+ *   values        SQZ_REGRESSION: [K] numbers; SQZ_MULTI_LABEL: [K] of 0 to 1; else NULL
+ *   token_labels  SQZ_HEAD_TOKEN: [n_tokens] classes, -1 for a piece without one; else NULL
+ */
+typedef struct sqz_train_example {
+    uint32_t n_tokens;
+    uint32_t label;
+    const uint32_t *ids;
+    const uint8_t *types;
+    const float *values;
+    const int32_t *token_labels;
+    uint64_t reserved[4];
+} sqz_train_example;
+
+/* What is trained on, and in which order. All of it outlives the trainer and does not change.
+ *
+ *   examples      [n_examples]
+ *   labels        [n_labels] names of the classes (of the numbers, for regression), in the order of
+ *                 logits
+ *   n_batches     of an epoch
+ *   batch         *rows [*n] = the examples of batch i of epoch e, n >= 1; valid until the next
+ *                 call. The same answer each time it is asked: it is what makes a run repeatable.
+ *                 Asked once for every batch of every epoch when the trainer is opened, then in
+ *                 the course of the run
+ *   user          what batch is called with
+ */
+typedef struct sqz_train_data {
+    const sqz_train_example *examples;
+    uint32_t n_examples;
+    const char *const *labels;
+    uint32_t n_labels;
+    uint32_t n_batches;
+    sqz_status (*batch)(void *user, uint32_t epoch, uint32_t i, const uint32_t **rows, uint32_t *n,
+                        sqz_error *error);
+    void *user;
+    uint64_t reserved[4];
+} sqz_train_data;
+
+typedef enum sqz_schedule {
+    SQZ_SCHEDULE_LINEAR,  /* f(s) = (T - s) / (T - W) */
+    SQZ_SCHEDULE_COSINE,  /* (1 + cos(pi (s - W) / (T - W))) / 2 */
+    SQZ_SCHEDULE_CONSTANT /* 1 */
+} sqz_schedule;
+
+/* What decides the result. Zero-initialise for the defaults in brackets; where 0 would be a choice
+ * of its own, a number below 0 is that choice.
+ *
+ *   head           [sequence] or SQZ_HEAD_TOKEN
+ *   problem        [single label] cross entropy, mean over the batch's labelled items, weighted by
+ *                  class_weights; multi label: binary cross entropy, mean over items and classes;
+ *                  regression: mean squared error
+ *   pool           of a sequence head [the pooler where the base has one, else the mean]; mean, cls
+ *                  and pooler are possible
+ *   keep_head      1: the base's head goes on, SQZ_EINVAL where it does not fit; 0: it does where
+ *                  kind, problem, pooling and labels are the same (labels that nobody named fit any
+ *                  of that number), else the model gets a new one, output =
+ * linear(dropout(pooled)), weights normal with deviation 0.02, bias 0 epochs         [5] max_steps
+ * [all] stops early; the schedule stays that of all epochs lr             [5e-5]; head_lr [lr] of
+ * the head schedule       [linear]; warmup [0.1, below 0: none] share of all steps weight_decay
+ * [0.01, below 0: none]; beta1 [0.9], beta2 [0.999], epsilon [1e-6] clip           [1, below 0:
+ * none] the largest norm of the gradient dropout        [0.1, below 0: none], < 1: of the
+ * embedding, softmax, both outputs of a block and what the head's output reads label_smoothing [0],
+ * < 1: that share of a label is spread over all classes class_weights  [NULL] [n_labels] > 0: of
+ * single labels a factor of each class's loss, of multi labels one of the loss where the label is
+ * set (pos_weight) accumulate     [1] parts that a batch is run in, one after the other: less
+ * memory, and the same gradient but for rounding freeze_embeddings, freeze_blocks, freeze_encoder
+ * 1; the first so many blocks, and the embeddings; 1: everything but the head seed           of
+ * dropout and of a new head
+ */
+typedef struct sqz_train_recipe {
+    sqz_head_kind head;
+    sqz_problem problem;
+    sqz_pool pool;
+    int keep_head;
+    uint32_t epochs;
+    uint64_t max_steps;
+    double lr, head_lr;
+    sqz_schedule schedule;
+    double warmup, weight_decay, beta1, beta2, epsilon, clip, dropout, label_smoothing;
+    const float *class_weights;
+    uint32_t accumulate;
+    int freeze_embeddings, freeze_encoder;
+    uint32_t freeze_blocks;
+    uint64_t seed;
+    uint64_t reserved[8];
+} sqz_train_recipe;
+
+/* After each step.
+ *
+ *   step, n_steps   steps done, and all of the run
+ *   epoch           of the batch, from 0
+ *   loss            of the batch, before the step
+ *   norm            of the gradient, before clipping
+ *   rate            e_t
+ *   n_tokens        of the batch
+ *   tokens_per_second, seconds_left   over the steps of this call; 0 after the first
+ */
+typedef struct sqz_train_progress {
+    uint64_t step, n_steps;
+    uint32_t epoch, n_tokens;
+    double loss, norm, rate, tokens_per_second, seconds_left;
+} sqz_train_progress;
+
+/* How the run is watched and kept. None of it changes a bit of what is trained, but for which step
+ * is kept (evaluate) and where it ends (patience). Zero-initialise.
+ *
+ *   progress         called after each step; other than 0 stops with SQZ_ECANCELLED, and the run
+ *                    can go on with another call
+ *   evaluate         called after each epoch (or each evaluate_steps steps) and after the last with
+ *                    the model as it then is, to use as any other; *score: more is better, NaN is
+ *                    never best. NULL: the last step is what is kept, else the best, the earlier of
+ *                    two that are equal
+ *   evaluate_steps   0: after each epoch
+ *   patience         stop after so many evaluations that were not the best; 0: never
+ *   checkpoint       folder, made where it is missing: what a run needs to go on, written each
+ *                    checkpoint_steps steps and checkpoint_minutes minutes (0: never by that), and
+ *                    when the run is stopped by progress; the last two and the best stay. NULL:
+ * none resume           1: go on from the newest checkpoint that is whole, begin where there is
+ * none note             called with a line of text that a user should see: a checkpoint that is
+ *                    damaged and the one that takes its place. May be NULL
+ */
+typedef struct sqz_train_run {
+    int (*progress)(void *user, const sqz_train_progress *progress);
+    sqz_status (*evaluate)(void *user, const sqz_model *model, uint64_t step, double *score,
+                           sqz_error *error);
+    void (*note)(void *user, const char *text);
+    void *user;
+    uint64_t evaluate_steps;
+    uint32_t patience;
+    const char *checkpoint;
+    uint64_t checkpoint_steps;
+    double checkpoint_minutes;
+    int resume;
+    uint64_t reserved[8];
+} sqz_train_run;
+
+/* step: done in all; kept_step: whose weights the model has; best_score: NaN without evaluate. */
+typedef struct sqz_train_result {
+    uint64_t step, kept_step;
+    double best_score, last_loss;
+    int stopped_early; /* by patience */
+    uint64_t reserved[4];
+} sqz_train_result;
+
+typedef struct sqz_trainer sqz_trainer;
+
+/* Make a trainer of a base model.
+ *
+ *   base    a model file of f32, bf16 or f16, which become f32; may be replaced afterwards
+ *
+ * Reads every example and batch once. Memory: the base opened as a model, and for each trained
+ * number 16 bytes (weight, gradient, m, v); what a batch needs comes with the first step.
+ * SQZ_EUNSUPPORTED: the base is int8, int4 or product quantised (train first, then quantise), or is
+ * a masked language model's head that is to be kept. SQZ_EINVAL: a number of the recipe is out of
+ * range, the text names it; the head does not fit; an example or a batch is empty, out of range or
+ * has a label that is no class (error.offset: the example). SQZ_ETOKEN: a piece is not in the
+ * vocabulary. SQZ_ETOOLONG: an example has more pieces than the model takes. As sqz_model_open, and
+ * what data->batch returns.
+ */
+SQZ_API SQZ_NODISCARD sqz_status sqz_trainer_open(sqz_context *context, const char *base,
+                                                  const sqz_train_recipe *recipe,
+                                                  const sqz_train_data *data, sqz_trainer **trainer,
+                                                  sqz_error *error);
+SQZ_API void sqz_trainer_close(sqz_trainer *trainer);
+
+/* The model as it is now; sessions and tasks on it see each step. Until the trainer is closed; not
+ * while sqz_trainer_run is at work, but in its callbacks. */
+SQZ_API const sqz_model *sqz_trainer_model(const sqz_trainer *trainer);
+
+/* Steps of the whole run. */
+SQZ_API uint64_t sqz_trainer_steps(const sqz_trainer *trainer);
+
+/* Train to the end. SQZ_ENUMERIC: the loss or a gradient is not finite; the step is not taken, the
+ * text names the step, the epoch and the batch, and the model is as after the step before.
+ * SQZ_ECANCELLED: progress said so. What evaluate returns, data->batch returns, and what writing a
+ * checkpoint does. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_trainer_run(sqz_trainer *trainer, const sqz_train_run *run,
+                                                 sqz_train_result *result, sqz_error *error);
+
+/* Write the model as it is now, f32: the base's metadata, tokenizer and tensors' order, the head,
+ * its labels, a line of sqz.history, reference vectors and checksums. It holds no path, time or
+ * number of threads. SQZ_EOUTPUT, SQZ_ERESOURCE (squeezebert/output.h). */
+SQZ_API SQZ_NODISCARD sqz_status sqz_trainer_write(const sqz_trainer *trainer, const char *out,
+                                                   sqz_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A head, or the pooling of embeddings with what is behind it, that is trained: its forward with
+ * what the backward reads, and the backward.
+ *
+ * Inputs are sequences or tokens as sqzi_head_args says. Dropout stands before dense and before
+ * output, of heads that read a pooled vector or are for tokens; embeddings have none. */
+#ifndef SQZI_HEAD_GRAD_H
+#define SQZI_HEAD_GRAD_H
+
+#include "nn/encoder_grad.h"
+
+struct sqzi_head_back;
+
+typedef struct sqzi_head_tape {
+    sqzi_head_scratch scratch; /* of the forward */
+    sqzi_head_keep keep;
+    sqzi_real *steps[SQZI_MAX_STEPS + 1]; /* of embeddings: what step i reads; what the last made */
+    sqzi_real *step_sums[SQZI_MAX_STEPS]; /* of a dense step, before its activation */
+    struct sqzi_head_back *back;
+} sqzi_head_tape;
+
+/* For at most max_inputs inputs; embed: for sqzi_head_embed_backward, else for logits. */
+void sqzi_head_tape_layout(sqzi_head_tape *tape, const sqzi_head *head, bool embed,
+                           uint32_t max_inputs, uint32_t members, sqzi_arena *arena);
+
+/* What both directions are handed. */
+typedef struct sqzi_head_pass {
+    const sqzi_head *head;
+    const sqzk_table *kernels;
+    const sqzk_grad_table *grad_kernels;
+    const sqzi_head_numbers *masters, *grads; /* of grads, NULL: frozen */
+    /* the encoder's, where the head is tied to its table: word and factor are the head's too */
+    const sqzi_embedding_numbers *tied_masters, *tied_grads;
+    sqzi_head_tape *tape;
+    const sqzi_dropout *dropout; /* NULL: none; of a head for tokens its examples are those of the
+                                  * sequences in `first` */
+    uint32_t layer;              /* of dropout's counter: 1 + the encoder's n_blocks */
+    const sqzi_real *hidden;     /* [N, C] */
+    uint32_t n_tokens;           /* N */
+    uint32_t n_sequences;
+    const uint32_t *first;       /* [n_sequences + 1] */
+    /* as sqzi_head_args has them; of sequences, n = n_sequences */
+    sqz_pool pool;
+    uint32_t n;
+    const uint32_t *rows, *skip;
+    sqzi_real *out; /* [n, K] logits, or [n, dimensions] embeddings */
+    size_t ldo;
+    uint32_t dimensions;
+    bool normalize;
+} sqzi_head_pass;
+
+/* The team's part; every member calls it. d_out [n, ldo] is d loss / d out; d_hidden [N, C] is
+ * written. */
+void sqzi_head_forward(const sqzi_head_pass *pass, const sqzi_team *team);
+void sqzi_head_backward(const sqzi_head_pass *pass, const sqzi_real *d_out, sqzi_real *d_hidden,
+                        const sqzi_team *team);
+void sqzi_head_embed_forward(const sqzi_head_pass *pass, const sqzi_team *team);
+void sqzi_head_embed_backward(const sqzi_head_pass *pass, const sqzi_real *d_out,
+                              sqzi_real *d_hidden, const sqzi_team *team);
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parameters: the list of tensors, each beside its place in the structs of numbers. */
+#include "train/parameters.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+/* The place of a linear's tensor in its numbers. */
+static sqzi_real **linear_place(const sqzi_tensor_entry *entry, sqzi_linear_numbers *numbers)
+{
+    if (entry->role == SQZI_ROLE_BIAS) return &numbers->bias;
+    return entry->role == SQZI_ROLE_FIRST ? &numbers->terms[entry->term].a
+                                          : &numbers->terms[entry->term].b;
+}
+
+static sqzi_real **norm_place(const sqzi_tensor_entry *entry, sqzi_norm_numbers *numbers)
+{
+    return entry->role == SQZI_ROLE_NORM_BIAS ? &numbers->bias : &numbers->weight;
+}
+
+static sqzi_real **embedding_place(const sqzi_tensor_entry *entry, const sqzi_embedding *embedding,
+                                   sqzi_embedding_numbers *numbers)
+{
+    if (entry->table == &embedding->word) return &numbers->word;
+    if (entry->table == &embedding->position) return &numbers->position;
+    if (entry->table == &embedding->type) return &numbers->type;
+    if (entry->norm) return norm_place(entry, &numbers->norm);
+    return linear_place(entry, entry->linear == &embedding->factor ? &numbers->factor
+                                                                   : &numbers->projection);
+}
+
+static sqzi_real **block_place(const sqzi_tensor_entry *entry, const sqzi_block *block,
+                               sqzi_block_numbers *numbers)
+{
+    uint32_t j = 0;
+    if (entry->norm)
+        return norm_place(entry, entry->norm == &block->attn_norm ? &numbers->attn_norm
+                                                                  : &numbers->ffn_norm);
+    while (sqzi_block_linear_of(block, j) != entry->linear) j++;
+    return linear_place(entry, &numbers->linears[j]);
+}
+
+static sqzi_real **head_place(const sqzi_tensor_entry *entry, const sqzi_head *head,
+                              sqzi_head_numbers *numbers)
+{
+    if (entry->norm == &head->norm) return norm_place(entry, &numbers->norm);
+    if (entry->linear == &head->pooler) return linear_place(entry, &numbers->pooler);
+    if (entry->linear == &head->dense) return linear_place(entry, &numbers->dense);
+    if (entry->linear == &head->output) return linear_place(entry, &numbers->output);
+    uint32_t j = 0;
+    while (entry->norm ? entry->norm != &head->steps[j].norm
+                       : entry->linear != &head->steps[j].dense)
+        j++;
+    return entry->norm ? norm_place(entry, &numbers->step_norms[j])
+                       : linear_place(entry, &numbers->steps[j]);
+}
+
+typedef struct build {
+    sqzi_parameters *parameters;
+    const sqzi_encoder *encoder;
+    const sqzi_head *head;
+    const sqzi_trained *trained;
+} build;
+
+static sqzi_real **place_of(const build *b, const sqzi_tensor_entry *entry,
+                            sqzi_encoder_numbers *encoder, sqzi_head_numbers *head)
+{
+    if (entry->part == SQZI_PART_EMBEDDING)
+        return embedding_place(entry, &b->encoder->embedding, &encoder->embedding);
+    if (entry->part == SQZI_PART_BLOCK)
+        return block_place(entry, &b->encoder->blocks[entry->block],
+                           &encoder->blocks[entry->block]);
+    return head_place(entry, b->head, head);
+}
+
+static bool is_trained(const build *b, const sqzi_tensor_entry *entry)
+{
+    const sqzi_trained *t = b->trained;
+    switch (entry->part) {
+    case SQZI_PART_EMBEDDING: return !t->freeze_embeddings && !t->freeze_blocks;
+    case SQZI_PART_BLOCK: return entry->block >= t->freeze_blocks;
+    case SQZI_PART_POOLER: return t->pool == SQZ_POOL_POOLER;
+    case SQZI_PART_HEAD: return !t->embeds;
+    case SQZI_PART_EMBED_STEP: return t->embeds;
+    }
+    return false;
+}
+
+static bool is_vector(const sqzi_tensor_entry *entry)
+{
+    return entry->role == SQZI_ROLE_BIAS || entry->role == SQZI_ROLE_NORM_WEIGHT ||
+           entry->role == SQZI_ROLE_NORM_BIAS;
+}
+
+/* sqzi_tensor_visitor: without a list, counts. */
+static void add(void *user, const sqzi_tensor_entry *entry)
+{
+    const build *b = user;
+    sqzi_parameters *p = b->parameters;
+    const uint32_t i = p->n++;
+    if (!p->list) return;
+    p->list[i] = (sqzi_parameter){.entry = *entry,
+                                  .n = (size_t)entry->rows * (entry->columns ? entry->columns : 1),
+                                  .trained = is_trained(b, entry),
+                                  .decays = !is_vector(entry),
+                                  .rate = entry->part == SQZI_PART_HEAD ? b->trained->head_rate
+                                                                        : 1};
+    if (p->list[i].trained) p->n_trained += p->list[i].n;
+}
+
+static sqzi_real *take(sqzi_arena *arena, const sqzi_parameter *parameter, bool trained_alone)
+{
+    const bool there = parameter->trained || !trained_alone;
+    sqzi_real *numbers = sqzi_arena_take(arena, there ? parameter->n : 0, sizeof *numbers);
+    return there ? numbers : NULL;
+}
+
+/* The four blocks, one behind the other. */
+static void lay_out(sqzi_parameters *p, sqzi_arena *arena)
+{
+    const uint32_t n = p->n_blocks;
+    p->masters.blocks = sqzi_arena_take(arena, n, sizeof *p->masters.blocks);
+    p->gradients.blocks = sqzi_arena_take(arena, n, sizeof *p->gradients.blocks);
+    for (uint32_t i = 0; i < p->n; i++) p->list[i].master = take(arena, &p->list[i], false);
+    for (uint32_t i = 0; i < p->n; i++) p->list[i].gradient = take(arena, &p->list[i], true);
+    for (uint32_t i = 0; i < p->n; i++) p->list[i].m = take(arena, &p->list[i], true);
+    for (uint32_t i = 0; i < p->n; i++) p->list[i].v = take(arena, &p->list[i], true);
+}
+
+static void point(const build *b)
+{
+    sqzi_parameters *p = b->parameters;
+    for (uint32_t i = 0; i < p->n; i++) {
+        const sqzi_parameter *parameter = &p->list[i];
+        *place_of(b, &parameter->entry, &p->masters, &p->head_masters) = parameter->master;
+        *place_of(b, &parameter->entry, &p->gradients, &p->head_gradients) = parameter->gradient;
+    }
+}
+
+sqz_status sqzi_parameters_open(const sqz_allocator *allocator, const sqzi_encoder *encoder,
+                                const sqzi_head *head, const sqzi_trained *trained,
+                                sqzi_parameters *p, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    build b = {p, encoder, head, trained};
+    *p = (sqzi_parameters){.allocator = allocator, .n_blocks = encoder->n_blocks};
+    sqzi_tensor_list(encoder, head, add, &b);
+    p->list = sqzi_allocate_zeroed(allocator, p->n, sizeof *p->list);
+    FAIL_IF(!p->list, SQZ_ENOMEM, 0, "no memory for a list of %u parameters", p->n);
+    p->n = 0;
+    sqzi_tensor_list(encoder, head, add, &b);
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    lay_out(p, &arena);
+    p->block = arena.used == SIZE_MAX ? NULL : sqzi_allocate_zeroed(allocator, 1, arena.used);
+    FAIL_IF(!p->block, SQZ_ENOMEM, 0, "no memory for %zu bytes of weights, gradients and moments",
+            arena.used);
+    p->bytes = arena.used;
+    arena = sqzi_arena_over(p->block, p->bytes);
+    lay_out(p, &arena);
+    point(&b);
+fail:
+    return status;
+}
+
+void sqzi_parameters_close(sqzi_parameters *p)
+{
+    if (!p->allocator) return;
+    sqzi_release(p->allocator, p->block, p->bytes);
+    sqzi_release(p->allocator, p->list, p->n * sizeof *p->list);
+    *p = (sqzi_parameters){0};
+}
+
+const sqzi_parameter *sqzi_parameters_find(const sqzi_parameters *p, const char *name)
+{
+    for (uint32_t i = 0; i < p->n; i++)
+        if (strcmp(p->list[i].entry.name, name) == 0) return &p->list[i];
+    return NULL;
+}
+
+const sqzi_matrix *sqzi_parameter_matrix(const sqzi_parameter *parameter)
+{
+    const sqzi_tensor_entry *entry = &parameter->entry;
+    if (is_vector(entry) || entry->table) return NULL;
+    const sqzi_term *term = &entry->linear->terms[entry->term];
+    return entry->role == SQZI_ROLE_FIRST ? &term->a : &term->b;
+}

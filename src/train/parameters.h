@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The numbers that a model has, as a list of parameters, and the memory of those that are trained.
+ *
+ *   masters     every number as sqzi_real, placed (nn/pack.h)        what is written
+ *   gradients   d loss / d number     \
+ *   m, v        moments of AdamW       > of trained parameters alone
+ *
+ * Each of the four is one block that parameters lie in by the order of the list, which is that of
+ * the list of tensors. Structs of numbers (nn/grad.h) point into the first two.
+ */
+#ifndef SQZI_PARAMETERS_H
+#define SQZI_PARAMETERS_H
+
+#include "nn/grad.h"
+
+typedef struct sqzi_parameter {
+    sqzi_tensor_entry entry;
+    size_t n; /* numbers */
+    bool trained;
+    bool decays; /* matrices and tables; biases and norms do not */
+    double rate; /* a factor of the step's rate */
+    sqzi_real *master;
+    sqzi_real *gradient, *m, *v; /* NULL where it is not trained */
+} sqzi_parameter;
+
+typedef struct sqzi_parameters {
+    const sqz_allocator *allocator;
+    sqzi_parameter *list; /* [n] */
+    uint32_t n;
+    uint32_t n_blocks; /* of the encoder */
+    sqzi_encoder_numbers masters, gradients;
+    sqzi_head_numbers head_masters, head_gradients;
+    size_t n_trained; /* numbers */
+    void *block;
+    size_t bytes;
+} sqzi_parameters;
+
+/* What is trained of a model that is used as its head says. */
+typedef struct sqzi_trained {
+    bool freeze_embeddings;
+    uint32_t freeze_blocks; /* the first so many; all: the encoder is frozen */
+    bool embeds;            /* what is trained are embeddings: no head, the steps behind pooling */
+    sqz_pool pool;          /* of the head, or of embeddings */
+    double head_rate;       /* factor of the head's rate */
+} sqzi_trained;
+
+/* The parameters of an encoder and head whose sizes and forms are set; masters are not filled, all
+ * else is 0. A parameter that nothing reaches (a pooler where the mean is taken) is not trained.
+ * The encoder and the head must live as long. SQZ_ENOMEM. Close in any case. */
+SQZ_NODISCARD sqz_status sqzi_parameters_open(const sqz_allocator *allocator,
+                                              const sqzi_encoder *encoder, const sqzi_head *head,
+                                              const sqzi_trained *trained,
+                                              sqzi_parameters *parameters, sqz_error *error);
+void sqzi_parameters_close(sqzi_parameters *parameters);
+
+/* The parameter of this name, NULL where there is none. */
+const sqzi_parameter *sqzi_parameters_find(const sqzi_parameters *parameters, const char *name);
+
+/* The matrix that a parameter's numbers are packed in; NULL of tables, biases and norms. */
+const sqzi_matrix *sqzi_parameter_matrix(const sqzi_parameter *parameter);
+
+#endif
