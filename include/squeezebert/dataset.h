@@ -122,8 +122,8 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_open_source(const sqz_context *cont
                                                          const sqz_rows_source *source,
                                                          const sqz_dataset_options *options,
                                                          sqz_dataset **dataset, sqz_error *error);
-/* The labelled rows of a GLUE file, as sqz_glue_open finds and reads them: VALUE for STS-B, ONE with
- * the task's classes elsewhere. SQZ_EINVAL: the file has no labels. */
+/* The labelled rows of a GLUE file, as sqz_glue_open finds and reads them: VALUE for STS-B, ONE
+ * with the task's classes elsewhere. SQZ_EINVAL: the file has no labels. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_open_glue(const sqz_context *context,
                                                        sqz_glue_task task, const char *folder,
                                                        const char *split,
@@ -146,8 +146,8 @@ SQZ_API const char *sqz_dataset_name(const sqz_dataset *dataset);
 SQZ_API uint64_t sqz_dataset_blank(const sqz_dataset *dataset);
 SQZ_API uint64_t sqz_dataset_skipped(const sqz_dataset *dataset);
 SQZ_API uint64_t sqz_dataset_ill_formed(const sqz_dataset *dataset);
-/* SHA-256, in hexadecimal, of what was read: classes, texts, words and labels in their order. Not of
- * the columns that nobody reads, nor of quotes and line ends. */
+/* SHA-256, in hexadecimal, of what was read: classes, texts, words and labels in their order. Not
+ * of the columns that nobody reads, nor of quotes and line ends. */
 SQZ_API const char *sqz_dataset_sha256(const sqz_dataset *dataset);
 
 /* ---- the same text twice ----
@@ -174,12 +174,12 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_repeats(sqz_dataset *dataset,
  * (either of a pair) or the cell of options.source stay together, as do those linked by others.
  *
  *   share  held out, > 0 and < 1; as near to it as whole sources come
- *   rows   [n] numbers of all examples: first, rising, the *n_train to train on, then, rising, those
- *          held out
+ *   rows   [n] numbers of all examples: first, rising, the *n_train to train on, then, rising,
+ *          those held out
  *
- * Classes are held out in their shares as far as sources allow, and every class that occurs keeps an
- * example to train on. SQZ_EINVAL: share; nothing can be held out, as all examples are one source or
- * the only ones of their class. SQZ_ENOMEM. */
+ * Classes are held out in their shares as far as sources allow, and every class that occurs keeps
+ * an example to train on. SQZ_EINVAL: share; nothing can be held out, as all examples are one
+ * source or the only ones of their class. SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_split(sqz_dataset *dataset, double share,
                                                    uint64_t seed, uint32_t *rows, size_t *n_train,
                                                    sqz_error *error);
@@ -189,8 +189,8 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_split(sqz_dataset *dataset, double 
 /* What a model reads of an example.
  *
  *   ids, types   [n]
- *   labels       [n], WORDS alone: the class at the first piece of each word, -1 at the others; NULL
- *                elsewhere
+ *   labels       [n], WORDS alone: the class at the first piece of each word, -1 at the others;
+ *                NULL elsewhere
  *   cut          pieces that did not fit in
  */
 typedef struct sqz_example_pieces {

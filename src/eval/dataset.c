@@ -45,6 +45,7 @@ sqz_status sqzi_dataset_make(const sqz_context *context, const char *name, sqz_l
     for (size_t b = 0; b < sizeof buffers / sizeof *buffers; b++)
         *buffers[b] = (sqzi_buffer){.allocator = d->allocator, .limit = SIZE_MAX};
     d->name = name;
+    d->label_name = "label";
     d->kind = kind;
     d->labelled = true;
     const sqz_status status = sqzi_dataset_keep(d, (sqz_text){name, strlen(name)}, &kept, error);

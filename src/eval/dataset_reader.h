@@ -15,6 +15,7 @@ struct sqz_dataset {
     const sqz_context *context;
     const sqz_allocator *allocator;
     const char *name;
+    const char *label_name; /* the column of the label */
     sqz_label_kind kind;
     bool labelled;
     bool closed; /* a label that is no class is refused */

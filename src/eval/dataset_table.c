@@ -120,6 +120,7 @@ sqz_status sqzi_dataset_read_table(sqz_dataset *dataset, const sqz_rows_source *
 {
     sqz_status status = SQZ_OK;
     const sqz_row *row;
+    sqz_text label;
     const sqz_rows_options options = {.allocator = dataset->allocator,
                                       .format = formats[o->format],
                                       .quotes = o->quotes};
@@ -129,6 +130,10 @@ sqz_status sqzi_dataset_read_table(sqz_dataset *dataset, const sqz_rows_source *
     t.names[LABEL] = o->unlabelled ? NULL : o->label ? o->label : "label";
     t.names[SOURCE] = o->source;
     t.names[ID] = o->id;
+    if (o->label) {
+        TRY(sqzi_dataset_keep(dataset, (sqz_text){o->label, strlen(o->label)}, &label, error));
+        dataset->label_name = label.bytes;
+    }
     TRY(sqz_rows_open(source, &options, &t.rows, error));
     TRY(find_columns(&t, error));
     for (uint32_t n = 1; n;) {

@@ -3,7 +3,6 @@
  */
 #include <squeezebert/dataset.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "model/context.h"
@@ -243,10 +242,8 @@ static void the_hash_is_of_what_is_read(void **state)
     assert_string_equal(sqz_dataset_sha256(a), sqz_dataset_sha256(b));
     assert_string_not_equal(sqz_dataset_sha256(a), sqz_dataset_sha256(c));
     assert_string_not_equal(sqz_dataset_sha256(a), sqz_dataset_sha256(e));
-    sqz_dataset_close(a);
-    sqz_dataset_close(b);
-    sqz_dataset_close(c);
-    sqz_dataset_close(e);
+    sqz_dataset *const all[] = {a, b, c, e};
+    for (int i = 0; i < 4; i++) sqz_dataset_close(all[i]);
 }
 
 static void repeats_and_contradictions_are_found(void **state)
@@ -371,7 +368,6 @@ static void the_first_piece_of_a_word_has_its_label(void **state)
     assert_int_equal(p.cut, 1);
     const int32_t labels[] = {-1, 0, 1, -1, -1, -1};
     assert_memory_equal(p.labels, labels, sizeof labels);
-    assert_int_equal(sqz_dataset_pieces(d, 1).n, 3);
     assert_int_equal(sqz_dataset_pieces(d, 1).labels[1], 2);
     assert_int_equal(sqz_dataset_pieces(d, 2).n, 0);
     sqzt_assert_fails(sqz_dataset_tokenize(d, sqz_model_tokenizer(model), 1, &error), SQZ_EINVAL,
