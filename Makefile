@@ -25,6 +25,9 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
+# the build of the tests, and that of them for sanitizers
+TESTED = -DSQZ_TESTS=ON -DSQZ_WERROR=ON
+SANITIZED = -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSQZ_SANITIZE
 
 all: configure
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -41,63 +44,80 @@ demo:
 	@tools/demo.sh $(BUILD)/squeezebert $(BUILD)/demo
 
 check: dependencies
-	@cmake -S . -B $(BUILD)/check -DSQZ_TESTS=ON -DSQZ_BENCH=ON -DSQZ_WERROR=ON $(CMAKE_FLAGS)
+	@cmake -S . -B $(BUILD)/check $(TESTED) -DSQZ_BENCH=ON $(CMAKE_FLAGS)
 	@cmake --build $(BUILD)/check -j $(JOBS)
 	@ctest --test-dir $(BUILD)/check --output-on-failure
 
+# tests that use threads, run under ThreadSanitizer as well
+THREADED = threads context file_writer sessions head rewrite invariance
+space := $(subst ,, )
 check-sanitize: dependencies
-	@cmake -S . -B $(BUILD)/asan -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSQZ_SANITIZE=address,undefined
+	@cmake -S . -B $(BUILD)/asan $(SANITIZED)=address,undefined
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@ctest --test-dir $(BUILD)/asan --output-on-failure
-	@cmake -S . -B $(BUILD)/tsan -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSQZ_SANITIZE=thread
-	@cmake --build $(BUILD)/tsan -j $(JOBS) --target test_threads test_context test_file_writer test_sessions test_head test_rewrite test_invariance
-	@ctest --test-dir $(BUILD)/tsan --output-on-failure -R '^(unit|golden)/test_(threads|context|file_writer|sessions|head|rewrite|invariance)$$'
-	@cmake -S . -B $(BUILD)/debug -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=Debug -DSQZ_WERROR=ON
+	@cmake -S . -B $(BUILD)/tsan $(SANITIZED)=thread
+	@cmake --build $(BUILD)/tsan -j $(JOBS) \
+	  --target $(THREADED:%=test_%)
+	@ctest --test-dir $(BUILD)/tsan --output-on-failure \
+	  -R '^(unit|golden)/test_($(subst $(space),|,$(THREADED)))$$'
+	@cmake -S . -B $(BUILD)/debug $(TESTED) -DCMAKE_BUILD_TYPE=Debug
 	@cmake --build $(BUILD)/debug -j $(JOBS)
 
 check-long: dependencies check-cross check-import
-	@cmake -S . -B $(BUILD)/asan -DSQZ_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSQZ_SANITIZE=address,undefined
+	@cmake -S . -B $(BUILD)/asan $(SANITIZED)=address,undefined
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@ctest --test-dir $(BUILD)/asan --output-on-failure -C Long -R '_long/'
-	@cmake -S . -B $(BUILD)/check -DSQZ_TESTS=ON -DSQZ_WERROR=ON $(CMAKE_FLAGS)
+	@cmake -S . -B $(BUILD)/check $(TESTED) $(CMAKE_FLAGS)
 	@cmake --build $(BUILD)/check -j $(JOBS)
 	@nice -n 19 python3 -B tools/mutate.py . $(BUILD)/check
 
-CROSS_PACKAGES = gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libjansson-dev:arm64 zlib1g-dev:arm64 libcmocka-dev:arm64 \
+CROSS_PACKAGES = gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user \
+  libjansson-dev:arm64 zlib1g-dev:arm64 libcmocka-dev:arm64 \
   clang-14 llvm-14 lld-14 wasi-libc libclang-rt-14-dev-wasm32 binaryen nodejs
 check-cross:
 	@tools/install_dependencies.sh $(CROSS_PACKAGES)
-	@cmake -S . -B $(BUILD)/check -DSQZ_TESTS=ON -DSQZ_WERROR=ON $(CMAKE_FLAGS)
+	@cmake -S . -B $(BUILD)/check $(TESTED) $(CMAKE_FLAGS)
 	@cmake --build $(BUILD)/check -j $(JOBS) --target squeezebert_program
 	@cmake --preset aarch64-static -B $(BUILD)/aarch64-static
 	@cmake --build $(BUILD)/aarch64-static -j $(JOBS)
 	@ctest --test-dir $(BUILD)/aarch64-static --output-on-failure -R '^(kernel|golden)/'
 	@for cpu in cortex-a53 cortex-a76; do for test in f32 bf16 s8; do \
-	  echo "$$cpu: test_gemm_$$test"; qemu-aarch64 -cpu $$cpu $(BUILD)/aarch64-static/tests/test_gemm_$$test >$(BUILD)/cross.log 2>&1 || { cat $(BUILD)/cross.log; exit 1; }; done; done
-	@cmake --preset wasm -B $(BUILD)/wasm -DSQZ_HOST_PROGRAM=$(abspath $(BUILD))/check/squeezebert
+	  echo "$$cpu: test_gemm_$$test"; \
+	  qemu-aarch64 -cpu $$cpu $(BUILD)/aarch64-static/tests/test_gemm_$$test \
+	    >$(BUILD)/cross.log 2>&1 || { cat $(BUILD)/cross.log; exit 1; }; done; done
+	@cmake --preset wasm -B $(BUILD)/wasm \
+	  -DSQZ_HOST_PROGRAM=$(abspath $(BUILD))/check/squeezebert
 	@cmake --build $(BUILD)/wasm -j $(JOBS)
 	@ctest --test-dir $(BUILD)/wasm --output-on-failure
-	@bytes=$$(wc -c <$(BUILD)/wasm/squeezebert.wasm); echo "squeezebert.wasm: $$bytes bytes, 400000 allowed"; test $$bytes -le 400000
+	@bytes=$$(wc -c <$(BUILD)/wasm/squeezebert.wasm); \
+	  echo "squeezebert.wasm: $$bytes bytes, 400000 allowed"; test $$bytes -le 400000
 
 check-import: dependencies
-	@cmake -S . -B $(BUILD)/check -DSQZ_TESTS=ON -DSQZ_WERROR=ON $(CMAKE_FLAGS)
+	@cmake -S . -B $(BUILD)/check $(TESTED) $(CMAKE_FLAGS)
 	@cmake --build $(BUILD)/check -j $(JOBS) --target squeezebert_program squeezebert_full
 	@if [ -f "$(PEERS)/env.sh" ]; then . "$(PEERS)/env.sh"; fi; \
-	  if "$(PEERS)/bin/python" -c "import torch, transformers, sentence_transformers" 2>/dev/null; then \
-	    "$(PEERS)/bin/python" -B -W ignore tests/reference/import_compare.py --coverings 3 --jobs $(JOBS) \
+	  if "$(PEERS)/bin/python" -c "import torch, transformers, sentence_transformers" \
+	    2>/dev/null; then \
+	    "$(PEERS)/bin/python" -B -W ignore tests/reference/import_compare.py \
+	      --coverings 3 --jobs $(JOBS) \
 	      $(BUILD)/check/squeezebert $(BUILD)/check/libsqueezebert-full.so; \
-	  else echo "check-import: skipped: PEERS=VENV is to name a virtual environment with torch, transformers and sentence-transformers"; fi
+	  else echo "check-import: skipped: PEERS=VENV is to name a virtual environment with" \
+	    "torch, transformers and sentence-transformers"; fi
 
 check-clang: dependencies
-	@cmake -S . -B $(BUILD)/clang -DSQZ_TESTS=ON -DSQZ_WERROR=ON -DCMAKE_C_COMPILER=clang
+	@cmake -S . -B $(BUILD)/clang $(TESTED) -DCMAKE_C_COMPILER=clang
 	@cmake --build $(BUILD)/clang -j $(JOBS)
 	@ctest --test-dir $(BUILD)/clang --output-on-failure
 
 DATA ?= ../shared/data
 ARGUMENTS ?=
 bench-peers: all
-	@test -x "$(PEERS)/bin/python" || { echo "PEERS=VENV is missing: a virtual environment with the other engines, see bench/peers/README.md"; exit 1; }
-	@if [ -f "$(PEERS)/env.sh" ]; then . "$(PEERS)/env.sh"; fi; "$(PEERS)/bin/python" -W ignore bench/peers/run.py --cache $(BUILD)/peers --data "$(DATA)" $(ARGUMENTS)
+	@test -x "$(PEERS)/bin/python" || { \
+	  echo "PEERS=VENV is missing: a virtual environment with the other engines," \
+	    "see bench/peers/README.md"; exit 1; }
+	@if [ -f "$(PEERS)/env.sh" ]; then . "$(PEERS)/env.sh"; fi; \
+	  "$(PEERS)/bin/python" -W ignore bench/peers/run.py --cache $(BUILD)/peers \
+	    --data "$(DATA)" $(ARGUMENTS)
 
 bench:
 	@cmake -S . -B $(BUILD)/bench -DSQZ_BENCH=ON $(CMAKE_FLAGS)
@@ -108,12 +128,16 @@ install: all
 	@cmake --install $(BUILD)
 
 uninstall:
-	@test -f $(BUILD)/install_manifest.txt || { echo "$(BUILD)/install_manifest.txt is missing: it lists what make install installed"; exit 1; }
+	@test -f $(BUILD)/install_manifest.txt || { \
+	  echo "$(BUILD)/install_manifest.txt is missing:" \
+	    "it lists what make install installed"; exit 1; }
 	@sed 's|^|$(DESTDIR)|' $(BUILD)/install_manifest.txt | xargs -d '\n' rm -f
-	@sed 's|^|$(DESTDIR)|; s|/[^/]*$$||' $(BUILD)/install_manifest.txt | sort -u | grep '/squeezebert$$' | xargs -d '\n' rmdir
+	@sed 's|^|$(DESTDIR)|; s|/[^/]*$$||' $(BUILD)/install_manifest.txt | sort -u | \
+	  grep '/squeezebert$$' | xargs -d '\n' rmdir
 	@rm $(BUILD)/install_manifest.txt
 
 clean:
 	@rm -rf $(BUILD)
 
-.PHONY: all configure dependencies demo check check-sanitize check-long check-cross check-import check-clang bench bench-peers install uninstall clean
+.PHONY: all configure dependencies demo check check-sanitize check-long check-cross check-import \
+  check-clang bench bench-peers install uninstall clean

@@ -99,3 +99,32 @@ void cli_read_embedding(const char *text, sqz_squeeze_options *options)
         options->embedding_size = number;
     }
 }
+
+uint64_t cli_read_bytes(const char *option, const char *text)
+{
+    static const struct {
+        const char *name;
+        uint64_t bytes;
+    } units[] = {{"", 1},          {"B", 1},         {"KB", 1000},
+                 {"kB", 1000},     {"MB", 1000000},  {"GB", 1000000000},
+                 {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
+    uint32_t whole = 0, tenths = 0, parts = 1;
+    const char *at = text;
+    size_t i = 0;
+    if (!text) return 0;
+    bool read = take_number(&at, &whole);
+    if (read && *at == '.') {
+        for (at++; *at >= '0' && *at <= '9' && parts < 1000000; at++, parts *= 10)
+            tenths = tenths * 10 + (uint32_t)(*at - '0');
+        read = parts > 1;
+    }
+    while (i < sizeof units / sizeof *units && strcmp(at, units[i].name) != 0) i++;
+    const bool known = i < sizeof units / sizeof *units;
+    const uint64_t bytes = known ? whole * units[i].bytes + tenths * units[i].bytes / parts : 0;
+    if (!read || bytes == 0 || (parts > 1 && units[i].bytes == 1))
+        cli_die(CLI_USAGE,
+                "--%s: '%s' is no number of bytes: say it as 8.5MB (8,500,000), 7MiB (7 * 2^20), "
+                "500KB or 8500000",
+                option, text);
+    return bytes;
+}

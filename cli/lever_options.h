@@ -13,4 +13,7 @@ void cli_read_layers(const char *text, sqz_squeeze_options *options);
 /* "width:96", "pq:48", "bits:3", "width:96,bits:4". */
 void cli_read_embedding(const char *text, sqz_squeeze_options *options);
 
+/* "8.5MB", "7MiB", "500KB", "8500000": bytes. */
+uint64_t cli_read_bytes(const char *option, const char *text);
+
 #endif

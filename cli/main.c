@@ -10,6 +10,7 @@
 
 #include "output.h"
 #include "signals.h"
+#include "vector_options.h"
 #include "verbs.h"
 
 #define CLI_VERB_POINTER(name) &cli_verb_##name,
@@ -67,6 +68,7 @@ int main(int argc, char **argv)
     occupy_descriptors();
     cli_handle_signals();
     json_set_alloc_funcs(allocate_json, free);
+    cli_name_vectors();
     if (argc < 2) {
         cli_print_overview(stderr, verbs);
         return CLI_USAGE;

@@ -40,18 +40,22 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* A terminal's counter is gone when all is done; a log that has lines of it ends with the last. */
 void cli_show_progress(uint64_t done, const char *of, bool last)
 {
     static int64_t shown_ms;
+    static uint64_t logged;
     const bool terminal = isatty(STDERR_FILENO) != 0;
     if (cli.progress == 1) return;
     const int64_t now = now_ms();
     if (!shown_ms) shown_ms = now - (terminal ? TERMINAL_MS : 0);
     if (last) cli_clear_counter();
-    if (last || now - shown_ms < (terminal ? TERMINAL_MS : LOG_MS)) return;
+    if (last ? !logged || logged == done : now - shown_ms < (terminal ? TERMINAL_MS : LOG_MS))
+        return;
     cli_clear_counter();
     fprintf(stderr, terminal ? "%llu%s" : "%llu%s\n", (unsigned long long)done, of);
     cli_counter_shown = terminal;
+    if (!terminal) logged = done;
     shown_ms = now;
 }
 

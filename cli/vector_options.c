@@ -4,14 +4,14 @@
 
 #include <string.h>
 
-uint32_t cli_pool, cli_dimensions;
+uint32_t cli_pooling, cli_dimensions;
 static uint32_t similarity;
+static char pools[128], similarities[64]; /* "default|none|mean|..", by enumerator */
 static bool normalize, plain;
 static const char *prompt, *side_prompts[2];
 
 const cli_option cli_vector_options[] = {
-    {"pool", 0, CLI_CHOICE, &cli_pool,
-     "default|none|mean|cls|pooler|max|mean_sqrt_len|weighted_mean|last",
+    {"pool", 0, CLI_CHOICE, &cli_pooling, pools,
      "how the states of the pieces become one vector (default: as the model says); none: one a "
      "piece"},
     {"normalize", 0, CLI_FLAG, &normalize, NULL, "divide by the length"},
@@ -28,10 +28,20 @@ const cli_option cli_side_options[] = {
      "as --prompt, for queries alone (similarity: the first texts)"},
     {"passage-prompt", 0, CLI_TEXT, &side_prompts[SQZ_ROLE_PASSAGE], "NAME",
      "as --prompt, for the texts searched alone (similarity: the second texts)"},
-    {"similarity", 0, CLI_CHOICE, &similarity, "default|cosine|dot|euclidean|manhattan",
+    {"similarity", 0, CLI_CHOICE, &similarity, similarities,
      "what a score is, distances with a minus (default: as the model says)"},
     {0},
 };
+
+void cli_name_vectors(void)
+{
+    const char *word;
+    for (int i = 0; (word = sqz_pooling_name((sqz_pooling)i)); i++)
+        snprintf(pools + strlen(pools), sizeof pools - strlen(pools), "%s%s", i ? "|" : "", word);
+    for (int i = 0; (word = sqz_similarity_name((sqz_similarity_kind)i)); i++)
+        snprintf(similarities + strlen(similarities), sizeof similarities - strlen(similarities),
+                 "%s%s", i ? "|" : "", word);
+}
 
 /* A prompt of the model by its name, or the words themselves behind "text:". */
 static const char *find_prompt(const char *model, const char *given)
@@ -48,7 +58,7 @@ static const char *find_prompt(const char *model, const char *given)
 
 sqz_embed_text_options cli_embed_options(const char *model)
 {
-    sqz_embed_text_options o = {.embed = {.pool = (sqz_pool)cli_pool,
+    sqz_embed_text_options o = {.embed = {.pooling = (sqz_pooling)cli_pooling,
                                           .normalize = normalize ? SQZ_NORMALIZE_YES
                                                        : plain   ? SQZ_NORMALIZE_NO
                                                                  : SQZ_NORMALIZE_DEFAULT,

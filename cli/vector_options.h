@@ -7,9 +7,12 @@
 
 /* --pool, --normalize, --dimensions, --prompt, and where they go. */
 extern const cli_option cli_vector_options[];
+/* Once, before any option is read or shown: the words of --pool and --similarity, which are the
+ * library's. */
+void cli_name_vectors(void);
 /* --query-prompt, --passage-prompt, --similarity: where there are two sides. */
 extern const cli_option cli_side_options[];
-extern uint32_t cli_pool, cli_dimensions;
+extern uint32_t cli_pooling, cli_dimensions;
 
 /* The options as the library takes them. Dies with CLI_USAGE where the model cannot do what they
  * ask for. */

@@ -18,7 +18,7 @@ static void show_vectors_json(const sqz_input *input, const void *result)
 {
     (void)input;
     const sqz_embedding *e = result;
-    const bool many = cli_pool == SQZ_POOL_NONE;
+    const bool many = cli_pooling == SQZ_POOLING_NONE;
     cli_json_key(many ? "embeddings" : "embedding");
     if (many) cli_json_open('[');
     for (uint32_t i = 0; i < e->n_vectors; i++)
@@ -38,7 +38,7 @@ static int write_array(void)
 {
     const uint32_t columns = cli_dimensions ? cli_dimensions
                                             : sqz_model_get_info(cli_model(path))->dimensions;
-    if (cli_pool == SQZ_POOL_NONE)
+    if (cli_pooling == SQZ_POOLING_NONE)
         cli_die(CLI_USAGE, "--pool none gives rows of many lengths, which an array cannot hold");
     return cli_write_array(columns, run_vectors);
 }

@@ -108,7 +108,7 @@ static void show_facts(const sqz_model *model)
     show_number("token_types", info->n_token_types);
     show_text("head", sqz_head_name(info->head));
     if (info->head == SQZ_HEAD_SEQUENCE) show_text("problem", sqz_problem_name(info->problem));
-    show_text("pool", sqz_pool_name(info->pool));
+    show_text("pool", sqz_pooling_name(info->pooling));
     show_bool("normalize", info->normalize);
     show_number("dimensions", info->dimensions);
     show_text("similarity", sqz_similarity_name(info->similarity));

@@ -31,7 +31,8 @@ static const cli_option import_options[] = {
 static const cli_option export_options[] = {
     {"output", 'o', CLI_TEXT, &output_path, "FOLDER", "the folder to write: absent, or empty"},
     {"dense", 0, CLI_FLAG, &dense, NULL,
-     "write grouped layers as dense ones with zeros between the groups"},
+     "write what no class has as what one has: the product of a factorised embedding, zeros "
+     "between groups, and in the place of heads and neurons that a block lacks"},
     {0},
 };
 
@@ -130,10 +131,12 @@ const cli_verb cli_verb_export = {
     "MODEL",
     "The folder holds config.json, model.safetensors and the tokenizer's files, and Transformers "
     "loads it with the same results. Factorised, summed and permuted\n"
-    "layers are written as their product. What no class of Transformers can express is refused: a "
-    "classifier that pools by mean, a factorised embedding,\n"
-    "groups (see --dense), heads or widths that differ from block to block.",
-    "squeezebert export minilm.gguf -o minilm-folder",
+    "layers are written as their product, integers as f32. A classifier that no class has, such as "
+    "one that pools by mean, is written for sentence-transformers:\n"
+    "encode() gives its logits. What can be expressed by no class, or only with --dense, is "
+    "refused with the block and the reason.",
+    "squeezebert export minilm.gguf -o minilm-folder\n"
+    "squeezebert export small.gguf --dense -o small-folder",
     1,
     1,
     export_tables,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quantize: a float model file to int8, bf16 or f16, with a table of what each tensor becomes. */
+/* quantize: a float model file to int8, int4, int3, bf16 or f16, with a table of what each tensor
+ * becomes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,15 +24,15 @@ static const cli_option options[] = {
     {"keep", 0, CLI_TEXT, &keep, "REGEX",
      "tensors whose name holds a match stay as they are (extended regular expression)"},
     {"calibrate", 0, CLI_TEXT, &calibrate, "FILE",
-     "s8: choose the integers so that their errors cancel on the inputs that these texts bring, "
-     "one text a line or a table (.csv, .tsv, .jsonl)"},
+     "s8, s4, s3: choose the integers so that their errors cancel on the inputs that these texts "
+     "bring, one text a line or a table (.csv, .tsv, .jsonl)"},
     {"calibrate-input", 0, CLI_CHOICE, &calibrate_format, "auto|lines|csv|tsv|jsonl",
      "what that file holds (auto: as its name ends)"},
     {"calibrate-text", 0, CLI_TEXT, &calibrate_column, "COLUMN",
      "of a table: the column of the text (default: text)"},
     {"no-bias-correction", 0, CLI_FLAG, &no_bias_correction, NULL,
-     "s8: leave biases as they are, instead of letting them take up what rounding does to the mean "
-     "input of each layer"},
+     "s8, s4, s3: leave biases as they are, instead of letting them take up what rounding does to "
+     "the mean input of each layer"},
     {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "with --calibrate: progress on stderr"},
     {"dry-run", 0, CLI_FLAG, &dry_run, NULL, "print the table, write nothing"},
     {0},
@@ -216,11 +217,11 @@ static int run(char **arguments, uint32_t n)
 static const cli_option *const tables[] = {options, cli_model_options, NULL};
 const cli_verb cli_verb_quantize = {
     "quantize",
-    "store a model's weights in int8, bf16 or f16",
+    "store a model's weights in int8, int4, int3, bf16 or f16",
     "MODEL",
     "Prints what each tensor becomes, its relative error and its bytes, and writes a model file. "
-    "int8 models run in integers, bf16 models in bf16; "
-    "f16 is storage, expanded to f32 when the model is opened.",
+    "int8 models run in integers, bf16 models in bf16; s4 and s3, of 4.1 and 3.2 bits, are "
+    "storage, expanded to int8 when the model is opened, and f16 to f32.",
     "squeezebert quantize minilm.gguf -o minilm-s8.gguf --type s8 --calibrate texts.txt",
     1,
     1,

@@ -99,7 +99,8 @@ static int run_search(char **arguments, uint32_t n)
 {
     (void)n;
     path = arguments[0];
-    if (cli_pool == SQZ_POOL_NONE) cli_die(CLI_USAGE, "--pool none gives no vector of a text");
+    if (cli_pooling == SQZ_POOLING_NONE)
+        cli_die(CLI_USAGE, "--pool none gives no vector of a text");
     if (top < 1 || top > 10000) cli_die(CLI_USAGE, "--top is 1 to 10000");
     cli_read_corpus(add_portion);
     cli_say_cut(n_cut, cli_corpus_size(), "texts to search");

@@ -19,7 +19,7 @@ enum {
 };
 
 static const char *output_path, *texts_path, *texts_column, *vocabulary_path, *layers, *heads,
-    *neurons, *rank, *ranks, *embedding, *cache;
+    *neurons, *rank, *ranks, *embedding, *cache, *budget;
 static uint32_t texts_format, bits, position_bits, groups;
 static bool keep_pooler, plain, drop_impossible, dry_run, fidelity = true;
 
@@ -32,6 +32,9 @@ static const cli_option options[] = {
      "what that file, and that of --vocabulary, holds (auto: as its name ends)"},
     {"text", 0, CLI_TEXT, &texts_column, "COLUMN",
      "of a table: the column of the text (default: text)"},
+    {"budget", 0, CLI_TEXT, &budget, "BYTES",
+     "of the whole file, such as 8.5MB (10^6), 7MiB (2^20) or a number: bits, embeddings, neurons, "
+     "heads and layers that no other option names are chosen so that vectors change least"},
     {"bits", 0, CLI_CHOICE, &bits, "32|8|4|3", "of the numbers of all linears"},
     {"embedding", 0, CLI_TEXT, &embedding, "FORM",
      "token embeddings: pq:48 is product quantisation in 48 bytes a piece, width:96 a table so "
@@ -115,11 +118,19 @@ static void show_table(void)
     if (result.pieces_after < result.pieces_before)
         printf("%u of %u pieces stay", result.pieces_after, result.pieces_before);
     if (result.tokens_before > 0)
-        printf(": %.2f pieces a text become %.2f", result.tokens_before, result.tokens_after);
+        printf("; by what each second text keeps, %.2f pieces a text of the others become %.2f",
+               result.tokens_before, result.tokens_after);
     if (result.pieces_after < result.pieces_before) printf("\n");
     if (result.n_texts)
         printf("calibrated on %u texts of %u pieces%s\n", result.n_texts, result.n_pieces,
                result.from_cache ? ", from the cache" : "");
+    if (budget)
+        printf("chosen for %s: vectors are expected to change by %.4f (1 - cosine)", budget,
+               result.change);
+    if (budget && result.next_bytes)
+        printf(", the next better choice takes %llu bytes\n",
+               (unsigned long long)result.next_bytes);
+    else if (budget) printf(", and there is no better choice\n");
     if (result.n_held_out)
         printf("on %u other texts: cosine %.4f, %.1f%% of the ten nearest neighbours stay",
                result.n_held_out, result.cosine, 100 * result.neighbours);
@@ -166,6 +177,13 @@ static void show_json(void)
         cli_json_key_number("pieces", result.n_pieces);
         cli_json_key("cached");
         cli_json_bool(result.from_cache != 0);
+        cli_json_close('}');
+    }
+    if (budget) {
+        cli_json_key("budget");
+        cli_json_open('{');
+        cli_json_key_double("change", result.change);
+        cli_json_key_number("next_bytes", result.next_bytes);
         cli_json_close('}');
     }
     if (result.n_held_out) {
@@ -218,6 +236,7 @@ static sqz_squeeze_options read_levers(void)
                              .position_bits = position_bits_of[position_bits],
                              .keep_pooler = keep_pooler,
                              .plain = plain,
+                             .budget = cli_read_bytes("budget", budget),
                              .cache = cache,
                              .no_fidelity = !fidelity,
                              .part = take_part,
@@ -261,6 +280,8 @@ static int run(char **arguments, uint32_t n)
     free(rows);
     free_texts(texts, &read);
     free_texts(vocabulary, &corpus);
+    if (result.cache_useless)
+        cli_say("%s: what it kept of these texts was damaged: made anew", cache);
     if (!dry_run) cli_say("wrote %s", output_path);
     return CLI_DONE;
 }

@@ -30,7 +30,7 @@ get_folder() {
 mkdir -p "$out"
 cp "$top"/examples/{questions_answered.txt,catalogue.csv,pairs.tsv} "$out"
 # sentences enough to calibrate on, in place of texts of one's own: the prose of the guides
-grep -hE '^[A-Z].{60}' "$top"/doc/*.md > "$out/texts.txt"
+grep -hE '^[A-Za-z].{60}' "$top"/*.md "$top"/doc/*.md "$top"/doc/notebook/*.md > "$out/texts.txt"
 if [ ! -s "$out/$name/config.json" ]; then
   rm -rf "${out:?}/$name" "$out/files"
   if [ $# -gt 2 ]; then cp -r "$3" "$out/$name"; else get_folder; fi

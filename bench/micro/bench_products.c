@@ -5,11 +5,15 @@
  *   bench_products [--type f32|bf16] [--tokens N] [--samples S]
  *
  * Each product beside the loop over registers of its instruction (src/kernel/peak), sampled in
- * turn: the share is the median of the samples' ratios. Rows are prepared and panels packed
- * beforehand; what that costs stands beside it, in parts of the product's time: turning dy for dW,
- * packing x as the panels of dW, packing W for dx. dW is made in units of 96 rows, whose turned dy
- * stays in cache. Of bf16, dy has been rounded to rows already, as dx needs them. Time is the
- * thread's CPU time.
+ * turn: the share is the median of the samples' ratios. Rows of y and dx are prepared and panels
+ * packed beforehand; what packing W for dx costs stands beside them, in parts of dx's time.
+ *
+ * dW is made as a trainer makes it, group by group: the larger of dy and x passes through the cache
+ * in strips, a strip turned or packed right before it is multiplied, and the smaller is turned or
+ * packed before, once a group. What turning dy and packing x take stands beside it, in parts of the
+ * product's time, and then what copying the same strips in turning's place takes, rows as they are:
+ * what memory and caches alone cost. Of bf16, dy has been rounded to rows already, as dx
+ * needs them. Time is the thread's CPU time.
  */
 #define _GNU_SOURCE
 #include <math.h>
@@ -20,7 +24,7 @@
 #include "kernel/grad/grad_table.h"
 #include "nn/pack.h"
 
-enum { MOST_SAMPLES = 1001, MOST_TOKENS = 1024, UNIT_ROWS = 96 };
+enum { MOST_SAMPLES = 1001, MOST_TOKENS = 1024, UNIT_ROWS = 96, UNIT_COLUMNS = 192 };
 
 typedef struct layer {
     const char *model, *name;
@@ -47,10 +51,12 @@ typedef struct test {
     const sqzk_gemm *gemm;
     sqzk_grad_table grad;
     sqzi_matrix forward, turned; /* W, and W' for dx */
-    size_t x_group_bytes;        /* panels of a group of x */
     unsigned char *w_panels, *turned_panels, *x_panels;
     float *weights, *x, *dy, *out;
-    rows x_rows, dy_rows, dy_turned;
+    rows x_rows, dy_rows;
+    rows dy_turned;          /* a unit, or a group where x is the larger */
+    double turning, packing; /* seconds of them in the last dW */
+    bool copies;             /* dy is copied, not turned, and dW is not right */
 } test;
 
 static size_t groups_of(const test *t)
@@ -115,73 +121,82 @@ static void make_dx(test *t)
              t->l.n_in, n);
 }
 
-/* Units of dW, as many rows as a thread takes at a time: rows [o, o + m) of group g. */
-typedef void unit_work(test *t, size_t g, size_t o, size_t m);
-
-static void for_units(test *t, unit_work *one)
+static void copy_rows(const sqzk_transpose_args *args)
 {
-    const size_t of_group = t->l.n_out / groups_of(t);
-    for (size_t g = 0; g < groups_of(t); g++)
-        for (size_t o = 0; o < of_group; o += UNIT_ROWS)
-            one(t, g, o, of_group - o < UNIT_ROWS ? of_group - o : UNIT_ROWS);
+    const size_t item = sqzi_type_bytes(args->type), bytes = args->n * item;
+    for (size_t i = 0; i < args->m; i++)
+        memcpy((unsigned char *)args->out + i * bytes,
+               (const unsigned char *)args->x + i * args->ldx * item, bytes);
 }
 
-/* Columns of dy to rows. */
-static void turn_unit(test *t, size_t g, size_t o, size_t m)
+/* Columns [o, o + m) of a group of dy to rows, or copied as they are. */
+static void turn(test *t, size_t g, size_t o, size_t m)
 {
+    const double begin = now();
     const size_t item = sqzi_type_bytes(t->gemm->type), ld = t->dy_turned.ld / item;
-    const unsigned char *x = t->dy_rows.p + g * t->dy_rows.group_bytes + o * item;
-    t->grad.transpose(&(sqzk_transpose_args){.m = t->tokens,
-                                             .n = m,
-                                             .type = t->gemm->type,
-                                             .x = x,
-                                             .ldx = t->dy_rows.ld / item,
-                                             .out = t->dy_turned.p,
-                                             .ldo = ld,
-                                             .filled = t->gemm->prepare ? ld : t->tokens});
+    const sqzk_transpose_args args = {.m = t->tokens,
+                                      .n = m,
+                                      .type = t->gemm->type,
+                                      .x = t->dy_rows.p + g * t->dy_rows.group_bytes + o * item,
+                                      .ldx = t->dy_rows.ld / item,
+                                      .out = t->dy_turned.p,
+                                      .ldo = ld,
+                                      .filled = t->gemm->prepare ? ld : t->tokens};
+    if (t->copies) copy_rows(&args);
+    else t->grad.transpose(&args);
+    t->turning += now() - begin;
 }
 
-/* Panels are tokens deep. */
-static void multiply_unit(test *t, size_t g, size_t o, size_t m)
+/* Columns [i, i + n) of a group of x to panels that are tokens deep. */
+static void pack_x(test *t, size_t g, size_t i, size_t n)
 {
-    const size_t n = t->l.n_in / groups_of(t);
+    const double begin = now();
+    t->gemm->pack(&(sqzk_pack_args){.n = n,
+                                    .k = t->tokens,
+                                    .source = t->x + g * t->l.n_in / groups_of(t) + i,
+                                    .n_stride = 1,
+                                    .k_stride = t->l.n_in,
+                                    .type = SQZI_F32},
+                  t->x_panels);
+    t->packing += now() - begin;
+}
+
+/* Rows [o, o + m) and columns [i, i + n) of a group of dW, of what was turned and packed last. */
+static void multiply_unit(test *t, size_t g, size_t o, size_t m, size_t i, size_t n)
+{
+    const size_t in = t->l.n_in / groups_of(t), out = t->l.n_out / groups_of(t);
     t->gemm->run(&(sqzk_gemm_args){.m = m,
                                    .n = n,
                                    .k = t->tokens,
                                    .a = t->dy_turned.p,
                                    .lda = t->dy_turned.ld,
-                                   .b = t->x_panels + g * t->x_group_bytes,
-                                   .c = t->out + (g * t->l.n_out / groups_of(t) + o) * n,
-                                   .ldc = n});
+                                   .b = t->x_panels,
+                                   .c = t->out + (g * out + o) * in + i,
+                                   .ldc = in});
 }
 
-static void turn_dy(test *t)
+static size_t least(size_t a, size_t b)
 {
-    for_units(t, turn_unit);
+    return a < b ? a : b;
 }
 
 static void make_dw(test *t)
 {
-    for_units(t, multiply_unit);
-}
-
-static void make_unit(test *t, size_t g, size_t o, size_t m)
-{
-    turn_unit(t, g, o, m);
-    multiply_unit(t, g, o, m);
-}
-
-static void pack_x(test *t)
-{
-    const size_t n = t->l.n_in / groups_of(t);
-    for (size_t g = 0; g < groups_of(t); g++)
-        t->gemm->pack(&(sqzk_pack_args){.n = n,
-                                        .k = t->tokens,
-                                        .source = t->x + g * n,
-                                        .n_stride = 1,
-                                        .k_stride = t->l.n_in,
-                                        .type = SQZI_F32},
-                      t->x_panels + g * t->x_group_bytes);
+    const size_t in = t->l.n_in / groups_of(t), out = t->l.n_out / groups_of(t);
+    t->turning = t->packing = 0;
+    for (size_t g = 0; g < groups_of(t); g++) {
+        const bool x_is_larger = in > out;
+        if (x_is_larger) turn(t, g, 0, out);
+        else pack_x(t, g, 0, in);
+        for (size_t o = 0, m; !x_is_larger && o < out; o += m) {
+            turn(t, g, o, m = least(out - o, UNIT_ROWS));
+            multiply_unit(t, g, o, m, 0, in);
+        }
+        for (size_t i = 0, n; x_is_larger && i < in; i += n) {
+            pack_x(t, g, i, n = least(in - i, UNIT_COLUMNS));
+            multiply_unit(t, g, 0, out, i, n);
+        }
+    }
 }
 
 static void pack_turned(test *t)
@@ -205,22 +220,20 @@ static void open_test(test *t, const layer *l, size_t tokens, const sqzk_gemm *g
     sqzk_grad_table_init(&t->grad, sqzi_cpu_detect());
     t->forward = sqzi_matrix_of(gemm, l->n_in, l->n_out, l->groups);
     t->turned = sqzi_matrix_turned(&t->forward);
-    t->x_group_bytes = sqzk_gemm_packed_bytes(gemm, tokens, in);
     t->weights = numbers(of_w, &random);
     t->x = numbers(tokens * l->n_in, &random);
     t->dy = numbers(tokens * l->n_out, &random);
     t->out = take(tokens * most > of_w ? tokens * most : of_w, sizeof *t->out);
     t->w_panels = take(1, sqzi_matrix_bytes(&t->forward));
     t->turned_panels = take(1, sqzi_matrix_bytes(&t->turned));
-    t->x_panels = take(l->groups, t->x_group_bytes);
+    t->x_panels = take(1, sqzk_gemm_packed_bytes(gemm, tokens, in > out ? UNIT_COLUMNS : in));
     t->x_rows = new_rows(gemm, tokens, l->groups, in);
     t->dy_rows = new_rows(gemm, tokens, l->groups, out);
-    t->dy_turned = new_rows(gemm, UNIT_ROWS, 1, tokens);
+    t->dy_turned = new_rows(gemm, in > out ? out : UNIT_ROWS, 1, tokens);
     fill_rows(gemm, t->x, tokens, l->groups, in, &t->x_rows);
     fill_rows(gemm, t->dy, tokens, l->groups, out, &t->dy_rows);
     sqzi_pack(&t->forward, (sqzi_numbers){t->weights, SQZI_F32, NULL}, NULL, t->w_panels);
     pack_turned(t);
-    pack_x(t);
 }
 
 static void close_test(test *t)
@@ -248,12 +261,12 @@ static bool is_right(test *t)
     bool right = fabs((double)t->out[row * t->l.n_out + o] - y) < off;
     make_dx(t);
     right &= fabs((double)t->out[row * t->l.n_in + i] - dx) < off;
-    for_units(t, make_unit);
+    make_dw(t);
     return right && fabs((double)t->out[o * in + in - 1] - dw) < off;
 }
 
-enum { Y, DX, DW, TURN, PACK_X, PACK_W, WORKS };
-static work *const works[WORKS] = {make_y, make_dx, make_dw, turn_dy, pack_x, pack_turned};
+enum { Y, DX, DW, PACK_W, WORKS };
+static work *const works[WORKS] = {make_y, make_dx, make_dw, pack_turned};
 
 static double seconds(work *what, test *t, size_t calls)
 {
@@ -262,9 +275,32 @@ static double seconds(work *what, test *t, size_t calls)
     return (now() - begin) / (double)calls;
 }
 
+/* What else dW takes, in parts of its product. */
+enum { TURN, COPY, PACK_X, PARTS };
+
+/* Time of the product alone. */
+static double sample_dw(test *t, double part[PARTS])
+{
+    t->copies = true;
+    part[COPY] = seconds(make_dw, t, 1);
+    part[COPY] = t->turning / (part[COPY] - t->turning - t->packing);
+    t->copies = false;
+    const double all = seconds(make_dw, t, 1), dw = all - t->turning - t->packing;
+    part[TURN] = t->turning / dw;
+    part[PACK_X] = t->packing / dw;
+    return dw;
+}
+
+static double part_of(double (*parts)[PARTS], size_t which, size_t samples)
+{
+    static double part[MOST_SAMPLES];
+    for (size_t s = 0; s < samples; s++) part[s] = parts[s][which];
+    return 100 * median(part, samples);
+}
+
 static bool run_layer(const layer *l, size_t tokens, const sqzk_gemm *gemm, size_t samples)
 {
-    static double time[WORKS][MOST_SAMPLES], share[3][MOST_SAMPLES];
+    static double time[WORKS][MOST_SAMPLES], share[3][MOST_SAMPLES], parts[MOST_SAMPLES][PARTS];
     const sqzk_peak *peak = peak_of(gemm);
     const uint64_t rounds = peak_rounds(peak);
     const double operations = 2.0 * (double)tokens * l->n_in * (l->n_out / l->groups);
@@ -276,16 +312,15 @@ static bool run_layer(const layer *l, size_t tokens, const sqzk_gemm *gemm, size
         calls[w] = 1 + (size_t)(sample_seconds / (seconds(works[w], &t, 1) + 1e-9));
     for (size_t s = 0; s < samples; s++)
         for (int w = 0; w < WORKS; w++) {
-            time[w][s] = seconds(works[w], &t, calls[w]);
+            time[w][s] = w == DW ? sample_dw(&t, parts[s]) : seconds(works[w], &t, calls[w]);
             if (w <= DW) share[w][s] = operations / time[w][s] / peak_rate(peak, rounds);
         }
-    const double dw = median(time[DW], samples), dx = median(time[DX], samples);
     printf("%-26s %-12s %-10s", gemm->name, l->model, l->name);
     for (int w = Y; w <= DW; w++)
         printf(" %7.1f %5.1f%%", operations * 1e-9 / median(time[w], samples),
                100 * median(share[w], samples));
-    printf(" %6.1f%% %6.1f%% %6.1f%%%s\n", 100 * median(time[TURN], samples) / dw,
-           100 * median(time[PACK_X], samples) / dw, 100 * median(time[PACK_W], samples) / dx,
+    for (size_t i = 0; i < PARTS; i++) printf(" %6.1f%%", part_of(parts, i, samples));
+    printf(" %6.1f%%%s\n", 100 * median(time[PACK_W], samples) / median(time[DX], samples),
            right ? "" : "   WRONG");
     close_test(&t);
     return right;
@@ -317,10 +352,11 @@ int main(int n, char **arguments)
     }
     sqzk_table kernels;
     sqzk_table_init(&kernels, sqzi_cpu_detect());
-    printf("%s, %zu tokens; Gop/s and share of the peak; what turning dy and packing x take of dW,"
-           " packing W of dx\n%-26s %-12s %-10s %14s %14s %14s %7s %7s %7s\n",
-           sqzi_cpu_brand(), tokens, "kernel", "model", "layer", "y", "dx", "dW", "turn", "pack x",
-           "pack W");
+    printf("%s, %zu tokens; Gop/s and share of the peak; what turning dy, copying dy and"
+           " packing x take of dW, packing W of dx\n"
+           "%-26s %-12s %-10s %14s %14s %14s %7s %7s %7s %7s\n",
+           sqzi_cpu_brand(), tokens, "kernel", "model", "layer", "y", "dx", "dW", "turn", "copy",
+           "pack x", "pack W");
     const sqzk_gemm *const gemms[] = {kernels.gemm_f32, kernels.gemm_bf16};
     bool right = true;
     for (size_t g = 0; g < 2; g++)

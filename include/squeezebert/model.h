@@ -25,17 +25,17 @@ typedef enum sqz_head_kind {
 typedef enum sqz_problem { SQZ_SINGLE_LABEL, SQZ_MULTI_LABEL, SQZ_REGRESSION } sqz_problem;
 
 /* How token states become one vector. */
-typedef enum sqz_pool {
-    SQZ_POOL_DEFAULT, /* what the model file says; mean where it says nothing */
-    SQZ_POOL_NONE,    /* one vector a token */
-    SQZ_POOL_MEAN,    /* mean over all tokens of the sequence, special tokens among them */
-    SQZ_POOL_CLS,     /* the first token's state */
-    SQZ_POOL_POOLER,  /* tanh(W h[0] + b); only where the model has a pooler */
-    SQZ_POOL_MAX,     /* of each number, the largest over the tokens */
-    SQZ_POOL_MEAN_SQRT_LEN, /* sum over the tokens, divided by the square root of their number */
-    SQZ_POOL_WEIGHTED_MEAN, /* mean with the weights 1, 2, .., T from the first token on */
-    SQZ_POOL_LAST     /* the last token's state */
-} sqz_pool;
+typedef enum sqz_pooling {
+    SQZ_POOLING_DEFAULT,       /* what the model file says; mean where it says nothing */
+    SQZ_POOLING_NONE,          /* one vector a token */
+    SQZ_POOLING_MEAN,          /* mean over all tokens of the sequence, special tokens among them */
+    SQZ_POOLING_CLS,           /* the first token's state */
+    SQZ_POOLING_POOLER,        /* tanh(W h[0] + b); only where the model has a pooler */
+    SQZ_POOLING_MAX,           /* of each number, the largest over the tokens */
+    SQZ_POOLING_MEAN_SQRT_LEN, /* sum over the tokens, divided by the square root of their number */
+    SQZ_POOLING_WEIGHTED_MEAN, /* mean with the weights 1, 2, .., T from the first token on */
+    SQZ_POOLING_LAST           /* the last token's state */
+} sqz_pooling;
 
 /* How alike two embeddings a and b are: more is more alike. */
 typedef enum sqz_similarity_kind {
@@ -50,7 +50,7 @@ typedef enum sqz_similarity_kind {
  * "cls", "dot". NULL for what is none. Static storage. */
 SQZ_API const char *sqz_head_name(sqz_head_kind head);
 SQZ_API const char *sqz_problem_name(sqz_problem problem);
-SQZ_API const char *sqz_pool_name(sqz_pool pool);
+SQZ_API const char *sqz_pooling_name(sqz_pooling pooling);
 SQZ_API const char *sqz_similarity_name(sqz_similarity_kind similarity);
 
 /* What a text is in a search. */
@@ -74,7 +74,7 @@ typedef struct sqz_model_info {
     /* K; 0 for SQZ_HEAD_NONE; the vocabulary for SQZ_HEAD_MASKED_LM */
     uint32_t n_labels;
     int labels_named;              /* 0: the source named none, LABEL_i stand in */
-    sqz_pool pool;                 /* never SQZ_POOL_DEFAULT */
+    sqz_pooling pooling;           /* never SQZ_POOLING_DEFAULT */
     int has_pooler;
     int normalize;                 /* embeddings are divided by their Euclidean length */
     /* numbers of an embedding: C, or what the layers behind the pooling make of it */
@@ -93,8 +93,8 @@ typedef struct sqz_model_info {
  *   context  outlives the model
  *   path     a GGUF file written by this library; it must not change while the model is open
  *
- * The file is mapped; linear weights are packed into one block for the context's kernels and their
- * pages given back to the system; tables of embeddings are read where they lie.
+ * The file is mapped; linear weights are packed into one allocation for the context's kernels and
+ * their pages given back to the system; tables of embeddings are read where they lie.
  * Cost: one pass over the linear weights. SQZ_EIO, SQZ_ENOMEM.
  * SQZ_EFORMAT: not such a file, or damaged (error.offset: the byte). SQZ_EUNSUPPORTED: sqz.requires
  * names a feature this version lacks. SQZ_ELIMIT: a size over the limits of doc/format.md.
@@ -186,7 +186,9 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_model_check(sqz_context *context, const cha
  *   tolerance   what the file allows
  *   n_vectors   how many sequences were compared; 0 when the file carries none
  *
- * SQZ_ENUMERIC: max_error > tolerance (both are filled in). SQZ_ENOMEM.
+ * SQZ_ENUMERIC: max_error > tolerance (both are filled in). SQZ_EFORMAT also: a row of a table in
+ * packed rows is not as the format says (doc/format.md); opening looks at those of matrices alone.
+ * SQZ_ENOMEM.
  */
 typedef struct sqz_verification {
     double max_error, tolerance;

@@ -91,23 +91,24 @@ typedef enum sqz_normalizing {
     SQZ_NORMALIZE_NO
 } sqz_normalizing;
 
-/* One vector a sequence (or a token, with SQZ_POOL_NONE): pooled, sent through the layers that the
- * model has behind its pooling (info.n_embed_steps; none with SQZ_POOL_NONE), cut, normalised.
+/* One vector a sequence (or a token, with SQZ_POOLING_NONE): pooled, sent through the layers that
+ * the model has behind its pooling (info.n_embed_steps; none with SQZ_POOLING_NONE), cut,
+ * normalised.
  *
- *   pool        SQZ_POOL_DEFAULT: what the model file says
+ *   pooling     SQZ_POOLING_DEFAULT: what the model file says
  *   normalize   whether to divide by the Euclidean length (a zero vector stays zero)
  *   dimensions  keep the first so many numbers and drop the rest, before normalising (Matryoshka);
- *               0 = info.dimensions, or C with SQZ_POOL_NONE
+ *               0 = info.dimensions, or C with SQZ_POOLING_NONE
  *   skip        [B] tokens at the beginning of each sequence that pooling leaves out, fewer than it
- *               has; NULL: none. SQZ_POOL_NONE, _POOLER and _LAST do not look at it; the weights of
- *               SQZ_POOL_WEIGHTED_MEAN stay those of the tokens' places
- *   out         [B, dimensions] ([N, dimensions] with SQZ_POOL_NONE), row stride ldo
+ *               has; NULL: none. SQZ_POOLING_NONE, _POOLER and _LAST do not look at it; the weights
+ *               of SQZ_POOLING_WEIGHTED_MEAN stay those of the tokens' places
+ *   out         [B, dimensions] ([N, dimensions] with SQZ_POOLING_NONE), row stride ldo
  *
- * Otherwise as sqz_encode. SQZ_EINVAL also: SQZ_POOL_POOLER without a pooler, more dimensions than
- * there are, ldo < dimensions, a sequence that is skipped whole (error.offset is its number).
+ * Otherwise as sqz_encode. SQZ_EINVAL also: SQZ_POOLING_POOLER without a pooler, more dimensions
+ * than there are, ldo < dimensions, a sequence that is skipped whole (error.offset is its number).
  */
 typedef struct sqz_embed_options {
-    sqz_pool pool;
+    sqz_pooling pooling;
     sqz_normalizing normalize;
     uint32_t dimensions;
     const uint32_t *skip;

@@ -17,6 +17,11 @@ extern "C" {
  *         activations row by row (for grouped layers by row and group) and multiplies integers;
  *         softmax, norms, residuals, pooler and head are float, attention's products bf16 where the
  *         CPU multiplies it, else float.
+ *   S4    the tensors that S8 makes int8, in 4.125 bits a number, or 3.156: a scale a row, a
+ *   S3    multiplier for each 32 numbers of it, a level of 16 or of 8 for each (doc/format.md
+ *         "Packed rows"). Matrices expand, exactly, to int8 when the model is opened, tables as
+ *         they are read: a run is that of an int8 model, in its memory but for the tables. MiniLM
+ *         opens 3 ms later. How scales are chosen: src/squeeze/group_scales.h.
  *   BF16  every matrix and table, to nearest even. A run rounds the inputs of its matrix products
  *         to bf16 as well and sums in f32.
  *   F16   every matrix and table, to nearest even: storage alone. Matrices are expanded, exactly,
@@ -33,12 +38,12 @@ typedef enum sqz_quantize_type {
 /* One tensor of the source and what it becomes.
  *
  *   name          valid during the call
- *   from, to      "F32", "F16", "BF16", "I8", static; equal where it stays as it is
+ *   from, to      "F32", "F16", "BF16", "I8", "S4", "S3", static; equal where it stays as it is
  *   kept          it would have become `to` of its neighbours, but matches `keep`
  *   corrected     a bias that takes up its layer's rounding; one that the source lacks is reported
  *                 last, with bytes_before 0
  *   error         ‖w - w'‖ / ‖w‖ over the whole tensor; 0 where it stays, and of a bias
- *   bytes_after   with the scales of an int8 tensor, which are a tensor of their own in the file
+ *   bytes_after   with the scales of a tensor of integers, which are one of their own in the file
  */
 typedef struct sqz_quantized_tensor {
     const char *name, *from, *to;
@@ -59,9 +64,9 @@ typedef struct sqz_calibration {
  *
  *   keep     tensors whose name holds a match of this extended regular expression (POSIX) stay as
  *            they are; NULL: none
- *   no_bias_correction   int8: leave biases as they are
- *   texts    [n_texts] int8: texts of the kind that the model will read, to calibrate on; NULL:
- *            none. The first ones that reach 16,384 pieces are taken, cut at the model's
+ *   no_bias_correction   S8, S4, S3: leave biases as they are
+ *   texts    [n_texts] S8, S4, S3: texts of the kind that the model will read, to calibrate on;
+ *            NULL: none. The first ones that reach 16,384 pieces are taken, cut at the model's
  *            max_length; some hundred sentences do. Not with no_bias_correction
  *   tensor   called once for every tensor but the reference vectors, in the order of the file,
  *            before anything is written
@@ -89,7 +94,7 @@ typedef struct sqz_quantize_options {
  *   out    the file to write, whole or not at all, may be `path` itself; NULL: nothing is written,
  *          the tensors are reported all the same
  *
- * Int8 also corrects biases: b' = b + s (W - W') m for every linear of the blocks and the
+ * Int8, S4 and S3 also correct biases: b' = b + s (W - W') m for every linear of the blocks and the
  * embedding's, m the mean of its inputs when the float model runs on 32 sequences of 64 random ids
  * (always the same), s the mean's share of the inputs' squares. A linear without a bias gets one.
  * The context's kernels run it: the last bits of m, so of b', are those of its level.
@@ -101,8 +106,8 @@ typedef struct sqz_quantize_options {
  * tensor grows and that of the model falls. Embeddings are rounded as ever.
  *
  * Metadata, tokenizer and labels are carried over; sqz.history gets a line, and general.name ends
- * with "-s8", "-bf16" or "-f16". Reference vectors keep their inputs; their results and tolerance
- * are made anew by the portable kernels on the new weights (doc/format.md), so that
+ * with "-s8", "-bf16", "-f16", "-s4" or "-s3". Reference vectors keep their inputs; their results
+ * and tolerance are made anew by the portable kernels on the new weights (doc/format.md), so that
  * sqz_model_verify works on the new file. A file without them gets none. The new file carries
  * checksums (sqz_model_check), and those of the source are compared first.
  * Cost: one pass over the weights for the source's checksums, one to report, another to write; one
@@ -114,12 +119,12 @@ typedef struct sqz_quantize_options {
  * integers. The regular expression and a sort take theirs from the C library, all else comes from
  * the context's allocator.
  *
- * SQZ_EINVAL: `type` is none of the three, the texts have fewer than 2,048 pieces in all (empty
+ * SQZ_EINVAL: `type` is none of the five, the texts have fewer than 2,048 pieces in all (empty
  * ones left out) or stand beside another type or no_bias_correction, `keep` is no regular
  * expression or matches no tensor that would change, or there is nothing to change.
- * SQZ_EUNSUPPORTED: the source holds int8 weights already. SQZ_ENUMERIC: a weight is NaN, infinite
- * or too large for the type; the text names tensor and index. SQZ_EFORMAT also: the source is not
- * what its checksums say. SQZ_EOUTPUT, SQZ_ERESOURCE: `out` cannot be written
+ * SQZ_EUNSUPPORTED: the source holds weights of integers already. SQZ_ENUMERIC: a weight is NaN,
+ * infinite or too large for the type; the text names tensor and index. SQZ_EFORMAT also: the source
+ * is not what its checksums say. SQZ_EOUTPUT, SQZ_ERESOURCE: `out` cannot be written
  * (squeezebert/output.h). SQZ_EIO, SQZ_ELIMIT, SQZ_ENOMEM as sqz_model_open.
  * Maths: doc/model.md; measured in doc/results.md and doc/notebook/results.md.
  */
@@ -170,7 +175,12 @@ typedef struct sqz_squeezed_part {
  *                                 share of each text's ten nearest others that stay among its ten
  *                                 nearest, share of texts that keep their class (NaN without one)
  *   pieces_before, pieces_after   of the vocabulary
- *   tokens_before, tokens_after   pieces a text of options.vocabulary, before and after; else 0
+ *   change, next_bytes            under a budget: 1 - mean cosine of the vectors, as the sum of
+ *                   what each choice changes alone on texts that were calibrated on; about the
+ *                   bytes that the next better choice takes, 0: there is none
+ *   tokens_before, tokens_after   pieces of each second text of options.vocabulary by the whole
+ *                   vocabulary, and by what the others of them alone would keep: what new texts of
+ *                   that kind may cost; 0 without texts
  */
 typedef struct sqz_squeeze_result {
     uint64_t bytes_before, bytes_after;
@@ -180,6 +190,8 @@ typedef struct sqz_squeeze_result {
     double cosine, neighbours, classes;
     uint32_t pieces_before, pieces_after;
     double tokens_before, tokens_after;
+    double change;
+    uint64_t next_bytes;
 } sqz_squeeze_result;
 
 /* Zero-initialise; at least one lever must be set. Levers are taken in the order in which they
@@ -216,6 +228,11 @@ typedef struct sqz_squeeze_result {
  *                   (singular values), groups, rounding (to nearest) and embeddings (every row
  *                   alike), neurons and heads go by magnitude, nothing is fitted again and no bias
  *                   corrected. Texts are then for fidelity, and for the variance of neurons
+ *   budget          0, or bytes that the new file may have at most, everything in it counted: what
+ *                   the levers above do not name is chosen, so that the model's vectors change
+ *                   least (squeeze bits, words, positions, neurons, heads, layers: doc/squeezing.md
+ *                   "Budget"). Needs texts; not with plain
+ *
  *   texts [n_texts] of the kind that the model will read, in any number; what layers read is
  *                   gathered on the first that reach 16,384 pieces. Every tenth different text, at
  *                   most 1,000, is held out to measure fidelity. NULL only with `plain`, or where
@@ -241,6 +258,7 @@ typedef struct sqz_squeeze_options {
     sqz_embedding_form embedding;
     uint32_t embedding_size, embedding_bits, position_bits, bits;
     int keep_pooler, plain;
+    uint64_t budget;
     const sqz_text *texts;
     size_t n_texts;
     const char *cache;
@@ -249,7 +267,7 @@ typedef struct sqz_squeeze_options {
     int (*progress)(void *user, size_t done, size_t total);
     void (*result)(void *user, const sqz_squeeze_result *result);
     void *user;
-    uint64_t reserved[6];
+    uint64_t reserved[5];
 } sqz_squeeze_options;
 
 /* Read a model file, write a smaller one: no training, no labels, no gradient.

@@ -122,8 +122,8 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_classify(sqz_task *task, const sqz_input *i
  * many as the prompt alone has, without the special token at its end.
  *
  * Windows of a long text: the mean of their vectors before normalising, each weighted by its
- * pieces. SQZ_POOL_NONE gives the rows of all windows, one behind the other, special tokens
- * included. SQZ_EINVAL: SQZ_POOL_POOLER without a pooler, more dimensions than there are.
+ * pieces. SQZ_POOLING_NONE gives the rows of all windows, one behind the other, special tokens
+ * included. SQZ_EINVAL: SQZ_POOLING_POOLER without a pooler, more dimensions than there are.
  */
 typedef struct sqz_embed_text_options {
     sqz_embed_options embed;
@@ -133,7 +133,7 @@ typedef struct sqz_embed_text_options {
 } sqz_embed_text_options;
 typedef struct sqz_embedding {
     sqz_outcome outcome;
-    uint32_t n_vectors;   /* 1, or the pieces with SQZ_POOL_NONE */
+    uint32_t n_vectors; /* 1, or the pieces with SQZ_POOLING_NONE */
     uint32_t dimensions;
     const float *vectors; /* [n_vectors, dimensions] */
     uint64_t reserved[2];
@@ -143,7 +143,8 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_embed_texts(sqz_task *task, const sqz_input
                                                  sqz_embedding *results, sqz_error *error);
 
 /* How alike the embeddings of text and second are (pair is not looked at): score, by
- * options.similarity, and cosine, the score of SQZ_SIMILARITY_COSINE. SQZ_EINVAL: SQZ_POOL_NONE. */
+ * options.similarity, and cosine, the score of SQZ_SIMILARITY_COSINE. SQZ_EINVAL: SQZ_POOLING_NONE.
+ */
 typedef struct sqz_similarity {
     sqz_outcome outcome;
     float score;

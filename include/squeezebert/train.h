@@ -84,28 +84,33 @@ typedef enum sqz_schedule {
  *   problem        [single label] cross entropy, mean over the batch's labelled items, weighted by
  *                  class_weights; multi label: binary cross entropy, mean over items and classes;
  *                  regression: mean squared error
- *   pool           of a sequence head [the pooler where the base has one, else the mean]; mean, cls
- *                  and pooler are possible
+ *   pooling        of a sequence head: mean, cls or pooler [what the base's head reads where that
+ *                  goes on, else the pooler where there is one, else the mean]
  *   keep_head      1: the base's head goes on, SQZ_EINVAL where it does not fit; 0: it does where
  *                  kind, problem, pooling and labels are the same (labels that nobody named fit any
- *                  of that number), else the model gets a new one, output =
- * linear(dropout(pooled)), weights normal with deviation 0.02, bias 0 epochs         [5] max_steps
- * [all] stops early; the schedule stays that of all epochs lr             [5e-5]; head_lr [lr] of
- * the head schedule       [linear]; warmup [0.1, below 0: none] share of all steps weight_decay
- * [0.01, below 0: none]; beta1 [0.9], beta2 [0.999], epsilon [1e-6] clip           [1, below 0:
- * none] the largest norm of the gradient dropout        [0.1, below 0: none], < 1: of the
- * embedding, softmax, both outputs of a block and what the head's output reads label_smoothing [0],
- * < 1: that share of a label is spread over all classes class_weights  [NULL] [n_labels] > 0: of
- * single labels a factor of each class's loss, of multi labels one of the loss where the label is
- * set (pos_weight) accumulate     [1] parts that a batch is run in, one after the other: less
- * memory, and the same gradient but for rounding freeze_embeddings, freeze_blocks, freeze_encoder
- * 1; the first so many blocks, and the embeddings; 1: everything but the head seed           of
- * dropout and of a new head
+ *                  of that number), else the model gets a new one: a linear of what is pooled,
+ *                  weights normal with deviation 0.02, bias 0
+ *   epochs         [5]
+ *   max_steps      [all] stops early; the schedule stays that of all epochs
+ *   lr, head_lr    [5e-5]; of the head's dense and output [lr]
+ *   schedule       [linear]; warmup [0.1, below 0: none]: share of all steps
+ *   weight_decay   [0.01, below 0: none]; beta1 [0.9], beta2 [0.999], epsilon [1e-6]
+ *   clip           [1, below 0: none] the largest norm of the gradient
+ *   dropout        [0.1, below 0: none] < 1, of the embedding, the softmax, both outputs of a block
+ *                  and what the head's output reads
+ *   label_smoothing   [0] < 1: that share of a label is spread over all classes
+ *   class_weights  [NULL] [n_labels] > 0: of single labels a factor of each class's loss, of multi
+ *                  labels one of the loss where the label is set (pos_weight). Outlives the trainer
+ *   accumulate     [1] parts that a batch is run in, one after the other: less memory, and the same
+ *                  gradient but for rounding
+ *   freeze_embeddings, freeze_blocks   1; the first so many blocks, and the embeddings
+ *   freeze_encoder 1: everything but the head, and the pooler where the head reads it
+ *   seed           of dropout and of a new head
  */
 typedef struct sqz_train_recipe {
     sqz_head_kind head;
     sqz_problem problem;
-    sqz_pool pool;
+    sqz_pooling pooling;
     int keep_head;
     uint32_t epochs;
     uint64_t max_steps;

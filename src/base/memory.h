@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory: the allocator's wrappers, the arena that lays out one block, and the byte buffer that
- * grows.
+/* Memory: the allocator's wrappers, the arena that lays out one allocation, and the byte buffer
+ * that grows.
  *
  * An arena is run twice over the same layout code: first with a NULL base, where it only counts,
- * then over a block of the counted size. So a size never comes from a second formula.
+ * then over memory of the counted size. So a size never comes from a second formula.
  *
  *     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
  *     lay_out(&arena, &unused);                     counts
- *     block = sqzi_allocate(allocator, arena.used)
- *     arena = sqzi_arena_over(block, arena.used);
+ *     memory = sqzi_allocate(allocator, arena.used)
+ *     arena = sqzi_arena_over(memory, arena.used);
  *     lay_out(&arena, &object);                     places
  */
 #ifndef SQZI_MEMORY_H
@@ -20,7 +20,7 @@
 
 #define SQZI_ALIGNMENT 64 /* a cache line, and the widest vector register */
 
-/* The C library's allocator; blocks of 2 MiB and more ask for huge pages. */
+/* The C library's allocator; allocations of 2 MiB and more ask for huge pages. */
 extern const sqz_allocator sqzi_default_allocator;
 
 /* bytes may be 0 (a valid pointer comes back, release it as any other). NULL when there is no

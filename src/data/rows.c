@@ -1,224 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reader: places of records first, since their bytes may move while more is read, then the
- * records themselves. */
+ * records themselves (record.c). */
+#include "data/rows.h"
+
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "data/column_names.h"
 #include "data/json_members.h"
-#include "data/line_source.h"
 #include "data/table_row.h"
 #include "data/text_bytes.h"
-#include "data/text_store.h"
 
-enum { PORTION = 512, PORTION_BYTES = 1 << 20, NO_COLUMN = -1 };
-
-struct sqz_rows {
-    sqz_allocator allocator;
-    sqz_rows_options options;
-    sqz_rows_source source;
-    sqz_quotes quotes; /* of this format, AUTO resolved for csv */
-    FILE *file;        /* of sqz_rows_open_file */
-    sqzi_line_source lines;
-    uint64_t n_blank;
-    sqzi_text_store header; /* the header's bytes and names */
-    sqz_text *names;
-    uint32_t n_names;
-    int64_t text_at, text2_at; /* columns of a table */
-    uint32_t portion;
-    sqzi_line *places;    /* [portion] */
-    sqz_row *rows;         /* [portion] */
-    sqzi_buffer cells;     /* of the row at hand: sqz_text, or sqzi_json_member */
-    sqzi_text_store store; /* fields and faults of the portion */
-};
-
-static bool is_table(const sqz_rows *rows)
-{
-    return rows->options.format == SQZ_ROWS_CSV || rows->options.format == SQZ_ROWS_TSV;
-}
-
-static char separator_of(const sqz_rows *rows)
-{
-    return rows->options.format == SQZ_ROWS_CSV ? ',' : '\t';
-}
-
-/* SQZ_ENOMEM where the text finds no room. */
-static SQZI_PRINTF(4, 5) sqz_status fault(sqz_rows *rows, sqz_row *row, sqz_status status,
-                                          const char *format, ...)
-{
-    enum { FAULT_BYTES = 400 };
-    char *text = sqzi_store_take(&rows->store, FAULT_BYTES);
-    if (!text) return SQZ_ENOMEM;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, FAULT_BYTES, format, arguments);
-    va_end(arguments);
-    *row = (sqz_row){.line = row->line,
-                     .status = status,
-                     .fault = text,
-                     .fields = row->fields,
-                     .n_fields = row->n_fields};
-    return SQZ_OK;
-}
-
-static sqz_status too_many_columns(sqz_rows *rows, sqz_row *row)
-{
-    return fault(rows, row, SQZ_ELIMIT, "more than %d columns", SQZ_MAX_COLUMNS);
-}
-
-/* Room for the fields of a row. */
-static sqz_field *take_fields(sqz_rows *rows, sqz_row *row, size_t n)
-{
-    sqz_field *fields = sqzi_store_take(&rows->store, n * sizeof *fields);
-    row->fields = fields;
-    row->n_fields = 0;
-    return fields;
-}
-
-static sqz_status put_cells(sqz_rows *rows, sqz_row *row, const sqz_text *cells, uint32_t n)
-{
-    sqz_field *fields = take_fields(rows, row, n);
-    if (!fields) return SQZ_ENOMEM;
-    for (uint32_t c = 0; c < n; c++)
-        if (c != rows->text_at && c != rows->text2_at)
-            fields[row->n_fields++] = (sqz_field){.name = c < rows->n_names ? rows->names[c]
-                                                                            : (sqz_text){"", 0},
-                                                  .value = cells[c]};
-    return SQZ_OK;
-}
-
-static sqz_status read_row(sqz_rows *rows, sqz_row *row, const sqzi_line *place)
-{
-    sqz_error why;
-    char list[SQZI_NAMES_BYTES];
-    rows->cells.used = 0;
-    const sqz_status status = sqzi_row_split(rows->lines.data + place->begin, place->n,
-                                             separator_of(rows), rows->quotes, &rows->cells, &why);
-    if (status == SQZ_ELIMIT) return too_many_columns(rows, row);
-    if (status != SQZ_OK) return status;
-    const sqz_text *cells = (const void *)rows->cells.data;
-    const uint32_t n = (uint32_t)(rows->cells.used / sizeof *cells);
-    if (put_cells(rows, row, cells, n) != SQZ_OK) return SQZ_ENOMEM;
-    if (place->open)
-        return fault(rows, row, SQZ_EFORMAT, "a quote that begins in this row is never closed");
-    if (n != rows->n_names && !rows->options.no_header && !rows->options.ragged) {
-        sqzi_list_names(rows->names, rows->n_names, sizeof *rows->names, list);
-        return fault(rows, row, SQZ_EFORMAT, "the row has %u columns, the header %u: %s", n,
-                     rows->n_names, list);
-    }
-    if (rows->text_at >= n || rows->text2_at >= n)
-        return fault(rows, row, SQZ_EFORMAT, "the row has %u columns, too few for its text", n);
-    if (rows->text_at != NO_COLUMN) row->text = cells[rows->text_at];
-    row->pair = rows->text2_at != NO_COLUMN;
-    if (row->pair) row->second = cells[rows->text2_at];
-    return SQZ_OK;
-}
-
-/* A member's name as a program compares it; the decoded bytes of one with escapes are the
- * portion's. */
-static sqz_status decode_name(sqz_rows *rows, sqz_text name, sqz_text *decoded)
-{
-    *decoded = name;
-    if (!name.n_bytes || !memchr(name.bytes, '\\', name.n_bytes)) return SQZ_OK;
-    char *text = sqzi_store_take(&rows->store, name.n_bytes);
-    if (!text) return SQZ_ENOMEM;
-    *decoded = (sqz_text){text, sqzi_json_decode(name, text)};
-    return SQZ_OK;
-}
-
-/* The string that is a text of the record: the last one of this name, as in Python. It is decoded
- * where it lies, since it is not passed on. */
-static sqz_status take_string(sqz_rows *rows, sqz_row *row, const char *name,
-                              const sqzi_json_member *found, sqz_text *text)
-{
-    char list[SQZI_NAMES_BYTES];
-    if (row->status != SQZ_OK) return SQZ_OK;
-    if (!found) {
-        const sqzi_json_member *members = (const void *)rows->cells.data;
-        sqzi_list_names(members ? &members->name : NULL, rows->cells.used / sizeof *members,
-                        sizeof *members, list);
-        return fault(rows, row, SQZ_EFORMAT, "the object has no '%.60s', it has %s", name, list);
-    }
-    char *to = rows->lines.data + (found->value.bytes - rows->lines.data);
-    const ptrdiff_t n = sqz_json_string(found->value, to);
-    if (n < 0)
-        return fault(rows, row, SQZ_EFORMAT, "'%.60s' is %.*s: a string is expected", name,
-                     (int)(found->value.n_bytes < 40 ? found->value.n_bytes : 40),
-                     found->value.bytes);
-    *text = (sqz_text){to, (size_t)n};
-    return SQZ_OK;
-}
-
-static sqz_status put_members(sqz_rows *rows, sqz_row *row, const sqzi_json_member *found[2])
-{
-    sqz_status status = SQZ_OK;
-    const sqzi_json_member *members = (const void *)rows->cells.data;
-    const size_t n = rows->cells.used / sizeof *members;
-    sqz_field *fields = take_fields(rows, row, n);
-    if (!fields) return SQZ_ENOMEM;
-    for (size_t m = 0; m < n; m++) {
-        sqz_text name;
-        TRY(decode_name(rows, members[m].name, &name));
-        if (sqzi_text_is(name, rows->options.text)) found[0] = &members[m];
-        else if (sqzi_text_is(name, rows->options.text2)) found[1] = &members[m];
-        else
-            fields[row->n_fields++] = (sqz_field){
-                .name = name, .value = members[m].value, .json_name = members[m].name, .json = 1};
-    }
-fail:
-    return status;
-}
-
-static sqz_status read_object(sqz_rows *rows, sqz_row *row, const sqzi_line *place)
-{
-    const sqzi_json_member *found[2] = {NULL, NULL};
-    sqz_error why = {0};
-    rows->cells.used = 0;
-    sqz_status status = sqzi_json_members(rows->lines.data + place->begin, place->n, &rows->cells,
-                                          &why);
-    if (status == SQZ_ELIMIT && rows->cells.used + sizeof(sqzi_json_member) > rows->cells.limit)
-        return too_many_columns(rows, row);
-    if (status == SQZ_EFORMAT || status == SQZ_ELIMIT)
-        return fault(rows, row, status, "%s", why.text);
-    if (status == SQZ_OK) status = put_members(rows, row, found);
-    if (status != SQZ_OK) return status;
-    if (rows->options.text)
-        status = take_string(rows, row, rows->options.text, found[0], &row->text);
-    if (status == SQZ_OK && rows->options.text2) {
-        sqz_text second = {NULL, 0};
-        status = take_string(rows, row, rows->options.text2, found[1], &second);
-        row->second = second;
-        row->pair = row->status == SQZ_OK;
-    }
-    return status;
-}
-
-static sqz_status read_line(sqz_rows *rows, sqz_row *row, const sqzi_line *place)
-{
-    const char *line = rows->lines.data + place->begin;
-    const char *tab = rows->options.pair ? memchr(line, '\t', place->n) : NULL;
-    row->text = (sqz_text){line, place->n};
-    if (!rows->options.pair) return SQZ_OK;
-    if (!tab) return fault(rows, row, SQZ_EINVAL, "the line has no TAB between two texts");
-    row->pair = 1;
-    row->text.n_bytes = (size_t)(tab - line);
-    row->second = (sqz_text){tab + 1, place->n - (size_t)(tab + 1 - line)};
-    return SQZ_OK;
-}
-
-static sqz_status read_record(sqz_rows *rows, sqz_row *row, const sqzi_line *place)
-{
-    *row = (sqz_row){.line = place->line};
-    if (place->too_long)
-        return fault(rows, row, SQZ_ELIMIT, "the record is longer than %d MB",
-                     SQZ_MAX_RECORD_BYTES / 1000000);
-    if (rows->options.format == SQZ_ROWS_LINES) return read_line(rows, row, place);
-    if (rows->options.format == SQZ_ROWS_JSONL) return read_object(rows, row, place);
-    return read_row(rows, row, place);
-}
+enum { PORTION = 512, PORTION_BYTES = 1 << 20 };
 
 /* ---- the portion ---- */
 
@@ -274,7 +67,7 @@ sqz_status sqz_rows_next(sqz_rows *rows, const sqz_row **row, uint32_t *n, sqz_e
     do TRY(find_places(rows, &found, error));
     while (!found && !(rows->lines.at_end && rows->lines.begin == rows->lines.end));
     for (uint32_t r = 0; r < found; r++)
-        FAIL_IF(read_record(rows, &rows->rows[r], &rows->places[r]) != SQZ_OK, SQZ_ENOMEM, 0,
+        FAIL_IF(sqzi_read_record(rows, &rows->rows[r], &rows->places[r]) != SQZ_OK, SQZ_ENOMEM, 0,
                 "%s: line %llu: no memory for its columns", rows->source.name,
                 (unsigned long long)rows->places[r].line);
     *n = found;
@@ -292,12 +85,13 @@ static sqz_status find_column(const sqz_rows *rows, const char *name, uint64_t l
     if (!name) return SQZ_OK;
     for (uint32_t c = 0; c < rows->n_names; c++) {
         if (!sqzi_text_is(rows->names[c], name)) continue;
-        FAIL_IF(*at != NO_COLUMN, SQZ_EFORMAT, 0, "%s: line %llu: two columns are named '%.60s'",
-                rows->source.name, (unsigned long long)line, name);
+        FAIL_IF(*at != SQZI_NO_COLUMN, SQZ_EFORMAT, 0,
+                "%s: line %llu: two columns are named '%.60s'", rows->source.name,
+                (unsigned long long)line, name);
         *at = c;
     }
     sqzi_list_names(rows->names, rows->n_names, sizeof *rows->names, list);
-    FAIL_IF(*at == NO_COLUMN, SQZ_EFORMAT, 0,
+    FAIL_IF(*at == SQZI_NO_COLUMN, SQZ_EFORMAT, 0,
             "%s: line %llu: the header has no column '%.60s', it has %s", rows->source.name,
             (unsigned long long)line, name, list);
 fail:
@@ -318,7 +112,8 @@ static sqz_status keep_header(sqz_rows *rows, const sqzi_line *place, sqz_error 
     FAIL_IF(!bytes, SQZ_ENOMEM, 0, "%s: no memory for the header", rows->source.name);
     memcpy(bytes, rows->lines.data + place->begin, place->n);
     rows->cells.used = 0;
-    status = sqzi_row_split(bytes, place->n, separator_of(rows), rows->quotes, &rows->cells, error);
+    status = sqzi_row_split(bytes, place->n, sqzi_rows_separator(rows), rows->quotes, &rows->cells,
+                            error);
     FAIL_IF(status == SQZ_ELIMIT, SQZ_ELIMIT, 0,
             "%s: line %llu: the header has more than %d columns", rows->source.name, line,
             SQZ_MAX_COLUMNS);
@@ -367,12 +162,12 @@ static void set_up(sqz_rows *rows, const sqz_rows_options *o)
     rows->quotes = o->quotes == SQZ_QUOTES_AUTO && o->format == SQZ_ROWS_CSV ? SQZ_QUOTES_CSV
                                                                              : o->quotes;
     rows->portion = o->portion ? o->portion : PORTION;
-    rows->text_at = rows->text2_at = NO_COLUMN;
+    rows->text_at = rows->text2_at = SQZI_NO_COLUMN;
     rows->header.allocator = rows->store.allocator = &rows->allocator;
     rows->cells = (sqzi_buffer){.allocator = &rows->allocator, .limit = SQZ_MAX_COLUMNS * item};
     rows->lines = (sqzi_line_source){.source = &rows->source, .allocator = &rows->allocator};
-    if (is_table(rows) && rows->quotes == SQZ_QUOTES_CSV)
-        rows->lines.separator = separator_of(rows);
+    if (sqzi_rows_separator(rows) && rows->quotes == SQZ_QUOTES_CSV)
+        rows->lines.separator = sqzi_rows_separator(rows);
 }
 
 static sqz_status check_options(const sqz_rows_options *o, sqz_error *error)
@@ -411,7 +206,7 @@ static sqz_status make(const sqz_rows_options *given, sqz_rows **out, sqz_error 
 static sqz_status begin(sqz_rows *rows, sqz_rows **out, sqz_error *error)
 {
     sqz_status status = take_memory(rows, error);
-    if (status == SQZ_OK && is_table(rows) && !rows->options.no_header)
+    if (status == SQZ_OK && sqzi_rows_separator(rows) && !rows->options.no_header)
         status = read_header(rows, error);
     if (status == SQZ_OK) *out = rows;
     else sqz_rows_close(rows);
@@ -447,7 +242,7 @@ sqz_status sqz_rows_open_file(const char *path, const sqz_rows_options *options,
     FILE *file = fopen(path, "rbe");
     if (!file)
         return sqzi_fail(error, sqz_status_of_errno(errno, 0), 0, "%s: cannot open: %s", path,
-                          strerror(errno));
+                         strerror(errno));
     sqz_rows *rows = NULL;
     const sqz_status status = make(options, &rows, error);
     if (status != SQZ_OK) (void)fclose(file);

@@ -7,18 +7,6 @@
 #include "base/number.h"
 #include "export/exporter.h"
 
-enum { WHY = 200 };
-
-#define SAY(...) (snprintf(why, WHY, __VA_ARGS__), false)
-
-const sqzi_linear *sqzi_export_linear(const sqzi_block *block, int j)
-{
-    const sqzi_linear *const linears[SQZI_LINEARS] = {&block->attn_q, &block->attn_k,
-                                                      &block->attn_v, &block->attn_output,
-                                                      &block->ffn_up, &block->ffn_down};
-    return linears[j];
-}
-
 static uint32_t common_divisor(uint32_t a, uint32_t b)
 {
     while (b) {
@@ -29,57 +17,35 @@ static uint32_t common_divisor(uint32_t a, uint32_t b)
     return a;
 }
 
-uint32_t sqzi_export_groups(const sqzi_linear *linear)
+/* The groups that linear j has once its terms are added up: 1 where inputs or outputs are
+ * permuted. */
+static uint32_t groups_of(const sqzi_block *block, uint32_t j)
 {
+    const sqzi_linear *linear = sqzi_block_linear_of(block, j);
     uint32_t groups = linear->in || linear->out ? 1 : linear->terms[0].b.groups;
     for (uint32_t t = 1; t < linear->n_terms; t++)
         groups = common_divisor(groups, linear->terms[t].b.groups);
     return groups;
 }
 
-/* What no class of any type can do. */
-static bool blocks_are_alike(const sqzi_exporter *e, char *why)
-{
-    const sqzi_encoder *encoder = &e->model->encoder;
-    const sqzi_block *first = encoder->blocks;
-    if (encoder->embedding.factorised)
-        return SAY("its embedding is factorised to %u numbers a word, and no class projects words "
-                   "before the sum",
-                   encoder->embedding.word.width);
-    for (uint32_t i = 0; i < encoder->n_blocks; i++) {
-        const sqzi_block *b = &encoder->blocks[i];
-        if (b->heads * b->head_width != encoder->width)
-            return SAY(
-                "block %u has %u heads of width %u, which do not fill the model's width of %u", i,
-                b->heads, b->head_width, encoder->width);
-        if (b->heads != first->heads)
-            return SAY("block %u has %u heads and block 0 has %u", i, b->heads, first->heads);
-        if (b->ffn_width != first->ffn_width)
-            return SAY("the feed-forward of block %u is %u wide and that of block 0 %u", i,
-                       b->ffn_width, first->ffn_width);
-        if (b->activation != first->activation)
-            return SAY("block %u and block 0 have different activations", i);
-    }
-    return true;
-}
-
-static bool epsilons_fit(const sqzi_exporter *e, sqzi_architecture type, char *why)
+/* Of a head that stands beside the encoder the norm is its module's. */
+static bool epsilons_fit(const sqzi_exporter *e, sqzi_architecture type, bool beside, char *why)
 {
     const sqzi_layout *l = &sqzi_layouts[type];
     const double embedding = l->has_epsilon ? e->epsilon : 1e-12,
                  blocks = l->block_epsilon > 0 ? l->block_epsilon : e->epsilon;
     const sqzi_gguf_value *attn = sqzi_gguf_find(e->model->gguf, "sqz.block.attn_norm_epsilon"),
                           *ffn = sqzi_gguf_find(e->model->gguf, "sqz.block.ffn_norm_epsilon");
-    const double head = e->model->head.has_norm ? e->head_epsilon : embedding;
+    const double head = e->model->head.has_norm && !beside ? e->head_epsilon : embedding;
     if (e->epsilon != embedding || head != embedding)
-        return SAY("the norm of its embedding or head has the epsilon %s, %s is needed",
-                   SQZI_REAL(6, e->epsilon != embedding ? e->epsilon : head),
-                   SQZI_REAL(6, embedding));
+        return SQZI_SAY("the norm of its embedding or head has the epsilon %s, %s is needed",
+                        SQZI_REAL(6, e->epsilon != embedding ? e->epsilon : head),
+                        SQZI_REAL(6, embedding));
     for (uint32_t i = 0; i < e->model->encoder.n_blocks; i++)
         if (sqzi_gguf_float(attn, i) != blocks || sqzi_gguf_float(ffn, i) != blocks)
-            return SAY("the norms of block %u have the epsilons %s and %s, %s is needed", i,
-                       SQZI_REAL(6, sqzi_gguf_float(attn, i)),
-                       SQZI_REAL(6, sqzi_gguf_float(ffn, i)), SQZI_REAL(6, blocks));
+            return SQZI_SAY("the norms of block %u have the epsilons %s and %s, %s is needed", i,
+                            SQZI_REAL(6, sqzi_gguf_float(attn, i)),
+                            SQZI_REAL(6, sqzi_gguf_float(ffn, i)), SQZI_REAL(6, blocks));
     return true;
 }
 
@@ -87,91 +53,46 @@ static bool groups_fit(const sqzi_exporter *e, sqzi_architecture type, char *why
 {
     const sqzi_encoder *encoder = &e->model->encoder;
     for (uint32_t i = 0; i < encoder->n_blocks && !e->options.dense; i++)
-        for (int j = 0; j < SQZI_LINEARS; j++) {
-            const uint32_t groups = sqzi_export_groups(sqzi_export_linear(&encoder->blocks[i], j)),
-                           first = sqzi_export_groups(sqzi_export_linear(encoder->blocks, j));
+        for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) {
+            const uint32_t groups = groups_of(&encoder->blocks[i], j),
+                           first = groups_of(encoder->blocks, j);
+            const char *name = sqzi_block_linear_name(j);
             if (!sqzi_layouts[type].grouped && groups != 1)
-                return SAY("blk.%u.%s has %u groups and its layers are dense", i,
-                           sqzi_block_parts[j], groups);
+                return SQZI_SAY(
+                    "blk.%u.%s has %u groups and its layers are dense: --dense fills them "
+                    "up with zeros",
+                    i, name, groups);
             if (groups != first)
-                return SAY("blk.%u.%s has %u groups and blk.0.%s %u", i, sqzi_block_parts[j],
-                           groups, sqzi_block_parts[j], first);
+                return SQZI_SAY(
+                    "blk.%u.%s has %u groups and blk.0.%s %u: --dense fills them up with "
+                    "zeros",
+                    i, name, groups, name, first);
         }
     return true;
 }
 
-/* Heads that read one vector a sequence. */
-static bool whole_head_fits(const sqzi_head *head, const char *dense, const char *activation,
-                            char *why)
-{
-    const sqz_pool pool = dense ? SQZ_POOL_CLS : SQZ_POOL_POOLER;
-    if (head->pool != pool)
-        return SAY("its head reads '%s', that class '%s'", sqz_pool_name(head->pool),
-                   sqz_pool_name(pool));
-    if (head->has_norm || head->has_dense != (dense != NULL))
-        return SAY("its head has %s dense layer%s, that class %s", head->has_dense ? "a" : "no",
-                   head->has_norm ? " with a norm" : "", dense ? "one" : "none");
-    if (!dense) return true;
-    if (head->dense.n_out != head->width)
-        return SAY("its head's dense layer has %u outputs, the model's width is %u",
-                   head->dense.n_out, head->width);
-    if (strcmp(sqzi_activation_words[head->activation], activation) != 0)
-        return SAY("its head's activation is %s, that class has %s",
-                   sqzi_activation_words[head->activation], activation);
-    return true;
-}
-
-static bool head_fits(const sqzi_exporter *e, const sqzi_layout *l, char *why)
-{
-    const sqzi_head *head = &e->model->head;
-    const char *activation = l->masked_activation
-                                 ? l->masked_activation
-                                 : sqzi_activation_words[e->model->encoder.blocks[0].activation];
-    switch (head->kind) {
-    case SQZ_HEAD_SEQUENCE:
-        return whole_head_fits(head, l->sequence_dense, l->dense_activation, why);
-    case SQZ_HEAD_MULTIPLE_CHOICE:
-        return whole_head_fits(head, l->choice_dense, l->dense_activation, why);
-    case SQZ_HEAD_NONE:
-        return !head->has_pooler || !l->sequence_dense || SAY("it has a pooler, that class none");
-    case SQZ_HEAD_MASKED_LM:
-        if (!head->has_dense || !head->has_norm)
-            return SAY("its head has no dense layer with a norm, that class has them");
-        if (head->dense.n_out != e->model->info.embedding_width)
-            return SAY("its head's dense layer has %u outputs, the embedding's width is %u",
-                       head->dense.n_out, e->model->info.embedding_width);
-        return strcmp(sqzi_activation_words[head->activation], activation) == 0 ||
-               SAY("its head's activation is %s, that class has %s",
-                   sqzi_activation_words[head->activation], activation);
-    default:
-        return (!head->has_dense && !head->has_norm) ||
-               SAY("its head has a dense layer, that class none");
-    }
-}
-
-static bool fits(const sqzi_exporter *e, sqzi_architecture type, char *why)
+static bool encoder_fits(const sqzi_exporter *e, sqzi_architecture type, bool beside, char *why)
 {
     const sqz_model_info *info = &e->model->info;
-    const sqzk_activation activation = e->model->encoder.blocks[0].activation;
-    if (!sqzi_their_word(sqzi_activations, sqzi_activation_words[activation]))
-        return SAY("the activation %s of its blocks is not one of Transformers'",
-                   sqzi_activation_words[activation]);
     if (!sqzi_layouts[type].projected && info->embedding_width != info->width)
-        return SAY("its embedding is %u wide and the model %u", info->embedding_width, info->width);
-    if (sqzi_layouts[type].has_types == (info->n_token_types == 0))
-        return SAY("it has %u token types", info->n_token_types);
-    return groups_fit(e, type, why) && epsilons_fit(e, type, why) &&
-           head_fits(e, &sqzi_layouts[type], why);
+        return SQZI_SAY("its embedding is %u wide and the model %u", info->embedding_width,
+                        info->width);
+    if (!sqzi_layouts[type].has_types && info->n_token_types)
+        return SQZI_SAY("it has %u token types", info->n_token_types);
+    if (sqzi_layouts[type].has_types && !info->n_token_types && !e->options.dense)
+        return SQZI_SAY("it has no token types: --dense writes a table of zeros");
+    return groups_fit(e, type, why) && epsilons_fit(e, type, beside, why);
 }
 
-static void choose(sqzi_exporter *e, sqzi_architecture type)
+static void choose(sqzi_exporter *e, sqzi_architecture type, bool beside)
 {
     e->layout = &sqzi_layouts[type];
-    for (int j = 0; j < SQZI_LINEARS; j++)
-        e->groups[j] = e->options.dense
+    for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++)
+        e->groups[j] = e->options.dense || !e->model->encoder.n_blocks
                            ? 1
-                           : sqzi_export_groups(sqzi_export_linear(e->model->encoder.blocks, j));
-    e->ending = sqzi_class_ending_of(e->model->head.kind);
+                           : groups_of(e->model->encoder.blocks, j);
+    e->head_beside = beside;
+    e->ending = sqzi_class_ending_of(beside ? SQZ_HEAD_NONE : e->model->head.kind);
 }
 
 /* The type it was imported as, bert where none is known. */
@@ -183,27 +104,56 @@ static sqzi_architecture preferred(const sqzi_exporter *e)
     return (sqzi_architecture)i;
 }
 
-sqz_status sqzi_export_class(sqzi_exporter *e)
+typedef char reasons[SQZI_ARCHITECTURES][SQZI_WHY];
+
+/* The first architecture from `first` on that can express the model, its head by a class of its own
+ * or beside it. */
+static bool find(sqzi_exporter *e, sqzi_architecture first, bool beside, reasons why)
 {
-    char why[SQZI_ARCHITECTURES][WHY], other[WHY + 32] = "";
-    const sqzi_architecture first = preferred(e);
-    const bool alike = blocks_are_alike(e, why[first]);
-    for (int turn = 0; turn < SQZI_ARCHITECTURES && alike; turn++) {
+    for (int turn = 0; turn < SQZI_ARCHITECTURES; turn++) {
         const sqzi_architecture type = (sqzi_architecture)(((int)first + turn) %
                                                            SQZI_ARCHITECTURES);
-        if (!fits(e, type, why[type])) continue;
-        choose(e, type);
+        if (!encoder_fits(e, type, beside, why[type]) ||
+            (!beside && !sqzi_export_head_fits(e, &sqzi_layouts[type], why[type])))
+            continue;
+        choose(e, type, beside);
         if (turn)
             sqzi_export_note(e, "written as %s: as %s, %s", e->layout->model_type,
                              sqzi_layouts[first].model_type, why[first]);
-        return SQZ_OK;
+        return true;
     }
-    if (!alike)
-        return sqzi_fail(e->error, SQZ_EUNSUPPORTED, 0,
-                         "no class of Transformers can express this model: %s", why[first]);
-    if (first != SQZI_SQUEEZEBERT && strcmp(why[first], why[SQZI_SQUEEZEBERT]) != 0)
-        snprintf(other, sizeof other, "; as squeezebert, %.*s", WHY - 1, why[SQZI_SQUEEZEBERT]);
+    return false;
+}
+
+static sqz_status refuse(const sqzi_exporter *e, sqzi_architecture first, reasons why,
+                         const char *beside)
+{
+    char other[2 * SQZI_WHY] = "";
+    for (int type = 0; type < SQZI_ARCHITECTURES; type++)
+        if (sqzi_layouts[type].grouped && type != (int)first && strcmp(why[first], why[type]) != 0)
+            snprintf(other, sizeof other, "; as %s, %.*s", sqzi_layouts[type].model_type,
+                     SQZI_WHY - 1, why[type]);
+    if (*beside) snprintf(other, sizeof other, "; as modules beside it, %s", beside);
     return sqzi_fail(e->error, SQZ_EUNSUPPORTED, 0,
                      "no class of Transformers can express this model: as %s, %s%s",
                      sqzi_layouts[first].model_type, why[first], other);
+}
+
+sqz_status sqzi_export_class(sqzi_exporter *e)
+{
+    reasons why, encoder;
+    char beside[SQZI_WHY] = "";
+    const sqzi_architecture first = preferred(e);
+    if (!sqzi_export_shape(e, why[first]))
+        return sqzi_fail(e->error, SQZ_EUNSUPPORTED, 0,
+                         "no class of Transformers can express this model: %s", why[first]);
+    if (find(e, first, false, why)) return SQZ_OK;
+    if (e->model->head.kind != SQZ_HEAD_SEQUENCE || !sqzi_export_head_fits_beside(e, beside) ||
+        !find(e, first, true, encoder))
+        return refuse(e, first, why, beside);
+    sqzi_export_note(e,
+                     "written for sentence-transformers, whose encode() gives the head's logits: "
+                     "as %s, %s",
+                     sqzi_layouts[first].model_type, why[first]);
+    return SQZ_OK;
 }

@@ -19,6 +19,17 @@ static sqz_status set_string(const sqzi_exporter *e, const char *key, const char
     return sqzi_export_set(e, e->config, key, json_string(value));
 }
 
+/* Numbers of pieces in a vocabulary that has lost some since. */
+static void drop_pieces(sqzi_exporter *e)
+{
+    static const char *const keys[] = {"pad_token_id", "bos_token_id",          "eos_token_id",
+                                       "sep_token_id", "cls_token_id",          "mask_token_id",
+                                       "unk_token_id", "decoder_start_token_id"};
+    const json_t *size = json_object_get(e->config, "vocab_size");
+    if (!size || json_integer_value(size) == (json_int_t)e->model->info.vocabulary) return;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) json_object_del(e->config, keys[i]);
+}
+
 static sqz_status begin(sqzi_exporter *e)
 {
     const sqzi_span text = sqzi_export_string(e, "sqz.source.config"),
@@ -39,6 +50,7 @@ static sqz_status begin(sqzi_exporter *e)
     }
     for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
         json_object_del(e->config, dropped[i]);
+    drop_pieces(e);
     return SQZ_OK;
 }
 
@@ -68,19 +80,21 @@ static sqz_status put_sizes(const sqzi_exporter *e)
 {
     sqz_status status = SQZ_OK;
     const sqz_model_info *info = &e->model->info;
-    const sqzi_block *block = e->model->encoder.blocks;
     const sqzi_layout *l = e->layout;
     TRY(set_uint(e, "vocab_size", info->vocabulary));
     TRY(set_uint(e, "max_position_embeddings", info->max_positions));
     TRY(set_uint(e, e->layout->blocks_key, info->n_layers));
-    TRY(set_uint(e, e->layout->heads_key, block->heads));
     TRY(set_uint(e, e->layout->width_key, info->width));
-    TRY(set_uint(e, e->layout->ffn_key, block->ffn_width));
-    if (l->has_types) TRY(set_uint(e, "type_vocab_size", info->n_token_types));
+    /* without blocks the source's stay; the class wants heads that divide the width all the same */
+    const bool blocks = info->n_layers > 0;
+    if (blocks || !json_object_get(e->config, l->heads_key))
+        TRY(set_uint(e, l->heads_key, e->heads));
+    if (blocks) TRY(set_uint(e, l->ffn_key, e->ffn_width));
+    if (l->has_types) TRY(set_uint(e, "type_vocab_size", sqzi_export_types(e)));
     if (l->has_epsilon) TRY(sqzi_export_set(e, e->config, "layer_norm_eps", json_real(e->epsilon)));
     if (l->has_embedding_size) TRY(set_uint(e, "embedding_size", info->embedding_width));
-    for (int j = 0; l->grouped && j < SQZI_LINEARS; j++)
-        TRY(set_uint(e, sqzi_groups_keys[j], e->groups[j]));
+    for (int j = 0; l->grouped && blocks && j < SQZI_BLOCK_LINEARS; j++)
+        TRY(set_uint(e, sqzi_groups_keys[j].key, e->groups[j]));
 fail:
     return status;
 }
@@ -88,18 +102,13 @@ fail:
 /* The word that is there is kept where it means the same: "gelu_pytorch_tanh" is "gelu_new". */
 static sqz_status put_activation(const sqzi_exporter *e)
 {
-    const sqzi_gguf_value *words = sqzi_gguf_find(e->model->gguf, "sqz.block.activation");
-    const unsigned char *at = words->data;
-    const sqzi_span word = sqzi_gguf_next_string(&at);
-    const char *given = json_string_value(json_object_get(e->config, e->layout->activation_key)),
+    const char *word = sqzi_activation_words[e->activation],
+               *given = json_string_value(json_object_get(e->config, e->layout->activation_key)),
                *ours = given ? sqzi_our_word(sqzi_activations, given) : NULL;
-    if (ours && sqzi_span_is(word, ours)) return SQZ_OK;
-    for (const sqzi_word_pair *pair = sqzi_activations; pair->ours; pair++)
-        if (sqzi_span_is(word, pair->ours))
-            return set_string(e, e->layout->activation_key, pair->theirs);
-    return sqzi_fail(e->error, SQZ_EUNSUPPORTED, 0,
-                     "the activation '%.*s' is not one of Transformers'",
-                     (int)(word.n > 40 ? 40 : word.n), word.bytes);
+    const bool free_choice = !e->model->info.n_layers && e->model->head.kind != SQZ_HEAD_MASKED_LM;
+    return ours && (free_choice || strcmp(word, ours) == 0)
+               ? SQZ_OK
+               : set_string(e, e->layout->activation_key, sqzi_their_word(sqzi_activations, word));
 }
 
 /* id2label and label2id. Where the source named no labels there are none here either, only their

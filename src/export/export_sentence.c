@@ -5,14 +5,19 @@
 
 #include "export/exporter.h"
 
-/* The module `type` as the next of a list, in the folder N_TYPE. */
-static sqz_status add_module(sqzi_exporter *e, json_t *modules, const char *type, char path[32])
+enum { PATH = 32 };
+
+/* The module `type` as the next of a list, in the folder N_TYPE; it is called N, or what is given.
+ */
+static sqz_status add_module(const sqzi_exporter *e, json_t *modules, const char *type,
+                             const char *given, char path[PATH])
 {
     const int i = (int)json_array_size(modules);
     char name[16], full[64];
     snprintf(name, sizeof name, "%d", i);
+    if (given) snprintf(name, sizeof name, "%s", given);
     snprintf(full, sizeof full, "sentence_transformers.models.%s", type);
-    snprintf(path, 32, "%d_%s", i, type);
+    snprintf(path, PATH, "%d_%s", i, type);
     json_t *one = json_pack("{s:i, s:s, s:s, s:s}", "idx", i, "name", name, "path", i ? path : "",
                             "type", full);
     return json_array_append_new(modules, one) == 0
@@ -27,52 +32,95 @@ static sqz_status write_settings(sqzi_exporter *e, const char *path, json_t *set
     return sqzi_folder_writer_json(&e->folder, file, settings, e->error);
 }
 
-static sqz_status write_pooling(sqzi_exporter *e, const char *path)
+static sqz_status write_pooling(sqzi_exporter *e, sqz_pooling mode, const char *path)
 {
     sqz_status status = SQZ_OK;
     json_t *config = json_object();
-    const char *pool = sqz_pool_name(e->model->info.pool);
+    const char *pool = sqz_pooling_name(mode);
     TRY(sqzi_export_set(e, config, "word_embedding_dimension", json_integer(e->model->info.width)));
     for (const sqzi_word_pair *pair = sqzi_pooling_modes; pair->ours; pair++)
         TRY(sqzi_export_set(e, config, pair->theirs, json_boolean(strcmp(pool, pair->ours) == 0)));
-    TRY(sqzi_export_set(e, config, "include_prompt", json_boolean(e->model->info.include_prompt)));
+    TRY(sqzi_export_set(e, config, "include_prompt",
+                        json_boolean(e->head_beside || e->model->info.include_prompt)));
     TRY(write_settings(e, path, config));
 fail:
     json_decref(config);
     return status;
 }
 
-/* Step i of `width` numbers, whose word is `word`. */
-static sqz_status write_step(sqzi_exporter *e, json_t *modules, uint32_t i, sqzi_span word,
-                             uint32_t width)
+/* A Dense or LayerNorm module; `activation` of a Dense one, `name` as add_module has it. */
+static sqz_status write_layer(sqzi_exporter *e, json_t *modules, const sqzi_export_layer *layer,
+                              const char *activation, const char *name)
 {
     sqz_status status = SQZ_OK;
-    json_t *config = NULL;
-    char path[32];
-    const sqzi_embed_step *step = &e->model->head.steps[i];
-    const sqzi_word_pair *pair = sqzi_dense_words;
-    switch (step->kind) {
-    case SQZI_STEP_NORMALIZE: return add_module(e, modules, "Normalize", path);
-    case SQZI_STEP_NORM:
-        TRY(add_module(e, modules, "LayerNorm", path));
-        config = json_pack("{s:i}", "dimension", (int)width);
-        break;
-    case SQZI_STEP_DENSE:
-        while (pair->ours && !sqzi_span_is(word, pair->ours)) pair++;
-        if (!pair->ours)
-            return sqzi_fail(e->error, SQZ_EUNSUPPORTED, 0,
-                             "step %u behind the pooling, %.*s, is no Dense module of "
-                             "sentence-transformers",
-                             i, (int)word.n, word.bytes);
-        TRY(add_module(e, modules, "Dense", path));
-        config = json_pack("{s:i, s:i, s:b, s:s}", "in_features", (int)width, "out_features",
-                           (int)step->n_out, "bias", 1, "activation_function", pair->theirs);
-        break;
-    }
+    char path[PATH];
+    json_t *config = layer->linear ? json_pack("{s:i, s:i, s:b, s:s}", "in_features",
+                                               (int)layer->linear->n_in, "out_features",
+                                               (int)layer->linear->n_out, "bias", 1,
+                                               "activation_function", activation)
+                                   : json_pack("{s:i}", "dimension", (int)layer->norm->n);
+    TRY(add_module(e, modules, layer->linear ? "Dense" : "LayerNorm", name, path));
     TRY(write_settings(e, path, config));
-    TRY(sqzi_export_step(e, i, path));
+    TRY(sqzi_export_module(e, layer, path));
 fail:
     json_decref(config);
+    return status;
+}
+
+/* Step i behind the pooling. */
+static sqz_status write_step(sqzi_exporter *e, json_t *modules, uint32_t i)
+{
+    char path[PATH], name[32];
+    const sqzi_embed_step *step = &e->model->head.steps[i];
+    snprintf(name, sizeof name, "embd_step.%u", (unsigned)i);
+    switch (step->kind) {
+    case SQZI_STEP_NORMALIZE: return add_module(e, modules, "Normalize", NULL, path);
+    case SQZI_STEP_NORM:
+        return write_layer(e, modules, &(sqzi_export_layer){name, NULL, &step->norm}, NULL, NULL);
+    default:
+        return write_layer(e, modules, &(sqzi_export_layer){name, &step->dense, NULL},
+                           sqzi_export_dense_word(step->activation), NULL);
+    }
+}
+
+/* A head that no class has: what it reads, and its layers. */
+static sqz_status write_head(sqzi_exporter *e, json_t *modules)
+{
+    sqz_status status = SQZ_OK;
+    const sqzi_head *head = &e->model->head;
+    const bool pooler = head->pooling == SQZ_POOLING_POOLER;
+    const struct {
+        bool there;
+        sqzi_export_layer layer;
+        sqzk_activation activation;
+    } layers[] = {{pooler, {NULL, &head->pooler, NULL}, SQZK_TANH},
+                  {head->has_dense, {NULL, &head->dense, NULL}, head->activation},
+                  {head->has_norm, {NULL, NULL, &head->norm}, SQZK_IDENTITY},
+                  {true, {NULL, &head->output, NULL}, SQZK_IDENTITY}};
+    char path[PATH];
+    TRY(add_module(e, modules, "Pooling", NULL, path));
+    TRY(write_pooling(e, pooler ? SQZ_POOLING_CLS : head->pooling, path));
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+        const sqzi_word_pair *name = &sqzi_head_modules[i];
+        sqzi_export_layer layer = layers[i].layer;
+        layer.name = name->ours;
+        if (layers[i].there)
+            TRY(write_layer(e, modules, &layer, sqzi_export_dense_word(layers[i].activation),
+                            name->theirs));
+    }
+fail:
+    return status;
+}
+
+static sqz_status write_embedding(sqzi_exporter *e, json_t *modules)
+{
+    sqz_status status = SQZ_OK;
+    char path[PATH];
+    TRY(add_module(e, modules, "Pooling", NULL, path));
+    TRY(write_pooling(e, e->model->info.pooling, path));
+    for (uint32_t i = 0; i < e->model->head.n_steps; i++) TRY(write_step(e, modules, i));
+    if (e->model->info.normalize) TRY(add_module(e, modules, "Normalize", NULL, path));
+fail:
     return status;
 }
 
@@ -81,22 +129,13 @@ static sqz_status write_modules(sqzi_exporter *e)
     sqz_status status = SQZ_OK;
     sqz_error *error = e->error;
     const sqz_model *model = e->model;
-    const sqzi_gguf_value *words = sqzi_gguf_find(model->gguf, "sqz.embed.steps");
-    const unsigned char *at = words ? words->data : NULL;
-    uint32_t width = model->info.width;
-    char path[32];
+    char path[PATH];
     json_t *modules = json_array(), *sentence = NULL;
-    TRY(add_module(e, modules, "Transformer", path));
-    TRY(add_module(e, modules, "Pooling", path));
-    TRY(write_pooling(e, path));
-    for (uint32_t i = 0; i < model->head.n_steps; i++) {
-        TRY(write_step(e, modules, i, sqzi_gguf_next_string(&at), width));
-        width = model->head.steps[i].n_out;
-    }
-    if (model->info.normalize) TRY(add_module(e, modules, "Normalize", path));
+    TRY(add_module(e, modules, "Transformer", NULL, path));
+    TRY((e->head_beside ? write_head : write_embedding)(e, modules));
     TRY(sqzi_folder_writer_json(&e->folder, "modules.json", modules, error));
     sentence = json_pack("{s:i, s:b}", "max_seq_length", (int)model->info.max_length,
-                         "do_lower_case", model->info.embed_lowercase);
+                         "do_lower_case", !e->head_beside && model->info.embed_lowercase);
     FAIL_IF(!sentence, SQZ_ENOMEM, 0, "no memory for sentence_bert_config.json");
     TRY(sqzi_folder_writer_json(&e->folder, "sentence_bert_config.json", sentence, error));
 fail:
@@ -146,7 +185,14 @@ sqz_status sqzi_export_texts(sqzi_exporter *e)
         any |= sqzi_export_has(e, keys[i]);
         more |= i >= 4 && sqzi_export_has(e, keys[i]);
     }
-    if (e->model->info.pool == SQZ_POOL_POOLER) {
+    if (e->head_beside) {
+        /* a default prompt would be put before what is classified */
+        if (any)
+            sqzi_export_note(e, "not written: how texts are embedded, since a folder's "
+                                "modules are either that or a head");
+        return write_modules(e);
+    }
+    if (e->model->info.pooling == SQZ_POOLING_POOLER) {
         sqzi_export_note(e, "not written: pooling by the pooler, which sentence-transformers does "
                             "not have, nor what is behind it");
         return SQZ_OK;

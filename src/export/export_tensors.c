@@ -1,30 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The canonical encoder's tensors under Hugging Face's names. What lies in the file as a class
- * wants it is copied; factors, sums, permutations and rows of integers become one f32 matrix, a row
- * at a time. */
+/* The canonical encoder's tensors under Hugging Face's names (tensor_source.h writes them). */
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "export/exporter.h"
 #include "export/safetensors_writer.h"
-
-/* What a tensor is made of: a linear's terms, or one tensor, or n zeros. */
-typedef struct source {
-    const sqzi_exporter *exporter;
-    sqzi_stored whole, a, b;
-    /* of a product; of a bias where outputs are permuted; else NULL */
-    const sqzi_linear *linear;
-    uint32_t groups; /* that are written */
-    uint64_t n;
-} source;
+#include "export/tensor_source.h"
 
 typedef struct plan {
     sqzi_exporter *exporter;
     sqzi_tensor_out *tensors;
-    source *sources;
+    sqzi_tensor_source *sources;
     size_t n, most;
-    uint32_t n_products, n_integers;
+    uint32_t n_products, n_integers, n_words;
     bool stored[3]; /* weights as SQZI_F32, SQZI_F16, SQZI_BF16 */
 } plan;
 
@@ -36,138 +26,20 @@ static sqzi_stored find(const sqzi_exporter *e, const char *name, const char *pa
     return sqzi_stored_of(e->model->gguf, full, columns);
 }
 
-static sqz_status emit_zeros(const void *from, sqzi_file_writer *file, sqz_error *error)
+static sqzi_side side_of(uint32_t n)
 {
-    static const float zeros[1024];
-    sqz_status status = SQZ_OK;
-    for (uint64_t left = ((const source *)from)->n; left && status == SQZ_OK;) {
-        const size_t n = left < 1024 ? (size_t)left : 1024;
-        status = sqzi_file_writer_put(file, zeros, n * sizeof *zeros, error);
-        left -= n;
-    }
-    return status;
+    return (sqzi_side){n, n, n, n};
 }
 
-static sqz_status emit_copy(const void *from, sqzi_file_writer *file, sqz_error *error)
-{
-    const sqzi_gguf_tensor *t = ((const source *)from)->whole.tensor;
-    return sqzi_file_writer_put(file, t->data, (size_t)t->bytes, error);
-}
-
-/* Outputs of a permuted linear go to their places, and the bias with them. */
-static sqz_status emit_permuted_bias(const void *from, sqzi_file_writer *file, sqz_error *error)
-{
-    sqz_status status = SQZ_OK;
-    const source *s = from;
-    const uint32_t n = s->linear->n_out;
-    const float *bias = s->whole.tensor->data;
-    float *placed = sqzi_allocate(s->exporter->allocator, n * sizeof *placed);
-    FAIL_IF(!placed, SQZ_ENOMEM, 0, "no memory for a bias");
-    for (uint32_t j = 0; j < n; j++) placed[s->linear->out[j]] = bias[j];
-    TRY(sqzi_file_writer_put(file, placed, n * sizeof *placed, error));
-fail:
-    if (placed) sqzi_release(s->exporter->allocator, placed, n * sizeof *placed);
-    return status;
-}
-
-static sqz_status emit_integer_table(const void *from, sqzi_file_writer *file, sqz_error *error)
-{
-    sqz_status status = SQZ_OK;
-    const source *s = from;
-    const size_t bytes = (size_t)s->whole.columns * sizeof(float);
-    float *row = sqzi_allocate(s->exporter->allocator, bytes);
-    FAIL_IF(!row, SQZ_ENOMEM, 0, "no memory for a row of a table");
-    for (uint64_t r = 0; r < s->whole.rows; r++) {
-        sqzi_stored_row_f32(&s->whole, r, row);
-        TRY(sqzi_file_writer_put(file, row, bytes, error));
-    }
-fail:
-    sqzi_release(s->exporter->allocator, row, bytes);
-    return status;
-}
-
-/* Working memory of a product. */
-typedef struct product {
-    double *factor;    /* A, every row at n_in / groups numbers */
-    double *stored;    /* one row of the whole matrix or of B */
-    double *row;       /* one row over the inputs as the terms read them */
-    float *placed;     /* the row over the inputs as they come */
-    uint32_t *inverse; /* which of the terms' outputs comes out at a place */
-} product;
-
-static void lay_out(const source *s, product *p, sqzi_arena *arena)
-{
-    const sqzi_linear *l = s->linear;
-    const size_t whole = s->whole.tensor ? (size_t)s->whole.columns : 0,
-                 rank = s->b.tensor ? (size_t)s->b.columns : 0;
-    p->factor = sqzi_arena_take(arena, s->a.tensor ? (size_t)(s->a.rows * s->a.columns) : 0,
-                                sizeof *p->factor);
-    p->stored = sqzi_arena_take(arena, whole > rank ? whole : rank, sizeof *p->stored);
-    p->row = sqzi_arena_take(arena, l->n_in, sizeof *p->row);
-    p->placed = sqzi_arena_take(arena, l->n_in, sizeof *p->placed);
-    p->inverse = sqzi_arena_take(arena, l->n_out, sizeof *p->inverse);
-}
-
-/* Row `place` of the matrix that the linear is. */
-static void make_row(const source *s, const product *p, uint32_t place)
-{
-    const sqzi_linear *l = s->linear;
-    const uint32_t j = p->inverse[place];
-    memset(p->row, 0, l->n_in * sizeof *p->row);
-    for (uint32_t t = 0; t < l->n_terms; t++) {
-        const uint32_t groups = l->terms[t].b.groups, n_in = l->n_in / groups,
-                       group = j / (l->n_out / groups);
-        double *to = p->row + (size_t)group * n_in;
-        if (!l->terms[t].a.packed) {
-            sqzi_stored_row(&s->whole, j, p->stored);
-            for (uint32_t i = 0; i < n_in; i++) to[i] += p->stored[i];
-            continue;
-        }
-        const uint32_t rank = (uint32_t)s->b.columns;
-        sqzi_stored_row(&s->b, j, p->stored);
-        for (uint32_t k = 0; k < rank; k++) {
-            const double *factor = p->factor + ((size_t)group * rank + k) * n_in;
-            for (uint32_t i = 0; i < n_in; i++) to[i] += p->stored[k] * factor[i];
-        }
-    }
-    for (uint32_t i = 0; i < l->n_in; i++) p->placed[l->in ? l->in[i] : i] = (float)p->row[i];
-}
-
-static sqz_status emit_product(const void *from, sqzi_file_writer *file, sqz_error *error)
-{
-    sqz_status status = SQZ_OK;
-    const source *s = from;
-    const sqzi_linear *l = s->linear;
-    product p;
-    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
-    lay_out(s, &p, &arena);
-    void *block = sqzi_allocate(s->exporter->allocator, arena.used);
-    FAIL_IF(!block, SQZ_ENOMEM, 0, "no memory for the product of a linear's factors");
-    arena = sqzi_arena_over(block, arena.used);
-    lay_out(s, &p, &arena);
-    for (uint32_t j = 0; j < l->n_out; j++) p.inverse[l->out ? l->out[j] : j] = j;
-    for (uint64_t r = 0; s->a.tensor && r < s->a.rows; r++)
-        sqzi_stored_row(&s->a, r, p.factor + r * s->a.columns);
-    const size_t width = l->n_in / s->groups;
-    for (uint32_t r = 0; r < l->n_out; r++) {
-        make_row(s, &p, r);
-        TRY(sqzi_file_writer_put(file, p.placed + r / (l->n_out / s->groups) * width,
-                                 width * sizeof *p.placed, error));
-    }
-fail:
-    if (block) sqzi_release(s->exporter->allocator, block, arena.capacity);
-    return status;
-}
-
-/* ---- the list ---- */
-
-static source *add(plan *p, const char *name, sqzi_type type, uint64_t rows, uint64_t columns,
-                   sqzi_tensor_emit *emit)
+static sqzi_tensor_source *add(plan *p, const char *name, sqzi_type type, uint64_t rows,
+                               uint64_t columns, sqzi_tensor_emit *emit)
 {
     assert(p->n < p->most);
-    source *s = &p->sources[p->n];
+    sqzi_tensor_source *s = &p->sources[p->n];
     sqzi_tensor_out *out = &p->tensors[p->n++];
-    *s = (source){.exporter = p->exporter, .n = rows * (columns ? columns : 1)};
+    *s = (sqzi_tensor_source){.allocator = p->exporter->allocator,
+                              .n = rows * (columns ? columns : 1),
+                              .scale = 1};
     *out = (sqzi_tensor_out){.type = type,
                              .n_dims = columns ? 2 : 1,
                              .shape = {rows, columns},
@@ -177,53 +49,97 @@ static source *add(plan *p, const char *name, sqzi_type type, uint64_t rows, uin
     return s;
 }
 
-static void add_table(plan *p, const char *name, const char *ours, const sqzi_table *table)
+/* A table, its rows times the projection where it is factorised. */
+static void add_table(plan *p, const char *name, const char *ours, const sqzi_table *table,
+                      const sqzi_linear *factor)
 {
-    const sqzi_stored m = find(p->exporter, ours, "weight", table->width);
-    const bool integers = m.scale != NULL;
-    const sqzi_type type = integers ? SQZI_F32 : m.tensor->type;
+    const sqzi_exporter *e = p->exporter;
+    const bool integers = table->type == SQZI_S8, copied = !integers && !factor;
+    const sqzi_type type = copied ? table->type : SQZI_F32;
+    sqzi_tensor_source *s = add(p, name, type, table->n_rows, factor ? factor->n_out : table->width,
+                                copied ? sqzi_emit_copy : sqzi_emit_table);
+    s->table = table;
+    s->kernels = e->model->encoder.kernels;
+    if (copied) s->whole = find(e, ours, "weight", table->width);
+    if (factor) s->projection = find(e, ours, "projection", table->width);
     p->stored[type] = true;
     p->n_integers += integers;
-    add(p, name, type, m.rows, m.columns, integers ? emit_integer_table : emit_copy)->whole = m;
+    p->n_words += factor != NULL;
 }
 
-/* A vector that the file may leave out, meaning zeros. */
-static source *add_vector(plan *p, const char *name, const char *ours, const char *part, uint64_t n)
+/* A vector of n numbers that the file may leave out, meaning zeros. */
+static sqzi_tensor_source *add_vector(plan *p, const char *name, const char *ours, const char *part,
+                                      uint64_t n)
 {
     const sqzi_stored m = find(p->exporter, ours, part, n);
-    source *s = add(p, name, SQZI_F32, n, 0, m.tensor ? emit_copy : emit_zeros);
+    sqzi_tensor_source *s = add(p, name, SQZI_F32, n, 0,
+                                m.tensor ? sqzi_emit_copy : sqzi_emit_zeros);
     s->whole = m;
     return s;
 }
 
-/* NAME.weight and NAME.bias of a linear in `groups` groups; a convolution has a third dimension of
- * 1. */
-static void add_linear(plan *p, const char *name, const char *ours, const sqzi_linear *l,
-                       uint32_t groups, bool convolution)
+/* How a linear is written. */
+typedef struct linear_form {
+    const sqzi_linear *linear;
+    uint32_t groups;
+    sqzi_side in, out;
+    double scale;
+    bool convolution; /* of width 1: the matrix has a third dimension of 1 */
+} linear_form;
+
+/* NAME.weight */
+static void add_matrix(plan *p, const char *name, const char *ours, const linear_form *form)
 {
     char full[128];
     const sqzi_exporter *e = p->exporter;
+    const sqzi_linear *l = form->linear;
     const sqzi_term *last = &l->terms[l->n_terms - 1];
     const sqzi_stored whole = find(e, ours, "weight", l->n_in / l->terms[0].b.groups),
                       a = find(e, ours, "a", last->a.packed ? l->n_in / last->a.groups : 0),
                       b = find(e, ours, "b", last->b.n_in / last->b.groups);
-    const bool copied = l->n_terms == 1 && whole.tensor && !whole.scale && !l->in && !l->out &&
-                        l->terms[0].b.groups == groups;
+    const bool filled = !sqzi_side_is_whole(&form->in) || !sqzi_side_is_whole(&form->out),
+               copied = l->n_terms == 1 && whole.tensor && !whole.scale && !l->in && !l->out &&
+                        !filled && l->terms[0].b.groups == form->groups;
     const sqzi_type type = copied ? whole.tensor->type : SQZI_F32;
-    p->stored[type] = true;
-    p->n_integers += whole.scale || a.scale || b.scale;
-    p->n_products += l->n_terms > 1 || !whole.tensor || l->in || l->out;
     snprintf(full, sizeof full, "%s.weight", name);
-    source *s = add(p, full, type, l->n_out, l->n_in / groups, copied ? emit_copy : emit_product);
-    if (convolution) {
+    sqzi_tensor_source *s = add(p, full, type, form->out.written, form->in.written / form->groups,
+                                copied ? sqzi_emit_copy : sqzi_emit_linear);
+    if (form->convolution) {
         p->tensors[p->n - 1].n_dims = 3;
         p->tensors[p->n - 1].shape[2] = 1;
     }
-    *s = (source){.exporter = e, .whole = whole, .a = a, .b = b, .linear = l, .groups = groups};
+    *s = (sqzi_tensor_source){.allocator = e->allocator,
+                              .whole = whole,
+                              .a = a,
+                              .b = b,
+                              .linear = l,
+                              .groups = form->groups,
+                              .in = form->in,
+                              .out = form->out,
+                              .scale = form->scale};
+    p->stored[type] = true;
+    p->n_integers += whole.scale || a.scale || b.scale;
+    p->n_products += l->n_terms > 1 || !whole.tensor || l->in || l->out;
+}
+
+/* NAME.weight and NAME.bias. */
+static void add_linear_as(plan *p, const char *name, const char *ours, const linear_form *form)
+{
+    char full[128];
+    add_matrix(p, name, ours, form);
     snprintf(full, sizeof full, "%s.bias", name);
-    s = add_vector(p, full, ours, "bias", l->n_out);
-    s->linear = l;
-    if (l->out && s->whole.tensor) p->tensors[p->n - 1].emit = emit_permuted_bias;
+    sqzi_tensor_source *s = add_vector(p, full, ours, "bias", form->out.written);
+    s->linear = form->linear;
+    s->out = form->out;
+    s->scale = form->scale;
+    if (s->whole.tensor && (form->linear->out || !sqzi_side_is_whole(&form->out)))
+        p->tensors[p->n - 1].emit = sqzi_emit_bias;
+}
+
+static void add_linear(plan *p, const char *name, const char *ours, const sqzi_linear *l)
+{
+    add_linear_as(p, name, ours,
+                  &(linear_form){l, 1, side_of(l->n_in), side_of(l->n_out), 1, false});
 }
 
 static void add_norm(plan *p, const char *name, const char *ours, uint32_t n)
@@ -235,19 +151,41 @@ static void add_norm(plan *p, const char *name, const char *ours, uint32_t n)
     add_vector(p, full, ours, "bias", n);
 }
 
+/* A block's sides, and what is written of them: one head of it and one that is written are the
+ * parts of a side that heads make. */
+static linear_form form_of(const sqzi_exporter *e, const sqzi_block *block, uint32_t j)
+{
+    const uint32_t width = e->model->encoder.width;
+    const sqzi_block head = {1, .head_width = block->head_width, .ffn_width = block->ffn_width},
+                     written_head = {1, .head_width = e->head_width, .ffn_width = e->ffn_width},
+                     written = {e->heads, .head_width = e->head_width, .ffn_width = e->ffn_width};
+    linear_form f = {.linear = sqzi_block_linear_of(block, j),
+                     .groups = e->groups[j],
+                     .scale = 1,
+                     .convolution = e->layout->grouped};
+    sqzi_block_linear_sides(block, width, j, &f.in.n, &f.out.n);
+    sqzi_block_linear_sides(&head, width, j, &f.in.from, &f.out.from);
+    sqzi_block_linear_sides(&written_head, width, j, &f.in.to, &f.out.to);
+    sqzi_block_linear_sides(&written, width, j, &f.in.written, &f.out.written);
+    /* scores are divided by the root of the width that is written */
+    if (j == SQZI_ATTN_Q && e->head_width != block->head_width)
+        f.scale = sqrt((double)e->head_width / (double)block->head_width);
+    return f;
+}
+
 static void plan_block(plan *p, const char *prefix, uint32_t i)
 {
     const sqzi_exporter *e = p->exporter;
     const sqzi_block *block = &e->model->encoder.blocks[i];
-    const bool convolution = e->layout->grouped;
-    for (int j = 0; j < SQZI_BLOCK_PARTS; j++) {
-        char part[96], name[128], ours[64];
+    for (uint32_t j = 0; j < SQZI_BLOCK_PARTS; j++) {
+        char part[96], name[128], ours[SQZI_LINEAR_NAME];
         sqzi_block_name(e->layout, i, j, part, sizeof part);
         snprintf(name, sizeof name, "%s%s", prefix, part);
-        snprintf(ours, sizeof ours, "blk.%u.%s", (unsigned)i, sqzi_block_parts[j]);
-        if (j < SQZI_LINEARS)
-            add_linear(p, name, ours, sqzi_export_linear(block, j), e->groups[j], convolution);
-        else add_norm(p, name, ours, e->model->encoder.width);
+        sqzi_block_part(i, j, ours);
+        if (j < SQZI_BLOCK_LINEARS) {
+            const linear_form form = form_of(e, block, j);
+            add_linear_as(p, name, ours, &form);
+        } else add_norm(p, name, ours, e->model->encoder.width);
     }
 }
 
@@ -258,56 +196,75 @@ static void plan_encoder(plan *p, const char *prefix)
     const struct {
         const char *name, *ours;
         const sqzi_table *table;
-    } tables[] = {{"word_embeddings", "token_embd", &embedding->word},
-                  {"position_embeddings", "position_embd", &embedding->position},
-                  {"token_type_embeddings", "token_types", &embedding->type}};
+        const sqzi_linear *factor;
+    } tables[] = {{"word_embeddings", "token_embd", &embedding->word,
+                   embedding->factorised ? &embedding->factor : NULL},
+                  {"position_embeddings", "position_embd", &embedding->position, NULL},
+                  {"token_type_embeddings", "token_types", &embedding->type, NULL}};
     char name[128];
-    for (int i = 0; i < (model->info.n_token_types ? 3 : 2); i++) {
+    for (int i = 0; i < (sqzi_export_types(p->exporter) ? 3 : 2); i++) {
         snprintf(name, sizeof name, "%sembeddings.%s.weight", prefix, tables[i].name);
-        add_table(p, name, tables[i].ours, tables[i].table);
+        if (!tables[i].table->n_rows)
+            add(p, name, SQZI_F32, sqzi_export_types(p->exporter), model->info.embedding_width,
+                sqzi_emit_zeros);
+        else add_table(p, name, tables[i].ours, tables[i].table, tables[i].factor);
     }
     snprintf(name, sizeof name, "%sembeddings.LayerNorm", prefix);
     add_norm(p, name, "token_embd_norm", model->info.embedding_width);
     snprintf(name, sizeof name, "%sembeddings_project", prefix);
     if (model->encoder.embedding.projected)
-        add_linear(p, name, "embd_output", &model->encoder.embedding.projection, 1, false);
+        add_linear(p, name, "embd_output", &model->encoder.embedding.projection);
     for (uint32_t i = 0; i < model->encoder.n_blocks; i++) plan_block(p, prefix, i);
 }
 
-static void plan_head(plan *p, const char *prefix)
+/* The pooler, where the class has one. */
+static void plan_pooler(plan *p, const char *prefix)
+{
+    const sqzi_exporter *e = p->exporter;
+    const sqzi_layout *l = e->layout;
+    const sqzi_head *head = &e->model->head;
+    char name[128];
+    const bool kept = e->head_beside ? !l->sequence_dense
+                                     : head->pooling == SQZ_POOLING_POOLER ||
+                                           head->kind == SQZ_HEAD_NONE || l->always_pooled;
+    snprintf(name, sizeof name, "%spooler.dense", prefix);
+    if (!head->has_pooler) return;
+    if (kept) add_linear(p, name, "pooler", &head->pooler);
+    else if (head->pooling != SQZ_POOLING_POOLER)
+        sqzi_export_note(e, "not written: the pooler, which %s%s has not", l->class_prefix,
+                         e->ending);
+}
+
+static void plan_masked(plan *p)
 {
     const sqzi_layout *l = p->exporter->layout;
     const sqzi_head *head = &p->exporter->model->head;
-    const bool choice = head->kind == SQZ_HEAD_MULTIPLE_CHOICE,
-               whole = choice || head->kind == SQZ_HEAD_SEQUENCE,
-               masked = head->kind == SQZ_HEAD_MASKED_LM;
     char name[128];
-    snprintf(name, sizeof name, "%spooler.dense", prefix);
-    const bool kept = head->pool == SQZ_POOL_POOLER || head->kind == SQZ_HEAD_NONE ||
-                      l->always_pooled;
-    if (head->has_pooler && kept) add_linear(p, name, "pooler", &head->pooler, 1, false);
-    else if (head->has_pooler)
-        sqzi_export_note(p->exporter, "not written: the pooler, which %s%s has not",
-                         l->class_prefix, p->exporter->ending);
-    if (head->has_dense)
-        add_linear(p,
-                   masked   ? l->masked_dense
-                   : choice ? l->choice_dense
-                            : l->sequence_dense,
-                   "head.dense", &head->dense, 1, false);
-    if (head->has_norm) add_norm(p, l->masked_norm, "head.norm", head->norm.n);
-    if (masked) {
-        if (!p->exporter->tied) add_linear(p, l->decoder, "head.output", &head->output, 1, false);
-        snprintf(name, sizeof name, "%s.bias", l->decoder);
-        if (p->exporter->tied || strcmp(l->decoder_bias, name) != 0)
-            add_vector(p, l->decoder_bias, "head.output", "bias", head->classes);
-    } else if (head->kind != SQZ_HEAD_NONE) {
-        add_linear(p,
-                   whole ? (choice ? l->choice_output : l->sequence_output)
-                   : head->kind == SQZ_HEAD_QUESTION ? "qa_outputs"
-                                                     : "classifier",
-                   "head.output", &head->output, 1, false);
+    add_linear(p, l->masked_dense, "head.dense", &head->dense);
+    add_norm(p, l->masked_norm, "head.norm", head->norm.n);
+    if (!p->exporter->tied) add_linear(p, l->decoder, "head.output", &head->output);
+    snprintf(name, sizeof name, "%s.bias", l->decoder);
+    if (p->exporter->tied || strcmp(l->decoder_bias, name) != 0)
+        add_vector(p, l->decoder_bias, "head.output", "bias", head->classes);
+}
+
+static void plan_head(plan *p)
+{
+    const sqzi_layout *l = p->exporter->layout;
+    const sqzi_head *head = &p->exporter->model->head;
+    const char *dense = l->sequence_dense, *output = "classifier";
+    switch (head->kind) {
+    case SQZ_HEAD_MASKED_LM: plan_masked(p); return;
+    case SQZ_HEAD_SEQUENCE: output = l->sequence_output; break;
+    case SQZ_HEAD_QUESTION: output = "qa_outputs"; break;
+    case SQZ_HEAD_MULTIPLE_CHOICE:
+        dense = l->choice_dense;
+        output = l->choice_output;
+        break;
+    default: break;
     }
+    if (head->has_dense) add_linear(p, dense, "head.dense", &head->dense);
+    if (head->kind != SQZ_HEAD_NONE) add_linear(p, output, "head.output", &head->output);
 }
 
 /* Transformers gives all weights one type: the one they are stored as, f32 where there are
@@ -323,6 +280,8 @@ static void tell_types(const plan *p, sqzi_exporter *e)
             p->exporter,
             "%u factorised, summed or permuted linears are written as their products, in f32",
             p->n_products);
+    if (p->n_words)
+        sqzi_export_note(e, "the factorised embedding is written as its product, in f32");
     if (p->n_integers)
         sqzi_export_note(p->exporter, "%u weights of integers are written as f32", p->n_integers);
 }
@@ -345,14 +304,16 @@ sqz_status sqzi_export_tensors(sqzi_exporter *e)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = e->error;
-    const char *prefix = e->model->head.kind == SQZ_HEAD_NONE ? "" : e->layout->prefix;
+    const bool alone = e->head_beside || e->model->head.kind == SQZ_HEAD_NONE;
+    const char *prefix = alone ? "" : e->layout->prefix;
     plan p = {.exporter = e,
               .most = 2 * SQZI_BLOCK_PARTS * (size_t)e->model->encoder.n_blocks + 24};
     p.tensors = sqzi_allocate(e->allocator, p.most * sizeof *p.tensors);
     p.sources = sqzi_allocate(e->allocator, p.most * sizeof *p.sources);
     FAIL_IF(!p.tensors || !p.sources, SQZ_ENOMEM, 0, "no memory for a list of %zu tensors", p.most);
     plan_encoder(&p, prefix);
-    plan_head(&p, prefix);
+    plan_pooler(&p, prefix);
+    if (!alone) plan_head(&p);
     tell_types(&p, e);
     TRY(write_plan(&p, "model.safetensors"));
 fail:
@@ -361,16 +322,14 @@ fail:
     return status;
 }
 
-sqz_status sqzi_export_step(sqzi_exporter *e, uint32_t i, const char *path)
+sqz_status sqzi_export_module(sqzi_exporter *e, const sqzi_export_layer *layer, const char *path)
 {
-    const sqzi_embed_step *step = &e->model->head.steps[i];
     sqzi_tensor_out tensors[2];
-    source sources[2];
-    char ours[32], name[64];
+    sqzi_tensor_source sources[2];
+    char name[64];
     plan p = {.exporter = e, .tensors = tensors, .sources = sources, .most = 2};
-    snprintf(ours, sizeof ours, "embd_step.%u", (unsigned)i);
     snprintf(name, sizeof name, "%s/model.safetensors", path);
-    if (step->kind == SQZI_STEP_NORM) add_norm(&p, "norm", ours, step->n_out);
-    else add_linear(&p, "linear", ours, &step->dense, 1, false);
+    if (layer->linear) add_linear(&p, "linear", layer->name, layer->linear);
+    else add_norm(&p, "norm", layer->name, layer->norm->n);
     return write_plan(&p, name);
 }

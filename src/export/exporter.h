@@ -15,11 +15,16 @@ typedef struct sqzi_exporter {
     const sqz_model *model;
     const sqz_allocator *allocator;
     sqz_export_options options;
-    const sqzi_layout *layout;        /* the architecture that is written */
-    uint32_t groups[SQZI_LINEARS];    /* of every block's linears, as they are written */
-    const char *ending;               /* of the class: "ForTokenClassification" */
-    double epsilon, head_epsilon;     /* of the embedding's norm and of the head's */
-    bool tied;                        /* the decoder of a masked LM is the word table */
+    const sqzi_layout *layout;           /* the architecture that is written */
+    uint32_t groups[SQZI_BLOCK_LINEARS]; /* of every block's linears, as they are written */
+    /* every block as it is written: with --dense those with less are filled up with zeros */
+    uint32_t heads, head_width, ffn_width;
+    sqzk_activation activation; /* of every block */
+    const char *ending;         /* of the class: "ForTokenClassification" */
+    /* no class has the head: it stands beside the encoder, as modules of sentence-transformers */
+    bool head_beside;
+    double epsilon, head_epsilon; /* of the embedding's norm and of the head's */
+    bool tied;                    /* the decoder of a masked LM is the word table */
     /* config.json's word for what the weights are stored as; NULL until they are written */
     const char *weight_type;
     json_t *config;
@@ -29,11 +34,36 @@ typedef struct sqzi_exporter {
 
 /* Find the architecture that can express the model, or say why there is none (export_class.c). */
 SQZ_NODISCARD sqz_status sqzi_export_class(sqzi_exporter *exporter);
+
+/* Token types that are written: of a model that has none two, of zeros, where the class wants them.
+ */
+uint32_t sqzi_export_types(const sqzi_exporter *exporter);
+
+/* Room for a reason, with its NUL. Functions that answer whether something can be expressed put it
+ * there where they answer false. */
+enum { SQZI_WHY = 256 };
+#define SQZI_SAY(...) (snprintf(why, SQZI_WHY, __VA_ARGS__), false)
+/* heads, head_width, ffn_width and activation, which are the same for all blocks in every class
+ * (export_shape.c). */
+bool sqzi_export_shape(sqzi_exporter *exporter, char *why);
+/* Whether the class can have the model's head, and whether modules of sentence-transformers can
+ * (export_head.c). */
+bool sqzi_export_head_fits(const sqzi_exporter *exporter, const sqzi_layout *layout, char *why);
+bool sqzi_export_head_fits_beside(const sqzi_exporter *exporter, char *why);
+/* The Dense module's activation that a head's is, NULL where there is none. */
+const char *sqzi_export_dense_word(sqzk_activation activation);
 /* model.safetensors (export_tensors.c). */
 SQZ_NODISCARD sqz_status sqzi_export_tensors(sqzi_exporter *exporter);
-/* The weights of step i behind the pooling as PATH/model.safetensors (export_tensors.c). */
-SQZ_NODISCARD sqz_status sqzi_export_step(sqzi_exporter *exporter, uint32_t i,
-                                          const char *path);
+/* A layer of the head or behind the pooling, by the name that its tensors begin with: a linear, or
+ * with NULL a norm. */
+typedef struct sqzi_export_layer {
+    const char *name;
+    const sqzi_linear *linear;
+    const sqzi_norm *norm;
+} sqzi_export_layer;
+/* Its weights as those of a module, PATH/model.safetensors (export_tensors.c). */
+SQZ_NODISCARD sqz_status sqzi_export_module(sqzi_exporter *exporter, const sqzi_export_layer *layer,
+                                            const char *path);
 /* config.json, after the tensors: it names their type (export_config.c). */
 SQZ_NODISCARD sqz_status sqzi_export_config(sqzi_exporter *exporter);
 /* vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json
@@ -43,11 +73,6 @@ SQZ_NODISCARD sqz_status sqzi_export_tokenizer(sqzi_exporter *exporter);
 SQZ_NODISCARD sqz_status sqzi_export_texts(sqzi_exporter *exporter);
 /* README.md (export_card.c). */
 SQZ_NODISCARD sqz_status sqzi_export_card(sqzi_exporter *exporter);
-
-/* The linear j of a block. */
-const sqzi_linear *sqzi_export_linear(const sqzi_block *block, int j);
-/* The groups a linear has once its terms are added up: 1 where inputs or outputs are permuted. */
-uint32_t sqzi_export_groups(const sqzi_linear *linear);
 
 void sqzi_export_note(const sqzi_exporter *exporter, const char *format, ...) SQZI_PRINTF(2, 3);
 /* Metadata, where it is there. */

@@ -56,9 +56,9 @@ static sqz_status check_sizes(const sqzi_importer *m)
         return sqzi_fail(m->error, SQZ_EUNSUPPORTED, 0,
                          "%s: embedding_size %u differs from hidden_size %u", m->config_file,
                          m->embedding_width, m->width);
-    if (m->blocks < 1 || m->blocks > 1024 || m->heads < 1 || m->width < 1 || m->width % m->heads)
+    if (m->blocks > 1024 || m->heads < 1 || m->width < 1 || m->width % m->heads)
         return sqzi_fail(m->error, SQZ_EFORMAT, 0,
-                         "%s: %u layers, %u heads and a width of %u: 1 to 1024 layers, and heads "
+                         "%s: %u layers, %u heads and a width of %u: 0 to 1024 layers, and heads "
                          "that divide the width",
                          m->config_file, m->blocks, m->heads, m->width);
     return SQZ_OK;
@@ -103,18 +103,22 @@ fail:
 
 static sqz_status read_groups(sqzi_importer *m)
 {
-    for (int j = 0; j < SQZI_LINEARS; j++) {
+    const sqzi_block sizes = {
+        .heads = m->heads, .head_width = m->width / m->heads, .ffn_width = m->ffn_width};
+    for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) {
+        const sqzi_groups_key *key = &sqzi_groups_keys[j];
+        uint32_t n_in, n_out;
         m->groups[j] = 1;
         if (!m->layout->grouped) continue;
-        m->groups[j] = sqzi_usual_groups[j];
-        const sqz_status status = sqzi_json_uint(m->config, m->config_file, sqzi_groups_keys[j],
-                                                 false, &m->groups[j], m->error);
+        m->groups[j] = key->usual;
+        const sqz_status status = sqzi_json_uint(m->config, m->config_file, key->key, false,
+                                                 &m->groups[j], m->error);
         if (status != SQZ_OK) return status;
-        if (m->groups[j] < 1 || m->width % m->groups[j] || (j > 3 && m->ffn_width % m->groups[j]))
+        sqzi_block_linear_sides(&sizes, m->width, j, &n_in, &n_out);
+        if (m->groups[j] < 1 || n_in % m->groups[j] || n_out % m->groups[j])
             return sqzi_fail(m->error, SQZ_EFORMAT, 0,
                              "%s: %s is %u, which does not divide the widths %u and %u",
-                             m->config_file, sqzi_groups_keys[j], m->groups[j], m->width,
-                             m->ffn_width);
+                             m->config_file, key->key, m->groups[j], n_in, n_out);
     }
     return SQZ_OK;
 }
@@ -142,9 +146,9 @@ static void describe_blocks(sqzi_importer *m)
     sqzi_gguf_put_f64s(m->writer, "sqz.block.attn_norm_epsilon", epsilon, m->blocks);
     sqzi_gguf_put_f64s(m->writer, "sqz.block.ffn_norm_epsilon", epsilon, m->blocks);
     sqzi_gguf_put_strings(m->writer, "sqz.block.activation", activation, m->blocks);
-    for (int j = 0; j < SQZI_LINEARS; j++) {
+    for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) {
         char key[64];
-        snprintf(key, sizeof key, "sqz.block.%s.groups", sqzi_block_parts[j]);
+        snprintf(key, sizeof key, "sqz.block.%s.groups", sqzi_block_linear_name(j));
         if (m->layout->grouped) put_same(m, key, m->groups[j]);
     }
 }

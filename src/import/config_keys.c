@@ -57,8 +57,8 @@ static bool is_read(const sqzi_importer *m, const char *key)
     if (strcmp(key, "type_vocab_size") == 0 || strcmp(key, "layer_norm_eps") == 0) return true;
     if (l->discriminates && strncmp(key, "summary_", 8) == 0) return true;
     if (strcmp(key, "embedding_size") == 0) return l->has_embedding_size;
-    for (int j = 0; j < SQZI_LINEARS && l->grouped; j++)
-        if (strcmp(key, sqzi_groups_keys[j]) == 0) return true;
+    for (int j = 0; j < SQZI_BLOCK_LINEARS && l->grouped; j++)
+        if (strcmp(key, sqzi_groups_keys[j].key) == 0) return true;
     return false;
 }
 

@@ -108,15 +108,18 @@ sqz_status sqzi_import_layer(sqzi_importer *m, const char *name, const char *fro
 
 static sqz_status import_block(sqzi_importer *m, uint32_t i)
 {
-    for (int j = 0; j < SQZI_BLOCK_PARTS; j++) {
-        char name[64], from[160];
-        snprintf(name, sizeof name, "blk.%u.%s", (unsigned)i, sqzi_block_parts[j]);
+    const sqzi_block sizes = {
+        .heads = m->heads, .head_width = m->width / m->heads, .ffn_width = m->ffn_width};
+    for (uint32_t j = 0; j < SQZI_BLOCK_PARTS; j++) {
+        char name[SQZI_LINEAR_NAME], from[160];
+        uint32_t n_in = 0, n_out = m->width;
+        sqzi_block_part(i, j, name);
         sqzi_block_name(m->layout, i, j, from, sizeof from);
-        const uint32_t rows = j == 4 ? m->ffn_width : m->width,
-                       columns = j >= SQZI_LINEARS
-                                     ? 0
-                                     : (j == 5 ? m->ffn_width : m->width) / m->groups[j];
-        const sqz_status status = sqzi_import_layer(m, name, from, rows, columns, true, NULL);
+        if (j < SQZI_BLOCK_LINEARS) {
+            sqzi_block_linear_sides(&sizes, m->width, j, &n_in, &n_out);
+            n_in /= m->groups[j];
+        }
+        const sqz_status status = sqzi_import_layer(m, name, from, n_out, n_in, true, NULL);
         if (status != SQZ_OK) return status;
     }
     return SQZ_OK;

@@ -77,6 +77,12 @@ fail:
     return status;
 }
 
+sqz_status sqzi_import_classes(sqzi_importer *m)
+{
+    const sqz_status status = put_problem(m);
+    return status == SQZ_OK ? sqzi_import_labels(m) : status;
+}
+
 static sqz_status import_pooler(sqzi_importer *m, bool required)
 {
     return sqzi_import_layer(m, "pooler", "pooler.dense", m->width, m->width, required, NULL);
@@ -124,9 +130,7 @@ static sqz_status import_sequence(sqzi_importer *m)
         TRY(import_pooler(m, true));
     }
     TRY(sqzi_import_layer(m, "head.output", output, m->classes, m->width, true, NULL));
-    if (choice) return SQZ_OK;
-    TRY(put_problem(m));
-    TRY(sqzi_import_labels(m));
+    if (!choice) TRY(sqzi_import_classes(m));
 fail:
     return status;
 }
@@ -179,6 +183,13 @@ static sqz_status find_tied(const sqzi_importer *m, const char *decoder_weight, 
     return SQZ_OK;
 }
 
+/* A tensor that stands elsewhere as well. */
+static void pass_over(const sqzi_importer *m, const char *name)
+{
+    sqzi_source_tensor *twin = sqzi_import_find(m, name);
+    if (twin) twin->used = true;
+}
+
 /* One bias under two names. Where both are there the decoder's is added, as in Transformers. */
 static sqz_status import_decoder_bias(sqzi_importer *m, const char *decoder_bias)
 {
@@ -190,8 +201,7 @@ static sqz_status import_decoder_bias(sqzi_importer *m, const char *decoder_bias
             &found);
         if (status != SQZ_OK) return status;
     }
-    sqzi_source_tensor *twin = sqzi_import_find(m, biases[1]);
-    if (twin) twin->used = true;
+    pass_over(m, biases[1]);
     return SQZ_OK;
 }
 
@@ -247,13 +257,22 @@ static void settle_head(sqzi_importer *m)
 sqz_status sqzi_import_head(sqzi_importer *m)
 {
     settle_head(m);
+    const sqz_status beside = sqzi_import_find_head_beside(m);
+    if (beside != SQZ_OK) return beside;
     sqzi_gguf_put_string(m->writer, "sqz.head.kind", sqz_head_name(m->head));
     /* a pooler that every class has stays, so that an export is whole */
-    if (m->head == SQZ_HEAD_NONE || (m->layout->always_pooled && m->head != SQZ_HEAD_SEQUENCE &&
-                                     m->head != SQZ_HEAD_MULTIPLE_CHOICE)) {
+    if (m->pooler_beside) {
+        pass_over(m, "pooler.dense.weight");
+        pass_over(m, "pooler.dense.bias");
+        return SQZ_OK;
+    }
+    if (m->head == SQZ_HEAD_NONE || m->head_beside ||
+        (m->layout->always_pooled && m->head != SQZ_HEAD_SEQUENCE &&
+         m->head != SQZ_HEAD_MULTIPLE_CHOICE)) {
         const sqz_status status = import_pooler(m, false);
         if (status != SQZ_OK) return status;
     }
+    if (m->head_beside) return SQZ_OK;
     switch (m->head) {
     case SQZ_HEAD_SEQUENCE:
     case SQZ_HEAD_MULTIPLE_CHOICE: return import_sequence(m);

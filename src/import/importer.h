@@ -30,6 +30,8 @@ typedef struct sqzi_importer {
     /* weights of the layers behind the pooling, each in a folder of its own */
     sqzi_source modules[SQZI_MOST_MODULES];
     uint32_t n_modules;
+    /* those layers are the head, and the first of them is its pooler (head_modules.c) */
+    bool head_beside, pooler_beside;
     json_t *config;
     sqzi_gguf_writer *writer;
     sqzi_architecture architecture;
@@ -40,8 +42,7 @@ typedef struct sqzi_importer {
     bool head_required;
     uint32_t vocabulary, positions, token_types, blocks, heads, width, ffn_width, embedding_width,
         classes;
-    /* attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down */
-    uint32_t groups[SQZI_LINEARS];
+    uint32_t groups[SQZI_BLOCK_LINEARS];
     const char *activation;
     double epsilon, block_epsilon;
     bool lower_texts; /* those to be embedded, whatever the tokenizer does */
@@ -69,6 +70,19 @@ SQZ_NODISCARD sqz_status sqzi_import_tokenizer(sqzi_importer *importer);
 SQZ_NODISCARD sqz_status sqzi_import_texts(sqzi_importer *importer);
 SQZ_NODISCARD sqz_status sqzi_import_modules(sqzi_importer *importer, const json_t *modules,
                                              uint32_t n_kept);
+
+/* Whether modules.json says that a classifier stands beside an encoder that has no head, as an
+ * export writes it where no class has one: head_beside, and the head's kind. Then the modules are
+ * not layers of embeddings: sqzi_import_modules reads them as the head (head_modules.c). */
+SQZ_NODISCARD sqz_status sqzi_import_find_head_beside(sqzi_importer *importer);
+/* What the head reads, and what is said of its layer `part` ("head.dense"), a Dense module whose
+ * word is `word` or with NULL a LayerNorm. SQZ_EFORMAT: no head is made so. */
+SQZ_NODISCARD sqz_status sqzi_import_head_pool(const sqzi_importer *importer, const char *file,
+                                               const char *mode);
+SQZ_NODISCARD sqz_status sqzi_import_head_layer(const sqzi_importer *importer, const char *file,
+                                                const char *part, const char *word);
+/* Problem and labels of m->classes (heads.c). */
+SQZ_NODISCARD sqz_status sqzi_import_classes(sqzi_importer *importer);
 
 /* config_sentence_transformers.json of a cross-encoder as sentence-transformers 6 saves one, to be
  * released; NULL: it is none. */

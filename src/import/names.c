@@ -4,16 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const sqzi_block_parts[SQZI_BLOCK_PARTS] = {"attn_q",           "attn_k",
-                                                        "attn_v",           "attn_output",
-                                                        "ffn_up",           "ffn_down",
-                                                        "attn_output_norm", "layer_output_norm"};
-
 #define BERT_BLOCK                                                                                 \
     .block = "encoder.layer.",                                                                     \
-    .block_parts = {"attention.self.query",       "attention.self.key", "attention.self.value",    \
-                    "attention.output.dense",     "intermediate.dense", "output.dense",            \
-                    "attention.output.LayerNorm", "output.LayerNorm"}
+    .block_parts = {[SQZI_ATTN_Q] = "attention.self.query",                                        \
+                    [SQZI_ATTN_K] = "attention.self.key",                                          \
+                    [SQZI_ATTN_V] = "attention.self.value",                                        \
+                    [SQZI_ATTN_OUTPUT] = "attention.output.dense",                                 \
+                    [SQZI_FFN_UP] = "intermediate.dense",                                          \
+                    [SQZI_FFN_DOWN] = "output.dense",                                              \
+                    [SQZI_ATTN_NORM] = "attention.output.LayerNorm",                               \
+                    [SQZI_FFN_NORM] = "output.LayerNorm"}
 #define BERT_KEYS                                                                                  \
     .blocks_key = "num_hidden_layers", .heads_key = "num_attention_heads",                         \
     .width_key = "hidden_size", .ffn_key = "intermediate_size", .activation_key = "hidden_act"
@@ -39,10 +39,14 @@ const sqzi_layout sqzi_layouts[SQZI_ARCHITECTURES] = {
                           .class_prefix = "SqueezeBert",
                           .prefix = "transformer.",
                           .block = "encoder.layers.",
-                          .block_parts = {"attention.query", "attention.key", "attention.value",
-                                          "post_attention.conv1d", "intermediate.conv1d",
-                                          "output.conv1d", "post_attention.layernorm",
-                                          "output.layernorm"},
+                          .block_parts = {[SQZI_ATTN_Q] = "attention.query",
+                                          [SQZI_ATTN_K] = "attention.key",
+                                          [SQZI_ATTN_V] = "attention.value",
+                                          [SQZI_ATTN_OUTPUT] = "post_attention.conv1d",
+                                          [SQZI_FFN_UP] = "intermediate.conv1d",
+                                          [SQZI_FFN_DOWN] = "output.conv1d",
+                                          [SQZI_ATTN_NORM] = "post_attention.layernorm",
+                                          [SQZI_FFN_NORM] = "output.layernorm"},
                           BERT_KEYS,
                           BERT_MASKED,
                           .sequence_output = "classifier",
@@ -59,9 +63,14 @@ const sqzi_layout sqzi_layouts[SQZI_ARCHITECTURES] = {
                          .class_prefix = "DistilBert",
                          .prefix = "distilbert.",
                          .block = "transformer.layer.",
-                         .block_parts = {"attention.q_lin", "attention.k_lin", "attention.v_lin",
-                                         "attention.out_lin", "ffn.lin1", "ffn.lin2",
-                                         "sa_layer_norm", "output_layer_norm"},
+                         .block_parts = {[SQZI_ATTN_Q] = "attention.q_lin",
+                                         [SQZI_ATTN_K] = "attention.k_lin",
+                                         [SQZI_ATTN_V] = "attention.v_lin",
+                                         [SQZI_ATTN_OUTPUT] = "attention.out_lin",
+                                         [SQZI_FFN_UP] = "ffn.lin1",
+                                         [SQZI_FFN_DOWN] = "ffn.lin2",
+                                         [SQZI_ATTN_NORM] = "sa_layer_norm",
+                                         [SQZI_FFN_NORM] = "output_layer_norm"},
                          .blocks_key = "n_layers",
                          .heads_key = "n_heads",
                          .width_key = "dim",
@@ -104,15 +113,26 @@ const sqzi_layout sqzi_layouts[SQZI_ARCHITECTURES] = {
                       .usual = {12, 4, 256, 1024, 128}},
 };
 
-void sqzi_block_name(const sqzi_layout *layout, uint32_t i, int j, char *name, size_t bytes)
+void sqzi_block_part(uint32_t i, uint32_t j, char name[SQZI_LINEAR_NAME])
+{
+    snprintf(name, SQZI_LINEAR_NAME, "blk.%u.%s", (unsigned)i,
+             j < SQZI_BLOCK_LINEARS ? sqzi_block_linear_name(j)
+             : j == SQZI_ATTN_NORM  ? "attn_output_norm"
+                                    : "layer_output_norm");
+}
+
+void sqzi_block_name(const sqzi_layout *layout, uint32_t i, uint32_t j, char *name, size_t bytes)
 {
     snprintf(name, bytes, "%s%u.%s", layout->block, (unsigned)i, layout->block_parts[j]);
 }
 
-const char *const sqzi_groups_keys[SQZI_LINEARS] = {
-    "q_groups",     "k_groups", "v_groups", "post_attention_groups", "intermediate_groups",
-    "output_groups"};
-const uint32_t sqzi_usual_groups[SQZI_LINEARS] = {4, 4, 4, 1, 4, 4};
+const sqzi_groups_key sqzi_groups_keys[SQZI_BLOCK_LINEARS] = {
+    [SQZI_ATTN_Q] = {"q_groups", 4},
+    [SQZI_ATTN_K] = {"k_groups", 4},
+    [SQZI_ATTN_V] = {"v_groups", 4},
+    [SQZI_ATTN_OUTPUT] = {"post_attention_groups", 1},
+    [SQZI_FFN_UP] = {"intermediate_groups", 4},
+    [SQZI_FFN_DOWN] = {"output_groups", 4}};
 
 const sqzi_word_pair sqzi_activations[] = {{"gelu", "gelu"},
                                            {"gelu_new", "gelu_tanh"},
@@ -150,6 +170,12 @@ const sqzi_word_pair sqzi_dense_words[] = {{"torch.nn.modules.linear.Identity", 
                                            {"torch.nn.ReLU", "dense_relu"},
                                            {"torch.nn.GELU", "dense_gelu"},
                                            {NULL, NULL}};
+
+const sqzi_word_pair sqzi_head_modules[] = {{"pooler", "pooler"},
+                                            {"head_dense", "head.dense"},
+                                            {"head_norm", "head.norm"},
+                                            {"head_output", "head.output"},
+                                            {NULL, NULL}};
 
 const sqzi_class_ending sqzi_class_endings[] = {{"ForSequenceClassification", SQZ_HEAD_SEQUENCE},
                                                 {"ForTokenClassification", SQZ_HEAD_TOKEN},

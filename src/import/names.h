@@ -7,6 +7,8 @@
 #include <squeezebert/model.h>
 #include <stdbool.h>
 
+#include "nn/tensor_list.h"
+
 typedef enum sqzi_architecture {
     SQZI_BERT,
     SQZI_SQUEEZEBERT,
@@ -15,11 +17,16 @@ typedef enum sqzi_architecture {
     SQZI_ARCHITECTURES
 } sqzi_architecture;
 
-enum { SQZI_LINEARS = 6, SQZI_BLOCK_PARTS = 8 };
+/* The parts of a block that have tensors: its linears, as nn/tensor_list.h orders them, then its
+ * norms. */
+enum {
+    SQZI_ATTN_NORM = SQZI_BLOCK_LINEARS,
+    SQZI_FFN_NORM,
+    SQZI_BLOCK_PARTS
+};
 
-/* attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down; then the norms attn_output_norm and
- * layer_output_norm. */
-extern const char *const sqzi_block_parts[SQZI_BLOCK_PARTS];
+/* Our name of part j of block i: "blk.3.ffn_up", "blk.3.attn_output_norm". */
+void sqzi_block_part(uint32_t i, uint32_t j, char name[SQZI_LINEAR_NAME]);
 
 /* One architecture. Config keys and tensor names are Hugging Face's; a name is without the prefix
  * of the encoder. */
@@ -56,11 +63,14 @@ typedef struct sqzi_layout {
 extern const sqzi_layout sqzi_layouts[SQZI_ARCHITECTURES];
 
 /* Their name of part j of block i, without the prefix. */
-void sqzi_block_name(const sqzi_layout *layout, uint32_t i, int j, char *name, size_t bytes);
+void sqzi_block_name(const sqzi_layout *layout, uint32_t i, uint32_t j, char *name, size_t bytes);
 
-/* Keys of SqueezeBERT's groups in the order of the linears, and what an absent one means. */
-extern const char *const sqzi_groups_keys[SQZI_LINEARS];
-extern const uint32_t sqzi_usual_groups[SQZI_LINEARS];
+/* SqueezeBERT's groups of each linear: their key, and what an absent one means. */
+typedef struct sqzi_groups_key {
+    const char *key;
+    uint32_t usual;
+} sqzi_groups_key;
+extern const sqzi_groups_key sqzi_groups_keys[SQZI_BLOCK_LINEARS];
 
 /* Pairs of words, {Hugging Face's, ours}, ended by NULL. The first pair with a word is the one that
  * is written. */
@@ -71,6 +81,11 @@ extern const sqzi_word_pair sqzi_activations[], sqzi_problems[];
 /* Of a Pooling module: the keys of the older files, and the words of pooling_mode. Of a Dense
  * module: its activation, and the step that it is (doc/format.md: sqz.embed.steps). */
 extern const sqzi_word_pair sqzi_pooling_modes[], sqzi_pooling_words[], sqzi_dense_words[];
+/* Modules behind a Pooling that are a classifier, by their names in modules.json, and the parts of
+ * the head that they are, in order; the last one must be there, and makes logits. */
+extern const sqzi_word_pair sqzi_head_modules[];
+/* That of torch.nn.LayerNorm, which a LayerNorm module is. */
+#define SQZI_MODULE_NORM_EPSILON 1e-5
 /* The other word of a pair, NULL where there is none. */
 const char *sqzi_our_word(const sqzi_word_pair *pairs, const char *theirs);
 const char *sqzi_their_word(const sqzi_word_pair *pairs, const char *ours);

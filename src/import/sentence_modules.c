@@ -21,7 +21,7 @@ static const struct {
 
 typedef struct module {
     kind kind;
-    const char *path;
+    const char *path, *name;
     char file[256]; /* of its settings */
     json_t *config; /* NULL where there are none */
 } module;
@@ -69,7 +69,8 @@ static sqz_status read_module(const sqzi_importer *m, const json_t *entry, size_
     sqz_status status = SQZ_OK;
     sqz_error *error = m->error;
     const char *type = json_string_value(json_object_get(entry, "type"));
-    *out = (module){.path = json_string_value(json_object_get(entry, "path"))};
+    *out = (module){.path = json_string_value(json_object_get(entry, "path")),
+                    .name = json_string_value(json_object_get(entry, "name"))};
     FAIL_IF(!type || !out->path || !stays_inside(out->path) || strlen(out->path) > 200, SQZ_EFORMAT,
             0,
             "modules.json: module %zu has no type, or no path below the folder: "
@@ -173,7 +174,9 @@ static sqz_status read_pooling(sqzi_importer *m, const module *from)
     } else {
         TRY(find_flag(m, from, &mode));
     }
-    sqzi_gguf_put_string(m->writer, "sqz.pool", mode ? mode : "mean");
+    if (!mode) mode = "mean";
+    if (m->head_beside) return sqzi_import_head_pool(m, from->file, mode);
+    sqzi_gguf_put_string(m->writer, "sqz.pool", mode);
     if (include_prompt) return SQZ_OK;
     sqzi_gguf_put_bool(m->writer, "sqz.include_prompt", false);
     m->features[m->n_features++] = "exclude_prompt";
@@ -181,20 +184,28 @@ fail:
     return status;
 }
 
+/* The part of the head that a module is; NULL: it is a layer of embeddings. */
+static const char *part_of(const sqzi_importer *m, const module *from)
+{
+    return m->head_beside && from->name ? sqzi_our_word(sqzi_head_modules, from->name) : NULL;
+}
+
 /* Tensors of a module's own file; each must be asked for. */
-static sqz_status import_weights(chain *c, const module *from, const char *part, uint32_t columns,
+static sqz_status import_weights(chain *c, const module *from, const char *prefix, uint32_t columns,
                                  uint32_t rows, bool bias)
 {
     sqz_status status = SQZ_OK;
     sqzi_importer *m = c->importer;
     sqz_error *error = m->error;
-    char path[SQZI_JSON_PATH], ours[40], theirs[32];
+    char path[SQZI_JSON_PATH], layer[32], ours[48], theirs[32];
+    const char *part = part_of(m, from);
     sqzi_source *source = &m->modules[m->n_modules++];
+    snprintf(layer, sizeof layer, "embd_step.%u", (unsigned)c->n);
     TRY(sqzi_join_path(m->folder, from->path, path, error));
     TRY(sqzi_source_open(&m->context->allocator, path, NULL, source, error));
     for (int i = 0; i < (bias ? 2 : 1); i++) {
-        snprintf(ours, sizeof ours, "embd_step.%u.%s", (unsigned)c->n, i ? "bias" : "weight");
-        snprintf(theirs, sizeof theirs, "%s.%s", part, i ? "bias" : "weight");
+        snprintf(ours, sizeof ours, "%s.%s", part ? part : layer, i ? "bias" : "weight");
+        snprintf(theirs, sizeof theirs, "%s.%s", prefix, i ? "bias" : "weight");
         const bool weight = !i && columns;
         sqzi_source_tensor *tensor = sqzi_source_find(source, theirs);
         FAIL_IF(!tensor, SQZ_EFORMAT, 0, "%s: the tensor '%s' is missing", path, theirs);
@@ -236,6 +247,7 @@ static sqz_status read_dense(chain *c, const module *from)
             "%s: activation_function '%s' cannot be run; Identity, Tanh, ReLU and GELU of torch.nn "
             "can",
             from->file, activation);
+    if (part_of(m, from)) TRY(sqzi_import_head_layer(m, from->file, part_of(m, from), word));
     TRY(import_weights(c, from, "linear", n_in, n_out, bias));
     c->words[c->n] = sqzi_span_of(word);
     c->width = n_out;
@@ -253,6 +265,8 @@ static sqz_status read_norm(chain *c, const module *from)
     TRY(sqzi_json_uint(from->config, from->file, "dimension", true, &n, error));
     FAIL_IF(n != c->width, SQZ_EFORMAT, 0, "%s: of %u numbers, it is handed %u", from->file, n,
             c->width);
+    if (part_of(c->importer, from))
+        TRY(sqzi_import_head_layer(c->importer, from->file, part_of(c->importer, from), NULL));
     TRY(import_weights(c, from, "norm", 0, n, true));
     c->words[c->n] = sqzi_span_of("norm");
 fail:
@@ -336,6 +350,10 @@ sqz_status sqzi_import_modules(sqzi_importer *m, const json_t *modules, uint32_t
     if (status != SQZ_OK) return status;
     if (!pooling && m->head == SQZ_HEAD_NONE)
         sqzi_import_note(m, "modules.json has no Pooling: embeddings are pooled by mean");
+    if (m->head_beside) {
+        m->classes = c.width;
+        return sqzi_import_classes(m);
+    }
     put_chain(&c, n_kept);
     return SQZ_OK;
 }

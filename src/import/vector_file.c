@@ -104,7 +104,7 @@ sqz_status sqzi_vector_file_open(const sqz_model *model, const char *path, sqzi_
 {
     sqz_status status = SQZ_OK;
     *f = (sqzi_vector_file){.allocator = &model->context->allocator, .path = path};
-    f->whole = model->head.pool > SQZ_POOL_NONE;
+    f->whole = model->head.pooling > SQZ_POOLING_NONE;
     TRY(sqzi_file_map_open(path, &f->map, error));
     FAIL_IF(!sqzi_is_zip(f->map.data, f->map.bytes), SQZ_EFORMAT, 0,
             "%s is no .npz file: it does not begin as a zip file", path);

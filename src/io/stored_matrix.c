@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/half.h"
 #include "io/packed_rows.h"
 
@@ -47,6 +48,25 @@ sqzi_stored sqzi_stored_of(const sqzi_gguf *gguf, const char *name, uint64_t col
     snprintf(full, sizeof full, "%s.scale", name);
     if (stored.tensor->type == SQZI_S8) stored.scale = sqzi_gguf_find_tensor(gguf, full)->data;
     return stored;
+}
+
+sqz_status sqzi_stored_check(const sqzi_stored *stored, sqz_error *error)
+{
+    const sqzi_gguf_tensor *tensor = stored->tensor;
+    const size_t n = (size_t)stored->columns;
+    if (!tensor || !stored->bits) return SQZ_OK;
+    const size_t bytes = sqzi_packed_row_bytes(stored->bits, n);
+    for (size_t r = 0; r < stored->rows; r++) {
+        const char *what;
+        if (!sqzi_packed_row_check(stored->bits, n, (const uint8_t *)tensor->data + r * bytes,
+                                   &what))
+            return sqzi_fail(error, SQZ_EFORMAT, tensor->offset + r * bytes,
+                             "row %zu of tensor '%.*s' holds %s: the multiplier of each group is 1 "
+                             "to %u, bits that no number uses are 0",
+                             r, (int)tensor->name.n, tensor->name.bytes, what,
+                             (unsigned)sqzi_packed_most(stored->bits));
+    }
+    return SQZ_OK;
 }
 
 /* Numbers begin .. begin + n of a row, begin a multiple of 32 and n at most PIECE. */

@@ -32,6 +32,11 @@ const sqzi_gguf_tensor *sqzi_stored_tensor(const sqzi_gguf *gguf, const char *na
  * there is none. */
 sqzi_stored sqzi_stored_of(const sqzi_gguf *gguf, const char *name, uint64_t columns);
 
+/* SQZ_EFORMAT with the first of its packed rows that is not as the format says. Reads all rows:
+ * opening a model does so with matrices, which it reads in any case; a bad row of a table gives
+ * some numbers or other, as bytes of int8 do, and is found by whoever asks (sqz_model_verify). */
+SQZ_NODISCARD sqz_status sqzi_stored_check(const sqzi_stored *stored, sqz_error *error);
+
 /* Row r of it: the numbers that it means, exactly, and rounded to f32. */
 void sqzi_stored_row(const sqzi_stored *stored, uint64_t r, double *out);
 void sqzi_stored_row_f32(const sqzi_stored *stored, uint64_t r, float *out);

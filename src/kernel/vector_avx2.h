@@ -124,33 +124,35 @@ static inline void v_store_uppers(uint16_t *p, vec a, vec b)
                                               _mm256_srli_epi32(_mm256_castps_si256(b), 16));
     _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(lanes, 0xD8));
 }
-/* The lower halves of a's words, then those of b's */
-static inline void v_store_lowers(uint16_t *p, vec a, vec b)
+/* Words a and b in turn: their lower halves to one row of halves, the upper ones to another */
+static inline void v_store_halves(uint16_t *lower, uint16_t *upper, vec a, vec b)
 {
-    const __m256i lower = _mm256_set1_epi32(0xFFFF);
-    const __m256i lanes = _mm256_packus_epi32(_mm256_and_si256(_mm256_castps_si256(a), lower),
-                                              _mm256_and_si256(_mm256_castps_si256(b), lower));
-    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(lanes, 0xD8));
+    const __m256i even = _mm256_castps_si256(a), odd = _mm256_castps_si256(b);
+    _mm256_storeu_si256((__m256i *)(void *)lower,
+                        _mm256_blend_epi16(even, _mm256_slli_epi32(odd, 16), 0xAA));
+    _mm256_storeu_si256((__m256i *)(void *)upper,
+                        _mm256_blend_epi16(_mm256_srli_epi32(even, 16), odd, 0xAA));
 }
 
-/* out[j][i] = in[i][j] for 8 x 8 floats; row strides in floats. */
+/* out[j][i] = in[i][j] for 8 x 8 floats; row strides in floats. Four columns at a time: rows i and
+ * i + 4 of them make a vector as they are loaded, where a permutation would wait for the one port
+ * that crosses lanes. */
+static inline __m256 v_load_fours(const float *p, size_t ld)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 4 * ld),
+                                1);
+}
 static inline void v_transpose(const float *in, size_t ldi, float *out, size_t ldo)
 {
-    __m256 r[8], t[8];
-    for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(in + (size_t)i * ldi);
-    for (int i = 0; i < 8; i += 2) {
-        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 8; i += 4) {
-        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
-        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xEE);
-        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xEE);
-    }
-    for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(out + (size_t)i * ldo, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-        _mm256_storeu_ps(out + (size_t)(i + 4) * ldo, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    for (int j = 0; j < 8; j += 4, in += 4, out += 4 * ldo) {
+        const __m256 a = v_load_fours(in, ldi), b = v_load_fours(in + ldi, ldi),
+                     c = v_load_fours(in + 2 * ldi, ldi), d = v_load_fours(in + 3 * ldi, ldi);
+        const __m256 ab = _mm256_unpacklo_ps(a, b), ab2 = _mm256_unpackhi_ps(a, b),
+                     cd = _mm256_unpacklo_ps(c, d), cd2 = _mm256_unpackhi_ps(c, d);
+        _mm256_storeu_ps(out, _mm256_shuffle_ps(ab, cd, 0x44));
+        _mm256_storeu_ps(out + ldo, _mm256_shuffle_ps(ab, cd, 0xEE));
+        _mm256_storeu_ps(out + 2 * ldo, _mm256_shuffle_ps(ab2, cd2, 0x44));
+        _mm256_storeu_ps(out + 3 * ldo, _mm256_shuffle_ps(ab2, cd2, 0xEE));
     }
 }
 

@@ -114,14 +114,14 @@ static inline void v_store_uppers(uint16_t *p, vec a, vec b)
     _mm512_storeu_si512(p, _mm512_permutex2var_epi16(_mm512_castps_si512(a), odd,
                                                      _mm512_castps_si512(b)));
 }
-/* The lower halves of a's words, then those of b's */
-static inline void v_store_lowers(uint16_t *p, vec a, vec b)
+/* Words a and b in turn: their lower halves to one row of halves, the upper ones to another */
+static inline void v_store_halves(uint16_t *lower, uint16_t *upper, vec a, vec b)
 {
-    const __m512i even = _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36,
-                                          34, 32, 30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6,
-                                          4, 2, 0);
-    _mm512_storeu_si512(p, _mm512_permutex2var_epi16(_mm512_castps_si512(a), even,
-                                                     _mm512_castps_si512(b)));
+    const __m512i even = _mm512_castps_si512(a), odd = _mm512_castps_si512(b);
+    _mm512_storeu_si512(lower,
+                        _mm512_mask_blend_epi16(0xAAAAAAAA, even, _mm512_slli_epi32(odd, 16)));
+    _mm512_storeu_si512(upper,
+                        _mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_srli_epi32(even, 16), odd));
 }
 /* The lesser of the magnitudes; b's where a is a NaN */
 static inline vec v_least_magnitude(vec a, vec b) { return _mm512_range_ps(a, b, 10); }
@@ -133,34 +133,27 @@ static inline vec v_lookup_32(const float *table, vec at)
                                   _mm512_loadu_ps(table + 16));
 }
 
-/* out[j][i] = in[i][j] for 16 x 16 floats; row strides in floats. */
+/* out[j][i] = in[i][j] for 16 x 16 floats; row strides in floats. Four columns at a time: rows i,
+ * i + 4, i + 8 and i + 12 of them make a vector as they are loaded, where shuffling them together
+ * would wait for the one port that shuffles. */
+static inline __m512 v_load_fours(const float *p, size_t ld)
+{
+    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    v = _mm512_mask_broadcast_f32x4(v, 0x00F0, _mm_loadu_ps(p + 4 * ld));
+    v = _mm512_mask_broadcast_f32x4(v, 0x0F00, _mm_loadu_ps(p + 8 * ld));
+    return _mm512_mask_broadcast_f32x4(v, 0xF000, _mm_loadu_ps(p + 12 * ld));
+}
 static inline void v_transpose(const float *in, size_t ldi, float *out, size_t ldo)
 {
-    __m512 r[16], t[16];
-    for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_ps(in + (size_t)i * ldi);
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {
-        r[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
-        r[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xEE);
-        r[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-        r[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xEE);
-    }
-    for (int i = 0; i < 4; i++) {
-        t[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88);
-        t[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xDD);
-        t[i + 8] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
-        t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xDD);
-    }
-    for (int i = 0; i < 4; i++) {
-        _mm512_storeu_ps(out + (size_t)i * ldo, _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88));
-        _mm512_storeu_ps(out + (size_t)(i + 8) * ldo, _mm512_shuffle_f32x4(t[i], t[i + 8], 0xDD));
-        _mm512_storeu_ps(out + (size_t)(i + 4) * ldo,
-                         _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88));
-        _mm512_storeu_ps(out + (size_t)(i + 12) * ldo,
-                         _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xDD));
+    for (int j = 0; j < 16; j += 4, in += 4, out += 4 * ldo) {
+        const __m512 a = v_load_fours(in, ldi), b = v_load_fours(in + ldi, ldi),
+                     c = v_load_fours(in + 2 * ldi, ldi), d = v_load_fours(in + 3 * ldi, ldi);
+        const __m512 ab = _mm512_unpacklo_ps(a, b), ab2 = _mm512_unpackhi_ps(a, b),
+                     cd = _mm512_unpacklo_ps(c, d), cd2 = _mm512_unpackhi_ps(c, d);
+        _mm512_storeu_ps(out, _mm512_shuffle_ps(ab, cd, 0x44));
+        _mm512_storeu_ps(out + ldo, _mm512_shuffle_ps(ab, cd, 0xEE));
+        _mm512_storeu_ps(out + 2 * ldo, _mm512_shuffle_ps(ab2, cd2, 0x44));
+        _mm512_storeu_ps(out + 3 * ldo, _mm512_shuffle_ps(ab2, cd2, 0xEE));
     }
 }
 

@@ -103,10 +103,12 @@ static inline void v_store_uppers(uint16_t *p, vec a, vec b)
 {
     vst1q_u16(p, vuzp2q_u16(vreinterpretq_u16_f32(a), vreinterpretq_u16_f32(b)));
 }
-/* The lower halves of a's words, then those of b's */
-static inline void v_store_lowers(uint16_t *p, vec a, vec b)
+/* Words a and b in turn: their lower halves to one row of halves, the upper ones to another */
+static inline void v_store_halves(uint16_t *lower, uint16_t *upper, vec a, vec b)
 {
-    vst1q_u16(p, vuzp1q_u16(vreinterpretq_u16_f32(a), vreinterpretq_u16_f32(b)));
+    const uint16x8_t even = vreinterpretq_u16_f32(a), odd = vreinterpretq_u16_f32(b);
+    vst1q_u16(lower, vtrn1q_u16(even, odd));
+    vst1q_u16(upper, vtrn2q_u16(even, odd));
 }
 
 /* out[j][i] = in[i][j] for 4 x 4 floats; row strides in floats. */

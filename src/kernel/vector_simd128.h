@@ -108,10 +108,11 @@ static inline void v_store_uppers(uint16_t *p, vec a, vec b)
 {
     wasm_v128_store(p, wasm_i16x8_shuffle(a, b, 1, 3, 5, 7, 9, 11, 13, 15));
 }
-/* The lower halves of a's words, then those of b's */
-static inline void v_store_lowers(uint16_t *p, vec a, vec b)
+/* Words a and b in turn: their lower halves to one row of halves, the upper ones to another */
+static inline void v_store_halves(uint16_t *lower, uint16_t *upper, vec a, vec b)
 {
-    wasm_v128_store(p, wasm_i16x8_shuffle(a, b, 0, 2, 4, 6, 8, 10, 12, 14));
+    wasm_v128_store(lower, wasm_i16x8_shuffle(a, b, 0, 8, 2, 10, 4, 12, 6, 14));
+    wasm_v128_store(upper, wasm_i16x8_shuffle(a, b, 1, 9, 3, 11, 5, 13, 7, 15));
 }
 
 /* out[j][i] = in[i][j] for 4 x 4 floats; row strides in floats. */

@@ -10,7 +10,6 @@
 
 enum {
     MAX_WIDTH = SQZI_MAX_WIDTH,
-    MAX_BLOCKS = 1024,
     MAX_VOCABULARY = 1 << 24,
     MAX_POSITIONS = 1 << 16
 };
@@ -204,7 +203,6 @@ sqz_status sqzi_load_encoder(sqzi_loader *loader)
     sqz_model *model = loader->model;
     sqz_model_info *info = &model->info;
     TRY(get_size(loader, "sqz.width", MAX_WIDTH, &info->width));
-    TRY(get_size(loader, "sqz.blocks", MAX_BLOCKS, &info->n_layers));
     TRY(get_size(loader, "sqz.vocabulary", MAX_VOCABULARY, &info->vocabulary));
     TRY(get_size(loader, "sqz.max_positions", MAX_POSITIONS, &info->max_positions));
     TRY(get_size(loader, "sqz.embedding.width", MAX_WIDTH, &info->embedding_width));
@@ -214,7 +212,6 @@ sqz_status sqzi_load_encoder(sqzi_loader *loader)
             "metadata 'sqz.token_types' is %u, at most 256 are allowed", info->n_token_types);
     model->encoder.kernels = &model->context->kernels;
     model->encoder.width = info->width;
-    model->encoder.n_blocks = info->n_layers;
     model->encoder.max_positions = info->max_positions;
     TRY(load_embedding(loader));
     TRY(load_blocks(loader));

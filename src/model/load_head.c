@@ -119,18 +119,18 @@ sqz_status sqzi_load_head(sqzi_loader *loader)
     head->width = model->encoder.width;
     TRY(sqzi_load_word(loader, "sqz.head.kind", "none", sqzi_head_words, &kind));
     TRY(sqzi_load_word(loader, "sqz.head.problem", "single_label", sqzi_problem_words, &problem));
-    TRY(sqzi_load_word(loader, "sqz.head.pool", "none", sqzi_pool_words, &pool));
+    TRY(sqzi_load_word(loader, "sqz.head.pool", "none", sqzi_pooling_names, &pool));
     head->kind = (sqz_head_kind)kind;
-    head->pool = (sqz_pool)pool;
+    head->pooling = (sqz_pooling)pool;
     TRY(sqzi_load_linear(loader, "pooler",
                          (sqzi_linear_shape){head->width, head->width, 1, 1, NULL, SQZK_IDENTITY},
                          false, &head->has_pooler, &head->pooler));
-    FAIL_IF(head->pool == SQZ_POOL_POOLER && !head->has_pooler, SQZ_EFORMAT, 0,
+    FAIL_IF(head->pooling == SQZ_POOLING_POOLER && !head->has_pooler, SQZ_EFORMAT, 0,
             "the head reads the pooler, which has no tensors");
     const bool whole = head->kind == SQZ_HEAD_SEQUENCE || head->kind == SQZ_HEAD_MULTIPLE_CHOICE;
-    FAIL_IF(head->kind != SQZ_HEAD_NONE && whole == (head->pool <= SQZ_POOL_NONE), SQZ_EFORMAT, 0,
-            "a head '%s' cannot read '%s' (sqz.head.pool)", sqzi_head_words[kind],
-            sqzi_pool_words[pool]);
+    FAIL_IF(head->kind != SQZ_HEAD_NONE && whole == (head->pooling <= SQZ_POOLING_NONE),
+            SQZ_EFORMAT, 0, "a head '%s' cannot read '%s' (sqz.head.pool)", sqzi_head_words[kind],
+            sqzi_pooling_names[pool]);
     if (head->kind != SQZ_HEAD_NONE) TRY(load_head_parts(loader));
     model->info.head = head->kind;
     model->info.problem = (sqz_problem)problem;

@@ -99,10 +99,11 @@ sqz_status sqzi_load_pooling(sqzi_loader *loader)
     sqz_model_info *info = &loader->model->info;
     uint32_t pool, similarity;
     bool include_prompt = true, lowercase = false;
-    TRY(sqzi_load_word(loader, "sqz.pool", "mean", sqzi_pool_words, &pool));
-    info->pool = (sqz_pool)pool;
-    FAIL_IF(pool < SQZ_POOL_MEAN || (pool == SQZ_POOL_POOLER && !info->has_pooler), SQZ_EFORMAT, 0,
-            "metadata 'sqz.pool' is '%s', which this model cannot do", sqzi_pool_words[pool]);
+    TRY(sqzi_load_word(loader, "sqz.pool", "mean", sqzi_pooling_names, &pool));
+    info->pooling = (sqz_pooling)pool;
+    FAIL_IF(pool < SQZ_POOLING_MEAN || (pool == SQZ_POOLING_POOLER && !info->has_pooler),
+            SQZ_EFORMAT, 0, "metadata 'sqz.pool' is '%s', which this model cannot do",
+            sqzi_pooling_names[pool]);
     TRY(sqzi_gguf_get_bool(loader->gguf, "sqz.include_prompt", false, &include_prompt, error));
     info->include_prompt = include_prompt;
     TRY(sqzi_gguf_get_bool(loader->gguf, "sqz.embed.lowercase", false, &lowercase, error));

@@ -60,30 +60,40 @@ static sqz_status pack_stored(sqzi_loader *loader, sqzi_numbers stored,
     return SQZ_OK;
 }
 
-/* The numbers of a matrix, placed and packed; of packed rows as int8, expanded here. */
+/* Packed rows as int8, in memory that serves one matrix after the other. */
+static sqz_status expand(sqzi_loader *loader, const sqzi_stored *stored)
+{
+    const sqz_allocator *allocator = &loader->model->context->allocator;
+    const size_t rows = (size_t)stored->rows, n = (size_t)stored->columns,
+                 bytes = sqzi_packed_row_bytes(stored->bits, n);
+    const sqz_status status = sqzi_stored_check(stored, loader->error);
+    if (status != SQZ_OK) return status;
+    if (loader->expanded_bytes < rows * n) {
+        sqzi_release(allocator, loader->expanded, loader->expanded_bytes);
+        loader->expanded = sqzi_allocate(allocator, rows * n);
+        loader->expanded_bytes = loader->expanded ? rows * n : 0;
+    }
+    if (!loader->expanded)
+        return sqzi_fail(loader->error, SQZ_ENOMEM, 0, "no memory for %zu numbers", rows * n);
+    for (size_t r = 0; r < rows; r++)
+        sqzi_packed_expand(stored->bits, n, (const uint8_t *)stored->tensor->data + r * bytes, 0, n,
+                           loader->expanded + r * n);
+    return SQZ_OK;
+}
+
+/* The numbers of a matrix, placed and packed. */
 static sqz_status pack_numbers(sqzi_loader *loader, const sqzi_stored *stored, bool as_floats,
                                const sqzi_matrix_form *form, const sqzi_matrix *matrix,
                                unsigned char *packed)
 {
-    const sqz_allocator *allocator = &loader->model->context->allocator;
-    const size_t rows = (size_t)stored->rows, n = (size_t)stored->columns;
     sqzi_numbers numbers = {stored->tensor->data, stored->tensor->type, stored->scale};
-    int8_t *expanded = NULL;
     if (stored->bits) {
-        const size_t bytes = sqzi_packed_row_bytes(stored->bits, n);
-        const sqz_status status = sqzi_load_check_rows(loader, stored);
+        const sqz_status status = expand(loader, stored);
         if (status != SQZ_OK) return status;
-        numbers.data = expanded = sqzi_allocate(allocator, rows * n);
-        if (!expanded)
-            return sqzi_fail(loader->error, SQZ_ENOMEM, 0, "no memory for %zu numbers", rows * n);
-        for (size_t r = 0; r < rows; r++)
-            sqzi_packed_expand(stored->bits, n, (const uint8_t *)stored->tensor->data + r * bytes,
-                               0, n, expanded + r * n);
+        numbers.data = loader->expanded;
     }
-    const sqz_status status = as_floats ? pack_transposed_s8(loader, numbers, matrix, packed)
-                                        : pack_stored(loader, numbers, form, matrix, packed);
-    sqzi_release(allocator, expanded, rows * n);
-    return status;
+    return as_floats ? pack_transposed_s8(loader, numbers, matrix, packed)
+                     : pack_stored(loader, numbers, form, matrix, packed);
 }
 
 sqz_status sqzi_load_matrix(sqzi_loader *loader, const sqzi_stored *stored,

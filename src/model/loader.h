@@ -32,6 +32,8 @@ typedef struct sqzi_loader {
     const sqzi_gguf *gguf;
     sqzi_arena arena;      /* base NULL: the counting pass */
     bool *used;            /* [tensors] by the model; the rest is an error */
+    int8_t *expanded;      /* packed rows of one matrix after the other, or NULL */
+    size_t expanded_bytes;
     sqz_error *error;
 } sqzi_loader;
 
@@ -49,8 +51,6 @@ SQZ_NODISCARD sqz_status sqzi_load_tensor(sqzi_loader *loader, const char *name,
  * 0: any number. stored->tensor NULL and SQZ_OK where it is absent and not required. */
 SQZ_NODISCARD sqz_status sqzi_load_stored(sqzi_loader *loader, const char *name, bool required,
                                           uint64_t rows, uint64_t columns, sqzi_stored *stored);
-/* SQZ_EFORMAT names the first of its packed rows that is not as the format says. */
-SQZ_NODISCARD sqz_status sqzi_load_check_rows(const sqzi_loader *loader, const sqzi_stored *stored);
 /* Where a matrix is, in whatever form; NULL: nowhere. Not marked as used. */
 const sqzi_gguf_tensor *sqzi_load_look(const sqzi_loader *loader, const char *name);
 /* An F32 vector, used from the mapping, checked to be finite. */

@@ -53,16 +53,20 @@ fail:
     return status;
 }
 
+static bool begins_with(sqzi_span text, const char *prefix)
+{
+    const size_t n = strlen(prefix);
+    return text.n >= n && memcmp(text.bytes, prefix, n) == 0;
+}
+
 /* Every tensor must have been asked for: one that was not is a part of a model that this is not.
- * Reference vectors are not weights. */
+ * Reference vectors and the moments of a checkpoint are not weights. */
 static sqz_status check_used(const sqzi_loader *loader)
 {
-    static const char verify[] = "verify.";
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(loader->gguf); i++) {
         const sqzi_gguf_tensor *tensor = sqzi_gguf_tensor_at(loader->gguf, i);
-        const bool reference = tensor->name.n >= sizeof verify - 1 &&
-                               memcmp(tensor->name.bytes, verify, sizeof verify - 1) == 0;
-        if (!loader->used[i] && !reference)
+        if (!loader->used[i] && !begins_with(tensor->name, "verify.") &&
+            !begins_with(tensor->name, "optim."))
             return sqzi_fail(
                 loader->error, SQZ_EFORMAT, tensor->offset,
                 "tensor '%.*s' belongs to no part of the model that the metadata describe",
@@ -86,6 +90,7 @@ static sqz_status load_weights(sqz_model *model, sqzi_arena *arena, sqz_error *e
     *arena = loader.arena;
 fail:
     sqzi_release(&model->context->allocator, loader.used, n_tensors * sizeof *loader.used);
+    sqzi_release(&model->context->allocator, loader.expanded, loader.expanded_bytes);
     return status;
 }
 
@@ -105,9 +110,9 @@ static sqz_status load_description(sqz_model *model, sqz_error *error)
     sqz_model_info *info = &model->info;
     TRY(check_requires(model->gguf, error));
     TRY(sqzi_gguf_get_u32(model->gguf, "sqz.blocks", true, &n_blocks, error));
-    FAIL_IF(n_blocks < 1 || n_blocks > 1024, SQZ_ELIMIT, 0,
-            "metadata 'sqz.blocks' is %u, 1 to 1024 are allowed", n_blocks);
-    model->encoder.n_blocks = n_blocks;
+    FAIL_IF(n_blocks > 1024, SQZ_ELIMIT, 0,
+            "metadata 'sqz.blocks' is %u, at most 1024 are allowed", n_blocks);
+    model->encoder.n_blocks = info->n_layers = n_blocks;
     model->encoder.blocks = sqzi_allocate_zeroed(&model->context->allocator, n_blocks,
                                                  sizeof *model->encoder.blocks);
     FAIL_IF(!model->encoder.blocks, SQZ_ENOMEM, 0, "no memory for %u blocks", n_blocks);

@@ -242,11 +242,11 @@ sqz_status sqz_logits(sqz_session *session, const sqz_batch *batch, const uint32
     sqz_status status = check_batch(session, batch, error);
     if (status != SQZ_OK) return status;
     const uint32_t n_tokens = batch->first[batch->n_sequences];
-    const bool pooled = head->pool > SQZ_POOL_NONE,
+    const bool pooled = head->pooling > SQZ_POOLING_NONE,
                chosen = head->kind == SQZ_HEAD_MASKED_LM && rows;
     if (chosen) TRY(check_rows(rows, n_rows, n_tokens, error));
     TRY(encode(session, batch, session->hidden, head->width, error));
-    const sqzi_head_args args = {.pool = head->pool,
+    const sqzi_head_args args = {.pooling = head->pooling,
                                  .n = pooled   ? batch->n_sequences
                                       : chosen ? n_rows
                                                : n_tokens,
@@ -272,21 +272,22 @@ static sqz_status settle_embed(const sqz_session *session, const sqz_embed_optio
     sqz_status status = SQZ_OK;
     const sqz_model_info *info = &session->model->info;
     const sqzi_head *head = &session->model->head;
-    const sqz_pool pool = options->pool == SQZ_POOL_DEFAULT ? info->pool : options->pool;
-    const uint32_t most = pool == SQZ_POOL_NONE ? info->width : head->embedding_width,
-                   usual = pool == SQZ_POOL_NONE ? info->width : info->dimensions,
+    const sqz_pooling pool = options->pooling == SQZ_POOLING_DEFAULT ? info->pooling
+                                                                     : options->pooling;
+    const uint32_t most = pool == SQZ_POOLING_NONE ? info->width : head->embedding_width,
+                   usual = pool == SQZ_POOLING_NONE ? info->width : info->dimensions,
                    dimensions = options->dimensions ? options->dimensions : usual;
     TRY(SQZI_RESERVED(options, "sqz_embed_options", error));
     FAIL_IF(dimensions > most || ldo < dimensions, SQZ_EINVAL, 0,
             "%u dimensions in rows of %zu: the model has %u", dimensions, ldo, most);
-    FAIL_IF((unsigned)pool > SQZ_POOL_LAST, SQZ_EINVAL, 0, "no pooling has the number %d",
+    FAIL_IF((unsigned)pool > SQZ_POOLING_LAST, SQZ_EINVAL, 0, "no pooling has the number %d",
             (int)pool);
-    FAIL_IF(pool == SQZ_POOL_POOLER && !head->has_pooler, SQZ_EINVAL, 0,
+    FAIL_IF(pool == SQZ_POOLING_POOLER && !head->has_pooler, SQZ_EINVAL, 0,
             "the model has no pooler; pool by mean or cls");
     FAIL_IF((unsigned)options->normalize > SQZ_NORMALIZE_NO, SQZ_EINVAL, 0,
             "normalize is %d, none of SQZ_NORMALIZE_*", (int)options->normalize);
-    args->pool = pool;
-    args->skip = pool == SQZ_POOL_NONE ? NULL : options->skip;
+    args->pooling = pool;
+    args->skip = pool == SQZ_POOLING_NONE ? NULL : options->skip;
     args->ldo = ldo;
     args->dimensions = dimensions;
     args->normalize = options->normalize == SQZ_NORMALIZE_DEFAULT
@@ -310,7 +311,8 @@ sqz_status sqz_embed(sqz_session *session, const sqz_batch *batch, const sqz_emb
         FAIL_IF(options->skip[b] >= batch->first[b + 1] - batch->first[b], SQZ_EINVAL, b,
                 "pooling would leave out all of sequence %u", b);
     TRY(encode(session, batch, session->hidden, session->model->info.width, error));
-    args.n = args.pool == SQZ_POOL_NONE ? batch->first[batch->n_sequences] : batch->n_sequences;
+    args.n = args.pooling == SQZ_POOLING_NONE ? batch->first[batch->n_sequences]
+                                              : batch->n_sequences;
     args.first = batch->first;
     status = run_head(session, sqzi_head_embed, &args, error);
 fail:

@@ -61,7 +61,7 @@ sqz_status sqzi_reference_find(const sqz_model *model, uint32_t j, sqzi_referenc
             j);
     r->length = (uint32_t)r->ids->n;
     if (!r->logits) return SQZ_OK;
-    const size_t rows = model->head.pool > SQZ_POOL_NONE ? 1 : r->length;
+    const size_t rows = model->head.pooling > SQZ_POOLING_NONE ? 1 : r->length;
     FAIL_IF(model->head.kind == SQZ_HEAD_NONE || r->logits->n > MAX_LOGITS ||
                 r->logits->n != rows * model->head.classes,
             SQZ_EFORMAT, r->logits->offset,
@@ -148,6 +148,28 @@ static sqz_status verify_one(const sqz_model *model, uint32_t j, double *most, s
     return status;
 }
 
+/* Packed rows of tables, which opening does not look at. */
+static sqz_status check_tables(const sqz_model *model, sqz_error *error)
+{
+    const sqzi_embedding *embedding = &model->encoder.embedding;
+    sqz_status status = SQZ_OK;
+    const struct {
+        const char *name;
+        const sqzi_table *table;
+    } tables[] = {{"token_embd.weight", &embedding->word},
+                  {"position_embd.weight", &embedding->position},
+                  {"token_types.weight", &embedding->type}};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables && status == SQZ_OK; i++)
+        if (tables[i].table->bits) {
+            const sqzi_stored stored = sqzi_stored_of(model->gguf, tables[i].name,
+                                                      tables[i].table->width);
+            status = sqzi_stored_check(&stored, error);
+            sqzi_file_map_drop(&model->map, (size_t)stored.tensor->offset,
+                               (size_t)stored.tensor->bytes);
+        }
+    return status;
+}
+
 sqz_status sqz_model_verify(const sqz_model *model, sqz_verification *verification,
                             sqz_error *error)
 {
@@ -155,6 +177,7 @@ sqz_status sqz_model_verify(const sqz_model *model, sqz_verification *verificati
     uint32_t count = 0;
     FAIL_IF(!model || !verification, SQZ_EINVAL, 0, "sqz_model_verify: an argument is NULL");
     *verification = (sqz_verification){0};
+    TRY(check_tables(model, error));
     TRY(sqzi_reference_count(model, &count, error));
     TRY(sqzi_gguf_get_f64(model->gguf, "sqz.verify.tolerance", count > 0, &verification->tolerance,
                           error));

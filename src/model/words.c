@@ -14,16 +14,16 @@ const char *const sqzi_problem_words[] = {[SQZ_SINGLE_LABEL] = "single_label",
                                           [SQZ_MULTI_LABEL] = "multi_label",
                                           [SQZ_REGRESSION] = "regression",
                                           NULL};
-const char *const sqzi_pool_words[] = {[SQZ_POOL_DEFAULT] = "default",
-                                       [SQZ_POOL_NONE] = "none",
-                                       [SQZ_POOL_MEAN] = "mean",
-                                       [SQZ_POOL_CLS] = "cls",
-                                       [SQZ_POOL_POOLER] = "pooler",
-                                       [SQZ_POOL_MAX] = "max",
-                                       [SQZ_POOL_MEAN_SQRT_LEN] = "mean_sqrt_len",
-                                       [SQZ_POOL_WEIGHTED_MEAN] = "weighted_mean",
-                                       [SQZ_POOL_LAST] = "last",
-                                       NULL};
+const char *const sqzi_pooling_names[] = {[SQZ_POOLING_DEFAULT] = "default",
+                                          [SQZ_POOLING_NONE] = "none",
+                                          [SQZ_POOLING_MEAN] = "mean",
+                                          [SQZ_POOLING_CLS] = "cls",
+                                          [SQZ_POOLING_POOLER] = "pooler",
+                                          [SQZ_POOLING_MAX] = "max",
+                                          [SQZ_POOLING_MEAN_SQRT_LEN] = "mean_sqrt_len",
+                                          [SQZ_POOLING_WEIGHTED_MEAN] = "weighted_mean",
+                                          [SQZ_POOLING_LAST] = "last",
+                                          NULL};
 const char *const sqzi_similarity_words[] = {[SQZ_SIMILARITY_DEFAULT] = "default",
                                              [SQZ_SIMILARITY_COSINE] = "cosine",
                                              [SQZ_SIMILARITY_DOT] = "dot",
@@ -43,9 +43,9 @@ const char *sqz_problem_name(sqz_problem problem)
     return WORD_OF(sqzi_problem_words, problem);
 }
 
-const char *sqz_pool_name(sqz_pool pool)
+const char *sqz_pooling_name(sqz_pooling pooling)
 {
-    return WORD_OF(sqzi_pool_words, pool);
+    return WORD_OF(sqzi_pooling_names, pooling);
 }
 
 const char *sqz_similarity_name(sqz_similarity_kind similarity)

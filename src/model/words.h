@@ -4,7 +4,7 @@
 #ifndef SQZI_WORDS_H
 #define SQZI_WORDS_H
 
-extern const char *const sqzi_head_words[], *const sqzi_problem_words[], *const sqzi_pool_words[],
-    *const sqzi_similarity_words[];
+extern const char *const sqzi_head_words[],
+    *const sqzi_problem_words[], *const sqzi_pooling_names[], *const sqzi_similarity_words[];
 
 #endif

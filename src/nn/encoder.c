@@ -205,7 +205,7 @@ static void run_together(sqzi_run *r)
             attend(r, i, false);
             finish_columns(r, i);
         }
-    while (!by_rows && take(r, parts, &part))
+    while (!by_rows && n_blocks && take(r, parts, &part))
         sqzi_run_norm(r, &r->encoder->blocks[n_blocks - 1].ffn_norm, &hidden, &hidden,
                       sqzi_share(n_tokens, part, parts));
 }

@@ -96,10 +96,10 @@ static uint32_t skipped(const sqzi_head_args *a, uint32_t i)
 /* The token that input i is, or the one that its pooling chooses of the sequence that it is. */
 static uint32_t token_of(const sqzi_head_args *a, uint32_t i)
 {
-    switch (a->pool) {
-    case SQZ_POOL_CLS: return a->first[i] + skipped(a, i);
-    case SQZ_POOL_POOLER: return a->first[i];
-    case SQZ_POOL_LAST: return a->first[i + 1] - 1;
+    switch (a->pooling) {
+    case SQZ_POOLING_CLS: return a->first[i] + skipped(a, i);
+    case SQZ_POOLING_POOLER: return a->first[i];
+    case SQZ_POOLING_LAST: return a->first[i + 1] - 1;
     default: return a->rows[i];
     }
 }
@@ -130,12 +130,13 @@ static void mean_of_rows(const sqzi_head_args *a, uint32_t sequence, sqzi_range 
         const size_t n = columns.end - begin < MEAN_COLUMNS ? columns.end - begin : MEAN_COLUMNS;
         double sum[MEAN_COLUMNS] = {0}, weights = 0;
         for (uint32_t t = from; t < last; t++) {
-            const double weight = a->pool == SQZ_POOL_WEIGHTED_MEAN ? (double)(t - first + 1) : 1;
+            const double weight = a->pooling == SQZ_POOLING_WEIGHTED_MEAN ? (double)(t - first + 1)
+                                                                          : 1;
             weights += weight;
             for (size_t j = 0; j < n; j++)
                 sum[j] += weight * (double)a->hidden[t * width + begin + j];
         }
-        if (a->pool == SQZ_POOL_MEAN_SQRT_LEN) weights = sqrt(weights);
+        if (a->pooling == SQZ_POOLING_MEAN_SQRT_LEN) weights = sqrt(weights);
         for (size_t j = 0; j < n; j++) out[begin + j] = (sqzi_real)(sum[j] / weights);
     }
 }
@@ -163,9 +164,9 @@ static head_rows pool_columns(head_run *r)
     sqzi_real *to = kept_or(r, keep_of(r)->pooled, width, a->scratch->pooled);
     for (uint32_t part; sqzi_take_part(&r->turn, parts, &part);)
         for (uint32_t i = 0; i < r->n; i++)
-            (a->pool == SQZ_POOL_MAX ? max_of_rows : mean_of_rows)(a, r->begin + i,
-                                                                   sqzi_share(width, part, parts),
-                                                                   to + i * width);
+            (a->pooling == SQZ_POOLING_MAX
+                 ? max_of_rows
+                 : mean_of_rows)(a, r->begin + i, sqzi_share(width, part, parts), to + i * width);
     return (head_rows){to, width};
 }
 
@@ -175,14 +176,14 @@ static head_rows pool(head_run *r)
     const sqzi_head_args *a = r->args;
     const size_t width = a->head->width;
     const sqzi_head_keep *keep = keep_of(r);
-    switch (a->pool) {
-    case SQZ_POOL_MEAN:
-    case SQZ_POOL_MAX:
-    case SQZ_POOL_MEAN_SQRT_LEN:
-    case SQZ_POOL_WEIGHTED_MEAN: return pool_columns(r);
-    case SQZ_POOL_CLS:
-    case SQZ_POOL_LAST: return gather(r, keep->pooled, a->scratch->pooled);
-    case SQZ_POOL_POOLER:
+    switch (a->pooling) {
+    case SQZ_POOLING_MEAN:
+    case SQZ_POOLING_MAX:
+    case SQZ_POOLING_MEAN_SQRT_LEN:
+    case SQZ_POOLING_WEIGHTED_MEAN: return pool_columns(r);
+    case SQZ_POOLING_CLS:
+    case SQZ_POOLING_LAST: return gather(r, keep->pooled, a->scratch->pooled);
+    case SQZ_POOLING_POOLER:
         return run_linear(r, &a->head->pooler, gather(r, keep->first, a->scratch->first), SQZK_TANH,
                           kept_or(r, keep->pooled, width, a->scratch->pooled), width);
     default: /* tokens as they lie are the hidden states, which the caller has */
@@ -298,7 +299,7 @@ void sqzi_head_embed(const sqzi_head_args *args, const sqzi_team *team)
     head_run r = {.args = args, .turn = {.team = team}};
     while (next_inputs(&r)) {
         head_rows x = pool(&r);
-        if (args->pool > SQZ_POOL_NONE) x = run_steps(&r, x);
+        if (args->pooling > SQZ_POOLING_NONE) x = run_steps(&r, x);
         (void)copy_rows(&r, x, args->dimensions, args->normalize, args->out + r.begin * args->ldo,
                         args->ldo);
     }

@@ -25,7 +25,7 @@ enum { SQZI_MAX_STEPS = 8 };
 
 typedef struct sqzi_head {
     sqz_head_kind kind;
-    sqz_pool pool; /* SQZ_POOL_NONE: every token (or the rows asked for) */
+    sqz_pooling pooling; /* SQZ_POOLING_NONE: every token (or the rows asked for) */
     bool has_pooler;
     sqzi_linear pooler; /* C to C, tanh; also for embeddings */
     bool has_dense;
@@ -82,8 +82,8 @@ typedef struct sqzi_head_args {
     const sqzk_table *kernels;
     sqzi_head_scratch *scratch;
     const sqzi_real *hidden; /* [N, width] finished hidden states */
-    /* SQZ_POOL_NONE or SQZ_POOL_DEFAULT: inputs are tokens, else sequences */
-    sqz_pool pool;
+    /* SQZ_POOLING_NONE or SQZ_POOLING_DEFAULT: inputs are tokens, else sequences */
+    sqz_pooling pooling;
     uint32_t n;            /* inputs */
     const uint32_t *first; /* [n + 1] where sequences begin */
     const uint32_t *rows;  /* [n] which tokens, NULL: the first n */

@@ -40,7 +40,7 @@ typedef struct sqzi_head_pass {
     uint32_t n_sequences;
     const uint32_t *first;       /* [n_sequences + 1] */
     /* as sqzi_head_args has them; of sequences, n = n_sequences */
-    sqz_pool pool;
+    sqz_pooling pooling;
     uint32_t n;
     const uint32_t *rows, *skip;
     sqzi_real *out; /* [n, K] logits, or [n, dimensions] embeddings */

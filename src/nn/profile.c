@@ -66,7 +66,7 @@ void sqzi_profile_add_head(sqz_profile *profile, const sqzi_head *head, uint32_t
     sqz_stage_profile *stage = &profile->stages[SQZ_STAGE_HEAD];
     stage->calls++;
     stage->ns += ns;
-    if (head->pool == SQZ_POOL_POOLER) add_linear(stage, &head->pooler, n);
+    if (head->pooling == SQZ_POOLING_POOLER) add_linear(stage, &head->pooler, n);
     if (head->has_dense) add_linear(stage, &head->dense, n);
     if (head->factorised) add_linear(stage, &head->factor, n);
     add_linear(stage, &head->output, n);

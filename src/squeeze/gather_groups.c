@@ -9,7 +9,8 @@
 #include "squeeze/grouping.h"
 #include "squeeze/grouping_work.h"
 
-enum { STARTS = 8, START_ROUNDS = 20, ROUNDS = 30 };
+enum { STARTS = 8, START_ROUNDS = 20, ROUNDS = 40 };
+static const double least_gain = 2e-3; /* of the error: less, and the search ends */
 
 typedef struct search {
     sqzi_grouping_work work;
@@ -17,12 +18,15 @@ typedef struct search {
     double *energy;           /* [m, n] what input j tells of output i alone */
     double *out_score;        /* [m, G] what group g's inputs tell of output i */
     double *in_score;         /* [n, G] what input j is worth to group g */
-    double *columns, *solved; /* [n, n/G] C[j, I_g], and times C[I_g, I_g]^-1 */
-    double *told;             /* [m/G, n] W_g C[I_g, :] */
+    uint32_t *others;         /* [n - n/G] the inputs of all groups but g */
+    double *columns, *solved; /* [n - n/G, n/G] their C[j, I_g], and times C[I_g, I_g]^-1 */
+    double *told;             /* [m/G, n - n/G] W_g C[I_g, j] */
+    double *sums;             /* [n - n/G] */
     double *weights;          /* [m/G, n/G] W_g */
     double *inverse;          /* [n/G, n/G] */
     sqzi_scored_item *room;   /* two groups of either side */
     bool *moved;              /* [n] */
+    double total;             /* what all inputs tell of all outputs */
     void *block;
     size_t bytes;
 } search;
@@ -37,9 +41,11 @@ static void lay_out(search *s, sqzi_arena *arena)
     s->energy = sqzi_arena_take(arena, m * n, sizeof *s->energy);
     s->out_score = sqzi_arena_take(arena, m * groups, sizeof *s->out_score);
     s->in_score = sqzi_arena_take(arena, n * groups, sizeof *s->in_score);
-    s->columns = sqzi_arena_take(arena, n * each, sizeof *s->columns);
-    s->solved = sqzi_arena_take(arena, n * each, sizeof *s->solved);
-    s->told = sqzi_arena_take(arena, w->m_each * n, sizeof *s->told);
+    s->others = sqzi_arena_take(arena, n - each, sizeof *s->others);
+    s->columns = sqzi_arena_take(arena, (n - each) * each, sizeof *s->columns);
+    s->solved = sqzi_arena_take(arena, (n - each) * each, sizeof *s->solved);
+    s->told = sqzi_arena_take(arena, w->m_each * (n - each), sizeof *s->told);
+    s->sums = sqzi_arena_take(arena, n - each, sizeof *s->sums);
     s->weights = sqzi_arena_take(arena, w->m_each * each, sizeof *s->weights);
     s->inverse = sqzi_arena_take(arena, each * each, sizeof *s->inverse);
     s->room = sqzi_arena_take(arena, 2 * larger, sizeof *s->room);
@@ -51,6 +57,9 @@ static void lay_out(search *s, sqzi_arena *arena)
 static void find_energy(search *s)
 {
     const sqzi_grouping_work *w = &s->work;
+    for (size_t i = 0; i < w->m; i++)
+        for (size_t j = 0; j < w->n; j++)
+            s->total += w->a[i * w->n + j] * w->p->w[i * w->p->ldw + j];
     for (size_t j = 0; j < w->n; j++) {
         const double variance = sqzi_grouping_c(w, j, j);
         for (size_t i = 0; i < w->m; i++) {
@@ -116,25 +125,36 @@ static sqz_status evaluate(search *s, double *told, sqz_error *error)
     return SQZ_OK;
 }
 
-/* columns, solved, weights, told, inverse of group g. */
+/* others, columns, solved, weights, told, inverse of group g. */
 static sqz_status prepare_group(search *s, size_t g, sqz_error *error)
 {
     const sqzi_grouping_work *w = &s->work;
-    const uint32_t n = w->n, each = w->n_each;
+    const uint32_t each = w->n_each, n_others = w->n - each;
     const uint32_t *in = s->in + g * each;
-    const double *factor = w->factors + g * each * each;
     sqz_status status = SQZ_OK;
-    for (size_t j = 0; j < n; j++)
-        for (size_t k = 0; k < each; k++) s->columns[j * each + k] = sqzi_grouping_c(w, j, in[k]);
-    memcpy(s->solved, s->columns, (size_t)n * each * sizeof *s->solved);
-    TRY(sqzi_dense_solve(each, factor, each, n, s->solved, each, error));
-    memcpy(s->inverse, factor, (size_t)each * each * sizeof *s->inverse);
-    TRY(sqzi_dense_invert(each, s->inverse, each, error));
+    memcpy(s->others, s->in, g * each * sizeof *s->others);
+    memcpy(s->others + g * each, in + each, (n_others - g * each) * sizeof *s->others);
+    for (size_t j = 0; j < n_others; j++)
+        for (size_t k = 0; k < each; k++)
+            s->columns[j * each + k] = sqzi_grouping_c(w, s->others[j], in[k]);
     for (size_t i = 0; i < w->m_each; i++)
         memcpy(s->weights + i * each, w->fitted + (g * w->m + s->out[g * w->m_each + i]) * each,
                each * sizeof *s->weights);
+    memcpy(s->inverse, w->factors + g * each * each, (size_t)each * each * sizeof *s->inverse);
+    TRY(sqzi_dense_invert(each, s->inverse, each, error));
+    TRY(sqzi_dense_multiply(&(sqzi_dense_product){.m = n_others,
+                                                  .n = each,
+                                                  .k = each,
+                                                  .a = s->columns,
+                                                  .lda = each,
+                                                  .b = s->inverse,
+                                                  .ldb = each,
+                                                  .c = s->solved,
+                                                  .ldc = each,
+                                                  .scale = 1},
+                            error));
     TRY(sqzi_dense_multiply(&(sqzi_dense_product){.m = w->m_each,
-                                                  .n = n,
+                                                  .n = n_others,
                                                   .k = each,
                                                   .a = s->weights,
                                                   .lda = each,
@@ -142,30 +162,42 @@ static sqz_status prepare_group(search *s, size_t g, sqz_error *error)
                                                   .ldb = each,
                                                   .transpose_b = true,
                                                   .c = s->told,
-                                                  .ldc = n,
+                                                  .ldc = n_others,
                                                   .scale = 1},
                             error));
 fail:
     return status;
 }
 
+/* sums [n - n/G]: squares of what group g's outputs have left of each other input. */
+static void add_squares(search *s, size_t g, size_t n_others)
+{
+    const sqzi_grouping_work *w = &s->work;
+    memset(s->sums, 0, n_others * sizeof *s->sums);
+    for (size_t i = 0; i < w->m_each; i++) {
+        const double *a = w->a + (size_t)s->out[g * w->m_each + i] * w->n,
+                     *told = s->told + i * n_others;
+        for (size_t j = 0; j < n_others; j++) {
+            const double r = a[s->others[j]] - told[j];
+            s->sums[j] += r * r;
+        }
+    }
+}
+
 /* Column g of in_score: what each input would add, or, of the group's own, what it adds. */
 static sqz_status score_inputs(search *s, size_t g, sqz_error *error)
 {
     const sqzi_grouping_work *w = &s->work;
-    const size_t n = w->n, each = w->n_each;
-    const uint32_t *in = s->in + g * each, *out = s->out + g * w->m_each;
+    const size_t each = w->n_each, n_others = w->n - each;
+    const uint32_t *in = s->in + g * each;
     const sqz_status status = prepare_group(s, g, error);
     if (status) return status;
-    for (size_t j = 0; j < n; j++) {
-        double left = sqzi_grouping_c(w, j, j), sum = 0;
+    add_squares(s, g, n_others);
+    for (size_t j = 0; j < n_others; j++) {
+        double left = sqzi_grouping_c(w, s->others[j], s->others[j]);
         for (size_t k = 0; k < each; k++)
             left -= s->columns[j * each + k] * s->solved[j * each + k];
-        for (size_t i = 0; i < w->m_each; i++) {
-            const double r = w->a[out[i] * n + j] - s->told[i * n + j];
-            sum += r * r;
-        }
-        s->in_score[j * w->groups + g] = sum / fmax(left, w->damping);
+        s->in_score[s->others[j] * w->groups + g] = s->sums[j] / fmax(left, w->damping);
     }
     for (size_t k = 0; k < each; k++) {
         double sum = 0;
@@ -240,12 +272,14 @@ static sqz_status improve(search *s, uint32_t *in, uint32_t *out, double *told, 
         const size_t exchanged = exchange(s, in, share);
         if (exchanged == 0) break;
         TRY(evaluate(s, &now, error));
-        if (now > *told * (1 + 1e-5)) {
+        if (now > *told) {
+            const double gain = now - *told, left = s->total - now;
             memcpy(in, s->in, w->n * sizeof *in);
             memcpy(out, s->out, w->m * sizeof *out);
             *told = now;
             share = fmin(1, 1.5 * share);
             scored = false;
+            if (gain < least_gain * left) break;
         } else {
             if (exchanged <= (size_t)w->groups * (w->groups - 1) / 2) break;
             share /= 2;

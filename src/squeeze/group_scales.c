@@ -3,17 +3,20 @@
  * numbers in fixed lanes: the same bits everywhere. */
 #include "squeeze/group_scales.h"
 
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #include "io/packed_rows.h"
 
-enum { GROUP = SQZI_PACKED_GROUP, LANES = 8, MOST_GROUPS = 1 << 11 };
+enum { GROUP = SQZI_PACKED_GROUP, LANES = 8 };
 
-/* One group, filled up with numbers of no weight. */
+/* The widest group's multiplier is the largest one divided by this, so that there are as many steps
+ * above its own as it takes to meet it. */
+static const float room = 1.25f;
+
+/* One group, filled up with numbers that count nothing: there is 1 or 0. */
 typedef struct group {
-    float weights[GROUP], variance[GROUP];
+    float weights[GROUP], there[GROUP];
 } group;
 
 typedef struct levels {
@@ -26,7 +29,7 @@ static levels levels_of(uint32_t bits)
                     (float)(1u << bits), (float)sqzi_packed_most(bits)};
 }
 
-/* The sum of v (w - step level)^2, each to its nearest level. Adding 2^23 rounds to an integer. */
+/* The sum of (w - step level)^2, each to its nearest level. Adding 2^23 rounds to an integer. */
 static float error_of(const levels *l, const group *g, float step)
 {
     const float inverse = 1 / (step * l->step), zero = -l->lowest / l->step, top = l->n - 1;
@@ -38,25 +41,24 @@ static float error_of(const levels *l, const group *g, float step)
             code = code > top ? top : code;
             code = (code + 0x1p23f) - 0x1p23f;
             const float off = g->weights[i + j] - step * (l->lowest + l->step * code);
-            sums[j] += g->variance[i + j] * off * off;
+            sums[j] += g->there[i + j] * off * off;
         }
     for (size_t j = 1; j < LANES; j++) sums[0] += sums[j];
     return sums[0];
 }
 
-/* A row, and the powers of two that bring its numbers and variances to about 1, so that no square
- * overflows. */
+/* A row, and the power of two that brings its numbers to about 1, so that no square overflows. */
 typedef struct row {
-    const float *weights, *variance;
+    const float *weights;
     size_t n;
-    float by, variance_by;
+    float by;
 } row;
 
 static float power_to_one(const float *x, size_t n)
 {
     float most = 0;
     int exponent;
-    for (size_t i = 0; x && i < n; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+    for (size_t i = 0; i < n; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
     (void)frexpf(most, &exponent);
     return ldexpf(1, exponent < -100 ? 100 : -exponent);
 }
@@ -67,7 +69,7 @@ static void take_group(const row *r, size_t index, group *g)
     memset(g, 0, sizeof *g);
     for (size_t i = 0; i < count; i++) {
         g->weights[i] = r->weights[first + i] * r->by;
-        g->variance[i] = r->variance ? r->variance[first + i] * r->variance_by : 1;
+        g->there[i] = 1;
     }
 }
 
@@ -90,65 +92,39 @@ static float best_step(const levels *l, const group *g)
     return best;
 }
 
-/* The multiplier of a group whose best step is known, and its error. */
-static float best_multiplier(const levels *l, const group *g, float scale, float step, uint8_t *m)
+static uint8_t best_multiplier(const levels *l, const group *g, float scale)
 {
-    const float middle = rintf(step / scale);
     float least = INFINITY;
-    for (float i = middle - 1; i <= middle + 1; i++) {
-        const float tried = i < 1         ? 1
-                            : i > l->most ? l->most
-                                          : i,
-                    error = error_of(l, g, scale * tried);
+    uint8_t best = 1;
+    for (float m = 1; m <= l->most; m++) {
+        const float error = error_of(l, g, scale * m);
         if (error < least) {
             least = error;
-            *m = (uint8_t)tried;
+            best = (uint8_t)m;
         }
     }
-    return least;
+    return best;
 }
 
-/* The multipliers of a row for a scale, and the error with them. */
-static float choose_multipliers(const levels *l, const row *r, float scale, const float *steps,
-                                uint8_t *multipliers)
+float sqzi_group_scales(uint32_t bits, const float *weights, size_t n, uint8_t *multipliers)
 {
-    float error = 0;
-    group g;
-    for (size_t i = 0; i < sqzi_packed_groups(r->n); i++) {
-        take_group(r, i, &g);
-        error += best_multiplier(l, &g, scale, steps[i], &multipliers[i]);
-    }
-    return error;
-}
-
-float sqzi_group_scales(uint32_t bits, const float *weights, const float *variance, size_t n,
-                        uint8_t *multipliers)
-{
-    /* of the largest multiplier, what is left above the group that needs most */
-    static const float rooms[] = {1, 1.1f, 1.25f, 1.4f};
     if (bits == 8) return sqzi_s8_scale(weights, n);
     const levels l = levels_of(bits);
-    const row r = {weights, variance, n, power_to_one(weights, n), power_to_one(variance, n)};
+    const row r = {weights, n, power_to_one(weights, n)};
     const size_t groups = sqzi_packed_groups(n);
-    float steps[MOST_GROUPS], widest = 0, scale = 0, least = INFINITY;
+    float widest = 0;
     group g;
-    assert(groups <= MOST_GROUPS);
     for (size_t i = 0; i < groups; i++) {
         take_group(&r, i, &g);
-        steps[i] = best_step(&l, &g);
-        widest = steps[i] > widest ? steps[i] : widest;
+        const float step = best_step(&l, &g);
+        widest = step > widest ? step : widest;
+        multipliers[i] = 1;
     }
-    memset(multipliers, 1, groups);
-    if (!(widest > 0)) return 0;
-    for (size_t k = 0; k < sizeof rooms / sizeof *rooms; k++) {
-        const float tried = widest * rooms[k] / l.most,
-                    error = choose_multipliers(&l, &r, tried, steps, multipliers);
-        if (error < least) {
-            least = error;
-            scale = tried;
-        }
+    const float scale = widest * room / l.most;
+    for (size_t i = 0; i < groups && scale > 0; i++) {
+        take_group(&r, i, &g);
+        multipliers[i] = best_multiplier(&l, &g, scale);
     }
-    (void)choose_multipliers(&l, &r, scale, steps, multipliers);
     return scale / r.by;
 }
 

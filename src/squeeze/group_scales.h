@@ -4,11 +4,15 @@
  *
  *     w_i = about scale * q_i,   q_i = m(i / 32) * level,   level one of 16, 8 or 4
  *
- * Of each group the step scale * m is chosen that makes the sum of v_i (w_i - scale q_i)^2 least,
- * q the nearest and v_i the variance of input i (1 where it is not known): a step too large rounds
- * too coarsely, one too small cuts the largest weights off. The groups' best steps share a scale,
- * of which each must be a multiple of 1 .. the largest multiplier: some scales are tried and the
- * best is kept.
+ * Of each group the step scale * m is found that makes the sum of (w_i - step level_i)^2 least,
+ * level_i the nearest, from the step that cuts no weight off down to half of it. The scale is 1.25
+ * times the widest of these over the largest multiplier, and each group gets the multiplier that is
+ * best with it.
+ *
+ * Measured on MiniLM-L6 with GPTQ (int3 throughout, 800 texts of books that were not calibrated
+ * on): mean cosine to the float model's vectors 0.942, of ten nearest neighbours 0.725 kept; with
+ * steps that cut nothing off 0.912 and 0.662. The best of four scales instead of one changes
+ * nothing (0.940, 0.718), nor do errors weighted by the inputs' variances (0.942, 0.724).
  */
 #ifndef SQZI_GROUP_SCALES_H
 #define SQZI_GROUP_SCALES_H
@@ -16,9 +20,8 @@
 #include "squeeze/rounding.h"
 
 /* bits 8: max |w| / 127, and no multipliers; 4, 3, 2: multipliers [ceil(n / 32)] are written.
- * variance [n], or NULL. A row of zeros has scale 0 and multipliers 1. */
-float sqzi_group_scales(uint32_t bits, const float *weights, const float *variance, size_t n,
-                        uint8_t *multipliers);
+ * A row of zeros has scale 0 and multipliers 1. */
+float sqzi_group_scales(uint32_t bits, const float *weights, size_t n, uint8_t *multipliers);
 
 /* The nearest integer to x = w / scale in a group of multiplier m: m times a level, or for bits 8
  * within [-127, 127], half to even. */

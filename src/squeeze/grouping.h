@@ -25,9 +25,10 @@
 
 #include "squeeze/low_rank.h"
 
-/* Choose in [n] and out [m]: group g reads inputs in[g n/G ..], makes outputs out[g m/G ..]. m and
- * n are multiples of G. Deterministic. Memory: some m n + n^2 (1 + 1/G) numbers. Cost: up to 30
- * rounds of 2 n^3 / G multiply-adds. SQZ_ENOMEM, SQZ_ENUMERIC. */
+/* Choose in [n] and out [m], no exchange of two inputs known to be better, which need not be the
+ * best there is: group g reads inputs in[g n/G ..], makes outputs out[g m/G ..]. m and n are
+ * multiples of G. Deterministic. Memory: some m n + n^2 (1 + 1/G) numbers. Cost: up to 40 rounds of
+ * 2 n^3 / G multiply-adds. SQZ_ENOMEM, SQZ_ENUMERIC. */
 SQZ_NODISCARD sqz_status sqzi_gather_groups(const sqz_allocator *allocator,
                                             const sqzi_low_rank_problem *problem, uint32_t groups,
                                             uint32_t *in, uint32_t *out, sqz_error *error);

@@ -153,11 +153,16 @@ sqz_status sqzi_fit_groups(const sqzi_weights *weights, const sqzi_layer_target 
     FAIL_IF(!f.block, SQZ_ENOMEM, 0, "no memory for groups of %u x %u", t->m, t->n);
     arena = sqzi_arena_over(f.block, f.bytes);
     lay_out(&f, &arena);
-    f.problem = (sqzi_low_rank_problem){
-        .m = t->m, .n = t->n, .w = f.left, .ldw = t->n, .covariance = t->covariance, .ldc = t->n};
+    f.problem = (sqzi_low_rank_problem){.m = t->m,
+                                        .n = t->n,
+                                        .w = f.left,
+                                        .ldw = t->n,
+                                        .covariance = groups->plain ? NULL : t->covariance,
+                                        .ldc = t->n};
     TRY(find_terms(&f, error));
     TRY(put_terms(weights, &f, &made, error));
-    status = sqzi_layer_settle(weights, t, f.in, f.out, true, &made, linear, share, error);
+    status = sqzi_layer_settle(weights, t, f.in, f.out, !groups->plain, &made, linear, share,
+                               error);
 fail:
     sqzi_weight_linear_drop(weights, &made);
     sqzi_release(t->allocator, f.block, f.bytes);

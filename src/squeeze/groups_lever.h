@@ -13,7 +13,9 @@
 typedef struct sqzi_groups {
     uint32_t groups;
     uint32_t rest_rank; /* 0: what the groups leave is dropped */
-    bool plain;         /* nothing is permuted: group g reads the g-th part of the inputs */
+    /* the baseline: nothing is permuted, so group g reads the g-th part of the inputs, blocks are
+     * W's own, a rest goes by singular values, the bias stays */
+    bool plain;
 } sqzi_groups;
 
 /* *share as sqzi_fit_rank. The target is dense. SQZ_EINVAL: the groups do not divide both sides, or

@@ -160,11 +160,11 @@ static sqz_status compose(const sqz_allocator *allocator, const uint32_t *first,
 }
 
 /* What the mean input's output lacks, in the linear's order. */
-static double shift_of(const sqzi_layer_target *t, const double *left, size_t row)
+static double mean_of_left(const sqzi_layer_target *t, const double *left, size_t row)
 {
-    double shift = 0;
-    for (size_t j = 0; t->mean && j < t->n; j++) shift += left[row * t->n + j] * t->mean[j];
-    return shift;
+    double off = 0;
+    for (size_t j = 0; t->mean && j < t->n; j++) off += left[row * t->n + j] * t->mean[j];
+    return off;
 }
 
 /* left [m, n] = W - W' in the target's order; as_made [m, n] is room. */
@@ -200,9 +200,9 @@ sqz_status sqzi_layer_correct(const sqzi_weights *weights, const sqzi_layer_targ
     if (t->biased || (correct && t->mean)) TRY(sqzi_weight_linear_add_bias(weights, linear, error));
     for (size_t i = 0; i < t->m; i++) {
         const size_t row = out ? out[i] : i;
-        const double shift = shift_of(t, left, row);
-        if (!correct) sum += shift * shift;
-        if (linear->bias) linear->bias[i] = (float)(t->bias[row] + (correct ? shift : 0));
+        const double off = mean_of_left(t, left, row);
+        if (!correct) sum += off * off;
+        if (linear->bias) linear->bias[i] = (float)(t->bias[row] + (correct ? off : 0));
     }
     *share = sum > 0 && t->total > 0 ? sum / t->total : 0;
 fail:

@@ -12,7 +12,7 @@
  *   m > n    C = S S' by C's eigenvectors; V those of (W S)' (W S); U: QR of W S V
  *
  * Nothing is inverted, so C may have any rank: where it ends, further columns of U are arbitrary
- * and cost nothing (doc/model.md, 17). What W' does to the mean of x belongs into the bias:
+ * and cost nothing (doc/squeezing.md). What W' does to the mean of x belongs into the bias:
  * b' = b + (W - W') mean.
  */
 #ifndef SQZI_LOW_RANK_H

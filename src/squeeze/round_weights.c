@@ -36,7 +36,7 @@ static void round_rows(sqzi_weight_matrix *m, uint32_t bits, sqzi_rounding_error
     for (size_t r = 0; r < m->rows; r++) {
         const float *row = m->values + r * n;
         uint8_t *multipliers = multipliers_of(m, r);
-        m->rounded.scale[r] = sqzi_group_scales(bits, row, NULL, n, multipliers);
+        m->rounded.scale[r] = sqzi_group_scales(bits, row, n, multipliers);
         sqzi_integer_row(bits, row, n, m->rounded.scale[r], multipliers,
                          m->rounded.integers + r * n, sums);
     }

@@ -70,8 +70,8 @@ static uint32_t own_pieces(const sqz_encoding *encoding, uint32_t n)
     return own;
 }
 
-sqz_status sqzi_sequences_of_texts(const sqz_model *model, const sqz_text *texts, size_t n,
-                                   sqzi_sequences *s, sqz_error *error)
+sqz_status sqzi_sequences_up_to(const sqz_model *model, const sqz_text *texts, size_t n,
+                                uint32_t most, sqzi_sequences *s, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const sqz_tokenizer *tokenizer = sqz_model_embed_tokenizer(model);
@@ -79,7 +79,7 @@ sqz_status sqzi_sequences_of_texts(const sqz_model *model, const sqz_text *texts
     sqz_encoding *encoding = NULL;
     *s = begin_sequences(model, true);
     TRY(sqz_encoding_open(model->context, &encoding, error));
-    for (size_t i = 0; i < n && sqzi_sequences_tokens(s) < SQZI_CALIBRATION_MOST; i++) {
+    for (size_t i = 0; i < n && sqzi_sequences_tokens(s) < most; i++) {
         TRY(sqz_tokenize(tokenizer, texts[i], NULL, &options, encoding, error));
         const uint32_t pieces = sqz_encoding_first(encoding, 1);
         for (uint32_t p = 0; p < pieces; p++)
@@ -99,4 +99,10 @@ sqz_status sqzi_sequences_of_texts(const sqz_model *model, const sqz_text *texts
 fail:
     sqz_encoding_close(encoding);
     return status;
+}
+
+sqz_status sqzi_sequences_of_texts(const sqz_model *model, const sqz_text *texts, size_t n,
+                                   sqzi_sequences *s, sqz_error *error)
+{
+    return sqzi_sequences_up_to(model, texts, n, SQZI_CALIBRATION_MOST, s, error);
 }

@@ -13,7 +13,9 @@ enum {
     SQZI_CALIBRATION_LENGTH = 64, /* of random ids */
     /* pieces of texts; the first ones that reach MOST are taken */
     SQZI_CALIBRATION_LEAST = 2048,
-    SQZI_CALIBRATION_MOST = 16384
+    SQZI_CALIBRATION_MOST = 16384,
+    /* where inputs are removed or factorised: 20 rows for each of 1,536 */
+    SQZI_STATISTICS_MOST = 32768
 };
 
 typedef struct sqzi_sequences {
@@ -32,6 +34,10 @@ SQZ_NODISCARD sqz_status sqzi_sequences_random(const sqz_model *model, sqzi_sequ
 SQZ_NODISCARD sqz_status sqzi_sequences_of_texts(const sqz_model *model, const sqz_text *texts,
                                                  size_t n, sqzi_sequences *sequences,
                                                  sqz_error *error);
+/* The same of the first texts that reach `most` pieces. */
+SQZ_NODISCARD sqz_status sqzi_sequences_up_to(const sqz_model *model, const sqz_text *texts,
+                                              size_t n, uint32_t most, sqzi_sequences *sequences,
+                                              sqz_error *error);
 void sqzi_sequences_discard(sqzi_sequences *sequences);
 uint32_t sqzi_sequences_tokens(const sqzi_sequences *sequences);
 

@@ -7,9 +7,12 @@
 #include "base/error.h"
 #include "io/checksum.h"
 #include "squeeze/fidelity.h"
+#include "squeeze/plan_bytes.h"
+#include "squeeze/squeeze_budget.h"
 #include "squeeze/squeeze_history.h"
 #include "squeeze/squeeze_levers.h"
 #include "squeeze/text_split.h"
+#include "squeeze/vocabulary_pruning.h"
 
 typedef struct squeezer {
     sqz_context *context;
@@ -60,10 +63,15 @@ static sqz_status check_source(const squeezer *s)
     return SQZ_OK;
 }
 
+static bool reads(const squeezer *s)
+{
+    return s->options.budget || sqzi_squeeze_plan_reads(s->model, &s->plan);
+}
+
 static sqz_status split_texts(squeezer *s)
 {
     const sqz_squeeze_options *o = &s->options;
-    if (!o->texts && sqzi_squeeze_plan_reads(s->model, &s->plan))
+    if (!o->texts && reads(s))
         return sqzi_fail(s->error, SQZ_EINVAL, 0,
                          "texts are missing: these levers ask what each layer reads; some thousand "
                          "lines of the kind that the model will read do%s",
@@ -79,6 +87,7 @@ static sqz_status cached_statistics(squeezer *s, const uint32_t *blocks, uint32_
     sqz_status status = SQZ_OK;
     sqz_error *error = s->error, not_kept = {0};
     char key[SQZI_STATISTICS_KEY], path[SQZI_OUTPUT_PATH];
+    sqzi_file_map map = {NULL, 0};
     bool found = false;
     const char *folder = s->options.cache;
     if (!folder)
@@ -90,6 +99,8 @@ static sqz_status cached_statistics(squeezer *s, const uint32_t *blocks, uint32_
             folder);
     TRY(sqzi_statistics_load(s->model, key, path, &s->statistics, &found, error));
     s->result.from_cache = found;
+    s->result.cache_useless = !found && sqzi_file_map_open(path, &map, &not_kept) == SQZ_OK;
+    sqzi_file_map_close(&map);
     if (found) {
         s->done += n + 1;
         return SQZ_OK;
@@ -110,8 +121,10 @@ static sqz_status find_statistics(squeezer *s)
     const size_t bytes = plan->n_made * sizeof(uint32_t);
     uint32_t *blocks = NULL;
     sqz_error *error = s->error;
-    if (!s->options.texts || !sqzi_squeeze_plan_reads(s->model, plan)) return SQZ_OK;
-    TRY(sqzi_sequences_of_texts(s->model, s->split.learn, s->split.n_learn, &s->sequences, error));
+    if (!s->options.texts || !reads(s)) return SQZ_OK;
+    if (!s->sequences.n)
+        TRY(sqzi_sequences_up_to(s->model, s->split.learn, s->split.n_learn, SQZI_STATISTICS_MOST,
+                                 &s->sequences, error));
     s->result.n_texts = s->sequences.n;
     s->result.n_cut = s->sequences.n_cut;
     s->result.n_pieces = sqzi_sequences_tokens(&s->sequences);
@@ -131,8 +144,75 @@ static sqz_status squeeze_vocabulary(squeezer *s)
     const sqz_squeeze_options *o = &s->options;
     s->result.pieces_before = s->result.pieces_after = s->model->info.vocabulary;
     if (!o->n_vocabulary && !o->drop_impossible) return SQZ_OK;
-    return sqzi_fail(s->error, SQZ_EUNSUPPORTED, 0,
-                     "vocabulary: this build cannot take pieces out of one");
+    sqzi_vocabulary_report found;
+    const sqz_status status = sqzi_squeeze_vocabulary(&s->weights, o->vocabulary, o->n_vocabulary,
+                                                      &found, s->error);
+    if (status != SQZ_OK) return status;
+    s->result.pieces_after = found.after;
+    s->result.tokens_before = found.tokens_before;
+    s->result.tokens_after = found.tokens_after;
+    return SQZ_OK;
+}
+
+/* What goes into the file beside weights. */
+static sqzi_step step_of(squeezer *s, char history[SQZI_HISTORY_TEXT])
+{
+    sqzi_step step = {.history = history, .suffix = "-squeezed"};
+    sqzi_squeeze_history(&s->options, s->result.n_texts, s->result.n_pieces, history);
+    sqzi_fidelity_run_discard(&s->fidelity);
+    sqzi_fidelity_run_make(s->model, s->split.held_out, s->split.n_held_out, &s->fidelity);
+    if (s->split.n_held_out && !s->options.no_fidelity) step.measured = &s->fidelity.measured;
+    return step;
+}
+
+/* At most: the history names the budget, and however many digits it has, a plan's bytes are to be
+ * the same. */
+static sqz_status bytes_of(void *user, const sqzi_squeeze_plan *plan, uint64_t *bytes,
+                           sqz_error *error)
+{
+    squeezer *s = user;
+    char history[SQZI_HISTORY_TEXT];
+    const uint64_t budget = s->options.budget;
+    s->options.budget = UINT64_MAX;
+    const sqzi_step step = step_of(s, history);
+    s->options.budget = budget;
+    return sqzi_plan_bytes(&s->weights, plan, &step, bytes, error);
+}
+
+/* What the plan by hand leaves open; where blocks leave, others read other things. */
+static sqz_status choose_by_budget(squeezer *s)
+{
+    sqz_status status = SQZ_OK;
+    sqz_error *error = s->error;
+    const uint32_t n = s->plan.n_blocks;
+    const size_t bytes = s->plan.n_made * sizeof(uint32_t);
+    sqzi_setting_errors errors = {0};
+    sqzi_budget_outcome outcome = {0};
+    sqzi_setting_errors_options asks = sqzi_squeeze_budget_asks(s->model, &s->options);
+    uint32_t *blocks = sqzi_allocate(&s->context->allocator, bytes);
+    FAIL_IF(!blocks, SQZ_ENOMEM, 0, "no memory for a list of blocks");
+    for (uint32_t i = 0; i < n; i++) blocks[i] = s->plan.blocks[i].source;
+    asks.step = advance;
+    asks.user = s;
+    TRY(sqzi_setting_errors_make(s->model, &s->statistics, &s->sequences, blocks, n, &asks, &errors,
+                                 error));
+    TRY(sqzi_squeeze_plan_by_budget(&(sqzi_budget_task){.budget = s->options.budget,
+                                                        .options = &s->options,
+                                                        .errors = &errors,
+                                                        .weights = &s->weights,
+                                                        .bytes_of = bytes_of,
+                                                        .user = s},
+                                    &s->plan, &outcome, error));
+    s->result.change = outcome.change;
+    s->result.next_bytes = outcome.next_bytes;
+    if (s->plan.n_blocks < n) {
+        sqzi_statistics_discard(&s->statistics);
+        status = find_statistics(s);
+    }
+fail:
+    sqzi_setting_errors_discard(&errors);
+    sqzi_release(&s->context->allocator, blocks, bytes);
+    return status;
 }
 
 static sqz_status run_levers(squeezer *s)
@@ -142,6 +222,7 @@ static sqz_status run_levers(squeezer *s)
     TRY(sqzi_weights_of(s->model, &s->weights, error));
     TRY(sqzi_squeeze_report_make(&s->weights, &s->report, error));
     TRY(squeeze_vocabulary(s));
+    if (s->options.budget) TRY(choose_by_budget(s));
     const sqzi_squeeze_run run = {.weights = &s->weights,
                                   .plan = &s->plan,
                                   .statistics = &s->statistics,
@@ -169,10 +250,7 @@ static sqz_status write_file(squeezer *s)
 {
     char history[SQZI_HISTORY_TEXT];
     const bool measures = s->split.n_held_out && !s->options.no_fidelity;
-    sqzi_step step = {.history = history, .suffix = "-squeezed"};
-    sqzi_squeeze_history(&s->options, s->result.n_texts, s->result.n_pieces, history);
-    sqzi_fidelity_run_make(s->model, s->split.held_out, s->split.n_held_out, &s->fidelity);
-    if (measures) step.measured = &s->fidelity.measured;
+    const sqzi_step step = step_of(s, history);
     const sqz_status status = sqzi_weights_write(&s->weights, &step, s->out, &s->result.bytes_after,
                                                  s->error);
     s->result.bytes_before = s->model->map.bytes;
@@ -203,6 +281,7 @@ static sqz_status squeeze(squeezer *s)
     TRY(sqzi_squeeze_plan_make(s->model, &s->plan, error));
     TRY(sqzi_squeeze_plan_by_hand(s->model, &s->options, &s->plan, error));
     s->total = 2 * (size_t)s->plan.n_blocks + 3;
+    if (s->options.budget) s->total += 2 * (size_t)s->plan.n_blocks + 1;
     TRY(split_texts(s));
     TRY(find_statistics(s));
     TRY(run_levers(s));

@@ -2,6 +2,7 @@
 /* Options as the program takes them. */
 #include "squeeze/squeeze_history.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -61,6 +62,7 @@ void sqzi_squeeze_history(const sqz_squeeze_options *o, uint32_t n_texts, uint32
     if (o->position_bits) add(line, &used, " --positions %u", o->position_bits);
     if (o->bits) add(line, &used, " --bits %u", o->bits);
     if (o->keep_pooler) add(line, &used, " --keep-pooler");
+    if (o->budget) add(line, &used, " --budget %" PRIu64, o->budget);
     if (o->plain) add(line, &used, " --plain");
     if (n_texts) add(line, &used, ", calibrated on %u texts of %u pieces", n_texts, n_pieces);
 }

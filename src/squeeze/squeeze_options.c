@@ -15,7 +15,7 @@ static bool has_lever(const sqz_squeeze_options *o)
 {
     return o->n_vocabulary || o->drop_impossible || o->layers || o->heads > 0 || o->neurons > 0 ||
            o->groups > 1 || o->rank > 0 || o->ranks || o->embedding != SQZ_EMBEDDING_KEEP ||
-           o->embedding_bits || o->position_bits || o->bits;
+           o->embedding_bits || o->position_bits || o->bits || o->budget;
 }
 
 static sqz_status check_share(const char *what, double share, sqz_error *error)
@@ -38,8 +38,10 @@ static sqz_status check_alone(const sqz_squeeze_options *o, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     FAIL_IF(!has_lever(o), SQZ_EINVAL, 0,
-            "no lever is set: say bits, an embedding, neurons, heads, layers, rank, groups or a "
-            "vocabulary");
+            "no lever is set: say a budget, bits, an embedding, neurons, heads, layers, rank, "
+            "groups or a vocabulary");
+    FAIL_IF(o->budget && o->plain, SQZ_EINVAL, 0,
+            "budget: what is chosen by what layers read has no plain form");
     TRY(check_share("heads", o->heads, error));
     TRY(check_share("neurons", o->neurons, error));
     TRY(check_share("rank", o->rank, error));

@@ -55,8 +55,8 @@ void sqzi_squeeze_plan_discard(sqzi_squeeze_plan *plan)
 bool sqzi_squeeze_pooler_is_idle(const sqz_model *model)
 {
     const sqzi_head *head = &model->head;
-    return head->has_pooler && model->info.pool != SQZ_POOL_POOLER &&
-           (head->kind == SQZ_HEAD_NONE || head->pool != SQZ_POOL_POOLER);
+    return head->has_pooler && model->info.pooling != SQZ_POOLING_POOLER &&
+           (head->kind == SQZ_HEAD_NONE || head->pooling != SQZ_POOLING_POOLER);
 }
 
 static bool block_reads(const sqz_model *model, const sqzi_block_plan *b, bool plain)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "squeeze/vocabulary_pruning.h"
 
 static bool begins_with(sqzi_span text, const char *prefix)
 {
@@ -40,7 +41,8 @@ bool sqzi_weights_carry(const sqzi_weights *w, uint32_t i)
 /* sqzi_rewrite_leaves_out */
 static bool is_described(const void *user, sqzi_span key)
 {
-    (void)user;
+    const sqzi_weights *w = user;
+    if (w && w->kept_words && sqzi_vocabulary_describes(key)) return true;
     return sqzi_span_is(key, "sqz.requires") || sqzi_span_is(key, "sqz.blocks") ||
            sqzi_span_is(key, "sqz.embedding.factor") || begins_with(key, "sqz.block.") ||
            begins_with(key, "sqz.permutation.blk.");
@@ -249,13 +251,13 @@ sqz_status sqzi_weights_describe(const sqzi_weights *w, sqzi_gguf_writer *writer
         return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory to describe %u blocks", w->n_blocks);
     arena = sqzi_arena_over(block, bytes);
     lay_out(&p, &arena);
-    const sqz_status status = sqzi_rewrite_metadata_but(writer, w->model, step, is_described, NULL,
-                                                        error);
+    sqz_status status = sqzi_rewrite_metadata_but(writer, w->model, step, is_described, w, error);
     if (status == SQZ_OK) {
         put_requires(w, writer);
         if (w->factor.rows) sqzi_gguf_put_u32(writer, "sqz.embedding.factor", w->factor.columns);
         put_blocks(&p);
     }
+    if (status == SQZ_OK && w->kept_words) status = sqzi_vocabulary_put(w, writer, error);
     sqzi_release(allocator, block, bytes);
     return status;
 }

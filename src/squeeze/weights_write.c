@@ -5,13 +5,15 @@
 
 #include "base/error.h"
 #include "io/packed_rows.h"
+#include "squeeze/vocabulary_pruning.h"
 #include "squeeze/weights_describe.h"
 
 /* ---- tensors ---- */
 
 typedef struct output {
     const sqzi_weights *weights;
-    sqzi_gguf_writer *writer; /* NULL: tensors are counted */
+    sqzi_vocabulary_rows of_pieces; /* read when the file is written */
+    sqzi_gguf_writer *writer;       /* NULL: tensors are counted */
     uint64_t bytes;
 } output;
 
@@ -134,13 +136,25 @@ static void put_held(output *o)
         put_linear(o, w->others[i].name, &w->others[i].linear);
 }
 
+/* A row for each piece, of those that are kept. */
+static void put_rows(output *o, const char *name, const sqzi_gguf_tensor *t)
+{
+    uint64_t shape[] = {o->weights->word.rows, t->shape[1]};
+    o->of_pieces = (sqzi_vocabulary_rows){o->weights, t};
+    o->bytes += t->bytes / t->shape[0] * shape[0];
+    if (o->writer)
+        sqzi_gguf_put_tensor_by(o->writer, name, t->type, t->n_dims, shape, sqzi_vocabulary_emit,
+                                &o->of_pieces);
+}
+
 static void put_carried(output *o)
 {
     const sqz_model *model = o->weights->model;
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
         const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
-        if (sqzi_weights_carry(o->weights, i))
-            put(o, model->tensor_names[i], t->type, t->n_dims, t->shape, t->data);
+        if (!sqzi_weights_carry(o->weights, i)) continue;
+        if (sqzi_vocabulary_has_rows(o->weights, t)) put_rows(o, model->tensor_names[i], t);
+        else put(o, model->tensor_names[i], t->type, t->n_dims, t->shape, t->data);
     }
 }
 
@@ -190,6 +204,7 @@ sqz_status sqzi_weights_write(const sqzi_weights *weights, const sqzi_step *step
     output o = {.weights = weights};
     sqzi_references references = {0};
     TRY(sqzi_references_copy(&references, weights->model, error));
+    TRY(sqzi_vocabulary_references(weights, &references, error));
     references.measured = step->measured;
     for (int pass = 0; pass < (out ? 2 : 1); pass++) {
         sqzi_gguf_writer_close(o.writer);

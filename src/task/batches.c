@@ -40,7 +40,7 @@ fail:
 
 static uint32_t rows_of(const sqz_task *task, const batch_plan *plan, const sqzi_window *window)
 {
-    if (plan->embed) return plan->embed->pool == SQZ_POOL_NONE ? window->n : 1;
+    if (plan->embed) return plan->embed->pooling == SQZ_POOLING_NONE ? window->n : 1;
     switch (task->info->head) {
     case SQZ_HEAD_TOKEN:
     case SQZ_HEAD_QUESTION: return window->n;

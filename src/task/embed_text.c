@@ -83,14 +83,14 @@ typedef struct embed_call {
 static embed_call settle(const sqz_task *task, const sqz_embed_text_options *options, bool any_long)
 {
     embed_call call = {.run = options->embed};
-    if (call.run.pool == SQZ_POOL_DEFAULT) call.run.pool = task->info->pool;
+    if (call.run.pooling == SQZ_POOLING_DEFAULT) call.run.pooling = task->info->pooling;
     if (call.run.normalize == SQZ_NORMALIZE_DEFAULT)
         call.run.normalize = task->info->normalize ? SQZ_NORMALIZE_YES : SQZ_NORMALIZE_NO;
     if (!call.run.dimensions)
-        call.run.dimensions = call.run.pool == SQZ_POOL_NONE ? task->info->width
-                                                             : task->info->dimensions;
+        call.run.dimensions = call.run.pooling == SQZ_POOLING_NONE ? task->info->width
+                                                                   : task->info->dimensions;
     call.dimensions = call.run.dimensions;
-    if (any_long && call.run.pool != SQZ_POOL_NONE) {
+    if (any_long && call.run.pooling != SQZ_POOLING_NONE) {
         call.unit_after = call.run.normalize == SQZ_NORMALIZE_YES;
         call.run.normalize = SQZ_NORMALIZE_NO;
     }
@@ -101,7 +101,7 @@ static sqz_status finish(sqz_task *task, sqzi_window *windows, uint32_t n, const
                          sqz_embedding *result, sqz_error *error)
 {
     result->dimensions = call->dimensions;
-    if (call->run.pool == SQZ_POOL_NONE)
+    if (call->run.pooling == SQZ_POOLING_NONE)
         return join_rows(task, windows, n, call->dimensions, result, error);
     result->n_vectors = 1;
     result->vectors = windows[0].rows;
@@ -172,14 +172,14 @@ static sqz_status embed_inputs(sqz_task *task, const sqz_input *inputs, uint32_t
     bool any_long = false;
     prefix prompts[2];
     const uint32_t n_prompts = options->second_prompt ? 2 : 1;
-    const sqz_pool pool = options->embed.pool ? options->embed.pool : task->info->pool;
-    const uint32_t most = pool == SQZ_POOL_NONE ? task->info->width
-                                                : task->model->head.embedding_width;
+    const sqz_pooling pool = options->embed.pooling ? options->embed.pooling : task->info->pooling;
+    const uint32_t most = pool == SQZ_POOLING_NONE ? task->info->width
+                                                   : task->model->head.embedding_width;
     TRY(SQZI_RESERVED(options, "sqz_embed_text_options", error));
     TRY(SQZI_RESERVED(&options->embed, "sqz_embed_options", error));
     FAIL_IF(options->embed.dimensions > most, SQZ_EINVAL, 0, "%u dimensions, the model has %u",
             options->embed.dimensions, most);
-    FAIL_IF(options->embed.pool == SQZ_POOL_POOLER && !task->info->has_pooler, SQZ_EINVAL, 0,
+    FAIL_IF(options->embed.pooling == SQZ_POOLING_POOLER && !task->info->has_pooler, SQZ_EINVAL, 0,
             "this model has no pooler: choose mean, cls or none");
     TAKE(outcomes, sqzi_slab_take_zeroed(&task->slab, n, sizeof *outcomes));
     TRY(measure(task, options->prompt, &prompts[0], error));
@@ -254,7 +254,7 @@ sqz_status sqz_compare(sqz_task *task, const sqz_input *inputs, uint32_t n,
     sqz_embedding *vectors;
     if (!options) options = &default_options;
     TRY(sqzi_task_begin(task, inputs, n, results, error));
-    FAIL_IF(options->embed.pool == SQZ_POOL_NONE, SQZ_EINVAL, 0,
+    FAIL_IF(options->embed.pooling == SQZ_POOLING_NONE, SQZ_EINVAL, 0,
             "a similarity needs one vector a text: choose a pooling other than none");
     const sqz_similarity_kind similarity = options->similarity ? options->similarity
                                                                : task->info->similarity;

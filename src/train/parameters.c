@@ -80,7 +80,7 @@ static bool is_trained(const build *b, const sqzi_tensor_entry *entry)
     switch (entry->part) {
     case SQZI_PART_EMBEDDING: return !t->freeze_embeddings && !t->freeze_blocks;
     case SQZI_PART_BLOCK: return entry->block >= t->freeze_blocks;
-    case SQZI_PART_POOLER: return t->pool == SQZ_POOL_POOLER;
+    case SQZI_PART_POOLER: return t->pooling == SQZ_POOLING_POOLER;
     case SQZI_PART_HEAD: return !t->embeds;
     case SQZI_PART_EMBED_STEP: return t->embeds;
     }

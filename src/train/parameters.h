@@ -40,7 +40,7 @@ typedef struct sqzi_trained {
     bool freeze_embeddings;
     uint32_t freeze_blocks; /* the first so many; all: the encoder is frozen */
     bool embeds;            /* what is trained are embeddings: no head, the steps behind pooling */
-    sqz_pool pool;          /* of the head, or of embeddings */
+    sqz_pooling pooling;    /* of the head, or of embeddings */
     double head_rate;       /* factor of the head's rate */
 } sqzi_trained;
 

@@ -161,7 +161,7 @@ static sqz_status run_embed(const sqzt_subject *s, sqz_error *error)
         results, error);
     return status == SQZ_OK ? sqz_embed_texts(s->task, inputs, N_INPUTS,
                                               &(sqz_embed_text_options){
-                                                  .embed = {.pool = SQZ_POOL_NONE,
+                                                  .embed = {.pooling = SQZ_POOLING_NONE,
                                                             .normalize = SQZ_NORMALIZE_NO}},
                                               results, error)
                             : status;

@@ -61,11 +61,13 @@ static void imports_write_a_whole_file_or_none(void **state)
     sqzt_sweep_end(&s);
 }
 
+static sqz_export_options export_options;
+
 static sqz_status export_model(const sqzt_subject *s, sqz_error *error)
 {
     char path[300], command[400];
     snprintf(path, sizeof path, "%s/exported", output_folder());
-    const sqz_status status = sqz_export(s->model, path, NULL, error);
+    const sqz_status status = sqz_export(s->model, path, &export_options, error);
     assert_int_equal(sqzt_count_files(output_folder()), status == SQZ_OK);
     if (status != SQZ_OK) return status;
     snprintf(command, sizeof command, "rm -r '%s'", path);
@@ -109,6 +111,42 @@ static void exports_write_a_whole_folder_or_none(void **state)
     sqzt_sweep_end(&s);
 }
 
+static const sqzt_tiny *tiny_of(const char *name)
+{
+    const sqzt_named_tiny *form = sqzt_tiny_forms;
+    while (strcmp(form->name, name) != 0) form++;
+    return &form->tiny;
+}
+
+static void squeezed_models_leave_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    sqz_error error = {0};
+    char folder[256];
+    sqz_model *model;
+    sqzt_subject s = sqzt_sweep_begin();
+    const char *file = sqzt_temporary("squeezed.gguf");
+    sqzt_tiny tiny = *tiny_of("sum of groups and low rank, permuted, factorised");
+    tiny.last_ffn_width = 24;
+    sqzt_tiny_write(&tiny, file);
+    export_options.dense = 1;
+    sqzt_count_json(&sqzt_swept);
+    assert_true(sweep_export(&s, "factorised and narrower", file) > 300);
+    export_options.dense = 0;
+    tiny = *tiny_of("dense");
+    tiny.pool = "mean";
+    sqzt_tiny_write(&tiny, file);
+    assert_true(sweep_export(&s, "a head beside the encoder", file) > 300);
+    sqzt_count_json(NULL);
+    snprintf(folder, sizeof folder, "%s", sqzt_temporary("beside"));
+    sqzt_assert_ok(sqz_model_open(s.context, file, &model, &error), &error);
+    sqzt_assert_ok(sqz_export(model, folder, NULL, &error), &error);
+    sqz_model_close(model);
+    s.path = folder;
+    assert_true(sqzt_sweep("a head of modules", import_folder, &s) > 20);
+    sqzt_sweep_end(&s);
+}
+
 static sqz_status open_source(const sqzt_subject *s, sqz_error *error)
 {
     sqzi_source source;
@@ -147,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(imports_write_a_whole_file_or_none),
         cmocka_unit_test(exports_write_a_whole_folder_or_none),
+        cmocka_unit_test(squeezed_models_leave_whole_or_not_at_all),
         cmocka_unit_test(archives_leave_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

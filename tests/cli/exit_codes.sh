@@ -41,7 +41,8 @@ chmod +x closed_stdin closed_stdout
 
 # Every verb that reads a model, with what else it needs: @ stands for the model, @o for an output.
 verbs=(
-  "export @ -o @o" "info @" "verify @" "quantize @ -o @o" "tokenize @" "classify @" "embed @"
+  "export @ -o @o" "info @" "verify @" "quantize @ -o @o"
+  "squeeze @ -o @o --bits 8 --plain" "tokenize @" "classify @" "embed @"
   "embed @ -o @o" "similarity @" "search @ --file texts" "ner @" "qa @" "fill-mask @"
   "zero-shot @ --labels a,b" "eval @ --task mnli --data glue" "bench @"
 )
@@ -80,6 +81,7 @@ expect 3 "no/such" import no/such -o never
 expect 3 "config.json" import glue -o never
 expect 3 "no/such" search bare.gguf --file no/such <texts
 expect 3 "no/such" quantize bare.gguf -o never --calibrate no/such
+expect 3 "no/such" squeeze bare.gguf -o never --bits 4 --texts no/such
 expect 3 "no/such" verify bare.gguf --against no/such
 expect 3 "no/such" eval nli.gguf --task mnli --data no/such
 expect 3 "no/such" bench bare.gguf --lengths no/such
@@ -174,6 +176,7 @@ if [ -c /dev/full ]; then
   full info nli.gguf
   full verify nli.gguf
   full quantize bare.gguf --dry-run
+  full squeeze bare.gguf --dry-run --bits 8 --plain
   full bench bare.gguf -n 1 --warm-up 0 -l 4
   for verb in tokenize classify "zero-shot --labels a"; do full $verb nli.gguf <texts; done
   full embed bare.gguf <texts

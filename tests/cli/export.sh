@@ -93,6 +93,51 @@ sed -i 's/^{/{"auto_map": {"AutoModel": "code.Model"}, /' "$work/full/config.jso
   "$program" export "$work/a.gguf" -o "$work/code" 2>/dev/null || fail "auto_map"
 grep -q auto_map "$work/code/config.json" && fail "auto_map went through"
 
+# a classifier that no class has, through modules; pieces of another vocabulary leave config.json
+python3 "$here/make_folder.py" "$work/plain" BertModel
+python3 - "$work/plain" <<'PYTHON'
+import json, os, struct, sys
+folder = sys.argv[1]
+def write(name, value):
+    os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
+    json.dump(value, open(os.path.join(folder, name), "w"))
+def weights(name, shapes):
+    header, data, at = {}, b"", 0
+    for key, shape in shapes.items():
+        n = shape[0] * (shape[1] if len(shape) > 1 else 1)
+        header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [4 * at, 4 * (at + n)]}
+        data += struct.pack(f"<{n}f", *[((7 * i) % 11 - 5) / 10 for i in range(at, at + n)])
+        at += n
+    text = json.dumps(header).encode()
+    open(os.path.join(folder, name), "wb").write(struct.pack("<Q", len(text)) + text + data)
+module = lambda i, path, name: {"idx": i, "name": name, "path": path, "type":
+    "sentence_transformers.models." + (path.partition("_")[2] or "Transformer")}
+write("modules.json", [module(0, "", "0"), module(1, "1_Pooling", "1"),
+                       module(2, "2_Dense", "head_dense"), module(3, "3_Dense", "head_output")])
+write("1_Pooling/config.json", {"word_embedding_dimension": 24, "pooling_mode_mean_tokens": True})
+for path, n_in, n_out, word in (("2_Dense", 24, 10, "activation.ReLU"),
+                                ("3_Dense", 10, 3, "linear.Identity")):
+    write(path + "/config.json", {"in_features": n_in, "out_features": n_out, "bias": True,
+                                  "activation_function": "torch.nn.modules." + word})
+    weights(path + "/model.safetensors", {"linear.weight": [n_out, n_in], "linear.bias": [n_out]})
+config = json.load(open(os.path.join(folder, "config.json")))
+config |= {"id2label": {"0": "low", "1": "middle", "2": "high"}, "bos_token_id": 3}
+write("config.json", config)
+PYTHON
+way "$work/plain" f32
+"$program" info "$work/a.gguf" --json >"$work/log" && grep -q '"middle"' "$work/log" ||
+  fail "the head beside an encoder was not read"
+scores=$(echo abc | "$program" classify "$work/a.gguf" --json)
+[ -n "$scores" ] && [ "$scores" = "$(echo abc | "$program" classify "$work/b.gguf" --json)" ] ||
+  fail "another head came back: $scores"
+"$program" import "$work/plain" -o "$work/steps.gguf" --head none 2>/dev/null &&
+  [ "$(echo abc | "$program" embed "$work/steps.gguf" --json | tr ',' '\n' | wc -l)" -eq 3 ] ||
+  fail "--head none did not make layers of embeddings of the head"
+sed -i 's/ReLU/Sigmoid/' "$work/plain/2_Dense/config.json"
+"$program" import "$work/plain" -o "$work/steps.gguf" 2>"$work/log" &&
+  fail "a Sigmoid went through"
+grep -q "2_Dense/config.json: activation_function" "$work/log" || fail "$(cat "$work/log")"
+
 # refusals: expect CODE PATTERN ARGUMENTS...
 expect() {
   out=$("$program" "${@:3}" 2>&1)

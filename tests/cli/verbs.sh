@@ -91,6 +91,14 @@ expect 0 'quantize --type s8, calibrated on 300 texts of [0-9]+ pieces' \
 expect 0 '"ok":true' verify "$work/calibrated8.gguf" --json </dev/null
 cmp -s "$work/calibrated8.gguf" "$work/squeeze8.gguf" &&
   { echo "FAILED: --calibrate changed nothing"; failed=1; }
+for bits in 4 3; do
+  expect 0 "attn_q.weight +24x[0-9]+ +F32 > S$bits" quantize "$work/squeeze.gguf" --type s$bits \
+    -o "$work/packed$bits.gguf" --calibrate "$work/texts" </dev/null
+  expect 0 "blk.0.attn_q.weight.s$bits +I8" info "$work/packed$bits.gguf" --tensors </dev/null
+  expect 0 '"ok":true' verify "$work/packed$bits.gguf" --json </dev/null
+  expect 3 "weight.s$bits' is I8 already" quantize "$work/packed$bits.gguf" \
+    -o "$work/never.gguf" </dev/null
+done
 expect 0 'biases are corrected' quantize "$work/squeeze.gguf" --dry-run --calibrate "$work/texts" \
   --progress none </dev/null
 head -n 20 "$work/texts" >"$work/few"

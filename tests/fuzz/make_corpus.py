@@ -50,6 +50,12 @@ def write_models(program):
             subprocess.run([program, "import", os.path.join(GOLDEN, name), "-o", path, "--dtype",
                             "f16"], check=True, stderr=subprocess.DEVNULL)
             put("gguf", name, open(path, "rb").read())
+        for name, bits in (("bert-masked", "s4"), ("squeezebert-sequence", "s3")):
+            path = os.path.join(work, name)
+            subprocess.run([program, "quantize", path + ".gguf", "-o", path + "-packed.gguf",
+                            "--type", bits], check=True, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+            put("gguf", f"{name}-{bits}", open(path + "-packed.gguf", "rb").read())
 
 
 def write_safetensors():

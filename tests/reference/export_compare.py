@@ -171,6 +171,26 @@ def read_file(path):
                     for t in reader.tensors if not t.name.startswith("verify.")}
 
 
+def put_value(writer, key, value):
+    """A number as u32 or f64, a string, or a list of these; nothing for an empty one, which the
+    gguf package does not write."""
+    types = gguf.GGUFValueType
+    if isinstance(value, str):
+        writer.add_string(key, value)
+    elif isinstance(value, float):
+        writer.add_float64(key, value)
+    elif not np.iterable(value):
+        writer.add_uint32(key, int(value))
+    elif not len(value):
+        return
+    elif isinstance(value[0], str):
+        writer.add_key_value(key, list(value), types.ARRAY, sub_type=types.STRING)
+    elif isinstance(value[0], float):
+        writer.add_key_value(key, list(value), types.ARRAY, sub_type=types.FLOAT64)
+    else:
+        writer.add_key_value(key, [int(v) for v in value], types.ARRAY, sub_type=types.UINT32)
+
+
 def write_file(path, reader, tensors, more):
     writer = gguf.GGUFWriter(str(path), "sqz-encoder")
     writer.add_custom_alignment(64)
@@ -182,9 +202,8 @@ def write_file(path, reader, tensors, more):
         kinds = field.types
         writer.add_key_value(field.name, field.contents(), kinds[0],
                              sub_type=kinds[1] if len(kinds) > 1 else None)
-    for key, values in more.items():
-        writer.add_key_value(key, [int(v) for v in values], gguf.GGUFValueType.ARRAY,
-                             sub_type=gguf.GGUFValueType.UINT32)
+    for key, value in more.items():
+        put_value(writer, key, value)
     for name, (data, kind) in tensors.items():
         writer.add_tensor(name, data, raw_dtype=kind)
     writer.write_header_to_file()

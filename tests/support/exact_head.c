@@ -107,9 +107,9 @@ static row pooled(const sqz_model *exact, const sqz_model *rounded, const float 
 {
     const sqzi_head *head = &exact->head;
     row r = {.n = head->width};
-    assert_true(head->pool != SQZ_POOL_MEAN && first < last);
+    assert_true(head->pooling != SQZ_POOLING_MEAN && first < last);
     for (uint32_t j = 0; j < r.n; j++) r.x[j] = (double)hidden[first * r.n + j];
-    if (head->pool != SQZ_POOL_POOLER) return r;
+    if (head->pooling != SQZ_POOLING_POOLER) return r;
     r = linear(exact, rounded, "pooler.weight", "pooler.bias", &r);
     activate(SQZK_TANH, &r);
     return r;
@@ -135,7 +135,7 @@ static void put_logits(const sqz_model *exact, const sqz_model *rounded, row r, 
 void sqzt_exact_head(const sqz_model *exact, const sqz_model *rounded, const sqz_batch *batch,
                      const float *hidden, double *logits, double *bound)
 {
-    const uint32_t classes = exact->head.classes, whole = exact->head.pool > SQZ_POOL_NONE;
+    const uint32_t classes = exact->head.classes, whole = exact->head.pooling > SQZ_POOLING_NONE;
     const uint32_t rows = whole ? batch->n_sequences : batch->first[batch->n_sequences];
     assert_true(exact->head.width <= MOST && classes <= MOST && rows <= MOST);
     for (uint32_t i = 0; i < rows; i++) {

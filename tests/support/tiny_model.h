@@ -42,6 +42,9 @@ typedef struct sqzt_tiny {
     const char *const *labels; /* [classes]; NULL: O, B-one, I-one, B-two, I-two */
     /* of the blocks' matrices and of the word table: SQZI_F32, SQZI_BF16 or SQZI_S8 */
     sqzi_type type;
+    /* 4, 3 or 2, with SQZI_S8: packed rows, the other tables and the factor as well ... */
+    uint32_t bits;
+    bool expanded; /* ... stored as the int8 numbers that they mean */
     uint64_t seed;
     const char *drop;   /* leave this tensor out */
     const char *extra;  /* add a tensor of this name */

@@ -48,6 +48,7 @@ def script_of(lines):
 
 
 def run_all(page, lines, tree, environment):
+    lines = [x.replace("pq:64", "pq:12") for x in lines]  # the width of what is made is 24
     done = subprocess.run(["bash", "-c", script_of(lines)], cwd=tree, text=True,
                           env=environment, capture_output=True)
     if done.returncode != 0:

@@ -296,6 +296,7 @@ static void fields_of_a_newer_header_are_refused_by_the_rest(void **state)
     sqz_import_options import = {0};
     sqz_export_options export = {0};
     sqz_quantize_options quantize = {0};
+    sqz_squeeze_options squeeze = {0};
     sqz_vectors_options vectors = {0};
     sqz_eval_report report;
     sqz_verification verification;
@@ -307,6 +308,7 @@ static void fields_of_a_newer_header_are_refused_by_the_rest(void **state)
     RESERVED(sqz_import_options, import, sqz_import(context, "x", "y", &import, &error))
     RESERVED(sqz_export_options, export, sqz_export(model, "x", &export, &error))
     RESERVED(sqz_quantize_options, quantize, sqz_quantize(context, "x", NULL, &quantize, &error))
+    RESERVED(sqz_squeeze_options, squeeze, sqz_squeeze(context, "x", NULL, &squeeze, &error))
     RESERVED(sqz_vectors_options, vectors,
              sqz_vectors_compare(model, "x", &vectors, &verification, &error))
     assert_true(!r && !g);
@@ -375,15 +377,15 @@ static void words_are_those_of_the_enumerators(void **state)
     for (int i = 0; i <= SQZ_HEAD_MULTIPLE_CHOICE; i++)
         assert_non_null(sqz_head_name((sqz_head_kind)i));
     for (int i = 0; i <= SQZ_REGRESSION; i++) assert_non_null(sqz_problem_name((sqz_problem)i));
-    for (int i = 0; i <= SQZ_POOL_LAST; i++) assert_non_null(sqz_pool_name((sqz_pool)i));
+    for (int i = 0; i <= SQZ_POOLING_LAST; i++) assert_non_null(sqz_pooling_name((sqz_pooling)i));
     for (int i = 0; i <= SQZ_SIMILARITY_MANHATTAN; i++)
         assert_non_null(sqz_similarity_name((sqz_similarity_kind)i));
     assert_null(sqz_head_name((sqz_head_kind)(SQZ_HEAD_MULTIPLE_CHOICE + 1)));
     assert_null(sqz_problem_name((sqz_problem)(SQZ_REGRESSION + 1)));
-    assert_null(sqz_pool_name((sqz_pool)(SQZ_POOL_LAST + 1)));
+    assert_null(sqz_pooling_name((sqz_pooling)(SQZ_POOLING_LAST + 1)));
     assert_null(sqz_similarity_name((sqz_similarity_kind)(SQZ_SIMILARITY_MANHATTAN + 1)));
-    assert_null(sqz_pool_name((sqz_pool)-1));
-    assert_string_equal(sqz_pool_name(SQZ_POOL_WEIGHTED_MEAN), "weighted_mean");
+    assert_null(sqz_pooling_name((sqz_pooling)-1));
+    assert_string_equal(sqz_pooling_name(SQZ_POOLING_WEIGHTED_MEAN), "weighted_mean");
 }
 
 int main(void)

@@ -60,7 +60,8 @@ static size_t run(const sqz_model *model, float *out)
     const sqz_model_info *info = sqz_model_get_info(model);
     for (uint32_t i = 0; i < TOKENS; i++) {
         ids[i] = (uint32_t)sqzt_below(&random, info->vocabulary);
-        types[i] = info->n_token_types > 1 ? (uint8_t)sqzt_below(&random, 2) : 0;
+        const uint8_t type = (uint8_t)sqzt_below(&random, 2);
+        types[i] = info->n_token_types > 1 ? type : 0;
     }
     const sqz_batch batch = {.n_sequences = 3, .first = first, .ids = ids, .types = types};
     const size_t columns = info->head == SQZ_HEAD_NONE ? info->width : info->n_labels,
@@ -139,6 +140,37 @@ static void forms_give_the_same_results_after_a_way_through_a_folder(void **stat
     check_form("permuted", &tiny, 0, false);
 }
 
+static void what_differs_by_block_is_filled_up_with_zeros(void **state)
+{
+    (void)state;
+    sqzt_tiny tiny = form("sum of groups and low rank, permuted, factorised");
+    check_form("sum, permuted, factorised", &tiny, 1, false);
+    tiny.last_ffn_width = 24;
+    check_form("sum, permuted, factorised, narrower at the end", &tiny, 1, false);
+    tiny = form("dense");
+    tiny.last_ffn_width = 56;
+    check_form("one block wider", &tiny, 1, false);
+    tiny.heads = 1; /* of as many as fill the width */
+    check_form("heads removed", &tiny, 1, false);
+    tiny = form("attention narrower than the width"); /* 2 heads of 9 become 3 of 10 */
+    check_form("heads that do not divide the width", &tiny, 1, false);
+}
+
+/* A classifier that no class has goes through modules of sentence-transformers. */
+static void heads_of_no_class_come_back_from_modules(void **state)
+{
+    static const char *const pools[] = {"cls",           "mean",          "max",
+                                        "mean_sqrt_len", "weighted_mean", "last"};
+    (void)state;
+    sqzt_tiny tiny = form("dense");
+    for (size_t i = 0; i < sizeof pools / sizeof *pools; i++) {
+        tiny.pool = pools[i];
+        check_form(pools[i], &tiny, 0, true);
+    }
+    tiny = form("projected embedding"); /* ELECTRA alone has that, and its head is another */
+    check_form("a pooler beside ELECTRA", &tiny, 0, true);
+}
+
 static bool is_there(const char *path)
 {
     struct stat facts;
@@ -159,7 +191,7 @@ static int neighbours(const char *path)
     return n;
 }
 
-static void check_refusal(const sqzt_tiny *tiny, sqz_status expected, const char *text)
+static void check_refusal(const sqzt_tiny *tiny, int dense, const char *text)
 {
     sqz_error error = {0};
     sqz_context *context = open_context(NULL);
@@ -167,7 +199,8 @@ static void check_refusal(const sqzt_tiny *tiny, sqz_status expected, const char
     sqzt_tiny_write(tiny, path);
     sqz_model *model = open_model(context, path);
     const int before = neighbours(folder);
-    sqzt_assert_fails(sqz_export(model, folder, NULL, &error), expected, &error, text);
+    sqzt_assert_fails(sqz_export(model, folder, &(sqz_export_options){.dense = dense}, &error),
+                      SQZ_EUNSUPPORTED, &error, text);
     assert_int_equal(neighbours(folder), before);
     sqz_model_close(model);
     sqz_context_close(context);
@@ -177,22 +210,28 @@ static void what_no_class_can_express_is_refused_by_name(void **state)
 {
     (void)state;
     sqzt_tiny tiny = form("sum of groups and low rank, permuted, factorised");
-    check_refusal(&tiny, SQZ_EUNSUPPORTED, "its embedding is factorised to 11 numbers");
+    check_refusal(&tiny, 0,
+                  "its embedding is factorised to 11 numbers a word, and no class projects words "
+                  "before the sum: --dense writes the product");
     tiny = form("attention narrower than the width");
-    check_refusal(&tiny, SQZ_EUNSUPPORTED, "block 0 has 2 heads of width 9");
+    check_refusal(&tiny, 0,
+                  "block 0 has 2 heads of width 9, which do not fill the model's width of 30: "
+                  "--dense fills it up with zeros");
     tiny = form("dense");
     tiny.last_ffn_width = 32;
-    check_refusal(&tiny, SQZ_EUNSUPPORTED,
-                  "the feed-forward of block 1 is 32 wide and that of block 0 40");
-    tiny = form("dense");
-    tiny.pool = "mean";
-    check_refusal(&tiny, SQZ_EUNSUPPORTED, "its head reads 'mean'");
+    check_refusal(&tiny, 0,
+                  "the feed-forward of block 1 is 32 wide and that of block 0 40: --dense");
     tiny = form("groups of squeezebert");
     tiny.last_groups = 2;
-    check_refusal(&tiny, SQZ_EUNSUPPORTED,
-                  "as squeezebert, blk.1.attn_q has 2 groups and blk.0.attn_q 4");
-    tiny = form("projected embedding"); /* ELECTRA alone has that, and its head is another */
-    check_refusal(&tiny, SQZ_EUNSUPPORTED, "its embedding is 16 wide and the model 40");
+    check_refusal(&tiny, 0, "as squeezebert, blk.1.attn_q has 2 groups and blk.0.attn_q 4");
+    tiny = form("projected embedding"); /* ELECTRA alone has that, and has no pooler */
+    tiny.head = NULL;
+    check_refusal(&tiny, 0, "its embedding is 16 wide and the model 40");
+    tiny = form("attention narrower than the width");
+    tiny.heads = 5;
+    check_refusal(&tiny, 1,
+                  "it has 5 heads in a block, and heads of width 9: equal heads that fill the "
+                  "model's width of 30 cannot hold them");
 }
 
 static void a_folder_that_is_not_empty_is_left_alone(void **state)
@@ -220,6 +259,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forms_give_the_same_results_after_a_way_through_a_folder),
+        cmocka_unit_test(what_differs_by_block_is_filled_up_with_zeros),
+        cmocka_unit_test(heads_of_no_class_come_back_from_modules),
         cmocka_unit_test(what_no_class_can_express_is_refused_by_name),
         cmocka_unit_test(a_folder_that_is_not_empty_is_left_alone),
     };

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/packed_rows.h"
+#include "squeeze/group_scales.h"
 #include "support/planned.h"
 #include "support/random.h"
 
@@ -115,7 +117,13 @@ static definition define(size_t g, size_t n)
     return d;
 }
 
-static void check_row(const definition *d, const float *w, float scale, const int8_t *q,
+/* What integers a row may have: bits 8, or packed rows with a multiplier a group. */
+typedef struct grid {
+    uint32_t bits;
+    const uint8_t *multipliers;
+} grid;
+
+static void check_row(const definition *d, const float *w, float scale, grid of, const int8_t *q,
                       const char *name, size_t row)
 {
     const size_t n = d->n;
@@ -132,8 +140,14 @@ static void check_row(const definition *d, const float *w, float scale, const in
         const double steps = wanted / (double)scale,
                      slack = 9 * (2 * (double)n + 1) * u * (sqrt((double)n * norm) + fabs(wanted)) /
                              (double)scale;
-        const bool fits = fabs(steps - q[d->order[i]]) <= 0.5 + slack,
-                   cut = abs(q[d->order[i]]) == 127 && fabs(steps) > 127;
+        const bool packed = of.bits < 8;
+        const int m = packed ? of.multipliers[d->order[i] / 32] : 1,
+                  step = packed ? m * sqzi_packed_step(of.bits) : 1,
+                  lowest = packed ? m * sqzi_packed_lowest(of.bits) : -127,
+                  top = packed ? lowest + step * ((1 << of.bits) - 1) : 127;
+        const bool fits = fabs(steps - q[d->order[i]]) <= 0.5 * step + slack,
+                   cut = (q[d->order[i]] == lowest && steps < lowest) ||
+                         (q[d->order[i]] == top && steps > top);
         if (!fits && !cut)
             fail_msg("%s, row %zu, input %zu: %d, %g expected (slack %g)", name, row, d->order[i],
                      q[d->order[i]], steps, slack);
@@ -169,7 +183,7 @@ static void every_integer_is_the_nearest_to_what_the_later_ones_leave(void **sta
             definition d = define(g, n);
             for (size_t r = g * rows / groups; r < (g + 1) * rows / groups; r++) {
                 const float *w = (const float *)t->from->data + r * n;
-                check_row(&d, w, t->scale[r], t->chosen + r * n, t->name, r);
+                check_row(&d, w, t->scale[r], (grid){8, NULL}, t->chosen + r * n, t->name, r);
                 for (size_t i = 0; i < n; i++)
                     differ += t->chosen[r * n + i] != (int)rintf(w[i] / t->scale[r]);
             }
@@ -180,6 +194,56 @@ static void every_integer_is_the_nearest_to_what_the_later_ones_leave(void **sta
         sqzt_release(c.squares, groups * n * n, sizeof(sqzi_real));
         sqzt_discard_plan(&p);
     }
+}
+
+/* The same for rows of 4, 3 and 2 bits with multipliers, the covariance read in another order. */
+static void every_level_is_the_nearest_to_what_the_later_ones_leave(void **state)
+{
+    (void)state;
+    enum { N = 200, ROWS = 24, GROUPS = (N + 31) / 32 };
+    sqzt_planned p;
+    sqzt_plan(&sqzt_tiny_forms[0].tiny, &p);
+    sqzt_random random = sqzt_random_of(4);
+    float *w = sqzt_take(ROWS * N, sizeof *w), scale[ROWS];
+    sqzi_real *c = sqzt_take(N * N, sizeof *c);
+    uint8_t *multipliers = sqzt_take(ROWS * GROUPS, 1);
+    int8_t *q = sqzt_take(ROWS * N, 1);
+    uint32_t order[N];
+    for (size_t i = 0; i < N; i++) order[i] = (uint32_t)((i * 77 + 5) % N);
+    for (size_t i = 0; i < ROWS * N; i++) w[i] = (float)sqzt_normal(&random);
+    for (size_t i = 0; i < N * N; i++)
+        c[order[i / N] * N + order[i % N]] = (sqzi_real)(correlation(i / N, i % N) *
+                                                         deviation(0, i / N) * deviation(0, i % N));
+    for (uint32_t bits = 2; bits <= 4; bits++) {
+        sqz_error error = {0};
+        definition d = define(0, N);
+        for (size_t r = 0; r < ROWS; r++)
+            scale[r] = sqzi_group_scales(bits, w + r * N, N, multipliers + r * GROUPS);
+        const sqzi_rounding_task task = {.name = "packed",
+                                         .rows = ROWS,
+                                         .n = N,
+                                         .weights = w,
+                                         .covariance = c,
+                                         .ld = N,
+                                         .order = order,
+                                         .bits = bits,
+                                         .scale = scale,
+                                         .multipliers = multipliers,
+                                         .integers = q};
+        sqzt_assert_ok(sqzi_gptq_round(p.context->kernels.gemm_f32, &sqzi_default_allocator, &task,
+                                       &error),
+                       &error);
+        for (size_t r = 0; r < ROWS; r++)
+            check_row(&d, w + r * N, scale[r], (grid){bits, multipliers + r * GROUPS}, q + r * N,
+                      "packed", r);
+        sqzt_release(d.order, N, sizeof *d.order);
+        sqzt_release(d.r, N * N, sizeof *d.r);
+    }
+    sqzt_release(w, ROWS * N, sizeof *w);
+    sqzt_release(c, N * N, sizeof *c);
+    sqzt_release(multipliers, ROWS * GROUPS, 1);
+    sqzt_release(q, ROWS * N, 1);
+    sqzt_discard_plan(&p);
 }
 
 static void inputs_that_never_vary_or_vary_alone_are_rounded_for_themselves(void **state)
@@ -291,6 +355,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(moments_are_covariances),
         cmocka_unit_test(every_integer_is_the_nearest_to_what_the_later_ones_leave),
+        cmocka_unit_test(every_level_is_the_nearest_to_what_the_later_ones_leave),
         cmocka_unit_test(inputs_that_never_vary_or_vary_alone_are_rounded_for_themselves),
         cmocka_unit_test(a_covariance_that_is_not_finite_is_refused),
         cmocka_unit_test(a_factor_hands_its_covariances_on),

@@ -149,7 +149,7 @@ static void chosen_rows_are_rows_of_all(void **state)
 static void embeddings_are_what_their_pool_says(void **state)
 {
     (void)state;
-    static const sqz_pool pools[] = {SQZ_POOL_NONE, SQZ_POOL_MEAN, SQZ_POOL_CLS};
+    static const sqz_pooling pools[] = {SQZ_POOLING_NONE, SQZ_POOLING_MEAN, SQZ_POOLING_CLS};
     enum { DIMENSIONS = WIDTH - 5, STRIDE = WIDTH + 3 };
     sqz_error error = {0};
     for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++) {
@@ -158,7 +158,7 @@ static void embeddings_are_what_their_pool_says(void **state)
         sqzt_assert_ok(sqz_encode(w.session, &all, hidden, WIDTH, &error), &error);
         for (size_t p = 0; p < 3; p++) {
             sqzt_assert_ok(sqz_embed(w.session, &all,
-                                     &(sqz_embed_options){.pool = pools[p],
+                                     &(sqz_embed_options){.pooling = pools[p],
                                                           .normalize = SQZ_NORMALIZE_NO,
                                                           .dimensions = DIMENSIONS},
                                      got, STRIDE, &error),
@@ -186,7 +186,8 @@ static void pooled_vectors_are_those_of_each_sequence_alone(void **state)
     sqz_error error = {0};
     for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++) {
         sqzt_opened w = sqzt_open_tiny(&classifier, n_threads, &room);
-        const sqz_embed_options options = {.pool = SQZ_POOL_POOLER, .normalize = SQZ_NORMALIZE_YES};
+        const sqz_embed_options options = {.pooling = SQZ_POOLING_POOLER,
+                                           .normalize = SQZ_NORMALIZE_YES};
         float *got = rows_of(SEQUENCES, WIDTH), alone[WIDTH];
         uint32_t own[2];
         sqzt_assert_ok(sqz_embed(w.session, &all, &options, got, WIDTH, &error), &error);
@@ -215,7 +216,7 @@ static void vectors_are_divided_by_their_length(void **state)
     const sqzi_head head = {.width = COLUMNS};
     sqzi_head_embed(&(sqzi_head_args){.head = &head,
                                       .hidden = hidden,
-                                      .pool = SQZ_POOL_NONE,
+                                      .pooling = SQZ_POOLING_NONE,
                                       .n = ROWS,
                                       .out = out,
                                       .ldo = LDO,

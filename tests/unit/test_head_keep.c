@@ -75,7 +75,7 @@ static void check_input(const sqzi_head *head, const sqzk_table *kernels, const 
 {
     const sqzi_real *pooled = k->pooled + i * WIDTH;
     sqzi_real expected[WIDTH];
-    if (head->pool == SQZ_POOL_POOLER) {
+    if (head->pooling == SQZ_POOLING_POOLER) {
         assert_rows(k->first + i * WIDTH, token, WIDTH, "first");
         assert_linear(&head->pooler, token, SQZK_TANH, pooled, scratch, "pooled");
     } else assert_rows(pooled, token, WIDTH, "pooled");
@@ -128,10 +128,10 @@ static void check(const sqz_model *model, uint32_t threads, uint32_t n)
               .kernels = kernels,
               .scratch = &scratch,
               .hidden = hidden,
-              .pool = head->pool,
+              .pooling = head->pooling,
               .n = n,
               .first = first,
-              .rows = head->pool == SQZ_POOL_POOLER ? NULL : rows,
+              .rows = head->pooling == SQZ_POOLING_POOLER ? NULL : rows,
               .out = plain,
               .ldo = MOST_CLASSES}};
     sqzi_thread_pool_run(pool, threads, run, &j);
@@ -160,7 +160,7 @@ static void every_kept_array_is_what_its_step_makes(void **state)
         sqzt_tiny_write(models[m], path);
         sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
         assert_true(m == 0
-                        ? model->head.pool == SQZ_POOL_POOLER
+                        ? model->head.pooling == SQZ_POOLING_POOLER
                         : model->head.has_dense && model->head.has_norm && model->head.factorised);
         assert_true(model->head.classes <= MOST_CLASSES);
         for (uint32_t threads = 1; threads <= THREADS; threads++) {

@@ -51,22 +51,22 @@ static int begin(void **state)
 static const sqz_session_options room = {.max_tokens = TOKENS, .max_sequences = SEQUENCES};
 
 /* Column j of rows [from, to), which begin at row `start` of their sequence. */
-static double pooled(const float *hidden, sqz_pool pool, uint32_t start, uint32_t from, uint32_t to,
-                     uint32_t j)
+static double pooled(const float *hidden, sqz_pooling pool, uint32_t start, uint32_t from,
+                     uint32_t to, uint32_t j)
 {
     double sum = 0, weights = 0, most = (double)hidden[from * WIDTH + j];
     for (uint32_t t = from; t < to; t++) {
         const double x = (double)hidden[t * WIDTH + j],
-                     weight = pool == SQZ_POOL_WEIGHTED_MEAN ? t - start + 1 : 1;
+                     weight = pool == SQZ_POOLING_WEIGHTED_MEAN ? t - start + 1 : 1;
         sum += weight * x;
         weights += weight;
         most = fmax(most, x);
     }
     switch (pool) {
-    case SQZ_POOL_CLS: return (double)hidden[from * WIDTH + j];
-    case SQZ_POOL_LAST: return (double)hidden[(to - 1) * WIDTH + j];
-    case SQZ_POOL_MAX: return most;
-    case SQZ_POOL_MEAN_SQRT_LEN: return sum / sqrt(weights);
+    case SQZ_POOLING_CLS: return (double)hidden[from * WIDTH + j];
+    case SQZ_POOLING_LAST: return (double)hidden[(to - 1) * WIDTH + j];
+    case SQZ_POOLING_MAX: return most;
+    case SQZ_POOLING_MEAN_SQRT_LEN: return sum / sqrt(weights);
     default: return sum / weights;
     }
 }
@@ -74,22 +74,23 @@ static double pooled(const float *hidden, sqz_pool pool, uint32_t start, uint32_
 static void every_pooling_is_its_definition_with_tokens_left_out(void **state)
 {
     (void)state;
-    static const sqz_pool pools[] = {SQZ_POOL_MEAN,          SQZ_POOL_CLS,           SQZ_POOL_MAX,
-                                     SQZ_POOL_MEAN_SQRT_LEN, SQZ_POOL_WEIGHTED_MEAN, SQZ_POOL_LAST};
+    static const sqz_pooling pools[] = {SQZ_POOLING_MEAN,          SQZ_POOLING_CLS,
+                                        SQZ_POOLING_MAX,           SQZ_POOLING_MEAN_SQRT_LEN,
+                                        SQZ_POOLING_WEIGHTED_MEAN, SQZ_POOLING_LAST};
     static float hidden[TOKENS * WIDTH], got[SEQUENCES * WIDTH];
     sqz_error error = {0};
     for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++) {
         sqzt_opened w = sqzt_open_tiny(&plain, n_threads, &room);
         sqzt_assert_ok(sqz_encode(w.session, &all, hidden, WIDTH, &error), &error);
         for (size_t p = 0; p < 2 * sizeof pools / sizeof *pools; p++) {
-            const sqz_embed_options options = {.pool = pools[p / 2],
+            const sqz_embed_options options = {.pooling = pools[p / 2],
                                                .normalize = SQZ_NORMALIZE_NO,
                                                .skip = p % 2 ? skip : NULL};
             sqzt_assert_ok(sqz_embed(w.session, &all, &options, got, WIDTH, &error), &error);
             for (uint32_t b = 0; b < SEQUENCES; b++)
                 for (uint32_t j = 0; j < WIDTH; j++)
                     assert_true(got[b * WIDTH + j] ==
-                                (float)pooled(hidden, options.pool, first[b],
+                                (float)pooled(hidden, options.pooling, first[b],
                                               first[b] + (p % 2 ? skip[b] : 0), first[b + 1], j));
         }
         sqzt_close(&w);
@@ -107,7 +108,7 @@ static void a_nan_is_the_largest_number(void **state)
     sqzi_head_embed(&(sqzi_head_args){.head = &head,
                                       .scratch = &scratch,
                                       .hidden = hidden,
-                                      .pool = SQZ_POOL_MAX,
+                                      .pooling = SQZ_POOLING_MAX,
                                       .n = 1,
                                       .first = bounds,
                                       .out = out,
@@ -197,7 +198,7 @@ static void layers_behind_the_pooling_are_run_in_order(void **state)
         for (uint32_t b = 0; b < SEQUENCES; b++) {
             number x[WIDTH], y[STEP_WIDTH], z[STEP_WIDTH];
             for (uint32_t j = 0; j < WIDTH; j++)
-                x[j].x = pooled(hidden, SQZ_POOL_MEAN_SQRT_LEN, first[b], first[b], first[b + 1],
+                x[j].x = pooled(hidden, SQZ_POOLING_MEAN_SQRT_LEN, first[b], first[b], first[b + 1],
                                 j),
                 x[j].off = fabs(x[j].x) * 0x1p-24;
             dense(w.model, 0, x, WIDTH, true, y);
@@ -223,10 +224,10 @@ static void a_vector_has_the_same_bits_alone(void **state)
     memcpy(tiny.steps, steps, sizeof steps);
     tiny.step_width = STEP_WIDTH;
     for (uint32_t n_threads = 1; n_threads <= THREADS; n_threads++)
-        for (sqz_pool pool = SQZ_POOL_MEAN; pool <= SQZ_POOL_LAST; pool++) {
-            if (pool == SQZ_POOL_POOLER) continue;
+        for (sqz_pooling pool = SQZ_POOLING_MEAN; pool <= SQZ_POOLING_LAST; pool++) {
+            if (pool == SQZ_POOLING_POOLER) continue;
             sqzt_opened w = sqzt_open_tiny(&tiny, n_threads, &room);
-            sqz_embed_options options = {.pool = pool,
+            sqz_embed_options options = {.pooling = pool,
                                          .normalize = SQZ_NORMALIZE_YES,
                                          .dimensions = 33};
             options.skip = skip;
@@ -259,8 +260,9 @@ static void what_cannot_be_pooled_is_refused(void **state)
                                 WIDTH + 1, &error),
                       SQZ_EINVAL, &error, "49 dimensions");
     sqzt_assert_fails(sqz_embed(w.session, &all,
-                                &(sqz_embed_options){.pool = (sqz_pool)(SQZ_POOL_LAST + 1)}, out,
-                                WIDTH, &error),
+                                &(sqz_embed_options){
+                                    .pooling = (sqz_pooling)(SQZ_POOLING_LAST + 1)},
+                                out, WIDTH, &error),
                       SQZ_EINVAL, &error, "pool");
     sqzt_close(&w);
 }

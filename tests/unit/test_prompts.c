@@ -118,7 +118,7 @@ static void a_prompt_left_out_leaves_the_pieces_behind_it(void **state)
     sqz_embedding rows;
     const sqz_input input = {.text = text_of("the good film")};
     const sqz_embed_text_options options = {
-        .embed = {.pool = SQZ_POOL_NONE, .normalize = SQZ_NORMALIZE_NO}, .prompt = ""};
+        .embed = {.pooling = SQZ_POOLING_NONE, .normalize = SQZ_NORMALIZE_NO}, .prompt = ""};
     sqzt_assert_ok(sqz_embed_texts(w.task, &input, 1, &options, &rows, &error), &error);
     assert_int_equal(rows.n_vectors, 5);
     for (int j = 0; j < WIDTH; j++)

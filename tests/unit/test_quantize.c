@@ -9,37 +9,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/half.h"
-#include "io/gguf.h"
 #include "squeeze/rounding.h"
 #include "support/counting_memory.h"
+#include "support/quantized_file.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
 
 enum { MAX_REPORTS = 256 };
-
-/* A file read without a model. */
-typedef struct file {
-    sqzi_file_map map;
-    sqzi_gguf *gguf;
-} file;
-
-static file read_file(const char *path)
-{
-    file f;
-    sqz_error error = {0};
-    sqzt_assert_ok(sqzi_file_map_open(path, &f.map, &error), &error);
-    sqzt_assert_ok(sqzi_gguf_open(&sqzi_default_allocator, path, f.map.data, f.map.bytes, &f.gguf,
-                                  &error),
-                   &error);
-    return f;
-}
-
-static void close_file(file *f)
-{
-    sqzi_gguf_close(f->gguf);
-    sqzi_file_map_close(&f->map);
-}
 
 typedef struct reports {
     sqz_quantized_tensor tensors[MAX_REPORTS];
@@ -68,60 +44,27 @@ static sqz_status quantize(const char *path, const char *out, sqz_quantize_type 
     return status;
 }
 
-static const sqzi_gguf_tensor *scale_of(const file *f, const char *name)
+static void check_tensor(const sqzt_file *before, const sqzt_file *after,
+                         const sqz_quantized_tensor *t)
 {
-    char full[96];
-    snprintf(full, sizeof full, "%s.scale", name);
-    return sqzi_gguf_find_tensor(f->gguf, full);
-}
-
-/* Squared error of an int8 tensor, each number checked to be the nearest step. */
-static double check_s8(const float *from, const sqzi_gguf_tensor *to, const float *scale)
-{
-    double errors = 0;
-    const int8_t *q = to->data;
-    for (uint64_t r = 0; r < to->shape[0]; r++) {
-        float most = 0;
-        for (uint64_t j = 0; j < to->shape[1]; j++)
-            most = fmaxf(most, fabsf(from[r * to->shape[1] + j]));
-        assert_true(scale[r] == most / 127.0f);
-        for (uint64_t j = 0; j < to->shape[1]; j++) {
-            const double off = fabs((double)from[r * to->shape[1] + j] -
-                                    (double)scale[r] * q[r * to->shape[1] + j]);
-            assert_true(q[r * to->shape[1] + j] >= -127);
-            /* the scale itself is rounded: 127 steps of at most 2^-24 each */
-            assert_true(off <= (double)scale[r] * (0.5 + 127 * 0x1p-24));
-            errors += off * off;
-        }
-    }
-    return errors;
-}
-
-static double check_halves(const float *from, const sqzi_gguf_tensor *to)
-{
-    double errors = 0;
-    const uint16_t *halves = to->data;
-    for (uint64_t i = 0; i < to->n; i++) {
-        assert_int_equal(halves[i],
-                         to->type == SQZI_BF16 ? sqzi_to_bf16(from[i]) : sqzi_to_f16(from[i]));
-        const double off = (double)from[i] - (double)sqzi_load_real(halves, i, to->type);
-        errors += off * off;
-    }
-    return errors;
-}
-
-static void check_tensor(const file *before, const file *after, const sqz_quantized_tensor *t)
-{
+    uint32_t bits;
     const sqzi_gguf_tensor *from = sqzi_gguf_find_tensor(before->gguf, t->name),
-                           *to = sqzi_gguf_find_tensor(after->gguf, t->name);
+                           *to = sqzi_stored_tensor(after->gguf, t->name, &bits);
     assert_non_null(to);
+    assert_string_equal(t->to, bits == 4               ? "S4"
+                               : bits == 3             ? "S3"
+                               : to->type == SQZI_S8   ? "I8"
+                               : to->type == SQZI_BF16 ? "BF16"
+                               : to->type == SQZI_F16  ? "F16"
+                               : to->type == SQZI_I32  ? "I32"
+                                                       : "F32");
     if (t->corrected) { /* tests/unit/test_bias_correction.c */
         assert_int_equal(t->bytes_before, from ? from->bytes : 0);
         assert_int_equal(t->bytes_after, to->bytes);
         return;
     }
     assert_non_null(from);
-    const sqzi_gguf_tensor *scale = scale_of(after, t->name);
+    const sqzi_gguf_tensor *scale = sqzt_scale_of(after, t->name);
     assert_true((to->type == SQZI_S8) == (scale != NULL));
     assert_int_equal(t->bytes_before, from->bytes);
     assert_int_equal(t->bytes_after, to->bytes + (scale ? scale->bytes : 0));
@@ -133,13 +76,15 @@ static void check_tensor(const file *before, const file *after, const sqz_quanti
     double squares = 0;
     for (uint64_t i = 0; i < from->n; i++)
         squares += (double)((const float *)from->data)[i] * (double)((const float *)from->data)[i];
-    const double errors = to->type == SQZI_S8 ? check_s8(from->data, to, scale->data)
-                                              : check_halves(from->data, to);
+    const double errors = bits
+                              ? sqzt_check_packed(from->data, from->shape[1], bits, to, scale->data)
+                          : to->type == SQZI_S8 ? sqzt_check_s8(from->data, to, scale->data)
+                                                : sqzt_check_halves(from->data, to);
     /* the same sums in double, in another order at most */
     assert_true(fabs(t->error - sqrt(errors / squares)) <= 1e-12 * t->error);
 }
 
-static bool requires_feature(const file *f, const char *feature)
+static bool requires_feature(const sqzt_file *f, const char *feature)
 {
     const sqzi_gguf_value *value = sqzi_gguf_find(f->gguf, "sqz.requires");
     const unsigned char *at = value ? value->data : NULL;
@@ -151,32 +96,38 @@ static bool requires_feature(const file *f, const char *feature)
 static void every_number_is_the_nearest_and_the_report_says_so(void **state)
 {
     (void)state;
-    static const sqzi_type types[] = {SQZI_S8, SQZI_BF16, SQZI_F16};
+    enum { TYPES = 5 };
+    static const sqzi_type types[TYPES] = {SQZI_S8, SQZI_BF16, SQZI_F16, SQZI_S8, SQZI_S8};
+    static const char *const features[TYPES] = {"s8", "bf16", "f16", "s4", "s3"};
+    uint32_t bits;
     const char *path = sqzt_temporary("float.gguf"), *out = sqzt_temporary("quantized.gguf");
     reports *r = calloc(1, sizeof *r);
     assert_non_null(r);
     for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++)
-        for (int type = 0; type < 3 && form->tiny.type == SQZI_F32 && !form->tiny.parts; type++) {
+        for (int type = 0; type < TYPES && form->tiny.type == SQZI_F32 && !form->tiny.parts;
+             type++) {
+            if (type >= 3 && form->tiny.ffn_width > 1024) continue;
             sqz_error error = {0};
             r->n = 0;
             sqzt_tiny_write(&form->tiny, path);
             sqzt_assert_ok(quantize(path, out, (sqz_quantize_type)type, NULL, r, &error), &error);
-            file before = read_file(path), after = read_file(out);
+            sqzt_file before = sqzt_read_file(path), after = sqzt_read_file(out);
             assert_int_equal(r->n, sqzi_gguf_n_tensors(before.gguf));
             for (uint32_t i = 0; i < r->n; i++) {
                 r->tensors[i].name = r->names[i];
                 check_tensor(&before, &after, &r->tensors[i]);
             }
-            assert_int_equal(sqzi_gguf_find_tensor(after.gguf, "token_embd.weight")->type,
+            assert_int_equal(sqzi_stored_tensor(after.gguf, "token_embd.weight", &bits)->type,
                              types[type]);
+            assert_int_equal(bits, type == 3 ? 4 : type == 4 ? 3 : 0);
             assert_int_equal(sqzi_gguf_find_tensor(after.gguf, "pooler.weight")->type,
-                             type == 0 ? SQZI_F32 : types[type]);
+                             types[type] == SQZI_S8 ? SQZI_F32 : types[type]);
             assert_int_equal(sqzi_gguf_find_tensor(after.gguf, "token_embd_norm.weight")->type,
                              SQZI_F32);
-            assert_true(requires_feature(&after, "s8") == (type == 0) &&
-                        requires_feature(&after, "bf16") == (type == 1));
-            close_file(&before);
-            close_file(&after);
+            for (int k = 0; k < TYPES; k++)
+                assert_true(requires_feature(&after, features[k]) == (k == type && k != 2));
+            sqzt_close_file(&before);
+            sqzt_close_file(&after);
         }
     free(r);
 }
@@ -276,7 +227,7 @@ static void what_matches_is_kept(void **state)
     assert_non_null(r);
     write_form("dense", NULL, path);
     sqzt_assert_ok(quantize(path, out, SQZ_QUANTIZE_S8, "ffn_(up|down)", r, &error), &error);
-    file after = read_file(out);
+    sqzt_file after = sqzt_read_file(out);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < r->n; i++) {
         kept += r->tensors[i].kept != 0;
@@ -286,7 +237,7 @@ static void what_matches_is_kept(void **state)
     assert_int_equal(kept, 4); /* two blocks, up and down; biases would not have changed */
     assert_int_equal(sqzi_gguf_find_tensor(after.gguf, "blk.1.ffn_up.weight")->type, SQZI_F32);
     assert_int_equal(sqzi_gguf_find_tensor(after.gguf, "blk.1.attn_q.weight")->type, SQZI_S8);
-    close_file(&after);
+    sqzt_close_file(&after);
     free(r);
 }
 
@@ -322,6 +273,9 @@ static void what_cannot_be_done_is_refused_and_leaves_no_file(void **state)
     sqzt_assert_ok(quantize(path, out, SQZ_QUANTIZE_S8, NULL, NULL, &error), &error);
     sqzt_assert_fails(quantize(out, path, SQZ_QUANTIZE_BF16, NULL, NULL, &error), SQZ_EUNSUPPORTED,
                       &error, "is I8 already");
+    sqzt_assert_ok(quantize(path, out, SQZ_QUANTIZE_S4, NULL, NULL, &error), &error);
+    sqzt_assert_fails(quantize(out, path, SQZ_QUANTIZE_S4, NULL, NULL, &error), SQZ_EUNSUPPORTED,
+                      &error, "weight.s4' is I8 already");
     /* onto itself */
     sqzt_assert_ok(quantize(path, path, SQZ_QUANTIZE_BF16, NULL, NULL, &error), &error);
     sqzt_assert_fails(quantize(path, out, SQZ_QUANTIZE_BF16, NULL, NULL, &error), SQZ_EINVAL,
@@ -362,8 +316,11 @@ static void every_allocation_may_fail(void **state)
     write_form("groups of squeezebert", NULL, path);
     static sqz_text texts[600]; /* of 4 pieces */
     for (size_t i = 0; i < 600; i++) texts[i] = (sqz_text){i % 2 ? "a b" : "c d", 3};
-    const sqz_quantize_options options[] = {{.keep = NULL}, {.texts = texts, .n_texts = 600}};
-    for (uint64_t n = 1, with = 0; with < 2; n++) {
+    const sqz_quantize_options options[] = {
+        {.keep = NULL},
+        {.texts = texts, .n_texts = 600},
+        {.type = SQZ_QUANTIZE_S3, .texts = texts, .n_texts = 600}};
+    for (uint64_t n = 1, with = 0; with < 3; n++) {
         sqzt_memory memory = {.fail_at = 0};
         remove(out);
         const sqz_allocator allocator = sqzt_allocator(&memory);

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "io/packed_rows.h"
 #include "model/loader.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
@@ -44,11 +45,16 @@ static void visit(void *user, const sqzi_tensor_entry *e)
     seen *s = user;
     const sqzi_gguf *gguf = s->model->gguf;
     const uint32_t parts = e->table ? e->table->parts : 0; /* the words, product quantised */
-    const sqzi_gguf_tensor *t = sqzi_gguf_find_tensor(gguf, parts ? "token_embd.codes" : e->name);
+    uint32_t bits;
+    const sqzi_gguf_tensor *t = sqzi_stored_tensor(gguf, parts ? "token_embd.codes" : e->name,
+                                                   &bits);
     if (!t) fail_msg("%s: the file has no tensor '%s'", s->form, e->name);
     s->visits[t - sqzi_gguf_tensor_at(gguf, 0)]++;
+    const uint64_t columns = parts  ? parts
+                             : bits ? sqzi_packed_row_bytes(bits, e->columns)
+                                    : e->columns;
     if (t->n_dims != (e->columns ? 2u : 1u) || t->shape[0] != e->rows ||
-        (e->columns && t->shape[1] != (parts ? parts : e->columns)))
+        (e->columns && t->shape[1] != columns))
         fail_msg("%s: '%s' is listed as [%u, %u]", s->form, e->name, e->rows, e->columns);
     const uint64_t n = (uint64_t)e->rows * (e->columns ? e->columns : 1);
     s->parameters += n;

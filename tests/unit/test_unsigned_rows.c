@@ -68,6 +68,7 @@ static void down_is_unsigned_and_right(void **state)
         sqzt_tiny tiny = form->tiny;
         if (tiny.rank || tiny.permuted || tiny.ffn_width > MOST_WIDTH) continue;
         tiny.type = SQZI_S8;
+        tiny.expanded = true;
         sqz_error error = {0};
         sqz_context *context;
         sqz_model *model;

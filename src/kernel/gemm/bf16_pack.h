@@ -23,20 +23,28 @@ static size_t pack_columns(const sqzk_pack_args *args, size_t column, size_t n, 
     return p;
 }
 
-/* n <= V_WIDTH columns, each k contiguous over them (f32); returns how many k it took: all. */
-static size_t pack_rows(const sqzk_pack_args *args, size_t column, size_t n, uint16_t *out)
+/* Two rows of a source, n <= V_WIDTH columns of them beside one another; odd is NULL past k. */
+static void pack_pair(const float *even, const float *odd, size_t n, uint16_t *out)
 {
-    const float *source = (const float *)args->source + column;
-    size_t p = 0;
-    for (; p + 2 <= args->k; p += 2, source += 2 * args->k_stride) {
-        if (n == V_WIDTH)
-            v_store_pairs(out + p * NR, v_load(source), v_load(source + args->k_stride));
-        else
-            v_store_pairs(out + p * NR, v_load_part(source, n),
-                          v_load_part(source + args->k_stride, n));
-    }
-    if (p < args->k) v_store_pairs(out + p * NR, v_load_part(source, n), v_set(0.0f));
-    return args->k;
+    if (odd && n == V_WIDTH) v_store_pairs(out, v_load(even), v_load(odd));
+    else v_store_pairs(out, v_load_part(even, n), odd ? v_load_part(odd, n) : v_set(0.0f));
+}
+
+/* All panels of columns that lie beside one another (f32), a few rows of the source for all of them
+ * at a time: a panel alone would read two lines of every row. */
+static void pack_rows(const sqzk_pack_args *args, uint16_t *out)
+{
+    enum { ROWS = 8 };
+    const float *source = args->source;
+    for (size_t first = 0; first < args->k; first += ROWS)
+        for (size_t column = 0; column < args->n; column += V_WIDTH) {
+            uint16_t *const to = out + column / NR * panel_numbers(args->k) + column % NR * 2;
+            const size_t n = args->n - column < V_WIDTH ? args->n - column : V_WIDTH;
+            for (size_t p = first; p < first + ROWS && p < args->k; p += 2) {
+                const float *even = source + p * args->k_stride + column;
+                pack_pair(even, p + 1 < args->k ? even + args->k_stride : NULL, n, to + p * NR);
+            }
+        }
 }
 
 #ifdef STORE_BF16
@@ -90,11 +98,16 @@ static void pack_rest(const sqzk_pack_args *args, size_t column, size_t n, size_
         memset(out + p * NR, 0, 2 * V_WIDTH * sizeof *out);
 }
 
+static bool is_by_rows(const sqzk_pack_args *args)
+{
+    return args->type == SQZI_F32 && args->n_stride == 1 && args->k_stride != 1;
+}
+
 static void pack_vector(const sqzk_pack_args *args, size_t column, size_t n, uint16_t *out)
 {
     size_t p = 0;
     if (args->type == SQZI_F32 && args->k_stride == 1) p = pack_columns(args, column, n, out);
-    else if (args->type == SQZI_F32 && args->n_stride == 1) p = pack_rows(args, column, n, out);
+    else if (is_by_rows(args)) p = args->k; /* pack_rows takes them */
 #ifdef STORE_BF16
     else if (args->type == SQZI_BF16 && args->k_stride == 1)
         p = pack_bf16_columns(args, column, n, out);
@@ -127,6 +140,7 @@ static void KERNEL(pack)(const sqzk_pack_args *args, void *packed)
         for (size_t j = 0; j < n; j += V_WIDTH)
             pack_vector(args, column + j, n - j < V_WIDTH ? n - j : V_WIDTH, panel + 2 * j);
     }
+    if (is_by_rows(args)) pack_rows(args, packed);
 }
 
 #endif

@@ -285,12 +285,34 @@ static void pack_panel(const sqzk_pack_args *args, size_t column, size_t n, floa
     }
 }
 
+/* Whole panels of columns that lie beside one another (f32), a few rows of the source for all of
+ * them at a time: a panel alone would read two lines of every row. Returns how many columns that
+ * were. */
+static size_t pack_rows(const sqzk_pack_args *args, size_t panel, float *out)
+{
+    enum { ROWS = 8 };
+    const bool beside = args->type == SQZI_F32 && args->n_stride == 1;
+    const size_t columns = beside ? args->n / NR * NR : 0;
+    for (size_t p = 0, end; p < args->k; p = end) {
+        end = args->k - p < ROWS ? args->k : p + ROWS;
+        for (size_t column = 0; column < columns; column += NR) {
+            const float *row = (const float *)args->source + p * args->k_stride + column;
+            float *to = out + column / NR * panel + p * NR;
+            for (size_t i = p; i < end; i++, row += args->k_stride, to += NR)
+                for (size_t j = 0; j < NR; j += V_WIDTH) v_store(to + j, v_load(row + j));
+        }
+    }
+    return columns;
+}
+
 static void KERNEL(pack)(const sqzk_pack_args *args, void *packed)
 {
-    const size_t panel = panel_bytes(args->k) / sizeof(float);
+    const size_t panel = panel_bytes(args->k) / sizeof(float),
+                 by_rows = pack_rows(args, panel, packed);
     float *out = packed;
     for (size_t column = 0; column < args->n; column += NR, out += panel) {
-        pack_panel(args, column, args->n - column < NR ? args->n - column : NR, out);
+        if (column >= by_rows)
+            pack_panel(args, column, args->n - column < NR ? args->n - column : NR, out);
         /* of 8 columns and an odd k: half a line is left */
         memset(out + args->k * NR, 0, (panel - args->k * NR) * sizeof *out);
     }

@@ -5,7 +5,13 @@
 
 #include "kernel/grad/grad_table.h"
 
-#define SQZK_GRAD_KERNELS(level) void sqzk_transpose_##level(const sqzk_transpose_args *args);
+#define SQZK_GRAD_KERNELS(level)                                                                   \
+    void sqzk_transpose_##level(const sqzk_transpose_args *args);                                  \
+    void sqzk_layer_norm_grad_##level(const sqzk_layer_norm_grad_args *args);                      \
+    void sqzk_softmax_grad_##level(const sqzk_softmax_grad_args *args);                            \
+    void sqzk_activate_grad_##level(const sqzk_activate_grad_args *args);                          \
+    void sqzk_sum_rows_##level(const sqzk_sum_rows_args *args);                                    \
+    void sqzk_dropout_##level(const sqzk_dropout_args *args);
 
 SQZK_GRAD_KERNELS(portable)
 SQZK_GRAD_KERNELS(avx2)

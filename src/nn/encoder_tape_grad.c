@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a trained encoder keeps, and the memory of its backward. */
+#include <string.h>
+
+#include "nn/encoder_back_grad.h"
+
+static bool linear_is_trained(const sqzi_linear_numbers *l)
+{
+    bool trained = l->bias;
+    for (uint32_t t = 0; t < SQZI_MAX_TERMS; t++)
+        trained = trained || l->terms[t].a || l->terms[t].b;
+    return trained;
+}
+
+static bool norm_is_trained(const sqzi_norm_numbers *n)
+{
+    return n->weight || n->bias;
+}
+
+static bool embedding_is_trained(const sqzi_embedding_numbers *e)
+{
+    return e->word || e->position || e->type || norm_is_trained(&e->norm) ||
+           linear_is_trained(&e->factor) || linear_is_trained(&e->projection);
+}
+
+static bool block_is_trained(const sqzi_block_numbers *b)
+{
+    bool trained = norm_is_trained(&b->attn_norm) || norm_is_trained(&b->ffn_norm);
+    for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++)
+        trained = trained || linear_is_trained(&b->linears[j]);
+    return trained;
+}
+
+static uint32_t first_trained(const sqzi_encoder *encoder, const sqzi_encoder_numbers *grads)
+{
+    uint32_t layer = 0;
+    if (embedding_is_trained(&grads->embedding)) return layer;
+    while (layer < encoder->n_blocks && !block_is_trained(&grads->blocks[layer])) layer++;
+    return layer + 1;
+}
+
+/* Memory that several things are laid over, one at a time. */
+typedef struct overlay {
+    sqzi_arena at;
+    size_t most;
+} overlay;
+
+static overlay begin_overlay(sqzi_arena *arena)
+{
+    (void)sqzi_arena_take(arena, 0, 1); /* to where items are aligned */
+    return (overlay){*arena, arena->used};
+}
+
+static void next_of_overlay(overlay *o, const sqzi_arena *arena)
+{
+    if (o->at.used > o->most) o->most = o->at.used;
+    o->at = *arena;
+}
+
+static sqzi_real *rows(sqzi_arena *arena, size_t n, size_t width)
+{
+    return sqzi_arena_take(arena, n * width, sizeof(sqzi_real));
+}
+
+static size_t heads_width(const sqzi_block *block)
+{
+    return (size_t)block->heads * block->head_width;
+}
+
+/* What a block keeps besides x. */
+static void lay_out_kept(sqzi_block_keep *keep, const sqzi_encoder *encoder, uint32_t i, size_t n,
+                         sqzi_arena *arena)
+{
+    const sqzi_block *block = &encoder->blocks[i];
+    const size_t heads = heads_width(block);
+    keep->q = rows(arena, n, heads);
+    keep->k = rows(arena, n, heads);
+    keep->v = rows(arena, n, heads);
+    keep->context = rows(arena, n, heads);
+    keep->attn_sum = rows(arena, n, encoder->width);
+    keep->up = rows(arena, n, block->ffn_width);
+    keep->ffn_sum = rows(arena, n, encoder->width);
+}
+
+/* Blocks from the first trained one on; x of the first of them, or of all that run again. */
+static void lay_out_blocks(sqzi_encoder_tape *tape, sqzi_block_keep *again,
+                           const sqzi_encoder *encoder, size_t n, sqzi_arena *arena)
+{
+    const uint32_t first = tape->first_trained ? tape->first_trained - 1 : 0;
+    for (uint32_t i = first; i < encoder->n_blocks; i++) {
+        sqzi_block_keep keep = {0};
+        if (i == first || tape->recompute) keep.x = rows(arena, n, encoder->width);
+        if (!tape->recompute) lay_out_kept(&keep, encoder, i, n, arena);
+        if (tape->blocks) tape->blocks[i] = keep;
+    }
+    overlay o = begin_overlay(arena);
+    for (uint32_t i = first; i < encoder->n_blocks && tape->recompute; i++) {
+        sqzi_block_keep keep = {.x = tape->blocks ? tape->blocks[i].x : NULL};
+        lay_out_kept(&keep, encoder, i, n, &o.at);
+        if (again) again[i] = keep;
+        next_of_overlay(&o, arena);
+    }
+    arena->used = o.most;
+}
+
+static void lay_out_back_rows(sqzi_block_back_rows *r, const sqzi_encoder *encoder, size_t n,
+                              sqzi_arena *arena)
+{
+    const size_t width = encoder->width, chains = sqzi_norm_chains(n, width);
+    size_t heads = 0, ffn = 0;
+    for (uint32_t i = 0; i < encoder->n_blocks; i++) {
+        const sqzi_block *block = &encoder->blocks[i];
+        if (heads_width(block) > heads) heads = heads_width(block);
+        if (block->ffn_width > ffn) ffn = block->ffn_width;
+    }
+    r->x = rows(arena, n, width);
+    r->attended = rows(arena, n, width);
+    r->inner = rows(arena, n, ffn);
+    r->d_down = rows(arena, n, width);
+    r->d_up = rows(arena, n, ffn);
+    r->d_attn = rows(arena, n, width);
+    r->d_output = rows(arena, n, width);
+    r->d_context = rows(arena, n, heads);
+    r->dq = rows(arena, n, heads);
+    r->dk = rows(arena, n, heads);
+    r->dv = rows(arena, n, heads);
+    r->attn_chains = rows(arena, chains, 1);
+    r->ffn_chains = rows(arena, chains, 1);
+}
+
+/* K's and V's inputs are Q's. */
+static void lay_out_panels(sqzi_block_back *back, const sqzi_block *block, size_t n,
+                           sqzi_arena *arena)
+{
+    for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) {
+        const bool same = j == SQZI_ATTN_K || j == SQZI_ATTN_V;
+        sqzi_linear_panels_layout(sqzi_block_linear_of(block, j), n, same ? &block->attn_q : NULL,
+                                  same ? &back->panels[SQZI_ATTN_Q] : NULL, &back->panels[j],
+                                  arena);
+    }
+}
+
+/* Matrices turned and panels, of all blocks in the same memory; a block's matrices are packed while
+ * the panels of the one behind it are read. */
+static void lay_out_linears(sqzi_block_back *placed, const sqzi_encoder *encoder, uint32_t first,
+                            size_t n, sqzi_linear_scratch *need, sqzi_arena *arena)
+{
+    sqzi_block_back counted = {0};
+    overlay o = begin_overlay(arena);
+    for (uint32_t i = first; i < encoder->n_blocks; i++) {
+        sqzi_block_back *back = placed ? &placed[i] : &counted;
+        for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) {
+            const sqzi_linear *linear = sqzi_block_linear_of(&encoder->blocks[i], j);
+            sqzi_linear_back_layout(linear, &back->turned[j], &o.at);
+            sqzi_linear_grad_need(linear, &back->turned[j], SQZI_BACK_ROWS, need);
+        }
+        next_of_overlay(&o, arena);
+    }
+    arena->used = o.most;
+    o = begin_overlay(arena);
+    for (uint32_t i = first; i < encoder->n_blocks; i++) {
+        lay_out_panels(placed ? &placed[i] : &counted, &encoder->blocks[i], n, &o.at);
+        next_of_overlay(&o, arena);
+    }
+    arena->used = o.most;
+}
+
+static void lay_out_members(struct sqzi_encoder_back *back, const sqzi_encoder *encoder,
+                            const sqzi_tape_sizes *sizes, const sqzi_linear_scratch *need,
+                            sqzi_arena *arena)
+{
+    back->scratch = sqzi_arena_take(arena, sizes->members, sizeof *back->scratch);
+    for (uint32_t i = 0; i < sizes->members; i++) {
+        sqzi_back_scratch own = {.linear = {.rows = *need}};
+        sqzi_grad_scratch_layout(&own.linear, arena);
+        sqzi_attention_back_layout(&own.attention, encoder, sizes->max_length, arena);
+        own.rows = rows(arena, SQZI_BACK_ROWS, encoder->width);
+        if (back->scratch) back->scratch[i] = own;
+    }
+}
+
+void sqzi_encoder_tape_layout(sqzi_encoder_tape *tape, const sqzi_encoder *encoder,
+                              const sqzi_encoder_numbers *grads, const sqzi_tape_sizes *sizes,
+                              sqzi_arena *arena)
+{
+    const size_t n = sizes->max_tokens;
+    sqzi_linear_scratch need = {0};
+    struct sqzi_encoder_back own = {0};
+    memset(tape, 0, sizeof *tape);
+    tape->recompute = sizes->recompute;
+    tape->first_trained = first_trained(encoder, grads);
+    tape->blocks = sqzi_arena_take(arena, encoder->n_blocks, sizeof *tape->blocks);
+    if (tape->blocks) memset(tape->blocks, 0, encoder->n_blocks * sizeof *tape->blocks);
+    tape->back = sqzi_arena_take(arena, 1, sizeof *tape->back);
+    own.again = sqzi_arena_take(arena, sizes->recompute ? encoder->n_blocks : 0,
+                                sizeof *own.again);
+    own.blocks = sqzi_arena_take(arena, encoder->n_blocks, sizeof *own.blocks);
+    if (tape->first_trained == 0) {
+        tape->keep.embedded_sum = rows(arena, n, encoder->embedding.width);
+        sqzi_embedding_back_layout(&own.embedding, &encoder->embedding, sizes->max_tokens, arena);
+        sqzi_embedding_back_need(&own.embedding, &encoder->embedding, &need);
+    }
+    lay_out_blocks(tape, own.again, encoder, n, arena);
+    lay_out_back_rows(&own.rows, encoder, n, arena);
+    own.d_other = rows(arena, n, encoder->width);
+    lay_out_linears(own.blocks, encoder, tape->first_trained ? tape->first_trained - 1 : 0, n,
+                    &need, arena);
+    lay_out_members(&own, encoder, sizes, &need, arena);
+    tape->keep.blocks = tape->blocks;
+    if (tape->back) *tape->back = own;
+}

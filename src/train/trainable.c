@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model's numbers moved to masters. */
+#include "train/trainable.h"
+
+#include <math.h>
+
+#include "base/error.h"
+#include "base/philox.h"
+#include "model/words.h"
+#include "nn/pack.h"
+
+static const sqz_allocator *allocator_of(const sqzi_trainable *t)
+{
+    return &t->model->context->allocator;
+}
+
+/* ---- the base ---- */
+
+static sqz_status check_base(const sqz_model *model, const char *path, sqz_error *error)
+{
+    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
+        const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
+        if (t->type == SQZI_S8)
+            return sqzi_fail(error, SQZ_EUNSUPPORTED, t->offset,
+                             "%s: tensor '%.*s' holds integers, which cannot be trained: train the "
+                             "float model that this one was made from, then quantise what comes "
+                             "out",
+                             path, (int)t->name.n, t->name.bytes);
+    }
+    return SQZ_OK;
+}
+
+/* ---- the head ---- */
+
+/* Labels that nobody named fit any of that number. */
+static bool same_labels(const sqz_model *model, const sqzi_wanted_head *wanted)
+{
+    if (model->info.n_labels != wanted->n_labels) return false;
+    for (uint32_t k = 0; model->labels && model->info.labels_named && k < wanted->n_labels; k++)
+        if (strcmp(model->labels[k], wanted->labels[k]) != 0) return false;
+    return true;
+}
+
+static bool head_fits(const sqz_model *model, const sqzi_wanted_head *wanted)
+{
+    const sqz_model_info *info = &model->info;
+    return info->head == wanted->kind && info->problem == wanted->problem &&
+           model->head.pooling == wanted->pooling && same_labels(model, wanted);
+}
+
+static sqz_status check_head(const sqz_model *model, const sqzi_wanted_head *wanted,
+                             const char *path, sqz_error *error)
+{
+    const sqz_model_info *info = &model->info;
+    if (wanted->pooling == SQZ_POOLING_POOLER && !model->head.has_pooler)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "%s: the model has no pooler; pool by mean or cls",
+                         path);
+    if (wanted->keep && !head_fits(model, wanted))
+        return sqzi_fail(error, SQZ_EINVAL, 0,
+                         "%s: its head (%s, %s, reads %s, %u outputs) cannot be kept: the data ask "
+                         "for %s, %s, %s, %u outputs%s",
+                         path, sqzi_head_words[info->head], sqzi_problem_words[info->problem],
+                         sqzi_pooling_names[model->head.pooling], info->n_labels,
+                         sqzi_head_words[wanted->kind], sqzi_problem_words[wanted->problem],
+                         sqzi_pooling_names[wanted->pooling], wanted->n_labels,
+                         info->n_labels == wanted->n_labels ? " or have other labels" : "");
+    return SQZ_OK;
+}
+
+/* Where nothing is said: what the base's head reads if it can go on, else the pooler, else the
+ * mean. */
+static sqz_pooling settle_pool(const sqz_model *model, const sqzi_wanted_head *wanted)
+{
+    const sqz_model_info *info = &model->info;
+    if (wanted->kind == SQZ_HEAD_TOKEN) return SQZ_POOLING_NONE;
+    if (wanted->pooling != SQZ_POOLING_DEFAULT) return wanted->pooling;
+    if (info->head == wanted->kind && info->problem == wanted->problem &&
+        same_labels(model, wanted))
+        return model->head.pooling;
+    return model->head.has_pooler ? SQZ_POOLING_POOLER : SQZ_POOLING_MEAN;
+}
+
+static const sqzi_real no_bias_yet; /* there is one: its place comes with the masters */
+
+/* pool, output: what is behind the pooling of embeddings stays. */
+static void make_head(sqz_model *model, const sqzi_wanted_head *wanted)
+{
+    sqzi_head *head = &model->head;
+    const sqzk_table *kernels = &model->context->kernels;
+    head->kind = wanted->kind;
+    head->pooling = wanted->pooling;
+    head->has_dense = head->has_norm = head->tied = head->factorised = false;
+    head->activation = SQZK_IDENTITY;
+    head->classes = wanted->n_labels;
+    head->output = (sqzi_linear){.n_in = head->width,
+                                 .n_out = wanted->n_labels,
+                                 .n_terms = 1,
+                                 .bias = &no_bias_yet,
+                                 .kernels = kernels};
+    head->output.terms[0].b = sqzi_matrix_of(kernels->gemm_f32, head->width, wanted->n_labels, 1);
+    model->info.head = wanted->kind;
+    model->info.n_labels = wanted->n_labels;
+}
+
+static sqz_status take_labels(sqzi_trainable *t, const sqzi_wanted_head *wanted, sqz_error *error)
+{
+    t->labels = sqzi_allocate(allocator_of(t), wanted->n_labels * sizeof *t->labels);
+    if (!t->labels) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for labels");
+    t->n_labels = wanted->n_labels;
+    for (uint32_t k = 0; k < t->n_labels; k++) t->labels[k] = wanted->labels[k];
+    t->model->labels = t->labels;
+    t->model->info.labels_named = 1;
+    t->model->info.problem = wanted->problem;
+    return SQZ_OK;
+}
+
+/* Number i of a new head: normal with deviation 0.02 (Box and Muller), of counter i. */
+static float start_number(uint64_t seed, size_t i)
+{
+    const sqzi_philox_key key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
+    const sqzi_philox_block r = sqzi_philox(
+        (sqzi_philox_block){{(uint32_t)i, (uint32_t)((uint64_t)i >> 32), 0, 0x68656164u}}, key);
+    const uint64_t a = (uint64_t)r.word[0] << 32 | r.word[1],
+                   b = (uint64_t)r.word[2] << 32 | r.word[3];
+    const double u = (double)((a >> 11) + 1) * 0x1p-53, v = (double)(b >> 11) * 0x1p-53;
+    return (float)(0.02 * sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
+}
+
+/* ---- packed matrices ---- */
+
+static sqzi_matrix *matrix_of(const sqzi_parameter *p)
+{
+    return (sqzi_matrix *)(uintptr_t)sqzi_parameter_matrix(p); /* of a model that is ours */
+}
+
+/* Matrices of another gemm become f32 in memory of our own, and so do those that have none. */
+static void repack_elsewhere(const sqzi_trainable *t, sqzi_arena *arena)
+{
+    const sqzk_gemm *gemm = t->model->context->kernels.gemm_f32;
+    for (uint32_t i = 0; i < t->parameters.n; i++) {
+        sqzi_matrix *matrix = matrix_of(&t->parameters.list[i]);
+        if (!matrix || (matrix->gemm == gemm && matrix->packed)) continue;
+        sqzi_matrix f32 = sqzi_matrix_of(gemm, matrix->n_in, matrix->n_out, matrix->groups);
+        f32.packing = matrix->packing;
+        f32.gather = matrix->gather;
+        f32.packed = sqzi_arena_take(arena, 1, sqzi_matrix_bytes(&f32));
+        if (f32.packed) *matrix = f32;
+    }
+}
+
+static sqz_status make_room(sqzi_trainable *t, sqz_error *error)
+{
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    repack_elsewhere(t, &arena);
+    void *block = sqzi_allocate(allocator_of(t), arena.used);
+    if (!block)
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for %zu bytes of weights", arena.used);
+    t->packed = arena = sqzi_arena_over(block, arena.used);
+    repack_elsewhere(t, &arena);
+    return SQZ_OK;
+}
+
+typedef struct pack_job {
+    const sqzi_trainable *trainable;
+    bool all;
+} pack_job;
+
+static void pack_part(void *argument, const sqzi_team *team)
+{
+    const pack_job *job = argument;
+    const sqzi_parameters *parameters = &job->trainable->parameters;
+    sqzi_turn turn = {.team = team};
+    uint32_t i;
+    while (sqzi_take_part(&turn, parameters->n, &i)) {
+        const sqzi_parameter *p = &parameters->list[i];
+        const sqzi_matrix *matrix = sqzi_parameter_matrix(p);
+        if (matrix && (p->trained || job->all))
+            sqzi_pack(matrix, (sqzi_numbers){p->master, SQZI_F32, NULL}, NULL,
+                      (void *)(uintptr_t)matrix->packed);
+    }
+}
+
+void sqzi_trainable_pack(const sqzi_trainable *t, bool all)
+{
+    sqzi_thread_pool *pool = t->model->context->pool;
+    sqzi_thread_pool_run(pool, sqzi_thread_pool_size(pool), pack_part, &(pack_job){t, all});
+}
+
+/* ---- masters ---- */
+
+/* NULL, or the order that a bias is packed in. */
+static const uint32_t *bias_places(const sqzi_parameter *p)
+{
+    const sqzi_linear *linear = p->entry.role == SQZI_ROLE_BIAS ? p->entry.linear : NULL;
+    return linear && !linear->from ? linear->out : NULL;
+}
+
+void sqzi_trainable_place(const sqzi_parameter *p, const float *stored, float *placed)
+{
+    const sqzi_matrix *matrix = sqzi_parameter_matrix(p);
+    const uint32_t *to = bias_places(p);
+    if (matrix && sqzi_matrix_is_permuted(matrix))
+        (void)sqzi_pack_place(matrix, (sqzi_numbers){stored, SQZI_F32, NULL}, placed);
+    else if (to)
+        for (size_t j = 0; j < p->n; j++) placed[to[j]] = stored[j];
+    else memcpy(placed, stored, p->n * sizeof *placed);
+}
+
+static void unplace_matrix(const sqzi_matrix *matrix, const float *placed, float *stored)
+{
+    const size_t k = matrix->n_in / matrix->groups, n = matrix->n_out / matrix->groups;
+    const uint32_t *in = matrix->packing.in, *out = matrix->packing.out;
+    for (size_t r = 0; r < matrix->n_out; r++) {
+        const float *row = placed + (out ? out[r] : r) * k;
+        for (size_t i = 0; i < k; i++) stored[r * k + i] = row[in ? in[r / n * k + i] % k : i];
+    }
+}
+
+void sqzi_trainable_unplace(const sqzi_parameter *p, const float *placed, float *stored)
+{
+    const sqzi_matrix *matrix = sqzi_parameter_matrix(p);
+    const uint32_t *to = bias_places(p);
+    if (matrix && sqzi_matrix_is_permuted(matrix)) unplace_matrix(matrix, placed, stored);
+    else if (to)
+        for (size_t j = 0; j < p->n; j++) stored[j] = placed[to[j]];
+    else memcpy(stored, placed, p->n * sizeof *stored);
+}
+
+static sqz_status read_parameter(const sqzi_trainable *t, const sqzi_parameter *p, float *stored,
+                                 sqz_error *error)
+{
+    const sqzi_tensor_entry *e = &p->entry;
+    const size_t columns = e->columns ? e->columns : 1;
+    const sqzi_gguf_tensor *vector = e->columns ? NULL
+                                                : sqzi_gguf_find_tensor(t->model->gguf, e->name);
+    const sqzi_stored matrix = sqzi_stored_of(t->model->gguf, e->name, columns);
+    for (size_t r = 0; e->columns && r < e->rows; r++)
+        sqzi_stored_row_f32(&matrix, r, stored + r * columns);
+    if (vector) memcpy(stored, vector->data, p->n * sizeof *stored);
+    for (size_t i = 0; i < p->n; i++)
+        if (!isfinite(stored[i]))
+            return sqzi_fail(error, SQZ_ENUMERIC, matrix.tensor ? matrix.tensor->offset : 0,
+                             "number %zu of tensor '%s' is NaN or infinite", i, e->name);
+    return SQZ_OK;
+}
+
+static sqz_status read_masters(sqzi_trainable *t, uint64_t seed, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    size_t most = 1;
+    for (uint32_t i = 0; i < t->parameters.n; i++)
+        if (t->parameters.list[i].n > most) most = t->parameters.list[i].n;
+    float *stored = sqzi_allocate(allocator_of(t), most * sizeof *stored);
+    FAIL_IF(!stored, SQZ_ENOMEM, 0, "no memory for %zu numbers", most);
+    for (uint32_t i = 0; i < t->parameters.n; i++) {
+        const sqzi_parameter *p = &t->parameters.list[i];
+        if (t->new_head && p->entry.part == SQZI_PART_HEAD) {
+            for (size_t j = 0; p->entry.columns && j < p->n; j++)
+                p->master[j] = start_number(seed, j);
+            continue;
+        }
+        TRY(read_parameter(t, p, stored, error));
+        sqzi_trainable_place(p, stored, p->master);
+    }
+fail:
+    sqzi_release(allocator_of(t), stored, most * sizeof *stored);
+    return status;
+}
+
+/* What is read without packing is read where the masters lie. */
+static void point_model(const sqzi_trainable *t)
+{
+    for (uint32_t i = 0; i < t->parameters.n; i++) {
+        const sqzi_parameter *p = &t->parameters.list[i];
+        const sqzi_tensor_entry *e = &p->entry;
+        if (e->table) {
+            sqzi_table *table = (sqzi_table *)(uintptr_t)e->table;
+            *table = (sqzi_table){.rows = p->master,
+                                  .type = SQZI_F32,
+                                  .n_rows = table->n_rows,
+                                  .width = table->width};
+        } else if (e->norm) {
+            sqzi_norm *norm = (sqzi_norm *)(uintptr_t)e->norm;
+            if (e->role == SQZI_ROLE_NORM_WEIGHT) norm->weight = p->master;
+            else norm->bias = p->master;
+        } else if (e->role == SQZI_ROLE_BIAS)
+            ((sqzi_linear *)(uintptr_t)e->linear)->bias = p->master;
+    }
+}
+
+static sqz_status make_sources(sqzi_trainable *t, sqz_error *error)
+{
+    const uint32_t n = t->parameters.n;
+    t->sources = sqzi_allocate(allocator_of(t), 3 * (size_t)n * sizeof *t->sources);
+    if (!t->sources) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a list of tensors");
+    for (uint32_t i = 0; i < n; i++) {
+        const sqzi_parameter *p = &t->parameters.list[i];
+        const float *const numbers[] = {p->master, p->m, p->v};
+        for (uint32_t k = 0; k < 3; k++)
+            t->sources[k * n + i] = (sqzi_parameter_source){allocator_of(t), p, numbers[k]};
+    }
+    return SQZ_OK;
+}
+
+/* ---- the whole ---- */
+
+sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
+                               const sqzi_wanted_head *wanted, sqzi_trained *trained,
+                               sqzi_trainable *t, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_wanted_head settled = *wanted, *head = &settled;
+    *t = (sqzi_trainable){0};
+    TRY(sqz_model_open(context, path, &t->model, error));
+    TRY(check_base(t->model, path, error));
+    head->pooling = settle_pool(t->model, head);
+    TRY(check_head(t->model, head, path, error));
+    t->new_head = !head_fits(t->model, head);
+    if (t->new_head) make_head(t->model, head);
+    TRY(take_labels(t, head, error));
+    trained->pooling = head->pooling;
+    TRY(sqzi_parameters_open(&context->allocator, &t->model->encoder, &t->model->head, trained,
+                             &t->parameters, error));
+    TRY(make_sources(t, error));
+    TRY(make_room(t, error));
+    TRY(read_masters(t, head->seed, error));
+    point_model(t);
+    sqzi_trainable_pack(t, true);
+fail:
+    return status;
+}
+
+void sqzi_trainable_close(sqzi_trainable *t)
+{
+    if (!t->model) return;
+    sqzi_release(allocator_of(t), t->packed.base, t->packed.capacity);
+    sqzi_release(allocator_of(t), t->labels, t->n_labels * sizeof *t->labels);
+    sqzi_release(allocator_of(t), t->sources, 3 * (size_t)t->parameters.n * sizeof *t->sources);
+    sqzi_parameters_close(&t->parameters);
+    sqz_model_close(t->model);
+    *t = (sqzi_trainable){0};
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model that is trained: opened from its file like any other, all its numbers then moved to
+ * masters. Norms, biases and tables are read where the masters lie; matrices are packed from them
+ * again after each step. So whoever holds the model sees each step, and gets the bits of the file
+ * that is written of it.
+ */
+#ifndef SQZI_TRAINABLE_H
+#define SQZI_TRAINABLE_H
+
+#include <squeezebert/train.h>
+
+#include "model/loader.h"
+#include "rewrite/rewrite.h"
+#include "train/parameters.h"
+
+/* The head that is wanted. Its labels live as long as the model. */
+typedef struct sqzi_wanted_head {
+    sqz_head_kind kind;
+    sqz_problem problem;
+    sqz_pooling pooling; /* of a sequence head; DEFAULT as in train.h */
+    const char *const *labels;
+    uint32_t n_labels;
+    bool keep;     /* the base's, or an error */
+    uint64_t seed; /* of a new one */
+} sqzi_wanted_head;
+
+/* Numbers that lie like a parameter's masters, on their way to a file. */
+typedef struct sqzi_parameter_source {
+    const sqz_allocator *allocator;
+    const sqzi_parameter *parameter;
+    const float *numbers;
+} sqzi_parameter_source;
+
+typedef struct sqzi_trainable {
+    sqz_model *model; /* const for everybody else */
+    sqzi_parameters parameters;
+    bool new_head;
+    const char **labels; /* [n_labels] of the model's */
+    uint32_t n_labels;
+    sqzi_parameter_source *sources; /* [3, parameters.n]: masters, m, v */
+    sqzi_arena packed;              /* matrices that were not f32, and those of a new head */
+} sqzi_trainable;
+
+/* Open the file and move its numbers. trained->pooling is set to the head's. Close in any case.
+ * SQZ_EUNSUPPORTED, SQZ_EINVAL as sqz_trainer_open has them; as sqz_model_open. */
+SQZ_NODISCARD sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
+                                             const sqzi_wanted_head *head, sqzi_trained *trained,
+                                             sqzi_trainable *trainable, sqz_error *error);
+void sqzi_trainable_close(sqzi_trainable *trainable);
+
+/* The matrices of trained parameters (all: of every one) from their masters. */
+void sqzi_trainable_pack(const sqzi_trainable *trainable, bool all);
+
+/* A parameter's numbers from the order of a file to the order of masters, and back: out [n]. */
+void sqzi_trainable_place(const sqzi_parameter *parameter, const float *stored, float *placed);
+void sqzi_trainable_unplace(const sqzi_parameter *parameter, const float *placed, float *stored);
+
+/* Put description, tokenizer and tensors of the model as it is now into a writer: metadata of the
+ * base, but for the head's and `history`; tensors in the order of the base, those of a new head
+ * last, in f32. The masters are read while the file is written. */
+SQZ_NODISCARD sqz_status sqzi_trainable_put(const sqzi_trainable *trainable, const char *history,
+                                            sqzi_gguf_writer *writer, sqz_error *error);
+
+/* The tensor `prefix`NAME [rows, columns], f32, in the order of a file; the source lives until the
+ * writer has written. */
+void sqzi_trainable_put_parameter(sqzi_gguf_writer *writer, const char *prefix,
+                                  const sqzi_parameter_source *source);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of a trainer. */
+#ifndef SQZI_TRAINER_H
+#define SQZI_TRAINER_H
+
+#include <squeezebert/train.h>
+
+#include "base/sha256.h"
+#include "train/batch_gradient.h"
+#include "train/optimizer.h"
+#include "train/trainable.h"
+
+/* What runs need of the data, found by going through all of it once. */
+typedef struct sqzi_data_facts {
+    sqzi_gradient_sizes sizes; /* of the largest part of a batch */
+    char sha256[SQZI_SHA256_HEX];
+} sqzi_data_facts;
+
+/* A part of a batch, packed. Items are sequences, or tokens. */
+typedef struct sqzi_packed_part {
+    uint32_t *first, *ids, *examples;
+    uint8_t *types;
+    int32_t *labels; /* [items] */
+    float *targets;  /* [items, K] */
+} sqzi_packed_part;
+
+/* Where a run stands, beside masters and moments. */
+typedef struct sqzi_run_state {
+    uint64_t step;      /* done */
+    uint64_t best_step; /* 0: nothing was evaluated, or nothing had a score */
+    double best_score;
+    uint32_t worse; /* evaluations since the best */
+    bool stopped;   /* by patience */
+} sqzi_run_state;
+
+struct sqz_trainer {
+    sqz_context *context;
+    sqz_train_recipe recipe; /* settled */
+    sqz_train_data data;
+    sqzi_data_facts facts;
+    sqzi_trainable trainable;
+    sqzi_optimizer optimizer;
+    sqzk_grad_table kernels;
+    sqzi_batch_gradient gradient;
+    sqzi_packed_part part;
+    sqzi_loss loss;
+    uint64_t n_steps, warmup; /* of all epochs */
+    sqzi_run_state state;
+    float *best; /* masters of best_step, one behind the other; NULL until needed */
+    size_t n_best;
+    char base_sha256[SQZI_SHA256_HEX];
+    void *block; /* of gradient and part */
+    size_t bytes;
+};
+
+/* Examples against the model and the recipe, and every batch of every epoch. */
+SQZ_NODISCARD sqz_status sqzi_trainer_check_data(const sqz_train_data *data,
+                                                 const sqz_train_recipe *recipe,
+                                                 const sqz_model_info *info, sqzi_data_facts *facts,
+                                                 sqz_error *error);
+
+/* Steps that this run ends at. */
+uint64_t sqzi_trainer_end(const sqz_trainer *trainer);
+
+/* Step state.step of the trainer: the batch that comes next, loss and gradient, update. What it did
+ * goes to *progress. */
+SQZ_NODISCARD sqz_status sqzi_trainer_step(sqz_trainer *trainer, sqz_train_progress *progress,
+                                           sqz_error *error);
+
+/* Masters to trainer->best, and back. */
+SQZ_NODISCARD sqz_status sqzi_trainer_keep_best(sqz_trainer *trainer, sqz_error *error);
+void sqzi_trainer_restore_best(sqz_trainer *trainer);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is trained on, looked at before anything is. */
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "train/trainer.h"
+
+typedef struct look {
+    const sqz_train_data *data;
+    const sqz_train_recipe *recipe;
+    const sqz_model_info *info;
+    sqzi_sha256 hash;
+} look;
+
+static sqz_status check_pieces(const look *l, uint32_t row, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_train_example *e = &l->data->examples[row];
+    TRY(SQZI_RESERVED(e, "sqz_train_example", error));
+    FAIL_IF(!e->ids || e->n_tokens == 0, SQZ_EINVAL, row, "example %u has no pieces", row);
+    FAIL_IF(e->n_tokens > l->info->max_positions, SQZ_ETOOLONG, row,
+            "example %u has %u pieces, the model takes %u", row, e->n_tokens,
+            l->info->max_positions);
+    for (uint32_t t = 0; t < e->n_tokens; t++) {
+        FAIL_IF(e->ids[t] >= l->info->vocabulary, SQZ_ETOKEN, row,
+                "piece %u of example %u is %u, the vocabulary has %u", t, row, e->ids[t],
+                l->info->vocabulary);
+        FAIL_IF(e->types && l->info->n_token_types && e->types[t] >= l->info->n_token_types,
+                SQZ_ETOKEN, row, "the type of piece %u of example %u is %u, the model has %u", t,
+                row, (unsigned)e->types[t], l->info->n_token_types);
+    }
+fail:
+    return status;
+}
+
+static sqz_status check_label(const look *l, uint32_t row, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_train_example *e = &l->data->examples[row];
+    const uint32_t n = l->data->n_labels;
+    if (l->recipe->head == SQZ_HEAD_TOKEN) {
+        FAIL_IF(!e->token_labels, SQZ_EINVAL, row, "example %u has no labels of its pieces", row);
+        for (uint32_t t = 0; t < e->n_tokens; t++)
+            FAIL_IF(e->token_labels[t] < -1 || e->token_labels[t] >= (int64_t)n, SQZ_EINVAL, row,
+                    "piece %u of example %u has label %d, there are %u", t, row,
+                    (int)e->token_labels[t], n);
+        return SQZ_OK;
+    }
+    if (l->recipe->problem == SQZ_SINGLE_LABEL) {
+        FAIL_IF(e->label >= n, SQZ_EINVAL, row, "example %u has label %u, there are %u", row,
+                e->label, n);
+        return SQZ_OK;
+    }
+    const bool multi = l->recipe->problem == SQZ_MULTI_LABEL;
+    FAIL_IF(!e->values, SQZ_EINVAL, row, "example %u has no values", row);
+    for (uint32_t k = 0; k < n; k++)
+        FAIL_IF(!isfinite(e->values[k]) || (multi && !(e->values[k] >= 0 && e->values[k] <= 1)),
+                SQZ_EINVAL, row, "number %u of example %u is not %s", k, row,
+                multi ? "0 to 1" : "finite");
+fail:
+    return status;
+}
+
+static void hash_number(look *l, uint32_t number)
+{
+    sqzi_sha256_update(&l->hash, &number, sizeof number);
+}
+
+static void hash_example(look *l, const sqz_train_example *e)
+{
+    hash_number(l, e->n_tokens);
+    hash_number(l, e->types != NULL);
+    sqzi_sha256_update(&l->hash, e->ids, e->n_tokens * sizeof *e->ids);
+    if (e->types) sqzi_sha256_update(&l->hash, e->types, e->n_tokens);
+    if (l->recipe->head == SQZ_HEAD_TOKEN)
+        sqzi_sha256_update(&l->hash, e->token_labels, e->n_tokens * sizeof *e->token_labels);
+    else if (l->recipe->problem == SQZ_SINGLE_LABEL) hash_number(l, e->label);
+    else sqzi_sha256_update(&l->hash, e->values, l->data->n_labels * sizeof *e->values);
+}
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The parts that a batch is run in. */
+static sqz_status measure_parts(const look *l, const uint32_t *rows, uint32_t n,
+                                sqzi_gradient_sizes *sizes, sqz_error *error)
+{
+    const uint32_t parts = l->recipe->accumulate;
+    for (uint32_t p = 0; p < parts; p++) {
+        const sqzi_range share = sqzi_share(n, p, parts);
+        uint64_t tokens = 0;
+        for (size_t i = share.begin; i < share.end; i++) {
+            tokens += l->data->examples[rows[i]].n_tokens;
+            sizes->max_length = larger(sizes->max_length, l->data->examples[rows[i]].n_tokens);
+        }
+        if (tokens > 1u << 28)
+            return sqzi_fail(error, SQZ_ELIMIT, rows[share.begin],
+                             "a batch has %llu pieces, at most %u are possible: make it smaller, "
+                             "or accumulate over more parts",
+                             (unsigned long long)tokens, 1u << 28);
+        sizes->max_tokens = larger(sizes->max_tokens, (uint32_t)tokens);
+        sizes->max_sequences = larger(sizes->max_sequences, (uint32_t)(share.end - share.begin));
+    }
+    return SQZ_OK;
+}
+
+static sqz_status look_at_batch(look *l, uint32_t epoch, uint32_t i, sqzi_gradient_sizes *sizes,
+                                sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const uint32_t *rows = NULL;
+    uint32_t n = 0;
+    TRY(l->data->batch(l->data->user, epoch, i, &rows, &n, error));
+    FAIL_IF(!rows || n == 0, SQZ_EINVAL, i, "batch %u of epoch %u is empty", i, epoch + 1);
+    for (uint32_t j = 0; j < n; j++)
+        FAIL_IF(rows[j] >= l->data->n_examples, SQZ_EINVAL, rows[j],
+                "batch %u of epoch %u holds example %u, there are %u", i, epoch + 1, rows[j],
+                l->data->n_examples);
+    hash_number(l, n);
+    sqzi_sha256_update(&l->hash, rows, n * sizeof *rows);
+    TRY(measure_parts(l, rows, n, sizes, error));
+fail:
+    return status;
+}
+
+sqz_status sqzi_trainer_check_data(const sqz_train_data *data, const sqz_train_recipe *recipe,
+                                   const sqz_model_info *info, sqzi_data_facts *facts,
+                                   sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    look l = {.data = data, .recipe = recipe, .info = info};
+    *facts = (sqzi_data_facts){.sizes = {1, 1, 1}};
+    sqzi_sha256_init(&l.hash);
+    for (uint32_t k = 0; k < data->n_labels; k++)
+        sqzi_sha256_update(&l.hash, data->labels[k], strlen(data->labels[k]) + 1);
+    for (uint32_t row = 0; row < data->n_examples; row++) {
+        TRY(check_pieces(&l, row, error));
+        TRY(check_label(&l, row, error));
+        hash_example(&l, &data->examples[row]);
+    }
+    for (uint32_t epoch = 0; epoch < recipe->epochs; epoch++)
+        for (uint32_t i = 0; i < data->n_batches; i++)
+            TRY(look_at_batch(&l, epoch, i, &facts->sizes, error));
+    sqzi_sha256_final(&l.hash, facts->sha256);
+fail:
+    return status;
+}

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# squeeze: every lever gives a file that verifies and embeds, of as many bytes as --dry-run says;
+# what does not fit is refused with the number that would, and leaves no file.
+# usage: squeeze.sh PROGRAM
+set -u
+program=$(realpath "$1")
+here=$(cd "$(dirname "$0")" && pwd)
+command -v python3 >/dev/null || { echo "skipped: python3 is needed to make the models"; exit 77; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+
+# expect CODE PATTERN ARGUMENTS...: stdout and stderr together must hold the pattern
+expect() {
+  local code=$1 pattern=$2 out got
+  shift 2
+  out=$("$program" "$@" 2>&1 </dev/null)
+  got=$?
+  if [ "$got" -ne "$code" ] || ! grep -Eq -- "$pattern" <<<"$out"; then
+    echo "FAILED: squeezebert $*: exit $got ($code expected), output without '$pattern':"
+    sed 's/^/    /' <<<"$out" | head -5
+    failed=1
+  fi
+}
+
+python3 "$here/make_folder.py" folder BertModel
+python3 "$here/make_folder.py" folder-nli BertForSequenceClassification
+expect 0 "wrote" import folder -o bare.gguf
+expect 0 "wrote" import folder-nli -o nli.gguf
+words=(good bad the film act a of is)
+for i in $(seq 0 399); do
+  echo "${words[i % 8]} film ${words[i / 8 % 8]} the ${words[i / 64 % 8]} $i"
+done >texts
+
+"$program" squeeze bare.gguf --dry-run --texts texts --bits 4 >dry 2>said ||
+  { cat said; grep -q LAPACK said && echo "skipped: this build has no LAPACK" && exit 77; exit 1; }
+
+# levers: the table, the bytes that were foretold, a file that verifies and embeds
+lever() { # PATTERN OPTIONS...
+  local pattern=$1 dry
+  shift
+  expect 0 "$pattern" squeeze bare.gguf -o out.gguf --texts texts "$@"
+  dry=$("$program" squeeze bare.gguf --dry-run --texts texts "$@" 2>/dev/null </dev/null |
+    sed -n 's/^[0-9]* bytes become \([0-9]*\) .*/\1/p')
+  [ "$dry" = "$(stat -c %s out.gguf)" ] ||
+    { echo "FAILED: $*: --dry-run says $dry bytes, the file has $(stat -c %s out.gguf)"; failed=1; }
+  expect 0 '"ok":true' verify out.gguf --json
+  echo "good film" | "$program" embed out.gguf --json >embedded 2>&1 ||
+    { echo "FAILED: $*: $(head -1 embedded)"; failed=1; }
+  rm -f out.gguf
+}
+lever 'blk.0.ffn_up .* F32 .* int8 ' --bits 8
+lever 'blk.1.attn_q .* F32 .* int4 .*e-0' --bits 4
+lever 'blk.1.attn_q .* F32 .* int3 ' --bits 3
+lever 'token_embd .*x24 F32 .*x12 product quantised' --embedding pq:12
+lever 'token_embd .*x24 F32 .*x8 to 24 F32' --embedding width:8
+lever 'token_embd .*x8 to 24 int4' --embedding width:8,bits:4
+lever 'token_embd .*x24 int2' --embedding bits:2
+lever 'position_embd .* int4' --positions 4
+lever 'ffn_down +24x[0-9]+ F32 +24x32 F32' --neurons 60%
+lever 'attn_q +24x24 F32 +' --heads 50%
+lever 'blk.0.attn_q .* removed' --layers 1
+lever 'blk.1.ffn_up .* removed' --layers none
+lever 'ffn_up .* rank 8 ' --rank 50%
+lever 'blk.1.ffn_up .* rank 3 int8' --ranks ffn_up=3 --bits 8
+lever 'attn_q .* 2 groups F32' --groups 2
+lever '[0-9]+ of [0-9]+ pieces stay: .* pieces a text become' --vocabulary texts
+lever 'pooler .* removed' --bits 8
+lever 'pooler .* int8' --bits 8 --keep-pooler
+lever 'other texts: cosine 0' --bits 4 --embedding pq:12 --neurons 60% --plain
+lever 'calibrated on' --bits 3 --embedding pq:12 --neurons 60% --layers 0 --vocabulary texts
+
+# the history, fidelity in the file, JSON, a head's classes
+expect 0 "wrote" squeeze nli.gguf -o small.gguf --texts texts --bits 4 --neurons 60%
+expect 0 'squeeze --neurons 60% --bits 4, calibrated on [0-9]+ texts of [0-9]+ pieces' \
+  info small.gguf
+expect 0 'sqz.squeeze.fidelity.classes' info small.gguf
+expect 0 'keep their class' squeeze nli.gguf -o small.gguf --texts texts --bits 8
+expect 0 '"bytes_after":[0-9]+.*"fidelity":\{"texts":[0-9]+,"cosine":' squeeze bare.gguf \
+  -o small.gguf --texts texts --bits 4 --json
+expect 0 'bytes become' squeeze bare.gguf -o small.gguf --texts texts --bits 4 --no-fidelity
+"$program" info small.gguf | grep -q fidelity &&
+  { echo "FAILED: --no-fidelity measured"; failed=1; }
+
+# the cache: found again, damaged it is made anew, the same file each time
+mkdir cache
+expect 0 "wrote" squeeze bare.gguf -o first.gguf --texts texts --bits 4 --cache cache
+expect 0 "from the cache" squeeze bare.gguf -o second.gguf --texts texts --bits 4 --cache cache
+printf 'x' | dd of="$(echo cache/*)" bs=1 seek=5000 conv=notrunc 2>/dev/null
+expect 0 "damaged: made anew" squeeze bare.gguf -o third.gguf --texts texts --bits 4 --cache cache
+cmp first.gguf second.gguf && cmp first.gguf third.gguf || failed=1
+
+# what is refused, with the number that would do
+refused() { # CODE PATTERN OPTIONS...
+  local code=$1 pattern=$2
+  shift 2
+  expect "$code" "$pattern" squeeze bare.gguf -o never.gguf "$@"
+}
+head -n 60 texts >few
+refused 2 "no lever" --texts texts
+refused 2 "texts are missing" --bits 4
+refused 2 "100" --texts few --bits 4
+refused 3 "no-such: cannot open" --texts no-such --bits 4
+refused 2 "32\|8\|4\|3" --texts texts --bits 5
+refused 2 "'half' is no share" --texts texts --neurons half
+refused 2 "'0%' is no share" --texts texts --heads 0%
+refused 2 "'150%' is no share" --texts texts --rank 150%
+refused 2 "7 is no block of the model, whose blocks are 0 to 1" --texts texts --layers 0,7
+refused 2 "0 follows 1" --texts texts --layers 1,0
+refused 2 "'first' is no list" --texts texts --layers first
+refused 2 "7 parts do not divide a width of 24; 6 do" --texts texts --embedding pq:7
+refused 2 "24 is not below the table's 24" --texts texts --embedding width:24
+refused 2 "none of width:96" --texts texts --embedding narrow
+refused 2 "5 bits are none of" --texts texts --embedding bits:5
+refused 2 "a table has one form" --texts texts --embedding width:8,pq:4
+refused 2 "5 do not divide .* 4 do" --texts texts --groups 5
+refused 2 "is not LINEAR=RANK" --texts texts --ranks up=3
+refused 2 "at most [0-9]+ is" --texts texts --ranks ffn_up=24
+refused 2 "block 9 is none" --texts texts --ranks 9.ffn_up=3
+refused 2 "texts FILE is missing" --bits 4 --cache cache
+refused 2 "names a column" --texts texts --text body --bits 4
+expect 2 "o FILE is missing" squeeze bare.gguf --bits 4
+expect 1 "cannot write" squeeze bare.gguf -o no/such/folder.gguf --texts texts --bits 4
+expect 3 "is I8 already" squeeze first.gguf -o never.gguf --texts texts --bits 4
+[ ! -e never.gguf ] || { echo "FAILED: a refused squeeze left a file"; failed=1; }
+ls | grep -q tmp && { echo "FAILED: a temporary file is left"; failed=1; }
+
+[ $failed -eq 0 ] && echo "squeeze: all as expected"
+exit $failed
