@@ -4,8 +4,8 @@
  *
  * An epoch's order: all rows permuted; the next 50 batches' worth of them sorted by their pieces,
  * fewest first, as they stood where equal; cut into batches; and the batches shuffled. So a batch's
- * texts are alike in length, and little is computed for the longest one alone. Each epoch's order is
- * made from the seed and its number: it can be asked for at any time.
+ * texts are alike in length, and little is computed for the longest one alone. Each epoch's order
+ * is made from the seed and its number: it can be asked for at any time.
  */
 #ifndef SQUEEZEBERT_BATCHES_H
 #define SQUEEZEBERT_BATCHES_H
@@ -42,8 +42,8 @@ typedef struct sqz_batches_options {
  * Memory: some 70 bytes an example, and 4 times the classes for each where they have several.
  *
  * SQZ_EINVAL: no batch, no rows, a row that is none; the data set has no labels or no pieces; a
- * class that no row has (error.offset: the class). SQZ_EIO: no file to replay. SQZ_EFORMAT: it holds
- * something else, the text says which batch. SQZ_ENOMEM. */
+ * class that no row has (error.offset: the class). SQZ_EIO: no file to replay. SQZ_EFORMAT: it
+ * holds something else, the text says which batch. SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_batches_open(const sqz_dataset *dataset,
                                                   const sqz_batches_options *options,
                                                   sqz_batches **batches, sqz_error *error);
@@ -53,7 +53,7 @@ SQZ_API void sqz_batches_close(sqz_batches *batches);
 SQZ_API const sqz_train_data *sqz_batches_data(const sqz_batches *batches);
 /* Batches of the file that is replayed; 0 where there is none. */
 SQZ_API uint64_t sqz_batches_replayed(const sqz_batches *batches);
-/* Examples of each class [n_classes]: of several labels, those that have it; of words, the words. */
+/* Examples of each class [n_classes]: of several labels, those that have it; of words, words. */
 SQZ_API const uint64_t *sqz_batches_counts(const sqz_batches *batches);
 
 #ifdef __cplusplus

@@ -184,6 +184,12 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_split(sqz_dataset *dataset, double 
                                                    uint64_t seed, uint32_t *rows, size_t *n_train,
                                                    sqz_error *error);
 
+/* Examples rows [n_rows] of a data set as one of their own, with all its classes. It is closed
+ * before the other one. SQZ_EINVAL: a row that is none, no rows. SQZ_ENOMEM. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_part(const sqz_dataset *dataset, const uint32_t *rows,
+                                                  size_t n_rows, sqz_dataset **part,
+                                                  sqz_error *error);
+
 /* ---- pieces ---- */
 
 /* What a model reads of an example.

@@ -235,6 +235,35 @@ sqz_status sqzi_dataset_finish(sqz_dataset *dataset, sqz_error *error)
     return status;
 }
 
+/* ---- a part ---- */
+
+sqz_status sqz_dataset_part(const sqz_dataset *dataset, const uint32_t *rows, size_t n_rows,
+                            sqz_dataset **out, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    size_t n;
+    sqz_dataset *part = NULL;
+    const sqz_example *examples = sqzi_dataset_all(dataset, &n);
+    *out = NULL;
+    FAIL_IF(!n_rows, SQZ_EINVAL, 0, "%s: a part has at least one example", dataset->name);
+    TRY(sqzi_dataset_make(dataset->context, dataset->name, dataset->kind, &part, error));
+    part->label_name = dataset->label_name;
+    part->labelled = dataset->labelled;
+    part->closed = true;
+    for (uint32_t k = 0, number; k < dataset->classes.n; k++)
+        TRY(sqzi_text_table_add(&part->classes, dataset->classes.texts[k], &number, error));
+    for (size_t i = 0; i < n_rows; i++) {
+        FAIL_IF(rows[i] >= n, SQZ_EINVAL, i, "row %u of %zu examples", rows[i], n);
+        TRY(sqzi_dataset_add(part, &examples[rows[i]], error));
+    }
+    hash_all(part);
+    *out = part;
+    return SQZ_OK;
+fail:
+    sqz_dataset_close(part);
+    return status;
+}
+
 /* ---- what is known of it ---- */
 
 const sqz_example *sqz_dataset_examples(const sqz_dataset *dataset, size_t *n)
