@@ -2,7 +2,7 @@
 /* The backward of linears by rows: dx as linears of dy. */
 #include "nn/linear_grad.h"
 
-#include "nn/column_units.h"
+#include "nn/columns_grad.h"
 #include "nn/pack.h"
 
 static const sqzi_matrix *first_matrix(const sqzi_term *term)

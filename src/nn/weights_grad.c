@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The gradients of a linear's matrices, as gemms over tokens, and of its bias. */
 #include "kernel/grad/grad_table.h"
-#include "nn/column_units.h"
+#include "nn/columns_grad.h"
 
 /* Rows of a turned unit lie this many floats more apart than they are long: at 4 kB all would fall
  * into the same sets of a cache. */

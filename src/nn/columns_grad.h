@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Columns of a block-diagonal matrix in units that members of a team pack: whole panels of one
  * group, about SQZI_PACK_COLUMNS columns. */
-#ifndef SQZI_COLUMN_UNITS_H
-#define SQZI_COLUMN_UNITS_H
+#ifndef SQZI_COLUMNS_GRAD_H
+#define SQZI_COLUMNS_GRAD_H
 
 #include "nn/linear_grad.h"
 
