@@ -173,9 +173,9 @@ void sqzi_attention_dropped(const sqzi_attention_grad_args *args)
     for (size_t query = 0; query < r.length; query += strip) {
         const size_t rows = r.length - query < strip ? r.length - query : strip;
         const sqzi_real *weights = make_weights(&r, query, rows);
-        multiply(&r, (product){rows, r.width, r.length, weights, r.scratch->ld,
-                               r.scratch->k_columns, row_of(&r, &args->context, query),
-                               args->context.ld, false});
+        multiply(&r,
+                 (product){rows, r.width, r.length, weights, r.scratch->ld, r.scratch->k_columns,
+                           row_of(&r, &args->context, query), args->context.ld, false});
     }
 }
 

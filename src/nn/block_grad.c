@@ -39,8 +39,7 @@ static linear_rows rows_of_linear(const sqzi_block_pass *p, uint32_t j)
                  ffn = block->ffn_width;
     const matrix none = {NULL, 0}, d_x = {p->d_x, width};
     switch ((sqzi_block_linear_id)j) {
-    case SQZI_ATTN_Q:
-        return (linear_rows){{r->x, width}, {r->dq, heads}, d_x, {r->d_attn, width}};
+    case SQZI_ATTN_Q: return (linear_rows){{r->x, width}, {r->dq, heads}, d_x, {r->d_attn, width}};
     case SQZI_ATTN_K: return (linear_rows){{r->x, width}, {r->dk, heads}, d_x, d_x};
     case SQZI_ATTN_V: return (linear_rows){{r->x, width}, {r->dv, heads}, d_x, d_x};
     case SQZI_ATTN_OUTPUT:
@@ -107,17 +106,18 @@ static sqzi_norm_grad_args norm_args(const sqzi_block_pass *p, bool ffn)
     const size_t width = width_of(p);
     sqzi_real *d = ffn ? p->d_out : p->rows->d_attn,
               *chains = ffn ? p->rows->ffn_chains : p->rows->attn_chains;
-    return (sqzi_norm_grad_args){
-        .norm = ffn ? &block->ffn_norm : &block->attn_norm,
-        .kernels = p->pass->kernels,
-        .m = p->pass->batch->n_tokens,
-        .x = ffn ? p->keep->ffn_sum : p->keep->attn_sum,
-        .ldx = width,
-        .dy = d,
-        .lddy = width,
-        .dx = d,
-        .lddx = width,
-        .chains = is_trained(ffn ? &grads->ffn_norm : &grads->attn_norm) ? chains : NULL};
+    return (sqzi_norm_grad_args){.norm = ffn ? &block->ffn_norm : &block->attn_norm,
+                                 .kernels = p->pass->kernels,
+                                 .m = p->pass->batch->n_tokens,
+                                 .x = ffn ? p->keep->ffn_sum : p->keep->attn_sum,
+                                 .ldx = width,
+                                 .dy = d,
+                                 .lddy = width,
+                                 .dx = d,
+                                 .lddx = width,
+                                 .chains = is_trained(ffn ? &grads->ffn_norm : &grads->attn_norm)
+                                               ? chains
+                                               : NULL};
 }
 
 /* Through a residual's dropout: out = mask * d, where there is one. */
@@ -141,8 +141,7 @@ static void drop(const sqzi_block_pass *p, sqzi_dropout_site site, const sqzi_re
 static void feed_forward_grad(const sqzi_block_pass *p, sqzi_range rows)
 {
     const sqzi_block *block = block_of(p);
-    const size_t at = rows.begin * block->ffn_width,
-                 n = (rows.end - rows.begin) * block->ffn_width;
+    const size_t at = rows.begin * block->ffn_width, n = (rows.end - rows.begin) * block->ffn_width;
     p->pass->encoder->kernels->activate(block->activation, n, p->keep->up + at,
                                         p->rows->inner + at);
     linear_grad(p, SQZI_FFN_DOWN, rows);
@@ -184,24 +183,24 @@ void sqzi_block_grad_attention(const sqzi_block_pass *p, uint32_t sequence, uint
     const sqzi_block *block = block_of(p);
     const uint32_t *first = p->pass->batch->first;
     const size_t ld = (size_t)block->heads * block->head_width;
-    sqzi_attention_grad(&(sqzi_attention_grad_args){
-        .kernels = p->pass->encoder->kernels,
-        .grad_kernels = p->pass->kernels,
-        .block = block,
-        .scratch = &p->scratch->attention,
-        .mask = sqzi_block_mask(p->pass, p->i, SQZI_SITE_WEIGHTS),
-        .sequence = sequence,
-        .head = head,
-        .begin = first[sequence],
-        .end = first[sequence + 1],
-        .q = {.first = p->keep->q, .ld = ld},
-        .k = {.first = p->keep->k, .ld = ld},
-        .v = {.first = p->keep->v, .ld = ld},
-        .d_context = {.first = p->rows->d_context, .ld = ld},
-        .dq = {.first = p->rows->dq, .ld = ld},
-        .dk = {.first = p->rows->dk, .ld = ld},
-        .dv = {.first = p->rows->dv, .ld = ld},
-        .d_scores = d_scores_of(p, sequence, head)});
+    sqzi_attention_grad(
+        &(sqzi_attention_grad_args){.kernels = p->pass->encoder->kernels,
+                                    .grad_kernels = p->pass->kernels,
+                                    .block = block,
+                                    .scratch = &p->scratch->attention,
+                                    .mask = sqzi_block_mask(p->pass, p->i, SQZI_SITE_WEIGHTS),
+                                    .sequence = sequence,
+                                    .head = head,
+                                    .begin = first[sequence],
+                                    .end = first[sequence + 1],
+                                    .q = {.first = p->keep->q, .ld = ld},
+                                    .k = {.first = p->keep->k, .ld = ld},
+                                    .v = {.first = p->keep->v, .ld = ld},
+                                    .d_context = {.first = p->rows->d_context, .ld = ld},
+                                    .dq = {.first = p->rows->dq, .ld = ld},
+                                    .dk = {.first = p->rows->dk, .ld = ld},
+                                    .dv = {.first = p->rows->dv, .ld = ld},
+                                    .d_scores = d_scores_of(p, sequence, head)});
 }
 
 static void add(sqzi_real *out, const sqzi_real *x, size_t width, sqzi_range rows)

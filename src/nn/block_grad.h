@@ -50,9 +50,9 @@ void sqzi_mask_batch(const sqzi_mask *mask, const uint32_t *first, const sqzi_ma
 
 /* What attention's backward, and its forward with dropout, work in. */
 typedef struct sqzi_attention_back {
-    unsigned char *k_rows, *v_rows; /* panels of k' and v', of all tokens */
-    unsigned char *k_columns;       /* of k */
-    unsigned char *strip;           /* of a strip of queries, or of d context */
+    unsigned char *k_rows, *v_rows;           /* panels of k' and v', of all tokens */
+    unsigned char *k_columns;                 /* of k */
+    unsigned char *strip;                     /* of a strip of queries, or of d context */
     sqzi_real *weights, *dropped, *d_weights; /* [a strip, ld] */
     sqzi_real *turned;                        /* [ld, a strip] */
     sqzi_real *inverse;

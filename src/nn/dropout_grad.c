@@ -18,22 +18,21 @@ sqzi_mask sqzi_mask_of(const sqzk_grad_table *kernels, const sqzi_dropout *dropo
 void sqzi_mask_sequence(const sqzi_mask *mask, uint32_t b, const sqzi_mask_rows *rows)
 {
     const sqzi_dropout *d = mask->dropout;
-    mask->kernels->dropout(
-        &(sqzk_dropout_args){.m = rows->m,
-                             .n = rows->n,
-                             .x = rows->x,
-                             .ldx = rows->ldx,
-                             .residual = rows->residual,
-                             .ldr = rows->ldr,
-                             .out = rows->out,
-                             .ldo = rows->ldo,
-                             .seed = {{(uint32_t)d->seed, (uint32_t)(d->seed >> 32)}},
-                             .share = mask->share,
-                             .row = (uint32_t)rows->row,
-                             .example = d->examples[b],
-                             .epoch = d->epoch,
-                             .stream = mask->layer << 16 | (uint32_t)mask->site << 8 |
-                                       (d->views ? d->views[b] : 0u)});
+    mask->kernels->dropout(&(sqzk_dropout_args){
+        .m = rows->m,
+        .n = rows->n,
+        .x = rows->x,
+        .ldx = rows->ldx,
+        .residual = rows->residual,
+        .ldr = rows->ldr,
+        .out = rows->out,
+        .ldo = rows->ldo,
+        .seed = {{(uint32_t)d->seed, (uint32_t)(d->seed >> 32)}},
+        .share = mask->share,
+        .row = (uint32_t)rows->row,
+        .example = d->examples[b],
+        .epoch = d->epoch,
+        .stream = mask->layer << 16 | (uint32_t)mask->site << 8 | (d->views ? d->views[b] : 0u)});
 }
 
 void sqzi_mask_batch(const sqzi_mask *mask, const uint32_t *first, const sqzi_mask_rows *rows)

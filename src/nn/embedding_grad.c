@@ -24,8 +24,7 @@ void sqzi_embedding_back_layout(sqzi_embedding_back *back, const sqzi_embedding 
     back->d_embedded = sqzi_arena_take(arena, own, sizeof(sqzi_real));
     back->words = sqzi_arena_take(arena, words, sizeof(sqzi_real));
     back->d_words = sqzi_arena_take(arena, words, sizeof(sqzi_real));
-    back->chains = sqzi_arena_take(arena, sqzi_norm_chains(n, embedding->width),
-                                   sizeof(sqzi_real));
+    back->chains = sqzi_arena_take(arena, sqzi_norm_chains(n, embedding->width), sizeof(sqzi_real));
     back->order = sqzi_arena_take(arena, n, sizeof *back->order);
     back->begin = sqzi_arena_take(arena, n + 1, sizeof *back->begin);
     back->counts = sqzi_arena_take(arena, embedding->word.n_rows, sizeof *back->counts);
@@ -259,9 +258,9 @@ uint32_t sqzi_embedding_pack_units(const sqzi_embedding_pass *p)
 void sqzi_embedding_pack(const sqzi_embedding_pass *p, uint32_t unit)
 {
     const sqzi_embedding_numbers *masters = &p->pass->masters->embedding;
-    const uint32_t n = embedding_of(p->pass)->projected ? sqzi_linear_back_units(
-                                                              &p->back->projection)
-                                                        : 0;
+    const uint32_t n = embedding_of(p->pass)->projected
+                           ? sqzi_linear_back_units(&p->back->projection)
+                           : 0;
     if (unit < n) sqzi_linear_back_pack(&p->back->projection, &masters->projection, unit);
     else sqzi_linear_back_pack(&p->back->factor, &masters->factor, unit - n);
 }

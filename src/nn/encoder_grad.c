@@ -254,9 +254,8 @@ static void embedding_backward(pass_run *r, sqzi_real *d)
     while (take(r, strips + 1, &unit)) /* the sort beside the rows */
         if (unit == strips) sqzi_embedding_sort(&p);
         else
-            sqzi_embedding_grad_rows(&p, (sqzi_range){unit * strip, n - unit * strip < strip
-                                                                        ? n
-                                                                        : (unit + 1) * strip});
+            sqzi_embedding_grad_rows(
+                &p, (sqzi_range){unit * strip, n - unit * strip < strip ? n : (unit + 1) * strip});
     const uint32_t n_panels = sqzi_embedding_panel_units(&p),
                    n_weights = sqzi_embedding_weight_units(&p);
     while (take(r, n_panels, &unit)) sqzi_embedding_grad_panels(&p, unit);

@@ -35,7 +35,7 @@ typedef struct sqzi_dropout {
 /* d loss of what sqzi_keep can keep, each NULL or rows as sqzi_block_keep has them, added where the
  * backward comes by. */
 typedef struct sqzi_block_keep_grad {
-    const sqzi_real *x;      /* [N, C] */
+    const sqzi_real *x; /* [N, C] */
     const sqzi_real *q, *k, *v;
     const sqzi_real *scores; /* before the softmax, after the scale */
 } sqzi_block_keep_grad;
@@ -47,7 +47,7 @@ typedef struct sqzi_encoder_tape {
     sqzi_keep keep;          /* what the forward wrote where */
     sqzi_block_keep *blocks; /* [n_blocks] */
     bool recompute;
-    uint32_t first_trained;  /* 0 the embedding, 1 + i block i, 1 + n_blocks none */
+    uint32_t first_trained; /* 0 the embedding, 1 + i block i, 1 + n_blocks none */
     struct sqzi_encoder_back *back;
 } sqzi_encoder_tape;
 
@@ -70,13 +70,14 @@ typedef struct sqzi_encoder_pass {
     sqzi_workspace *workspace;                   /* the encoder's own, of as many members */
     sqzi_encoder_tape *tape;
     const sqzi_batch *batch;
-    const sqzi_dropout *dropout;                 /* NULL: none */
-    const sqzi_block_keep_grad *keep_grads;      /* [n_blocks] or NULL */
-    uint32_t padding; /* an id whose row of the word table is not trained; UINT32_MAX: none */
+    const sqzi_dropout *dropout;            /* NULL: none */
+    const sqzi_block_keep_grad *keep_grads; /* [n_blocks] or NULL */
+    uint32_t padding;  /* an id whose row of the word table is not trained; UINT32_MAX: none */
     sqzi_real *hidden; /* [N, C] what the forward writes */
 } sqzi_encoder_pass;
 
-/* The team's part; every member calls it, and it returns when all parts are done. */
+/* The team's part; every member calls it, as its job's only call that takes parts, and it returns
+ * when all parts are done. */
 void sqzi_encoder_forward(const sqzi_encoder_pass *pass, const sqzi_team *team);
 
 /* After the forward of the same pass. d_hidden [N, C] comes in as d loss / d hidden and is written

@@ -128,12 +128,21 @@ static void lay_out_back_rows(sqzi_block_back_rows *r, const sqzi_encoder *encod
     r->ffn_chains = rows(arena, chains, 1);
 }
 
-/* K's and V's inputs are Q's. */
-static void lay_out_panels(sqzi_block_back *back, const sqzi_block *block, size_t n,
-                           sqzi_arena *arena)
+static bool matrices_are_trained(const sqzi_linear *linear, const sqzi_linear_numbers *grads)
 {
+    bool trained = true;
+    for (uint32_t t = 0; t < linear->n_terms; t++)
+        trained = trained && grads->terms[t].b && (!linear->terms[t].a.packed || grads->terms[t].a);
+    return trained;
+}
+
+/* K's and V's inputs are Q's, whose panels serve them where Q makes any. */
+static void lay_out_panels(sqzi_block_back *back, const sqzi_block *block,
+                           const sqzi_block_numbers *grads, size_t n, sqzi_arena *arena)
+{
+    const bool shared = matrices_are_trained(&block->attn_q, &grads->linears[SQZI_ATTN_Q]);
     for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) {
-        const bool same = j == SQZI_ATTN_K || j == SQZI_ATTN_V;
+        const bool same = shared && (j == SQZI_ATTN_K || j == SQZI_ATTN_V);
         sqzi_linear_panels_layout(sqzi_block_linear_of(block, j), n, same ? &block->attn_q : NULL,
                                   same ? &back->panels[SQZI_ATTN_Q] : NULL, &back->panels[j],
                                   arena);
@@ -142,8 +151,9 @@ static void lay_out_panels(sqzi_block_back *back, const sqzi_block *block, size_
 
 /* Matrices turned and panels, of all blocks in the same memory; a block's matrices are packed while
  * the panels of the one behind it are read. */
-static void lay_out_linears(sqzi_block_back *placed, const sqzi_encoder *encoder, uint32_t first,
-                            size_t n, sqzi_linear_scratch *need, sqzi_arena *arena)
+static void lay_out_linears(sqzi_block_back *placed, const sqzi_encoder *encoder,
+                            const sqzi_encoder_numbers *grads, uint32_t first, size_t n,
+                            sqzi_linear_scratch *need, sqzi_arena *arena)
 {
     sqzi_block_back counted = {0};
     overlay o = begin_overlay(arena);
@@ -159,7 +169,8 @@ static void lay_out_linears(sqzi_block_back *placed, const sqzi_encoder *encoder
     arena->used = o.most;
     o = begin_overlay(arena);
     for (uint32_t i = first; i < encoder->n_blocks; i++) {
-        lay_out_panels(placed ? &placed[i] : &counted, &encoder->blocks[i], n, &o.at);
+        lay_out_panels(placed ? &placed[i] : &counted, &encoder->blocks[i], &grads->blocks[i], n,
+                       &o.at);
         next_of_overlay(&o, arena);
     }
     arena->used = o.most;
@@ -192,8 +203,7 @@ void sqzi_encoder_tape_layout(sqzi_encoder_tape *tape, const sqzi_encoder *encod
     tape->blocks = sqzi_arena_take(arena, encoder->n_blocks, sizeof *tape->blocks);
     if (tape->blocks) memset(tape->blocks, 0, encoder->n_blocks * sizeof *tape->blocks);
     tape->back = sqzi_arena_take(arena, 1, sizeof *tape->back);
-    own.again = sqzi_arena_take(arena, sizes->recompute ? encoder->n_blocks : 0,
-                                sizeof *own.again);
+    own.again = sqzi_arena_take(arena, sizes->recompute ? encoder->n_blocks : 0, sizeof *own.again);
     own.blocks = sqzi_arena_take(arena, encoder->n_blocks, sizeof *own.blocks);
     if (tape->first_trained == 0) {
         tape->keep.embedded_sum = rows(arena, n, encoder->embedding.width);
@@ -203,8 +213,8 @@ void sqzi_encoder_tape_layout(sqzi_encoder_tape *tape, const sqzi_encoder *encod
     lay_out_blocks(tape, own.again, encoder, n, arena);
     lay_out_back_rows(&own.rows, encoder, n, arena);
     own.d_other = rows(arena, n, encoder->width);
-    lay_out_linears(own.blocks, encoder, tape->first_trained ? tape->first_trained - 1 : 0, n,
-                    &need, arena);
+    lay_out_linears(own.blocks, encoder, grads, tape->first_trained ? tape->first_trained - 1 : 0,
+                    n, &need, arena);
     lay_out_members(&own, encoder, sizes, &need, arena);
     tape->keep.blocks = tape->blocks;
     if (tape->back) *tape->back = own;

@@ -113,8 +113,7 @@ static head_rows gather(head_run *r, sqzi_real *kept, sqzi_real *scratch)
     if (r->n == 1 && !kept) return (head_rows){a->hidden + token_of(a, r->begin) * width, width};
     for (sqzi_range rows; take_rows(r, &rows);)
         for (size_t i = rows.begin; i < rows.end; i++)
-            memcpy(to + i * width, a->hidden + token_of(a, r->begin + (uint32_t)i) * width,
-                   width * sizeof *to);
+            sqzi_head_pool(a, r->begin + (uint32_t)i, (sqzi_range){0, width}, to + i * width);
     return (head_rows){to, width};
 }
 
@@ -156,6 +155,20 @@ static void max_of_rows(const sqzi_head_args *a, uint32_t sequence, sqzi_range c
     }
 }
 
+void sqzi_head_pool(const sqzi_head_args *a, uint32_t input, sqzi_range columns, sqzi_real *out)
+{
+    const size_t bytes = (columns.end - columns.begin) * sizeof *out;
+    switch (a->pooling) {
+    case SQZ_POOLING_MEAN:
+    case SQZ_POOLING_MEAN_SQRT_LEN:
+    case SQZ_POOLING_WEIGHTED_MEAN: mean_of_rows(a, input, columns, out); break;
+    case SQZ_POOLING_MAX: max_of_rows(a, input, columns, out); break;
+    default:
+        memcpy(out + columns.begin,
+               a->hidden + token_of(a, input) * (size_t)a->head->width + columns.begin, bytes);
+    }
+}
+
 static head_rows pool_columns(head_run *r)
 {
     const sqzi_head_args *a = r->args;
@@ -164,9 +177,7 @@ static head_rows pool_columns(head_run *r)
     sqzi_real *to = kept_or(r, keep_of(r)->pooled, width, a->scratch->pooled);
     for (uint32_t part; sqzi_take_part(&r->turn, parts, &part);)
         for (uint32_t i = 0; i < r->n; i++)
-            (a->pooling == SQZ_POOLING_MAX
-                 ? max_of_rows
-                 : mean_of_rows)(a, r->begin + i, sqzi_share(width, part, parts), to + i * width);
+            sqzi_head_pool(a, r->begin + i, sqzi_share(width, part, parts), to + i * width);
     return (head_rows){to, width};
 }
 

@@ -33,7 +33,7 @@ typedef struct sqzi_head {
     sqzk_activation activation;
     bool has_norm;
     sqzi_norm norm;
-    bool tied;                   /* output is the table of words, and has no matrix of its own */
+    bool tied; /* output is the table of words, and has no matrix of its own */
     /* a tied decoder over a factorised embedding: rows go through factor (its transpose)
      * first */
     bool factorised;
@@ -90,8 +90,8 @@ typedef struct sqzi_head_args {
     const uint32_t *skip;  /* [n] tokens that pooling leaves out, NULL: none */
     sqzi_real *out;
     size_t ldo;
-    uint32_t dimensions; /* of an embedding: the first so many numbers of a row */
-    bool normalize;      /* an embedding has length 1 */
+    uint32_t dimensions;        /* of an embedding: the first so many numbers of a row */
+    bool normalize;             /* an embedding has length 1 */
     const sqzi_head_keep *keep; /* or NULL */
 } sqzi_head_args;
 
@@ -100,5 +100,9 @@ typedef struct sqzi_head_args {
  * or an infinity. */
 typedef void sqzi_head_function(const sqzi_head_args *args, const sqzi_team *team);
 sqzi_head_function sqzi_head_logits, sqzi_head_embed;
+
+/* out[columns] = those of the vector that an input is pooled to, for the pooler the token that it
+ * reads; out has the width's room. */
+void sqzi_head_pool(const sqzi_head_args *args, uint32_t input, sqzi_range columns, sqzi_real *out);
 
 #endif

@@ -12,14 +12,11 @@
 struct sqzi_head_back;
 
 typedef struct sqzi_head_tape {
-    sqzi_head_scratch scratch; /* of the forward */
-    sqzi_head_keep keep;
-    sqzi_real *steps[SQZI_MAX_STEPS + 1]; /* of embeddings: what step i reads; what the last made */
-    sqzi_real *step_sums[SQZI_MAX_STEPS]; /* of a dense step, before its activation */
+    bool embed; /* pooling and layers behind it, else pooling and the head */
     struct sqzi_head_back *back;
 } sqzi_head_tape;
 
-/* For at most max_inputs inputs; embed: for sqzi_head_embed_backward, else for logits. */
+/* For at most max_inputs inputs, of a head whose linears have their sizes and gemms. */
 void sqzi_head_tape_layout(sqzi_head_tape *tape, const sqzi_head *head, bool embed,
                            uint32_t max_inputs, uint32_t members, sqzi_arena *arena);
 
@@ -32,30 +29,29 @@ typedef struct sqzi_head_pass {
     /* the encoder's, where the head is tied to its table: word and factor are the head's too */
     const sqzi_embedding_numbers *tied_masters, *tied_grads;
     sqzi_head_tape *tape;
-    const sqzi_dropout *dropout; /* NULL: none; of a head for tokens its examples are those of the
-                                  * sequences in `first` */
+    const sqzi_dropout *dropout; /* NULL: none; examples and views of the sequences in `first` */
     uint32_t layer;              /* of dropout's counter: 1 + the encoder's n_blocks */
     const sqzi_real *hidden;     /* [N, C] */
     uint32_t n_tokens;           /* N */
     uint32_t n_sequences;
-    const uint32_t *first;       /* [n_sequences + 1] */
+    const uint32_t *first; /* [n_sequences + 1] */
     /* as sqzi_head_args has them; of sequences, n = n_sequences */
-    sqz_pooling pooling;
+    sqz_pooling pooling; /* SQZ_POOLING_POOLER of heads that have one alone */
     uint32_t n;
     const uint32_t *rows, *skip;
     sqzi_real *out; /* [n, K] logits, or [n, dimensions] embeddings */
     size_t ldo;
-    uint32_t dimensions;
+    uint32_t dimensions; /* of embeddings */
     bool normalize;
 } sqzi_head_pass;
 
-/* The team's part; every member calls it. d_out [n, ldo] is d loss / d out; d_hidden [N, C] is
- * written. */
+/* The team's part; every member calls it, as its job's only call that takes parts. Without dropout
+ * out has the bits of sqzi_head_logits or sqzi_head_embed. */
 void sqzi_head_forward(const sqzi_head_pass *pass, const sqzi_team *team);
+
+/* After the forward of the same pass. d_out [n, ldo] is d loss / d out; d_hidden [N, C] is written,
+ * NULL where nothing before the head is trained. */
 void sqzi_head_backward(const sqzi_head_pass *pass, const sqzi_real *d_out, sqzi_real *d_hidden,
                         const sqzi_team *team);
-void sqzi_head_embed_forward(const sqzi_head_pass *pass, const sqzi_team *team);
-void sqzi_head_embed_backward(const sqzi_head_pass *pass, const sqzi_real *d_out,
-                              sqzi_real *d_hidden, const sqzi_team *team);
 
 #endif

@@ -30,13 +30,15 @@ static sqzi_linear linear_of(const sqzi_linear *linear, sqzi_matrix matrix)
                          .kernels = linear->kernels};
 }
 
-/* What puts back in its place what `gather` moved. */
-static const uint32_t *lay_out_inverse(const uint32_t *gather, uint32_t n, sqzi_arena *arena)
+/* What puts back in its place what `gather` moved: [n_in], written when the term is packed, as it
+ * may lie over another linear's. While counting, the gather itself stands for it. */
+static void lay_out_inverse(const uint32_t *gather, uint32_t n, sqzi_linear_back *back, uint32_t t,
+                            sqzi_arena *arena)
 {
-    if (!gather) return NULL;
-    uint32_t *inverse = sqzi_arena_take(arena, n, sizeof *inverse);
-    for (uint32_t j = 0; inverse && j < n; j++) inverse[gather[j]] = j;
-    return inverse ? inverse : gather;
+    if (!gather) return;
+    back->terms[t].gather = gather;
+    back->terms[t].inverse = sqzi_arena_take(arena, n, sizeof *gather);
+    back->terms[t].last.from = back->terms[t].inverse ? back->terms[t].inverse : gather;
 }
 
 void sqzi_linear_back_layout(const sqzi_linear *linear, sqzi_linear_back *back, sqzi_arena *arena)
@@ -51,7 +53,7 @@ void sqzi_linear_back_layout(const sqzi_linear *linear, sqzi_linear_back *back, 
             *middle = linear_of(linear,
                                 lay_out_turned(&term->b, &back->terms[t].packed_middle, arena));
         *last = linear_of(linear, lay_out_turned(first, &back->terms[t].packed_last, arena));
-        last->from = lay_out_inverse(first->gather, linear->n_in, arena);
+        lay_out_inverse(first->gather, linear->n_in, back, t, arena);
         if (linear->from) (term->a.packed ? middle : last)->terms[0].b.gather = linear->out;
     }
 }
@@ -96,6 +98,8 @@ void sqzi_linear_back_pack(const sqzi_linear_back *back, const sqzi_linear_numbe
                           *last = &back->terms[t].last.terms[0].b;
         const uint32_t of_middle = low_rank ? matrix_units(middle) : 0,
                        units = of_middle + matrix_units(last);
+        for (uint32_t j = 0; unit == 0 && back->terms[t].inverse && j < last->n_out; j++)
+            back->terms[t].inverse[back->terms[t].gather[j]] = j;
         if (unit < of_middle)
             pack_unit(middle, masters->terms[t].b, unit, back->terms[t].packed_middle);
         else if (unit < units)

@@ -33,6 +33,8 @@ typedef struct sqzi_linear_back {
         sqzi_linear middle;                         /* of low rank: d middle = dy B */
         sqzi_linear last;                           /* dx of dy, or of d middle */
         unsigned char *packed_middle, *packed_last; /* where their panels are packed */
+        const uint32_t *gather;                     /* the term's, and where its inverse goes */
+        uint32_t *inverse;
     } terms[SQZI_MAX_TERMS];
 } sqzi_linear_back;
 

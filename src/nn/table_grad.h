@@ -9,17 +9,16 @@
 /* A stable counting sort of the batch's ids: order [N] has the tokens, those of one id together and
  * in their order, of the j-th id from begin[j] on, begin [N + 1]. Returns how many ids there are.
  * counts [rows of the table] is working memory, in any state. Cost: N, whatever the table. */
-uint32_t sqzi_sort_ids(const sqzi_batch *batch, uint32_t *counts, uint32_t *order,
-                       uint32_t *begin);
+uint32_t sqzi_sort_ids(const sqzi_batch *batch, uint32_t *counts, uint32_t *order, uint32_t *begin);
 
 typedef struct sqzi_table_grad_args {
     const sqzi_embedding *embedding;
     const sqzi_batch *batch;
     const uint32_t *order, *begin; /* of sqzi_sort_ids */
     uint32_t n_distinct;
-    uint32_t padding;              /* an id that is left out */
-    const sqzi_real *d_sum;        /* [N, E] what positions and types get */
-    const sqzi_real *d_words;      /* [N, width of the table] what words get */
+    uint32_t padding;                       /* an id that is left out */
+    const sqzi_real *d_sum;                 /* [N, E] what positions and types get */
+    const sqzi_real *d_words;               /* [N, width of the table] what words get */
     const sqzi_embedding_numbers *gradient; /* word, position and type; NULL: frozen */
 } sqzi_table_grad_args;
 

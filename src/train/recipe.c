@@ -72,7 +72,7 @@ static sqz_status check_kinds(const sqz_train_recipe *s, const sqz_train_data *d
     FAIL_IF(s->pooling != SQZ_POOLING_DEFAULT &&
                 (tokens || (s->pooling != SQZ_POOLING_MEAN && s->pooling != SQZ_POOLING_CLS &&
                             s->pooling != SQZ_POOLING_POOLER)),
-            SQZ_EINVAL, 0, "pool is %d: %s", (int)s->pooling,
+            SQZ_EINVAL, 0, "pooling is %d: %s", (int)s->pooling,
             tokens ? "a token head has none" : "mean, cls and pooler can be trained");
     FAIL_IF((unsigned)s->schedule > SQZ_SCHEDULE_CONSTANT, SQZ_EINVAL, 0,
             "no schedule has number %d", (int)s->schedule);

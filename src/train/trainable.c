@@ -69,7 +69,7 @@ static sqz_status check_head(const sqz_model *model, const sqzi_wanted_head *wan
 
 /* Where nothing is said: what the base's head reads if it can go on, else the pooler, else the
  * mean. */
-static sqz_pooling settle_pool(const sqz_model *model, const sqzi_wanted_head *wanted)
+static sqz_pooling settle_pooling(const sqz_model *model, const sqzi_wanted_head *wanted)
 {
     const sqz_model_info *info = &model->info;
     if (wanted->kind == SQZ_HEAD_TOKEN) return SQZ_POOLING_NONE;
@@ -82,7 +82,7 @@ static sqz_pooling settle_pool(const sqz_model *model, const sqzi_wanted_head *w
 
 static const sqzi_real no_bias_yet; /* there is one: its place comes with the masters */
 
-/* pool, output: what is behind the pooling of embeddings stays. */
+/* Pooling and output; what is behind the pooling of embeddings stays. */
 static void make_head(sqz_model *model, const sqzi_wanted_head *wanted)
 {
     sqzi_head *head = &model->head;
@@ -313,7 +313,7 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     *t = (sqzi_trainable){0};
     TRY(sqz_model_open(context, path, &t->model, error));
     TRY(check_base(t->model, path, error));
-    head->pooling = settle_pool(t->model, head);
+    head->pooling = settle_pooling(t->model, head);
     TRY(check_head(t->model, head, path, error));
     t->new_head = !head_fits(t->model, head);
     if (t->new_head) make_head(t->model, head);

@@ -35,7 +35,7 @@ static sqz_status put_head(const sqzi_trainable *t, sqzi_gguf_writer *writer, sq
     if (!labels) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for labels");
     for (uint32_t k = 0; k < t->n_labels; k++) labels[k] = sqzi_span_of(t->labels[k]);
     sqzi_gguf_put_string(writer, "sqz.head.kind", sqzi_head_words[info->head]);
-    sqzi_gguf_put_string(writer, "sqz.head.pooling", sqzi_pooling_names[t->model->head.pooling]);
+    sqzi_gguf_put_string(writer, "sqz.head.pool", sqzi_pooling_names[t->model->head.pooling]);
     sqzi_gguf_put_string(writer, "sqz.head.problem", sqzi_problem_words[info->problem]);
     sqzi_gguf_put_strings(writer, "sqz.head.labels", labels, t->n_labels);
     sqzi_gguf_put_bool(writer, "sqz.head.labels_named", true);

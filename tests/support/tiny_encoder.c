@@ -86,6 +86,12 @@ static void read_inputs(sqzi_matrix *first, const uint32_t *in)
     else first->gather = in;
 }
 
+/* Of a matrix whose outputs are sums of n products: as large as its inputs. */
+static double spread(uint32_t n)
+{
+    return 1 / sqrt((double)n);
+}
+
 static void make_linear(sqzt_encoder *e, const char *name, shape s, const uint32_t *in,
                         const uint32_t *out, sqzi_linear *linear, sqzi_linear_numbers *masters,
                         sqzi_linear_numbers *grads)
@@ -107,8 +113,8 @@ static void make_linear(sqzt_encoder *e, const char *name, shape s, const uint32
         if (placed) b->packing.out = out;
         read_inputs(b, in);
         name_of(full, name, ".weight");
-        draw(e, full, (size_t)s.n_out * s.n_in / s.groups, 0.3, 0, &masters->terms[t].b,
-             &grads->terms[t].b);
+        draw(e, full, (size_t)s.n_out * s.n_in / s.groups, spread(s.n_in / s.groups), 0,
+             &masters->terms[t].b, &grads->terms[t].b);
     }
     if (s.rank) {
         const uint32_t t = linear->n_terms++, middle = s.rank * s.factor_groups;
@@ -118,10 +124,11 @@ static void make_linear(sqzt_encoder *e, const char *name, shape s, const uint32
         if (placed) term->b.packing.out = out;
         read_inputs(&term->a, in);
         name_of(full, name, ".a");
-        draw(e, full, (size_t)middle * s.n_in / s.factor_groups, 0.3, 0, &masters->terms[t].a,
-             &grads->terms[t].a);
+        draw(e, full, (size_t)middle * s.n_in / s.factor_groups, spread(s.n_in / s.factor_groups),
+             0, &masters->terms[t].a, &grads->terms[t].a);
         name_of(full, name, ".b");
-        draw(e, full, (size_t)s.n_out * s.rank, 0.3, 0, &masters->terms[t].b, &grads->terms[t].b);
+        draw(e, full, (size_t)s.n_out * s.rank, spread(s.rank), 0, &masters->terms[t].b,
+             &grads->terms[t].b);
     }
     name_of(full, name, ".bias");
     if (s.bias) linear->bias = draw(e, full, s.n_out, 0.1, 0, &masters->bias, &grads->bias);

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A trainer: its model is that of the file that is written of it, to the bit; neither threads nor
+ * evaluations change a bit; a loss falls; what cannot be trained on is refused by name. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <squeezebert/session.h>
+
+#include "support/same_files.h"
+#include "support/test.h"
+#include "support/train_data.h"
+
+static sqz_context *context_of(uint32_t threads, const char *cpu)
+{
+    sqz_error error = {0};
+    sqz_context *context = NULL;
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = threads, .cpu = cpu},
+                                    &context, &error),
+                   &error);
+    return context;
+}
+
+/* ---- the model and its file ---- */
+
+enum { ROWS = SQZT_LONGEST };
+
+static void logits_of(const sqz_model *model, const sqzt_train_data *d, uint32_t row, float *logits)
+{
+    sqz_error error = {0};
+    sqz_session *session = NULL;
+    const sqz_train_example *e = &d->examples[row];
+    const uint32_t first[] = {0, e->n_tokens};
+    const sqz_batch batch = {.n_sequences = 1, .first = first, .ids = e->ids, .types = e->types};
+    sqzt_assert_ok(sqz_session_open(model,
+                                    &(sqz_session_options){.max_tokens = ROWS, .max_sequences = 1},
+                                    &session, &error),
+                   &error);
+    memset(logits, 0, ROWS * SQZT_CLASSES * sizeof *logits);
+    sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, logits, SQZT_CLASSES, &error), &error);
+    sqz_session_close(session);
+}
+
+static void expect_same_logits(const char *form, const sqz_model *a, const sqz_model *b,
+                               const sqzt_train_data *d)
+{
+    float x[ROWS * SQZT_CLASSES], y[ROWS * SQZT_CLASSES];
+    for (uint32_t row = 0; row < SQZT_EXAMPLES; row++) {
+        logits_of(a, d, row, x);
+        logits_of(b, d, row, y);
+        if (memcmp(x, y, sizeof x) != 0)
+            fail_msg("%s: logits of row %u: %.9g in the trainer, %.9g of the file", form, row,
+                     (double)x[0], (double)y[0]);
+        for (size_t i = 0; i < ROWS * SQZT_CLASSES; i++) assert_true(isfinite(x[i]));
+    }
+}
+
+static bool can_be_trained(const sqzt_tiny *tiny)
+{
+    return (tiny->type == SQZI_F32 || tiny->type == SQZI_BF16) && !tiny->parts;
+}
+
+static void check_form(sqz_context *context, const sqzt_named_tiny *form, sqzt_train_data *d)
+{
+    sqz_error error = {0};
+    sqz_trainer *trainer = NULL;
+    sqz_train_result result;
+    sqz_model *written = NULL;
+    sqzt_tiny tiny = form->tiny;
+    const char *base = sqzt_temporary("base.gguf"), *out = sqzt_temporary("out.gguf");
+    const bool tokens = tiny.head && strcmp(tiny.head, "token") == 0;
+    const sqz_train_recipe recipe = {.head = tokens ? SQZ_HEAD_TOKEN : SQZ_HEAD_SEQUENCE,
+                                     .epochs = 1,
+                                     .lr = 1e-2,
+                                     .warmup = -1,
+                                     .seed = 3};
+    sqzt_tiny_write(&tiny, base);
+    for (uint32_t i = 0; i < SQZT_EXAMPLES; i++)
+        d->examples[i].types = tiny.token_types > 1 ? d->types[i] : NULL;
+    const sqz_status status = sqz_trainer_open(context, base, &recipe, &d->data, &trainer, &error);
+    if (!can_be_trained(&tiny)) {
+        assert_int_equal(status, SQZ_EUNSUPPORTED);
+        assert_non_null(strstr(error.text, "train the float model"));
+        return;
+    }
+    sqzt_assert_ok(status, &error);
+    sqzt_assert_ok(sqz_trainer_run(trainer, NULL, &result, &error), &error);
+    assert_int_equal(result.step, SQZT_BATCHES);
+    sqzt_assert_ok(sqz_trainer_write(trainer, out, &error), &error);
+    sqzt_assert_ok(sqz_model_open(context, out, &written, &error), &error);
+    expect_same_logits(form->name, sqz_trainer_model(trainer), written, d);
+    assert_string_equal(sqz_model_label(written, 1), "middle");
+    assert_int_equal(sqz_model_get_info(written)->n_labels, SQZT_CLASSES);
+    sqz_verification verification = {0};
+    sqzt_assert_ok(sqz_model_verify(written, &verification, &error), &error);
+    assert_int_equal(verification.n_vectors, 3);
+    sqz_model_close(written);
+    sqz_trainer_close(trainer);
+}
+
+static void logits_after_steps_are_those_of_the_written_file(void **state)
+{
+    (void)state;
+    sqzt_train_data d;
+    sqzt_train_data_make(&d, 1);
+    sqz_context *context = context_of(2, NULL);
+    for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++)
+        check_form(context, form, &d);
+    sqz_context_close(context);
+}
+
+/* ---- runs ---- */
+
+static const sqzt_tiny small = {.width = 24,
+                                .blocks = 2,
+                                .heads = 3,
+                                .head_width = 8,
+                                .ffn_width = 40,
+                                .embedding_width = 24,
+                                .positions = 40,
+                                .token_types = 2,
+                                .seed = 21};
+
+typedef struct watch {
+    double first, last; /* loss of the first and the last epoch */
+    uint64_t steps;
+} watch;
+
+static int watch_progress(void *user, const sqz_train_progress *p)
+{
+    watch *w = user;
+    if (p->epoch == 0) w->first += p->loss;
+    if (p->step > p->n_steps - SQZT_BATCHES) w->last += p->loss;
+    w->steps++;
+    assert_int_equal(p->step, w->steps);
+    assert_true(p->norm > 0 && isfinite(p->norm));
+    return 0;
+}
+
+/* Train, write `out`; what the run said goes to *w. */
+static void train(const char *base, uint32_t threads, const sqz_train_recipe *recipe,
+                  const sqzt_train_data *d, const sqz_train_run *run, const char *out)
+{
+    sqz_error error = {0};
+    sqz_trainer *trainer = NULL;
+    sqz_train_result result;
+    sqz_context *context = context_of(threads, NULL);
+    sqzt_assert_ok(sqz_trainer_open(context, base, recipe, &d->data, &trainer, &error), &error);
+    sqzt_assert_ok(sqz_trainer_run(trainer, run, &result, &error), &error);
+    if (out) sqzt_assert_ok(sqz_trainer_write(trainer, out, &error), &error);
+    sqz_trainer_close(trainer);
+    sqz_context_close(context);
+}
+
+static void loss_falls(void **state)
+{
+    (void)state;
+    sqzt_train_data d;
+    sqzt_train_data_make(&d, 2);
+    const char *base = sqzt_temporary("base.gguf");
+    sqzt_tiny_write(&small, base);
+    const struct {
+        const char *what;
+        sqz_train_recipe recipe;
+        double falls_to; /* of the first epoch's */
+    } all[] = {
+        {"single label", {.epochs = 40, .lr = 2e-3}, 0.5},
+        {"mean", {.epochs = 40, .lr = 2e-3, .pooling = SQZ_POOLING_MEAN}, 0.5},
+        {"first token", {.epochs = 40, .lr = 2e-3, .pooling = SQZ_POOLING_CLS}, 0.6},
+        {"multi label", {.problem = SQZ_MULTI_LABEL, .epochs = 40, .lr = 2e-3}, 0.6},
+        {"regression", {.problem = SQZ_REGRESSION, .epochs = 40, .lr = 2e-3}, 0.6},
+        {"tokens", {.head = SQZ_HEAD_TOKEN, .epochs = 40, .lr = 2e-3}, 0.65},
+        {"frozen encoder", {.freeze_encoder = 1, .epochs = 40, .lr = 2e-2, .dropout = -1}, 0.8},
+        {"one block", {.freeze_blocks = 1, .epochs = 40, .lr = 5e-3}, 0.8}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        watch w = {0};
+        const sqz_train_run run = {.progress = watch_progress, .user = &w};
+        train(base, 2, &all[i].recipe, &d, &run, NULL);
+        if (!(w.last < all[i].falls_to * w.first))
+            fail_msg("%s: the loss went from %g to %g", all[i].what, w.first / SQZT_BATCHES,
+                     w.last / SQZT_BATCHES);
+    }
+}
+
+static sqz_status no_score(void *user, const sqz_model *model, uint64_t step, double *score,
+                           sqz_error *error)
+{
+    float logits[ROWS * SQZT_CLASSES];
+    (void)error;
+    logits_of(model, user, (uint32_t)step % SQZT_EXAMPLES, logits);
+    *score = NAN; /* never the best */
+    return SQZ_OK;
+}
+
+static void neither_threads_nor_evaluations_change_a_bit(void **state)
+{
+    (void)state;
+    sqzt_train_data d;
+    sqzt_train_data_make(&d, 3);
+    const sqz_train_recipe recipe = {.epochs = 2, .lr = 1e-3};
+    char base[400], one[400];
+    snprintf(base, sizeof base, "%s", sqzt_temporary("base.gguf"));
+    snprintf(one, sizeof one, "%s", sqzt_temporary("one.gguf"));
+    sqzt_tiny_write(&small, base);
+    train(base, 1, &recipe, &d, NULL, one);
+    for (uint32_t threads = 2; threads <= 3; threads++) {
+        const char *other = sqzt_temporary("other.gguf");
+        const sqz_train_run run = {.evaluate = no_score, .user = &d, .evaluate_steps = threads};
+        train(base, threads, &recipe, &d, &run, other);
+        sqzt_assert_same_files(one, other);
+    }
+}
+
+typedef struct collected {
+    double *losses;
+} collected;
+
+static int collect(void *user, const sqz_train_progress *p)
+{
+    ((collected *)user)->losses[p->step - 1] = p->loss;
+    return 0;
+}
+
+static void losses_of(const char *base, uint32_t accumulate, const sqzt_train_data *d,
+                      double losses[SQZT_BATCHES])
+{
+    const sqz_train_recipe recipe = {.epochs = 1, .lr = 1e-3, .accumulate = accumulate};
+    collected c = {losses};
+    const sqz_train_run run = {.progress = collect, .user = &c};
+    train(base, 1, &recipe, d, &run, NULL);
+}
+
+/* The dropout's masks are those of the examples, wherever they are run; 20 more parts than there
+ * are examples change nothing. */
+static void parts_of_a_batch_are_the_batch(void **state)
+{
+    (void)state;
+    sqzt_train_data d;
+    sqzt_train_data_make(&d, 4);
+    double whole[SQZT_BATCHES], parts[SQZT_BATCHES];
+    const char *base = sqzt_temporary("base.gguf");
+    sqzt_tiny_write(&small, base);
+    losses_of(base, 1, &d, whole);
+    for (uint32_t accumulate = 2; accumulate < 30; accumulate += 13) {
+        losses_of(base, accumulate, &d, parts);
+        for (size_t i = 0; i < SQZT_BATCHES; i++)
+            if (!(fabs(parts[i] - whole[i]) <= 2e-4 * whole[i]))
+                fail_msg("%u parts, step %zu: loss %.9g instead of %.9g", accumulate, i + 1,
+                         parts[i], whole[i]);
+    }
+}
+
+/* ---- what cannot be ---- */
+
+static void expect_refused(const char *base, const sqz_train_recipe *recipe, sqzt_train_data *d,
+                           sqz_status wanted, const char *part)
+{
+    sqz_error error = {0};
+    sqz_trainer *trainer = NULL;
+    sqz_context *context = context_of(1, NULL);
+    sqzt_assert_fails(sqz_trainer_open(context, base, recipe, &d->data, &trainer, &error), wanted,
+                      &error, part);
+    assert_null(trainer);
+    sqz_context_close(context);
+}
+
+static void bad_recipes_are_refused_by_name(void **state)
+{
+    (void)state;
+    sqzt_train_data d;
+    sqzt_train_data_make(&d, 5);
+    const float weights[] = {1, 0, 1};
+    const struct {
+        sqz_train_recipe recipe;
+        const char *part;
+    } all[] = {{{.lr = -1}, "lr is -1"},
+               {{.dropout = 1}, "dropout is 1"},
+               {{.beta2 = 1.5}, "beta2"},
+               {{.epsilon = NAN}, "epsilon"},
+               {{.label_smoothing = 1}, "label_smoothing"},
+               {{.label_smoothing = 0.1, .problem = SQZ_REGRESSION}, "label smoothing"},
+               {{.class_weights = weights}, "class 1 (middle)"},
+               {{.pooling = SQZ_POOLING_MAX}, "mean, cls and pooler"},
+               {{.head = SQZ_HEAD_TOKEN, .pooling = SQZ_POOLING_MEAN}, "token head"},
+               {{.freeze_blocks = 3}, "the model has 2"},
+               {{.keep_head = 1}, "cannot be kept"},
+               {{.reserved = {1}}, "sqz_train_recipe"}};
+    const char *base = sqzt_temporary("base.gguf");
+    sqzt_tiny_write(&small, base);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        expect_refused(base, &all[i].recipe, &d, SQZ_EINVAL, all[i].part);
+    expect_refused(base, &(sqz_train_recipe){.head = SQZ_HEAD_QUESTION}, &d, SQZ_EUNSUPPORTED,
+                   "head 3");
+    sqzt_tiny other = small;
+    other.no_pooler = true;
+    sqzt_tiny_write(&other, base);
+    expect_refused(base, &(sqz_train_recipe){.pooling = SQZ_POOLING_POOLER}, &d, SQZ_EINVAL,
+                   "no pooler");
+}
+
+static void bad_data_are_refused_with_their_row(void **state)
+{
+    (void)state;
+    sqzt_train_data d;
+    const sqz_train_recipe plain = {0}, multi = {.problem = SQZ_MULTI_LABEL};
+    const char *base = sqzt_temporary("base.gguf");
+    sqzt_tiny_write(&small, base);
+    sqzt_train_data_make(&d, 6);
+    d.examples[4].n_tokens = 0;
+    expect_refused(base, &plain, &d, SQZ_EINVAL, "example 4 has no pieces");
+    sqzt_train_data_make(&d, 6);
+    d.examples[5].label = 3;
+    expect_refused(base, &plain, &d, SQZ_EINVAL, "example 5 has label 3");
+    sqzt_train_data_make(&d, 6);
+    d.ids[7][0] = SQZT_TINY_VOCABULARY;
+    expect_refused(base, &plain, &d, SQZ_ETOKEN, "example 7");
+    sqzt_train_data_make(&d, 6);
+    d.values[8][1] = 1.5f;
+    expect_refused(base, &multi, &d, SQZ_EINVAL, "number 1 of example 8");
+    sqzt_train_data_make(&d, 6);
+    d.data.n_examples = 20;
+    expect_refused(base, &plain, &d, SQZ_EINVAL, "there are 20");
+    sqzt_train_data_make(&d, 6);
+    d.data.n_labels = 1;
+    expect_refused(base, &plain, &d, SQZ_EINVAL, "nothing to tell apart");
+}
+
+/* A gradient that is not finite is seen before the step; what the model had, it has. */
+static void a_step_that_is_not_finite_is_not_taken(void **state)
+{
+    (void)state;
+    sqzt_train_data d;
+    sqzt_train_data_make(&d, 7);
+    sqz_error error = {0};
+    sqz_trainer *trainer = NULL;
+    sqz_train_result result;
+    float logits[ROWS * SQZT_CLASSES];
+    const char *base = sqzt_temporary("base.gguf");
+    sqz_context *context = context_of(1, NULL);
+    const sqz_train_recipe recipe = {.lr = 999, .clip = -1, .warmup = -1, .weight_decay = 999};
+    sqzt_tiny_write(&small, base);
+    sqzt_assert_ok(sqz_trainer_open(context, base, &recipe, &d.data, &trainer, &error), &error);
+    sqzt_assert_fails(sqz_trainer_run(trainer, NULL, &result, &error), SQZ_ENUMERIC, &error,
+                      "not finite; the step was not taken");
+    assert_true(result.step > 0);
+    logits_of(sqz_trainer_model(trainer), &d, 0, logits);
+    sqz_trainer_close(trainer);
+    sqz_context_close(context);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_after_steps_are_those_of_the_written_file),
+        cmocka_unit_test(loss_falls),
+        cmocka_unit_test(neither_threads_nor_evaluations_change_a_bit),
+        cmocka_unit_test(parts_of_a_batch_are_the_batch),
+        cmocka_unit_test(bad_recipes_are_refused_by_name),
+        cmocka_unit_test(bad_data_are_refused_with_their_row),
+        cmocka_unit_test(a_step_that_is_not_finite_is_not_taken)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
