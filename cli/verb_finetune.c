@@ -226,19 +226,16 @@ static void train(cli_job *j, const char *base)
     j->watch.n_losses = cli_tuning.losses_path ? sqz_trainer_steps(j->trainer) : 0;
     if (cli_tuning.losses_path)
         j->watch.losses = cli_allocate(NULL, j->watch.n_losses * sizeof *j->watch.losses);
-    const sqz_train_run run = {
-        .progress = cli_watch_step,
-        .evaluate = cli_tuning.metric && !cli_tuning.dry_run ? cli_watch_evaluate : NULL,
-        .note = cli_watch_note,
-        .user = &j->watch,
-        .patience = cli_tuning.patience,
-        .checkpoint = cli_tuning.dry_run      ? NULL
-                      : cli_tuning.checkpoint ? cli_tuning.checkpoint
-                                              : folder,
-        .checkpoint_steps = cli_tuning.checkpoint_steps,
-        .checkpoint_minutes = isnan(cli_tuning.checkpoint_minutes) ? CHECKPOINT_MINUTES
-                                                                   : cli_tuning.checkpoint_minutes,
-        .resume = cli_tuning.resume};
+    sqz_train_run run = {.progress = cli_watch_step, .note = cli_watch_note, .user = &j->watch};
+    if (!cli_tuning.dry_run) {
+        const double minutes = cli_tuning.checkpoint_minutes;
+        run.evaluate = cli_tuning.metric ? cli_watch_evaluate : NULL;
+        run.patience = cli_tuning.patience;
+        run.checkpoint = folder ? folder : cli_tuning.checkpoint;
+        run.checkpoint_steps = cli_tuning.checkpoint_steps;
+        run.checkpoint_minutes = isnan(minutes) ? CHECKPOINT_MINUTES : minutes;
+        run.resume = cli_tuning.resume;
+    }
     const sqz_status status = sqz_trainer_run(j->trainer, &run, &j->result, &error);
     if (!(cli_tuning.dry_run && status == SQZ_ECANCELLED)) cli_check(status, &error);
     free(folder);
