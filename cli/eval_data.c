@@ -23,18 +23,30 @@ static sqz_label_kind kind_of(const sqz_model *model, const char *path)
                                              : SQZ_LABELS_ONE;
 }
 
+/* Did somebody name the classes? LABEL_0, LABEL_1, ... is what stands in where nobody did. */
+static bool has_names(const sqz_model *model)
+{
+    const sqz_model_info *info = sqz_model_get_info(model);
+    for (uint32_t k = 0; k < info->n_labels; k++) {
+        char stand_in[24];
+        snprintf(stand_in, sizeof stand_in, "LABEL_%u", k);
+        if (strcmp(sqz_model_label(model, k), stand_in) != 0) return info->labels_named;
+    }
+    return false;
+}
+
 /* The model's classes; numbers where nobody named them. */
 static const char **classes_of(const sqz_model *model)
 {
     enum { NUMBER_BYTES = 12 };
-    const sqz_model_info *info = sqz_model_get_info(model);
-    const size_t n = info->n_labels;
+    const size_t n = sqz_model_get_info(model)->n_labels;
+    const bool named = has_names(model);
     const char **classes = cli_allocate(NULL, n * (sizeof *classes + NUMBER_BYTES));
     char *numbers = (char *)(classes + n);
     for (uint32_t k = 0; k < n; k++) {
         char *number = numbers + (size_t)k * NUMBER_BYTES;
         snprintf(number, NUMBER_BYTES, "%u", k);
-        classes[k] = info->labels_named ? sqz_model_label(model, k) : number;
+        classes[k] = named ? sqz_model_label(model, k) : number;
     }
     return classes;
 }

@@ -6,7 +6,19 @@
 
 #include "finetune.h"
 
-enum { MAX_PIECES = 128 };
+enum { BATCH = 32, MAX_PIECES = 128 };
+
+cli_tuning_options cli_tuning = {.batch = BATCH,
+                                 .seed = 1,
+                                 .lr = NAN,
+                                 .dropout = NAN,
+                                 .warmup = NAN,
+                                 .weight_decay = NAN,
+                                 .clip = NAN,
+                                 .head_lr = NAN,
+                                 .label_smoothing = NAN,
+                                 .holdout = NAN,
+                                 .checkpoint_minutes = NAN};
 
 /* ---- data ---- */
 

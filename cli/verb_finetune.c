@@ -11,19 +11,7 @@
 #include "output.h"
 #include "verbs.h"
 
-enum { BATCH = 32, DRY_STEPS = 3, CHECKPOINT_MINUTES = 10 };
-
-cli_tuning_options cli_tuning = {.batch = BATCH,
-                                 .seed = 1,
-                                 .lr = NAN,
-                                 .dropout = NAN,
-                                 .warmup = NAN,
-                                 .weight_decay = NAN,
-                                 .clip = NAN,
-                                 .head_lr = NAN,
-                                 .label_smoothing = NAN,
-                                 .holdout = NAN,
-                                 .checkpoint_minutes = NAN};
+enum { DRY_STEPS = 3, CHECKPOINT_MINUTES = 10 };
 
 static const cli_option data_options[] = {
     {"output", 'o', CLI_TEXT, &cli_tuning.output_path, "FILE", "the model file to write"},

@@ -7,8 +7,8 @@
 #include <math.h>
 #include <squeezebert/dataset.h>
 
-/* labels: of ONE, and of WORDS one behind the other; scores [n, k] of ONE and MANY, values of
- * VALUE. */
+/* labels: of ONE, and of WORDS one behind the other; scores [n, k] of ONE and MANY, values
+ * of VALUE. */
 typedef struct measure_case {
     sqz_label_kind kind;
     const char *data;
