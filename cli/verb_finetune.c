@@ -243,6 +243,7 @@ static void show_plan(const cli_job *j)
         cli_json_key_number("steps", steps);
         cli_json_key_double("step_seconds", j->watch.step_seconds);
         cli_json_key_double("minutes", minutes);
+        cli_json_key_number("memory_bytes", sqz_trainer_memory(j->trainer));
         cli_json_key_number("peak_bytes", (uint64_t)usage.ru_maxrss * 1024);
         cli_json_close('}');
         return;
@@ -252,7 +253,8 @@ static void show_plan(const cli_job *j)
            (unsigned long long)steps, cli_tuning.batch);
     printf("%.3f s a step, %.1f minutes in all, without measuring and checkpoints\n",
            j->watch.step_seconds, minutes);
-    printf("%.0f MB of memory\n", (double)usage.ru_maxrss / 1000);
+    printf("%.0f MB of memory for the training, %.0f MB the process at its peak\n",
+           (double)sqz_trainer_memory(j->trainer) / 1e6, (double)usage.ru_maxrss * 1.024e-3);
 }
 
 /* The task's own figures, as `eval --task` gives them. */

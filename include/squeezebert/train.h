@@ -188,14 +188,15 @@ typedef struct sqz_trainer sqz_trainer;
  *
  *   base    a model file of f32, bf16 or f16, which become f32; may be replaced afterwards
  *
- * Reads every example and batch once. Memory: the base opened as a model, and for each trained
- * number 16 bytes (weight, gradient, m, v); what a batch needs comes with the first step.
- * SQZ_EUNSUPPORTED: the base is int8, int4 or product quantised (train first, then quantise), or is
- * a masked language model's head that is to be kept. SQZ_EINVAL: a number of the recipe is out of
- * range, the text names it; the head does not fit; an example or a batch is empty, out of range or
- * has a label that is no class (error.offset: the example). SQZ_ETOKEN: a piece is not in the
- * vocabulary. SQZ_ETOOLONG: an example has more pieces than the model takes. As sqz_model_open, and
- * what data->batch returns.
+ * Reads every example and batch once. Memory: the base opened as a model; of each number 4 bytes,
+ * of each that is trained 12 more (gradient, m, v); and what the largest part of a batch needs
+ * (sqz_trainer_memory).
+ * SQZ_EUNSUPPORTED: the base is int8, int4 or product quantised (train first, then quantise), or
+ * the head is of a kind that cannot be trained. SQZ_EINVAL: a number of the recipe is out of range,
+ * the text names it; the head does not fit; an example or a batch is empty, out of range or has a
+ * label that is no class (error.offset: the example). SQZ_ETOKEN: a piece is not in the vocabulary.
+ * SQZ_ETOOLONG: an example has more pieces than the model takes. SQZ_ELIMIT: a batch of more than
+ * 2^28 pieces. As sqz_model_open, and what data->batch returns.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_trainer_open(sqz_context *context, const char *base,
                                                   const sqz_train_recipe *recipe,
@@ -209,6 +210,11 @@ SQZ_API const sqz_model *sqz_trainer_model(const sqz_trainer *trainer);
 
 /* Steps of the whole run. */
 SQZ_API uint64_t sqz_trainer_steps(const sqz_trainer *trainer);
+
+/* Bytes that the trainer holds and a run will use, but for the file that is mapped: weights, packed
+ * too, gradients, moments, and the rows of a batch. An evaluation that keeps the best comes with 4
+ * bytes of each trained number more. From the layout code itself. */
+SQZ_API size_t sqz_trainer_memory(const sqz_trainer *trainer);
 
 /* Train to the end. SQZ_ENUMERIC: the loss or a gradient is not finite; the step is not taken, the
  * text names the step, the epoch and the batch, and the model is as after the step before.

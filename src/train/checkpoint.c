@@ -22,9 +22,10 @@ void sqzi_checkpoint_path(const char *folder, const char *kind, uint64_t step,
     snprintf(path, SQZI_OUTPUT_PATH, "%s/%s-%08llu.gguf", folder, kind, (unsigned long long)step);
 }
 
-/* "step-00000120.gguf" of this kind, and nothing else. */
-static bool parse_name(const char *name, const char *kind, uint64_t *step)
+/* "step-00000120.gguf" of this kind, and then `ending`. */
+static bool parse_name(const char *name, const char *kind, const char *ending, uint64_t *step)
 {
+    static const char suffix[] = ".gguf";
     const size_t n = strlen(kind);
     if (strncmp(name, kind, n) != 0 || name[n] != '-') return false;
     const char *at = name + n + 1;
@@ -33,7 +34,10 @@ static bool parse_name(const char *name, const char *kind, uint64_t *step)
     for (; *at >= '0' && *at <= '9' && digits < 18; at++, digits++)
         value = 10 * value + (uint64_t)(*at - '0');
     *step = value;
-    return digits >= 8 && strcmp(at, ".gguf") == 0;
+    if (digits < 8 || strncmp(at, suffix, sizeof suffix - 1) != 0) return false;
+    const size_t rest = strlen(at), end = strlen(ending);
+    return *ending ? rest > sizeof suffix + end && strcmp(at + rest - end, ending) == 0
+                   : rest == sizeof suffix - 1;
 }
 
 bool sqzi_checkpoint_newest(const char *folder, uint64_t below, uint64_t *step)
@@ -42,7 +46,7 @@ bool sqzi_checkpoint_newest(const char *folder, uint64_t below, uint64_t *step)
     uint64_t s;
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (parse_name(entry->d_name, "step", &s) && s < below && (!found || s > *step)) {
+        if (parse_name(entry->d_name, "step", "", &s) && s < below && (!found || s > *step)) {
             *step = s;
             found = true;
         }
@@ -55,6 +59,13 @@ static bool stays(const uint64_t kept[2], uint64_t step)
     return kept && (step == kept[0] || step == kept[1]);
 }
 
+/* What a process that was killed had begun to write. */
+static bool is_left_over(const char *name)
+{
+    uint64_t s;
+    return parse_name(name, "step", ".tmp", &s) || parse_name(name, "best", ".tmp", &s);
+}
+
 /* All but these; NULL: all. What cannot be removed stays, and does no harm. */
 static void remove_old(const char *folder, const uint64_t steps[2], const uint64_t bests[2])
 {
@@ -62,8 +73,9 @@ static void remove_old(const char *folder, const uint64_t steps[2], const uint64
     uint64_t s;
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        const bool old = (parse_name(entry->d_name, "step", &s) && !stays(steps, s)) ||
-                         (parse_name(entry->d_name, "best", &s) && !stays(bests, s));
+        const bool old = (parse_name(entry->d_name, "step", "", &s) && !stays(steps, s)) ||
+                         (parse_name(entry->d_name, "best", "", &s) && !stays(bests, s)) ||
+                         is_left_over(entry->d_name);
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
         if (old) (void)unlink(path);
     }

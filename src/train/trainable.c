@@ -321,6 +321,9 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     trained->pooling = head->pooling;
     TRY(sqzi_parameters_open(&context->allocator, &t->model->encoder, &t->model->head, trained,
                              &t->parameters, error));
+    t->model->info.n_parameters = 0;
+    for (uint32_t i = 0; i < t->parameters.n; i++)
+        t->model->info.n_parameters += t->parameters.list[i].n;
     TRY(make_sources(t, error));
     TRY(make_room(t, error));
     TRY(read_masters(t, head->seed, error));

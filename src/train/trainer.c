@@ -151,6 +151,13 @@ uint64_t sqz_trainer_steps(const sqz_trainer *t)
     return sqzi_trainer_end(t);
 }
 
+size_t sqz_trainer_memory(const sqz_trainer *t)
+{
+    const sqzi_trainable *model = &t->trainable;
+    return model->model->weights.capacity + model->packed.capacity + model->parameters.bytes +
+           t->optimizer.bytes + t->bytes;
+}
+
 sqz_status sqz_trainer_write(const sqz_trainer *t, const char *path, sqz_error *error)
 {
     sqz_status status = SQZ_OK;

@@ -7,6 +7,7 @@
 #include <squeezebert/import.h>
 #include <squeezebert/squeeze.h>
 #include <squeezebert/squeezebert.h>
+#include <squeezebert/train.h>
 #include <squeezebert/vectors.h>
 
 #include "base/memory.h"
@@ -297,6 +298,9 @@ static void fields_of_a_newer_header_are_refused_by_the_rest(void **state)
     sqz_export_options export = {0};
     sqz_quantize_options quantize = {0};
     sqz_squeeze_options squeeze = {0};
+    sqz_train_recipe recipe = {0};
+    sqz_train_data data = {0};
+    sqz_trainer *trainer = NULL;
     sqz_vectors_options vectors = {0};
     sqz_eval_report report;
     sqz_verification verification;
@@ -309,9 +313,13 @@ static void fields_of_a_newer_header_are_refused_by_the_rest(void **state)
     RESERVED(sqz_export_options, export, sqz_export(model, "x", &export, &error))
     RESERVED(sqz_quantize_options, quantize, sqz_quantize(context, "x", NULL, &quantize, &error))
     RESERVED(sqz_squeeze_options, squeeze, sqz_squeeze(context, "x", NULL, &squeeze, &error))
+    RESERVED(sqz_train_recipe, recipe,
+             sqz_trainer_open(context, "x", &recipe, &data, &trainer, &error))
+    RESERVED(sqz_train_data, data,
+             sqz_trainer_open(context, "x", &recipe, &data, &trainer, &error))
     RESERVED(sqz_vectors_options, vectors,
              sqz_vectors_compare(model, "x", &vectors, &verification, &error))
-    assert_true(!r && !g);
+    assert_true(!r && !g && !trainer);
 }
 
 /* What the library fills is filled whole: a field that this version lacks reads 0. */

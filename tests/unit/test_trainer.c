@@ -91,6 +91,8 @@ static void check_form(sqz_context *context, const sqzt_named_tiny *form, sqzt_t
     expect_same_logits(form->name, sqz_trainer_model(trainer), written, d);
     assert_string_equal(sqz_model_label(written, 1), "middle");
     assert_int_equal(sqz_model_get_info(written)->n_labels, SQZT_CLASSES);
+    assert_int_equal(sqz_model_get_info(written)->n_parameters,
+                     sqz_model_get_info(sqz_trainer_model(trainer))->n_parameters);
     sqz_verification verification = {0};
     sqzt_assert_ok(sqz_model_verify(written, &verification, &error), &error);
     assert_int_equal(verification.n_vectors, 3);
@@ -146,6 +148,8 @@ static void train(const char *base, uint32_t threads, const sqz_train_recipe *re
     sqz_train_result result;
     sqz_context *context = context_of(threads, NULL);
     sqzt_assert_ok(sqz_trainer_open(context, base, recipe, &d->data, &trainer, &error), &error);
+    assert_true(sqz_trainer_memory(trainer) >
+                4 * sqz_model_get_info(sqz_trainer_model(trainer))->n_parameters);
     sqzt_assert_ok(sqz_trainer_run(trainer, run, &result, &error), &error);
     if (out) sqzt_assert_ok(sqz_trainer_write(trainer, out, &error), &error);
     sqz_trainer_close(trainer);
