@@ -56,6 +56,12 @@ static void hold_out(cli_job *j)
     j->train = j->part;
 }
 
+static bool is_clinc(const char *path)
+{
+    return cli_columns.input == SQZ_DATA_CLINC ||
+           (!cli_columns.input && sqz_data_format_of(path) == SQZ_DATA_CLINC);
+}
+
 static void open_own_data(cli_job *j)
 {
     cli_data data = {.path = cli_tuning.data_path,
@@ -72,7 +78,7 @@ static void open_own_data(cli_job *j)
     const char **classes = cli_allocate(NULL, data.n_classes * sizeof *classes);
     for (uint32_t k = 0; k < data.n_classes; k++) classes[k] = sqz_dataset_class(j->all, k);
     data.classes = classes;
-    if (data.split) data.split = "val";
+    data.split = is_clinc(cli_tuning.dev_path) ? "val" : NULL;
     j->dev = cli_open_data(&data);
     free(classes);
 }

@@ -20,7 +20,8 @@ static const cli_option data_options[] = {
      "train and dev"},
     {"data", 0, CLI_TEXT, &cli_tuning.data_path, "PATH",
      "what to train on: the task's folder, or a file"},
-    {"dev", 0, CLI_TEXT, &cli_tuning.dev_path, "FILE", "what to measure on, laid out as --data"},
+    {"dev", 0, CLI_TEXT, &cli_tuning.dev_path, "FILE",
+     "what to measure on, laid out as --data; of CLINC's JSON val is read"},
     {"holdout", 0, CLI_REAL, &cli_tuning.holdout, "SHARE",
      "measure on so much of --data, which is not trained on: whole sources, rows that share a text "
      "together"},
