@@ -1,32 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* eval: a model's figures on a GLUE task. */
+/* eval: a model's figures on a GLUE task, or on data of one's own. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <squeezebert/eval.h>
 
+#include "eval_data.h"
 #include "output.h"
 #include "stream.h"
 #include "verbs.h"
 
-static const char *task_name, *folder, *split, *classes_text, *predictions;
+static const char *task_name, *folder, *split, *classes_text, *predictions, *against;
+static double min_accuracy = NAN;
 static bool cosine;
 
 static const cli_option options[] = {
     {"task", 0, CLI_TEXT, &task_name, "NAME",
      "cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte, wnli or ax"},
-    {"data", 0, CLI_TEXT, &folder, "FOLDER",
-     "the folder of the task's files (.tsv, .csv, .jsonl), or one of them"},
-    {"split", 0, CLI_TEXT, &split, "NAME", "dev (the default), train, ..."},
+    {"data", 0, CLI_TEXT, &folder, "PATH",
+     "with --task: the folder of its files (.tsv, .csv, .jsonl), or one of them; else a file of "
+     "labelled texts (default: stdin)"},
+    {"split", 0, CLI_TEXT, &split, "NAME",
+     "dev (the default), train, ...; of CLINC's JSON train, test, test+oos_test, ..."},
     {"cosine", 0, CLI_FLAG, &cosine, NULL,
      "stsb: the cosine of the two embeddings, no head needed"},
     {"classes", 0, CLI_TEXT, &classes_text, "A,B,...",
      "the task's classes in the order of the model's logits, where its labels do not tell"},
-    {"quotes", 0, CLI_CHOICE, &cli.quotes, "auto|none|csv",
-     "what \" means in a tsv. auto: nothing in a file as GLUE published it, else a cell wholly in "
-     "quotes loses them; none: nothing; csv: RFC 4180"},
     {"predictions", 0, CLI_TEXT, &predictions, "FILE",
      "write every answer: a table, or JSON Lines where FILE ends in .jsonl"},
+    {"against", 0, CLI_TEXT, &against, "OTHER",
+     "without --task: another model on the same texts, with the differences of MODEL from it"},
+    {"min-accuracy", 0, CLI_REAL, &min_accuracy, "SHARE",
+     "exit with 1 where the accuracy is below it"},
     {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
     {0},
 };
@@ -108,8 +114,9 @@ static void write_prediction(void *user, const sqz_prediction *p)
 /* Not over the model, nor over a file of the task. */
 static void check_predictions(const char *model)
 {
-    static const char *const splits[] = {"dev", "dev_matched", "dev_mismatched", "AX", "validation",
-                                         "validation_matched", "validation_mismatched"};
+    static const char *const splits[] = {
+        "dev",        "dev_matched",        "dev_mismatched",       "AX",
+        "validation", "validation_matched", "validation_mismatched"};
     static const char *const ends[] = {".tsv", ".csv", ".jsonl"};
     enum { N_SPLITS = sizeof splits / sizeof *splits };
     cli_not_over(predictions, model);
@@ -161,6 +168,27 @@ static void show_json(const sqz_eval_report *report)
     cli_json_close('}');
 }
 
+static int run_own(const char *model)
+{
+    const cli_eval_request request = {.model = model,
+                                      .data = folder,
+                                      .split = split,
+                                      .against = against,
+                                      .predictions = predictions,
+                                      .min_accuracy = min_accuracy};
+    if (cosine || classes_text) cli_die(CLI_USAGE, "--cosine and --classes are for --task");
+    return cli_eval_data(&request);
+}
+
+/* The exit code that --min-accuracy asks for. */
+static int judge(const sqz_eval_report *report)
+{
+    for (uint32_t i = 0; i < report->n_metrics; i++)
+        if (strcmp(report->metrics[i].name, "accuracy") == 0)
+            return cli_check_accuracy(&report->metrics[i].metric, min_accuracy);
+    return cli_check_accuracy(NULL, min_accuracy);
+}
+
 static int run(char **arguments, uint32_t n)
 {
     (void)n;
@@ -168,7 +196,10 @@ static int run(char **arguments, uint32_t n)
     uint32_t n_classes = 0;
     sqz_error error = {0};
     sqz_eval_report report;
-    if (!task_name || !folder) cli_die(CLI_USAGE, "--task NAME and --data FOLDER are needed");
+    if (!task_name) return run_own(arguments[0]);
+    if (!folder) cli_die(CLI_USAGE, "--data FOLDER is needed: the files of the task");
+    cli_refuse_columns("--task, whose files are known");
+    if (against) cli_die(CLI_USAGE, "--against is for data of your own, without --task");
     task = sqz_glue_find(task_name);
     if (task < 0)
         cli_die(CLI_USAGE, "there is no task '%s'; `squeezebert eval --help` lists them",
@@ -197,7 +228,7 @@ static int run(char **arguments, uint32_t n)
     say_counts(&report);
     if (cli.json) {
         show_json(&report);
-        return CLI_DONE;
+        return judge(&report);
     }
     printf("%s, %zu examples\n", report.task, report.n);
     for (uint32_t i = 0; i < report.n_metrics; i++) {
@@ -205,18 +236,22 @@ static int run(char **arguments, uint32_t n)
             printf("  %-12s none: %s\n", report.metrics[i].name, report.metrics[i].metric.reason);
         else printf("  %-12s %.6f\n", report.metrics[i].name, report.metrics[i].metric.value);
     }
-    return CLI_DONE;
+    return judge(&report);
 }
 
-static const cli_option *const tables[] = {options, cli_model_options, cli_length_options, NULL};
+static const cli_option *const tables[] = {options, cli_labelled_options, cli_model_options,
+                                           cli_length_options, NULL};
 const cli_verb cli_verb_eval = {
     "eval",
-    "a model's figures on a task of GLUE",
+    "a model's figures on labelled texts, or on a task of GLUE",
     "MODEL",
-    "Reads FOLDER/dev.tsv (.csv, .jsonl; or validation) and prints the task's metrics. Columns are "
-    "found by their names, the model's classes by theirs: negative, not_entailment, LABEL_1 and "
-    "the "
-    "like; what is not understood is refused.",
+    "Answers every text and compares with its label: figures with bootstrap intervals, classes, "
+    "confusions, and with --against the differences from another model. What labels are (a class, "
+    "several, a number, a class of each word) is what the model was trained for. With --task reads "
+    "PATH/dev.tsv (.csv, .jsonl; or validation) and prints the task's metrics: columns are found "
+    "by their names, the model's classes by theirs (negative, not_entailment, LABEL_1); what is "
+    "not understood is refused.",
+    "squeezebert eval tickets.gguf --data test.csv --label team --min-accuracy 0.9\n"
     "squeezebert eval minilm.gguf --task stsb --cosine --data glue/STS-B --json",
     1,
     1,

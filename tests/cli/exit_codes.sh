@@ -34,6 +34,7 @@ done
 printf 'good film\nbad film\n' >texts
 mkdir glue
 printf 'sentence1\tsentence2\tlabel\nx\ty\tz\n' >glue/dev.tsv
+printf 'text,label\nx,a\ny,b\n' >t.csv
 mkfifo pipe
 printf '#!/bin/sh\nexec "%s" "$@" <&-\n' "$program" >closed_stdin
 printf '#!/bin/sh\nexec "%s" "$@" >&-\n' "$program" >closed_stdout
@@ -45,6 +46,7 @@ verbs=(
   "squeeze @ -o @o --bits 8 --plain" "tokenize @" "classify @" "embed @"
   "embed @ -o @o" "similarity @" "search @ --file texts" "ner @" "qa @" "fill-mask @"
   "zero-shot @ --labels a,b" "eval @ --task mnli --data glue" "bench @"
+  "finetune @ -o @o --data t.csv"
 )
 for_every_verb() { # CODE PATTERN MODEL
   local verb words

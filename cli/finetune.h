@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What happens while `finetune` trains: progress, the log, figures on held-out examples. */
+#ifndef CLI_FINETUNE_H
+#define CLI_FINETUNE_H
+
+#include "labelled.h"
+
+#include <squeezebert/batches.h>
+
+/*   trainer    whose progress it is
+ *   dev        NULL: there is nothing to measure on
+ *   metric     the figure that decides, by its number in sqz_figure_name
+ *   each_epoch 1: measure and show after each epoch, where nothing decides
+ *   n_batches  of an epoch
+ *   task       how texts of dev are read
+ *   log        NULL: none
+ *   losses     [n_losses] NULL: not kept
+ *   stop_after steps after which the run is stopped, 0: never; seconds of the later ones
+ */
+typedef struct cli_watch {
+    const sqz_trainer *trainer;
+    const sqz_dataset *dev;
+    uint32_t metric, n_batches;
+    bool each_epoch;
+    sqz_task_options task;
+    FILE *log;
+    const char *log_name;
+    double *losses;
+    uint64_t n_losses, stop_after;
+    double began, step_seconds;
+    double epoch_loss; /* sum of the epoch at hand, of epoch_steps steps */
+    uint32_t epoch_steps;
+    sqz_predictions *predictions; /* the last ones */
+} cli_watch;
+
+/* For sqz_train_run; user is a cli_watch. */
+int cli_watch_step(void *user, const sqz_train_progress *progress);
+sqz_status cli_watch_evaluate(void *user, const sqz_model *model, uint64_t step, double *score,
+                              sqz_error *error);
+void cli_watch_note(void *user, const char *text);
+
+/* Measure a model on the examples of watch->dev. */
+sqz_status cli_watch_measure(cli_watch *watch, const sqz_model *model, bool intervals,
+                             sqz_measures *measures, sqz_error *error);
+
+/* The options of the verb. Reals are NAN where they were not given. */
+typedef struct cli_tuning_options {
+    const char *output_path, *task_name, *data_path, *dev_path, *split, *source;
+    const char *freeze, *class_weights, *metric, *checkpoint, *log_path, *losses_path, *replay;
+    uint32_t epochs, batch, seed, precision, max_length, max_steps, schedule, accumulate, pooling;
+    uint32_t patience, checkpoint_steps, problem;
+    double lr, dropout, warmup, weight_decay, clip, head_lr, label_smoothing, holdout;
+    double checkpoint_minutes;
+    bool resume, dry_run;
+} cli_tuning_options;
+extern cli_tuning_options cli_tuning;
+
+/* Everything of a run.
+ *
+ *   task        -1: data of one's own
+ *   part        with a hold-out: what of `all` is trained on, part_dev what is not
+ *   train       all or part
+ */
+typedef struct cli_job {
+    int task;
+    sqz_label_kind kind;
+    sqz_dataset *all, *part, *dev, *part_dev;
+    sqz_dataset *train;
+    sqz_batches *batches;
+    sqz_trainer *trainer;
+    float *weights;
+    cli_watch watch;
+    sqz_train_result result;
+} cli_job;
+
+/* ---- finetune_data.c ---- */
+
+/* Open what is trained on and measured on, and read it as pieces by the base's tokenizer. */
+void cli_job_open_data(cli_job *job, const char *base);
+/* The batches, after the data; the recipe and weights, after the batches. */
+void cli_job_open_batches(cli_job *job);
+sqz_train_recipe cli_job_recipe(cli_job *job);
+
+#endif

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* finetune: a base model and labelled texts to a model that classifies them. */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "finetune.h"
+#include "output.h"
+#include "verbs.h"
+
+enum { DRY_STEPS = 3, CHECKPOINT_MINUTES = 10 };
+
+static const cli_option data_options[] = {
+    {"output", 'o', CLI_TEXT, &cli_tuning.output_path, "FILE", "the model file to write"},
+    {"task", 0, CLI_TEXT, &cli_tuning.task_name, "NAME",
+     "cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte or wnli: --data is the folder of its files, "
+     "train and dev"},
+    {"data", 0, CLI_TEXT, &cli_tuning.data_path, "PATH",
+     "what to train on: the task's folder, or a file"},
+    {"dev", 0, CLI_TEXT, &cli_tuning.dev_path, "FILE",
+     "what to measure on, laid out as --data; of CLINC's JSON val is read"},
+    {"holdout", 0, CLI_REAL, &cli_tuning.holdout, "SHARE",
+     "measure on so much of --data, which is not trained on: whole sources, rows that share a text "
+     "together"},
+    {"source", 0, CLI_TEXT, &cli_tuning.source, "COLUMN",
+     "with --holdout: equal cells are one source too"},
+    {"split", 0, CLI_TEXT, &cli_tuning.split, "NAME",
+     "of CLINC's JSON: train (the default), train+oos_train"},
+    {"problem", 0, CLI_CHOICE, &cli_tuning.problem,
+     "auto|single_label|multi_label|regression|tokens",
+     "what a label is: a class, several, a number, a class of each word (auto: tokens in conll, "
+     "else single_label)"},
+    {0},
+};
+
+static const cli_option recipe_options[] = {
+    {"epochs", 0, CLI_NUMBER, &cli_tuning.epochs, "N", "times that all is trained on (default: 5)"},
+    {"lr", 0, CLI_REAL, &cli_tuning.lr, "RATE", "learning rate after the warm-up (default: 5e-5)"},
+    {"head-lr", 0, CLI_REAL, &cli_tuning.head_lr, "RATE", "of the head (default: as --lr)"},
+    {"batch", 0, CLI_NUMBER, &cli_tuning.batch, "N", "examples of a step (default: 32)"},
+    {"accumulate", 0, CLI_NUMBER, &cli_tuning.accumulate, "N",
+     "parts that a batch is computed in: less memory, the same step but for rounding"},
+    {"seed", 0, CLI_NUMBER, &cli_tuning.seed, "N", "of order, dropout and a new head (default: 1)"},
+    {"precision", 0, CLI_CHOICE, &cli_tuning.precision, "f32|bf16",
+     "of the products (default: f32)"},
+    {"dropout", 0, CLI_REAL, &cli_tuning.dropout, "SHARE", "default: 0.1"},
+    {"max-length", 0, CLI_NUMBER, &cli_tuning.max_length, "N",
+     "pieces of a text, special tokens included (default: 128, or what the model takes)"},
+    {"max-steps", 0, CLI_NUMBER, &cli_tuning.max_steps, "N",
+     "stop after so many steps; the schedule stays that of all epochs"},
+    {"warmup", 0, CLI_REAL, &cli_tuning.warmup, "SHARE",
+     "of the steps, rising from 0 (default: 0.1)"},
+    {"schedule", 0, CLI_CHOICE, &cli_tuning.schedule, "linear|cosine|constant",
+     "after the warm-up"},
+    {"weight-decay", 0, CLI_REAL, &cli_tuning.weight_decay, "RATE",
+     "of matrices and tables (default: 0.01)"},
+    {"clip", 0, CLI_REAL, &cli_tuning.clip, "NORM",
+     "largest norm of the gradient, 0: any (default: 1)"},
+    {"freeze", 0, CLI_TEXT, &cli_tuning.freeze, "embeddings|encoder|N",
+     "leave the embeddings as they are, all but the head, or embeddings and the first N blocks"},
+    {"class-weights", 0, CLI_TEXT, &cli_tuning.class_weights, "balanced|NAME=W,...",
+     "factors of the classes' losses; balanced: by how seldom they are"},
+    {"label-smoothing", 0, CLI_REAL, &cli_tuning.label_smoothing, "SHARE", "default: 0"},
+    {"pool", 0, CLI_CHOICE, &cli_tuning.pooling, "auto|pooler|cls|mean",
+     "what the head reads (auto: the pooler where the base has one, else the mean)"},
+    {"replay", 0, CLI_TEXT, &cli_tuning.replay, "ORDER.json",
+     "batches as lists of row numbers, from 0"},
+    {0},
+};
+
+static const cli_option run_options[] = {
+    {"metric", 0, CLI_TEXT, &cli_tuning.metric, "NAME",
+     "keep the step that is best by it on what is held out (default: keep the last step): "
+     "accuracy, macro_f1, micro_f1, mcc, pearson, spearman, f1 of entities"},
+    {"patience", 0, CLI_NUMBER, &cli_tuning.patience, "N",
+     "with --metric: stop after so many epochs that were not the best"},
+    {"checkpoint", 0, CLI_TEXT, &cli_tuning.checkpoint, "FOLDER",
+     "where a run can go on from (default: FILE.checkpoint)"},
+    {"checkpoint-steps", 0, CLI_NUMBER, &cli_tuning.checkpoint_steps, "N",
+     "write one each N steps"},
+    {"checkpoint-minutes", 0, CLI_REAL, &cli_tuning.checkpoint_minutes, "M",
+     "and each M minutes (default: 10; 0: not by time)"},
+    {"resume", 0, CLI_FLAG, &cli_tuning.resume, NULL,
+     "go on from the newest checkpoint; begin where there is none"},
+    {"log", 0, CLI_TEXT, &cli_tuning.log_path, "FILE",
+     "add a JSON line for each step and measurement"},
+    {"losses", 0, CLI_TEXT, &cli_tuning.losses_path, "FILE",
+     "write the loss of each step, a JSON array"},
+    {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
+    {"dry-run", 0, CLI_FLAG, &cli_tuning.dry_run, NULL,
+     "take three steps, print what the whole run would take, write nothing"},
+    {0},
+};
+
+/* ---- the command line ---- */
+
+static void check_real(const char *name, double value, double most)
+{
+    if (!isnan(value) && !(value >= 0 && value < most))
+        cli_die(CLI_USAGE, "--%s is 0 or more and below %g, not %g", name, most, value);
+}
+
+static void check_usage(cli_job *j)
+{
+    if (!cli_tuning.data_path) cli_die(CLI_USAGE, "--data PATH is needed: what to train on");
+    if (!cli_tuning.output_path && !cli_tuning.dry_run)
+        cli_die(CLI_USAGE, "-o FILE is needed: the model to write");
+    if (cli_tuning.precision == 1) cli_die(CLI_USAGE, "--precision bf16 is not done yet: f32 is");
+    j->task = cli_tuning.task_name ? sqz_glue_find(cli_tuning.task_name) : -1;
+    if (cli_tuning.task_name && (j->task < 0 || j->task == SQZ_GLUE_AX))
+        cli_die(CLI_USAGE,
+                "there is no task '%s' to train on; `squeezebert finetune --help` lists "
+                "them",
+                cli_tuning.task_name);
+    if (cli_tuning.task_name) {
+        cli_refuse_columns("--task, whose files are known");
+        if (cli_tuning.dev_path || !isnan(cli_tuning.holdout) || cli_tuning.source ||
+            cli_tuning.split || cli_tuning.problem)
+            cli_die(CLI_USAGE, "--dev, --holdout, --source, --split and --problem do not go with "
+                               "--task, which has its own");
+    }
+    if (cli_tuning.dev_path && !isnan(cli_tuning.holdout))
+        cli_die(CLI_USAGE, "--dev and --holdout: what is measured on is one or the other");
+    if (cli_tuning.source && isnan(cli_tuning.holdout))
+        cli_die(CLI_USAGE, "--source is for --holdout");
+    if (cli_tuning.replay && !isnan(cli_tuning.holdout))
+        cli_die(CLI_USAGE, "--replay names rows of the whole data: it does not go with --holdout");
+    if (cli_tuning.metric && !cli_tuning.task_name && !cli_tuning.dev_path &&
+        isnan(cli_tuning.holdout))
+        cli_die(CLI_USAGE, "--metric needs something to measure on: --dev FILE or --holdout SHARE");
+    if (cli_tuning.patience && !cli_tuning.metric)
+        cli_die(CLI_USAGE, "--patience needs a --metric to wait for");
+    if (cli_tuning.losses_path && cli_tuning.resume)
+        cli_die(CLI_USAGE, "--losses are those from the first step on: not with --resume");
+    if (!cli_tuning.batch) cli_die(CLI_USAGE, "--batch is at least 1");
+    if (!isnan(cli_tuning.lr) && !(cli_tuning.lr > 0)) cli_die(CLI_USAGE, "--lr is above 0");
+    if (!isnan(cli_tuning.head_lr) && !(cli_tuning.head_lr > 0))
+        cli_die(CLI_USAGE, "--head-lr is above 0");
+    check_real("dropout", cli_tuning.dropout, 1);
+    check_real("warmup", cli_tuning.warmup, 1);
+    check_real("weight-decay", cli_tuning.weight_decay, 1000);
+    check_real("label-smoothing", cli_tuning.label_smoothing, 1);
+    check_real("checkpoint-minutes", cli_tuning.checkpoint_minutes, 1e6);
+    check_real("clip", cli_tuning.clip, HUGE_VAL);
+}
+
+static void set_metric(cli_job *j)
+{
+    const char *name;
+    if (!cli_tuning.metric) return;
+    for (uint32_t k = 0; (name = sqz_figure_name(j->kind, k)) != NULL; k++) {
+        j->watch.metric = k;
+        if (strcmp(name, cli_tuning.metric) == 0 && strcmp(name, "ece") != 0 &&
+            strcmp(name, "mae") != 0 && strcmp(name, "mse") != 0)
+            return;
+    }
+    cli_die(CLI_USAGE, "--metric %s is no figure of these labels that is best where it is largest",
+            cli_tuning.metric);
+}
+
+static void check_outputs(const char *base)
+{
+    const char *const outputs[] = {cli_tuning.output_path, cli_tuning.log_path,
+                                   cli_tuning.losses_path};
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
+        if (!outputs[i]) continue;
+        if (i) cli_not_over(outputs[i], base); /* the model may replace its base */
+        cli_not_over(outputs[i], cli_tuning.data_path);
+        if (cli_tuning.dev_path) cli_not_over(outputs[i], cli_tuning.dev_path);
+        if (cli_tuning.replay) cli_not_over(outputs[i], cli_tuning.replay);
+    }
+}
+
+/* ---- the run ---- */
+
+static void open_log(cli_job *j)
+{
+    if (!cli_tuning.log_path || cli_tuning.dry_run) return;
+    j->watch.log = fopen(cli_tuning.log_path, cli_tuning.resume ? "ae" : "we");
+    j->watch.log_name = cli_tuning.log_path;
+    if (!j->watch.log)
+        cli_die(cli_code(sqz_status_of_errno(errno, 1)), "%s: cannot write: %s",
+                cli_tuning.log_path, strerror(errno));
+}
+
+/* A step's loss, or null where the run went on from a later one. */
+static void write_losses(const cli_job *j)
+{
+    if (!cli_tuning.losses_path || cli_tuning.dry_run) return;
+    cli_output *output = cli_open_output(cli_tuning.losses_path);
+    cli_write_to(output);
+    cli_json_open('[');
+    for (uint64_t i = 0; i < j->result.step; i++) cli_json_double(j->watch.losses[i]);
+    cli_json_close(']');
+    cli_commit_output(output);
+}
+
+static void train(cli_job *j, const char *base)
+{
+    sqz_error error = {0};
+    const sqz_train_recipe recipe = cli_job_recipe(j);
+    const sqz_train_data *data = sqz_batches_data(j->batches);
+    char *folder = NULL;
+    cli_check(sqz_trainer_open(cli_context(), base, &recipe, data, &j->trainer, &error), &error);
+    if (!cli_tuning.dry_run && cli_tuning.output_path && !cli_tuning.checkpoint) {
+        folder = cli_allocate(NULL, strlen(cli_tuning.output_path) + sizeof ".checkpoint");
+        sprintf(folder, "%s.checkpoint", cli_tuning.output_path);
+    }
+    j->watch.trainer = j->trainer;
+    j->watch.each_epoch = j->watch.dev && !cli_tuning.metric && !cli_tuning.dry_run;
+    j->watch.stop_after = cli_tuning.dry_run ? DRY_STEPS : 0;
+    j->watch.n_losses = cli_tuning.losses_path ? sqz_trainer_steps(j->trainer) : 0;
+    if (cli_tuning.losses_path)
+        j->watch.losses = cli_allocate(NULL, j->watch.n_losses * sizeof *j->watch.losses);
+    sqz_train_run run = {.progress = cli_watch_step, .note = cli_watch_note, .user = &j->watch};
+    if (!cli_tuning.dry_run) {
+        const double minutes = cli_tuning.checkpoint_minutes;
+        run.evaluate = cli_tuning.metric ? cli_watch_evaluate : NULL;
+        run.patience = cli_tuning.patience;
+        run.checkpoint = folder ? folder : cli_tuning.checkpoint;
+        run.checkpoint_steps = cli_tuning.checkpoint_steps;
+        run.checkpoint_minutes = isnan(minutes) ? CHECKPOINT_MINUTES : minutes;
+        run.resume = cli_tuning.resume;
+    }
+    const sqz_status status = sqz_trainer_run(j->trainer, &run, &j->result, &error);
+    if (!(cli_tuning.dry_run && status == SQZ_ECANCELLED)) cli_check(status, &error);
+    free(folder);
+}
+
+static void show_plan(const cli_job *j)
+{
+    struct rusage usage;
+    const sqz_model_info *info = sqz_model_get_info(sqz_trainer_model(j->trainer));
+    const uint64_t steps = sqz_trainer_steps(j->trainer);
+    const double minutes = j->watch.step_seconds * (double)steps / 60;
+    getrusage(RUSAGE_SELF, &usage);
+    if (cli.json) {
+        cli_json_open('{');
+        cli_json_key_number("parameters", info->n_parameters);
+        cli_json_key_number("examples", sqz_batches_data(j->batches)->n_examples);
+        cli_json_key_number("steps", steps);
+        cli_json_key_double("step_seconds", j->watch.step_seconds);
+        cli_json_key_double("minutes", minutes);
+        cli_json_key_number("memory_bytes", sqz_trainer_memory(j->trainer));
+        cli_json_key_number("peak_bytes", (uint64_t)usage.ru_maxrss * 1024);
+        cli_json_close('}');
+        return;
+    }
+    printf("%llu parameters, %u examples, %llu steps of %u\n",
+           (unsigned long long)info->n_parameters, sqz_batches_data(j->batches)->n_examples,
+           (unsigned long long)steps, cli_tuning.batch);
+    printf("%.3f s a step, %.1f minutes in all, without measuring and checkpoints\n",
+           j->watch.step_seconds, minutes);
+    printf("%.0f MB of memory for the training, %.0f MB the process at its peak\n",
+           (double)sqz_trainer_memory(j->trainer) / 1e6, (double)usage.ru_maxrss * 1.024e-3);
+}
+
+/* The task's own figures, as `eval --task` gives them. */
+static sqz_eval_report official(const cli_job *j)
+{
+    sqz_error error = {0};
+    sqz_eval_report report = {0};
+    const sqz_eval_options o = {.task = &j->watch.task, .glue = {.quotes = (sqz_quotes)cli.quotes}};
+    if (j->task >= 0)
+        cli_check(sqz_evaluate(sqz_trainer_model(j->trainer), (sqz_glue_task)j->task,
+                               cli_tuning.data_path, &o, &report, &error),
+                  &error);
+    return report;
+}
+
+static void show_json(const cli_job *j, const sqz_measures *m, const sqz_eval_report *report)
+{
+    cli_json_open('{');
+    cli_json_key_string("model", cli_tuning.output_path);
+    cli_json_key_number("examples", sqz_batches_data(j->batches)->n_examples);
+    cli_json_key_string("data_sha256", sqz_dataset_sha256(j->train));
+    cli_json_key_number("steps", j->result.step);
+    cli_json_key_number("kept_step", j->result.kept_step);
+    cli_json_key_double("loss", j->result.last_loss);
+    if (m) {
+        cli_json_key_number("dev_examples", m->n);
+        cli_json_figures(m->figures, m->n_figures);
+    }
+    if (report->n_metrics) {
+        cli_json_key("task_metrics");
+        cli_json_open('{');
+        for (uint32_t k = 0; k < report->n_metrics; k++) {
+            cli_json_key(report->metrics[k].name);
+            if (report->metrics[k].metric.reason) cli_json_null();
+            else cli_json_double(report->metrics[k].metric.value);
+        }
+        cli_json_close('}');
+    }
+    cli_json_close('}');
+}
+
+static void show_text(const cli_job *j, const sqz_measures *m, const sqz_eval_report *report)
+{
+    printf("wrote %s: %llu steps on %u examples", cli_tuning.output_path,
+           (unsigned long long)j->result.step, sqz_batches_data(j->batches)->n_examples);
+    if (j->result.kept_step != j->result.step)
+        printf(", that of step %llu is kept", (unsigned long long)j->result.kept_step);
+    printf("\n");
+    if (!m) return;
+    printf("on %zu examples that were not trained on, with intervals of 95%%:\n", m->n);
+    cli_print_figures(m->figures, m->n_figures);
+    if (report->n_metrics) printf("as eval --task %s says:\n", report->task);
+    for (uint32_t k = 0; k < report->n_metrics; k++)
+        if (!report->metrics[k].metric.reason)
+            printf("  %-10s %.6f\n", report->metrics[k].name, report->metrics[k].metric.value);
+}
+
+static void finish(cli_job *j)
+{
+    sqz_error error = {0};
+    sqz_measures measures;
+    cli_check(sqz_trainer_write(j->trainer, cli_tuning.output_path, &error), &error);
+    write_losses(j);
+    const sqz_eval_report report = official(j);
+    if (j->watch.dev)
+        cli_check(cli_watch_measure(&j->watch, sqz_trainer_model(j->trainer), true, &measures,
+                                    &error),
+                  &error);
+    if (cli.json) show_json(j, j->watch.dev ? &measures : NULL, &report);
+    else show_text(j, j->watch.dev ? &measures : NULL, &report);
+}
+
+static void close_job(cli_job *j)
+{
+    sqz_predictions_close(j->watch.predictions);
+    sqz_trainer_close(j->trainer);
+    sqz_batches_close(j->batches);
+    sqz_dataset_close(j->part);
+    sqz_dataset_close(j->part_dev);
+    sqz_dataset_close(j->dev);
+    sqz_dataset_close(j->all);
+    if (j->watch.log) (void)fclose(j->watch.log);
+    free(j->watch.losses);
+    free(j->weights);
+}
+
+static int run(char **arguments, uint32_t n)
+{
+    cli_job j = {0};
+    (void)n;
+    check_usage(&j);
+    check_outputs(arguments[0]);
+    cli_job_open_data(&j, arguments[0]);
+    set_metric(&j);
+    cli_job_open_batches(&j);
+    open_log(&j);
+    train(&j, arguments[0]);
+    if (cli_tuning.dry_run) show_plan(&j);
+    else finish(&j);
+    close_job(&j);
+    return CLI_DONE;
+}
+
+static const cli_option *const tables[] = {data_options, cli_labelled_options, recipe_options,
+                                           run_options,  cli_model_options,    NULL};
+const cli_verb cli_verb_finetune = {
+    "finetune",
+    "train a model on labelled texts",
+    "BASE",
+    "Trains every weight of BASE, a float model file, on labelled examples and writes a model that "
+    "classifies, in f32: AdamW, a warm-up and a falling rate, the last step kept. Bits depend on "
+    "the "
+    "data, the options and --cpu, not on threads, nor on how often a run was resumed. An int8 base "
+    "is refused: train, then quantize.",
+    "squeezebert finetune minilm.gguf -o mrpc.gguf --task mrpc --data glue/MRPC\n"
+    "squeezebert finetune minilm.gguf -o tickets.gguf --data tickets.csv --text body --label team "
+    "--holdout 0.1",
+    1,
+    1,
+    tables,
+    run};

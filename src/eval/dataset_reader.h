@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of a data set, and what its readers share: each reads one layout and adds examples,
+ * the classes of which are numbered as they come; sqzi_dataset_finish sorts them. */
+#ifndef SQZI_DATASET_READER_H
+#define SQZI_DATASET_READER_H
+
+#include <squeezebert/dataset.h>
+#include <stdbool.h>
+
+#include "base/sha256.h"
+#include "data/text_store.h"
+#include "data/text_table.h"
+
+struct sqz_dataset {
+    const sqz_context *context;
+    const sqz_allocator *allocator;
+    const char *name;
+    const char *label_name; /* the column of the label */
+    sqz_label_kind kind;
+    bool labelled;
+    bool closed; /* a label that is no class is refused */
+    sqzi_text_store store;
+    sqzi_text_table classes; /* each with a NUL behind it */
+    sqzi_buffer examples;    /* sqz_example */
+    uint64_t n_blank, n_skipped, n_ill_formed;
+    char sha256[SQZI_SHA256_HEX];
+    sqzi_buffer repeats; /* sqz_repeat */
+    sqzi_buffer ids, types, piece_labels;
+    sqzi_buffer pieces; /* sqzi_piece_range, one an example */
+};
+
+/* Pieces [begin, begin + n) of an example. */
+typedef struct sqzi_piece_range {
+    size_t begin;
+    uint32_t n, cut;
+} sqzi_piece_range;
+
+static inline sqz_example *sqzi_dataset_all(const sqz_dataset *dataset, size_t *n)
+{
+    *n = dataset->examples.used / sizeof(sqz_example);
+    return (sqz_example *)(void *)dataset->examples.data;
+}
+
+SQZ_NODISCARD sqz_status sqzi_dataset_make(const sqz_context *context, const char *name,
+                                           sqz_label_kind kind, sqz_dataset **dataset,
+                                           sqz_error *error);
+/* A copy of the bytes with a NUL behind, until the data set is closed. */
+SQZ_NODISCARD sqz_status sqzi_dataset_keep(sqz_dataset *dataset, sqz_text text, sqz_text *kept,
+                                           sqz_error *error);
+/* Room for n items, as long as that. */
+SQZ_NODISCARD sqz_status sqzi_dataset_take(sqz_dataset *dataset, size_t n, size_t item_bytes,
+                                           void **taken, sqz_error *error);
+/* The number of a class that a label of this line names. */
+SQZ_NODISCARD sqz_status sqzi_dataset_class_of(sqz_dataset *dataset, sqz_text name, uint64_t line,
+                                               uint32_t *number, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_dataset_add(sqz_dataset *dataset, const sqz_example *example,
+                                          sqz_error *error);
+/* Sort the classes unless they were given, number labels by them, hash. */
+SQZ_NODISCARD sqz_status sqzi_dataset_finish(sqz_dataset *dataset, sqz_error *error);
+
+/* ---- one a layout; format is not AUTO ---- */
+SQZ_NODISCARD sqz_status sqzi_dataset_read_table(sqz_dataset *dataset,
+                                                 const sqz_rows_source *source,
+                                                 const sqz_dataset_options *options,
+                                                 sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_dataset_read_conll(sqz_dataset *dataset,
+                                                 const sqz_rows_source *source, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_dataset_read_clinc(sqz_dataset *dataset,
+                                                 const sqz_rows_source *source, const char *split,
+                                                 sqz_error *error);
+
+/* ---- dataset_labels.c: a cell or member to an example's label ---- */
+
+/* The field's text, kept: a JSON string decoded, any other cell or value as it stands. */
+SQZ_NODISCARD sqz_status sqzi_dataset_field(sqz_dataset *dataset, const sqz_field *field,
+                                            sqz_text *text, sqz_error *error);
+/* Put the label in. `column` is what messages call it. */
+SQZ_NODISCARD sqz_status sqzi_dataset_label(sqz_dataset *dataset, const sqz_field *field,
+                                            const char *column, const char *separator,
+                                            sqz_example *example, sqz_error *error);
+/* The words of a text that is a JSON array. */
+SQZ_NODISCARD sqz_status sqzi_dataset_words(sqz_dataset *dataset, const sqz_field *field,
+                                            const char *column, sqz_example *example,
+                                            sqz_error *error);
+/* Words [n] to a text with a blank between two, and where each ends. */
+SQZ_NODISCARD sqz_status sqzi_dataset_join(sqz_dataset *dataset, const sqz_text *words, size_t n,
+                                           sqz_example *example, sqz_error *error);
+
+#endif

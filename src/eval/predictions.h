@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of predictions, and figures of examples that count a number of times each: what a
+ * bootstrap draws. */
+#ifndef SQZI_PREDICTIONS_H
+#define SQZI_PREDICTIONS_H
+
+#include <squeezebert/measure.h>
+
+#include "eval/dataset_reader.h"
+
+/* Entities of one example (WORDS): those that are there, that are predicted, that are both; and its
+ * words that are right. */
+typedef struct sqzi_entity_counts {
+    uint32_t support, predicted, right, words_right;
+} sqzi_entity_counts;
+
+struct sqz_predictions {
+    const sqz_dataset *dataset;
+    const sqz_example *examples;
+    const sqz_allocator *allocator;
+    uint32_t n, n_classes;
+    size_t bytes, n_cut;
+    uint32_t *labels;      /* ONE [n]; WORDS, one behind the other */
+    size_t *first;         /* MANY, WORDS [n + 1]: where an example's labels begin */
+    double *values;        /* VALUE [n] */
+    float *scores;         /* ONE, MANY [n, K] */
+    unsigned char *is_cut; /* [n] */
+    sqzi_buffer set_labels;  /* MANY: uint32_t */
+    sqzi_buffer entities;    /* WORDS: sqzi_entity_counts [n] */
+    sqzi_buffer kinds;       /* WORDS: sqz_class_figures; ONE, MANY: of the classes */
+    sqzi_buffer confusion;
+};
+
+enum { SQZI_FIGURES = 4 };
+/* Figures of a kind, in the order of the header's table. */
+const char *const *sqzi_figure_names(sqz_label_kind kind);
+
+/* What is sorted or counted once for all resamples. */
+typedef struct sqzi_tally sqzi_tally;
+SQZ_NODISCARD sqz_status sqzi_tally_open(const sqz_predictions *predictions, sqzi_tally **tally,
+                                         sqz_error *error);
+void sqzi_tally_close(sqzi_tally *tally);
+/* The figures of examples that count weight[i] times each. */
+void sqzi_tally_figures(sqzi_tally *tally, const uint32_t *weight,
+                        sqz_metric figures[SQZI_FIGURES]);
+
+/* ---- entity_counts.c ---- */
+
+/* Count entities of each example into predictions->entities and of each kind into ->kinds. */
+SQZ_NODISCARD sqz_status sqzi_count_entities(sqz_predictions *predictions, sqz_error *error);
+
+#endif

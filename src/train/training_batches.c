@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Examples and their order for a trainer. The order of the epoch at hand is kept, and made again
+ * from the seed when another one is asked for. */
+#include <squeezebert/batches.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "data/permutation.h"
+#include "eval/dataset_reader.h"
+#include "train/replay.h"
+
+enum { CHUNK_BATCHES = 50 };
+
+struct sqz_batches {
+    const sqz_dataset *dataset;
+    uint32_t batch, n_classes;
+    uint64_t seed;
+    int64_t epoch; /* of the order; -1: none yet */
+    sqz_train_data data;
+    sqzi_replay replay;
+    size_t bytes; /* of this block */
+    sqz_train_example *examples;
+    const char **labels;
+    float *values;      /* [n, K] of several labels, [n] numbers */
+    uint64_t *counts;   /* [n_classes] */
+    uint32_t *order;    /* [n] rows of the epoch, batch after batch as they were cut */
+    uint32_t *shuffled; /* [n_batches] which of these comes i-th */
+    uint64_t *chunk;    /* [CHUNK_BATCHES * batch, n at most] pieces and place of each row */
+};
+
+static uint32_t chunk_rows(const sqz_batches *b)
+{
+    const uint64_t rows = (uint64_t)b->batch * CHUNK_BATCHES;
+    return rows < b->data.n_examples ? (uint32_t)rows : b->data.n_examples;
+}
+
+static void lay_out(sqz_batches *b, sqzi_arena *arena)
+{
+    const uint32_t n = b->data.n_examples;
+    const bool several = b->dataset->kind == SQZ_LABELS_MANY;
+    (void)sqzi_arena_take(arena, 1, sizeof *b);
+    b->examples = sqzi_arena_take(arena, n, sizeof *b->examples);
+    b->labels = sqzi_arena_take(arena, b->data.n_labels, sizeof *b->labels);
+    b->values = sqzi_arena_take(arena,
+                                several                                ? n
+                                : b->dataset->kind == SQZ_LABELS_VALUE ? n
+                                                                       : 0,
+                                (several ? b->n_classes : 1) * sizeof *b->values);
+    b->counts = sqzi_arena_take(arena, b->n_classes, sizeof *b->counts);
+    b->order = sqzi_arena_take(arena, n, sizeof *b->order);
+    b->shuffled = sqzi_arena_take(arena, b->data.n_batches, sizeof *b->shuffled);
+    b->chunk = sqzi_arena_take(arena, chunk_rows(b), sizeof *b->chunk);
+}
+
+/* ---- order ---- */
+
+static int by_size(const void *left, const void *right)
+{
+    const uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* Rows [n] by their pieces; `chunk` also holds where each stood, so that equal ones stay. */
+static void sort_chunk(sqz_batches *b, uint32_t *rows, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        b->chunk[i] = (uint64_t)b->examples[rows[i]].n_tokens << 32 | i;
+    qsort(b->chunk, n, sizeof *b->chunk, by_size);
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t from = (uint32_t)b->chunk[i];
+        b->chunk[i] = rows[from];
+    }
+    for (uint32_t i = 0; i < n; i++) rows[i] = (uint32_t)b->chunk[i];
+}
+
+static void draw(sqz_batches *b, uint32_t epoch)
+{
+    const uint32_t n = b->data.n_examples, step = chunk_rows(b);
+    for (uint32_t i = 0; i < n; i++) b->order[i] = i;
+    sqzi_permute(b->order, n, b->seed, SQZI_CHANCE_ROWS, epoch);
+    for (uint32_t begin = 0; begin < n; begin += step)
+        sort_chunk(b, b->order + begin, n - begin < step ? n - begin : step);
+    for (uint32_t i = 0; i < b->data.n_batches; i++) b->shuffled[i] = i;
+    sqzi_permute(b->shuffled, b->data.n_batches, b->seed, SQZI_CHANCE_BATCHES, epoch);
+    b->epoch = epoch;
+}
+
+static sqz_status give_batch(void *user, uint32_t epoch, uint32_t i, const uint32_t **rows,
+                             uint32_t *n, sqz_error *error)
+{
+    sqz_batches *b = user;
+    if (i >= b->data.n_batches)
+        return sqzi_fail(error, SQZ_EINVAL, i, "batch %u of %u in an epoch", i, b->data.n_batches);
+    const uint64_t number = (uint64_t)epoch * b->data.n_batches + i;
+    if (number < b->replay.n_batches) {
+        *rows = b->replay.rows + b->replay.begin[number];
+        *n = (uint32_t)(b->replay.begin[number + 1] - b->replay.begin[number]);
+        return SQZ_OK;
+    }
+    if (b->epoch != epoch) draw(b, epoch);
+    const uint64_t begin = (uint64_t)b->shuffled[i] * b->batch;
+    const uint64_t rest = b->data.n_examples - begin;
+    *rows = b->order + begin;
+    *n = rest < b->batch ? (uint32_t)rest : b->batch;
+    return SQZ_OK;
+}
+
+/* ---- examples ---- */
+
+static void put_values(sqz_batches *b, uint32_t i, const sqz_example *e)
+{
+    if (b->dataset->kind == SQZ_LABELS_VALUE) {
+        b->values[i] = (float)e->value;
+        b->examples[i].values = b->values + i;
+    }
+    if (b->dataset->kind != SQZ_LABELS_MANY) return;
+    float *values = b->values + (size_t)i * b->n_classes;
+    if (b->n_classes) memset(values, 0, b->n_classes * sizeof *values);
+    for (uint32_t k = 0; k < e->n_labels; k++) values[e->labels[k]] = 1;
+    b->examples[i].values = values;
+}
+
+static void count(sqz_batches *b, const sqz_example *e, const sqz_example_pieces *pieces)
+{
+    if (b->dataset->kind == SQZ_LABELS_ONE) b->counts[e->label]++;
+    if (b->dataset->kind == SQZ_LABELS_MANY)
+        for (uint32_t k = 0; k < e->n_labels; k++) b->counts[e->labels[k]]++;
+    for (uint32_t p = 0; pieces->labels && p < pieces->n; p++)
+        if (pieces->labels[p] >= 0) b->counts[pieces->labels[p]]++;
+}
+
+static sqz_status put_examples(sqz_batches *b, const sqz_batches_options *o, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    size_t n_all;
+    const sqz_example *all = sqzi_dataset_all(b->dataset, &n_all);
+    if (b->n_classes) memset(b->counts, 0, b->n_classes * sizeof *b->counts);
+    for (uint32_t i = 0; i < b->data.n_examples; i++) {
+        const uint32_t row = o->rows ? o->rows[i] : i;
+        FAIL_IF(row >= n_all, SQZ_EINVAL, i, "row %u of %zu examples", row, n_all);
+        const sqz_example_pieces pieces = sqz_dataset_pieces(b->dataset, row);
+        b->examples[i] = (sqz_train_example){.n_tokens = pieces.n,
+                                             .label = all[row].label,
+                                             .ids = pieces.ids,
+                                             .types = pieces.types,
+                                             .token_labels = pieces.labels};
+        put_values(b, i, &all[row]);
+        count(b, &all[row], &pieces);
+    }
+    for (uint32_t k = 0; k < b->n_classes; k++)
+        FAIL_IF(!b->counts[k], SQZ_EINVAL, k,
+                "%s: the class '%.60s' has no example to train on: leave it out of the classes, or "
+                "add rows of it",
+                b->dataset->name, sqz_dataset_class(b->dataset, k));
+    for (uint32_t k = 0; k < b->data.n_labels; k++)
+        b->labels[k] = b->n_classes ? sqz_dataset_class(b->dataset, k) : b->dataset->label_name;
+fail:
+    return status;
+}
+
+static sqz_status check(const sqz_dataset *dataset, const sqz_batches_options *o, size_t n,
+                        sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    TRY(SQZI_RESERVED(o, "sqz_batches_options", error));
+    FAIL_IF(!o->batch, SQZ_EINVAL, 0, "a batch has at least one example");
+    FAIL_IF(!n, SQZ_EINVAL, 0, "%s: there is no example to train on", dataset->name);
+    FAIL_IF(!dataset->labelled, SQZ_EINVAL, 0, "%s: was read without labels", dataset->name);
+    FAIL_IF(!dataset->pieces.used, SQZ_EINVAL, 0, "%s: is not tokenised", dataset->name);
+fail:
+    return status;
+}
+
+sqz_status sqz_batches_open(const sqz_dataset *dataset, const sqz_batches_options *options,
+                            sqz_batches **out, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    size_t n;
+    sqz_batches *b = NULL;
+    if (!dataset || !options || !out)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_batches_open: an argument is NULL");
+    *out = NULL;
+    (void)sqzi_dataset_all(dataset, &n);
+    if (options->rows) n = options->n_rows;
+    TRY(check(dataset, options, n, error));
+    sqz_batches sizes = {.dataset = dataset,
+                         .batch = options->batch,
+                         .n_classes = dataset->classes.n,
+                         .seed = options->seed,
+                         .epoch = -1,
+                         .replay = {.allocator = dataset->allocator}};
+    sizes.data.n_examples = (uint32_t)n;
+    sizes.data.n_labels = sizes.n_classes ? sizes.n_classes : 1;
+    sizes.data.n_batches = (uint32_t)((n + options->batch - 1) / options->batch);
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    lay_out(&sizes, &arena);
+    sizes.bytes = arena.used;
+    b = sqzi_allocate(dataset->allocator, sizes.bytes);
+    FAIL_IF(!b, SQZ_ENOMEM, 0, "%s: no memory for %zu examples", dataset->name, n);
+    arena = sqzi_arena_over(b, sizes.bytes);
+    lay_out(&sizes, &arena);
+    *b = sizes;
+    b->data.examples = b->examples;
+    b->data.labels = b->labels;
+    b->data.batch = give_batch;
+    b->data.user = b;
+    TRY(put_examples(b, options, error));
+    if (options->replay)
+        TRY(sqzi_replay_read(&b->replay, options->replay, b->data.n_examples, error));
+    *out = b;
+    return SQZ_OK;
+fail:
+    sqz_batches_close(b);
+    return status;
+}
+
+void sqz_batches_close(sqz_batches *batches)
+{
+    if (!batches) return;
+    sqzi_replay_free(&batches->replay);
+    sqzi_release(batches->dataset->allocator, batches, batches->bytes);
+}
+
+const sqz_train_data *sqz_batches_data(const sqz_batches *batches)
+{
+    return &batches->data;
+}
+
+uint64_t sqz_batches_replayed(const sqz_batches *batches)
+{
+    return batches->replay.n_batches;
+}
+
+const uint64_t *sqz_batches_counts(const sqz_batches *batches)
+{
+    return batches->counts;
+}
