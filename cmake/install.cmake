@@ -67,11 +67,7 @@ Cflags: -I\${includedir}
 endfunction()
 sqz_pkg_config(squeezebert "encoders of BERT's kind on CPUs: the runtime" "-pthread -lm")
 if(SQZ_FULL)
-  set(algebra)
-  if(SQZ_LAPACK)
-    set(algebra " -llapacke -lopenblas")
-  endif()
   sqz_pkg_config(squeezebert-full
     "encoders of BERT's kind on CPUs: runtime, import, evaluation and squeezing"
-    "-pthread -lm -ljansson -lz${algebra}")
+    "-pthread -lm -ljansson -lz")
 endif()

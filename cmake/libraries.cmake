@@ -11,7 +11,7 @@ endif()
 if(SQZ_LAPACK)
   set(SQZ_OTHER_ALGEBRA "/squeeze/dense_algebra_none\\.c$")
 else()
-  set(SQZ_OTHER_ALGEBRA "/squeeze/dense_algebra\\.c$")
+  set(SQZ_OTHER_ALGEBRA "/squeeze/(dense_algebra|load_library)\\.c$")
 endif()
 
 # Files whose code takes no time beside what it calls or waits for: smaller, 15 kB of the library.
@@ -33,6 +33,21 @@ list(JOIN SQZ_SMALL "|" SQZ_SMALL)
 # of gradients and optimisers, and the gradient of x.c in x_grad.c, to the one that trains.
 set(SQZ_OF_squeezebert_eval_static "/kernel/peak/")
 set(SQZ_OF_squeezebert_train_static "/kernel/(grad|optim)/|_grad\\.c$")
+
+# The name under which a program would load the library that pkg-config found.
+function(sqz_soname variable name)
+  foreach(file ${ARGN})
+    if(file MATCHES "/lib${name}\\.so$")
+      execute_process(COMMAND ${CMAKE_READELF} -d ${file} OUTPUT_VARIABLE dynamic)
+      if(dynamic MATCHES "SONAME[^[]*\\[([^]]+)\\]")
+        set(${variable} ${CMAKE_MATCH_1} PARENT_SCOPE)
+        return()
+      endif()
+    endif()
+  endforeach()
+  message(FATAL_ERROR "${name}: no shared library with a soname among '${ARGN}': install one, or "
+    "configure with -DSQZ_LAPACK=OFF: no low rank and no groups.")
+endfunction()
 
 function(sqz_archive name)
   set(files)
@@ -90,15 +105,17 @@ if(SQZ_FULL)
   pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
   find_package(ZLIB REQUIRED)
   set(CMAKE_FIND_LIBRARY_SUFFIXES ${suffixes})
-  set(SQZ_ALGEBRA)
   if(SQZ_LAPACK)
-    pkg_check_modules(LAPACKE IMPORTED_TARGET lapacke)
-    pkg_check_modules(OPENBLAS IMPORTED_TARGET openblas)
+    pkg_check_modules(LAPACKE lapacke)
+    pkg_check_modules(OPENBLAS openblas)
     if(NOT LAPACKE_FOUND OR NOT OPENBLAS_FOUND)
       message(FATAL_ERROR "pkg-config finds no lapacke or no openblas: install liblapacke-dev and "
         "libopenblas-dev, or configure with -DSQZ_LAPACK=OFF: no low rank and no groups.")
     endif()
-    set(SQZ_ALGEBRA PkgConfig::LAPACKE PkgConfig::OPENBLAS)
+    sqz_soname(SQZ_LAPACKE lapacke ${LAPACKE_LINK_LIBRARIES})
+    sqz_soname(SQZ_OPENBLAS openblas ${OPENBLAS_LINK_LIBRARIES})
+    set_property(SOURCE ${PROJECT_SOURCE_DIR}/src/squeeze/dense_algebra.c APPEND PROPERTY
+      COMPILE_DEFINITIONS SQZ_LAPACKE="${SQZ_LAPACKE}" SQZ_OPENBLAS="${SQZ_OPENBLAS}")
   endif()
   sqz_archive(squeezebert_import_static data rewrite import export)
   target_link_libraries(squeezebert_import_static PUBLIC squeezebert_static PkgConfig::JANSSON
@@ -108,7 +125,10 @@ if(SQZ_FULL)
   sqz_archive(squeezebert_train_static train)
   target_link_libraries(squeezebert_train_static PUBLIC squeezebert_eval_static)
   sqz_archive(squeezebert_squeeze_static squeeze)
-  target_link_libraries(squeezebert_squeeze_static PUBLIC squeezebert_train_static ${SQZ_ALGEBRA})
+  target_link_libraries(squeezebert_squeeze_static PUBLIC squeezebert_train_static
+    ${CMAKE_DL_LIBS})
+  target_include_directories(squeezebert_squeeze_static SYSTEM PRIVATE ${LAPACKE_INCLUDE_DIRS}
+    ${OPENBLAS_INCLUDE_DIRS})
   set(SQZ_ARCHIVES squeezebert_static)
   foreach(part import eval train squeeze)
     set_target_properties(squeezebert_${part}_static PROPERTIES OUTPUT_NAME squeezebert-${part})
@@ -121,6 +141,6 @@ if(SQZ_FULL)
       VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
     target_link_libraries(squeezebert_full PRIVATE sqz_flags -Wl,--whole-archive
       ${SQZ_ARCHIVES} -Wl,--no-whole-archive -Wl,--gc-sections
-      PUBLIC Threads::Threads m PRIVATE PkgConfig::JANSSON ZLIB::ZLIB ${SQZ_ALGEBRA})
+      PUBLIC Threads::Threads m PRIVATE PkgConfig::JANSSON ZLIB::ZLIB ${CMAKE_DL_LIBS})
   endif()
 endif()

@@ -43,6 +43,7 @@ LIBRARY_HEADERS = {  # header -> path prefixes that may include it
                   "src/squeeze/", "src/serve/", "cli/", "tests/"),
     "cblas.h": ("src/squeeze/dense_algebra.c",),
     "lapacke.h": ("src/squeeze/dense_algebra.c",),
+    "dlfcn.h": ("src/squeeze/load_library.c",),
     "mpi.h": ("src/train/comm_mpi.c",),
     "microhttpd.h": ("src/serve/http.c",),
     "zlib.h": ("src/import/", "cli/", "tests/"),

@@ -294,8 +294,10 @@ typedef struct sqz_squeeze_options {
  *
  * SQZ_EINVAL: no lever, or one that does not fit the model or another; texts are missing or too
  * few: the text has the number that would do. SQZ_EUNSUPPORTED: the source has int8 weights or
- * product-quantised embeddings; this build is without LAPACK and a lever needs it. SQZ_ENUMERIC: a
- * weight or an input is not finite. SQZ_ECANCELLED, and else as sqz_quantize.
+ * product-quantised embeddings; a lever needs LAPACK, and this build is without it or its shared
+ * libraries (loaded then, for the rest of the process) cannot be loaded: the text says which and
+ * what to install. SQZ_ENUMERIC: a weight or an input is not finite. SQZ_ECANCELLED, and else as
+ * sqz_quantize.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_squeeze(sqz_context *context, const char *path,
                                              const char *out, const sqz_squeeze_options *options,

@@ -2,6 +2,8 @@
 /* Dense matrices in double, by LAPACKE and OpenBLAS: eigenvectors, orthogonal bases, Cholesky
  * factors, products. The only file that knows these libraries; a build without them
  * (-DSQZ_LAPACK=OFF) has dense_algebra_none.c instead, whose functions all return SQZ_EUNSUPPORTED.
+ * The first call loads both libraries; SQZ_EUNSUPPORTED where one cannot be loaded, each time, with
+ * its name, the reason and what to install.
  *
  * Matrices lie row by row, [rows, columns], ld numbers from row to row (no ld: columns). Working
  * memory comes from the allocator; OpenBLAS keeps some megabytes of its own. While a function runs,
@@ -13,7 +15,7 @@
 
 #include "base/memory.h"
 
-/* The functions below work in this build. */
+/* The functions below are in this build. */
 bool sqzi_dense_algebra_built(void);
 
 /* C [m, n] = scale * A B + keep * C, with A [m, k] and B [k, n], or A [k, m] and B [n, k] where

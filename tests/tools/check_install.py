@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An installed copy can be used: the C example of the README builds against it with pkg-config and
 with find_package, shared and static, starts, and reports a missing model; the example has at most
-30 lines. `make uninstall` leaves no file.
+30 lines. The shared libraries and the program are not linked with what is loaded when it is needed.
+`make uninstall` leaves no file.
 
     check_install.py SOURCE BUILD CMAKE CC
 
@@ -54,12 +55,40 @@ def undefined(library):
     return sorted(set(re.findall(r"\b(sqz[ik]?_\w+)", run("nm", "-uD", library))))
 
 
+LOADED_WHEN_NEEDED = ("blas", "lapack", "gfortran")
+
+
+def check_needed(folder):
+    """No installed program or library, and no pkg-config file, names a library that squeezing
+    loads."""
+    seen = 0
+    for top, _, files in os.walk(folder):
+        for name in files:
+            path = os.path.join(top, name)
+            with open(path, "rb") as file:
+                is_elf = file.read(4) == b"\x7fELF"
+            if is_elf:
+                text = "\n".join(re.findall(r"NEEDED.*", run("readelf", "-d", path)))
+                seen += "libc.so" in text
+            elif name.endswith(".pc"):
+                with open(path, encoding="utf-8") as file:
+                    text = file.read()
+            else:
+                continue
+            for word in LOADED_WHEN_NEEDED:
+                if word in text:
+                    sys.exit(f"{path} is linked with {word}:\n{text}")
+    if seen < 2:
+        sys.exit(f"{folder}: {seen} installed programs and libraries need libc.so")
+
+
 def main():
     source, build, cmake, cc = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         prefix, project = os.path.join(folder, "prefix"), os.path.join(folder, "project")
         run(cmake, "--install", build, "--prefix", prefix)
         names = [os.path.join(top, f) for top, _, files in os.walk(prefix) for f in files]
+        check_needed(prefix)
         libraries = next(os.path.dirname(n) for n in names if n.endswith("/libsqueezebert.so"))
         missing = undefined(os.path.join(libraries, "libsqueezebert.so"))
         if missing:
