@@ -10,29 +10,14 @@
 
 #include "squeeze/dense_algebra.h"
 #include "support/allocation_sweep.h"
-#include "support/random.h"
+#include "support/squeeze_texts.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
 
-/* Half of the texts that there must be are held out; the others are to have 2,048 pieces. */
-enum { N_TEXTS = 130, TEXT_BYTES = 48 };
-
 static char folder[256], cache[256], source[256];
-static sqz_text texts[N_TEXTS];
+static sqz_text texts[SQZT_SQUEEZE_TEXTS];
 static sqz_squeeze_options options;
 static uint32_t n_results;
-
-/* Words of one to six letters: a piece for each of these. */
-static void make_texts(void)
-{
-    static char bytes[N_TEXTS][TEXT_BYTES];
-    sqzt_random random = sqzt_random_of(31);
-    for (uint32_t i = 0; i < N_TEXTS; i++) {
-        for (uint32_t j = 0; j < TEXT_BYTES; j++)
-            bytes[i][j] = j % 7 == i % 7 ? ' ' : (char)('a' + sqzt_below(&random, 26));
-        texts[i] = (sqz_text){bytes[i], TEXT_BYTES};
-    }
-}
 
 static void count_result(void *user, const sqz_squeeze_result *result)
 {
@@ -91,9 +76,11 @@ static sqzt_subject open_subject(void)
     make_folder(cache, "cache");
     snprintf(source, sizeof source, "%s", sqzt_temporary("source.gguf"));
     sqzt_tiny_write(&tiny, source);
-    make_texts();
+    sqzt_squeeze_texts(texts);
     s.path = source;
-    options = (sqz_squeeze_options){.texts = texts, .n_texts = N_TEXTS, .result = count_result};
+    options = (sqz_squeeze_options){.texts = texts,
+                                    .n_texts = SQZT_SQUEEZE_TEXTS,
+                                    .result = count_result};
     return s;
 }
 
