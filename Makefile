@@ -49,7 +49,8 @@ check: dependencies
 	@ctest --test-dir $(BUILD)/check --output-on-failure
 
 # tests that use threads, run under ThreadSanitizer as well
-THREADED = threads context file_writer sessions head rewrite invariance
+THREADED = threads context file_writer sessions head rewrite embedding_levers squeeze \
+  encoder_grad trainer invariance
 space := $(subst ,, )
 check-sanitize: dependencies
 	@cmake -S . -B $(BUILD)/asan $(SANITIZED)=address,undefined

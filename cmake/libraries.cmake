@@ -71,7 +71,9 @@ function(sqz_archive name)
       set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS "$<$<CONFIG:Release>:-O3>")
     endif()
     if(file MATCHES "/src/(${SQZ_SMALL})\\.c$")
-      set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:-Os>")
+      # clang's -Os stays well above gcc's
+      set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS
+        "$<$<CONFIG:Release>:$<IF:$<C_COMPILER_ID:Clang>,-Oz,-Os>>")
     endif()
   endforeach()
   add_library(${name} STATIC ${files} ${PROJECT_SOURCE_DIR}/cmake/empty.c) # a layer may be empty

@@ -250,7 +250,7 @@ typedef struct sqz_squeeze_result {
  *
  *   part            called for each linear and table once all is chosen, in the order of the model
  *   progress        as in sqz_quantize_options
- *   result          called at the end, before the file gets its name
+ *   result          called once at the end, when the file has its name; not where anything failed
  */
 typedef struct sqz_squeeze_options {
     const sqz_text *vocabulary;

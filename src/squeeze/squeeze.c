@@ -224,7 +224,7 @@ static sqz_status measure_and_choose(squeezer *s, const uint32_t *blocks, uint32
     asks.user = s;
     TRY(sqzi_setting_errors_make(s->model, &s->statistics, texts, blocks, n, &asks, &s->errors,
                                  error));
-    const bool runs = !s->options.rank && !s->options.ranks && s->options.groups < 2;
+    const bool runs = s->options.rank == 0 && !s->options.ranks && s->options.groups < 2;
     if (runs)
         TRY(sqzi_plan_trial_open(s->model, &s->statistics, &s->errors, texts, blocks, n, &trial,
                                  error));

@@ -27,8 +27,14 @@ void sqzt_sweep_end(const sqzt_subject *s)
 
 uint64_t sqzt_sweep(const char *name, sqzt_scenario *run, const sqzt_subject *s)
 {
+    return sqzt_sweep_every(name, run, s, 1);
+}
+
+uint64_t sqzt_sweep_every(const char *name, sqzt_scenario *run, const sqzt_subject *s,
+                          uint32_t step)
+{
     sqzt_memory *memory = &sqzt_swept;
-    for (uint64_t n = 1; n < MOST_ALLOCATIONS; n++) {
+    for (uint64_t n = 1; n < MOST_ALLOCATIONS; n += step) {
         sqz_error error = {0};
         const uint64_t held = memory->held_bytes, calls = memory->calls;
         memory->fail_at = calls + n;
@@ -39,7 +45,7 @@ uint64_t sqzt_sweep(const char *name, sqzt_scenario *run, const sqzt_subject *s)
                      (long long)(memory->held_bytes - held), (unsigned long long)n);
         if (memory->calls < calls + n) {
             if (status != SQZ_OK) fail_msg("%s: without a failure: %s", name, error.text);
-            return n - 1;
+            return memory->calls - calls;
         }
         if (status != SQZ_ENOMEM || error.code != SQZ_ENOMEM)
             fail_msg("%s: allocation %llu fails: status %s, '%s'", name, (unsigned long long)n,

@@ -30,5 +30,8 @@ void sqzt_sweep_end(const sqzt_subject *subject);
 
 /* Returns how many allocations the scenario makes when none fails. */
 uint64_t sqzt_sweep(const char *name, sqzt_scenario *run, const sqzt_subject *subject);
+/* Of scenarios that take long: the first allocation fails, then each step-th. */
+uint64_t sqzt_sweep_every(const char *name, sqzt_scenario *run, const sqzt_subject *subject,
+                          uint32_t step);
 
 #endif
