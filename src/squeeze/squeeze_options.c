@@ -6,9 +6,9 @@
 
 #include "base/error.h"
 #include "nn/tensor_list.h"
+#include "squeeze/low_rank.h"
+#include "squeeze/neurons.h"
 #include "squeeze/squeeze_plan.h"
-
-enum { NEURONS_MULTIPLE = 32, LEAST_RANK = 8 };
 
 /* ---- what can be wrong without a model ---- */
 
@@ -108,7 +108,7 @@ static void choose_block(const sqz_model *model, const sqz_squeeze_options *o, s
 {
     const sqzi_block *from = &model->encoder.blocks[b->source];
     const uint32_t up = groups_of(&from->ffn_up), down = groups_of(&from->ffn_down),
-                   multiple = least_common(NEURONS_MULTIPLE, least_common(up, down));
+                   multiple = least_common(SQZI_NEURONS_MULTIPLE, least_common(up, down));
     b->heads = count_of(o->heads, from->heads, 1);
     b->neurons = count_of(o->neurons, from->ffn_width, multiple);
     for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++)
@@ -166,7 +166,7 @@ static sqz_status choose_groups(const sqz_model *model, const sqz_squeeze_option
 static uint32_t rank_of(double share, uint32_t n_in, uint32_t n_out)
 {
     const double sides = (double)n_in + n_out, whole = (double)n_in * n_out;
-    const uint32_t r = (uint32_t)(share * whole / sides), rank = r < LEAST_RANK ? LEAST_RANK : r;
+    const uint32_t rank = sqzi_rank_of_share(share, n_out, n_in);
     return share > 0 && share < 1 && rank * sides < whole ? rank : 0;
 }
 
