@@ -66,10 +66,4 @@ uint32_t sqzi_squeeze_product_parts(const sqzi_weights *weights, uint32_t parts)
 SQZ_NODISCARD sqz_status sqzi_squeeze_width(sqzi_weights *weights, const uint64_t *counts,
                                             uint32_t k, double *error, sqz_error *out);
 
-/* errors[k], k = 0 .. width, is what sqzi_squeeze_width would report. [width + 1] numbers, from one
- * decomposition. */
-SQZ_NODISCARD sqz_status sqzi_squeeze_width_errors(const sqzi_weights *weights,
-                                                   const uint64_t *counts, double *errors,
-                                                   sqz_error *out);
-
 #endif

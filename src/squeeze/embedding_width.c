@@ -197,13 +197,3 @@ sqz_status sqzi_squeeze_width(sqzi_weights *w, const uint64_t *counts, uint32_t 
     if (c.allocator) discard(&c);
     return status;
 }
-
-sqz_status sqzi_squeeze_width_errors(const sqzi_weights *w, const uint64_t *counts, double *errors,
-                                     sqz_error *out)
-{
-    components c = {0};
-    const sqz_status status = decompose(w, counts, &c, out);
-    for (uint32_t k = 0; k <= c.width && status == SQZ_OK; k++) errors[k] = error_at(&c, k);
-    if (c.allocator) discard(&c);
-    return status;
-}

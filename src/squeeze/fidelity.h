@@ -69,17 +69,4 @@ void sqzi_fidelity_run_make(const sqz_model *model, const sqz_text *texts, size_
                             sqzi_fidelity_run *run);
 void sqzi_fidelity_run_discard(sqzi_fidelity_run *run);
 
-/* Called with what is done and how much there is; other than 0 stops with SQZ_ECANCELLED. */
-typedef struct sqzi_progress {
-    int (*call)(void *user, size_t done, size_t total);
-    void *user;
-} sqzi_progress;
-
-/* What each block gives: 1 - mean cosine between the model's vectors and those of the model without
- * that block, importance [n_blocks]. Cost: the texts run n_blocks + 1 times. progress may be NULL.
- * Errors as sqzi_text_vectors_make and sqzi_fidelity_of; SQZ_ECANCELLED. */
-SQZ_NODISCARD sqz_status sqzi_layer_importance(const sqz_model *model, const sqz_text *texts,
-                                               size_t n, const sqzi_progress *progress,
-                                               double *importance, sqz_error *error);
-
 #endif

@@ -102,37 +102,3 @@ fail:
     sqzi_weight_linear_drop(weights, &made);
     return status;
 }
-
-sqz_status sqzi_fit_rest(const sqzi_weights *weights, const sqzi_layer_target *target,
-                         uint32_t rank, bool plain, sqzi_weight_linear *linear, double *share,
-                         sqz_error *error)
-{
-    sqz_status status = SQZ_OK;
-    const sqzi_layer_target *t = target;
-    const size_t items = (size_t)t->m * t->n, bytes = items * sizeof(double);
-    sqzi_low_rank_problem problem = {
-        .m = t->m, .n = t->n, .ldw = t->n, .ldc = t->n, .covariance = plain ? NULL : t->covariance};
-    sqzi_weight_term *term = &linear->terms[1];
-    double *rest = NULL;
-    if (linear->n_terms != 1 || linear->terms[0].a.rows)
-        return sqzi_fail(error, SQZ_EINVAL, 0,
-                         "a low rank stands beside one whole matrix, not beside factors");
-    TRY(check_rank(&problem, rank, error));
-    rest = sqzi_allocate(t->allocator, bytes);
-    FAIL_IF(!rest, SQZ_ENOMEM, 0, "no memory for what is left of %u x %u", t->m, t->n);
-    TRY(sqzi_linear_as_matrix(t->allocator, linear, rest, error));
-    for (size_t i = 0; i < items; i++) rest[i] = t->w[i] - rest[i];
-    problem.w = rest;
-    TRY(make_term(weights, t->m, t->n, rank, 1, term, error));
-    linear->n_terms = 2;
-    TRY(fit_group(t->allocator, &problem, rank, 0, term, error));
-    TRY(sqzi_layer_correct(weights, t, NULL, NULL, !plain, linear, share, error));
-fail:
-    if (status && linear->n_terms == 2) {
-        sqzi_weight_matrix_drop(weights, &term->a);
-        sqzi_weight_matrix_drop(weights, &term->b);
-        linear->n_terms = 1;
-    }
-    sqzi_release(t->allocator, rest, bytes);
-    return status;
-}

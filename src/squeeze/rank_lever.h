@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A linear of the weights as B (A x), alone or beside another term (low_rank.h). Of a block
+/* A linear of the weights as B (A x) (low_rank.h). Of a block
  * diagonal linear each group gets factors of its own, and ranks are those of a group, [m/G, n/G].
  *
  * `plain`: singular values alone, what is known of the inputs unused and the bias as it was: the
@@ -20,13 +20,6 @@ SQZ_NODISCARD sqz_status sqzi_rank_errors(const sqzi_layer_target *target,
  * (layer_target.h). SQZ_EINVAL: rank 0, or above min(m/G, n/G), with that number. SQZ_ENOMEM. On an
  * error the linear is as it was. */
 SQZ_NODISCARD sqz_status sqzi_fit_rank(const sqzi_weights *weights, const sqzi_layer_target *target,
-                                       uint32_t rank, bool plain, sqzi_weight_linear *linear,
-                                       double *share, sqz_error *error);
-
-/* What the linear's one whole term, rounded or of groups, leaves of the target becomes a second
- * term of this rank, in one group. The linear has the target's permutations. SQZ_EINVAL besides: it
- * has another term already. */
-SQZ_NODISCARD sqz_status sqzi_fit_rest(const sqzi_weights *weights, const sqzi_layer_target *target,
                                        uint32_t rank, bool plain, sqzi_weight_linear *linear,
                                        double *share, sqz_error *error);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Neurons, heads, fidelity and layers while memory fails: SQZ_ENOMEM, nothing held, and weights as
- * they were. */
+/* Neurons, heads and fidelity while memory fails: SQZ_ENOMEM, nothing held, and weights as they
+ * were. */
 #include <stdio.h>
 
 #include "squeeze/dense_algebra.h"
@@ -52,14 +52,19 @@ static sqz_status remove_some(const sqzt_subject *s, sqz_error *error)
 static char spellings[TEXTS][8];
 static sqz_text texts[TEXTS];
 
-static sqz_status find_importance(const sqzt_subject *s, sqz_error *error)
+static sqz_status compare_with_itself(const sqzt_subject *s, sqz_error *error)
 {
-    double importance[8];
     sqzi_text_split split;
+    sqzi_text_vectors from = {0}, to = {0};
+    sqzi_fidelity fidelity;
     sqz_status status = sqzi_text_split_make(&s->allocator, texts, TEXTS, &split, error);
     if (status == SQZ_OK)
-        status = sqzi_layer_importance(s->model, split.held_out, split.n_held_out, NULL, importance,
-                                       error);
+        status = sqzi_text_vectors_make(s->model, split.held_out, split.n_held_out, &from, error);
+    if (status == SQZ_OK)
+        status = sqzi_text_vectors_make(s->model, split.held_out, split.n_held_out, &to, error);
+    if (status == SQZ_OK) status = sqzi_fidelity_of(&from, &to, &fidelity, error);
+    sqzi_text_vectors_discard(&from);
+    sqzi_text_vectors_discard(&to);
     sqzi_text_split_discard(&split);
     return status;
 }
@@ -80,7 +85,7 @@ static void levers_and_fidelity_leave_nothing(void **state)
         texts[i] = (sqz_text){spellings[i], 3};
     }
     if (sqzi_dense_algebra_built()) assert_true(sqzt_sweep("removal", remove_some, &s) > 30);
-    assert_true(sqzt_sweep("importance", find_importance, &s) > 10);
+    assert_true(sqzt_sweep("fidelity", compare_with_itself, &s) > 10);
     sqz_model_close(model);
     sqzt_sweep_end(&s);
 }

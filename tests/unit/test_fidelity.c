@@ -294,44 +294,6 @@ static void where_measuring_fails_there_is_no_file(void **state)
     sqz_model_close(model);
 }
 
-static int stop_at_two(void *user, size_t done, size_t total)
-{
-    size_t *calls = user;
-    assert_int_equal(total, 3);
-    assert_int_equal(done, ++*calls);
-    return done == 2;
-}
-
-static void a_blocks_importance_is_what_the_model_without_it_loses(void **state)
-{
-    (void)state;
-    sqz_error error = {0};
-    sqz_model *model = tiny("0.gguf");
-    double importance[2];
-    size_t calls = 0;
-    sqzi_text_vectors whole;
-    sqzt_assert_ok(sqzi_layer_importance(model, texts, 60, NULL, importance, &error), &error);
-    sqzt_assert_ok(sqzi_text_vectors_make(model, texts, 60, &whole, &error), &error);
-    for (uint32_t i = 0; i < 2; i++) {
-        sqzi_text_vectors now;
-        sqzi_fidelity fidelity;
-        const char *path = sqzt_temporary("1.gguf");
-        sqzt_assert_ok(write_without(model, i, NULL, path, &error), &error);
-        sqz_model *shorter = open_model(path);
-        sqzt_assert_ok(sqzi_text_vectors_make(shorter, texts, 60, &now, &error), &error);
-        sqzt_assert_ok(sqzi_fidelity_of(&whole, &now, &fidelity, &error), &error);
-        assert_true(fabs(importance[i] - (1 - fidelity.cosine)) < 1e-6);
-        assert_true(importance[i] > 1e-4);
-        sqzi_text_vectors_discard(&now);
-        sqz_model_close(shorter);
-    }
-    assert_int_equal(sqzi_layer_importance(model, texts, 60, &(sqzi_progress){stop_at_two, &calls},
-                                           importance, &error),
-                     SQZ_ECANCELLED);
-    sqzi_text_vectors_discard(&whole);
-    sqz_model_close(model);
-}
-
 static int set_up(void **state)
 {
     (void)state;
@@ -359,7 +321,6 @@ int main(void)
         cmocka_unit_test(agreement_of_classes_is_counted),
         cmocka_unit_test(a_new_file_says_how_near_it_is),
         cmocka_unit_test(where_measuring_fails_there_is_no_file),
-        cmocka_unit_test(a_blocks_importance_is_what_the_model_without_it_loses),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

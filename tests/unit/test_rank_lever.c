@@ -216,47 +216,6 @@ static void groups_leave_the_share_that_they_say(void **state)
 }
 
 /* int8 integers with an error of their own, and what a rest takes of it. */
-static void a_rest_stands_beside_what_is_rounded(void **state)
-{
-    (void)state;
-    static reading was;
-    static subject s;
-    sqz_error error = {0};
-    double before = 0, off;
-    open_subject(&s, &sqzt_tiny_forms[0].tiny);
-    sqzi_weight_linear *l = dense_linear(&s);
-    assert_non_null(l);
-    know_inputs(&s, l->n_in);
-    read_linear(l, was.w, was.b);
-    sqzi_layer_target target;
-    sqzt_assert_ok(sqzi_layer_target_make(&s.weights, l, &s.inputs, &target, &error), &error);
-    sqzi_weight_matrix *b = &l->terms[0].b;
-    sqzt_assert_ok(sqzi_weight_matrix_round(&s.weights, SQZI_STORED_S8, b, &error), &error);
-    for (size_t i = 0; i < b->rows; i++) {
-        b->rounded.scale[i] = 0.1f;
-        for (size_t j = 0; j < b->columns; j++) {
-            float *value = &b->values[i * b->columns + j];
-            b->rounded.integers[i * b->columns + j] = (int8_t)lrintf(*value / 0.1f);
-            *value = 0.1f * (float)b->rounded.integers[i * b->columns + j];
-        }
-    }
-    before = share_of(&s, &was, l, &off);
-    for (uint32_t rank = 1; rank <= 4; rank += 3) {
-        double share;
-        sqzt_assert_ok(sqzi_fit_rest(&s.weights, &target, rank, false, l, &share, &error), &error);
-        assert_true(fabs(share - share_of(&s, &was, l, &off)) <= 1e-5);
-        assert_true(share < before && off <= 1e-4);
-        before = share;
-        sqzt_assert_fails(sqzi_fit_rest(&s.weights, &target, rank, false, l, &share, &error),
-                          SQZ_EINVAL, &error, "beside one whole matrix");
-        sqzi_weight_matrix_drop(&s.weights, &l->terms[1].a);
-        sqzi_weight_matrix_drop(&s.weights, &l->terms[1].b);
-        l->n_terms = 1;
-    }
-    sqzi_layer_target_discard(&target);
-    close_subject(&s);
-}
-
 static void what_does_not_fit_is_refused_and_the_linear_stays(void **state)
 {
     (void)state;
@@ -276,8 +235,6 @@ static void what_does_not_fit_is_refused_and_the_linear_stays(void **state)
     sqzt_assert_fails(sqzi_fit_rank(&s.weights, &target, 0, false, l, &share, &error), SQZ_EINVAL,
                       &error, wanted);
     sqzt_assert_fails(sqzi_fit_rank(&s.weights, &target, most + 1, false, l, &share, &error),
-                      SQZ_EINVAL, &error, wanted);
-    sqzt_assert_fails(sqzi_fit_rest(&s.weights, &target, most + 1, false, l, &share, &error),
                       SQZ_EINVAL, &error, wanted);
     sqzt_assert_fails(sqzi_fit_groups(&s.weights, &target, &(sqzi_groups){.groups = 997}, l, &share,
                                       &error),
@@ -306,7 +263,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(low_rank_leaves_the_share_that_it_says),
         cmocka_unit_test(groups_leave_the_share_that_they_say),
-        cmocka_unit_test(a_rest_stands_beside_what_is_rounded),
         cmocka_unit_test(what_does_not_fit_is_refused_and_the_linear_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
