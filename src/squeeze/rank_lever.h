@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A linear of the weights as B (A x) (low_rank.h). Of a block
- * diagonal linear each group gets factors of its own, and ranks are those of a group, [m/G, n/G].
+/* A linear of the weights as B (A x) (low_rank.h). Of a block diagonal linear each group gets
+ * factors of its own, and ranks are those of a group, [m/G, n/G].
  *
  * `plain`: singular values alone, what is known of the inputs unused and the bias as it was: the
  * baseline. Else by the covariance, with the bias that keeps the mean output (layer_target.h).
