@@ -126,8 +126,8 @@ static double add_part(scene *s, uint32_t from, uint32_t to, double batch_count,
     if (!run) return s->loss.kind->count(&s->loss, &items);
     sqzi_batch_gradient *g = &s->gradient;
     sqzi_batch_forward(g, &batch, s->dropout > 0 ? &dropout : NULL);
-    const double loss = s->loss.kind->run(&s->loss, &(sqzi_loss_args){&items, batch_count,
-                                                                      &g->outputs, &g->grads});
+    const double loss = s->loss.kind->run(
+        &s->loss, &(sqzi_loss_args){&items, batch_count, &g->outputs, &g->grads, NULL});
     sqzi_batch_backward(g);
     return loss;
 }

@@ -36,7 +36,7 @@ static double run(const sqzi_loss *loss, const sqzi_loss_items *items, double co
 {
     const sqzi_outputs outputs = {.logits = logits};
     const sqzi_output_grads grads = {.logits = d};
-    return loss->kind->run(loss, &(sqzi_loss_args){items, count, &outputs, &grads});
+    return loss->kind->run(loss, &(sqzi_loss_args){items, count, &outputs, &grads, NULL});
 }
 
 /* Logits are of few digits; d is rounded once, and what is subtracted in it is below 2. */
