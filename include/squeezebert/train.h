@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training a model on examples, for a head or for embeddings: fine-tuning of every weight of a float
- * model file, or of its last blocks, or of the head alone. In libsqueezebert-full.
+/* Training a model on examples, for a head or for embeddings: fine-tuning of every weight of a
+ * float model file, or of its last blocks, or of the head alone. In libsqueezebert-full.
  *
  *     sqz_trainer_open(context, base, &recipe, &data, &trainer, &error)
  *     sqz_trainer_run(trainer, &run, &result, &error)
@@ -91,11 +91,11 @@ typedef enum sqz_schedule {
  *   HEAD      the head's problem
  *   COSINE    pairs with scores t:  mean (c - t)^2
  *   COSENT    pairs with scores t:  log(1 + sum over i, j with t_i > t_j of e^(scale (c_j - c_i)))
- *   RANKING   texts 0 and 1 belong together, texts 2 and more of an example do not belong to its
- *             text 0:  the mean cross entropy, logits scale * c, of text 1 of an example among texts
- *             1 and more of all examples. A text that stands twice in a batch would be its own
- *             negative: sqz_batches_options.distinct. symmetric: the mean of that and of text 0
- *             among texts 0 of all examples
+ *   RANKING   texts 0 and 1 belong together, texts 2 and more do not belong to text 0: the mean
+ *             cross entropy, logits scale * c, of text 1 of an example among texts 1 and more of
+ *             all examples. A text that stands twice in a batch would be its own negative
+ *             (sqz_batches_options.distinct). With symmetric: the mean of that and of text 0 among
+ *             texts 0 of all examples
  *
  * as sentence-transformers' CosineSimilarityLoss, CoSENTLoss and MultipleNegativesRankingLoss (with
  * symmetric, directions query_to_doc and doc_to_query, each its own softmax). A batch that is run
@@ -111,8 +111,8 @@ typedef enum sqz_train_loss {
 /* What decides the result. Zero-initialise for the defaults in brackets; where 0 would be a choice
  * of its own, a number below 0 is that choice.
  *
- *   loss           [head]; of embeddings no head is trained, nor is one in the file that is written:
- *                  head, problem, keep_head, label_smoothing and class_weights stay 0
+ *   loss           [head]; of embeddings: there is no head, nor is one in the file that is
+ *                  written; head, problem, keep_head, label_smoothing and class_weights stay 0
  *   scale          [20] of cosines, COSENT and RANKING alone
  *   symmetric      1: RANKING both ways
  *   head           [sequence] or SQZ_HEAD_TOKEN
@@ -194,8 +194,9 @@ typedef struct sqz_train_progress {
  *   checkpoint       folder, made where it is missing: what a run needs to go on, written each
  *                    checkpoint_steps steps and checkpoint_minutes minutes (0: never by that), and
  *                    when the run is stopped by progress; the last two and the best stay. NULL:
- * none resume           1: go on from the newest checkpoint that is whole, begin where there is
- * none note             called with a line of text that a user should see: a checkpoint that is
+ *                    none
+ *   resume           1: go on from the newest checkpoint that is whole, begin where there is none
+ *   note             called with a line of text that a user should see: a checkpoint that is
  *                    damaged and the one that takes its place. May be NULL
  */
 typedef struct sqz_train_run {

@@ -184,8 +184,7 @@ static double rank(const units *u, const sqzi_loss *loss, candidates c, size_t i
     for (size_t j = 0; j < u->n; j++) {
         if (j % loss->texts < c.from || j % loss->texts >= c.to) continue;
         if (j == wanted) value = weight * (log_sum - logits[n]);
-        add_cosine_grad(u, i, j,
-                        weight * loss->scale * (exp(logits[n] - log_sum) - (j == wanted)));
+        add_cosine_grad(u, i, j, weight * loss->scale * (exp(logits[n] - log_sum) - (j == wanted)));
         n++;
     }
     return value;

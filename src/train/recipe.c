@@ -226,10 +226,11 @@ void sqzi_recipe_history(const sqz_train_recipe *s, char line[SQZI_RECIPE_LINE])
                 {"label-smoothing", s->label_smoothing, 0},
                 {"scale", s->scale, s->loss > SQZ_LOSS_COSINE ? 20 : 0}};
     int n = snprintf(line, SQZI_RECIPE_LINE, "finetune");
-    if (s->loss) n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --loss %s", losses[s->loss]);
+    if (s->loss)
+        n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --loss %s", losses[s->loss]);
     if (s->symmetric) n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --symmetric");
-    n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --epochs %u --lr %s --seed %llu", s->epochs,
-                  SQZI_REAL(6, s->lr), (unsigned long long)s->seed);
+    n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --epochs %u --lr %s --seed %llu",
+                  s->epochs, SQZI_REAL(6, s->lr), (unsigned long long)s->seed);
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
         if (fabs(rest[i].value - rest[i].usual) > 0)
             n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --%s %s", rest[i].option,

@@ -36,8 +36,7 @@ static size_t larger(size_t a, size_t b)
 
 static void lay_out_whole(sqz_trainer *t, sqzi_arena *arena)
 {
-    const size_t n = t->facts.max_examples,
-                 numbers = n * t->loss.texts * t->loss.dimensions;
+    const size_t n = t->facts.max_examples, numbers = n * t->loss.texts * t->loss.dimensions;
     t->whole.embeddings = sqzi_arena_take(arena, numbers, sizeof *t->whole.embeddings);
     t->whole.d = sqzi_arena_take(arena, numbers, sizeof *t->whole.d);
     t->whole.scratch = sqzi_arena_take(arena, t->loss.kind->room(&t->loss, n),
@@ -92,8 +91,7 @@ static sqz_status check_arguments(const char *base, const sqz_train_recipe *reci
             "sqz_trainer_open: the data's examples, labels or batch is NULL");
     FAIL_IF(data->n_examples == 0 || (data->n_labels == 0) != (recipe->loss != SQZ_LOSS_HEAD) ||
                 data->n_batches == 0,
-            SQZ_EINVAL, 0,
-            "%u examples of %u labels in %u batches: there is nothing to train on",
+            SQZ_EINVAL, 0, "%u examples of %u labels in %u batches: there is nothing to train on",
             data->n_examples, data->n_labels, data->n_batches);
     FAIL_IF(data->n_labels > SQZI_MAX_WIDTH, SQZ_EINVAL, 0, "%u labels, at most %d are possible",
             data->n_labels, SQZI_MAX_WIDTH);

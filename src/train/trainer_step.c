@@ -94,8 +94,8 @@ static double run_loss(const step_batch *b, sqzi_range share, const sqzi_outputs
 {
     const sqz_trainer *t = b->trainer;
     const sqzi_loss_items items = label_part(t, b->rows, share);
-    return t->loss.kind->run(
-        &t->loss, &(sqzi_loss_args){&items, b->count, outputs, grads, t->whole.scratch});
+    return t->loss.kind->run(&t->loss,
+                             &(sqzi_loss_args){&items, b->count, outputs, grads, t->whole.scratch});
 }
 
 static double add_by_parts(step_batch *b)
