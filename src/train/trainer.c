@@ -132,6 +132,8 @@ static sqz_status open_model(sqz_trainer *t, const char *base, sqz_error *error)
     sqz_model *model = t->trainable.model;
     FAIL_IF(r->freeze_blocks > model->info.n_layers, SQZ_EINVAL, 0,
             "%u blocks are to be frozen, the model has %u", r->freeze_blocks, model->info.n_layers);
+    FAIL_IF(!t->trainable.parameters.n_trained, SQZ_EINVAL, 0,
+            "all of the model is frozen: there is nothing to train");
     t->recipe.pooling = trained.pooling;
     t->loss.dimensions = model->info.dimensions;
     t->gradient.model.padding = UINT32_MAX;
