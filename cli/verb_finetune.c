@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "embedding_data.h"
 #include "finetune.h"
 #include "output.h"
 #include "verbs.h"
@@ -268,7 +269,7 @@ static sqz_eval_report official(const cli_job *j)
     const sqz_eval_options o = {.task = &j->watch.task,
                                 .cosine = cli_embedder.loss != 0,
                                 .glue = {.quotes = (sqz_quotes)cli.quotes}};
-    if (j->task >= 0)
+    if (j->task >= 0 && !cli_embedding_given()) /* eval --task has the model's own prompts */
         cli_check(sqz_evaluate(sqz_trainer_model(j->trainer), (sqz_glue_task)j->task,
                                cli_tuning.data_path, &o, &report, &error),
                   &error);
@@ -365,10 +366,9 @@ static int run(char **arguments, uint32_t n)
     return CLI_DONE;
 }
 
-static const cli_option *const tables[] = {data_options,       cli_labelled_options,
-                                           cli_embedder_table, recipe_options,
-                                           run_options,        cli_model_options,
-                                           NULL};
+static const cli_option *const tables[] = {
+    data_options,   cli_labelled_options, cli_embedder_table, cli_embedding_options,
+    recipe_options, run_options,          cli_model_options,  NULL};
 const cli_verb cli_verb_finetune = {
     "finetune",
     "train a model on labelled texts",
