@@ -97,7 +97,8 @@ sqz_train_recipe cli_job_recipe(cli_job *job);
 
 /* ---- finetune_embed.c ---- */
 
-/* After the options of the verb were checked: those of embedders, and what does not go with them. */
+/* After the options of the verb were checked: those of embedders, and what does not go with
+ * them. */
 void cli_check_embedder(const cli_job *job);
 sqz_label_kind cli_embedder_kind(void);
 /* Scores to 0..1, where a range was given or the task has one. */

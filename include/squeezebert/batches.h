@@ -44,7 +44,8 @@ typedef struct sqz_batches_options {
 } sqz_batches_options;
 
 /* The data set must be tokenised, and stay so and open; `rows` is copied.
- * Memory: some 90 bytes an example and text, and 4 times the classes for each where they have several.
+ * Memory: some 90 bytes an example and text, and 4 times the classes for each where they have
+ * several.
  *
  * SQZ_EINVAL: no batch, no rows, a row that is none; the data set has no labels or no pieces; a
  * class that no row has (error.offset: the class); distinct, of examples that were not tokenised by

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""An embedder trained on STS-B by CoSENT, with sentence-transformers and with this program: the same
-folder, batches, rates and losses. Two parts:
+"""An embedder trained on STS-B by CoSENT, with sentence-transformers and with this program: the
+same folder, batches, rates and losses. Two parts:
 
   losses  without dropout, step by step: within 1e-4 relative of one another
   score   dropout 0.1, one epoch: Spearman of the cosines on dev, at least sentence-transformers'
@@ -10,8 +10,8 @@ folder, batches, rates and losses. Two parts:
     embedder_compare.py PROGRAM FOLDER STS-B [--part losses|score] [--steps N] [--threads N]
 
 FOLDER is a model of sentence-transformers or Transformers (pooled by the mean), STS-B the folder of
-GLUE's files. Recipe: AdamW, 2e-5, warm-up 0.1, linear, decay 0.01, norm clipped at 1, batches of 32.
-Exits 77 where something that it needs is missing.
+GLUE's files. Recipe: AdamW, 2e-5, warm-up 0.1, linear, decay 0.01, norm clipped at 1, batches of
+32. Exits 77 where something that it needs is missing.
 """
 import argparse
 import json
