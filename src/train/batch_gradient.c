@@ -12,7 +12,8 @@ void sqzi_batch_gradient_layout(sqzi_batch_gradient *g, const sqzi_gradient_mode
     const size_t rows = (size_t)sizes->max_tokens * model->encoder->width;
     const sqzi_tape_sizes tape = {.max_tokens = sizes->max_tokens,
                                   .max_length = sizes->max_length,
-                                  .members = members};
+                                  .members = members,
+                                  .recompute = sizes->recompute};
     g->model = *model;
     sqzi_workspace_layout(&g->workspace, model->encoder, sizes->max_tokens, sizes->max_length,
                           members, arena);

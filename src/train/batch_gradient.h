@@ -30,6 +30,7 @@ typedef struct sqzi_batch_gradient {
 
 typedef struct sqzi_gradient_sizes {
     uint32_t max_tokens, max_sequences, max_length;
+    bool recompute; /* encoder_grad.h */
 } sqzi_gradient_sizes;
 
 /* Lay it out in the arena (NULL base: counts). */
