@@ -84,7 +84,8 @@ static void open_scene(scene *s, const char *head, sqz_problem problem)
                                        .pool = s->pool,
                                        .padding = UINT32_MAX,
                                        .logits = true};
-    const sqzi_gradient_sizes sizes = {TOKENS, SEQUENCES, 6};
+    const sqzi_gradient_sizes sizes = {
+        .max_tokens = TOKENS, .max_sequences = SEQUENCES, .max_length = 6};
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     sqzi_batch_gradient_layout(&s->gradient, &model, &sizes, &arena);
     s->bytes = arena.used;
