@@ -43,7 +43,8 @@ void sqzi_batch_gradient_layout(sqzi_batch_gradient *g, const sqzi_gradient_mode
     const sqzi_tape_sizes tape = {.max_tokens = sizes->max_tokens,
                                   .max_length = sizes->max_length,
                                   .members = members,
-                                  .recompute = sizes->recompute};
+                                  .recompute = sizes->recompute,
+                                  .narrow = sizes->narrow};
     *g = (sqzi_batch_gradient){.model = *model};
     sqzi_workspace_layout(&g->workspace, encoder, sizes->max_tokens, sizes->max_length, members,
                           arena);
