@@ -250,7 +250,9 @@ sqz_train_recipe cli_job_recipe(cli_job *j)
                                                  : cli_tuning.label_smoothing,
                           .class_weights = j->weights,
                           .accumulate = cli_tuning.accumulate,
-                          .seed = cli_tuning.seed};
+                          .seed = cli_tuning.seed,
+                          .precision = (sqz_precision)cli_tuning.precision,
+                          .recompute = cli_tuning.recompute};
     if (cli_embedder.loss) {
         r.head = SQZ_HEAD_NONE;
         r.problem = SQZ_SINGLE_LABEL;

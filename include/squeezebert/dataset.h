@@ -189,8 +189,8 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_repeats(sqz_dataset *dataset,
                                                      sqz_error *error);
 
 /* Part the examples in those to train on and those held out, by source: examples that share a text
- * (either of a pair, not a negative) or the cell of options.source stay together, as do those linked
- * by others.
+ * (either of a pair, not a negative) or the cell of options.source stay together, as do those
+ * linked by others.
  *
  *   share  held out, > 0 and < 1; as near to it as whole sources come
  *   rows   [n] numbers of all examples: first, rising, the *n_train to train on, then, rising,

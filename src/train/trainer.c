@@ -127,7 +127,8 @@ static sqz_status open_model(sqz_trainer *t, const char *base, sqz_error *error)
                                    .seed = r->seed};
     sqzi_trained trained = {.freeze_embeddings = r->freeze_embeddings != 0,
                             .freeze_blocks = r->freeze_encoder ? UINT32_MAX : r->freeze_blocks,
-                            .head_rate = r->lr > 0 ? r->head_lr / r->lr : 1};
+                            .head_rate = r->lr > 0 ? r->head_lr / r->lr : 1,
+                            .bf16 = r->precision == SQZ_PRECISION_BF16};
     TRY(sqzi_trainable_open(t->context, base, &head, &trained, &t->trainable, error));
     sqz_model *model = t->trainable.model;
     FAIL_IF(r->freeze_blocks > model->info.n_layers, SQZ_EINVAL, 0,
