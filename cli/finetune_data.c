@@ -250,12 +250,9 @@ sqz_train_recipe cli_job_recipe(cli_job *j)
                                                  : cli_tuning.label_smoothing,
                           .class_weights = j->weights,
                           .accumulate = cli_tuning.accumulate,
-<<<<<<< HEAD
                           .seed = cli_tuning.seed,
                           .precision = (sqz_precision)cli_tuning.precision,
                           .recompute = cli_tuning.recompute};
-=======
-                          .seed = cli_tuning.seed};
     if (cli_embedder.loss) {
         r.head = SQZ_HEAD_NONE;
         r.problem = SQZ_SINGLE_LABEL;
@@ -263,7 +260,6 @@ sqz_train_recipe cli_job_recipe(cli_job *j)
         r.scale = isnan(cli_embedder.scale) ? 0 : cli_embedder.scale;
         r.symmetric = cli_embedder.symmetric;
     }
->>>>>>> w-p
     set_freeze(&r);
     return r;
 }

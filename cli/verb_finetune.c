@@ -268,19 +268,12 @@ static sqz_eval_report official(const cli_job *j, const sqz_model *model)
 {
     sqz_error error = {0};
     sqz_eval_report report = {0};
-<<<<<<< HEAD
-    const sqz_eval_options o = {.task = &j->watch.task, .glue = {.quotes = (sqz_quotes)cli.quotes}};
-    if (j->task >= 0)
-        cli_check(sqz_evaluate(model, (sqz_glue_task)j->task, cli_tuning.data_path, &o, &report,
-                               &error),
-=======
     const sqz_eval_options o = {.task = &j->watch.task,
                                 .cosine = cli_embedder.loss != 0,
                                 .glue = {.quotes = (sqz_quotes)cli.quotes}};
     if (j->task >= 0 && !cli_embedding_given()) /* eval --task has the model's own prompts */
-        cli_check(sqz_evaluate(sqz_trainer_model(j->trainer), (sqz_glue_task)j->task,
-                               cli_tuning.data_path, &o, &report, &error),
->>>>>>> w-p
+        cli_check(sqz_evaluate(model, (sqz_glue_task)j->task, cli_tuning.data_path, &o, &report,
+                               &error),
                   &error);
     return report;
 }

@@ -86,7 +86,6 @@ typedef enum sqz_schedule {
     SQZ_SCHEDULE_CONSTANT /* 1 */
 } sqz_schedule;
 
-<<<<<<< HEAD
 /* In what the matrix products of both directions are computed. Weights, gradients, moments, norms,
  * softmax and all sums are f32 either way.
  *
@@ -97,7 +96,7 @@ typedef enum sqz_schedule {
  *          --keep '_embd\.weight|token_types'`): equal bits. What is written is the f32 weights
  */
 typedef enum sqz_precision { SQZ_PRECISION_F32, SQZ_PRECISION_BF16 } sqz_precision;
-=======
+
 /* What is made small. Of a head its problem says it; else it is the vectors that sqz_embed has of
  * texts, across the n examples of a batch, c being the cosine of two texts of an example:
  *
@@ -120,7 +119,6 @@ typedef enum sqz_train_loss {
     SQZ_LOSS_COSENT,
     SQZ_LOSS_RANKING
 } sqz_train_loss;
->>>>>>> w-p
 
 /* What decides the result. Zero-initialise for the defaults in brackets; where 0 would be a choice
  * of its own, a number below 0 is that choice.
