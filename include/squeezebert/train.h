@@ -86,6 +86,17 @@ typedef enum sqz_schedule {
     SQZ_SCHEDULE_CONSTANT /* 1 */
 } sqz_schedule;
 
+/* In what the matrix products of both directions are computed. Weights, gradients, moments, norms,
+ * softmax and all sums are f32 either way.
+ *
+ *   F32    the model, as sqz_trainer_model has it, is that of the file that is written: equal bits
+ *   BF16   matrices, and the rows that they meet, are rounded to bf16 (8 bits) for each product,
+ *          to nearest even, and rows between the layers are kept so. The model computes as the file
+ *          does after sqz_quantize to bf16 with its tables kept in f32 (`quantize --type bf16
+ *          --keep '_embd\.weight|token_types'`): equal bits. What is written is the f32 weights
+ */
+typedef enum sqz_precision { SQZ_PRECISION_F32, SQZ_PRECISION_BF16 } sqz_precision;
+
 /* What is made small. Of a head its problem says it; else it is the vectors that sqz_embed has of
  * texts, across the n examples of a batch, c being the cosine of two texts of an example:
  *
@@ -108,17 +119,6 @@ typedef enum sqz_train_loss {
     SQZ_LOSS_COSENT,
     SQZ_LOSS_RANKING
 } sqz_train_loss;
-
-/* In what the matrix products of both directions are computed. Weights, gradients, moments, norms,
- * softmax and all sums are f32 either way.
- *
- *   F32    the model, as sqz_trainer_model has it, is that of the file that is written: equal bits
- *   BF16   matrices, and the rows that they meet, are rounded to bf16 (8 bits) for each product,
- *          to nearest even, and rows between the layers are kept so. The model computes as the file
- *          does after sqz_quantize to bf16 with its tables kept in f32 (`quantize --type bf16
- *          --keep '_embd\.weight|token_types'`): equal bits. What is written is the f32 weights
- */
-typedef enum sqz_precision { SQZ_PRECISION_F32, SQZ_PRECISION_BF16 } sqz_precision;
 
 /* What decides the result. Zero-initialise for the defaults in brackets; where 0 would be a choice
  * of its own, a number below 0 is that choice.
