@@ -19,7 +19,7 @@ static bool norm_is_trained(const sqzi_norm_numbers *n)
 
 static bool embedding_is_trained(const sqzi_embedding_numbers *e)
 {
-    return e->word || e->position || e->type || norm_is_trained(&e->norm) ||
+    return e->word || e->word_rows || e->position || e->type || norm_is_trained(&e->norm) ||
            linear_is_trained(&e->factor) || linear_is_trained(&e->projection);
 }
 

@@ -233,6 +233,12 @@ static const uint32_t *bias_places(const sqzi_parameter *p)
     return linear && !linear->from ? linear->out : NULL;
 }
 
+bool sqzi_trainable_is_placed(const sqzi_parameter *p)
+{
+    const sqzi_matrix *matrix = sqzi_parameter_matrix(p);
+    return !(matrix && sqzi_matrix_is_permuted(matrix)) && !bias_places(p);
+}
+
 void sqzi_trainable_place(const sqzi_parameter *p, const float *stored, float *placed)
 {
     const sqzi_matrix *matrix = sqzi_parameter_matrix(p);
@@ -279,6 +285,9 @@ static sqz_status read_parameter(const sqzi_trainable *t, const sqzi_parameter *
         if (!isfinite(stored[i]))
             return sqzi_fail(error, SQZ_ENUMERIC, matrix.tensor ? matrix.tensor->offset : 0,
                              "number %zu of tensor '%s' is NaN or infinite", i, e->name);
+    if (matrix.tensor) /* nothing reads it again */
+        sqzi_file_map_drop(&t->model->map, (size_t)matrix.tensor->offset,
+                           (size_t)matrix.tensor->bytes);
     return SQZ_OK;
 }
 

@@ -53,7 +53,9 @@ void sqzi_trainable_close(sqzi_trainable *trainable);
 /* The matrices of trained parameters (all: of every one) from their masters. */
 void sqzi_trainable_pack(const sqzi_trainable *trainable, bool all);
 
-/* A parameter's numbers from the order of a file to the order of masters, and back: out [n]. */
+/* A parameter's numbers from the order of a file to the order of masters, and back: out [n]. They
+ * are the same order where sqzi_trainable_is_placed. */
+bool sqzi_trainable_is_placed(const sqzi_parameter *parameter);
 void sqzi_trainable_place(const sqzi_parameter *parameter, const float *stored, float *placed);
 void sqzi_trainable_unplace(const sqzi_parameter *parameter, const float *placed, float *stored);
 

@@ -71,6 +71,8 @@ static sqz_status emit(void *user, sqzi_file_writer *file, sqz_error *error)
 {
     const sqzi_parameter_source *source = user;
     const size_t bytes = source->parameter->n * sizeof(float);
+    if (sqzi_trainable_is_placed(source->parameter))
+        return sqzi_file_writer_put(file, source->numbers, bytes, error);
     float *stored = sqzi_allocate(source->allocator, bytes);
     if (!stored) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for %zu bytes", bytes);
     sqzi_trainable_unplace(source->parameter, source->numbers, stored);

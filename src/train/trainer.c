@@ -43,6 +43,17 @@ static void lay_out_whole(sqz_trainer *t, sqzi_arena *arena)
                                        sizeof *t->whole.scratch);
 }
 
+/* As many rows as a batch may have distinct words. */
+static void lay_out_words(sqz_trainer *t, sqzi_arena *arena)
+{
+    const sqzi_table *table = &t->trainable.model->encoder.embedding.word;
+    sqzi_parameters *p = &t->trainable.parameters;
+    const uint64_t most = t->facts.max_batch_tokens;
+    if (p->gradients.embedding.word_rows)
+        sqzi_row_list_layout(&p->words, table->n_rows, table->width,
+                             most < table->n_rows ? (uint32_t)most : table->n_rows, arena);
+}
+
 /* Memory of a batch. */
 static void lay_out(sqz_trainer *t, sqzi_arena *arena)
 {
@@ -62,10 +73,12 @@ static void lay_out(sqz_trainer *t, sqzi_arena *arena)
     p->targets = sqzi_arena_take(arena, t->facts.max_examples,
                                  t->loss.classes * sizeof *p->targets);
     if (t->loss.kind->across) lay_out_whole(t, arena);
+    lay_out_words(t, arena);
 }
 
-static sqz_status make_room(sqz_trainer *t, sqz_error *error)
+sqz_status sqzi_trainer_make_room(sqz_trainer *t, sqz_error *error)
 {
+    if (t->block) return SQZ_OK;
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     lay_out(t, &arena);
     t->block = arena.used == SIZE_MAX ? NULL : sqzi_allocate(allocator_of(t), arena.used);
@@ -77,6 +90,8 @@ static sqz_status make_room(sqz_trainer *t, sqz_error *error)
     t->bytes = arena.used;
     arena = sqzi_arena_over(t->block, t->bytes);
     lay_out(t, &arena);
+    if (t->trainable.parameters.gradients.embedding.word_rows)
+        sqzi_row_list_begin(&t->trainable.parameters.words);
     return SQZ_OK;
 }
 
@@ -128,7 +143,8 @@ static sqz_status open_model(sqz_trainer *t, const char *base, sqz_error *error)
     sqzi_trained trained = {.freeze_embeddings = r->freeze_embeddings != 0,
                             .freeze_blocks = r->freeze_encoder ? UINT32_MAX : r->freeze_blocks,
                             .head_rate = r->lr > 0 ? r->head_lr / r->lr : 1,
-                            .bf16 = r->precision == SQZ_PRECISION_BF16};
+                            .bf16 = r->precision == SQZ_PRECISION_BF16,
+                            .list_words = true};
     TRY(sqzi_trainable_open(t->context, base, &head, &trained, &t->trainable, error));
     sqz_model *model = t->trainable.model;
     FAIL_IF(r->freeze_blocks > model->info.n_layers, SQZ_EINVAL, 0,
@@ -165,12 +181,18 @@ sqz_status sqz_trainer_open(sqz_context *context, const char *base, const sqz_tr
     sqzk_grad_table_init(&t->kernels, context->kernels.features);
     TRY(sqzi_optimizer_open(&t->trainable.parameters, context->pool, context->kernels.features,
                             &t->optimizer, error));
-    TRY(make_room(t, error));
+    TRY(sqzi_trainer_make_room(t, error));
     *out = t;
     return SQZ_OK;
 fail:
     sqz_trainer_close(t);
     return status;
+}
+
+void sqzi_trainer_free_room(sqz_trainer *t)
+{
+    sqzi_release(allocator_of(t), t->block, t->bytes);
+    t->block = NULL;
 }
 
 void sqz_trainer_close(sqz_trainer *t)

@@ -15,6 +15,7 @@
 typedef struct sqzi_data_facts {
     sqzi_gradient_sizes sizes; /* of the largest part of a batch */
     uint32_t max_examples;     /* of the largest batch */
+    uint64_t max_batch_tokens;
     char sha256[SQZI_SHA256_HEX];
 } sqzi_data_facts;
 
@@ -58,7 +59,7 @@ struct sqz_trainer {
     float *best; /* masters of best_step, one behind the other; NULL until needed */
     size_t n_best;
     char base_sha256[SQZI_SHA256_HEX];
-    void *block; /* of gradient and part */
+    void *block; /* of gradient and part; NULL: given back */
     size_t bytes;
 };
 
@@ -70,6 +71,11 @@ SQZ_NODISCARD sqz_status sqzi_trainer_check_data(const sqz_train_data *data,
 
 /* Steps that this run ends at. */
 uint64_t sqzi_trainer_end(const sqz_trainer *trainer);
+
+/* The memory of a batch, which steps need and nothing else: make it, where it is not there; give it
+ * back. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_trainer_make_room(sqz_trainer *trainer, sqz_error *error);
+void sqzi_trainer_free_room(sqz_trainer *trainer);
 
 /* Step state.step of the trainer: the batch that comes next, loss and gradient, update. What it did
  * goes to *progress. */

@@ -85,8 +85,10 @@ static uint32_t larger(uint32_t a, uint32_t b)
 
 /* The parts that a batch is run in. */
 static sqz_status measure_parts(const look *l, const uint32_t *rows, uint32_t n,
-                                sqzi_gradient_sizes *sizes, sqz_error *error)
+                                sqzi_data_facts *facts, sqz_error *error)
 {
+    sqzi_gradient_sizes *sizes = &facts->sizes;
+    uint64_t of_batch = 0;
     const uint32_t parts = l->recipe->accumulate;
     const size_t texts = texts_of(l);
     for (uint32_t p = 0; p < parts; p++) {
@@ -102,10 +104,12 @@ static sqz_status measure_parts(const look *l, const uint32_t *rows, uint32_t n,
                              "a batch has %llu pieces, at most %u are possible: make it smaller, "
                              "or accumulate over more parts",
                              (unsigned long long)tokens, 1u << 28);
+        of_batch += tokens;
         sizes->max_tokens = larger(sizes->max_tokens, (uint32_t)tokens);
         sizes->max_sequences = larger(sizes->max_sequences,
                                       (uint32_t)((share.end - share.begin) * texts));
     }
+    if (of_batch > facts->max_batch_tokens) facts->max_batch_tokens = of_batch;
     return SQZ_OK;
 }
 
@@ -124,7 +128,7 @@ static sqz_status look_at_batch(look *l, uint32_t epoch, uint32_t i, sqzi_data_f
     hash_number(l, n);
     sqzi_sha256_update(&l->hash, rows, n * sizeof *rows);
     facts->max_examples = larger(facts->max_examples, n);
-    TRY(measure_parts(l, rows, n, &facts->sizes, error));
+    TRY(measure_parts(l, rows, n, facts, error));
 fail:
     return status;
 }

@@ -161,14 +161,6 @@ static double add_gradient(sqz_trainer *t, const uint32_t *rows, uint32_t n, uin
     return loss;
 }
 
-static void forget_gradient(const sqz_trainer *t)
-{
-    for (uint32_t i = 0; i < t->trainable.parameters.n; i++) {
-        const sqzi_parameter *p = &t->trainable.parameters.list[i];
-        if (p->trained) memset(p->gradient, 0, p->n * sizeof *p->gradient);
-    }
-}
-
 sqz_status sqzi_trainer_step(sqz_trainer *t, sqz_train_progress *progress, sqz_error *error)
 {
     const sqz_train_recipe *r = &t->recipe;
@@ -176,7 +168,8 @@ sqz_status sqzi_trainer_step(sqz_trainer *t, sqz_train_progress *progress, sqz_e
     const uint32_t epoch = (uint32_t)(s / t->data.n_batches), i = (uint32_t)(s % t->data.n_batches);
     const uint32_t *rows = NULL;
     uint32_t n = 0;
-    const sqz_status status = t->data.batch(t->data.user, epoch, i, &rows, &n, error);
+    sqz_status status = sqzi_trainer_make_room(t, error);
+    if (status == SQZ_OK) status = t->data.batch(t->data.user, epoch, i, &rows, &n, error);
     if (status != SQZ_OK) return status;
     *progress = (sqz_train_progress){.step = s + 1,
                                      .n_steps = sqzi_trainer_end(t),
@@ -186,7 +179,7 @@ sqz_status sqzi_trainer_step(sqz_trainer *t, sqz_train_progress *progress, sqz_e
     progress->loss = add_gradient(t, rows, n, epoch, &progress->n_tokens);
     progress->norm = sqzi_optimizer_norm(&t->optimizer);
     if (!isfinite(progress->loss) || !isfinite(progress->norm)) {
-        forget_gradient(t);
+        sqzi_parameters_forget(&t->trainable.parameters);
         return sqzi_fail(
             error, SQZ_ENUMERIC, s,
             "step %llu (batch %u of epoch %u, which begins with example %u): the %s is "
