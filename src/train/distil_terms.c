@@ -137,8 +137,7 @@ static void put_hidden(making *m)
         put(m, SQZ_DISTIL_HIDDEN,
             (sqzi_distil_term){.student = hidden_of(m->student, plan->student, i),
                                .teacher = hidden_of(m->teacher, plan->teacher, plan->map[i]),
-                               .d = i == last ? m->grads->hidden
-                                              : ours(d_of(m, i)->x),
+                               .d = i == last ? m->grads->hidden : ours(d_of(m, i)->x),
                                .n = m->batch->n_tokens,
                                .width = width},
             m->counts->tokens * width);

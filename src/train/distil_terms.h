@@ -53,10 +53,10 @@ typedef struct sqzi_distil {
     sqzi_distil_plan plan;
     uint32_t needs;
     sqzi_distil_terms terms;
-    sqz_distil_loss *losses;       /* [terms] whose each is */
-    sqzi_distil_term *list;        /* what terms.list points at */
-    sqzi_block_keep_grad *grads;   /* [student's blocks] rows in d, NULL where there is none */
-    double *scratch;               /* [members, n_scratch] */
+    sqz_distil_loss *losses;     /* [terms] whose each is */
+    sqzi_distil_term *list;      /* what terms.list points at */
+    sqzi_block_keep_grad *grads; /* [student's blocks] rows in d, NULL where there is none */
+    double *scratch;             /* [members, n_scratch] */
     size_t n_scratch;
     uint32_t members;
 } sqzi_distil;
