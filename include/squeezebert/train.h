@@ -24,7 +24,7 @@
 #ifndef SQUEEZEBERT_TRAIN_H
 #define SQUEEZEBERT_TRAIN_H
 
-#include <squeezebert/model.h>
+#include <squeezebert/distil.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -51,7 +51,8 @@ typedef struct sqz_train_example {
  *
  *   examples      [n_examples]
  *   labels        [n_labels] names of the classes (of the numbers, for regression), in the order of
- *                 logits
+ *                 logits. NULL and 0 where a distillation learns no labels; those of examples are
+ *                 not looked at then
  *   n_batches     of an epoch
  *   batch         *rows [*n] = the examples of batch i of epoch e, n >= 1; valid until the next
  *                 call. The same answer each time it is asked: it is what makes a run repeatable.
@@ -106,6 +107,10 @@ typedef enum sqz_schedule {
  *   freeze_embeddings, freeze_blocks   1; the first so many blocks, and the embeddings
  *   freeze_encoder 1: everything but the head, and the pooler where the head reads it
  *   seed           of dropout and of a new head
+ *   distil         [NULL] what is learned of a teacher (distil.h). Where that is neither labels nor
+ *                  logits, the base's head stays as it is, and head, problem, pooling, keep_head
+ *                  and what is of labels are not looked at; where it is logits without labels, they
+ *                  are the teacher's. Not looked at after sqz_trainer_open
  */
 typedef struct sqz_train_recipe {
     sqz_head_kind head;
@@ -122,6 +127,7 @@ typedef struct sqz_train_recipe {
     int freeze_embeddings, freeze_encoder;
     uint32_t freeze_blocks;
     uint64_t seed;
+    const sqz_distil_recipe *distil;
     uint64_t reserved[8];
 } sqz_train_recipe;
 
@@ -134,11 +140,13 @@ typedef struct sqz_train_recipe {
  *   rate            e_t
  *   n_tokens        of the batch
  *   tokens_per_second, seconds_left   over the steps of this call; 0 after the first
+ *   losses          of a distillation: the parts of loss, each times its weight
  */
 typedef struct sqz_train_progress {
     uint64_t step, n_steps;
     uint32_t epoch, n_tokens;
     double loss, norm, rate, tokens_per_second, seconds_left;
+    double losses[SQZ_DISTIL_LOSSES];
 } sqz_train_progress;
 
 /* How the run is watched and kept. None of it changes a bit of what is trained, but for which step

@@ -54,8 +54,8 @@ static double squares(const sqzi_distil_term *t, uint32_t unit, double *scratch)
 
 /* ---- distributions ---- */
 
-/* Where z is made of x: by / T less the largest; the log of the sum of e^z comes back. */
-static double shift(const sqzi_real *x, size_t n, double by, double *z)
+/* z = x times `by`, less the largest; the log of the sum of e^z comes back. */
+static double off_largest(const sqzi_real *x, size_t n, double by, double *z)
 {
     double most = -INFINITY, sum = 0;
     for (size_t k = 0; k < n; k++) {
@@ -89,8 +89,8 @@ static double softened(const sqzi_distil_term *t, uint32_t unit, double *scratch
                  factor = t->scale * (kl ? t->temperature * t->temperature : 1);
     double *zs = scratch, *zt = scratch + n, sum = 0;
     for (size_t i = rows.begin; i < rows.end; i++) {
-        const double of_s = shift(t->student + i * n, n, by, zs),
-                     of_t = shift(t->teacher + i * n, n, by, zt);
+        const double of_s = off_largest(t->student + i * n, n, by, zs),
+                     of_t = off_largest(t->teacher + i * n, n, by, zt);
         sqzi_real *d = t->d + i * n;
         for (size_t k = 0; k < n; k++) {
             const double p = exp(zt[k] - of_t), log_q = zs[k] - of_s;

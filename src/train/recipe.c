@@ -83,8 +83,13 @@ static sqz_status check_kinds(const sqz_train_recipe *s, const sqz_train_data *d
     for (uint32_t k = 0; s->class_weights && k < data->n_labels; k++)
         FAIL_IF(!(s->class_weights[k] > 0) || !isfinite(s->class_weights[k]), SQZ_EINVAL, k,
                 "the weight of class %u (%s) is not above 0", k, data->labels[k]);
-    FAIL_IF(single && data->n_labels < 2, SQZ_EINVAL, 0, "%u class: there is nothing to tell apart",
-            data->n_labels);
+    FAIL_IF(s->distil && !(s->distil->weights[SQZ_DISTIL_LABELS] > 0) &&
+                (s->label_smoothing > 0 || s->class_weights),
+            SQZ_EINVAL, 0,
+            "label smoothing and class weights are of labels, which are not learned: "
+            "give the loss 'labels' a weight");
+    FAIL_IF(single && data->n_labels < 2 && !(s->distil && !data->n_labels), SQZ_EINVAL, 0,
+            "%u class: there is nothing to tell apart", data->n_labels);
 fail:
     return status;
 }
@@ -133,8 +138,9 @@ static void add_numbers(text *t, const sqz_train_recipe *s)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) add_real(t, all[i].key, all[i].value);
 }
 
-sqz_status sqzi_recipe_text(const sqz_train_recipe *s, const sqz_train_data *data,
-                            const sqz_train_run *run, sqzi_buffer *buffer, sqz_error *error)
+sqz_status sqzi_recipe_text(const sqz_train_recipe *s, const sqzi_distilling *distilling,
+                            const sqz_train_data *data, const sqz_train_run *run,
+                            sqzi_buffer *buffer, sqz_error *error)
 {
     text t = {buffer, SQZ_OK, error};
     add(&t, "{\"version\":1,\"head\":\"%s\",\"problem\":\"%s\",\"pool\":\"%s\",\"keep_head\":%d",
@@ -153,12 +159,15 @@ sqz_status sqzi_recipe_text(const sqz_train_recipe *s, const sqz_train_data *dat
     if (run->evaluate)
         add(&t, ",\"evaluate_steps\":%llu,\"patience\":%u", (unsigned long long)run->evaluate_steps,
             run->patience);
+    if (distilling && t.status == SQZ_OK)
+        t.status = sqzi_distilling_text(distilling, buffer, error);
     add(&t, "}");
     if (t.status == SQZ_OK) t.status = sqzi_buffer_append(buffer, "", 1, error);
     return t.status;
 }
 
-void sqzi_recipe_history(const sqz_train_recipe *s, char line[SQZI_RECIPE_LINE])
+void sqzi_recipe_history(const sqz_train_recipe *s, const sqzi_distilling *distilling,
+                         char line[SQZI_RECIPE_LINE])
 {
     const struct {
         const char *option;
@@ -169,8 +178,11 @@ void sqzi_recipe_history(const sqz_train_recipe *s, char line[SQZI_RECIPE_LINE])
                 {"clip", s->clip, 1},
                 {"dropout", s->dropout, 0.1},
                 {"label-smoothing", s->label_smoothing, 0}};
-    int n = snprintf(line, SQZI_RECIPE_LINE, "finetune --epochs %u --lr %s --seed %llu", s->epochs,
-                     SQZI_REAL(6, s->lr), (unsigned long long)s->seed);
+    char losses[SQZI_DISTILLING_LINE] = "";
+    if (distilling) sqzi_distilling_history(distilling, losses);
+    int n = snprintf(line, SQZI_RECIPE_LINE, "%s%s --epochs %u --lr %s --seed %llu",
+                     distilling ? "distill" : "finetune", losses, s->epochs, SQZI_REAL(6, s->lr),
+                     (unsigned long long)s->seed);
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
         if (fabs(rest[i].value - rest[i].usual) > 0)
             n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --%s %s", rest[i].option,

@@ -7,6 +7,7 @@
 
 #include "base/sha256.h"
 #include "train/batch_gradient.h"
+#include "train/distilling.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
 #include "train/trainable.h"
@@ -44,8 +45,10 @@ struct sqz_trainer {
     sqzk_grad_table kernels;
     sqzi_batch_gradient gradient;
     sqzi_packed_part part;
-    sqzi_loss loss;
-    uint64_t n_steps, warmup; /* of all epochs */
+    bool labelled, logits;      /* labels are learned; the head is run */
+    sqzi_loss loss;             /* of labels */
+    sqzi_distilling distilling; /* with recipe.distil */
+    uint64_t n_steps, warmup;   /* of all epochs */
     sqzi_run_state state;
     float *best; /* masters of best_step, one behind the other; NULL until needed */
     size_t n_best;
@@ -54,7 +57,8 @@ struct sqz_trainer {
     size_t bytes;
 };
 
-/* Examples against the model and the recipe, and every batch of every epoch. */
+/* Examples against the model and the recipe, and every batch of every epoch; loss NULL: labels are
+ * not looked at. */
 SQZ_NODISCARD sqz_status sqzi_trainer_check_data(const sqz_train_data *data,
                                                  const sqz_train_recipe *recipe,
                                                  const sqzi_loss *loss, const sqz_model_info *info,
@@ -67,6 +71,13 @@ uint64_t sqzi_trainer_end(const sqz_trainer *trainer);
  * goes to *progress. */
 SQZ_NODISCARD sqz_status sqzi_trainer_step(sqz_trainer *trainer, sqz_train_progress *progress,
                                            sqz_error *error);
+
+/* NULL: nothing is learned of a teacher. */
+const sqzi_distilling *sqzi_trainer_distilling(const sqz_trainer *trainer);
+
+/* The model as it is now to a writer. */
+SQZ_NODISCARD sqz_status sqzi_trainer_put(const sqz_trainer *trainer, sqzi_gguf_writer *writer,
+                                          sqz_error *error);
 
 /* Masters to trainer->best, and back. */
 SQZ_NODISCARD sqz_status sqzi_trainer_keep_best(sqz_trainer *trainer, sqz_error *error);

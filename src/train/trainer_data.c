@@ -45,6 +45,7 @@ static void hash_example(look *l, const sqz_train_example *e)
     hash_number(l, e->types != NULL);
     sqzi_sha256_update(&l->hash, e->ids, e->n_tokens * sizeof *e->ids);
     if (e->types) sqzi_sha256_update(&l->hash, e->types, e->n_tokens);
+    if (!l->loss) return;
     if (l->recipe->head == SQZ_HEAD_TOKEN)
         sqzi_sha256_update(&l->hash, e->token_labels, e->n_tokens * sizeof *e->token_labels);
     else if (l->recipe->problem == SQZ_SINGLE_LABEL) hash_number(l, e->label);
@@ -110,7 +111,7 @@ sqz_status sqzi_trainer_check_data(const sqz_train_data *data, const sqz_train_r
         sqzi_sha256_update(&l.hash, data->labels[k], strlen(data->labels[k]) + 1);
     for (uint32_t row = 0; row < data->n_examples; row++) {
         TRY(check_pieces(&l, row, error));
-        TRY(loss->kind->check(loss, &data->examples[row], row, error));
+        if (loss) TRY(loss->kind->check(loss, &data->examples[row], row, error));
         hash_example(&l, &data->examples[row]);
     }
     for (uint32_t epoch = 0; epoch < recipe->epochs; epoch++)

@@ -56,30 +56,58 @@ static double count_batch(const sqz_trainer *t, const uint32_t *rows, uint32_t n
     return count;
 }
 
-static double add_gradient(sqz_trainer *t, const uint32_t *rows, uint32_t n, uint32_t epoch,
-                           uint32_t *n_tokens)
+static sqzi_distil_counts count_rows(const sqz_trainer *t, const uint32_t *rows, uint32_t n)
 {
-    const double p = t->recipe.dropout, count = count_batch(t, rows, n);
+    sqzi_distil_counts counts = {.sequences = n};
+    for (uint32_t i = 0; i < n; i++) {
+        const double tokens = t->data.examples[rows[i]].n_tokens;
+        counts.tokens += tokens;
+        counts.squares += tokens * tokens;
+    }
+    return counts;
+}
+
+/* The losses of a part of the batch, and d of them. */
+static sqz_status add_losses(sqz_trainer *t, const uint32_t *rows, sqzi_range share, double count,
+                             const sqzi_batch *batch, const sqzi_distil_counts *counts,
+                             double losses[SQZ_DISTIL_LOSSES], sqz_error *error)
+{
+    sqzi_batch_gradient *g = &t->gradient;
+    if (t->labelled) {
+        const sqzi_loss_items items = label_part(t, rows, share);
+        losses[SQZ_DISTIL_LABELS] +=
+            t->loss.weight *
+            t->loss.kind->run(&t->loss, &(sqzi_loss_args){&items, count, &g->outputs, &g->grads});
+    }
+    if (!t->recipe.distil) return SQZ_OK;
+    return sqzi_distilling_add(&t->distilling, g, batch, t->part.types, counts, losses, error);
+}
+
+static sqz_status add_gradient(sqz_trainer *t, const uint32_t *rows, uint32_t n,
+                               sqz_train_progress *progress, sqz_error *error)
+{
+    const double p = t->recipe.dropout, count = t->labelled ? count_batch(t, rows, n) : 0;
+    const sqzi_distil_counts counts = count_rows(t, rows, n);
     const sqzi_dropout dropout = {.hidden = p,
                                   .attention = p,
                                   .head = p,
                                   .seed = t->recipe.seed,
-                                  .epoch = epoch,
+                                  .epoch = progress->epoch,
                                   .examples = t->part.examples};
     sqzi_batch_gradient *g = &t->gradient;
-    double loss = 0;
     for (uint32_t part = 0; part < t->recipe.accumulate; part++) {
         const sqzi_range share = sqzi_share(n, part, t->recipe.accumulate);
         if (share.begin == share.end) continue;
         const sqzi_batch batch = pack_part(t, rows, share);
-        const sqzi_loss_items items = label_part(t, rows, share);
         sqzi_batch_forward(g, &batch, p > 0 ? &dropout : NULL);
-        loss += t->loss.kind->run(&t->loss,
-                                  &(sqzi_loss_args){&items, count, &g->outputs, &g->grads});
+        const sqz_status status = add_losses(t, rows, share, count, &batch, &counts,
+                                             progress->losses, error);
+        if (status != SQZ_OK) return status;
         sqzi_batch_backward(g);
-        *n_tokens += batch.n_tokens;
+        progress->n_tokens += batch.n_tokens;
     }
-    return loss;
+    for (uint32_t i = 0; i < SQZ_DISTIL_LOSSES; i++) progress->loss += progress->losses[i];
+    return SQZ_OK;
 }
 
 static void forget_gradient(const sqz_trainer *t)
@@ -97,14 +125,18 @@ sqz_status sqzi_trainer_step(sqz_trainer *t, sqz_train_progress *progress, sqz_e
     const uint32_t epoch = (uint32_t)(s / t->data.n_batches), i = (uint32_t)(s % t->data.n_batches);
     const uint32_t *rows = NULL;
     uint32_t n = 0;
-    const sqz_status status = t->data.batch(t->data.user, epoch, i, &rows, &n, error);
+    sqz_status status = t->data.batch(t->data.user, epoch, i, &rows, &n, error);
     if (status != SQZ_OK) return status;
     *progress = (sqz_train_progress){.step = s + 1,
                                      .n_steps = sqzi_trainer_end(t),
                                      .epoch = epoch,
                                      .rate = r->lr * sqzi_schedule_at(r->schedule, s, t->warmup,
                                                                       t->n_steps)};
-    progress->loss = add_gradient(t, rows, n, epoch, &progress->n_tokens);
+    status = add_gradient(t, rows, n, progress, error);
+    if (status != SQZ_OK) {
+        forget_gradient(t);
+        return status;
+    }
     progress->norm = sqzi_optimizer_norm(&t->optimizer);
     if (!isfinite(progress->loss) || !isfinite(progress->norm)) {
         forget_gradient(t);
