@@ -24,6 +24,7 @@ typedef struct sqz_batches sqz_batches;
  *   rows     [n_rows] the examples to train on, as sqz_dataset_split gives them; NULL: all
  *   batch    examples of a batch; the last of an epoch's rows may be fewer
  *   seed     of the order
+ *   most_pieces   0, or rows are left out, by chance, so that the others have about so many pieces
  *   replay   a file of batches, [[3, 0, 7], [1, ...], ...] as JSON: row numbers from 0, within
  *            `rows` where these are given. Batch i of epoch e is number e * n_batches + i of it,
  *            n_batches being what `batch` makes of the rows; those behind its end are drawn. NULL:
@@ -35,14 +36,15 @@ typedef struct sqz_batches_options {
     uint32_t batch;
     uint64_t seed;
     const char *replay;
+    uint64_t most_pieces;
     uint64_t reserved[4];
 } sqz_batches_options;
 
 /* The data set must be tokenised, and stay so and open; `rows` is copied.
  * Memory: some 70 bytes an example, and 4 times the classes for each where they have several.
  *
- * SQZ_EINVAL: no batch, no rows, a row that is none; the data set has no labels or no pieces; a
- * class that no row has (error.offset: the class). SQZ_EIO: no file to replay. SQZ_EFORMAT: it
+ * SQZ_EINVAL: no batch, no rows, a row that is none; the data set has no pieces; a class that no
+ * row has (error.offset: the class). SQZ_EIO: no file to replay. SQZ_EFORMAT: it
  * holds something else, the text says which batch. SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_batches_open(const sqz_dataset *dataset,
                                                   const sqz_batches_options *options,
