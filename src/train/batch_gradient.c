@@ -106,6 +106,7 @@ static void make_passes(sqzi_batch_gradient *g, const sqzi_batch *batch,
     g->head_pass.ldo = m->head->classes;
     g->embed_pass = output_pass(g, &g->embed_tape);
     g->embed_pass.pooling = m->embed.pooling;
+    g->embed_pass.skip = g->skip;
     g->embed_pass.normalize = m->embed.normalize;
     g->embed_pass.dimensions = m->embed.dimensions;
     g->embed_pass.out = g->embeddings;

@@ -38,6 +38,9 @@ typedef struct sqzi_batch_gradient {
     sqzi_workspace workspace;
     sqzi_encoder_tape tape;
     sqzi_head_tape head_tape, embed_tape;
+    /* the caller's: of embeddings, [sequences] tokens at their beginning that pooling leaves out;
+     * NULL: none */
+    const uint32_t *skip;
     sqzi_real *hidden, *logits, *embeddings;
     sqzi_outputs outputs; /* of the forward */
     sqzi_output_grads grads;

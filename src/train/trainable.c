@@ -74,6 +74,7 @@ static sqz_pooling settle_pooling(const sqz_model *model, const sqzi_wanted_head
     const sqz_model_info *info = &model->info;
     if (wanted->kind == SQZ_HEAD_TOKEN) return SQZ_POOLING_NONE;
     if (wanted->pooling != SQZ_POOLING_DEFAULT) return wanted->pooling;
+    if (wanted->kind == SQZ_HEAD_NONE) return info->pooling;
     if (info->head == wanted->kind && info->problem == wanted->problem &&
         same_labels(model, wanted))
         return model->head.pooling;
@@ -100,6 +101,23 @@ static void make_head(sqz_model *model, const sqzi_wanted_head *wanted)
     head->output.terms[0].b = sqzi_matrix_of(kernels->gemm_f32, head->width, wanted->n_labels, 1);
     model->info.head = wanted->kind;
     model->info.n_labels = wanted->n_labels;
+}
+
+/* Embeddings are trained, by this pooling: the base's head would fit them no more. */
+static void drop_head(sqz_model *model, sqz_pooling pooling)
+{
+    sqzi_head *head = &model->head;
+    head->kind = SQZ_HEAD_NONE;
+    head->pooling = SQZ_POOLING_DEFAULT;
+    head->has_dense = head->has_norm = head->tied = head->factorised = false;
+    head->classes = 0;
+    head->output = (sqzi_linear){0};
+    model->labels = NULL;
+    model->info.head = SQZ_HEAD_NONE;
+    model->info.problem = SQZ_SINGLE_LABEL;
+    model->info.n_labels = 0;
+    model->info.labels_named = 0;
+    model->info.pooling = pooling;
 }
 
 static sqz_status take_labels(sqzi_trainable *t, const sqzi_wanted_head *wanted, sqz_error *error)
@@ -310,7 +328,11 @@ static sqz_status settle_head(sqzi_trainable *t, sqzi_wanted_head *head, const c
     head->pooling = settle_pooling(t->model, head);
     const sqz_status status = check_head(t->model, head, path, error);
     if (status != SQZ_OK) return status;
-    t->new_head = !head_fits(t->model, head);
+    t->new_head = head->kind == SQZ_HEAD_NONE || !head_fits(t->model, head);
+    if (head->kind == SQZ_HEAD_NONE) {
+        drop_head(t->model, head->pooling);
+        return SQZ_OK;
+    }
     if (t->new_head) make_head(t->model, head);
     return take_labels(t, head, error);
 }
@@ -325,6 +347,7 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     TRY(sqz_model_open(context, path, &t->model, error));
     TRY(check_base(t->model, path, error));
     t->keeps_head = head->none;
+    trained->embeds = head->none || head->kind == SQZ_HEAD_NONE;
     if (head->none) head->pooling = t->model->info.pooling;
     else TRY(settle_head(t, head, path, error));
     trained->pooling = head->pooling;

@@ -13,12 +13,13 @@
 #include "rewrite/rewrite.h"
 #include "train/parameters.h"
 
-/* The head that is wanted. Its labels live as long as the model. */
+/* The head that is wanted; kind NONE: embeddings, and no head. Its labels live as long as the
+ * model. */
 typedef struct sqzi_wanted_head {
     bool none; /* the base's head stays as it is, and is not trained: nothing else counts */
     sqz_head_kind kind;
     sqz_problem problem;
-    sqz_pooling pooling; /* of a sequence head; DEFAULT as in train.h */
+    sqz_pooling pooling; /* of a sequence head or embeddings; DEFAULT as in train.h */
     const char *const *labels;
     uint32_t n_labels;
     bool keep;     /* the base's, or an error */
@@ -43,7 +44,7 @@ typedef struct sqzi_trainable {
     sqzi_arena packed;              /* matrices that were not f32, and those of a new head */
 } sqzi_trainable;
 
-/* Open the file and move its numbers. trained->pooling is set to the head's. Close in any case.
+/* Open the file and move its numbers. trained->embeds and ->pooling are set. Close in any case.
  * SQZ_EUNSUPPORTED, SQZ_EINVAL as sqz_trainer_open has them; as sqz_model_open. */
 SQZ_NODISCARD sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
                                              const sqzi_wanted_head *head, sqzi_trained *trained,

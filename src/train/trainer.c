@@ -18,28 +18,50 @@ const sqzi_distilling *sqzi_trainer_distilling(const sqz_trainer *t)
     return t->recipe.distil ? &t->distilling : NULL;
 }
 
-static sqzi_embedding_use embedding_use(const sqz_trainer *t)
+static bool reads_embeddings(const sqz_trainer *t)
 {
-    const sqz_model_info *info = &t->trainable.model->info;
-    if (!t->recipe.distil ||
-        !(sqzi_distil_needs_of(t->distilling.recipe.weights) & SQZI_NEEDS_EMBEDDINGS))
-        return (sqzi_embedding_use){0};
-    return (sqzi_embedding_use){info->pooling, info->dimensions, info->normalize != 0};
+    return t->loss.kind->reads & SQZI_READS_EMBEDDINGS ||
+           (t->recipe.distil &&
+            sqzi_distil_needs_of(t->distilling.recipe.weights) & SQZI_NEEDS_EMBEDDINGS);
+}
+
+static sqzi_gradient_model gradient_model(const sqz_trainer *t)
+{
+    const sqz_model *model = t->trainable.model;
+    sqzi_gradient_model m = {.encoder = &model->encoder,
+                             .head = &model->head,
+                             .parameters = &t->trainable.parameters,
+                             .kernels = &t->kernels,
+                             .pool = t->context->pool,
+                             .padding = t->gradient.model.padding,
+                             .logits = t->logits};
+    if (reads_embeddings(t))
+        m.embed = (sqzi_embedding_use){model->info.pooling, model->info.dimensions,
+                                       model->info.normalize != 0};
+    return m;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static void lay_out_whole(sqz_trainer *t, sqzi_arena *arena)
+{
+    const size_t n = t->facts.max_examples, numbers = n * t->loss.texts * t->loss.dimensions;
+    t->whole.embeddings = sqzi_arena_take(arena, numbers, sizeof *t->whole.embeddings);
+    t->whole.d = sqzi_arena_take(arena, numbers, sizeof *t->whole.d);
+    t->whole.scratch = sqzi_arena_take(arena, t->loss.kind->room(&t->loss, n),
+                                       sizeof *t->whole.scratch);
 }
 
 /* Memory of a batch. */
 static void lay_out(sqz_trainer *t, sqzi_arena *arena)
 {
     const sqzi_gradient_sizes *sizes = &t->facts.sizes;
-    const sqzi_gradient_model model = {.encoder = &t->trainable.model->encoder,
-                                       .head = &t->trainable.model->head,
-                                       .parameters = &t->trainable.parameters,
-                                       .kernels = &t->kernels,
-                                       .pool = t->context->pool,
-                                       .padding = t->gradient.model.padding,
-                                       .logits = t->logits,
-                                       .embed = embedding_use(t)};
-    const size_t tokens = sizes->max_tokens, sequences = sizes->max_sequences;
+    const sqzi_gradient_model model = gradient_model(t);
+    const size_t tokens = sizes->max_tokens, sequences = sizes->max_sequences,
+                 items = larger(tokens, t->facts.max_examples);
     sqzi_packed_part *p = &t->part;
     sqzi_batch_gradient_layout(&t->gradient, &model, sizes, arena);
     if (t->recipe.distil) {
@@ -51,8 +73,12 @@ static void lay_out(sqz_trainer *t, sqzi_arena *arena)
     p->ids = sqzi_arena_take(arena, tokens, sizeof *p->ids);
     p->types = sqzi_arena_take(arena, tokens, sizeof *p->types);
     p->examples = sqzi_arena_take(arena, sequences, sizeof *p->examples);
-    p->labels = sqzi_arena_take(arena, tokens, sizeof *p->labels);
-    p->targets = sqzi_arena_take(arena, sequences * t->data.n_labels, sizeof *p->targets);
+    p->views = sqzi_arena_take(arena, sequences, sizeof *p->views);
+    p->skip = sqzi_arena_take(arena, sequences, sizeof *p->skip);
+    p->labels = sqzi_arena_take(arena, items, sizeof *p->labels);
+    p->targets = sqzi_arena_take(arena, t->facts.max_examples,
+                                 t->loss.classes * sizeof *p->targets);
+    if (t->loss.kind->across) lay_out_whole(t, arena);
 }
 
 static sqz_status make_room(sqz_trainer *t, sqz_error *error)
@@ -78,10 +104,14 @@ static sqz_status check_arguments(const char *base, const sqz_train_recipe *reci
     FAIL_IF(!base || !recipe || !data, SQZ_EINVAL, 0, "sqz_trainer_open: an argument is NULL");
     TRY(SQZI_RESERVED(recipe, "sqz_train_recipe", error));
     TRY(SQZI_RESERVED(data, "sqz_train_data", error));
-    const bool labelled = !recipe->distil || recipe->distil->weights[SQZ_DISTIL_LABELS] > 0;
-    FAIL_IF(!data->examples || (labelled && !data->labels) || !data->batch, SQZ_EINVAL, 0,
+    const bool labelled = recipe->distil ? recipe->distil->weights[SQZ_DISTIL_LABELS] > 0
+                                         : recipe->loss == SQZ_LOSS_HEAD;
+    FAIL_IF(!data->examples || !data->batch || (!data->labels && labelled), SQZ_EINVAL, 0,
             "sqz_trainer_open: the data's examples, labels or batch is NULL");
-    FAIL_IF(data->n_examples == 0 || (labelled && data->n_labels == 0) || data->n_batches == 0,
+    FAIL_IF(recipe->distil && (recipe->loss || data->texts > 1), SQZ_EINVAL, 0,
+            "a distillation learns one text an example, and no other loss of embeddings");
+    FAIL_IF(data->n_examples == 0 || (labelled && data->n_labels == 0) ||
+                (recipe->loss && data->n_labels) || data->n_batches == 0,
             SQZ_EINVAL, 0, "%u examples of %u labels in %u batches: there is nothing to train on",
             data->n_examples, data->n_labels, data->n_batches);
     FAIL_IF(data->n_labels > SQZI_MAX_WIDTH, SQZ_EINVAL, 0, "%u labels, at most %d are possible",
@@ -90,12 +120,31 @@ fail:
     return status;
 }
 
+static sqzi_loss loss_of(const sqz_trainer *t)
+{
+    static const sqzi_loss_kind no_labels = {
+        .name = "none", .least_texts = 1, .most_texts = 1, .count = sqzi_count_items};
+    const sqz_train_recipe *r = &t->recipe;
+    const sqzi_loss_kind *kind = !t->labelled ? &no_labels
+                                 : r->loss    ? sqzi_loss_find(sqzi_recipe_loss(r->loss))
+                                              : sqzi_loss_of_problem(r->problem);
+    return (sqzi_loss){.kind = kind,
+                       .weight = r->distil ? r->distil->weights[SQZ_DISTIL_LABELS] : 1,
+                       .classes = r->loss ? 1 : t->data.n_labels,
+                       .tokens = r->head == SQZ_HEAD_TOKEN,
+                       .smoothing = r->label_smoothing,
+                       .weights = r->class_weights,
+                       .texts = t->data.texts ? t->data.texts : 1,
+                       .scale = r->scale,
+                       .symmetric = r->symmetric != 0};
+}
+
 static sqz_status open_model(sqz_trainer *t, const char *base, const sqz_distil_recipe *asked,
                              sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const sqz_train_recipe *r = &t->recipe;
-    const sqzi_wanted_head head = {.none = !t->logits,
+    const sqzi_wanted_head head = {.none = r->distil && !t->logits,
                                    .kind = r->head,
                                    .problem = r->problem,
                                    .pooling = r->pooling,
@@ -105,19 +154,20 @@ static sqz_status open_model(sqz_trainer *t, const char *base, const sqz_distil_
                                    .seed = r->seed};
     sqzi_trained trained = {.freeze_embeddings = r->freeze_embeddings != 0,
                             .freeze_blocks = r->freeze_encoder ? UINT32_MAX : r->freeze_blocks,
-                            .embeds = !t->logits,
                             .head_rate = r->lr > 0 ? r->head_lr / r->lr : 1};
     TRY(sqzi_trainable_open(t->context, base, &head, &trained, &t->trainable, error));
     sqz_model *model = t->trainable.model;
     FAIL_IF(r->freeze_blocks > model->info.n_layers, SQZ_EINVAL, 0,
             "%u blocks are to be frozen, the model has %u", r->freeze_blocks, model->info.n_layers);
+    FAIL_IF(!t->trainable.parameters.n_trained, SQZ_EINVAL, 0,
+            "all of the model is frozen: there is nothing to train");
     t->recipe.pooling = trained.pooling;
+    t->loss.dimensions = model->info.dimensions;
     t->gradient.model.padding = UINT32_MAX;
     TRY(sqzi_gguf_get_u32(model->gguf, "tokenizer.ggml.padding_token_id", false,
                           &t->gradient.model.padding, error));
     if (r->distil) TRY(sqzi_distilling_fit(&t->distilling, model, asked, error));
-    TRY(sqzi_trainer_check_data(&t->data, r, t->labelled ? &t->loss : NULL, &model->info, &t->facts,
-                                error));
+    TRY(sqzi_trainer_check_data(&t->data, r, &t->loss, &model->info, &t->facts, error));
 fail:
     return status;
 }
@@ -158,16 +208,12 @@ sqz_status sqz_trainer_open(sqz_context *context, const char *base, const sqz_tr
     FAIL_IF(!t, SQZ_ENOMEM, 0, "no memory for a trainer");
     t->context = context;
     t->data = *data;
-    t->labelled = t->logits = true;
+    t->labelled = true;
+    t->logits = recipe->loss == SQZ_LOSS_HEAD;
     sqz_train_recipe own = *recipe;
     if (recipe->distil) TRY(open_teacher(t, &own, error));
     TRY(sqzi_recipe_settle(&own, &t->data, &t->recipe, error));
-    t->loss = (sqzi_loss){.kind = sqzi_loss_of_problem(t->recipe.problem),
-                          .weight = own.distil ? own.distil->weights[SQZ_DISTIL_LABELS] : 1,
-                          .classes = t->data.n_labels,
-                          .tokens = t->recipe.head == SQZ_HEAD_TOKEN,
-                          .smoothing = t->recipe.label_smoothing,
-                          .weights = t->recipe.class_weights};
+    t->loss = loss_of(t);
     TRY(open_model(t, base, recipe->distil, error));
     t->n_steps = (uint64_t)t->recipe.epochs * data->n_batches;
     t->warmup = sqzi_warmup_steps(t->recipe.warmup, t->n_steps);

@@ -15,16 +15,23 @@
 /* What runs need of the data, found by going through all of it once. */
 typedef struct sqzi_data_facts {
     sqzi_gradient_sizes sizes; /* of the largest part of a batch */
+    uint32_t max_examples;     /* of the largest batch */
     char sha256[SQZI_SHA256_HEX];
 } sqzi_data_facts;
 
-/* A part of a batch, packed. Items are sequences, or tokens. */
+/* A part of a batch, packed; its labels, or those of all of it. Items are examples, or tokens. */
 typedef struct sqzi_packed_part {
-    uint32_t *first, *ids, *examples;
-    uint8_t *types;
+    uint32_t *first, *ids, *examples, *skip;
+    uint8_t *types, *views;
     int32_t *labels; /* [items] */
     float *targets;  /* [items, K] */
 } sqzi_packed_part;
+
+/* What a loss across examples is handed: all texts of a batch. */
+typedef struct sqzi_whole_batch {
+    sqzi_real *embeddings, *d; /* [examples, texts, D] */
+    double *scratch;
+} sqzi_whole_batch;
 
 /* Where a run stands, beside masters and moments. */
 typedef struct sqzi_run_state {
@@ -45,6 +52,7 @@ struct sqz_trainer {
     sqzk_grad_table kernels;
     sqzi_batch_gradient gradient;
     sqzi_packed_part part;
+    sqzi_whole_batch whole;
     bool labelled, logits;      /* labels are learned; the head is run */
     sqzi_loss loss;             /* of labels */
     sqzi_distilling distilling; /* with recipe.distil */
@@ -57,8 +65,7 @@ struct sqz_trainer {
     size_t bytes;
 };
 
-/* Examples against the model and the recipe, and every batch of every epoch; loss NULL: labels are
- * not looked at. */
+/* Examples against the model and the recipe, and every batch of every epoch. */
 SQZ_NODISCARD sqz_status sqzi_trainer_check_data(const sqz_train_data *data,
                                                  const sqz_train_recipe *recipe,
                                                  const sqzi_loss *loss, const sqz_model_info *info,
