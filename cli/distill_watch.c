@@ -70,31 +70,57 @@ static void show_losses(const cli_distilling *d, const double *losses, double n,
                                      sqz_distil_loss_name((sqz_distil_loss)i), losses[i] / n);
 }
 
-static void compare(cli_distilling *d, const sqz_model *student, uint64_t step,
-                    sqz_likeness *likeness)
+/* What a comparison found; the first figure is what decides which step is kept. */
+typedef struct found {
+    const char *names[SQZ_MAX_METRICS];
+    double values[SQZ_MAX_METRICS];
+    uint32_t n;
+} found;
+
+static void look(cli_distilling *d, const sqz_model *student, found *f)
 {
-    char losses[240];
-    *likeness = cli_distilling_compare(d, student);
+    sqz_error error = {0};
+    sqz_measures measures;
+    if (!d->labelled) {
+        const sqz_likeness likeness = cli_distilling_compare(d, student);
+        *f = (found){{"cosine", "neighbours"}, {likeness.cosine, likeness.neighbours}, 2};
+        return;
+    }
+    cli_check(cli_watch_measure(d->labelled, student, false, &measures, &error), &error);
+    f->n = measures.n_figures;
+    for (uint32_t k = 0; k < f->n; k++) {
+        f->names[k] = measures.figures[k].name;
+        f->values[k] = measures.figures[k].metric.reason ? (double)NAN
+                                                         : measures.figures[k].metric.value;
+    }
+}
+
+static double compare(cli_distilling *d, const sqz_model *student, uint64_t step)
+{
+    char losses[240], figures[240];
+    size_t used = 0;
+    found f;
+    look(d, student, &f);
     show_losses(d, d->losses, d->n_steps ? (double)d->n_steps : 1, losses, sizeof losses);
+    for (uint32_t k = 0; k < f.n && used < sizeof figures; k++)
+        used += (size_t)snprintf(figures + used, sizeof figures - used, "%s%s %.4f", k ? ", " : "",
+                                 f.names[k], f.values[k]);
     if (cli.progress != 1)
-        cli_say("step %llu%s; held out: cosine %.4f, neighbours %.3f", (unsigned long long)step,
-                losses, likeness->cosine, likeness->neighbours);
+        cli_say("step %llu%s; held out: %s", (unsigned long long)step, losses, figures);
     memset(d->losses, 0, sizeof d->losses);
     d->n_steps = 0;
-    if (!d->log) return;
+    if (!d->log) return f.values[0];
     fprintf(d->log, "{\"step\":%llu", (unsigned long long)step);
-    log_number(d, "cosine", likeness->cosine);
-    log_number(d, "neighbours", likeness->neighbours);
+    for (uint32_t k = 0; k < f.n; k++) log_number(d, f.names[k], f.values[k]);
     end_log_line(d);
+    return f.values[0];
 }
 
 sqz_status cli_distilling_evaluate(void *user, const sqz_model *model, uint64_t step, double *score,
                                    sqz_error *error)
 {
-    sqz_likeness likeness;
     (void)error;
-    compare(user, model, step, &likeness);
-    *score = likeness.cosine;
+    *score = compare(user, model, step);
     return SQZ_OK;
 }
 
@@ -111,13 +137,12 @@ static void show_step(const cli_distilling *d, const sqz_train_progress *p)
 int cli_distilling_step(void *user, const sqz_train_progress *p)
 {
     cli_distilling *d = user;
-    sqz_likeness likeness;
     for (uint32_t i = 0; i < SQZ_DISTIL_LOSSES; i++) d->losses[i] += p->losses[i];
     d->n_steps++;
     log_step(d, p);
     show_step(d, p);
     if (d->every && d->n_texts && (p->step % d->every == 0 || p->step == p->n_steps))
-        compare(d, sqz_trainer_model(d->trainer), p->step, &likeness);
+        (void)compare(d, sqz_trainer_model(d->trainer), p->step);
     if (p->step == 1) d->began = now_seconds();
     else d->step_seconds = (now_seconds() - d->began) / (double)(p->step - 1);
     return d->stop_after && p->step >= d->stop_after;

@@ -87,11 +87,6 @@ static sqz_status check_kinds(const sqz_train_recipe *s, const sqz_train_data *d
     for (uint32_t k = 0; s->class_weights && k < data->n_labels; k++)
         FAIL_IF(!(s->class_weights[k] > 0) || !isfinite(s->class_weights[k]), SQZ_EINVAL, k,
                 "the weight of class %u (%s) is not above 0", k, data->labels[k]);
-    FAIL_IF(s->distil && !(s->distil->weights[SQZ_DISTIL_LABELS] > 0) &&
-                (s->label_smoothing > 0 || s->class_weights),
-            SQZ_EINVAL, 0,
-            "label smoothing and class weights are of labels, which are not learned: "
-            "give the loss 'labels' a weight");
     FAIL_IF(single && data->n_labels < 2 && !(s->distil && !data->n_labels), SQZ_EINVAL, 0,
             "%u class: there is nothing to tell apart", data->n_labels);
 fail:
@@ -146,12 +141,32 @@ fail:
     return status;
 }
 
+/* What of a distillation does not go with the rest. */
+static sqz_status check_distil(const sqz_train_recipe *s, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    if (!s->distil) return SQZ_OK;
+    const double *weights = s->distil->weights;
+    FAIL_IF(!(weights[SQZ_DISTIL_LABELS] > 0) && (s->label_smoothing > 0 || s->class_weights),
+            SQZ_EINVAL, 0,
+            "label smoothing and class weights are of labels, which are not learned: give the "
+            "loss 'labels' a weight");
+    FAIL_IF(weights[SQZ_DISTIL_ATTENTION] > 0 && s->dropout > 0, SQZ_EINVAL, 0,
+            "the loss 'attention' is of scores that nothing is dropped of: set dropout to none");
+    FAIL_IF(weights[SQZ_DISTIL_SIMILARITIES] > 0 && s->accumulate > 1, SQZ_EINVAL, 0,
+            "the loss 'similarities' is across a whole batch, which cannot be run in %u parts",
+            s->accumulate);
+fail:
+    return status;
+}
+
 sqz_status sqzi_recipe_settle(const sqz_train_recipe *recipe, const sqz_train_data *data,
                               sqz_train_recipe *settled, sqz_error *error)
 {
     fill_in(recipe, settled);
-    const sqz_status status = check_loss(settled, data, error);
-    return status == SQZ_OK ? check_numbers(settled, error) : status;
+    sqz_status status = check_loss(settled, data, error);
+    if (status == SQZ_OK) status = check_numbers(settled, error);
+    return status == SQZ_OK ? check_distil(settled, error) : status;
 }
 
 /* ---- text ---- */
