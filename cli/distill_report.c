@@ -48,7 +48,7 @@ static void show_likeness(cli_distill_job *j, const uint64_t bytes[3], const dou
     const sqz_likeness after = cli_distilling_compare(&j->watch,
                                                       sqz_trainer_model(j->base.trainer));
     if (cli.json) {
-        cli_json_key_number("texts", j->n_learn);
+        cli_json_key_number("texts", sqz_batches_data(j->base.batches)->n_examples);
         cli_json_key_number("held_out", j->watch.n_texts);
         show_model_json("teacher", NULL, bytes[0], ms[0]);
         show_model_json("before", &j->before, bytes[1], ms[1]);
