@@ -43,10 +43,10 @@ static void show_model(const char *name, const sqz_likeness *likeness, uint64_t 
 }
 
 /* Of texts: teacher, before and after. */
-static void show_likeness(cli_distill_job *j, const uint64_t bytes[3], const double ms[3])
+static void show_likeness(cli_distill_job *j, const sqz_model *student, const uint64_t bytes[3],
+                          const double ms[3])
 {
-    const sqz_likeness after = cli_distilling_compare(&j->watch,
-                                                      sqz_trainer_model(j->base.trainer));
+    const sqz_likeness after = cli_distilling_compare(&j->watch, student);
     if (cli.json) {
         cli_json_key_number("texts", sqz_batches_data(j->base.batches)->n_examples);
         cli_json_key_number("held_out", j->watch.n_texts);
@@ -89,13 +89,14 @@ static void show_figures(const char *name, const char *key, const sqz_figure *fi
 }
 
 /* Both models' figures, their paired differences, bytes and milliseconds. */
-static void show_labelled(cli_distill_job *j, const uint64_t bytes[3], const double ms[3])
+static void show_labelled(cli_distill_job *j, const sqz_model *model, const uint64_t bytes[3],
+                          const double ms[3])
 {
     sqz_error error = {0};
     sqz_measures of_teacher, of_student;
     sqz_comparison comparison;
     sqz_predictions *teacher = predict(j, j->teacher, &of_teacher),
-                    *student = predict(j, sqz_trainer_model(j->base.trainer), &of_student);
+                    *student = predict(j, model, &of_student);
     cli_check(sqz_compare_predictions(teacher, student, NULL, &comparison, &error), &error);
     if (cli.json) {
         cli_json_key_number("dev_examples", of_teacher.n);
@@ -127,23 +128,15 @@ void cli_distill_show_before(cli_distill_job *j)
                 j->before.neighbours, j->watch.n_texts);
 }
 
-static uint64_t bytes_of(const char *path)
-{
-    sqz_error error = {0};
-    sqz_model *model;
-    cli_check(sqz_model_open(cli_context(), path, &model, &error), &error);
-    const uint64_t bytes = sqz_model_get_info(model)->file_bytes;
-    sqz_model_close(model);
-    return bytes;
-}
-
 void cli_distill_show_result(cli_distill_job *j)
 {
-    const sqz_model *const models[] = {j->teacher, j->student, sqz_trainer_model(j->base.trainer)};
-    const uint64_t bytes[] = {sqz_model_get_info(j->teacher)->file_bytes,
-                              sqz_model_get_info(j->student)->file_bytes,
-                              bytes_of(cli_tuning.output_path)};
+    sqz_error error = {0};
+    sqz_model *written;
     double ms[3];
+    uint64_t bytes[3];
+    cli_check(sqz_model_open(cli_context(), cli_tuning.output_path, &written, &error), &error);
+    const sqz_model *const models[] = {j->teacher, j->student, written};
+    for (int i = 0; i < 3; i++) bytes[i] = sqz_model_get_info(models[i])->file_bytes;
     cli_time_models(&j->watch, models, 3, ms);
     if (cli.json) {
         cli_json_open('{');
@@ -157,7 +150,8 @@ void cli_distill_show_result(cli_distill_job *j)
             printf(", that of step %llu is kept", (unsigned long long)j->base.result.kept_step);
         printf("\n");
     }
-    if (j->labelled) show_labelled(j, bytes, ms);
-    else show_likeness(j, bytes, ms);
+    if (j->labelled) show_labelled(j, written, bytes, ms);
+    else show_likeness(j, written, bytes, ms);
     if (cli.json) cli_json_close('}');
+    sqz_model_close(written);
 }

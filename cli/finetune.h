@@ -49,7 +49,7 @@ sqz_status cli_watch_measure(cli_watch *watch, const sqz_model *model, bool inte
  * or pairs with a score. */
 typedef struct cli_embedder_options {
     uint32_t loss; /* an sqz_train_loss */
-    const char *negatives, *range, *prompt, *query_prompt, *passage_prompt;
+    const char *range;
     double scale;
     bool symmetric;
 } cli_embedder_options;
@@ -64,7 +64,7 @@ typedef struct cli_tuning_options {
     uint32_t patience, checkpoint_steps, problem;
     double lr, dropout, warmup, weight_decay, clip, head_lr, label_smoothing, holdout;
     double checkpoint_minutes;
-    bool resume, dry_run;
+    bool resume, dry_run, recompute;
 } cli_tuning_options;
 extern cli_tuning_options cli_tuning;
 
@@ -97,11 +97,10 @@ sqz_train_recipe cli_job_recipe(cli_job *job);
 
 /* ---- finetune_embed.c ---- */
 
-/* After the options of the verb were checked: those of embedders, and what does not go with them. */
+/* After the options of the verb were checked: those of embedders, and what does not go with
+ * them. */
 void cli_check_embedder(const cli_job *job);
-/* How data of one's own are read: labels, columns. */
 sqz_label_kind cli_embedder_kind(void);
-void cli_embedder_columns(cli_data *data);
 /* Scores to 0..1, where a range was given or the task has one. */
 void cli_embedder_scale(const cli_job *job, sqz_dataset *dataset);
 /* Each text read by itself, with the prompts; and what is not trained on as it is measured. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "embedding_data.h"
 #include "finetune.h"
 
 enum { BATCH = 32, MAX_PIECES = 128 };
@@ -69,7 +70,7 @@ static void open_own_data(cli_job *j)
                      .source = cli_tuning.source,
                      .split = cli_tuning.split,
                      .kind = j->kind};
-    cli_embedder_columns(&data);
+    if (cli_embedder.loss) cli_embedding_columns(&data);
     j->all = cli_open_data(&data);
     cli_embedder_scale(j, j->all);
     j->train = j->all;
@@ -249,7 +250,9 @@ sqz_train_recipe cli_job_recipe(cli_job *j)
                                                  : cli_tuning.label_smoothing,
                           .class_weights = j->weights,
                           .accumulate = cli_tuning.accumulate,
-                          .seed = cli_tuning.seed};
+                          .seed = cli_tuning.seed,
+                          .precision = (sqz_precision)cli_tuning.precision,
+                          .recompute = cli_tuning.recompute};
     if (cli_embedder.loss) {
         r.head = SQZ_HEAD_NONE;
         r.problem = SQZ_SINGLE_LABEL;

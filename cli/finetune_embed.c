@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "embedding_data.h"
 #include "finetune.h"
-#include "vector_options.h"
 
 cli_embedder_options cli_embedder = {.scale = NAN};
 
@@ -13,20 +13,11 @@ const cli_option cli_embedder_table[] = {
     {"loss", 0, CLI_CHOICE, &cli_embedder.loss, "head|cosine|cosent|ranking",
      "head: the labels' own. Of embeddings, of texts in --text and --text2: cosine or cosent, with "
      "a score as label; ranking: they belong together, and those of other rows do not"},
-    {"negative", 0, CLI_TEXT, &cli_embedder.negatives, "COLUMN,...",
-     "ranking: texts that do not belong to --text; jsonl may have arrays"},
     {"label-range", 0, CLI_TEXT, &cli_embedder.range, "LOW,HIGH",
      "cosine, cosent: what scores lie between; they become 0 to 1 (stsb: 0,5)"},
     {"symmetric", 0, CLI_FLAG, &cli_embedder.symmetric, NULL,
      "ranking: find the first text for the second as well"},
     {"scale", 0, CLI_REAL, &cli_embedder.scale, "FACTOR", "of cosines (default: 20)"},
-    {"prompt", 0, CLI_TEXT, &cli_embedder.prompt, "NAME",
-     "put the model's prompt NAME before each text, or with text:WORDS these words (default: as "
-     "similarity has it; ranking: as search)"},
-    {"query-prompt", 0, CLI_TEXT, &cli_embedder.query_prompt, "NAME",
-     "as --prompt, for the first texts alone"},
-    {"passage-prompt", 0, CLI_TEXT, &cli_embedder.passage_prompt, "NAME",
-     "as --prompt, for all but the first texts"},
     {0},
 };
 
@@ -35,14 +26,10 @@ enum { COSINE = SQZ_LOSS_COSINE, COSENT = SQZ_LOSS_COSENT, RANKING = SQZ_LOSS_RA
 static void refuse_without_loss(void)
 {
     const cli_embedder_options *e = &cli_embedder;
-    const char *given = e->negatives        ? "--negative"
-                        : e->range          ? "--label-range"
-                        : e->symmetric      ? "--symmetric"
-                        : !isnan(e->scale)  ? "--scale"
-                        : e->prompt         ? "--prompt"
-                        : e->query_prompt   ? "--query-prompt"
-                        : e->passage_prompt ? "--passage-prompt"
-                                            : NULL;
+    const char *given = e->range           ? "--label-range"
+                        : e->symmetric     ? "--symmetric"
+                        : !isnan(e->scale) ? "--scale"
+                                           : cli_embedding_given();
     if (given) cli_die(CLI_USAGE, "%s is for embedders: --loss cosine, cosent or ranking", given);
 }
 
@@ -69,7 +56,7 @@ void cli_check_embedder(const cli_job *j)
         cli_die(CLI_USAGE,
                 "--label: texts of --loss ranking have none, each row's belong together");
     if (e->loss == RANKING && e->range) cli_die(CLI_USAGE, "--label-range: ranking has no scores");
-    if (e->loss != RANKING && (e->negatives || e->symmetric))
+    if (e->loss != RANKING && (cli_has_negatives() || e->symmetric))
         cli_die(CLI_USAGE, "--negative and --symmetric are for --loss ranking");
     if (e->loss == COSINE && !isnan(e->scale))
         cli_die(CLI_USAGE, "--scale is for --loss cosent and ranking");
@@ -84,32 +71,6 @@ void cli_check_embedder(const cli_job *j)
 sqz_label_kind cli_embedder_kind(void)
 {
     return cli_embedder.loss == RANKING ? SQZ_LABELS_NONE : SQZ_LABELS_VALUE;
-}
-
-/* Names between commas, kept for as long as the program runs: the options point at them. */
-static uint32_t split_names(const char *given, const char *names[SQZ_MOST_NEGATIVES])
-{
-    static char copy[4096];
-    uint32_t n = 0;
-    if (strlen(given) >= sizeof copy) cli_die(CLI_USAGE, "--negative: over 4095 bytes");
-    strcpy(copy, given);
-    for (char *word = strtok(copy, ","); word; word = strtok(NULL, ",")) {
-        if (n == SQZ_MOST_NEGATIVES)
-            cli_die(CLI_USAGE, "--negative: %d columns are the most", SQZ_MOST_NEGATIVES);
-        names[n++] = word;
-    }
-    if (!n) cli_die(CLI_USAGE, "--negative names no column");
-    return n;
-}
-
-void cli_embedder_columns(cli_data *data)
-{
-    static const char *names[SQZ_MOST_NEGATIVES];
-    if (!cli_embedder.loss) return;
-    if (!cli_columns.text2) cli_columns.text2 = "text2";
-    if (!cli_embedder.negatives) return;
-    data->negatives = names;
-    data->n_negatives = split_names(cli_embedder.negatives, names);
 }
 
 void cli_embedder_scale(const cli_job *j, sqz_dataset *dataset)
@@ -138,23 +99,12 @@ static char *copy_of(const char *text)
     return strcpy(copy, text);
 }
 
-/* Pairs with scores are read as `similarity` reads them, others as `search` does. */
-static const char *prompt_of(const sqz_model *model, sqz_role role)
-{
-    const char *own = role == SQZ_ROLE_QUERY ? cli_embedder.query_prompt
-                                             : cli_embedder.passage_prompt;
-    if (!own) own = cli_embedder.prompt;
-    if (own) return cli_find_prompt(model, own);
-    if (cli_embedder.loss == RANKING) return sqz_model_role_prompt(model, role);
-    const char *usual = sqz_model_prompt(model, NULL);
-    return usual ? usual : "";
-}
-
 void cli_embedder_tokenize(cli_job *j, const sqz_model *model, uint32_t length)
 {
     sqz_error error = {0};
     for (int i = 0; i < 2; i++) {
-        j->prompts[i] = copy_of(prompt_of(model, i ? SQZ_ROLE_PASSAGE : SQZ_ROLE_QUERY));
+        j->prompts[i] = copy_of(
+            cli_embedding_prompt(model, i ? SQZ_ROLE_PASSAGE : SQZ_ROLE_QUERY, j->kind));
         j->watch.prompts[i] = j->prompts[i];
     }
     cli_check(sqz_dataset_tokenize_texts(j->train, model, j->prompts[0], j->prompts[1], length,
@@ -174,7 +124,7 @@ void cli_embedder_say_batches(const cli_job *j)
                 data->n_batches, data->n_examples / data->n_batches, cli_tuning.batch);
     const uint32_t left_out = sqz_batches_left_out(j->batches, 0);
     if (left_out)
-        cli_say("%u examples are left out of the first epoch: each batch with room had one of "
-                "their texts",
-                left_out);
+        cli_say(
+            "%u example%s left out of the first epoch: no batch with room was without its texts",
+            left_out, left_out == 1 ? " is" : "s are");
 }

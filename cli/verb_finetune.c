@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "embedding_data.h"
 #include "finetune.h"
 #include "output.h"
 #include "verbs.h"
@@ -45,7 +46,10 @@ static const cli_option recipe_options[] = {
      "parts that a batch is computed in: less memory, the same step but for rounding"},
     {"seed", 0, CLI_NUMBER, &cli_tuning.seed, "N", "of order, dropout and a new head (default: 1)"},
     {"precision", 0, CLI_CHOICE, &cli_tuning.precision, "f32|bf16",
-     "of the products (default: f32)"},
+     "of the matrix products (default: f32)"},
+    {"recompute", 0, CLI_FLAG, &cli_tuning.recompute, NULL,
+     "keep less of each block and run it again when its gradient is due: less memory, more time, "
+     "the same bits"},
     {"dropout", 0, CLI_REAL, &cli_tuning.dropout, "SHARE", "default: 0.1"},
     {"max-length", 0, CLI_NUMBER, &cli_tuning.max_length, "N",
      "pieces of a text, special tokens included (default: 128, or what the model takes)"},
@@ -109,7 +113,6 @@ static void check_usage(cli_job *j)
     if (!cli_tuning.data_path) cli_die(CLI_USAGE, "--data PATH is needed: what to train on");
     if (!cli_tuning.output_path && !cli_tuning.dry_run)
         cli_die(CLI_USAGE, "-o FILE is needed: the model to write");
-    if (cli_tuning.precision == 1) cli_die(CLI_USAGE, "--precision bf16 is not done yet: f32 is");
     j->task = cli_tuning.task_name ? sqz_glue_find(cli_tuning.task_name) : -1;
     if (cli_tuning.task_name && (j->task < 0 || j->task == SQZ_GLUE_AX))
         cli_die(CLI_USAGE,
@@ -261,16 +264,16 @@ static void show_plan(const cli_job *j)
 }
 
 /* The task's own figures, as `eval --task` gives them. */
-static sqz_eval_report official(const cli_job *j)
+static sqz_eval_report official(const cli_job *j, const sqz_model *model)
 {
     sqz_error error = {0};
     sqz_eval_report report = {0};
     const sqz_eval_options o = {.task = &j->watch.task,
                                 .cosine = cli_embedder.loss != 0,
                                 .glue = {.quotes = (sqz_quotes)cli.quotes}};
-    if (j->task >= 0)
-        cli_check(sqz_evaluate(sqz_trainer_model(j->trainer), (sqz_glue_task)j->task,
-                               cli_tuning.data_path, &o, &report, &error),
+    if (j->task >= 0 && !cli_embedding_given()) /* eval --task has the model's own prompts */
+        cli_check(sqz_evaluate(model, (sqz_glue_task)j->task, cli_tuning.data_path, &o, &report,
+                               &error),
                   &error);
     return report;
 }
@@ -321,13 +324,19 @@ static void finish(cli_job *j)
 {
     sqz_error error = {0};
     sqz_measures measures;
+    sqz_model *written = NULL;
     cli_check(sqz_trainer_write(j->trainer, cli_tuning.output_path, &error), &error);
     write_losses(j);
-    const sqz_eval_report report = official(j);
+    if (cli_tuning.precision) { /* figures are those of the file, which computes in f32 */
+        sqz_trainer_close(j->trainer);
+        j->trainer = NULL;
+        cli_check(sqz_model_open(cli_context(), cli_tuning.output_path, &written, &error), &error);
+    }
+    const sqz_model *model = written ? written : sqz_trainer_model(j->trainer);
+    const sqz_eval_report report = official(j, model);
     if (j->watch.dev)
-        cli_check(cli_watch_measure(&j->watch, sqz_trainer_model(j->trainer), true, &measures,
-                                    &error),
-                  &error);
+        cli_check(cli_watch_measure(&j->watch, model, true, &measures, &error), &error);
+    sqz_model_close(written);
     if (cli.json) show_json(j, j->watch.dev ? &measures : NULL, &report);
     else show_text(j, j->watch.dev ? &measures : NULL, &report);
 }
@@ -365,19 +374,17 @@ static int run(char **arguments, uint32_t n)
     return CLI_DONE;
 }
 
-static const cli_option *const tables[] = {data_options,       cli_labelled_options,
-                                           cli_embedder_table, recipe_options,
-                                           run_options,        cli_model_options,
-                                           NULL};
+static const cli_option *const tables[] = {
+    data_options,   cli_labelled_options, cli_embedder_table, cli_embedding_options,
+    recipe_options, run_options,          cli_model_options,  NULL};
 const cli_verb cli_verb_finetune = {
     "finetune",
     "train a model on labelled texts",
     "BASE",
     "Trains every weight of BASE, a float model file, on labelled examples and writes a model that "
-    "classifies, or with --loss one that embeds, in f32: AdamW, a warm-up and a falling rate, the last step kept. Bits depend on "
-    "the "
-    "data, the options and --cpu, not on threads, nor on how often a run was resumed. An int8 base "
-    "is refused: train, then quantize.",
+    "classifies, or with --loss one that embeds, in f32: AdamW, a warm-up and a falling rate, the "
+    "last step kept. Bits depend on the data, the options and --cpu, not on threads, nor on how "
+    "often a run was resumed. An int8 base is refused: train, then quantize.",
     "squeezebert finetune minilm.gguf -o mrpc.gguf --task mrpc --data glue/MRPC\n"
     "squeezebert finetune minilm.gguf -o tickets.gguf --data tickets.csv --text body --label team "
     "--holdout 0.1\n"

@@ -62,7 +62,7 @@ enum { SQZ_MOST_NEGATIVES = 62 }; /* of an example */
  *
  *   text, text2  columns; text2 NULL: one text an example
  *   negatives    [n_negatives] columns of texts that do not belong to `text`, which text2 does; in
- *                jsonl a member may be an array of them, as long in every row. SQZ_LABELS_NONE alone
+ *                jsonl a member may be an array of them, as long in every row. NONE alone
  *   label        the column; NULL = "label"
  *   source       a column whose equal cells mean one source (sqz_dataset_split); NULL: none
  *   id           a column that predictions carry along; NULL: none
@@ -163,9 +163,9 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_open_texts(const sqz_context *conte
 SQZ_API void sqz_dataset_close(sqz_dataset *dataset);
 
 /* Scores of a range to 0..1: VALUE becomes (value - low) / (high - low). For losses of embeddings,
- * whose cosines are to be the scores; the hash stays that of what was read. SQZ_EINVAL: another kind
- * of label, or not low < high. SQZ_EFORMAT: a score is outside (error.offset and the text say the
- * line); nothing has been scaled. */
+ * whose cosines are to be the scores; the hash stays that of what was read. SQZ_EINVAL: another
+ * kind of label, or not low < high. SQZ_EFORMAT: a score is outside (error.offset and the text say
+ * the line); nothing has been scaled. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_scale(sqz_dataset *dataset, double low, double high,
                                                    sqz_error *error);
 
@@ -209,7 +209,8 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_repeats(sqz_dataset *dataset,
                                                      sqz_error *error);
 
 /* Part the examples in those to train on and those held out, by source: examples that share a text
- * (either of a pair) or the cell of options.source stay together, as do those linked by others.
+ * (either of a pair, not a negative) or the cell of options.source stay together, as do those
+ * linked by others.
  *
  *   share  held out, > 0 and < 1; as near to it as whole sources come
  *   rows   [n] numbers of all examples: first, rising, the *n_train to train on, then, rising,
@@ -233,7 +234,7 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_part(const sqz_dataset *dataset, co
 /* What a model reads of an example, or of one of its texts.
  *
  *   ids, types   [n]
- *   skip         pieces at the beginning that pooling leaves out: a prompt's, where the model says so
+ *   skip         pieces at the beginning that pooling leaves out: a prompt's, as the model says
  *   labels       [n], WORDS alone: the class at the first piece of each word, -1 at the others;
  *                NULL elsewhere
  *   cut          pieces that did not fit in

@@ -42,7 +42,9 @@ void sqzi_batch_gradient_layout(sqzi_batch_gradient *g, const sqzi_gradient_mode
     const uint32_t members = sqzi_thread_pool_size(model->pool);
     const sqzi_tape_sizes tape = {.max_tokens = sizes->max_tokens,
                                   .max_length = sizes->max_length,
-                                  .members = members};
+                                  .members = members,
+                                  .recompute = sizes->recompute,
+                                  .narrow = sizes->narrow};
     *g = (sqzi_batch_gradient){.model = *model};
     sqzi_workspace_layout(&g->workspace, encoder, sizes->max_tokens, sizes->max_length, members,
                           arena);

@@ -50,6 +50,7 @@ typedef struct sqzi_batch_gradient {
 
 typedef struct sqzi_gradient_sizes {
     uint32_t max_tokens, max_sequences, max_length;
+    bool recompute, narrow; /* encoder_grad.h; the latter where no loss reads outputs.blocks */
 } sqzi_gradient_sizes;
 
 /* Lay it out in the arena (NULL base: counts). */

@@ -257,13 +257,22 @@ static void set_kept(sqzi_block_keep *keep, const sqzi_block_keep_grad *own)
         if (all[i].from) *all[i].to = ours(all[i].from);
 }
 
+/* What a tape keeps of block i in any case. */
+static uint32_t kept_by(const sqzi_encoder_tape *tape, uint32_t i)
+{
+    const uint32_t first = tape->first_trained ? tape->first_trained - 1 : 0;
+    if (i < first) return 0;
+    return (i == first || tape->recompute ? SQZI_NEEDS_HIDDEN : 0) |
+           (tape->recompute ? 0 : of_relations);
+}
+
 void sqzi_distil_keep_student(const sqzi_distil_plan *plan, const sqzi_distil_sizes *sizes,
-                              sqzi_block_keep *blocks, sqzi_arena *arena)
+                              sqzi_encoder_tape *tape, sqzi_arena *arena)
 {
     for (uint32_t i = 0; i < plan->student->n_blocks; i++) {
-        const sqzi_block_keep_grad own = keep_rows(plan->student, i, student_needs(plan, i), sizes,
-                                                   arena);
-        if (blocks) set_kept(&blocks[i], &own);
+        const uint32_t needs = student_needs(plan, i) & ~kept_by(tape, i);
+        const sqzi_block_keep_grad own = keep_rows(plan->student, i, needs, sizes, arena);
+        if (tape->blocks) set_kept(&tape->blocks[i], &own);
     }
 }
 

@@ -65,10 +65,10 @@ typedef struct sqzi_distil {
 void sqzi_distil_layout(sqzi_distil *distil, const sqzi_distil_plan *plan,
                         const sqzi_distil_sizes *sizes, sqzi_arena *arena);
 
-/* Memory for what is read of either model's blocks, in the place of what stands there; blocks
- * [n_blocks], NULL while counting. */
+/* Memory for what is read of either model's blocks: of the student what its tape does not keep, no
+ * block of which is narrow; of the teacher blocks [n_blocks], NULL while counting. */
 void sqzi_distil_keep_student(const sqzi_distil_plan *plan, const sqzi_distil_sizes *sizes,
-                              sqzi_block_keep *blocks, sqzi_arena *arena);
+                              sqzi_encoder_tape *tape, sqzi_arena *arena);
 void sqzi_distil_keep_teacher(const sqzi_distil_plan *plan, const sqzi_distil_sizes *sizes,
                               sqzi_block_keep *blocks, sqzi_arena *arena);
 

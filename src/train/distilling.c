@@ -66,6 +66,12 @@ bool sqzi_distilling_has_logits(const sqzi_distilling *d)
     return sqzi_distil_needs_of(d->recipe.weights) & SQZI_NEEDS_LOGITS;
 }
 
+bool sqzi_distilling_reads_blocks(const sqzi_distilling *d)
+{
+    return sqzi_distil_needs_of(d->recipe.weights) &
+           ~(uint32_t)(SQZI_NEEDS_LOGITS | SQZI_NEEDS_EMBEDDINGS);
+}
+
 /* ---- beside the student ---- */
 
 static sqz_status make_map(sqzi_distilling *d, uint32_t n, uint32_t most, const uint32_t *layers,
@@ -231,7 +237,7 @@ fail:
 void sqzi_distilling_layout(sqzi_distilling *d, sqzi_batch_gradient *student,
                             const sqzi_distil_sizes *sizes, sqzi_arena *arena)
 {
-    sqzi_distil_keep_student(&d->plan, sizes, student->tape.blocks, arena);
+    sqzi_distil_keep_student(&d->plan, sizes, &student->tape, arena);
     sqzi_teacher_layout(&d->teacher, &d->plan, sizes, arena);
     sqzi_distil_layout(&d->distil, &d->plan, sizes, arena);
 }

@@ -26,6 +26,8 @@ void sqzi_distilling_close(sqzi_distilling *d);
 /* Labels, or logits, are learned: the student needs a head. */
 bool sqzi_distilling_has_labels(const sqzi_distilling *d);
 bool sqzi_distilling_has_logits(const sqzi_distilling *d);
+/* Something between the blocks is learned. */
+bool sqzi_distilling_reads_blocks(const sqzi_distilling *d);
 
 /* Fit it to a student whose head is as it will be trained. SQZ_EINVAL: a loss cannot be had of
  * these two; the text says which, why, and what can. */

@@ -13,6 +13,7 @@
 
 static const char *const losses[] = {"head", "cosine", "cosent", "ranking"};
 static const char *const schedules[] = {"linear", "cosine", "constant"};
+static const char *const precisions[] = {"f32", "bf16"};
 enum { MOST_EPOCHS = 1 << 20, MOST_PARTS = 1 << 16 };
 
 /* 0: `usual`; below 0, where that is a choice: 0. */
@@ -78,8 +79,6 @@ static sqz_status check_kinds(const sqz_train_recipe *s, const sqz_train_data *d
                             s->pooling != SQZ_POOLING_POOLER)),
             SQZ_EINVAL, 0, "pooling is %d: %s", (int)s->pooling,
             tokens ? "a token head has none" : "mean, cls and pooler can be trained");
-    FAIL_IF((unsigned)s->schedule > SQZ_SCHEDULE_CONSTANT, SQZ_EINVAL, 0,
-            "no schedule has number %d", (int)s->schedule);
     FAIL_IF(s->label_smoothing > 0 && !single, SQZ_EINVAL, 0,
             "label smoothing is of single labels alone");
     FAIL_IF(s->class_weights && s->problem == SQZ_REGRESSION, SQZ_EINVAL, 0,
@@ -119,8 +118,6 @@ static sqz_status check_embeddings(const sqz_train_recipe *s, const sqz_train_da
             "scale is for the losses cosent and ranking, not %s", kind->name);
     FAIL_IF((unsigned)s->pooling > SQZ_POOLING_LAST || s->pooling == SQZ_POOLING_NONE, SQZ_EINVAL,
             0, "pooling is %d, none that makes one vector of a text", (int)s->pooling);
-    FAIL_IF((unsigned)s->schedule > SQZ_SCHEDULE_CONSTANT, SQZ_EINVAL, 0,
-            "no schedule has number %d", (int)s->schedule);
 fail:
     return status;
 }
@@ -131,6 +128,10 @@ static sqz_status check_loss(const sqz_train_recipe *s, const sqz_train_data *da
     sqz_status status = SQZ_OK;
     FAIL_IF((unsigned)s->loss > SQZ_LOSS_RANKING, SQZ_EINVAL, 0, "no loss has number %d",
             (int)s->loss);
+    FAIL_IF((unsigned)s->schedule > SQZ_SCHEDULE_CONSTANT, SQZ_EINVAL, 0,
+            "no schedule has number %d", (int)s->schedule);
+    FAIL_IF((unsigned)s->precision > SQZ_PRECISION_BF16, SQZ_EINVAL, 0,
+            "no precision has number %d: f32 and bf16 are possible", (int)s->precision);
     if (s->loss) return check_embeddings(s, data, error);
     FAIL_IF(data->texts > 1, SQZ_EINVAL, 0,
             "an example has %u texts, a head reads one (a pair is read together)", data->texts);
@@ -224,8 +225,8 @@ sqz_status sqzi_recipe_text(const sqz_train_recipe *s, const sqzi_distilling *di
             SQZI_REAL(9, (double)s->class_weights[k]), k + 1 == data->n_labels ? "]" : "");
     add(&t, ",\"accumulate\":%u,\"freeze_embeddings\":%d,\"freeze_blocks\":%u", s->accumulate,
         s->freeze_embeddings != 0, s->freeze_blocks);
-    add(&t, ",\"freeze_encoder\":%d,\"seed\":%llu", s->freeze_encoder != 0,
-        (unsigned long long)s->seed);
+    add(&t, ",\"freeze_encoder\":%d,\"seed\":%llu,\"precision\":\"%s\"", s->freeze_encoder != 0,
+        (unsigned long long)s->seed, precisions[s->precision]);
     if (run->evaluate)
         add(&t, ",\"evaluate_steps\":%llu,\"patience\":%u", (unsigned long long)run->evaluate_steps,
             run->patience);
@@ -261,6 +262,9 @@ void sqzi_recipe_history(const sqz_train_recipe *s, const sqzi_distilling *disti
         if (fabs(rest[i].value - rest[i].usual) > 0)
             n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --%s %s", rest[i].option,
                           SQZI_REAL(6, rest[i].value));
+    if (s->precision != SQZ_PRECISION_F32)
+        n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --precision %s",
+                      precisions[s->precision]);
     if (s->schedule != SQZ_SCHEDULE_LINEAR)
         n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --schedule %s",
                       schedules[s->schedule]);

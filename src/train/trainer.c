@@ -154,7 +154,8 @@ static sqz_status open_model(sqz_trainer *t, const char *base, const sqz_distil_
                                    .seed = r->seed};
     sqzi_trained trained = {.freeze_embeddings = r->freeze_embeddings != 0,
                             .freeze_blocks = r->freeze_encoder ? UINT32_MAX : r->freeze_blocks,
-                            .head_rate = r->lr > 0 ? r->head_lr / r->lr : 1};
+                            .head_rate = r->lr > 0 ? r->head_lr / r->lr : 1,
+                            .bf16 = r->precision == SQZ_PRECISION_BF16};
     TRY(sqzi_trainable_open(t->context, base, &head, &trained, &t->trainable, error));
     sqz_model *model = t->trainable.model;
     FAIL_IF(r->freeze_blocks > model->info.n_layers, SQZ_EINVAL, 0,
@@ -168,6 +169,7 @@ static sqz_status open_model(sqz_trainer *t, const char *base, const sqz_distil_
                           &t->gradient.model.padding, error));
     if (r->distil) TRY(sqzi_distilling_fit(&t->distilling, model, asked, error));
     TRY(sqzi_trainer_check_data(&t->data, r, &t->loss, &model->info, &t->facts, error));
+    if (r->distil && sqzi_distilling_reads_blocks(&t->distilling)) t->facts.sizes.narrow = false;
 fail:
     return status;
 }

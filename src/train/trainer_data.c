@@ -135,7 +135,8 @@ sqz_status sqzi_trainer_check_data(const sqz_train_data *data, const sqz_train_r
 {
     sqz_status status = SQZ_OK;
     look l = {.data = data, .recipe = recipe, .loss = loss, .info = info};
-    *facts = (sqzi_data_facts){.sizes = {1, 1, 1}};
+    *facts = (sqzi_data_facts){
+        .sizes = {1, 1, 1, recipe->recompute != 0, recipe->precision == SQZ_PRECISION_BF16}};
     sqzi_sha256_init(&l.hash);
     for (uint32_t k = 0; k < data->n_labels; k++)
         sqzi_sha256_update(&l.hash, data->labels[k], strlen(data->labels[k]) + 1);

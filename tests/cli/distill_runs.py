@@ -108,8 +108,21 @@ class Distill(unittest.TestCase):
         self.assertEqual(read("one.gguf"), read("two.gguf"))
         distill("gz.gguf", *TEXTS, "--texts", "texts.txt.gz")
         self.assertEqual(read("one.gguf"), read("gz.gguf"))
+        distill("again1.gguf", *TEXTS, "--recompute")
+        self.assertEqual(read("one.gguf"), read("again1.gguf"))
         distill("seed.gguf", *TEXTS, "--seed", "2")
         self.assertNotEqual(read("one.gguf"), read("seed.gguf"))
+
+    def test_bits_of_every_loss_are_those_of_blocks_that_run_again(self):
+        losses = ("--loss", "hidden,attention,relations,pooled", "--max-steps", "9")
+        distill("kept.gguf", *TEXTS, *losses)
+        distill("recomputed.gguf", *TEXTS, *losses, "--recompute", "-t", "2")
+        self.assertEqual(read("kept.gguf"), read("recomputed.gguf"))
+
+    def test_bf16_learns_as_well(self):
+        for losses in ("hidden:1,pooled:5", "pooled"):
+            report = distill("bf16.gguf", *TEXTS, "--precision", "bf16", "--loss", losses)
+            self.assertGreater(report["after"]["cosine"], report["before"]["cosine"] + 0.02)
 
     def test_a_run_that_is_killed_goes_on(self):
         arguments = (*TEXTS, "--loss", "hidden,relations,pooled", "--checkpoint-steps", "5",

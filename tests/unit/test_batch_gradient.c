@@ -112,7 +112,8 @@ static void open_scene(scene *s, const scene_case *c)
                                        .embed = {.pooling = c->head ? SQZ_POOLING_MEAN
                                                                     : s->model.head.pooling,
                                                  .dimensions = c->pairs ? DIMENSIONS : 0}};
-    const sqzi_gradient_sizes sizes = {TOKENS, SEQUENCES, 6};
+    const sqzi_gradient_sizes sizes = {
+        .max_tokens = TOKENS, .max_sequences = SEQUENCES, .max_length = 6};
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     sqzi_batch_gradient_layout(&s->gradient, &model, &sizes, &arena);
     s->bytes = arena.used;

@@ -87,14 +87,16 @@ static void lay_out_side(scene *s, one_side *side, uint32_t k, const sqzi_distil
                                        .padding = UINT32_MAX,
                                        .logits = true,
                                        .embed = {SQZ_POOLING_MEAN, 24, true}};
-    const sqzi_gradient_sizes sizes = {TOKENS, SEQUENCES, LONGEST};
+    const sqzi_gradient_sizes sizes = {.max_tokens = TOKENS,
+                                       .max_sequences = SEQUENCES,
+                                       .max_length = LONGEST};
     const sqzi_distil_sizes own = {TOKENS, SEQUENCES, LONGEST, MEMBERS};
     for (int placed = 0; placed < 2; placed++) {
         sqzi_arena arena = sqzi_arena_over(placed ? s->blocks[k] : NULL,
                                            placed ? s->bytes[k] : SIZE_MAX);
         sqzi_batch_gradient_layout(&side->gradient, &model, &sizes, &arena);
         if (k) sqzi_distil_keep_teacher(plan, &own, side->gradient.tape.blocks, &arena);
-        else sqzi_distil_keep_student(plan, &own, side->gradient.tape.blocks, &arena);
+        else sqzi_distil_keep_student(plan, &own, &side->gradient.tape, &arena);
         if (placed) break;
         s->bytes[k] = arena.used;
         s->blocks[k] = sqzi_allocate(&sqzi_default_allocator, arena.used);
