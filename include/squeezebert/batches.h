@@ -28,6 +28,7 @@ typedef struct sqz_batches sqz_batches;
  *            are compared as sqz_dataset_repeats does. Batches are as even as that allows; there
  *            are more of them where a text stands in more examples than there would be batches
  *   seed     of the order
+ *   most_pieces   0, or rows are left out, by chance, so that the others have about so many pieces
  *   replay   a file of batches, [[3, 0, 7], [1, ...], ...] as JSON: row numbers from 0, within
  *            `rows` where these are given. Batch i of epoch e is number e * n_batches + i of it,
  *            n_batches being what `batch` makes of the rows; those behind its end are drawn. NULL:
@@ -40,6 +41,7 @@ typedef struct sqz_batches_options {
     int distinct;
     uint64_t seed;
     const char *replay;
+    uint64_t most_pieces;
     uint64_t reserved[4];
 } sqz_batches_options;
 
@@ -47,9 +49,9 @@ typedef struct sqz_batches_options {
  * Memory: some 90 bytes an example and text, and 4 times the classes for each where they have
  * several.
  *
- * SQZ_EINVAL: no batch, no rows, a row that is none; the data set has no labels or no pieces; a
- * class that no row has (error.offset: the class); distinct, of examples that were not tokenised by
- * their texts, or rows that do not rise. SQZ_EIO: no file to replay. SQZ_EFORMAT: it
+ * SQZ_EINVAL: no batch, no rows, a row that is none; the data set has no pieces; a class that no
+ * row has (error.offset: the class); distinct, of examples that were not tokenised by their texts,
+ * or rows that do not rise, or beside most_pieces. SQZ_EIO: no file to replay. SQZ_EFORMAT: it
  * holds something else, the text says which batch; distinct: the negative of an example is one of
  * its other texts. SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_batches_open(const sqz_dataset *dataset,

@@ -140,6 +140,26 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_open_glue(const sqz_context *contex
                                                        const char *split,
                                                        const sqz_glue_options *options,
                                                        sqz_dataset **dataset, sqz_error *error);
+/* Plain texts as examples without labels, whole or cut into sentences (squeezebert/squeeze.h says
+ * where); each is an example once, however often it stands there.
+ *
+ *   name    what messages call them
+ *   texts   [n], copied
+ *   whole   1: as they are
+ *   most    0, or examples at most: which of them is decided by the seed. Their order is then by
+ *           chance as well
+ *
+ * SQZ_EFORMAT: there is no text. SQZ_ELIMIT: 2^31 - 1 examples. SQZ_ENOMEM. */
+typedef struct sqz_texts_options {
+    int whole;
+    uint32_t most;
+    uint64_t seed;
+    uint64_t reserved[4];
+} sqz_texts_options;
+SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_open_texts(const sqz_context *context,
+                                                        const char *name, const sqz_text *texts,
+                                                        size_t n, const sqz_texts_options *options,
+                                                        sqz_dataset **dataset, sqz_error *error);
 SQZ_API void sqz_dataset_close(sqz_dataset *dataset);
 
 /* Scores of a range to 0..1: VALUE becomes (value - low) / (high - low). For losses of embeddings,

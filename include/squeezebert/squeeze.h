@@ -3,7 +3,7 @@
 #ifndef SQUEEZEBERT_SQUEEZE_H
 #define SQUEEZEBERT_SQUEEZE_H
 
-#include <squeezebert/tokenizer.h>
+#include <squeezebert/model.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -302,6 +302,20 @@ typedef struct sqz_squeeze_options {
 SQZ_API SQZ_NODISCARD sqz_status sqz_squeeze(sqz_context *context, const char *path,
                                              const char *out, const sqz_squeeze_options *options,
                                              sqz_error *error);
+
+/* How near a model is to another one on texts, as sqz_squeeze_result has it: cosine, neighbours and
+ * classes of texts [n], with the standard errors of the
+ * means. Cost: both models on the texts, and n^2 dimensions multiply-adds twice.
+ * SQZ_EINVAL: fewer than 11 texts, or vectors of two dimensions. SQZ_ENOMEM; what a text fails
+ * with, its number in error.offset. */
+typedef struct sqz_likeness {
+    uint32_t n;
+    double cosine, neighbours, classes;
+    double cosine_error, neighbours_error;
+} sqz_likeness;
+SQZ_API SQZ_NODISCARD sqz_status sqz_compare_models(const sqz_model *from, const sqz_model *to,
+                                                    const sqz_text *texts, size_t n,
+                                                    sqz_likeness *likeness, sqz_error *error);
 
 #ifdef __cplusplus
 }

@@ -25,7 +25,7 @@
 #ifndef SQUEEZEBERT_TRAIN_H
 #define SQUEEZEBERT_TRAIN_H
 
-#include <squeezebert/model.h>
+#include <squeezebert/distil.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -60,7 +60,8 @@ enum { SQZ_MOST_TEXTS = 64 }; /* of an example */
  *   examples      [n_examples, texts]
  *   texts         of an example; 0 = 1. More where embeddings are trained (sqz_train_loss)
  *   labels        [n_labels] names of the classes (of the numbers, for regression), in the order of
- *                 logits; embeddings have none
+ *                 logits; embeddings have none, nor what a distillation learns without labels: NULL
+ *                 and 0, those of examples are not looked at then
  *   n_batches     of an epoch
  *   batch         *rows [*n] = the examples of batch i of epoch e, n >= 1; valid until the next
  *                 call. The same answer each time it is asked: it is what makes a run repeatable.
@@ -157,6 +158,10 @@ typedef enum sqz_train_loss {
  *   precision      [f32]
  *   recompute      1: of each block only what it reads is kept, and the block runs once more before
  *                  its backward: less memory, about a third more time, equal bits
+ *   distil         [NULL] what is learned of a teacher (distil.h). Where that is neither labels nor
+ *                  logits, the base's head stays as it is, and head, problem, pooling, keep_head
+ *                  and what is of labels are not looked at; where it is logits without labels, they
+ *                  are the teacher's. Not looked at after sqz_trainer_open
  */
 typedef struct sqz_train_recipe {
     sqz_train_loss loss;
@@ -178,6 +183,7 @@ typedef struct sqz_train_recipe {
     uint64_t seed;
     sqz_precision precision;
     int recompute;
+    const sqz_distil_recipe *distil;
     uint64_t reserved[8];
 } sqz_train_recipe;
 
@@ -190,11 +196,13 @@ typedef struct sqz_train_recipe {
  *   rate            e_t
  *   n_tokens        of the batch
  *   tokens_per_second, seconds_left   over the steps of this call; 0 after the first
+ *   losses          of a distillation: the parts of loss, each times its weight
  */
 typedef struct sqz_train_progress {
     uint64_t step, n_steps;
     uint32_t epoch, n_tokens;
     double loss, norm, rate, tokens_per_second, seconds_left;
+    double losses[SQZ_DISTIL_LOSSES];
 } sqz_train_progress;
 
 /* How the run is watched and kept. None of it changes a bit of what is trained, but for which step

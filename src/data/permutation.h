@@ -14,7 +14,9 @@ typedef enum sqzi_chance {
     SQZI_CHANCE_ROWS,     /* order of an epoch's rows */
     SQZI_CHANCE_BATCHES,  /* and of its batches */
     SQZI_CHANCE_SOURCES,  /* which are held out */
-    SQZI_CHANCE_RESAMPLES /* of a bootstrap */
+    SQZI_CHANCE_RESAMPLES, /* of a bootstrap */
+    SQZI_CHANCE_TEXTS,     /* which plain texts are taken */
+    SQZI_CHANCE_PIECES     /* and which rows, up to a number of pieces */
 } sqzi_chance;
 
 /* A number below `below`, which is > 0, at a place: its odds are equal to 2^-32. */

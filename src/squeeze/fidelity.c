@@ -3,6 +3,7 @@
 #include "squeeze/fidelity.h"
 
 #include <math.h>
+#include <squeezebert/squeeze.h>
 #include <squeezebert/task.h>
 
 #include "base/error.h"
@@ -144,20 +145,25 @@ static double shared_neighbours(const sqzi_text_vectors *from, const sqzi_text_v
     return (double)shared / NEIGHBOURS;
 }
 
-static double mean_cosine(const sqzi_text_vectors *from, const sqzi_text_vectors *to)
+static double cosine_at(const sqzi_text_vectors *from, const sqzi_text_vectors *to, size_t i)
 {
-    double sum = 0;
-    for (size_t i = 0; i < from->n; i++)
-        sum += (double)cosine_of(from->vectors + i * from->dimensions,
-                                 to->vectors + i * to->dimensions, from->dimensions);
-    return sum / from->n;
+    return (double)cosine_of(from->vectors + i * from->dimensions, to->vectors + i * to->dimensions,
+                             from->dimensions);
+}
+
+/* The mean of n numbers, of which sum and sum of squares are known, and its standard error. */
+static double mean_of(double sum, double squares, uint32_t n, double *error)
+{
+    const double mean = sum / n, spread = squares / n - mean * mean;
+    *error = spread > 0 ? sqrt(spread / (n - 1)) : 0;
+    return mean;
 }
 
 sqz_status sqzi_fidelity_of(const sqzi_text_vectors *from, const sqzi_text_vectors *to,
                             sqzi_fidelity *fidelity, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    double neighbours = 0, classes = 0;
+    double neighbours[2] = {0}, cosines[2] = {0}, classes = 0; /* sums, and those of squares */
     FAIL_IF(from->n != to->n || from->dimensions != to->dimensions, SQZ_EINVAL, 0,
             "%u vectors of %u numbers cannot be compared with %u of %u", from->n, from->dimensions,
             to->n, to->dimensions);
@@ -166,14 +172,38 @@ sqz_status sqzi_fidelity_of(const sqzi_text_vectors *from, const sqzi_text_vecto
             NEIGHBOURS + 1);
     const bool both = from->classes && to->classes;
     for (size_t i = 0; i < from->n; i++) {
-        neighbours += shared_neighbours(from, to, i);
+        const double shared = shared_neighbours(from, to, i), cosine = cosine_at(from, to, i);
+        neighbours[0] += shared;
+        neighbours[1] += shared * shared;
+        cosines[0] += cosine;
+        cosines[1] += cosine * cosine;
         if (both) classes += from->classes[i] == to->classes[i];
     }
     *fidelity = (sqzi_fidelity){.n_texts = from->n,
-                                .cosine = mean_cosine(from, to),
-                                .neighbours = neighbours / from->n,
                                 .classes = both ? classes / from->n : (double)NAN};
+    fidelity->cosine = mean_of(cosines[0], cosines[1], from->n, &fidelity->cosine_error);
+    fidelity->neighbours = mean_of(neighbours[0], neighbours[1], from->n,
+                                   &fidelity->neighbours_error);
 fail:
+    return status;
+}
+
+sqz_status sqz_compare_models(const sqz_model *from, const sqz_model *to, const sqz_text *texts,
+                              size_t n, sqz_likeness *likeness, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_text_vectors a = {0}, b = {0};
+    sqzi_fidelity f;
+    if (!from || !to || (!texts && n) || !likeness)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_compare_models: an argument is NULL");
+    TRY(sqzi_text_vectors_make(from, texts, n, &a, error));
+    TRY(sqzi_text_vectors_make(to, texts, n, &b, error));
+    TRY(sqzi_fidelity_of(&a, &b, &f, error));
+    *likeness = (sqz_likeness){f.n_texts, f.cosine,       f.neighbours,
+                               f.classes, f.cosine_error, f.neighbours_error};
+fail:
+    sqzi_text_vectors_discard(&a);
+    sqzi_text_vectors_discard(&b);
     return status;
 }
 

@@ -21,6 +21,7 @@ enum { SQZI_FIDELITY_NEIGHBOURS = 10 };
 typedef struct sqzi_fidelity {
     uint32_t n_texts;
     double cosine, neighbours, classes;
+    double cosine_error, neighbours_error; /* standard, of the means */
 } sqzi_fidelity;
 
 /* The vectors of texts by a model: pooled as its file says, unit length; and its classes. */

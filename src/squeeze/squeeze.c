@@ -8,7 +8,7 @@
 #include "io/checksum.h"
 #include "squeeze/fidelity.h"
 #include "squeeze/plan_bytes.h"
-#include "squeeze/sentences.h"
+#include "data/sentences.h"
 #include "squeeze/squeeze_choice.h"
 #include "squeeze/squeeze_history.h"
 #include "squeeze/squeeze_levers.h"

@@ -65,14 +65,13 @@ static sqz_status write_file(const sqzi_checkpoints *c, sqz_trainer *t, const ch
                              uint64_t step, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    char path[SQZI_OUTPUT_PATH], history[SQZI_RECIPE_LINE];
+    char path[SQZI_OUTPUT_PATH];
     sqzi_gguf_writer *writer = NULL;
     const sqz_allocator *allocator = &t->context->allocator;
     sqzi_references none = {.allocator = allocator};
     sqzi_checkpoint_path(c->folder, kind, step, path);
-    sqzi_recipe_history(&t->recipe, history);
     TRY(sqzi_gguf_writer_open(allocator, &writer, error));
-    TRY(sqzi_trainable_put(&t->trainable, history, writer, error));
+    TRY(sqzi_trainer_put(t, writer, error));
     if (strcmp(kind, "step") == 0) {
         put_state(c, t, writer);
         put_moments(t, writer);

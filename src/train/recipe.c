@@ -86,8 +86,8 @@ static sqz_status check_kinds(const sqz_train_recipe *s, const sqz_train_data *d
     for (uint32_t k = 0; s->class_weights && k < data->n_labels; k++)
         FAIL_IF(!(s->class_weights[k] > 0) || !isfinite(s->class_weights[k]), SQZ_EINVAL, k,
                 "the weight of class %u (%s) is not above 0", k, data->labels[k]);
-    FAIL_IF(single && data->n_labels < 2, SQZ_EINVAL, 0, "%u class: there is nothing to tell apart",
-            data->n_labels);
+    FAIL_IF(single && data->n_labels < 2 && !(s->distil && !data->n_labels), SQZ_EINVAL, 0,
+            "%u class: there is nothing to tell apart", data->n_labels);
 fail:
     return status;
 }
@@ -142,12 +142,32 @@ fail:
     return status;
 }
 
+/* What of a distillation does not go with the rest. */
+static sqz_status check_distil(const sqz_train_recipe *s, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    if (!s->distil) return SQZ_OK;
+    const double *weights = s->distil->weights;
+    FAIL_IF(!(weights[SQZ_DISTIL_LABELS] > 0) && (s->label_smoothing > 0 || s->class_weights),
+            SQZ_EINVAL, 0,
+            "label smoothing and class weights are of labels, which are not learned: give the "
+            "loss 'labels' a weight");
+    FAIL_IF(weights[SQZ_DISTIL_ATTENTION] > 0 && s->dropout > 0, SQZ_EINVAL, 0,
+            "the loss 'attention' is of scores that nothing is dropped of: set dropout to none");
+    FAIL_IF(weights[SQZ_DISTIL_SIMILARITIES] > 0 && s->accumulate > 1, SQZ_EINVAL, 0,
+            "the loss 'similarities' is across a whole batch, which cannot be run in %u parts",
+            s->accumulate);
+fail:
+    return status;
+}
+
 sqz_status sqzi_recipe_settle(const sqz_train_recipe *recipe, const sqz_train_data *data,
                               sqz_train_recipe *settled, sqz_error *error)
 {
     fill_in(recipe, settled);
-    const sqz_status status = check_loss(settled, data, error);
-    return status == SQZ_OK ? check_numbers(settled, error) : status;
+    sqz_status status = check_loss(settled, data, error);
+    if (status == SQZ_OK) status = check_numbers(settled, error);
+    return status == SQZ_OK ? check_distil(settled, error) : status;
 }
 
 /* ---- text ---- */
@@ -186,8 +206,9 @@ static void add_numbers(text *t, const sqz_train_recipe *s)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) add_real(t, all[i].key, all[i].value);
 }
 
-sqz_status sqzi_recipe_text(const sqz_train_recipe *s, const sqz_train_data *data,
-                            const sqz_train_run *run, sqzi_buffer *buffer, sqz_error *error)
+sqz_status sqzi_recipe_text(const sqz_train_recipe *s, const sqzi_distilling *distilling,
+                            const sqz_train_data *data, const sqz_train_run *run,
+                            sqzi_buffer *buffer, sqz_error *error)
 {
     text t = {buffer, SQZ_OK, error};
     add(&t, "{\"version\":1,\"head\":\"%s\",\"problem\":\"%s\",\"pool\":\"%s\",\"keep_head\":%d",
@@ -209,12 +230,15 @@ sqz_status sqzi_recipe_text(const sqz_train_recipe *s, const sqz_train_data *dat
     if (run->evaluate)
         add(&t, ",\"evaluate_steps\":%llu,\"patience\":%u", (unsigned long long)run->evaluate_steps,
             run->patience);
+    if (distilling && t.status == SQZ_OK)
+        t.status = sqzi_distilling_text(distilling, buffer, error);
     add(&t, "}");
     if (t.status == SQZ_OK) t.status = sqzi_buffer_append(buffer, "", 1, error);
     return t.status;
 }
 
-void sqzi_recipe_history(const sqz_train_recipe *s, char line[SQZI_RECIPE_LINE])
+void sqzi_recipe_history(const sqz_train_recipe *s, const sqzi_distilling *distilling,
+                         char line[SQZI_RECIPE_LINE])
 {
     const struct {
         const char *option;
@@ -226,7 +250,9 @@ void sqzi_recipe_history(const sqz_train_recipe *s, char line[SQZI_RECIPE_LINE])
                 {"dropout", s->dropout, 0.1},
                 {"label-smoothing", s->label_smoothing, 0},
                 {"scale", s->scale, s->loss > SQZ_LOSS_COSINE ? 20 : 0}};
-    int n = snprintf(line, SQZI_RECIPE_LINE, "finetune");
+    char taught[SQZI_DISTILLING_LINE] = "";
+    if (distilling) sqzi_distilling_history(distilling, taught);
+    int n = snprintf(line, SQZI_RECIPE_LINE, "%s%s", distilling ? "distill" : "finetune", taught);
     if (s->loss)
         n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --loss %s", losses[s->loss]);
     if (s->symmetric) n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --symmetric");

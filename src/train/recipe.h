@@ -6,6 +6,7 @@
 #include <squeezebert/train.h>
 
 #include "base/memory.h"
+#include "train/distilling.h"
 
 /* Defaults in the place of zeros; what is switched off is 0. SQZ_EINVAL names what is out of
  * range. */
@@ -20,12 +21,14 @@ const char *sqzi_recipe_loss(sqz_train_loss loss);
  * it stops, as JSON on one line, always the same for the same recipe: what a checkpoint and the run
  * that resumes from it must agree on. `buffer` gets the text and a NUL. SQZ_ENOMEM. */
 SQZ_NODISCARD sqz_status sqzi_recipe_text(const sqz_train_recipe *settled,
+                                          const sqzi_distilling *distilling,
                                           const sqz_train_data *data, const sqz_train_run *run,
                                           sqzi_buffer *buffer, sqz_error *error);
 
-enum { SQZI_RECIPE_LINE = 480 };
+enum { SQZI_RECIPE_LINE = 480 + SQZI_DISTILLING_LINE };
 
-/* Its line of sqz.history. */
-void sqzi_recipe_history(const sqz_train_recipe *settled, char line[SQZI_RECIPE_LINE]);
+/* Its line of sqz.history. distilling NULL: none, here and above. */
+void sqzi_recipe_history(const sqz_train_recipe *settled, const sqzi_distilling *distilling,
+                         char line[SQZI_RECIPE_LINE]);
 
 #endif

@@ -351,6 +351,21 @@ static sqz_status make_sources(sqzi_trainable *t, sqz_error *error)
 
 /* ---- the whole ---- */
 
+static sqz_status settle_head(sqzi_trainable *t, sqzi_wanted_head *head, const char *path,
+                              sqz_error *error)
+{
+    head->pooling = settle_pooling(t->model, head);
+    const sqz_status status = check_head(t->model, head, path, error);
+    if (status != SQZ_OK) return status;
+    t->new_head = head->kind == SQZ_HEAD_NONE || !head_fits(t->model, head);
+    if (head->kind == SQZ_HEAD_NONE) {
+        drop_head(t->model, head->pooling);
+        return SQZ_OK;
+    }
+    if (t->new_head) make_head(t->model, head);
+    return take_labels(t, head, error);
+}
+
 sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
                                const sqzi_wanted_head *wanted, sqzi_trained *trained,
                                sqzi_trainable *t, sqz_error *error)
@@ -360,15 +375,10 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     *t = (sqzi_trainable){0};
     TRY(sqz_model_open(context, path, &t->model, error));
     TRY(check_base(t->model, path, error));
-    head->pooling = settle_pooling(t->model, head);
-    TRY(check_head(t->model, head, path, error));
-    trained->embeds = head->kind == SQZ_HEAD_NONE;
-    t->new_head = trained->embeds || !head_fits(t->model, head);
-    if (trained->embeds) drop_head(t->model, head->pooling);
-    else {
-        if (t->new_head) make_head(t->model, head);
-        TRY(take_labels(t, head, error));
-    }
+    t->keeps_head = head->none;
+    trained->embeds = head->none || head->kind == SQZ_HEAD_NONE;
+    if (head->none) head->pooling = t->model->info.pooling;
+    else TRY(settle_head(t, head, path, error));
     trained->pooling = head->pooling;
     TRY(sqzi_parameters_open(&context->allocator, &t->model->encoder, &t->model->head, trained,
                              &t->parameters, error));

@@ -17,6 +17,7 @@
 /* The head that is wanted; kind NONE: embeddings, and no head. Its labels live as long as the
  * model. */
 typedef struct sqzi_wanted_head {
+    bool none; /* the base's head stays as it is, and is not trained: nothing else counts */
     sqz_head_kind kind;
     sqz_problem problem;
     sqz_pooling pooling; /* of a sequence head or embeddings; DEFAULT as in train.h */
@@ -37,6 +38,7 @@ typedef struct sqzi_trainable {
     sqz_model *model; /* const for everybody else */
     sqzi_parameters parameters;
     bool new_head;
+    bool keeps_head;     /* it is the base's, description and all */
     const char **labels; /* [n_labels] of the model's */
     uint32_t n_labels;
     sqzi_parameter_source *sources; /* [3, parameters.n]: masters, m, v */
@@ -60,10 +62,11 @@ void sqzi_trainable_place(const sqzi_parameter *parameter, const float *stored, 
 void sqzi_trainable_unplace(const sqzi_parameter *parameter, const float *placed, float *stored);
 
 /* Put description, tokenizer and tensors of the model as it is now into a writer: metadata of the
- * base, but for the head's and `history`; tensors in the order of the base, those of a new head
- * last, in f32. The masters are read while the file is written. */
+ * base, but for the head's, `history` and the name's `suffix`; tensors in the order of the base,
+ * those of a new head last, in f32. The masters are read while the file is written. */
 SQZ_NODISCARD sqz_status sqzi_trainable_put(const sqzi_trainable *trainable, const char *history,
-                                            sqzi_gguf_writer *writer, sqz_error *error);
+                                            const char *suffix, sqzi_gguf_writer *writer,
+                                            sqz_error *error);
 
 /* The tensor `prefix`NAME [rows, columns], f32, in the order of a file; the source lives until the
  * writer has written. */

@@ -21,6 +21,7 @@ static bool leaves_out(const void *user, sqzi_span key)
     static const char *const kept[] = {"sqz.head.activation", "sqz.head.norm_epsilon",
                                        "sqz.head.tied"};
     if (begins_with(key, "sqz.train.") || sqzi_span_is(key, "sqz.requires")) return true;
+    if (t->keeps_head) return false;
     if (sqzi_span_is(key, "sqz.pool")) return t->model->info.head == SQZ_HEAD_NONE;
     if (!begins_with(key, "sqz.head.")) return false;
     for (size_t i = 0; !t->new_head && i < sizeof kept / sizeof *kept; i++)
@@ -108,14 +109,14 @@ static void put_tensors(const sqzi_trainable *t, sqzi_gguf_writer *writer)
             sqzi_trainable_put_parameter(writer, "", &t->sources[j]);
 }
 
-sqz_status sqzi_trainable_put(const sqzi_trainable *t, const char *history,
+sqz_status sqzi_trainable_put(const sqzi_trainable *t, const char *history, const char *suffix,
                               sqzi_gguf_writer *writer, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    const sqzi_step step = {.history = history, .suffix = "-finetuned"};
+    const sqzi_step step = {.history = history, .suffix = suffix};
     TRY(sqzi_rewrite_metadata_but(writer, t->model, &step, leaves_out, t, error));
     TRY(put_requires(t, writer, error));
-    TRY(put_head(t, writer, error));
+    if (!t->keeps_head) TRY(put_head(t, writer, error));
     put_tensors(t, writer);
 fail:
     return status;

@@ -13,6 +13,18 @@ static const sqz_allocator *allocator_of(const sqz_trainer *t)
     return &t->context->allocator;
 }
 
+const sqzi_distilling *sqzi_trainer_distilling(const sqz_trainer *t)
+{
+    return t->recipe.distil ? &t->distilling : NULL;
+}
+
+static bool reads_embeddings(const sqz_trainer *t)
+{
+    return t->loss.kind->reads & SQZI_READS_EMBEDDINGS ||
+           (t->recipe.distil &&
+            sqzi_distil_needs_of(t->distilling.recipe.weights) & SQZI_NEEDS_EMBEDDINGS);
+}
+
 static sqzi_gradient_model gradient_model(const sqz_trainer *t)
 {
     const sqz_model *model = t->trainable.model;
@@ -22,8 +34,8 @@ static sqzi_gradient_model gradient_model(const sqz_trainer *t)
                              .kernels = &t->kernels,
                              .pool = t->context->pool,
                              .padding = t->gradient.model.padding,
-                             .logits = (t->loss.kind->reads & SQZI_READS_LOGITS) != 0};
-    if (t->loss.kind->reads & SQZI_READS_EMBEDDINGS)
+                             .logits = t->logits};
+    if (reads_embeddings(t))
         m.embed = (sqzi_embedding_use){model->info.pooling, model->info.dimensions,
                                        model->info.normalize != 0};
     return m;
@@ -63,6 +75,11 @@ static void lay_out(sqz_trainer *t, sqzi_arena *arena)
                  items = larger(tokens, t->facts.max_examples);
     sqzi_packed_part *p = &t->part;
     sqzi_batch_gradient_layout(&t->gradient, &model, sizes, arena);
+    if (t->recipe.distil) {
+        const sqzi_distil_sizes own = {sizes->max_tokens, sizes->max_sequences, sizes->max_length,
+                                       t->gradient.workspace.members};
+        sqzi_distilling_layout(&t->distilling, &t->gradient, &own, arena);
+    }
     p->first = sqzi_arena_take(arena, sequences + 1, sizeof *p->first);
     p->ids = sqzi_arena_take(arena, tokens, sizeof *p->ids);
     p->types = sqzi_arena_take(arena, tokens, sizeof *p->types);
@@ -102,10 +119,14 @@ static sqz_status check_arguments(const char *base, const sqz_train_recipe *reci
     FAIL_IF(!base || !recipe || !data, SQZ_EINVAL, 0, "sqz_trainer_open: an argument is NULL");
     TRY(SQZI_RESERVED(recipe, "sqz_train_recipe", error));
     TRY(SQZI_RESERVED(data, "sqz_train_data", error));
-    FAIL_IF(!data->examples || !data->batch || (!data->labels && !recipe->loss), SQZ_EINVAL, 0,
+    const bool labelled = recipe->distil ? recipe->distil->weights[SQZ_DISTIL_LABELS] > 0
+                                         : recipe->loss == SQZ_LOSS_HEAD;
+    FAIL_IF(!data->examples || !data->batch || (!data->labels && labelled), SQZ_EINVAL, 0,
             "sqz_trainer_open: the data's examples, labels or batch is NULL");
-    FAIL_IF(data->n_examples == 0 || (data->n_labels == 0) != (recipe->loss != SQZ_LOSS_HEAD) ||
-                data->n_batches == 0,
+    FAIL_IF(recipe->distil && (recipe->loss || data->texts > 1), SQZ_EINVAL, 0,
+            "a distillation learns one text an example, and no other loss of embeddings");
+    FAIL_IF(data->n_examples == 0 || (labelled && data->n_labels == 0) ||
+                (recipe->loss && data->n_labels) || data->n_batches == 0,
             SQZ_EINVAL, 0, "%u examples of %u labels in %u batches: there is nothing to train on",
             data->n_examples, data->n_labels, data->n_batches);
     FAIL_IF(data->n_labels > SQZI_MAX_WIDTH, SQZ_EINVAL, 0, "%u labels, at most %d are possible",
@@ -114,26 +135,32 @@ fail:
     return status;
 }
 
-static sqzi_loss loss_of(const sqz_train_recipe *r, const sqz_train_data *data)
+static sqzi_loss loss_of(const sqz_trainer *t)
 {
-    const sqzi_loss_kind *kind = r->loss ? sqzi_loss_find(sqzi_recipe_loss(r->loss))
-                                         : sqzi_loss_of_problem(r->problem);
+    static const sqzi_loss_kind no_labels = {
+        .name = "none", .least_texts = 1, .most_texts = 1, .count = sqzi_count_items};
+    const sqz_train_recipe *r = &t->recipe;
+    const sqzi_loss_kind *kind = !t->labelled ? &no_labels
+                                 : r->loss    ? sqzi_loss_find(sqzi_recipe_loss(r->loss))
+                                              : sqzi_loss_of_problem(r->problem);
     return (sqzi_loss){.kind = kind,
-                       .weight = 1,
-                       .classes = r->loss ? 1 : data->n_labels,
+                       .weight = r->distil ? r->distil->weights[SQZ_DISTIL_LABELS] : 1,
+                       .classes = r->loss ? 1 : t->data.n_labels,
                        .tokens = r->head == SQZ_HEAD_TOKEN,
                        .smoothing = r->label_smoothing,
                        .weights = r->class_weights,
-                       .texts = data->texts ? data->texts : 1,
+                       .texts = t->data.texts ? t->data.texts : 1,
                        .scale = r->scale,
                        .symmetric = r->symmetric != 0};
 }
 
-static sqz_status open_model(sqz_trainer *t, const char *base, sqz_error *error)
+static sqz_status open_model(sqz_trainer *t, const char *base, const sqz_distil_recipe *asked,
+                             sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const sqz_train_recipe *r = &t->recipe;
-    const sqzi_wanted_head head = {.kind = r->head,
+    const sqzi_wanted_head head = {.none = r->distil && !t->logits,
+                                   .kind = r->head,
                                    .problem = r->problem,
                                    .pooling = r->pooling,
                                    .labels = t->data.labels,
@@ -156,9 +183,36 @@ static sqz_status open_model(sqz_trainer *t, const char *base, sqz_error *error)
     t->gradient.model.padding = UINT32_MAX;
     TRY(sqzi_gguf_get_u32(model->gguf, "tokenizer.ggml.padding_token_id", false,
                           &t->gradient.model.padding, error));
+    if (r->distil) TRY(sqzi_distilling_fit(&t->distilling, model, asked, error));
     TRY(sqzi_trainer_check_data(&t->data, r, &t->loss, &model->info, &t->facts, error));
+    if (r->distil && sqzi_distilling_reads_blocks(&t->distilling)) t->facts.sizes.narrow = false;
 fail:
     return status;
+}
+
+/* The teacher, and what of the recipe is its: without labels, the kind of head and its classes. */
+static sqz_status open_teacher(sqz_trainer *t, sqz_train_recipe *recipe, sqz_error *error)
+{
+    const sqz_status status = sqzi_distilling_open(t->context, recipe->distil, &t->distilling,
+                                                   error);
+    if (status != SQZ_OK) return status;
+    const sqz_model *teacher = t->distilling.teacher.model;
+    t->labelled = sqzi_distilling_has_labels(&t->distilling);
+    t->logits = t->labelled || sqzi_distilling_has_logits(&t->distilling);
+    recipe->distil = &t->distilling.recipe;
+    if (t->labelled) return SQZ_OK;
+    t->data.labels = NULL;
+    t->data.n_labels = 0;
+    if (!t->logits) return SQZ_OK;
+    if (teacher->info.head != SQZ_HEAD_SEQUENCE && teacher->info.head != SQZ_HEAD_TOKEN)
+        return sqzi_fail(error, SQZ_EUNSUPPORTED, 0,
+                         "%s: its head is %s: logits of sequences and of tokens can be learned",
+                         recipe->distil->teacher, sqz_head_name(teacher->info.head));
+    recipe->head = teacher->info.head;
+    recipe->problem = teacher->info.problem;
+    t->data.labels = teacher->labels;
+    t->data.n_labels = teacher->info.n_labels;
+    return SQZ_OK;
 }
 
 sqz_status sqz_trainer_open(sqz_context *context, const char *base, const sqz_train_recipe *recipe,
@@ -172,9 +226,13 @@ sqz_status sqz_trainer_open(sqz_context *context, const char *base, const sqz_tr
     FAIL_IF(!t, SQZ_ENOMEM, 0, "no memory for a trainer");
     t->context = context;
     t->data = *data;
-    TRY(sqzi_recipe_settle(recipe, data, &t->recipe, error));
-    t->loss = loss_of(&t->recipe, data);
-    TRY(open_model(t, base, error));
+    t->labelled = true;
+    t->logits = recipe->loss == SQZ_LOSS_HEAD;
+    sqz_train_recipe own = *recipe;
+    if (recipe->distil) TRY(open_teacher(t, &own, error));
+    TRY(sqzi_recipe_settle(&own, &t->data, &t->recipe, error));
+    t->loss = loss_of(t);
+    TRY(open_model(t, base, recipe->distil, error));
     t->n_steps = (uint64_t)t->recipe.epochs * data->n_batches;
     t->warmup = sqzi_warmup_steps(t->recipe.warmup, t->n_steps);
     t->state.best_score = NAN;
@@ -203,6 +261,7 @@ void sqz_trainer_close(sqz_trainer *t)
     sqzi_release(&allocator, t->block, t->bytes);
     sqzi_optimizer_close(&t->optimizer);
     sqzi_trainable_close(&t->trainable);
+    sqzi_distilling_close(&t->distilling);
     sqzi_release(&allocator, t, sizeof *t);
 }
 
@@ -229,16 +288,22 @@ size_t sqz_trainer_memory(const sqz_trainer *t)
            t->optimizer.bytes + t->bytes;
 }
 
+sqz_status sqzi_trainer_put(const sqz_trainer *t, sqzi_gguf_writer *writer, sqz_error *error)
+{
+    char history[SQZI_RECIPE_LINE];
+    sqzi_recipe_history(&t->recipe, sqzi_trainer_distilling(t), history);
+    return sqzi_trainable_put(&t->trainable, history,
+                              t->recipe.distil ? "-distilled" : "-finetuned", writer, error);
+}
+
 sqz_status sqz_trainer_write(const sqz_trainer *t, const char *path, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    char history[SQZI_RECIPE_LINE];
     sqzi_gguf_writer *writer = NULL;
     sqzi_references references = {0};
     FAIL_IF(!t || !path, SQZ_EINVAL, 0, "sqz_trainer_write: an argument is NULL");
-    sqzi_recipe_history(&t->recipe, history);
     TRY(sqzi_gguf_writer_open(allocator_of(t), &writer, error));
-    TRY(sqzi_trainable_put(&t->trainable, history, writer, error));
+    TRY(sqzi_trainer_put(t, writer, error));
     TRY(sqzi_references_invent(&references, allocator_of(t), &t->trainable.model->info, error));
     TRY(sqzi_rewrite_write(writer, &references, path, error));
 fail:

@@ -7,6 +7,7 @@
 
 #include "base/sha256.h"
 #include "train/batch_gradient.h"
+#include "train/distilling.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
 #include "train/trainable.h"
@@ -53,8 +54,10 @@ struct sqz_trainer {
     sqzi_batch_gradient gradient;
     sqzi_packed_part part;
     sqzi_whole_batch whole;
-    sqzi_loss loss;
-    uint64_t n_steps, warmup; /* of all epochs */
+    bool labelled, logits;      /* labels are learned; the head is run */
+    sqzi_loss loss;             /* of labels */
+    sqzi_distilling distilling; /* with recipe.distil */
+    uint64_t n_steps, warmup;   /* of all epochs */
     sqzi_run_state state;
     float *best; /* masters of best_step, one behind the other; NULL until needed */
     size_t n_best;
@@ -81,6 +84,13 @@ void sqzi_trainer_free_room(sqz_trainer *trainer);
  * goes to *progress. */
 SQZ_NODISCARD sqz_status sqzi_trainer_step(sqz_trainer *trainer, sqz_train_progress *progress,
                                            sqz_error *error);
+
+/* NULL: nothing is learned of a teacher. */
+const sqzi_distilling *sqzi_trainer_distilling(const sqz_trainer *trainer);
+
+/* The model as it is now to a writer. */
+SQZ_NODISCARD sqz_status sqzi_trainer_put(const sqz_trainer *trainer, sqzi_gguf_writer *writer,
+                                          sqz_error *error);
 
 /* Masters to trainer->best, and back. */
 SQZ_NODISCARD sqz_status sqzi_trainer_keep_best(sqz_trainer *trainer, sqz_error *error);

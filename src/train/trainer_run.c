@@ -149,7 +149,7 @@ sqz_status sqz_trainer_run(sqz_trainer *t, const sqz_train_run *run, sqz_train_r
     TRY(check_run(run, error));
     sqzi_buffer text = {.allocator = &t->context->allocator, .limit = 1 << 24};
     course c = {.trainer = t, .run = run, .last_loss = NAN};
-    status = sqzi_recipe_text(&t->recipe, &t->data, run, &text, error);
+    status = sqzi_recipe_text(&t->recipe, sqzi_trainer_distilling(t), &t->data, run, &text, error);
     c.checkpoints = (sqzi_checkpoints){.folder = run->checkpoint,
                                        .recipe = (const char *)text.data,
                                        .note = run->note,

@@ -71,8 +71,10 @@ static double count_batch(const sqz_trainer *t, const uint32_t *rows, uint32_t n
 typedef struct step_batch {
     sqz_trainer *trainer;
     const uint32_t *rows;
-    uint32_t n, n_tokens;
+    uint32_t n;
     double count;
+    sqzi_distil_counts counts;
+    sqz_train_progress *progress;
     sqzi_dropout dropout;
     sqzi_batch part; /* the one at hand */
 } step_batch;
@@ -98,23 +100,37 @@ static double run_loss(const step_batch *b, sqzi_range share, const sqzi_outputs
                              &(sqzi_loss_args){&items, b->count, outputs, grads, t->whole.scratch});
 }
 
-static double add_by_parts(step_batch *b)
+/* The losses of the part at hand, and d of them. */
+static sqz_status add_losses(step_batch *b, sqzi_range share, sqz_error *error)
 {
-    sqzi_batch_gradient *g = &b->trainer->gradient;
-    double loss = 0;
+    sqz_trainer *t = b->trainer;
+    sqzi_batch_gradient *g = &t->gradient;
+    double *losses = b->progress->losses;
+    if (t->labelled)
+        losses[SQZ_DISTIL_LABELS] += t->loss.weight * run_loss(b, share, &g->outputs, &g->grads);
+    if (!t->recipe.distil) return SQZ_OK;
+    return sqzi_distilling_add(&t->distilling, g, &b->part, t->part.types, &b->counts, losses,
+                               error);
+}
+
+static sqz_status add_by_parts(step_batch *b, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
     sqzi_range share;
     for (uint32_t i = 0; i < b->trainer->recipe.accumulate; i++) {
         if (!run_part(b, i, &share)) continue;
-        loss += run_loss(b, share, &g->outputs, &g->grads);
-        sqzi_batch_backward(g);
-        b->n_tokens += b->part.n_tokens;
+        TRY(add_losses(b, share, error));
+        sqzi_batch_backward(&b->trainer->gradient);
+        b->progress->n_tokens += b->part.n_tokens;
     }
-    return loss;
+    for (uint32_t k = 0; k < SQZ_DISTIL_LOSSES; k++) b->progress->loss += b->progress->losses[k];
+fail:
+    return status;
 }
 
 /* Across examples: embeddings of all parts, the loss, then each part once more, dropping the same
  * numbers. A batch in one part is forward still. */
-static double add_across(step_batch *b)
+static void add_across(step_batch *b)
 {
     sqz_trainer *t = b->trainer;
     sqzi_batch_gradient *g = &t->gradient;
@@ -127,10 +143,10 @@ static double add_across(step_batch *b)
         if (!run_part(b, i, &share)) continue;
         memcpy(t->whole.embeddings + share.begin * width, g->outputs.embeddings,
                (share.end - share.begin) * width * sizeof(sqzi_real));
-        b->n_tokens += b->part.n_tokens;
+        b->progress->n_tokens += b->part.n_tokens;
     }
     memset(t->whole.d, 0, b->n * width * sizeof(sqzi_real));
-    const double loss = run_loss(b, (sqzi_range){0, b->n}, &outputs, &grads);
+    b->progress->loss = run_loss(b, (sqzi_range){0, b->n}, &outputs, &grads);
     for (uint32_t i = 0; i < parts; i++) {
         if (parts == 1) share = (sqzi_range){0, b->n};
         else if (!run_part(b, i, &share)) continue;
@@ -138,27 +154,39 @@ static double add_across(step_batch *b)
                (share.end - share.begin) * width * sizeof(sqzi_real));
         sqzi_batch_backward(g);
     }
-    return loss;
 }
 
-static double add_gradient(sqz_trainer *t, const uint32_t *rows, uint32_t n, uint32_t epoch,
-                           uint32_t *n_tokens)
+static sqzi_distil_counts count_rows(const sqz_trainer *t, const uint32_t *rows, uint32_t n)
+{
+    sqzi_distil_counts counts = {.sequences = n};
+    for (uint32_t i = 0; i < n; i++) {
+        const double tokens = t->data.examples[(size_t)rows[i] * t->loss.texts].n_tokens;
+        counts.tokens += tokens;
+        counts.squares += tokens * tokens;
+    }
+    return counts;
+}
+
+static sqz_status add_gradient(sqz_trainer *t, const uint32_t *rows, uint32_t n,
+                               sqz_train_progress *progress, sqz_error *error)
 {
     const double p = t->recipe.dropout;
     step_batch b = {.trainer = t,
                     .rows = rows,
                     .n = n,
-                    .count = count_batch(t, rows, n),
+                    .count = t->labelled ? count_batch(t, rows, n) : 0,
+                    .counts = count_rows(t, rows, n),
+                    .progress = progress,
                     .dropout = {.hidden = p,
                                 .attention = p,
                                 .head = p,
                                 .seed = t->recipe.seed,
-                                .epoch = epoch,
+                                .epoch = progress->epoch,
                                 .examples = t->part.examples,
                                 .views = t->part.views}};
-    const double loss = t->loss.kind->across ? add_across(&b) : add_by_parts(&b);
-    *n_tokens = b.n_tokens;
-    return loss;
+    if (!t->loss.kind->across) return add_by_parts(&b, error);
+    add_across(&b);
+    return SQZ_OK;
 }
 
 sqz_status sqzi_trainer_step(sqz_trainer *t, sqz_train_progress *progress, sqz_error *error)
@@ -176,7 +204,11 @@ sqz_status sqzi_trainer_step(sqz_trainer *t, sqz_train_progress *progress, sqz_e
                                      .epoch = epoch,
                                      .rate = r->lr * sqzi_schedule_at(r->schedule, s, t->warmup,
                                                                       t->n_steps)};
-    progress->loss = add_gradient(t, rows, n, epoch, &progress->n_tokens);
+    status = add_gradient(t, rows, n, progress, error);
+    if (status != SQZ_OK) {
+        sqzi_parameters_forget(&t->trainable.parameters);
+        return status;
+    }
     progress->norm = sqzi_optimizer_norm(&t->optimizer);
     if (!isfinite(progress->loss) || !isfinite(progress->norm)) {
         sqzi_parameters_forget(&t->trainable.parameters);

@@ -43,7 +43,7 @@ static uint32_t chunk_rows(const sqz_batches *b)
 static void lay_out(sqz_batches *b, sqzi_arena *arena)
 {
     const uint32_t n = b->data.n_examples;
-    const bool several = b->dataset->kind == SQZ_LABELS_MANY;
+    const bool several = b->dataset->kind == SQZ_LABELS_MANY && b->dataset->labelled;
     (void)sqzi_arena_take(arena, 1, sizeof *b);
     b->examples = sqzi_arena_take(arena, n, b->data.texts * sizeof *b->examples);
     b->labels = sqzi_arena_take(arena, b->data.n_labels, sizeof *b->labels);
@@ -169,10 +169,11 @@ static sqz_status put_examples(sqz_batches *b, const sqz_batches_options *o, sqz
                                                                      .token_labels = pieces.labels,
                                                                      .skip = pieces.skip};
         }
+        if (!b->dataset->labelled) continue;
         put_values(b, i, &all[row]);
         count(b, &all[row], &pieces);
     }
-    for (uint32_t k = 0; k < b->n_classes; k++)
+    for (uint32_t k = 0; b->dataset->labelled && k < b->n_classes; k++)
         FAIL_IF(!b->counts[k], SQZ_EINVAL, k,
                 "%s: the class '%.60s' has no example to train on: leave it out of the classes, or "
                 "add rows of it",
@@ -190,10 +191,12 @@ static sqz_status check(const sqz_dataset *dataset, const sqz_batches_options *o
     TRY(SQZI_RESERVED(o, "sqz_batches_options", error));
     FAIL_IF(!o->batch, SQZ_EINVAL, 0, "a batch has at least one example");
     FAIL_IF(!n, SQZ_EINVAL, 0, "%s: there is no example to train on", dataset->name);
-    FAIL_IF(!dataset->labelled, SQZ_EINVAL, 0, "%s: was read without labels", dataset->name);
     FAIL_IF(!dataset->pieces.used, SQZ_EINVAL, 0, "%s: is not tokenised", dataset->name);
     FAIL_IF(o->distinct && dataset->texts < 2, SQZ_EINVAL, 0,
             "%s: distinct texts are asked for, of examples that are not several texts",
+            dataset->name);
+    FAIL_IF(o->distinct && o->most_pieces, SQZ_EINVAL, 0,
+            "%s: rows are not left out by their pieces where texts are to be distinct",
             dataset->name);
 fail:
     return status;
@@ -250,18 +253,11 @@ fail:
     return status;
 }
 
-sqz_status sqz_batches_open(const sqz_dataset *dataset, const sqz_batches_options *options,
-                            sqz_batches **out, sqz_error *error)
+static sqz_status open_rows(const sqz_dataset *dataset, const sqz_batches_options *options,
+                            size_t n, sqz_batches **out, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    size_t n;
     sqz_batches *b = NULL;
-    if (!dataset || !options || !out)
-        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_batches_open: an argument is NULL");
-    *out = NULL;
-    (void)sqzi_dataset_all(dataset, &n);
-    if (options->rows) n = options->n_rows;
-    TRY(check(dataset, options, n, error));
     sqz_batches sizes = {.dataset = dataset,
                          .batch = options->batch,
                          .n_classes = dataset->classes.n,
@@ -272,7 +268,9 @@ sqz_status sqz_batches_open(const sqz_dataset *dataset, const sqz_batches_option
                          .replay = {.allocator = dataset->allocator}};
     sizes.data.n_examples = (uint32_t)n;
     sizes.data.texts = dataset->texts ? dataset->texts : 1;
-    sizes.data.n_labels = dataset->texts ? 0 : sizes.n_classes ? sizes.n_classes : 1;
+    sizes.data.n_labels = !dataset->labelled || dataset->texts ? 0
+                          : sizes.n_classes                    ? sizes.n_classes
+                                                               : 1;
     sizes.data.n_batches = (uint32_t)((n + options->batch - 1) / options->batch);
     if (sizes.is_distinct) status = find_distinct(&sizes, options, error);
     if (status != SQZ_OK) {
@@ -301,6 +299,46 @@ sqz_status sqz_batches_open(const sqz_dataset *dataset, const sqz_batches_option
     return SQZ_OK;
 fail:
     sqz_batches_close(b);
+    return status;
+}
+
+/* The first rows [*n], by chance, that have so many pieces. */
+static void choose_rows(const sqz_dataset *dataset, const sqz_batches_options *o, uint32_t *rows,
+                        size_t *n)
+{
+    uint64_t pieces = 0;
+    size_t taken = 0;
+    for (uint32_t i = 0; i < *n; i++) rows[i] = o->rows ? o->rows[i] : i;
+    sqzi_permute(rows, (uint32_t)*n, o->seed, SQZI_CHANCE_PIECES, 0);
+    while (taken < *n && pieces < o->most_pieces)
+        pieces += sqz_dataset_pieces(dataset, rows[taken++]).n;
+    *n = taken;
+}
+
+sqz_status sqz_batches_open(const sqz_dataset *dataset, const sqz_batches_options *options,
+                            sqz_batches **out, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    size_t n, n_chosen = 0;
+    uint32_t *chosen = NULL;
+    if (!dataset || !options || !out)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_batches_open: an argument is NULL");
+    *out = NULL;
+    (void)sqzi_dataset_all(dataset, &n);
+    if (options->rows) n = options->n_rows;
+    TRY(check(dataset, options, n, error));
+    sqz_batches_options own = *options;
+    if (own.most_pieces) {
+        n_chosen = n;
+        chosen = sqzi_allocate(dataset->allocator, n_chosen * sizeof *chosen);
+        FAIL_IF(!chosen, SQZ_ENOMEM, 0, "%s: no memory to choose rows", dataset->name);
+        choose_rows(dataset, options, chosen, &n);
+        own.rows = chosen;
+        own.n_rows = n;
+    }
+    TRY(open_rows(dataset, &own, n, out, error));
+fail:
+    sqzi_release(dataset->allocator, chosen, n_chosen * sizeof *chosen);
     return status;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sentences: where texts are cut, and in which order their parts come. */
-#include "squeeze/sentences.h"
+#include "data/sentences.h"
 
 #include <string.h>
 

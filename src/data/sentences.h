@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Texts cut into their sentences: what models are calibrated on. Encoders read short texts more
- * often than paragraphs, and first pieces, special tokens and attention over few pieces then weigh
- * as much as they will.
+/* Texts cut into their sentences: what models are calibrated and distilled on. Encoders read short
+ * texts more often than paragraphs, and first pieces, special tokens and attention over few pieces
+ * then weigh as much as they will.
  */
 #ifndef SQZI_SENTENCES_H
 #define SQZI_SENTENCES_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cutting at the marks that end a sentence, one sentence of each text after the other. */
-#include "squeeze/sentences.h"
+#include "data/sentences.h"
 
 #include <string.h>
 

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A distillation's options, and what happens while it runs. */
+#ifndef CLI_DISTILL_H
+#define CLI_DISTILL_H
+
+#include "finetune.h"
+
+#include <squeezebert/distil.h>
+#include <squeezebert/squeeze.h>
+
+/* The options of the verb, beside those of finetune.h. */
+typedef struct cli_teaching_options {
+    const char *teacher_path, *student_path, *losses, *map, *texts_path, *keep;
+    uint32_t relation_heads, relation_layer, max_pieces, measure_steps;
+    double temperature;
+    bool whole_texts;
+} cli_teaching_options;
+extern cli_teaching_options cli_teaching;
+
+/* ---- distill_loss.c ---- */
+
+/* "hidden:1,pooled:5"; dies with CLI_USAGE. */
+void cli_read_losses(const char *text, sqz_distil_recipe *recipe);
+/* "uniform", "last", "2,3,5,6"; what is to be freed, or NULL. Dies with CLI_USAGE. */
+uint32_t *cli_read_map(const char *text, sqz_distil_recipe *recipe);
+
+/* ---- distill_watch.c ---- */
+
+/* What a distillation is watched by.
+ *
+ *   teacher     opened beside the trainer's, to compare with
+ *   texts       [n_texts] held out; none: nothing is compared
+ *   labelled    NULL, or what else is measured: its dev, its metric
+ *   every       steps between two comparisons
+ *   losses      sums of the steps since the last one, n_steps of them
+ */
+typedef struct cli_distilling {
+    const sqz_trainer *trainer;
+    const sqz_model *teacher;
+    const sqz_distil_recipe *recipe;
+    sqz_text *texts;
+    size_t n_texts;
+    cli_watch *labelled;
+    uint64_t every, stop_after;
+    double losses[SQZ_DISTIL_LOSSES];
+    uint64_t n_steps;
+    FILE *log;
+    const char *log_name;
+    double began, step_seconds;
+} cli_distilling;
+
+/* For sqz_train_run; user is a cli_distilling. */
+int cli_distilling_step(void *user, const sqz_train_progress *progress);
+sqz_status cli_distilling_evaluate(void *user, const sqz_model *model, uint64_t step, double *score,
+                                   sqz_error *error);
+/* Both models on the texts that are held out; dies where that fails. */
+sqz_likeness cli_distilling_compare(const cli_distilling *d, const sqz_model *student);
+/* Milliseconds of each model for one text, one after the other: means over some of the texts,
+ * models in turn, after a round that is not counted. */
+void cli_time_models(const cli_distilling *d, const sqz_model *const models[], uint32_t n,
+                     double milliseconds[]);
+
+/* ---- distill_data.c ---- */
+
+/* A run.
+ *
+ *   labelled   with --task or --data; else plain texts
+ *   base       labels, batches and what of them is measured; of texts the batches alone
+ *   rows       of texts: to learn, then held out
+ */
+typedef struct cli_distill_job {
+    bool labelled;
+    cli_job base;
+    sqz_dataset *texts;
+    uint32_t *rows;
+    size_t n, n_learn;
+    sqz_model *teacher, *student;
+    sqz_distil_recipe recipe;
+    uint32_t *layers;
+    cli_distilling watch;
+    sqz_likeness before;
+} cli_distill_job;
+
+/* Data, what is held out of them, pieces and batches, once the models are open. */
+void cli_distill_open_data(cli_distill_job *job);
+
+/* ---- distill_report.c ---- */
+
+void cli_distill_show_plan(const cli_distill_job *job);
+/* How near the student is before it learns. */
+void cli_distill_show_before(cli_distill_job *job);
+/* Once the new file is there. */
+void cli_distill_show_result(cli_distill_job *job);
+
+#endif

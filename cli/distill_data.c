@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a distillation learns on: plain texts, or labelled rows. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "distill.h"
+#include "text_file.h"
+
+enum {
+    HELD_OUT = 500, /* texts, of a tenth at most */
+    LEAST_TEXTS = 11,
+    MAX_PIECES = 128,
+    SENTENCE_PIECES = 6 /* at least, special ones included */
+};
+
+static void open_texts(cli_distill_job *j)
+{
+    sqz_error error = {0};
+    cli_text_file file = cli_open_text_file(cli_teaching.texts_path);
+    const uint64_t most = cli_teaching.max_pieces
+                              ? cli_teaching.max_pieces / SENTENCE_PIECES + 10 * HELD_OUT
+                              : 0;
+    const sqz_texts_options o = {.whole = cli_teaching.whole_texts,
+                                 .most = (uint32_t)most,
+                                 .seed = cli_tuning.seed};
+    cli_check(sqz_dataset_open_texts(cli_context(), cli_teaching.texts_path, file.texts,
+                                     file.read.n, &o, &j->texts, &error),
+              &error);
+    cli_free_text_file(&file);
+    (void)sqz_dataset_examples(j->texts, &j->n);
+}
+
+static void hold_out(cli_distill_job *j)
+{
+    sqz_error error = {0};
+    const sqz_example *all = sqz_dataset_examples(j->texts, &j->n);
+    const double usual = j->n > 10 * HELD_OUT ? (double)HELD_OUT / (double)j->n : 0.1;
+    const double share = isnan(cli_tuning.holdout) ? usual : cli_tuning.holdout;
+    j->rows = cli_allocate(NULL, j->n * sizeof *j->rows);
+    cli_check(sqz_dataset_split(j->texts, share, 0, j->rows, &j->n_learn, &error), &error);
+    j->watch.n_texts = j->n - j->n_learn;
+    if (j->watch.n_texts < LEAST_TEXTS)
+        cli_die(CLI_USAGE, "%s: %zu texts are held out of %zu, at least %d are needed",
+                cli_teaching.texts_path, j->watch.n_texts, j->n, LEAST_TEXTS);
+    j->watch.texts = cli_allocate(NULL, j->watch.n_texts * sizeof *j->watch.texts);
+    for (size_t i = 0; i < j->watch.n_texts; i++)
+        j->watch.texts[i] = all[j->rows[j->n_learn + i]].input.text;
+}
+
+static void tokenize(const cli_distill_job *j)
+{
+    sqz_error error = {0};
+    const uint32_t a = sqz_model_get_info(j->student)->max_positions,
+                   b = sqz_model_get_info(j->teacher)->max_positions, most = a < b ? a : b,
+                   length = cli_tuning.max_length ? cli_tuning.max_length
+                            : most < MAX_PIECES   ? most
+                                                  : MAX_PIECES;
+    if (length > most)
+        cli_die(CLI_USAGE, "--max-length %u: the models take %u pieces at most", length, most);
+    cli_check(sqz_dataset_tokenize(j->texts, sqz_model_embed_tokenizer(j->student), length, &error),
+              &error);
+}
+
+static void open_batches(cli_distill_job *j)
+{
+    sqz_error error = {0};
+    const sqz_batches_options o = {.rows = j->rows,
+                                   .n_rows = j->n_learn,
+                                   .batch = cli_tuning.batch,
+                                   .seed = cli_tuning.seed,
+                                   .most_pieces = cli_teaching.max_pieces};
+    cli_check(sqz_batches_open(j->texts, &o, &j->base.batches, &error), &error);
+}
+
+/* ---- labelled rows ---- */
+
+/* Output k is class k of the data, of both models. */
+static void check_classes(const cli_distill_job *j)
+{
+    const uint32_t n = sqz_dataset_n_classes(j->base.train);
+    const sqz_model_info *info = sqz_model_get_info(j->teacher);
+    if (!n || !info->labels_named) return;
+    if (info->n_labels != n)
+        cli_die(CLI_BAD_FILE, "%s has %u classes, the data %u", cli_teaching.teacher_path,
+                info->n_labels, n);
+    for (uint32_t k = 0; k < n; k++)
+        if (strcmp(sqz_model_label(j->teacher, k), sqz_dataset_class(j->base.train, k)) != 0)
+            cli_die(CLI_BAD_FILE, "output %u of %s is '%s', class %u of the data '%s'", k,
+                    cli_teaching.teacher_path, sqz_model_label(j->teacher, k), k,
+                    sqz_dataset_class(j->base.train, k));
+}
+
+static void open_labelled(cli_distill_job *j)
+{
+    size_t n;
+    cli_job_open_data(&j->base, cli_teaching.student_path);
+    check_classes(j);
+    cli_job_open_batches(&j->base);
+    j->watch.labelled = &j->base.watch;
+    const sqz_example *dev = sqz_dataset_examples(j->base.watch.dev, &n);
+    j->watch.n_texts = n < HELD_OUT ? n : HELD_OUT;
+    j->watch.texts = cli_allocate(NULL, j->watch.n_texts * sizeof *j->watch.texts);
+    for (size_t i = 0; i < j->watch.n_texts; i++) j->watch.texts[i] = dev[i].input.text;
+}
+
+void cli_distill_open_data(cli_distill_job *j)
+{
+    j->watch.teacher = j->teacher;
+    if (j->labelled) {
+        open_labelled(j);
+        return;
+    }
+    open_texts(j);
+    hold_out(j);
+    tokenize(j);
+    open_batches(j);
+}

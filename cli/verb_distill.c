@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* distill: a student learns what its teacher makes of texts. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "distill.h"
+#include "output.h"
+#include "verbs.h"
+
+enum { COMPARISONS = 10, /* of a run */ CHECKPOINT_MINUTES = 10, DRY_STEPS = 3 };
+
+cli_teaching_options cli_teaching = {.temperature = NAN};
+
+static const cli_option what_options[] = {
+    {"output", 'o', CLI_TEXT, &cli_tuning.output_path, "FILE", "the model file to write"},
+    {"teacher", 0, CLI_TEXT, &cli_teaching.teacher_path, "MODEL",
+     "what is learned of: any model file with the student's vocabulary"},
+    {"student", 0, CLI_TEXT, &cli_teaching.student_path, "MODEL",
+     "a float model file: what `squeeze` made"},
+    {"loss", 0, CLI_TEXT, &cli_teaching.losses, "NAME:WEIGHT,...",
+     "what is learned (default: hidden:1,pooled:5 of texts, labels,logits,hidden of labelled "
+     "rows): "
+     "labels; logits, soft, logits_mse of the head; hidden "
+     "states; attention; queries, keys, values or relations, which are all three; pooled, "
+     "pooled_mse, similarities of embeddings"},
+    {"temperature", 0, CLI_REAL, &cli_teaching.temperature, "T", "of logits and soft (default: 1)"},
+    {"map", 0, CLI_TEXT, &cli_teaching.map, "uniform|last|LIST",
+     "which layer of the teacher each block of the student learns: 2,3,5,6 (default: uniform)"},
+    {"relation-heads", 0, CLI_NUMBER, &cli_teaching.relation_heads, "N",
+     "that queries, keys and values are cut into (default: the teacher's heads)"},
+    {"relation-layer", 0, CLI_NUMBER, &cli_teaching.relation_layer, "N",
+     "of the teacher, from 1 (default: the last)"},
+    {"task", 0, CLI_TEXT, &cli_tuning.task_name, "NAME",
+     "cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte or wnli: --data is the folder of its files, "
+     "train and dev"},
+    {"data", 0, CLI_TEXT, &cli_tuning.data_path, "PATH",
+     "labelled rows: the task's folder, or a file as `finetune` takes it"},
+    {"dev", 0, CLI_TEXT, &cli_tuning.dev_path, "FILE",
+     "what to measure on, laid out as --data; of CLINC's JSON val is read"},
+    {"source", 0, CLI_TEXT, &cli_tuning.source, "COLUMN",
+     "with --holdout: equal cells are one source too"},
+    {"split", 0, CLI_TEXT, &cli_tuning.split, "NAME",
+     "of CLINC's JSON: train (the default), train+oos_train"},
+    {"problem", 0, CLI_CHOICE, &cli_tuning.problem,
+     "auto|single_label|multi_label|regression|tokens",
+     "what a label is (auto: tokens in conll, else single_label)"},
+    {"texts", 0, CLI_TEXT, &cli_teaching.texts_path, "FILE",
+     "texts without labels, one a line, FILE.gz too: cut into sentences"},
+    {"whole-texts", 0, CLI_FLAG, &cli_teaching.whole_texts, NULL, "do not cut them into sentences"},
+    {"max-pieces", 0, CLI_NUMBER, &cli_teaching.max_pieces, "N",
+     "take sentences by chance until they have so many pieces (default: all)"},
+    {0},
+};
+
+static const cli_option recipe_options[] = {
+    {"epochs", 0, CLI_NUMBER, &cli_tuning.epochs, "N",
+     "times that all is learned (default: 1 of texts, 3 of labelled rows)"},
+    {"lr", 0, CLI_REAL, &cli_tuning.lr, "RATE",
+     "learning rate after the warm-up (default: 5e-4 on texts, 3e-4 on labelled rows)"},
+    {"batch", 0, CLI_NUMBER, &cli_tuning.batch, "N", "examples of a step (default: 32)"},
+    {"accumulate", 0, CLI_NUMBER, &cli_tuning.accumulate, "N",
+     "parts that a batch is computed in: less memory, the same step but for rounding"},
+    {"seed", 0, CLI_NUMBER, &cli_tuning.seed, "N", "of order, choice and dropout (default: 1)"},
+    {"precision", 0, CLI_CHOICE, &cli_tuning.precision, "f32|bf16",
+     "of the student's products (default: f32)"},
+    {"recompute", 0, CLI_FLAG, &cli_tuning.recompute, NULL,
+     "run each block once more instead of keeping its rows: less memory, equal bits"},
+    {"dropout", 0, CLI_REAL, &cli_tuning.dropout, "SHARE", "of the student (default: 0)"},
+    {"max-length", 0, CLI_NUMBER, &cli_tuning.max_length, "N",
+     "pieces of a text, special tokens included (default: 128, or what the model takes)"},
+    {"max-steps", 0, CLI_NUMBER, &cli_tuning.max_steps, "N",
+     "stop after so many steps; the schedule stays that of all epochs"},
+    {"warmup", 0, CLI_REAL, &cli_tuning.warmup, "SHARE",
+     "of the steps, rising from 0 (default: 0.05)"},
+    {"schedule", 0, CLI_CHOICE, &cli_tuning.schedule, "linear|cosine|constant",
+     "after the warm-up"},
+    {"weight-decay", 0, CLI_REAL, &cli_tuning.weight_decay, "RATE",
+     "of matrices and tables (default: 0.01)"},
+    {"clip", 0, CLI_REAL, &cli_tuning.clip, "NORM",
+     "largest norm of the gradient, 0: any (default: 1)"},
+    {"freeze", 0, CLI_TEXT, &cli_tuning.freeze, "embeddings|N",
+     "leave the embeddings as they are, or these and the first N blocks"},
+    {0},
+};
+
+static const cli_option run_options[] = {
+    {"holdout", 0, CLI_REAL, &cli_tuning.holdout, "SHARE",
+     "compare on so much, which is not learned (default: of texts 500, a tenth at most)"},
+    {"keep", 0, CLI_TEXT, &cli_teaching.keep, "last|best",
+     "the step whose weights are written: the last, or the nearest to the teacher on what is held "
+     "out (default: last)"},
+    {"measure-steps", 0, CLI_NUMBER, &cli_teaching.measure_steps, "N",
+     "compare each N steps (default: a tenth of them)"},
+    {"patience", 0, CLI_NUMBER, &cli_tuning.patience, "N",
+     "with --keep best: stop after so many comparisons that were not the best"},
+    {"checkpoint", 0, CLI_TEXT, &cli_tuning.checkpoint, "FOLDER",
+     "where a run can go on from (default: FILE.checkpoint)"},
+    {"checkpoint-steps", 0, CLI_NUMBER, &cli_tuning.checkpoint_steps, "N",
+     "write one each N steps"},
+    {"checkpoint-minutes", 0, CLI_REAL, &cli_tuning.checkpoint_minutes, "M",
+     "and each M minutes (default: 10; 0: not by time)"},
+    {"resume", 0, CLI_FLAG, &cli_tuning.resume, NULL,
+     "go on from the newest checkpoint; begin where there is none"},
+    {"log", 0, CLI_TEXT, &cli_tuning.log_path, "FILE",
+     "add a JSON line for each step and measurement"},
+    {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
+    {"dry-run", 0, CLI_FLAG, &cli_tuning.dry_run, NULL,
+     "take three steps, print what the whole run would take, write nothing"},
+    {0},
+};
+
+/* ---- the command line ---- */
+
+/* What goes with plain texts, and with labelled rows, alone. */
+static void check_texts(void)
+{
+    if (cli_tuning.task_name || cli_tuning.dev_path || cli_tuning.source || cli_tuning.split ||
+        cli_tuning.problem)
+        cli_die(CLI_USAGE, "--task, --dev, --source, --split and --problem go with --data");
+    cli_refuse_columns("--texts, which have no columns");
+}
+
+static void check_labelled(cli_distill_job *j)
+{
+    j->base.task = cli_tuning.task_name ? sqz_glue_find(cli_tuning.task_name) : -1;
+    if (cli_tuning.task_name && (j->base.task < 0 || j->base.task == SQZ_GLUE_AX))
+        cli_die(CLI_USAGE,
+                "there is no task '%s' to learn; `squeezebert finetune --help` lists "
+                "them",
+                cli_tuning.task_name);
+    if (cli_tuning.task_name) {
+        cli_refuse_columns("--task, whose files are known");
+        if (cli_tuning.dev_path || !isnan(cli_tuning.holdout) || cli_tuning.source ||
+            cli_tuning.split || cli_tuning.problem)
+            cli_die(CLI_USAGE, "--dev, --holdout, --source, --split and --problem do not go with "
+                               "--task, which has its own");
+    }
+    if (cli_tuning.dev_path && !isnan(cli_tuning.holdout))
+        cli_die(CLI_USAGE, "--dev and --holdout: what is measured on is one or the other");
+    if (!cli_tuning.task_name && !cli_tuning.dev_path && isnan(cli_tuning.holdout))
+        cli_die(CLI_USAGE, "teacher and student are compared on --dev FILE or --holdout SHARE: one "
+                           "is needed");
+    if (cli_tuning.source && isnan(cli_tuning.holdout))
+        cli_die(CLI_USAGE, "--source is for --holdout");
+    if (cli_teaching.max_pieces || cli_teaching.whole_texts)
+        cli_die(CLI_USAGE, "--max-pieces and --whole-texts go with --texts");
+}
+
+static void check_usage(cli_distill_job *j)
+{
+    if (!cli_teaching.teacher_path)
+        cli_die(CLI_USAGE, "--teacher MODEL is needed: what is learned of");
+    if (!cli_teaching.student_path) cli_die(CLI_USAGE, "--student MODEL is needed: what learns");
+    if (!cli_teaching.texts_path == !cli_tuning.data_path)
+        cli_die(CLI_USAGE, "what is learned on is --texts FILE or --data PATH, one of them");
+    if (cli_tuning.data_path) check_labelled(j);
+    else check_texts();
+    if (!cli_tuning.output_path && !cli_tuning.dry_run)
+        cli_die(CLI_USAGE, "-o FILE is needed: the model to write");
+    if (cli_teaching.keep && strcmp(cli_teaching.keep, "last") != 0 &&
+        strcmp(cli_teaching.keep, "best") != 0)
+        cli_die(CLI_USAGE, "--keep is last or best, not %s", cli_teaching.keep);
+    if (cli_tuning.patience && (!cli_teaching.keep || strcmp(cli_teaching.keep, "best") != 0))
+        cli_die(CLI_USAGE, "--patience goes with --keep best");
+    if (!cli_tuning.batch) cli_die(CLI_USAGE, "--batch is at least 1");
+    if (!isnan(cli_tuning.lr) && !(cli_tuning.lr > 0)) cli_die(CLI_USAGE, "--lr is above 0");
+    if (!isnan(cli_teaching.temperature) && !(cli_teaching.temperature > 0))
+        cli_die(CLI_USAGE, "--temperature is above 0");
+    if (!isnan(cli_tuning.holdout) && !(cli_tuning.holdout > 0 && cli_tuning.holdout < 1))
+        cli_die(CLI_USAGE, "--holdout is above 0 and below 1, not %g", cli_tuning.holdout);
+    const char *const outputs[] = {cli_tuning.output_path, cli_tuning.log_path};
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
+        if (!outputs[i]) continue;
+        if (i)
+            cli_not_over(outputs[i],
+                         cli_teaching.student_path); /* the model may replace its base */
+        cli_not_over(outputs[i], cli_teaching.teacher_path);
+        cli_not_over(outputs[i], j->labelled ? cli_tuning.data_path : cli_teaching.texts_path);
+        if (cli_tuning.dev_path) cli_not_over(outputs[i], cli_tuning.dev_path);
+    }
+}
+
+/* ---- the run ---- */
+
+static sqz_train_recipe recipe_of(cli_distill_job *j)
+{
+    j->recipe.teacher = cli_teaching.teacher_path;
+    j->recipe.temperature = isnan(cli_teaching.temperature) ? 0 : cli_teaching.temperature;
+    j->recipe.relation_heads = cli_teaching.relation_heads;
+    j->recipe.relation_layer = cli_teaching.relation_layer;
+    cli_read_losses(cli_teaching.losses ? cli_teaching.losses
+                    : j->labelled       ? "labels,logits,hidden"
+                                        : "hidden:1,pooled:5",
+                    &j->recipe);
+    j->layers = cli_read_map(cli_teaching.map, &j->recipe);
+    sqz_train_recipe r = cli_job_recipe(&j->base);
+    r.distil = &j->recipe;
+    if (!r.epochs) r.epochs = j->labelled ? 3 : 1;
+    if (isnan(cli_tuning.lr)) r.lr = j->labelled ? 3e-4 : 5e-4;
+    if (isnan(cli_tuning.warmup)) r.warmup = 0.05;
+    if (isnan(cli_tuning.dropout)) r.dropout = -1;
+    return r;
+}
+
+static void open_log(cli_distill_job *j)
+{
+    if (!cli_tuning.log_path || cli_tuning.dry_run) return;
+    j->watch.log = fopen(cli_tuning.log_path, cli_tuning.resume ? "ae" : "we");
+    j->watch.log_name = cli_tuning.log_path;
+    if (!j->watch.log)
+        cli_die(cli_code(sqz_status_of_errno(errno, 1)), "%s: cannot write: %s",
+                cli_tuning.log_path, strerror(errno));
+}
+
+static sqz_train_run run_of(cli_distill_job *j, const char *folder)
+{
+    const double minutes = cli_tuning.checkpoint_minutes;
+    const uint64_t steps = sqz_trainer_steps(j->base.trainer),
+                   every = cli_teaching.measure_steps ? cli_teaching.measure_steps
+                                                      : (steps + COMPARISONS - 1) / COMPARISONS;
+    sqz_train_run run = {.progress = cli_distilling_step,
+                         .note = cli_watch_note,
+                         .user = &j->watch};
+    j->watch.trainer = j->base.trainer;
+    j->watch.recipe = &j->recipe;
+    j->watch.stop_after = cli_tuning.dry_run ? DRY_STEPS : 0;
+    if (cli_tuning.dry_run) return run;
+    if (cli_teaching.keep && strcmp(cli_teaching.keep, "best") == 0) {
+        run.evaluate = cli_distilling_evaluate;
+        run.evaluate_steps = every;
+        run.patience = cli_tuning.patience;
+    } else j->watch.every = every;
+    run.checkpoint = folder;
+    run.checkpoint_steps = cli_tuning.checkpoint_steps;
+    run.checkpoint_minutes = isnan(minutes) ? CHECKPOINT_MINUTES : minutes;
+    run.resume = cli_tuning.resume;
+    return run;
+}
+
+static void train(cli_distill_job *j)
+{
+    sqz_error error = {0};
+    const sqz_train_recipe recipe = recipe_of(j);
+    char *folder = NULL;
+    cli_check(sqz_trainer_open(cli_context(), cli_teaching.student_path, &recipe,
+                               sqz_batches_data(j->base.batches), &j->base.trainer, &error),
+              &error);
+    if (cli_tuning.output_path && !cli_tuning.checkpoint) {
+        folder = cli_allocate(NULL, strlen(cli_tuning.output_path) + sizeof ".checkpoint");
+        sprintf(folder, "%s.checkpoint", cli_tuning.output_path);
+    }
+    const sqz_train_run run = run_of(j, folder ? folder : cli_tuning.checkpoint);
+    const sqz_status status = sqz_trainer_run(j->base.trainer, &run, &j->base.result, &error);
+    if (!(cli_tuning.dry_run && status == SQZ_ECANCELLED)) cli_check(status, &error);
+    free(folder);
+}
+
+static void close_job(cli_distill_job *j)
+{
+    sqz_trainer_close(j->base.trainer);
+    sqz_batches_close(j->base.batches);
+    sqz_predictions_close(j->base.watch.predictions);
+    sqz_dataset_close(j->texts);
+    sqz_dataset_close(j->base.part);
+    sqz_dataset_close(j->base.part_dev);
+    sqz_dataset_close(j->base.dev);
+    sqz_dataset_close(j->base.all);
+    sqz_model_close(j->student);
+    sqz_model_close(j->teacher);
+    if (j->watch.log) (void)fclose(j->watch.log);
+    free(j->watch.texts);
+    free(j->rows);
+    free(j->layers);
+}
+
+static int run(char **arguments, uint32_t n)
+{
+    sqz_error error = {0};
+    cli_distill_job j = {.labelled = cli_tuning.task_name || cli_tuning.data_path};
+    (void)arguments;
+    (void)n;
+    check_usage(&j);
+    cli_check(sqz_model_open(cli_context(), cli_teaching.teacher_path, &j.teacher, &error), &error);
+    cli_check(sqz_model_open(cli_context(), cli_teaching.student_path, &j.student, &error), &error);
+    cli_distill_open_data(&j);
+    open_log(&j);
+    if (!cli_tuning.dry_run) cli_distill_show_before(&j);
+    train(&j);
+    if (cli_tuning.dry_run) cli_distill_show_plan(&j);
+    else {
+        cli_check(sqz_trainer_write(j.base.trainer, cli_tuning.output_path, &error), &error);
+        cli_distill_show_result(&j);
+    }
+    close_job(&j);
+    return CLI_DONE;
+}
+
+static const cli_option *const tables[] = {what_options, cli_labelled_options, recipe_options,
+                                           run_options,  cli_model_options,    NULL};
+const cli_verb cli_verb_distill = {
+    "distill",
+    "teach a smaller model what a larger one makes of texts",
+    "",
+    "The student, a float model file such as `squeeze` makes of its teacher, learns the teacher's "
+    "hidden states, attention and vectors on texts without labels, or its logits on labelled rows; "
+    "everything else is as in finetune: AdamW, f32, checkpoints, bits that depend on neither "
+    "threads nor stops. Prints how near the student is on what was held out.",
+    "squeezebert squeeze minilm.gguf -o student.gguf --layers 0,2,3,5\n"
+    "squeezebert distill --teacher minilm.gguf --student student.gguf -o healed.gguf "
+    "--texts texts.txt\n"
+    "squeezebert distill --teacher sst2.gguf --student student.gguf -o small-sst2.gguf "
+    "--task sst2 --data glue/SST-2 --loss labels,logits:1,hidden:1 --temperature 2",
+    0,
+    0,
+    tables,
+    run};

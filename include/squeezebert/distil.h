@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Distillation: a student learns what its teacher makes of texts. In libsqueezebert-full.
+ *
+ *     sqz_distil_recipe distil = {.teacher = "minilm.gguf"};
+ *     distil.weights[SQZ_DISTIL_HIDDEN] = 1;
+ *     distil.weights[SQZ_DISTIL_POOLED] = 5;
+ *     sqz_train_recipe recipe = {.lr = 5e-4, .dropout = -1, .distil = &distil};
+ *     sqz_trainer_open(context, "student.gguf", &recipe, &data, &trainer, &error)
+ *
+ * and everything else of squeezebert/train.h. The teacher runs each batch as any model runs it, in
+ * the type of its file, without dropout; what a batch costs is that beside the student's step.
+ */
+#ifndef SQUEEZEBERT_DISTIL_H
+#define SQUEEZEBERT_DISTIL_H
+
+#include <squeezebert/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What is learned; s are the student's numbers, t the teacher's. Nothing is padded, and no padding
+ * enters a mean. Items are sequences, or all tokens where the heads read each.
+ *
+ *   LABELS        the recipe's own loss of the examples' labels
+ *   LOGITS        T^2 KL(softmax(t / T) || softmax(s / T)), mean over items
+ *   SOFT          -sum softmax(t / T) log softmax(s / T), mean over items
+ *   LOGITS_MSE    (s - t)^2 of logits, mean over all: of a regression, of several labels
+ *   HIDDEN        (s - t)^2 of hidden states, mean over all numbers of a layer, summed over the
+ *                 student's layers, that of the embedding among them
+ *   ATTENTION     (s - t)^2 of attention's scores before the softmax, mean over all numbers of a
+ *                 block, and over the student's blocks; equal numbers of heads
+ *   QUERIES       of the student's last block and one of the teacher's:
+ *   KEYS          KL(softmax(t t' / sqrt(d_t)) || softmax(s s' / sqrt(d_s))), mean over rows and
+ *   VALUES        relation heads, which cut queries (keys, values) of all heads anew
+ *   POOLED        1 - cos(s, t) of embeddings, mean over sequences
+ *   POOLED_MSE    (s - t)^2 of embeddings, mean over all numbers
+ *   SIMILARITIES  (cos(s_i, s_j) - cos(t_i, t_j))^2 of embeddings, mean over all pairs of a batch
+ */
+typedef enum sqz_distil_loss {
+    SQZ_DISTIL_LABELS,
+    SQZ_DISTIL_LOGITS,
+    SQZ_DISTIL_SOFT,
+    SQZ_DISTIL_LOGITS_MSE,
+    SQZ_DISTIL_HIDDEN,
+    SQZ_DISTIL_ATTENTION,
+    SQZ_DISTIL_QUERIES,
+    SQZ_DISTIL_KEYS,
+    SQZ_DISTIL_VALUES,
+    SQZ_DISTIL_POOLED,
+    SQZ_DISTIL_POOLED_MSE,
+    SQZ_DISTIL_SIMILARITIES
+} sqz_distil_loss;
+enum { SQZ_DISTIL_LOSSES = SQZ_DISTIL_SIMILARITIES + 1 };
+
+/* "labels", "logits", "pooled_mse"; NULL for what is none. Static storage. */
+SQZ_API const char *sqz_distil_loss_name(sqz_distil_loss loss);
+
+/* Which hidden state of the teacher's 0 .. M state m of the student's 0 .. N learns; 0 is the
+ * embedding, which learns the embedding.
+ *
+ *   UNIFORM   m M / N, halves rounded up: 2, 3, 5, 6 for 4 blocks of 6
+ *   LAST      m + M - N
+ *   EXPLICIT  layers[m - 1]
+ */
+typedef enum sqz_distil_map {
+    SQZ_DISTIL_UNIFORM,
+    SQZ_DISTIL_LAST,
+    SQZ_DISTIL_EXPLICIT
+} sqz_distil_map;
+
+/* Zero-initialise; the teacher and a weight are needed.
+ *
+ *   teacher      a model file with the student's vocabulary: its pieces are read by both
+ *   weights      of each loss in the sum that is trained; 0: not computed
+ *   temperature  [1] T of LOGITS and SOFT, above 0
+ *   map          of HIDDEN and ATTENTION; layers [the student's blocks] of EXPLICIT: 1 .. M
+ *   relation_heads   [the teacher's heads] divides the width of both models' queries
+ *   relation_layer   [the last] block of the teacher, from 1
+ */
+typedef struct sqz_distil_recipe {
+    const char *teacher;
+    double weights[SQZ_DISTIL_LOSSES];
+    double temperature;
+    sqz_distil_map map;
+    const uint32_t *layers;
+    uint32_t n_layers;
+    uint32_t relation_heads, relation_layer;
+    uint64_t reserved[8];
+} sqz_distil_recipe;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A distillation's recipe against its two models, and its step. */
+#include "train/distilling.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/number.h"
+#include "model/words.h"
+
+/* ---- the recipe by itself ---- */
+
+static sqz_status settle(const sqz_distil_recipe *recipe, sqz_distil_recipe *s, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    bool any = false;
+    TRY(SQZI_RESERVED(recipe, "sqz_distil_recipe", error));
+    *s = *recipe;
+    s->layers = NULL;
+    if (!s->temperature) s->temperature = 1;
+    FAIL_IF(!s->teacher, SQZ_EINVAL, 0, "a distillation needs a teacher");
+    for (uint32_t i = 0; i < SQZ_DISTIL_LOSSES; i++) {
+        FAIL_IF(!(s->weights[i] >= 0) || !isfinite(s->weights[i]), SQZ_EINVAL, i,
+                "the weight of the loss '%s' is %s, 0 or more is possible",
+                sqz_distil_loss_name((sqz_distil_loss)i), SQZI_REAL(6, s->weights[i]));
+        any = any || (i != SQZ_DISTIL_LABELS && s->weights[i] > 0);
+    }
+    FAIL_IF(!any, SQZ_EINVAL, 0, "no loss against the teacher has a weight");
+    FAIL_IF(!(s->temperature > 0) || !(s->temperature <= 1000), SQZ_EINVAL, 0,
+            "the temperature is %s, above 0 and at most 1000 is possible",
+            SQZI_REAL(6, s->temperature));
+    FAIL_IF((unsigned)s->map > SQZ_DISTIL_EXPLICIT, SQZ_EINVAL, 0, "no map of layers has number %d",
+            (int)s->map);
+    FAIL_IF((s->map == SQZ_DISTIL_EXPLICIT) != (recipe->layers != NULL), SQZ_EINVAL, 0,
+            "layers go with an explicit map, and it with them");
+fail:
+    return status;
+}
+
+sqz_status sqzi_distilling_open(sqz_context *context, const sqz_distil_recipe *recipe,
+                                sqzi_distilling *d, sqz_error *error)
+{
+    *d = (sqzi_distilling){.allocator = &context->allocator};
+    const sqz_status status = settle(recipe, &d->recipe, error);
+    return status == SQZ_OK ? sqzi_teacher_open(context, recipe->teacher, &d->teacher, error)
+                            : status;
+}
+
+void sqzi_distilling_close(sqzi_distilling *d)
+{
+    if (!d->allocator) return;
+    sqzi_release(d->allocator, d->map, d->n_map * sizeof *d->map);
+    sqzi_teacher_close(&d->teacher);
+    *d = (sqzi_distilling){0};
+}
+
+bool sqzi_distilling_has_labels(const sqzi_distilling *d)
+{
+    return d->recipe.weights[SQZ_DISTIL_LABELS] > 0;
+}
+
+bool sqzi_distilling_has_logits(const sqzi_distilling *d)
+{
+    return sqzi_distil_needs_of(d->recipe.weights) & SQZI_NEEDS_LOGITS;
+}
+
+bool sqzi_distilling_reads_blocks(const sqzi_distilling *d)
+{
+    return sqzi_distil_needs_of(d->recipe.weights) &
+           ~(uint32_t)(SQZI_NEEDS_LOGITS | SQZI_NEEDS_EMBEDDINGS);
+}
+
+/* ---- beside the student ---- */
+
+static sqz_status make_map(sqzi_distilling *d, uint32_t n, uint32_t most, const uint32_t *layers,
+                           uint32_t n_layers, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const bool used = sqzi_distil_needs_of(d->recipe.weights) &
+                      (SQZI_NEEDS_HIDDEN | SQZI_NEEDS_SCORES);
+    d->n_map = n + 1;
+    d->map = sqzi_allocate_zeroed(d->allocator, d->n_map, sizeof *d->map);
+    FAIL_IF(!d->map, SQZ_ENOMEM, 0, "no memory for a map of %u layers", n);
+    if (!used) return SQZ_OK;
+    FAIL_IF(d->recipe.map == SQZ_DISTIL_EXPLICIT && n_layers != n, SQZ_EINVAL, 0,
+            "the map has %u layers of the teacher, the student has %u to learn them", n_layers, n);
+    FAIL_IF(d->recipe.map == SQZ_DISTIL_LAST && n > most, SQZ_EINVAL, 0,
+            "the student has %u blocks, its teacher %u: the last of these are fewer", n, most);
+    FAIL_IF(n && !most, SQZ_EINVAL, 0, "the teacher has no block that could be learned");
+    for (uint32_t m = 1; m <= n; m++) {
+        d->map[m] = d->recipe.map == SQZ_DISTIL_LAST       ? m + most - n
+                    : d->recipe.map == SQZ_DISTIL_EXPLICIT ? layers[m - 1]
+                                                           : (2 * m * most + n) / (2 * n);
+        FAIL_IF(d->map[m] > most || !d->map[m], SQZ_EINVAL, m,
+                "block %u of the student is to learn layer %u of the teacher, which has 1 to %u", m,
+                d->map[m], most);
+    }
+fail:
+    return status;
+}
+
+/* The same pieces have the same numbers. */
+static sqz_status check_vocabulary(const sqz_model *student, const sqz_model *teacher,
+                                   sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    static const char key[] = "tokenizer.ggml.tokens";
+    const sqzi_gguf_value *own, *others;
+    TRY(sqzi_gguf_get_array(student->gguf, key, SQZI_GGUF_STRING, UINT64_MAX, true, &own, error));
+    TRY(sqzi_gguf_get_array(teacher->gguf, key, SQZI_GGUF_STRING, UINT64_MAX, true, &others,
+                            error));
+    FAIL_IF(own->n != others->n || student->info.vocabulary != teacher->info.vocabulary, SQZ_EINVAL,
+            0,
+            "the student's vocabulary has %u pieces, its teacher's %u: only models that read the "
+            "same pieces can be distilled",
+            student->info.vocabulary, teacher->info.vocabulary);
+    const unsigned char *a = own->data, *b = others->data;
+    for (uint64_t i = 0; i < own->n; i++) {
+        const sqzi_span x = sqzi_gguf_next_string(&a), y = sqzi_gguf_next_string(&b);
+        FAIL_IF(x.n != y.n || memcmp(x.bytes, y.bytes, x.n) != 0, SQZ_EINVAL, i,
+                "piece %llu of the student's vocabulary is '%.*s', of its teacher's '%.*s': only "
+                "models that read the same pieces can be distilled",
+                (unsigned long long)i, (int)(x.n > 60 ? 60 : x.n), x.bytes,
+                (int)(y.n > 60 ? 60 : y.n), y.bytes);
+    }
+fail:
+    return status;
+}
+
+static sqz_status check_logits(const sqzi_distilling *d, const sqz_model *student, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_model *teacher = d->teacher.model;
+    const sqz_model_info *s = &student->info, *t = &teacher->info;
+    if (!sqzi_distilling_has_logits(d)) return SQZ_OK;
+    FAIL_IF(s->head != t->head || s->n_labels != t->n_labels, SQZ_EINVAL, 0,
+            "logits cannot be learned: the teacher's head is %s with %u outputs, the student's %s "
+            "with %u",
+            sqzi_head_words[t->head], t->n_labels, sqzi_head_words[s->head], s->n_labels);
+    for (uint32_t k = 0; s->labels_named && t->labels_named && k < s->n_labels; k++)
+        FAIL_IF(strcmp(student->labels[k], teacher->labels[k]) != 0, SQZ_EINVAL, k,
+                "logits cannot be learned: output %u is '%s' of the student and '%s' of its "
+                "teacher",
+                k, student->labels[k], teacher->labels[k]);
+    FAIL_IF(t->n_labels < 2 && (d->recipe.weights[SQZ_DISTIL_LOGITS] > 0 ||
+                                d->recipe.weights[SQZ_DISTIL_SOFT] > 0),
+            SQZ_EINVAL, 0,
+            "the teacher has one output, which is no distribution: learn it with the loss "
+            "logits_mse");
+fail:
+    return status;
+}
+
+static uint32_t heads_width(const sqzi_block *block)
+{
+    return block->heads * block->head_width;
+}
+
+static sqz_status check_widths(const sqzi_distilling *d, const sqz_model *student, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_model *teacher = d->teacher.model;
+    const uint32_t needs = sqzi_distil_needs_of(d->recipe.weights);
+    FAIL_IF(needs & SQZI_NEEDS_EMBEDDINGS && student->info.dimensions != teacher->info.dimensions,
+            SQZ_EINVAL, 0, "the student's embeddings have %u numbers, its teacher's %u",
+            student->info.dimensions, teacher->info.dimensions);
+    FAIL_IF(needs & SQZI_NEEDS_HIDDEN && student->info.width != teacher->info.width, SQZ_EINVAL, 0,
+            "hidden states of %u numbers cannot learn those of %u: learn relations (queries, keys, "
+            "values) or what is pooled",
+            student->info.width, teacher->info.width);
+    for (uint32_t i = 0; needs & SQZI_NEEDS_SCORES && i < student->encoder.n_blocks; i++) {
+        const uint32_t own = student->encoder.blocks[i].heads,
+                       of_teacher = teacher->encoder.blocks[d->map[i + 1] - 1].heads;
+        FAIL_IF(own != of_teacher, SQZ_EINVAL, i,
+                "attention of %u heads (block %u) cannot learn that of %u: learn relations "
+                "(queries, keys, values), which cut heads anew",
+                own, i, of_teacher);
+    }
+fail:
+    return status;
+}
+
+static sqz_status fit_relations(sqzi_distilling *d, const sqz_model *student, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqz_distil_recipe *r = &d->recipe;
+    const sqzi_encoder *s = &student->encoder, *t = &d->teacher.model->encoder;
+    if (!(sqzi_distil_needs_of(r->weights) &
+          (SQZI_NEEDS_QUERIES | SQZI_NEEDS_KEYS | SQZI_NEEDS_VALUES)))
+        return SQZ_OK;
+    FAIL_IF(!s->n_blocks || !t->n_blocks, SQZ_EINVAL, 0, "a model without blocks has no relations");
+    if (!r->relation_layer) r->relation_layer = t->n_blocks;
+    FAIL_IF(r->relation_layer > t->n_blocks, SQZ_EINVAL, 0,
+            "relations of layer %u are to be learned, the teacher has %u", r->relation_layer,
+            t->n_blocks);
+    const sqzi_block *last = &s->blocks[s->n_blocks - 1], *from = &t->blocks[r->relation_layer - 1];
+    if (!r->relation_heads) r->relation_heads = from->heads;
+    FAIL_IF(heads_width(last) % r->relation_heads || heads_width(from) % r->relation_heads,
+            SQZ_EINVAL, 0,
+            "%u relation heads do not divide the %u numbers of the student's queries and the %u of "
+            "its teacher's",
+            r->relation_heads, heads_width(last), heads_width(from));
+    d->plan.relation_heads = r->relation_heads;
+    d->plan.relation_block = r->relation_layer - 1;
+fail:
+    return status;
+}
+
+sqz_status sqzi_distilling_fit(sqzi_distilling *d, const sqz_model *student,
+                               const sqz_distil_recipe *recipe, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_model *teacher = d->teacher.model;
+    TRY(make_map(d, student->encoder.n_blocks, teacher->encoder.n_blocks, recipe->layers,
+                 recipe->n_layers, error));
+    TRY(check_vocabulary(student, teacher, error));
+    TRY(check_logits(d, student, error));
+    TRY(check_widths(d, student, error));
+    TRY(fit_relations(d, student, error));
+    memcpy(d->plan.weights, d->recipe.weights, sizeof d->plan.weights);
+    d->plan.student = &student->encoder;
+    d->plan.teacher = &teacher->encoder;
+    d->plan.temperature = d->recipe.temperature;
+    d->plan.map = d->map;
+    d->plan.classes = student->info.n_labels;
+    d->plan.dimensions = student->info.dimensions;
+    d->plan.tokens = student->head.pooling <= SQZ_POOLING_NONE;
+fail:
+    if (status == SQZ_EINVAL && error) sqzi_error_prefix(error, d->recipe.teacher);
+    return status;
+}
+
+/* ---- steps ---- */
+
+void sqzi_distilling_layout(sqzi_distilling *d, sqzi_batch_gradient *student,
+                            const sqzi_distil_sizes *sizes, sqzi_arena *arena)
+{
+    sqzi_distil_keep_student(&d->plan, sizes, &student->tape, arena);
+    sqzi_teacher_layout(&d->teacher, &d->plan, sizes, arena);
+    sqzi_distil_layout(&d->distil, &d->plan, sizes, arena);
+}
+
+sqz_status sqzi_distilling_add(sqzi_distilling *d, sqzi_batch_gradient *student,
+                               const sqzi_batch *batch, const uint8_t *types,
+                               const sqzi_distil_counts *counts, double values[SQZ_DISTIL_LOSSES],
+                               sqz_error *error)
+{
+    sqzi_batch same = *batch;
+    same.types = d->teacher.model->info.n_token_types ? types : NULL;
+    const sqz_status status = sqzi_teacher_run(&d->teacher, &same, error);
+    if (status != SQZ_OK) return status;
+    sqzi_distil_add(&d->distil, batch, &student->outputs, &d->teacher.outputs, &student->grads,
+                    counts, student->model.pool, values);
+    return SQZ_OK;
+}
+
+/* ---- text ---- */
+
+sqz_status sqzi_distilling_text(const sqzi_distilling *d, sqzi_buffer *buffer, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    char piece[160];
+    const sqz_distil_recipe *r = &d->recipe;
+    int n = snprintf(piece, sizeof piece, ",\"distil\":{\"teacher\":\"%s\",\"temperature\":%s",
+                     d->teacher.sha256, SQZI_REAL(17, r->temperature));
+    TRY(sqzi_buffer_append(buffer, piece, (size_t)n, error));
+    for (uint32_t i = 0; i < SQZ_DISTIL_LOSSES; i++) {
+        if (!(r->weights[i] > 0)) continue;
+        n = snprintf(piece, sizeof piece, ",\"%s\":%s", sqz_distil_loss_name((sqz_distil_loss)i),
+                     SQZI_REAL(17, r->weights[i]));
+        TRY(sqzi_buffer_append(buffer, piece, (size_t)n, error));
+    }
+    n = snprintf(piece, sizeof piece, ",\"relation_heads\":%u,\"relation_layer\":%u,\"map\":[",
+                 r->relation_heads, r->relation_layer);
+    TRY(sqzi_buffer_append(buffer, piece, (size_t)n, error));
+    for (uint32_t m = 0; m < d->n_map; m++) {
+        n = snprintf(piece, sizeof piece, "%s%u", m ? "," : "", d->map[m]);
+        TRY(sqzi_buffer_append(buffer, piece, (size_t)n, error));
+    }
+    TRY(sqzi_buffer_append(buffer, "]}", 2, error));
+fail:
+    return status;
+}
+
+void sqzi_distilling_history(const sqzi_distilling *d, char line[SQZI_DISTILLING_LINE])
+{
+    const sqz_distil_recipe *r = &d->recipe;
+    int n = snprintf(line, SQZI_DISTILLING_LINE, " --loss ");
+    const int begin = n;
+    for (uint32_t i = 0; i < SQZ_DISTIL_LOSSES; i++)
+        if (r->weights[i] > 0)
+            n += snprintf(line + n, SQZI_DISTILLING_LINE - (size_t)n, "%s%s:%s",
+                          n > begin ? "," : "", sqz_distil_loss_name((sqz_distil_loss)i),
+                          SQZI_REAL(6, r->weights[i]));
+    if (sqzi_distilling_has_logits(d))
+        snprintf(line + n, SQZI_DISTILLING_LINE - (size_t)n, " --temperature %s",
+                 SQZI_REAL(6, r->temperature));
+}

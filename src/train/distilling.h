@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The distillation of a trainer: its recipe, settled; the teacher; and what a step adds. */
+#ifndef SQZI_DISTILLING_H
+#define SQZI_DISTILLING_H
+
+#include "base/memory.h"
+#include "train/batch_gradient.h"
+#include "train/teacher.h"
+
+typedef struct sqzi_distilling {
+    const sqz_allocator *allocator;
+    sqz_distil_recipe recipe; /* with its defaults; layers NULL */
+    sqzi_teacher teacher;
+    sqzi_distil_plan plan;
+    sqzi_distil distil;
+    uint32_t *map; /* [n_map] */
+    uint32_t n_map;
+} sqzi_distilling;
+
+/* Check numbers and open the teacher. SQZ_EINVAL names what is out of range; as sqz_model_open.
+ * Close in any case. */
+SQZ_NODISCARD sqz_status sqzi_distilling_open(sqz_context *context, const sqz_distil_recipe *recipe,
+                                              sqzi_distilling *d, sqz_error *error);
+void sqzi_distilling_close(sqzi_distilling *d);
+
+/* Labels, or logits, are learned: the student needs a head. */
+bool sqzi_distilling_has_labels(const sqzi_distilling *d);
+bool sqzi_distilling_has_logits(const sqzi_distilling *d);
+/* Something between the blocks is learned. */
+bool sqzi_distilling_reads_blocks(const sqzi_distilling *d);
+
+/* Fit it to a student whose head is as it will be trained. SQZ_EINVAL: a loss cannot be had of
+ * these two; the text says which, why, and what can. */
+SQZ_NODISCARD sqz_status sqzi_distilling_fit(sqzi_distilling *d, const sqz_model *student,
+                                             const sqz_distil_recipe *recipe, sqz_error *error);
+
+/* After the layout of the student's gradient, whose tape gets what is to be kept. */
+void sqzi_distilling_layout(sqzi_distilling *d, sqzi_batch_gradient *student,
+                            const sqzi_distil_sizes *sizes, sqzi_arena *arena);
+
+/* Between forward and backward: the teacher's outputs, and d of the losses. types [n_tokens]. */
+SQZ_NODISCARD sqz_status sqzi_distilling_add(sqzi_distilling *d, sqzi_batch_gradient *student,
+                                             const sqzi_batch *batch, const uint8_t *types,
+                                             const sqzi_distil_counts *counts,
+                                             double values[SQZ_DISTIL_LOSSES], sqz_error *error);
+
+/* `,"distil":{...}`: everything that decides what comes out. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_distilling_text(const sqzi_distilling *d, sqzi_buffer *buffer,
+                                              sqz_error *error);
+
+/* Its part of a line of sqz.history: " --loss hidden:1,pooled:5". */
+enum { SQZI_DISTILLING_LINE = 320 };
+void sqzi_distilling_history(const sqzi_distilling *d, char line[SQZI_DISTILLING_LINE]);
+
+#endif

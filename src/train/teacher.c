@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A teacher over a packed batch. */
+#include "train/teacher.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+sqz_status sqzi_teacher_open(sqz_context *context, const char *path, sqzi_teacher *t,
+                             sqz_error *error)
+{
+    sqzi_sha256 hash;
+    *t = (sqzi_teacher){0};
+    const sqz_status status = sqz_model_open(context, path, &t->model, error);
+    if (status != SQZ_OK) return status;
+    sqzi_sha256_init(&hash);
+    sqzi_sha256_update(&hash, t->model->map.data, t->model->map.bytes);
+    sqzi_sha256_final(&hash, t->sha256);
+    return SQZ_OK;
+}
+
+void sqzi_teacher_close(sqzi_teacher *t)
+{
+    if (t->model) sqz_model_close(t->model);
+    *t = (sqzi_teacher){0};
+}
+
+static bool keeps_rows(uint32_t needs)
+{
+    return needs & ~(uint32_t)(SQZI_NEEDS_LOGITS | SQZI_NEEDS_EMBEDDINGS);
+}
+
+void sqzi_teacher_layout(sqzi_teacher *t, const sqzi_distil_plan *plan,
+                         const sqzi_distil_sizes *sizes, sqzi_arena *arena)
+{
+    const sqzi_encoder *encoder = plan->teacher;
+    const size_t items = plan->tokens ? sizes->max_tokens : sizes->max_sequences;
+    t->needs = sqzi_distil_needs_of(plan->weights);
+    sqzi_workspace_layout(&t->workspace, encoder, sizes->max_tokens, sizes->max_length,
+                          sizes->members, arena);
+    sqzi_head_layout(&t->head, &t->model->head, sizes->members, arena);
+    t->hidden = sqzi_arena_take(arena, (size_t)sizes->max_tokens * encoder->width,
+                                sizeof *t->hidden);
+    t->logits = sqzi_arena_take(arena, t->needs & SQZI_NEEDS_LOGITS ? items * plan->classes : 0,
+                                sizeof *t->logits);
+    t->embeddings = sqzi_arena_take(arena,
+                                    t->needs & SQZI_NEEDS_EMBEDDINGS
+                                        ? (size_t)sizes->max_sequences * plan->dimensions
+                                        : 0,
+                                    sizeof *t->embeddings);
+    t->blocks = sqzi_arena_take(arena, encoder->n_blocks, sizeof *t->blocks);
+    if (t->blocks) memset(t->blocks, 0, encoder->n_blocks * sizeof *t->blocks);
+    sqzi_distil_keep_teacher(plan, sizes, t->blocks, arena);
+}
+
+typedef struct job {
+    sqzi_teacher *teacher;
+    const sqzi_batch *batch;
+    sqzi_keep keep;
+    sqzi_head_args head;
+    sqzi_head_function *run;
+} job;
+
+static void encode(void *argument, const sqzi_team *team)
+{
+    const job *j = argument;
+    sqzi_teacher *t = j->teacher;
+    const sqzi_encoder *encoder = &t->model->encoder;
+    sqzi_encoder_run(encoder, j->batch, keeps_rows(t->needs) ? &j->keep : NULL, &t->workspace,
+                     t->hidden, encoder->width, team);
+}
+
+static void run_head(void *argument, const sqzi_team *team)
+{
+    const job *j = argument;
+    j->run(&j->head, team);
+}
+
+static void run(sqzi_teacher *t, sqzi_job *function, job *j)
+{
+    sqzi_thread_pool_run(t->model->context->pool, t->workspace.members, function, j);
+}
+
+static void classify(sqzi_teacher *t, job *j)
+{
+    const sqzi_head *head = &t->model->head;
+    j->run = sqzi_head_logits;
+    j->head.pooling = head->pooling;
+    j->head.n = head->pooling > SQZ_POOLING_NONE ? j->batch->n_sequences : j->batch->n_tokens;
+    j->head.out = t->logits;
+    j->head.ldo = head->classes;
+    run(t, run_head, j);
+}
+
+static void embed(sqzi_teacher *t, job *j)
+{
+    const sqz_model_info *info = &t->model->info;
+    j->run = sqzi_head_embed;
+    j->head.pooling = info->pooling;
+    j->head.n = j->batch->n_sequences;
+    j->head.out = t->embeddings;
+    j->head.ldo = j->head.dimensions = info->dimensions;
+    j->head.normalize = info->normalize;
+    run(t, run_head, j);
+}
+
+sqz_status sqzi_teacher_run(sqzi_teacher *t, const sqzi_batch *batch, sqz_error *error)
+{
+    job j = {.teacher = t,
+             .batch = batch,
+             .keep = {.blocks = t->blocks},
+             .head = {.head = &t->model->head,
+                      .kernels = &t->model->context->kernels,
+                      .scratch = &t->head,
+                      .hidden = t->hidden,
+                      .first = batch->first}};
+    t->workspace.numeric_error = t->head.numeric_error = false;
+    run(t, encode, &j);
+    if (t->needs & SQZI_NEEDS_LOGITS) classify(t, &j);
+    if (t->needs & SQZI_NEEDS_EMBEDDINGS) embed(t, &j);
+    t->outputs = (sqzi_outputs){
+        .logits = t->logits, .embeddings = t->embeddings, .hidden = t->hidden, .blocks = t->blocks};
+    if (t->workspace.numeric_error || t->head.numeric_error)
+        return sqzi_fail(error, SQZ_ENUMERIC, 0,
+                         "a hidden state of the teacher is NaN or infinite, which an int8 layer "
+                         "cannot take");
+    return SQZ_OK;
+}

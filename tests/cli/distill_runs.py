@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""distill on texts and tables that are written here: a student comes nearer to its teacher, what is
+printed is what its file gives, bits that depend on nothing but data and options, and what is
+refused.
+
+distill_runs.py PROGRAM
+"""
+import gzip
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+PROGRAM = os.path.realpath(sys.argv.pop())
+WORDS = "good bad film the a no q x".split()
+FAST = ("--batch", "8", "--progress", "none", "-t", "1", "--json")
+TEXTS = ("--texts", "texts.txt", "--epochs", "3", "--lr", "2e-3")
+
+
+def sentences(seed, n):
+    draw = random.Random(seed)
+    return [" ".join(draw.choice(WORDS) for _ in range(draw.randrange(6, 14))) for _ in range(n)]
+
+
+def setUpModule():
+    global work
+    work = tempfile.TemporaryDirectory()
+    os.chdir(work.name)
+    subprocess.run([sys.executable, "-B", HERE / "make_folder.py", "bare", "BertModel"], check=True)
+    run("import", "bare", "-o", "bare.gguf")
+    lines = sentences(1, 300)
+    pathlib.Path("texts.txt").write_text(
+        "".join(f"{a}. {b}.\n" for a, b in zip(lines[::2], lines[1::2])))
+    with gzip.open("texts.txt.gz", "wb") as file:
+        file.write(read("texts.txt"))
+    pathlib.Path("t.csv").write_text("text,label\n" + "".join(
+        f"{line},{'up' if line.count('good') > line.count('bad') else 'down'}\n"
+        for line in sentences(2, 200)))
+    run("finetune", "bare.gguf", "-o", "teacher.gguf", "--data", "t.csv", "--epochs", "10", "--lr",
+        "5e-3", "--batch", "8", "--progress", "none", "-t", "1")
+    run("squeeze", "bare.gguf", "-o", "student.gguf", "--layers", "0", "--keep-pooler")
+
+
+def tearDownModule():
+    os.chdir("/")
+    work.cleanup()
+
+
+def run(*arguments, code=0):
+    got = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True)
+    assert got.returncode == code, (arguments, got.returncode, got.stdout, got.stderr)
+    return got.stdout if code == 0 else got.stderr
+
+
+def distill(out, *arguments, teacher="bare.gguf", student="student.gguf"):
+    return json.loads(run("distill", "--teacher", teacher, "--student", student, "-o", out, *FAST,
+                          *arguments))
+
+
+def read(path):
+    return pathlib.Path(path).read_bytes()
+
+
+def log_of(path):
+    return [json.loads(line) for line in read(path).splitlines()]
+
+
+class Distill(unittest.TestCase):
+    def test_a_student_comes_nearer_to_its_teacher(self):
+        report = distill("near.gguf", *TEXTS, "--log", "near.log")
+        self.assertGreater(report["after"]["cosine"], report["before"]["cosine"] + 0.02)
+        self.assertGreater(report["texts"], 9 * report["held_out"] - 9)
+        self.assertLess(report["after"]["bytes"], report["teacher"]["bytes"])
+        steps = [entry for entry in log_of("near.log") if "loss" in entry]
+        self.assertEqual(len(steps), report["steps"])
+        for entry in steps:
+            self.assertAlmostEqual(entry["hidden"] + entry["pooled"], entry["loss"], delta=1e-6)
+        for name in ("hidden", "pooled"):
+            self.assertLess(steps[-1][name], 0.8 * steps[0][name])
+
+    def test_every_loss_falls(self):
+        for losses in ("hidden", "attention", "relations", "queries:2,values", "pooled",
+                       "pooled_mse", "similarities", "hidden,attention,keys,pooled,similarities"):
+            distill("loss.gguf", *TEXTS, "--loss", losses, "--log", "loss.log", "--checkpoint",
+                    "loss.checkpoint")
+            steps = [entry for entry in log_of("loss.log") if "loss" in entry]
+            n = len(steps) // 4
+            self.assertLess(sum(e["loss"] for e in steps[-n:]),
+                            0.95 * sum(e["loss"] for e in steps[:n]), losses)
+
+    def test_the_file_is_the_model_that_was_compared(self):
+        report = distill("file.gguf", *TEXTS)
+        again = distill("again.gguf", *TEXTS, "--max-steps", "1", student="file.gguf")
+        self.assertEqual(again["before"]["cosine"], report["after"]["cosine"])
+        self.assertIn("distill --loss hidden:1,pooled:5", run("info", "file.gguf"))
+
+    def test_bits_depend_on_neither_threads_nor_parts_of_the_input_nor_measuring(self):
+        distill("one.gguf", *TEXTS)
+        distill("two.gguf", *TEXTS, "-t", "2", "--measure-steps", "1")
+        self.assertEqual(read("one.gguf"), read("two.gguf"))
+        distill("gz.gguf", *TEXTS, "--texts", "texts.txt.gz")
+        self.assertEqual(read("one.gguf"), read("gz.gguf"))
+        distill("again1.gguf", *TEXTS, "--recompute")
+        self.assertEqual(read("one.gguf"), read("again1.gguf"))
+        distill("seed.gguf", *TEXTS, "--seed", "2")
+        self.assertNotEqual(read("one.gguf"), read("seed.gguf"))
+
+    def test_bits_of_every_loss_are_those_of_blocks_that_run_again(self):
+        losses = ("--loss", "hidden,attention,relations,pooled", "--max-steps", "9")
+        distill("kept.gguf", *TEXTS, *losses)
+        distill("recomputed.gguf", *TEXTS, *losses, "--recompute", "-t", "2")
+        self.assertEqual(read("kept.gguf"), read("recomputed.gguf"))
+
+    def test_bf16_learns_as_well(self):
+        for losses in ("hidden:1,pooled:5", "pooled"):
+            report = distill("bf16.gguf", *TEXTS, "--precision", "bf16", "--loss", losses)
+            self.assertGreater(report["after"]["cosine"], report["before"]["cosine"] + 0.02)
+
+    def test_a_run_that_is_killed_goes_on(self):
+        arguments = (*TEXTS, "--loss", "hidden,relations,pooled", "--checkpoint-steps", "5",
+                     "--keep", "best", "--measure-steps", "7")
+        distill("whole.gguf", *arguments)
+        for lines in (12, 60):
+            out, log = f"killed{lines}.gguf", f"killed{lines}.log"
+            process = subprocess.Popen(
+                [PROGRAM, "distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o",
+                 out, "--log", log, *FAST, *arguments], stdout=subprocess.DEVNULL)
+            while process.poll() is None and not (
+                    os.path.exists(log) and read(log).count(b"\n") >= lines):
+                time.sleep(0.002)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            self.assertFalse(os.path.exists(out))
+            distill(out, "--resume", *arguments)
+            self.assertEqual(read("whole.gguf"), read(out))
+
+    def test_a_checkpoint_of_another_teacher_is_refused(self):
+        run("distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o", "other.gguf",
+            *FAST, *TEXTS, "--max-steps", "3")
+        message = run("distill", "--teacher", "teacher.gguf", "--student", "student.gguf", "-o",
+                      "other.gguf", *FAST, *TEXTS, "--resume", code=2)
+        self.assertIn('"teacher":', message)
+
+    def test_logits_of_labelled_rows_are_learned(self):
+        report = distill("rows.gguf", "--data", "t.csv", "--holdout", "0.2", "--epochs", "8",
+                         "--lr", "5e-3", "--temperature", "2", "--log", "rows.log",
+                         teacher="teacher.gguf")
+        teacher, student = report["teacher"]["metrics"], report["student"]["metrics"]
+        self.assertGreater(student["accuracy"], 0.7)
+        self.assertAlmostEqual(report["difference"]["metrics"]["accuracy"],
+                               student["accuracy"] - teacher["accuracy"], delta=1e-12)
+        steps = [entry for entry in log_of("rows.log") if "loss" in entry]
+        for name in ("labels", "logits", "hidden"):
+            self.assertLess(steps[-1][name], steps[0][name])
+
+    def test_logits_need_no_labels(self):
+        distill("plain.gguf", *TEXTS, "--loss", "logits", "--log", "plain.log",
+                teacher="teacher.gguf")
+        steps = [entry["logits"] for entry in log_of("plain.log") if "loss" in entry]
+        self.assertLess(sum(steps[-20:]), 0.9 * sum(steps[:20]))
+        self.assertIn("down", run("info", "plain.gguf"))
+
+    def test_parts_of_a_batch_make_the_same_step(self):
+        for losses in ("hidden,attention,pooled", "relations,pooled_mse"):
+            whole, parts = (distill(f"part{n}.gguf", *TEXTS, "--max-steps", "1", "--loss", losses,
+                                    "--accumulate", n, "--log", f"part{n}.log", "--checkpoint",
+                                    f"{losses}{n}.checkpoint") and log_of(f"part{n}.log")[0]
+                            for n in ("1", "3"))
+            self.assertAlmostEqual(whole["loss"], parts["loss"], delta=1e-6 * whole["loss"])
+            self.assertAlmostEqual(whole["norm"], parts["norm"], delta=1e-4 * whole["norm"])
+
+    def test_what_cannot_be_is_refused_by_name(self):
+        run("quantize", "bare.gguf", "-o", "s8.gguf")
+        usual = ("--teacher", "bare.gguf", "--student", "student.gguf", "-o", "no.gguf", "--texts",
+                 "texts.txt", *FAST)
+        for words, code, arguments in (
+            ("there is no loss 'hiden'", 2, ("--loss", "hiden")),
+            ("its head is none", 3, ("--loss", "logits")),
+            ("3 layers of the teacher, the student has 1", 2, ("--map", "1,2,2")),
+            ("layer 9 of the teacher", 2, ("--map", "9")),
+            ("relation heads do not divide", 2, ("--loss", "relations", "--relation-heads", "7")),
+            ("in 2 parts", 2, ("--loss", "similarities", "--accumulate", "2")),
+            ("nothing is dropped", 2, ("--loss", "attention", "--dropout", "0.1")),
+            ("holds integers", 3, ("--student", "s8.gguf")),
+            ("--texts FILE or --data", 2, ("--data", "t.csv")),
+            ("--max-length", 2, ("--max-length", "100000")),
+            ("weight above 0", 2, ("--loss", "hidden:0")),
+        ):
+            message = run("distill", *usual, *arguments, code=code)
+            self.assertIn(words, message, arguments)
+            self.assertFalse(os.path.exists("no.gguf"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=0)

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A student against its teacher, from pieces to parameters: in double the gradient of every loss
+ * against differences; a batch in two parts has the losses of the batch. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/cpu.h"
+#include "support/difference.h"
+#include "support/test.h"
+#include "support/tiny_encoder.h"
+#include "train/batch_gradient.h"
+#include "train/distil_terms.h"
+
+enum { SEQUENCES = 3, TOKENS = 12, LONGEST = 6, CLASSES = 3, MEMBERS = 2 };
+
+static const uint32_t first[] = {0, 5, 6, 12};
+static const uint32_t ids[TOKENS] = {2, 17, 17, 40, 3, 2, 2, 9, 17, 61, 30, 3};
+static const uint8_t types[TOKENS] = {0, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1};
+static const uint32_t map[] = {0, 2, 3};
+
+/* One of the two models with what runs it. */
+typedef struct one_side {
+    sqzt_encoder model;
+    sqzi_parameters parameters;
+    sqzi_batch_gradient gradient;
+} one_side;
+
+typedef struct scene {
+    one_side student, teacher;
+    sqzk_grad_table kernels;
+    sqzi_thread_pool *pool;
+    sqzi_distil distil;
+    void *blocks[3];
+    size_t bytes[3];
+    uint32_t parts;
+    double values[SQZ_DISTIL_LOSSES];
+} scene;
+
+static void copy_masters(one_side *s)
+{
+    for (uint32_t i = 0; i < s->model.n_tensors; i++) {
+        const sqzt_tensor *t = &s->model.tensors[i];
+        const sqzi_parameter *p = sqzi_parameters_find(&s->parameters, t->name);
+        if (!p) fail_msg("%s is no parameter", t->name);
+        memcpy(p->master, t->master, t->n * sizeof *t->master);
+        memset(p->gradient, 0, p->trained ? t->n * sizeof *p->gradient : 0);
+    }
+}
+
+static uint32_t features(void)
+{
+    return sizeof(sqzi_real) == sizeof(double) ? 0 : sqzi_cpu_detect();
+}
+
+static void make_side(one_side *side, uint32_t blocks, uint32_t seed)
+{
+    sqz_error error = {0};
+    const sqzt_tiny tiny = {.width = 24,
+                            .blocks = blocks,
+                            .heads = 3,
+                            .head_width = 8,
+                            .ffn_width = 40,
+                            .embedding_width = 24,
+                            .positions = 40,
+                            .token_types = 2,
+                            .permuted = true,
+                            .head = "sequence",
+                            .classes = CLASSES,
+                            .seed = seed};
+    sqzt_encoder_make(&side->model, &tiny, features(), SQZI_F32);
+    sqzt_assert_ok(sqzi_parameters_open(&sqzi_default_allocator, &side->model.encoder,
+                                        &side->model.head,
+                                        &(sqzi_trained){.pooling = side->model.head.pooling},
+                                        &side->parameters, &error),
+                   &error);
+    copy_masters(side);
+}
+
+/* Lays out side k twice: counted, then placed. */
+static void lay_out_side(scene *s, one_side *side, uint32_t k, const sqzi_distil_plan *plan)
+{
+    const sqzi_gradient_model model = {.encoder = &side->model.encoder,
+                                       .head = &side->model.head,
+                                       .parameters = &side->parameters,
+                                       .kernels = &s->kernels,
+                                       .pool = s->pool,
+                                       .padding = UINT32_MAX,
+                                       .logits = true,
+                                       .embed = {SQZ_POOLING_MEAN, 24, true}};
+    const sqzi_gradient_sizes sizes = {.max_tokens = TOKENS,
+                                       .max_sequences = SEQUENCES,
+                                       .max_length = LONGEST};
+    const sqzi_distil_sizes own = {TOKENS, SEQUENCES, LONGEST, MEMBERS};
+    for (int placed = 0; placed < 2; placed++) {
+        sqzi_arena arena = sqzi_arena_over(placed ? s->blocks[k] : NULL,
+                                           placed ? s->bytes[k] : SIZE_MAX);
+        sqzi_batch_gradient_layout(&side->gradient, &model, &sizes, &arena);
+        if (k) sqzi_distil_keep_teacher(plan, &own, side->gradient.tape.blocks, &arena);
+        else sqzi_distil_keep_student(plan, &own, &side->gradient.tape, &arena);
+        if (placed) break;
+        s->bytes[k] = arena.used;
+        s->blocks[k] = sqzi_allocate(&sqzi_default_allocator, arena.used);
+        assert_non_null(s->blocks[k]);
+    }
+}
+
+static void open_scene(scene *s, const double weights[SQZ_DISTIL_LOSSES])
+{
+    sqz_error error = {0};
+    const sqzi_distil_sizes sizes = {TOKENS, SEQUENCES, LONGEST, MEMBERS};
+    *s = (scene){.parts = 1};
+    sqzt_assert_ok(sqzi_thread_pool_open(&sqzi_default_allocator, MEMBERS, &s->pool, &error),
+                   &error);
+    sqzk_grad_table_init(&s->kernels, features());
+    make_side(&s->student, 2, 51);
+    make_side(&s->teacher, 3, 52);
+    sqzi_distil_plan plan = {.student = &s->student.model.encoder,
+                             .teacher = &s->teacher.model.encoder,
+                             .temperature = 2,
+                             .map = map,
+                             .relation_heads = 4,
+                             .relation_block = 1,
+                             .classes = CLASSES,
+                             .dimensions = 24};
+    memcpy(plan.weights, weights, sizeof plan.weights);
+    lay_out_side(s, &s->student, 0, &plan);
+    lay_out_side(s, &s->teacher, 1, &plan);
+    for (int placed = 0; placed < 2; placed++) {
+        sqzi_arena arena = sqzi_arena_over(placed ? s->blocks[2] : NULL,
+                                           placed ? s->bytes[2] : SIZE_MAX);
+        sqzi_distil_layout(&s->distil, &plan, &sizes, &arena);
+        if (placed) break;
+        s->bytes[2] = arena.used;
+        s->blocks[2] = sqzi_allocate(&sqzi_default_allocator, arena.used);
+        assert_non_null(s->blocks[2]);
+    }
+}
+
+static void close_scene(scene *s)
+{
+    for (int k = 0; k < 3; k++) sqzi_release(&sqzi_default_allocator, s->blocks[k], s->bytes[k]);
+    sqzi_parameters_close(&s->student.parameters);
+    sqzi_parameters_close(&s->teacher.parameters);
+    sqzi_thread_pool_close(s->pool);
+    sqzt_encoder_free(&s->student.model);
+    sqzt_encoder_free(&s->teacher.model);
+}
+
+static void add_part(scene *s, uint32_t from, uint32_t to)
+{
+    uint32_t starts[SEQUENCES + 1];
+    const sqzi_distil_counts counts = {SEQUENCES, TOKENS, 25 + 1 + 36};
+    for (uint32_t b = from; b <= to; b++) starts[b - from] = first[b] - first[from];
+    const sqzi_batch batch = {.n_sequences = to - from,
+                              .n_tokens = first[to] - first[from],
+                              .longest = LONGEST,
+                              .first = starts,
+                              .ids = ids + first[from],
+                              .types = types + first[from]};
+    sqzi_batch_forward(&s->teacher.gradient, &batch, NULL);
+    sqzi_batch_forward(&s->student.gradient, &batch, NULL);
+    sqzi_distil_add(&s->distil, &batch, &s->student.gradient.outputs, &s->teacher.gradient.outputs,
+                    &s->student.gradient.grads, &counts, s->pool, s->values);
+    sqzi_batch_backward(&s->student.gradient);
+}
+
+static double loss_of(scene *s)
+{
+    double sum = 0;
+    memset(s->values, 0, sizeof s->values);
+    for (uint32_t p = 0; p < s->parts; p++)
+        add_part(s, SEQUENCES * p / s->parts, SEQUENCES * (p + 1) / s->parts);
+    for (int i = 0; i < SQZ_DISTIL_LOSSES; i++) sum += s->values[i];
+    return sum;
+}
+
+/* Each loss alone, and all of them. */
+static void weights_of(uint32_t i, double weights[SQZ_DISTIL_LOSSES])
+{
+    for (uint32_t k = 1; k < SQZ_DISTIL_LOSSES; k++)
+        weights[k] = i == k || i == SQZ_DISTIL_LOSSES ? 0.5 + 0.25 * k : 0;
+    weights[SQZ_DISTIL_LABELS] = 0;
+}
+
+static const char *name_of(uint32_t i)
+{
+    return i < SQZ_DISTIL_LOSSES ? sqz_distil_loss_name((sqz_distil_loss)i) : "all losses";
+}
+
+#ifdef SQZI_DOUBLE
+static sqzi_real packed_loss(void *user)
+{
+    scene *s = user;
+    sqzt_encoder_pack(&s->student.model);
+    return (sqzi_real)loss_of(s);
+}
+
+static void gradients_are_those_of_differences(void **state)
+{
+    (void)state;
+    for (uint32_t i = 1; i <= SQZ_DISTIL_LOSSES; i++) {
+        scene s;
+        double weights[SQZ_DISTIL_LOSSES], squares = 0;
+        sqzt_random random = sqzt_random_of(6);
+        weights_of(i, weights);
+        open_scene(&s, weights);
+        for (uint32_t j = 0; j < s.student.model.n_tensors; j++) {
+            const sqzt_tensor *t = &s.student.model.tensors[j];
+            const sqzi_parameter *p = sqzi_parameters_find(&s.student.parameters, t->name);
+            if (!p->trained) continue;
+            copy_masters(&s.student);
+            sqzt_encoder_pack(&s.student.model);
+            (void)loss_of(&s);
+            sqzi_real *gradient = malloc(t->n * sizeof *gradient);
+            assert_non_null(gradient);
+            memcpy(gradient, p->gradient, t->n * sizeof *gradient);
+            for (size_t k = 0; k < t->n; k++) squares += (double)(gradient[k] * gradient[k]);
+            sqzt_expect_difference(name_of(i), t->name, packed_loss, &s, t->master, gradient, t->n,
+                                   &random);
+            free(gradient);
+        }
+        assert_true(squares > 1e-8);
+        close_scene(&s);
+    }
+}
+#endif
+
+static void a_batch_in_parts_has_the_losses_of_the_batch(void **state)
+{
+    (void)state;
+    const double unit = sizeof(sqzi_real) == sizeof(double) ? 0x1p-53 : 0x1p-24;
+    for (uint32_t i = 1; i < SQZ_DISTIL_LOSSES; i++) {
+        scene whole, parts;
+        double weights[SQZ_DISTIL_LOSSES];
+        if (i == SQZ_DISTIL_SIMILARITIES) continue; /* across the batch */
+        weights_of(i, weights);
+        open_scene(&whole, weights);
+        open_scene(&parts, weights);
+        parts.parts = 2;
+        const double a = loss_of(&whole), b = loss_of(&parts);
+        if (!(fabs(a - b) <= 64 * unit * fabs(a)) || !(a > 1e-6))
+            fail_msg("%s: %.17g whole, %.17g in parts", name_of(i), a, b);
+        for (uint32_t j = 0; j < whole.student.parameters.n; j++) {
+            const sqzi_parameter *p = &whole.student.parameters.list[j],
+                                 *q = &parts.student.parameters.list[j];
+            double squares = 0, off = 0;
+            for (size_t k = 0; p->trained && k < p->n; k++) {
+                const double d = (double)p->gradient[k] - (double)q->gradient[k];
+                squares += (double)p->gradient[k] * (double)p->gradient[k];
+                off += d * d;
+            }
+            if (!(sqrt(off) <= 256 * unit * (sqrt(squares) + 1)))
+                fail_msg("%s, %s: %g of %g", name_of(i), p->entry.name, sqrt(off), sqrt(squares));
+        }
+        close_scene(&whole);
+        close_scene(&parts);
+    }
+}
+
+static void a_teacher_of_itself_has_nothing_to_teach(void **state)
+{
+    (void)state;
+    const double unit = sizeof(sqzi_real) == sizeof(double) ? 0x1p-53 : 0x1p-24;
+    scene s;
+    double weights[SQZ_DISTIL_LOSSES];
+    weights_of(SQZ_DISTIL_LOSSES, weights);
+    weights[SQZ_DISTIL_SOFT] = weights[SQZ_DISTIL_HIDDEN] = weights[SQZ_DISTIL_ATTENTION] = 0;
+    weights[SQZ_DISTIL_QUERIES] = weights[SQZ_DISTIL_KEYS] = weights[SQZ_DISTIL_VALUES] = 0;
+    open_scene(&s, weights);
+    const sqzi_distil_counts counts = {SEQUENCES, TOKENS, 25 + 1 + 36};
+    const sqzi_batch batch = {SEQUENCES, TOKENS, LONGEST, first, ids, types};
+    sqzi_batch_forward(&s.student.gradient, &batch, NULL);
+    sqzi_distil_add(&s.distil, &batch, &s.student.gradient.outputs, &s.student.gradient.outputs,
+                    &s.student.gradient.grads, &counts, s.pool, s.values);
+    for (int i = 0; i < SQZ_DISTIL_LOSSES; i++) assert_true(fabs(s.values[i]) <= 64 * unit);
+    close_scene(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#ifdef SQZI_DOUBLE
+        cmocka_unit_test(gradients_are_those_of_differences),
+#endif
+        cmocka_unit_test(a_batch_in_parts_has_the_losses_of_the_batch),
+        cmocka_unit_test(a_teacher_of_itself_has_nothing_to_teach)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
