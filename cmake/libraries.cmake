@@ -67,7 +67,7 @@ function(sqz_archive name)
   endif()
   sqz_select_isa(files)
   foreach(file ${files})
-    if(file MATCHES "/src/kernel/optim/") # its vectors are the compiler's
+    if(file MATCHES "/src/(kernel/optim/|train/(fit_head|lbfgs)\\.c)") # vectors are the compiler's
       set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS "$<$<CONFIG:Release>:-O3>")
     endif()
     if(file MATCHES "/src/(${SQZ_SMALL})\\.c$")
