@@ -126,7 +126,7 @@ if(SQZ_FULL)
   target_link_libraries(squeezebert_eval_static PUBLIC squeezebert_import_static)
   sqz_archive(squeezebert_train_static train)
   target_link_libraries(squeezebert_train_static PUBLIC squeezebert_eval_static)
-  sqz_archive(squeezebert_squeeze_static squeeze)
+  sqz_archive(squeezebert_squeeze_static squeeze build)
   target_link_libraries(squeezebert_squeeze_static PUBLIC squeezebert_train_static
     ${CMAKE_DL_LIBS})
   target_include_directories(squeezebert_squeeze_static SYSTEM PRIVATE ${LAPACKE_INCLUDE_DIRS}

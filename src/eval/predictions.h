@@ -25,11 +25,20 @@ struct sqz_predictions {
     double *values;        /* VALUE [n] */
     float *scores;         /* ONE, MANY [n, K] */
     unsigned char *is_cut; /* [n] */
+    unsigned char *is_refused; /* [n] */
     sqzi_buffer set_labels;  /* MANY: uint32_t */
     sqzi_buffer entities;    /* WORDS: sqzi_entity_counts [n] */
     sqzi_buffer kinds;       /* WORDS: sqz_class_figures; ONE, MANY: of the classes */
     sqzi_buffer confusion;
 };
+
+/* Answers of one class each that somebody else has computed: logits [n, K], as sqz_classify reads
+ * them at a temperature and a threshold. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_predictions_of_logits(const sqz_dataset *dataset,
+                                                    const float *logits, double temperature,
+                                                    double threshold,
+                                                    sqz_predictions **predictions,
+                                                    sqz_error *error);
 
 enum { SQZI_FIGURES = 4 };
 /* Figures of a kind, in the order of the header's table. */
