@@ -370,14 +370,14 @@ static void scale(void *user, double *v)
 /* Where products are rounded, the gradient falls to what rounding leaves of it and no further. */
 static bool go_on(void *user, const sqzi_lbfgs_result *reached)
 {
-    enum { PATIENCE = 12 };
+    enum { PATIENCE = 30 };
     sqzi_fit *f = user;
     const sqzi_fit_settings *s = f->settings;
     if (reached->gradient < f->best / 2) {
         f->best = reached->gradient;
         f->best_step = reached->steps;
     }
-    if (!f->exact && s->exact && reached->steps > f->best_step + PATIENCE && f->best < 1e-5)
+    if (!f->exact && s->exact && reached->steps > f->best_step + PATIENCE && f->best < 1e-6)
         return false;
     return !s->go_on || s->go_on(s->user, reached);
 }
