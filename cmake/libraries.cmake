@@ -67,7 +67,8 @@ function(sqz_archive name)
   endif()
   sqz_select_isa(files)
   foreach(file ${files})
-    if(file MATCHES "/src/(kernel/optim/|train/(fit_head|lbfgs)\\.c)") # vectors are the compiler's
+    # their vectors are the compiler's
+    if(file MATCHES "/src/(kernel/optim/|train/(fit_gradient|lbfgs)\\.c)")
       set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS "$<$<CONFIG:Release>:-O3>")
     endif()
     if(file MATCHES "/src/(${SQZ_SMALL})\\.c$")

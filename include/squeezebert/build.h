@@ -149,8 +149,8 @@ typedef struct sqz_build sqz_build;
  * (squeezebert/output.h). What was at `out` and `card` stays on any error. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_build_run(sqz_context *context, const char *base,
                                                sqz_dataset *dataset, const char *out,
-                                               const sqz_build_options *options,
-                                               sqz_build **build, sqz_error *error);
+                                               const sqz_build_options *options, sqz_build **build,
+                                               sqz_error *error);
 SQZ_API const sqz_build_result *sqz_build_get(const sqz_build *build);
 /* Before the data set and the context. */
 SQZ_API void sqz_build_close(sqz_build *build);

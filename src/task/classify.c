@@ -48,10 +48,9 @@ static sqz_status answer(sqz_task *task, const sqzi_window *windows, uint32_t n,
     result->label = sqzi_argmax(scores, classes);
     result->score = scores[result->label];
     /* no logit, of a text that was read, is below -infinity */
-    result->refused =
-        task->info->problem != SQZ_REGRESSION &&
-        (threshold == 0 ? (double)logits[result->label] < task->info->threshold
-                        : result->score < threshold);
+    result->refused = task->info->problem != SQZ_REGRESSION &&
+                      (threshold == 0 ? (double)logits[result->label] < task->info->threshold
+                                      : result->score < threshold);
 fail:
     return status;
 }

@@ -34,8 +34,7 @@ sqz_status sqzi_curvature_open(const sqz_allocator *allocator, const sqzk_gemm *
                                const sqzi_real *x, size_t ldx, uint32_t n_rows, uint32_t width,
                                uint32_t classes, sqzi_curvature *c, sqz_error *error)
 {
-    *c = (sqzi_curvature){
-        .allocator = allocator, .gemm = gemm, .n = width + 1, .classes = classes};
+    *c = (sqzi_curvature){.allocator = allocator, .gemm = gemm, .n = width + 1, .classes = classes};
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     lay_out(c, &arena);
     c->block = sqzi_allocate(allocator, arena.used);
@@ -94,8 +93,8 @@ static void invert(sqzi_curvature *c)
         double *column = l + i * n; /* the part right of the diagonal is free: L^-1 [., i] */
         const double start = 1 / l[i * n + i];
         for (size_t j = i + 1; j < n; j++) {
-            const double sum = l[j * n + i] * start + dot(l + j * n + i + 1, column + i + 1,
-                                                          j - i - 1);
+            const double sum = l[j * n + i] * start +
+                               dot(l + j * n + i + 1, column + i + 1, j - i - 1);
             column[j] = -sum / l[j * n + j];
         }
     }

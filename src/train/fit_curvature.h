@@ -19,11 +19,11 @@ enum { SQZI_CURVATURE_ROWS = 4096 }; /* that S is taken over, evenly among all *
 typedef struct sqzi_curvature {
     const sqz_allocator *allocator;
     const sqzk_gemm *gemm;
-    uint32_t n, classes;       /* n: width + 1 */
-    double *moments, *factor;  /* [n, n] */
+    uint32_t n, classes;                 /* n: width + 1 */
+    double *moments, *factor;            /* [n, n] */
     sqzi_real *inverse, *rows, *product; /* [n, n], [classes, n] */
     unsigned char *packed;
-    double spread, decay;      /* that `packed` is of; spread 0: of none */
+    double spread, decay; /* that `packed` is of; spread 0: of none */
     void *block;
     size_t bytes;
 } sqzi_curvature;

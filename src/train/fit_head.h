@@ -19,7 +19,8 @@
 #include "train/fit_curvature.h"
 #include "train/lbfgs.h"
 
-enum { SQZI_FIT_ROWS = 256 }; /* of a block */
+/* Rows of a block; classes, and panels of columns of x, of a part of the gradient. */
+enum { SQZI_FIT_ROWS = 256, SQZI_FIT_CLASSES = 32, SQZI_FIT_PANELS = 2 };
 
 /*   x        [n, width], row stride ldx
  *   labels   [n] < classes */
@@ -78,11 +79,24 @@ typedef struct sqzi_fit {
 /* Memory: a packed copy of x, and 8 bytes a row and class. data.x and labels live as long.
  * SQZ_ENOMEM. Close in any case. */
 SQZ_NODISCARD sqz_status sqzi_fit_open(const sqz_allocator *allocator, const sqzi_fit_data *data,
-                                       const sqzk_gemm *gemm, sqzi_thread_pool *pool,
-                                       sqzi_fit *fit, sqz_error *error);
+                                       const sqzk_gemm *gemm, sqzi_thread_pool *pool, sqzi_fit *fit,
+                                       sqz_error *error);
 void sqzi_fit_close(sqzi_fit *fit);
 
 /* From w [classes, width + 1], the bias last in each row, to the minimum. */
 sqzi_lbfgs_result sqzi_fit_run(sqzi_fit *fit, const sqzi_fit_settings *settings, double *w);
+
+/* ---- fit_gradient.c ---- */
+
+/* Rows of a block; the last one may have fewer. */
+static inline uint32_t sqzi_fit_rows(const sqzi_fit *fit, uint32_t block)
+{
+    const uint32_t left = fit->data.n - block * SQZI_FIT_ROWS;
+    return left < SQZI_FIT_ROWS ? left : SQZI_FIT_ROWS;
+}
+
+/* Of fit->at, with its products' weights set: losses, spreads and bias_sums by blocks, and the
+ * gradient but for the biases. */
+void sqzi_fit_evaluate(sqzi_fit *fit);
 
 #endif

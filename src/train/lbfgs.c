@@ -193,11 +193,11 @@ sqzi_lbfgs_result sqzi_lbfgs_run(sqzi_lbfgs *l, const sqzi_objective *o, double 
     sqzi_lbfgs_result r = {.value = o->value(o->user, w, l->gradient)};
     for (;;) {
         r.gradient = largest(l->gradient, l->n);
-        r.end = r.gradient <= o->tolerance                       ? SQZI_LBFGS_CONVERGED
-                : r.steps == o->max_steps                        ? SQZI_LBFGS_STEPS
+        r.end = r.gradient <= o->tolerance                      ? SQZI_LBFGS_CONVERGED
+                : r.steps == o->max_steps                       ? SQZI_LBFGS_STEPS
                 : r.steps && o->go_on && !o->go_on(o->user, &r) ? SQZI_LBFGS_STOPPED
-                : !step(l, o, w, &r.value)                       ? SQZI_LBFGS_STUCK
-                                                                 : SQZI_LBFGS_GOING;
+                : !step(l, o, w, &r.value)                      ? SQZI_LBFGS_STUCK
+                                                                : SQZI_LBFGS_GOING;
         if (r.end != SQZI_LBFGS_GOING) return r;
         r.steps++;
     }

@@ -22,7 +22,8 @@ enum { SQZI_LBFGS_PAIRS = 32 };
 /*   value     f(w)
  *   gradient  max |g_i|
  *   steps     taken
- *   end       GOING: in go_on alone; CONVERGED; STEPS: max_steps; STUCK: no step goes down, rounding decides; STOPPED */
+ *   end       GOING: in go_on alone; CONVERGED; STEPS: max_steps; STUCK: no step goes down,
+ * rounding decides; STOPPED */
 typedef enum sqzi_lbfgs_end {
     SQZI_LBFGS_GOING,
     SQZI_LBFGS_CONVERGED,
@@ -57,9 +58,9 @@ typedef struct sqzi_objective {
 typedef struct sqzi_lbfgs {
     const sqz_allocator *allocator;
     size_t n;
-    double *s, *y;                                   /* [SQZI_LBFGS_PAIRS, n], a ring */
+    double *s, *y;                                            /* [SQZI_LBFGS_PAIRS, n], a ring */
     double *gradient, *tried, *tried_gradient, *way, *scaled; /* [n] */
-    double inverse[SQZI_LBFGS_PAIRS];                /* 1 / s.y */
+    double inverse[SQZI_LBFGS_PAIRS];                         /* 1 / s.y */
     uint32_t stored, next;
     void *block;
     size_t bytes;
