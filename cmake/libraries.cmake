@@ -67,7 +67,8 @@ function(sqz_archive name)
   endif()
   sqz_select_isa(files)
   foreach(file ${files})
-    if(file MATCHES "/src/kernel/optim/") # its vectors are the compiler's
+    # their vectors are the compiler's
+    if(file MATCHES "/src/(kernel/optim/|train/(fit_gradient|lbfgs)\\.c)")
       set_property(SOURCE ${file} APPEND PROPERTY COMPILE_OPTIONS "$<$<CONFIG:Release>:-O3>")
     endif()
     if(file MATCHES "/src/(${SQZ_SMALL})\\.c$")
@@ -126,7 +127,7 @@ if(SQZ_FULL)
   target_link_libraries(squeezebert_eval_static PUBLIC squeezebert_import_static)
   sqz_archive(squeezebert_train_static train)
   target_link_libraries(squeezebert_train_static PUBLIC squeezebert_eval_static)
-  sqz_archive(squeezebert_squeeze_static squeeze)
+  sqz_archive(squeezebert_squeeze_static squeeze build)
   target_link_libraries(squeezebert_squeeze_static PUBLIC squeezebert_train_static
     ${CMAKE_DL_LIBS})
   target_include_directories(squeezebert_squeeze_static SYSTEM PRIVATE ${LAPACKE_INCLUDE_DIRS}

@@ -31,6 +31,7 @@ LEFT_OF = {  # what a folder of src/ may include; itself is always allowed
     "eval": "base kernel text io data nn model task rewrite",
     "train": "base kernel text io data nn model task rewrite eval",
     "squeeze": "base kernel text io data nn model task rewrite eval train",
+    "build": "base kernel text io data nn model task rewrite eval train squeeze",
     "serve": "",
 }
 RUNTIME = "base kernel text io nn model task".split()

@@ -69,13 +69,14 @@ SQZ_API void sqz_predictions_close(sqz_predictions *predictions);
  *   right     1: as the data set has it: class, all classes, the classes of all words; NONE: it is
  *             the first; VALUE: 0
  *   cut       1: the text was cut
+ *   refused   1: ONE: the model gives no answer (task.h); label is the best class all the same
  */
 typedef struct sqz_answer_of {
     uint32_t label, n_labels;
     const uint32_t *labels;
     double value;
     const float *scores;
-    int right, cut;
+    int right, cut, refused;
 } sqz_answer_of;
 SQZ_API sqz_answer_of sqz_predictions_answer(const sqz_predictions *predictions, size_t i);
 /* Examples that were cut. */
@@ -125,6 +126,9 @@ typedef struct sqz_class_figures {
  *   WORDS   f1, precision, recall of entities, as seqeval has them: right where kind, first and
  *           last word are; accuracy, of words
  *
+ * Of ONE the best class counts, whether the model refuses the text or not; n_answered of the n are
+ * those that it does not, n_answered_right of these are right.
+ *
  * macro_f1 is the mean over the classes that occur or are predicted. confusion [K, K], ONE: counts
  * of true class (row) and predicted class. */
 typedef struct sqz_measures {
@@ -133,6 +137,7 @@ typedef struct sqz_measures {
     sqz_figure figures[SQZ_MAX_METRICS];
     const sqz_class_figures *classes;
     const uint64_t *confusion;
+    size_t n_answered, n_answered_right;
     uint64_t reserved[4];
 } sqz_measures;
 /* Name of figure k of a kind, as in the table; NULL from the last on. */

@@ -86,6 +86,10 @@ typedef struct sqz_model_info {
     uint64_t n_parameters;         /* every number of the weights, tied ones once */
     uint64_t n_embedding_parameters;
     uint64_t file_bytes;
+    /* of a classifier (doc/format.md): scores are those of logits / temperature; a text whose
+     * largest logit is below the threshold is refused. 1 and -infinity where the file says
+     * nothing */
+    double temperature, threshold;
 } sqz_model_info;
 
 /* Open a model file.

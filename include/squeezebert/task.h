@@ -87,13 +87,15 @@ SQZ_API void sqz_task_close(sqz_task *task);
 
 /* ---- classification: SQZ_HEAD_SEQUENCE ----
  *
- *   single label   scores = softmax(logits); one class alone: sigmoid
- *   multi label    scores = sigmoid(logits)
+ *   single label   scores = softmax(logits / info.temperature); one class alone: sigmoid
+ *   multi label    scores = sigmoid(logits / info.temperature)
  *   regression     scores = logits
  *
  * label is the class of the largest score, the first on a tie. refused: single and multi label
- * only, score < threshold (0 refuses nothing); label then still names the best class. Windows of a
- * long text: the mean of their logits, each weighted by its pieces.
+ * only. Where threshold is 0, logits[label] < info.threshold: as the model was built for, nothing
+ * where it says nothing; else score < threshold, and below 0 nothing is refused. label then still
+ * names the best class. Windows of a long text: the mean of their logits, each weighted by its
+ * pieces.
  * SQZ_EINVAL: another head.
  */
 typedef struct sqz_classification {

@@ -194,6 +194,10 @@ sqz_status sqz_measure(sqz_predictions *p, const sqz_measure_options *options,
         TRY(count_confusion(p, error));
         measures->confusion = (const void *)p->confusion.data;
     }
+    for (size_t i = 0; i < p->n; i++) {
+        measures->n_answered += !p->is_refused[i];
+        measures->n_answered_right += !p->is_refused[i] && sqz_predictions_answer(p, i).right;
+    }
     sqz_class_figures *classes = (void *)p->kinds.data;
     measures->n_classes = (uint32_t)(p->kinds.used / sizeof *classes);
     for (uint32_t k = 0; k < measures->n_classes; k++) {

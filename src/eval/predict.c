@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "eval/predictions.h"
 #include "model/context.h"
+#include "task/engine.h"
 
 enum { PORTION = 512 };
 
@@ -37,6 +38,7 @@ static void lay_out(sqz_predictions *p, sqzi_arena *arena)
     p->losses = sqzi_arena_take(arena, kind == SQZ_LABELS_NONE ? p->n : 0, sizeof *p->losses);
     p->scores = sqzi_arena_take(arena, scored ? p->n : 0, p->n_classes * sizeof *p->scores);
     p->is_cut = sqzi_arena_take(arena, p->n, sizeof *p->is_cut);
+    p->is_refused = sqzi_arena_take(arena, p->n, sizeof *p->is_refused);
 }
 
 static sqz_status make(const sqz_dataset *dataset, sqz_predictions **out, sqz_error *error)
@@ -60,6 +62,7 @@ static sqz_status make(const sqz_dataset *dataset, sqz_predictions **out, sqz_er
     arena = sqzi_arena_over(*out, sizes.bytes);
     lay_out(&sizes, &arena);
     memset(sizes.first, 0, (n + 1) * sizeof *sizes.first);
+    memset(sizes.is_refused, 0, n);
     **out = sizes;
     return SQZ_OK;
 }
@@ -124,6 +127,7 @@ static sqz_status put_class(work *w, uint32_t i, const sqz_classification *c, sq
     }
     memcpy(p->scores + (size_t)i * p->n_classes, c->scores, p->n_classes * sizeof *c->scores);
     if (p->dataset->kind == SQZ_LABELS_ONE) p->labels[i] = c->label;
+    p->is_refused[i] = p->dataset->kind == SQZ_LABELS_ONE && c->refused;
     for (uint32_t k = 0; p->dataset->kind == SQZ_LABELS_MANY && k < p->n_classes; k++)
         if (c->scores[k] >= 0.5f) TRY(sqzi_buffer_append(&p->set_labels, &k, sizeof k, error));
     p->first[i + 1] = p->set_labels.used / sizeof(uint32_t);
@@ -233,6 +237,27 @@ fail:
     return status;
 }
 
+sqz_status sqzi_predictions_of_logits(const sqz_dataset *dataset, const float *logits,
+                                      double temperature, double threshold, sqz_predictions **out,
+                                      sqz_error *error)
+{
+    sqz_predictions *p;
+    const sqz_status status = make(dataset, &p, error);
+    if (status != SQZ_OK) return status;
+    for (uint32_t i = 0; i < p->n; i++) {
+        const float *z = logits + (size_t)i * p->n_classes;
+        float *scores = p->scores + (size_t)i * p->n_classes;
+        for (uint32_t k = 0; k < p->n_classes; k++) scores[k] = (float)((double)z[k] / temperature);
+        sqzi_softmax(scores, p->n_classes, scores);
+        p->labels[i] = sqzi_argmax(scores, p->n_classes);
+        p->is_refused[i] = (double)z[p->labels[i]] < threshold;
+        p->is_cut[i] = sqz_dataset_pieces(dataset, i).cut > 0;
+        p->n_cut += p->is_cut[i];
+    }
+    *out = p;
+    return SQZ_OK;
+}
+
 /* ---- one answer ---- */
 
 static bool is_right(const sqz_predictions *p, size_t i, const sqz_answer_of *a)
@@ -247,7 +272,7 @@ static bool is_right(const sqz_predictions *p, size_t i, const sqz_answer_of *a)
 
 sqz_answer_of sqz_predictions_answer(const sqz_predictions *p, size_t i)
 {
-    sqz_answer_of a = {.cut = p->is_cut[i]};
+    sqz_answer_of a = {.cut = p->is_cut[i], .refused = p->is_refused[i]};
     const uint32_t *sets = (const void *)p->set_labels.data;
     switch (p->dataset->kind) {
     case SQZ_LABELS_ONE: a.label = p->labels[i]; break;

@@ -20,18 +20,27 @@ struct sqz_predictions {
     const sqz_allocator *allocator;
     uint32_t n, n_classes;
     size_t bytes, n_cut;
-    uint32_t *labels;       /* ONE [n]; WORDS, one behind the other */
-    size_t *first;          /* MANY, WORDS [n + 1]: where an example's labels begin */
-    double *values;         /* VALUE [n]; NONE [n]: ranks, from 1 */
-    double *losses;         /* NONE [n] */
-    bool cosines;           /* VALUE: of pairs, by a model of embeddings */
-    float *scores;          /* ONE, MANY [n, K] */
-    unsigned char *is_cut;  /* [n] */
-    sqzi_buffer set_labels; /* MANY: uint32_t */
-    sqzi_buffer entities;   /* WORDS: sqzi_entity_counts [n] */
-    sqzi_buffer kinds;      /* WORDS: sqz_class_figures; ONE, MANY: of the classes */
+    uint32_t *labels;          /* ONE [n]; WORDS, one behind the other */
+    size_t *first;             /* MANY, WORDS [n + 1]: where an example's labels begin */
+    double *values;            /* VALUE [n]; NONE [n]: ranks, from 1 */
+    double *losses;            /* NONE [n] */
+    bool cosines;              /* VALUE: of pairs, by a model of embeddings */
+    float *scores;             /* ONE, MANY [n, K] */
+    unsigned char *is_cut;     /* [n] */
+    unsigned char *is_refused; /* [n] */
+    sqzi_buffer set_labels;    /* MANY: uint32_t */
+    sqzi_buffer entities;      /* WORDS: sqzi_entity_counts [n] */
+    sqzi_buffer kinds;         /* WORDS: sqz_class_figures; ONE, MANY: of the classes */
     sqzi_buffer confusion;
 };
+
+/* Answers of one class each that somebody else has computed: logits [n, K], as sqz_classify reads
+ * them at a temperature and a threshold. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_predictions_of_logits(const sqz_dataset *dataset,
+                                                    const float *logits, double temperature,
+                                                    double threshold,
+                                                    sqz_predictions **predictions,
+                                                    sqz_error *error);
 
 enum { SQZI_FIGURES = 4 };
 /* Figures of a kind, in the order of the header's table, NULL behind the last where there are fewer

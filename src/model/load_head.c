@@ -2,6 +2,8 @@
 /* Loading the description and weights of a head (doc/format.md). */
 #include "model/loader.h"
 
+#include <math.h>
+
 #include "base/error.h"
 #include "model/words.h"
 
@@ -109,6 +111,22 @@ fail:
     return status;
 }
 
+/* What becomes of the logits of a classifier. */
+static sqz_status load_scores(sqzi_loader *loader)
+{
+    sqz_status status = SQZ_OK;
+    sqz_error *error = loader->error;
+    sqz_model_info *info = &loader->model->info;
+    info->temperature = 1;
+    info->threshold = -HUGE_VAL;
+    TRY(sqzi_gguf_get_f64(loader->gguf, "sqz.head.temperature", false, &info->temperature, error));
+    TRY(sqzi_gguf_get_f64(loader->gguf, "sqz.head.threshold", false, &info->threshold, error));
+    FAIL_IF(!(info->temperature >= 1e-3 && info->temperature <= 1e3) || !(info->threshold <= 1e9),
+            SQZ_EFORMAT, 0, "'sqz.head.temperature' or 'sqz.head.threshold' is out of range");
+fail:
+    return status;
+}
+
 sqz_status sqzi_load_head(sqzi_loader *loader)
 {
     sqz_status status = SQZ_OK;
@@ -136,6 +154,7 @@ sqz_status sqzi_load_head(sqzi_loader *loader)
     model->info.problem = (sqz_problem)problem;
     model->info.n_labels = head->classes;
     model->info.has_pooler = head->has_pooler;
+    TRY(load_scores(loader));
     TRY(sqzi_load_pooling(loader));
 fail:
     return status;

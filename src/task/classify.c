@@ -22,12 +22,15 @@ static void join_windows(const sqzi_window *windows, uint32_t n, uint32_t classe
     }
 }
 
-static void score(sqz_problem problem, const float *logits, uint32_t classes, float *scores)
+static void score(const sqz_model_info *info, const float *logits, float *scores)
 {
-    if (problem == SQZ_REGRESSION) memcpy(scores, logits, classes * sizeof *scores);
-    else if (problem == SQZ_MULTI_LABEL || classes == 1)
-        for (uint32_t k = 0; k < classes; k++) scores[k] = sqzi_sigmoid(logits[k]);
-    else sqzi_softmax(logits, classes, scores);
+    const uint32_t classes = info->n_labels;
+    for (uint32_t k = 0; k < classes; k++) {
+        scores[k] = (float)((double)logits[k] / info->temperature);
+        if (info->problem == SQZ_MULTI_LABEL || (info->problem == SQZ_SINGLE_LABEL && classes == 1))
+            scores[k] = sqzi_sigmoid(scores[k]);
+    }
+    if (info->problem == SQZ_SINGLE_LABEL && classes > 1) sqzi_softmax(scores, classes, scores);
 }
 
 static sqz_status answer(sqz_task *task, const sqzi_window *windows, uint32_t n, float threshold,
@@ -39,12 +42,15 @@ static sqz_status answer(sqz_task *task, const sqzi_window *windows, uint32_t n,
     TAKE(logits, sqzi_slab_take(&task->slab, classes, sizeof *logits));
     TAKE(scores, sqzi_slab_take(&task->slab, classes, sizeof *scores));
     join_windows(windows, n, classes, logits);
-    score(task->info->problem, logits, classes, scores);
+    score(task->info, logits, scores);
     result->logits = logits;
     result->scores = scores;
     result->label = sqzi_argmax(scores, classes);
     result->score = scores[result->label];
-    result->refused = task->info->problem != SQZ_REGRESSION && result->score < threshold;
+    /* no logit, of a text that was read, is below -infinity */
+    result->refused = task->info->problem != SQZ_REGRESSION &&
+                      (threshold == 0 ? (double)logits[result->label] < task->info->threshold
+                                      : result->score < threshold);
 fail:
     return status;
 }

@@ -130,6 +130,8 @@ static sqz_status take_labels(sqzi_trainable *t, const sqzi_wanted_head *wanted,
     t->model->labels = t->labels;
     t->model->info.labels_named = 1;
     t->model->info.problem = wanted->problem;
+    t->model->info.temperature = 1; /* the base's were found with its weights */
+    t->model->info.threshold = -HUGE_VAL;
     return SQZ_OK;
 }
 

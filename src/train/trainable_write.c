@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A trained model to a writer. */
+#include <math.h>
 #include <stdio.h>
 
 #include "base/error.h"
@@ -46,6 +47,10 @@ static sqz_status put_head(const sqzi_trainable *t, sqzi_gguf_writer *writer, sq
     sqzi_gguf_put_string(writer, "sqz.head.problem", sqzi_problem_words[info->problem]);
     sqzi_gguf_put_strings(writer, "sqz.head.labels", labels, t->n_labels);
     sqzi_gguf_put_bool(writer, "sqz.head.labels_named", true);
+    if (info->temperature != 1)
+        sqzi_gguf_put_f64(writer, "sqz.head.temperature", info->temperature);
+    if (info->threshold > -HUGE_VAL)
+        sqzi_gguf_put_f64(writer, "sqz.head.threshold", info->threshold);
     sqzi_release(allocator, labels, t->n_labels * sizeof *labels);
     return SQZ_OK;
 }

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From labelled texts to a classifier, all decisions taken. In libsqueezebert-full.
+ *
+ *     sqz_dataset_open(context, "tickets.csv", &of_data, &dataset, &error)
+ *     sqz_build_run(context, base, dataset, "tickets.gguf", &options, &build, &error)
+ *     const sqz_build_result *result = sqz_build_get(build)
+ *     sqz_build_close(build)
+ *
+ *     split        a share of the rows, whole sources, is held out
+ *     frozen       every text is read once; six heads, of as many strengths of L2, are fitted to
+ *                  the other rows (multinomial logistic regression, C = 0.001 ... 1); the one with
+ *                  the least loss on those held out decides C, and one head is fitted to all rows
+ *     full         where `minutes` allow for it: five epochs of every weight, as train.h has them,
+ *                  on the rows that are not held out
+ *     kept         what is right more often on the rows held out; of equals the frozen
+ *     temperature  the one of the least loss on the rows held out
+ *     threshold    of the largest logit: so that it is missed by false_refusals of them
+ *
+ * The head of the frozen encoder reads (doc/format.md) head.dense, which takes the mean of each
+ * feature off and divides by its deviation; head.norm; head.output. Figures are those of the head
+ * that was fitted without the rows held out. Bits depend on the kernels' level, the data and the
+ * options, not on threads; where `minutes` are given, also on what the clock allowed.
+ */
+#ifndef SQUEEZEBERT_BUILD_H
+#define SQUEEZEBERT_BUILD_H
+
+#include <squeezebert/batches.h>
+#include <squeezebert/measure.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Zero-initialise, or pass NULL, for the defaults in brackets.
+ *
+ *   minutes         [0: frozen alone] what the training may take, by a first estimate
+ *   false_refusals  [0.05; below 0: nothing is refused] < 1, of the rows held out
+ *   holdout         [0.1] > 0 and < 1
+ *   seed            of the split, and of full training
+ *   cache           [none] a file: what the encoder made of the texts, found again for the same
+ *                   model; rows that are added are read and put in. One that is damaged or of
+ *                   something else is made anew, a note says so
+ *   card            [none] a file: what was found, for people, in Markdown
+ *   checkpoint      [none] folder for full training, which goes on from there (train.h)
+ *   progress        called with what is being done; a return other than 0 stops with
+ *                   SQZ_ECANCELLED. May be NULL
+ *   note            called with a line that a user should see. May be NULL
+ */
+typedef struct sqz_build_options {
+    double minutes, false_refusals, holdout;
+    uint64_t seed;
+    const char *cache, *card, *checkpoint;
+    int (*progress)(void *user, const char *what, size_t done, size_t total);
+    void (*note)(void *user, const char *text);
+    void *user;
+    uint64_t reserved[4];
+} sqz_build_options;
+
+/* A head that was tried: C, and on the rows held out the mean loss at its best temperature and the
+ * accuracy. */
+typedef struct sqz_build_strength {
+    double c, loss, accuracy;
+} sqz_build_strength;
+enum { SQZ_BUILD_STRENGTHS = 6 };
+
+/* Two examples, one held out, one trained on, whose states have a cosine of 0.95 or more about
+ * the mean of all, and whose texts are not the same (those are one source). */
+typedef struct sqz_near_copy {
+    uint32_t held_out, trained; /* numbers of examples */
+    float cosine;
+} sqz_near_copy;
+
+/* Examples of class `truth` that were taken for `label`: how many, and the numbers of the first. */
+typedef struct sqz_build_confusion {
+    uint32_t truth, label, count, n_rows;
+    uint32_t rows[3];
+} sqz_build_confusion;
+
+/* What was found. Pointers are the build's.
+ *
+ *   of the data
+ *     n, n_classes, counts [n_classes]
+ *     n_few              classes of fewer than 5 examples
+ *     n_repeats, n_contradictions   sqz_dataset_repeats
+ *     median_pieces, most_pieces    special tokens included, as far as the model reads
+ *     n_cut              texts that are longer than that
+ *     n_train, n_held_out
+ *     near_copies [n_near_copies]   of each example held out the nearest, by falling cosine
+ *   of the decision
+ *     full               1: every weight was trained
+ *     why                a sentence
+ *     n_read             texts that the encoder was run on; the others were in the cache, or are
+ *                        repeats
+ *     strengths, chosen  of the frozen encoder; frozen_accuracy, full_accuracy on the rows held
+ *                        out, NaN where there was none
+ *     frozen_seconds, step_seconds, full_minutes   measured; estimated; 0 where not
+ *   of the model
+ *     temperature, threshold    -infinity: nothing is refused
+ *     measures, predictions     on held_out, a data set of the rows held out. ece: at the
+ *                        temperature; answered: measures.n_answered
+ *     confusions [n_confusions] by falling count, at most 10
+ */
+typedef struct sqz_build_result {
+    size_t n;
+    uint32_t n_classes, n_few;
+    const uint64_t *counts;
+    size_t n_repeats, n_contradictions;
+    uint32_t median_pieces, most_pieces;
+    size_t n_cut, n_train, n_held_out;
+    const sqz_near_copy *near_copies;
+    size_t n_near_copies;
+
+    int full;
+    const char *why;
+    uint32_t n_read;
+    sqz_build_strength strengths[SQZ_BUILD_STRENGTHS];
+    uint32_t chosen;
+    double frozen_accuracy, full_accuracy;
+    double frozen_seconds, step_seconds, full_minutes;
+
+    double temperature, threshold, false_refusals;
+    sqz_measures measures;
+    const sqz_predictions *predictions;
+    const sqz_dataset *held_out;
+    const sqz_build_confusion *confusions;
+    uint32_t n_confusions;
+    uint64_t reserved[8];
+} sqz_build_result;
+
+typedef struct sqz_build sqz_build;
+
+/* Build a classifier.
+ *
+ *   base     a model file; of floats, it is quantised to int8 for the frozen encoder, beside `out`
+ *            under a temporary name
+ *   dataset  SQZ_LABELS_ONE, labelled; outlives the build. Its pieces (sqz_dataset_tokenize) are
+ *            made anew
+ *   out      the model file: the base, int8 but for the head, which is f32; of full training all
+ *            f32
+ *
+ * Cost: the encoder over every text; some hundred products of all features [n, C] with the head's
+ * weights [K, C]. Memory: 12 bytes a feature, 12 a row and class, 550 a weight of the head, and
+ * what the encoder takes.
+ *
+ * SQZ_EINVAL: no labels of this kind; fewer than two classes (error.text says what there is); an
+ * option out of range; texts that are all the same; as sqz_dataset_split. SQZ_ECANCELLED.
+ * SQZ_ENUMERIC: a state of the encoder, or the head's loss, is not finite. As sqz_model_open,
+ * sqz_quantize, sqz_dataset_tokenize, sqz_trainer_open; SQZ_EOUTPUT, SQZ_ERESOURCE
+ * (squeezebert/output.h). What was at `out` and `card` stays on any error. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_build_run(sqz_context *context, const char *base,
+                                               sqz_dataset *dataset, const char *out,
+                                               const sqz_build_options *options, sqz_build **build,
+                                               sqz_error *error);
+SQZ_API const sqz_build_result *sqz_build_get(const sqz_build *build);
+/* Before the data set and the context. */
+SQZ_API void sqz_build_close(sqz_build *build);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
