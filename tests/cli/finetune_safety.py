@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What may happen to a training run: signals, a full disk, a damaged checkpoint, other data, another
-recipe, other kernels, numbers that are not finite. Each is told, the last good checkpoint stays,
-and the run that goes on from it ends with the bytes of one that nothing happened to.
+"""What may happen to a training run: signals, a full disk, a damaged checkpoint, other data,
+another recipe, other kernels, numbers that are not finite. Each is told, the last good checkpoint
+stays, and the run that goes on from it ends with the bytes of one that nothing happened to.
 
 finetune_safety.py PROGRAM
 """
