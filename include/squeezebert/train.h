@@ -150,6 +150,8 @@ typedef struct sqz_train_progress {
  *                    the model as it then is, to use as any other; *score: more is better, NaN is
  *                    never best. NULL: the last step is what is kept, else the best, the earlier of
  *                    two that are equal
+ *   score            what evaluate's score is, and of what: a text that whoever goes on from a
+ *                    checkpoint must have too. May be NULL
  *   evaluate_steps   0: after each epoch
  *   patience         stop after so many evaluations that were not the best; 0: never
  *   checkpoint       folder, made where it is missing: what a run needs to go on, written each
@@ -166,13 +168,14 @@ typedef struct sqz_train_run {
                            sqz_error *error);
     void (*note)(void *user, const char *text);
     void *user;
+    const char *score;
     uint64_t evaluate_steps;
     uint32_t patience;
     const char *checkpoint;
     uint64_t checkpoint_steps;
     double checkpoint_minutes;
     int resume;
-    uint64_t reserved[8];
+    uint64_t reserved[7];
 } sqz_train_run;
 
 /* step: done in all; kept_step: whose weights the model has; best_score: NaN without evaluate. */

@@ -152,6 +152,18 @@ class Safety(unittest.TestCase):
             self.assertIn("it was made with other kernels (--cpu chooses them)", said)
         self.ends_well("apart.gguf", "-t", "2")
 
+    def test_another_measure_is_refused(self):
+        lines = table("good").splitlines(keepends=True)
+        for name, rows in (("dev.csv", lines[81:]), ("dev2.csv", lines[90:])):
+            pathlib.Path(name).write_text(lines[0] + "".join(rows))
+        first = ("--dev", "dev.csv", "--metric", "accuracy")
+        run(*finetune("best.gguf", *first, "--max-steps", "20"))
+        for other in (("--dev", "dev.csv", "--metric", "mcc"),
+                      ("--dev", "dev2.csv", "--metric", "accuracy")):
+            said = run(*finetune("best.gguf", "--resume", *other), code=2)
+            self.assertIn('another recipe; it has "score":"accuracy of data ', said)
+        run(*finetune("best.gguf", "--resume", *first))
+
     def test_numbers_that_are_not_finite_end_the_run(self):
         wild = ("--lr", "999", "--clip", "0", "--warmup", "0", "--weight-decay", "999",
                 "--checkpoint-steps", "1")
