@@ -8,7 +8,7 @@
 #   make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer, the
 #                          threads under ThreadSanitizer; a Debug build without warnings
 #   make check-clang       the tests built by clang
-#   make check-long        what takes too long for every change: 134,000 mutations of hostile input
+#   make check-long        what takes too long for every change: 158,000 mutations of hostile input
 #                          under sanitizers, kernels changed one place at a time (tools/mutate.py),
 #                          check-cross and check-import
 #   make check-cross       kernels and golden models on AArch64 (qemu) and as WebAssembly (Node)

@@ -208,7 +208,7 @@ static void train(cli_job *j, const char *base)
     sqz_error error = {0};
     const sqz_train_recipe recipe = cli_job_recipe(j);
     const sqz_train_data *data = sqz_batches_data(j->batches);
-    char *folder = NULL;
+    char *folder = NULL, score[160];
     cli_check(sqz_trainer_open(cli_context(), base, &recipe, data, &j->trainer, &error), &error);
     if (!cli_tuning.dry_run && cli_tuning.output_path && !cli_tuning.checkpoint) {
         folder = cli_allocate(NULL, strlen(cli_tuning.output_path) + sizeof ".checkpoint");
@@ -222,8 +222,12 @@ static void train(cli_job *j, const char *base)
         j->watch.losses = cli_allocate(NULL, j->watch.n_losses * sizeof *j->watch.losses);
     sqz_train_run run = {.progress = cli_watch_step, .note = cli_watch_note, .user = &j->watch};
     if (!cli_tuning.dry_run) {
+        if (cli_tuning.metric)
+            snprintf(score, sizeof score, "%s of data %s", cli_tuning.metric,
+                     sqz_dataset_sha256(j->watch.dev));
         const double minutes = cli_tuning.checkpoint_minutes;
         run.evaluate = cli_tuning.metric ? cli_watch_evaluate : NULL;
+        run.score = cli_tuning.metric ? score : NULL;
         run.patience = cli_tuning.patience;
         run.checkpoint = folder ? folder : cli_tuning.checkpoint;
         run.checkpoint_steps = cli_tuning.checkpoint_steps;

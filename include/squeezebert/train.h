@@ -214,13 +214,15 @@ typedef struct sqz_train_progress {
  *                    the model as it then is, to use as any other; *score: more is better, NaN is
  *                    never best. NULL: the last step is what is kept, else the best, the earlier of
  *                    two that are equal
+ *   score            what evaluate's score is, and of what: a text that whoever goes on from a
+ *                    checkpoint must have too. May be NULL
  *   evaluate_steps   0: after each epoch
  *   patience         stop after so many evaluations that were not the best; 0: never
  *   checkpoint       folder, made where it is missing: what a run needs to go on, written each
- *                    checkpoint_steps steps and checkpoint_minutes minutes (0: never by that), and
- *                    when the run is stopped by progress; the last two and the best stay. NULL:
- *                    none
- *   resume           1: go on from the newest checkpoint that is whole, begin where there is none
+ *                    checkpoint_steps steps and checkpoint_minutes minutes (0: never by that),
+ *                    when the run is stopped by progress and at its end; the last two and the best
+ *                    stay. NULL: none
+ *   resume           1: go on from the newest checkpoint that is whole; begin where there is none
  *   note             called with a line of text that a user should see: a checkpoint that is
  *                    damaged and the one that takes its place. May be NULL
  */
@@ -230,13 +232,14 @@ typedef struct sqz_train_run {
                            sqz_error *error);
     void (*note)(void *user, const char *text);
     void *user;
+    const char *score;
     uint64_t evaluate_steps;
     uint32_t patience;
     const char *checkpoint;
     uint64_t checkpoint_steps;
     double checkpoint_minutes;
     int resume;
-    uint64_t reserved[8];
+    uint64_t reserved[7];
 } sqz_train_run;
 
 /* step: done in all; kept_step: whose weights the model has; best_score: NaN without evaluate. */
@@ -283,8 +286,11 @@ SQZ_API size_t sqz_trainer_memory(const sqz_trainer *trainer);
 
 /* Train to the end. SQZ_ENUMERIC: the loss or a gradient is not finite; the step is not taken, the
  * text names the step, the epoch and the batch, and the model is as after the step before.
- * SQZ_ECANCELLED: progress said so. What evaluate returns, data->batch returns, and what writing a
- * checkpoint does. */
+ * SQZ_ECANCELLED: progress said so. SQZ_EINVAL: without resume, the folder holds a run that is not
+ * finished; with it, one of another recipe, base, data or kernels' level, or that is past the step
+ * to end at: the text says which. SQZ_EIO: a checkpoint cannot be read; what is damaged gives way
+ * to the one before it. What evaluate returns, data->batch returns, and what writing a checkpoint
+ * does: SQZ_EOUTPUT, SQZ_ERESOURCE; those that were whole stay. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_trainer_run(sqz_trainer *trainer, const sqz_train_run *run,
                                                  sqz_train_result *result, sqz_error *error);
 

@@ -69,6 +69,7 @@ sqz_status sqzi_dataset_read_clinc(sqz_dataset *dataset, const sqz_rows_source *
     sqzi_buffer bytes = {.allocator = dataset->allocator, .limit = MOST_BYTES};
     TRY(read_all(source, &bytes, error));
     root = json_loadb((const char *)bytes.data, bytes.used, 0, &why);
+    FAIL_IF(!root && !why.text[0], SQZ_ENOMEM, 0, "%s: no memory for its JSON", dataset->name);
     FAIL_IF(!json_is_object(root), SQZ_EFORMAT, root ? 0 : (uint64_t)why.position,
             "%s: is no JSON object: %s", dataset->name, root ? "it is another value" : why.text);
     for (const char *at = split ? split : "train"; at; at = *at ? at + 1 : NULL) {

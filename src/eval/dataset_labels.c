@@ -66,6 +66,9 @@ static sqz_status parse_array(const place *at, sqz_text value, json_t **array, s
     json_error_t why;
     *array = json_loadb(value.bytes, value.n_bytes, 0, &why);
     if (json_is_array(*array)) return SQZ_OK;
+    if (!*array && !why.text[0])
+        return sqzi_fail(error, SQZ_ENOMEM, at->line, "%s: line %llu: no memory for its JSON",
+                         at->dataset->name, at->line);
     json_decref(*array);
     *array = NULL;
     return sqzi_fail(error, SQZ_EFORMAT, at->line,

@@ -13,20 +13,22 @@
 #include "train/recipe.h"
 
 sqz_status sqzi_checkpoints_begin(const sqzi_checkpoints *c, const sqz_trainer *trainer,
-                                  sqz_error *error)
+                                  bool resumed, sqz_error *error)
 {
     uint64_t step = 0;
-    bool finished = true;
+    bool finished = true, whole = resumed; /* and found to be of no use */
     if (strlen(c->folder) + 32 > SQZI_OUTPUT_PATH)
         return sqzi_fail(error, SQZ_EOUTPUT, 0, "%.80s..: the name is too long", c->folder);
     if (mkdir(c->folder, 0777) != 0 && errno != EEXIST)
         return sqzi_place_fail(c->folder, c->folder, errno, error);
-    for (uint64_t below = UINT64_MAX; sqzi_checkpoint_newest(c->folder, below, &step); below = step)
-        if (sqzi_checkpoint_finished(c, trainer, step, &finished) && !finished)
-            return sqzi_fail(error, SQZ_EINVAL, step,
-                             "%s holds a run that is not finished, at step %llu: resume it, remove "
-                             "the folder or name another one",
-                             c->folder, (unsigned long long)step);
+    for (uint64_t below = UINT64_MAX; !whole && sqzi_checkpoint_newest(c->folder, below, &step);
+         below = step)
+        whole = sqzi_checkpoint_finished(c, trainer, step, &finished);
+    if (!finished)
+        return sqzi_fail(error, SQZ_EINVAL, step,
+                         "%s holds a run that is not finished, at step %llu: resume it, remove the "
+                         "folder or name another one",
+                         c->folder, (unsigned long long)step);
     sqzi_checkpoint_remove_old(c->folder, NULL, NULL);
     return SQZ_OK;
 }

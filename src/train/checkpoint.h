@@ -24,9 +24,11 @@ typedef struct sqzi_checkpoints {
 } sqzi_checkpoints;
 
 /* Make the folder where it is missing, for a run that begins. SQZ_EINVAL: it holds a run that is
- * not finished. Those of a finished one are removed. SQZ_EOUTPUT. */
+ * not finished, unless that was resumed and none of it was whole. What it holds is removed.
+ * SQZ_EOUTPUT. */
 SQZ_NODISCARD sqz_status sqzi_checkpoints_begin(const sqzi_checkpoints *checkpoints,
-                                                const sqz_trainer *trainer, sqz_error *error);
+                                                const sqz_trainer *trainer, bool resumed,
+                                                sqz_error *error);
 
 /* Write one of what the trainer has now, and remove those that are too old. */
 SQZ_NODISCARD sqz_status sqzi_checkpoint_write(sqzi_checkpoints *checkpoints, sqz_trainer *trainer,
@@ -34,7 +36,8 @@ SQZ_NODISCARD sqz_status sqzi_checkpoint_write(sqzi_checkpoints *checkpoints, sq
 
 /* Masters, moments and state from the newest that is whole; *found false where there is none. What
  * is damaged is told to note, and the one before it is taken. SQZ_EINVAL: one that is whole belongs
- * to another recipe, base, data or kernels' level, the text says which. */
+ * to another recipe, base, data or kernels' level, the text says which. SQZ_EIO: one cannot be
+ * read. */
 SQZ_NODISCARD sqz_status sqzi_checkpoint_resume(sqzi_checkpoints *checkpoints, sqz_trainer *trainer,
                                                 bool *found, sqz_error *error);
 

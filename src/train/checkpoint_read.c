@@ -2,6 +2,7 @@
 /* Checkpoints read: the newest that is whole and belongs to the run. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/file_writer.h"
@@ -186,12 +187,14 @@ static sqz_status load_best(const sqzi_checkpoints *c, sqz_trainer *t, uint64_t 
 {
     sqz_status status = SQZ_OK;
     opened o;
-    TRY(open_file(t, c->folder, "best", step, &o, error));
+    status = open_file(t, c->folder, "best", step, &o, error);
+    /* gone is as good as damaged */
+    if (status == SQZ_EIO && access(o.path, F_OK) != 0) status = SQZ_EFORMAT;
+    if (status != SQZ_OK) return status;
     status = load_numbers(t, &o, true, true, error);
     if (status == SQZ_OK) status = sqzi_trainer_keep_best(t, error); /* makes the room */
     if (status == SQZ_OK) status = load_numbers(t, &o, true, false, error);
     close_file(&o);
-fail:
     return status;
 }
 
@@ -245,7 +248,8 @@ sqz_status sqzi_checkpoint_resume(sqzi_checkpoints *c, sqz_trainer *t, bool *fou
             sqzi_trainable_pack(&t->trainable, false);
             return SQZ_OK;
         }
-        if (alien || status == SQZ_ENOMEM || status == SQZ_ERESOURCE) {
+        /* what cannot be read may be whole */
+        if (alien || status == SQZ_ENOMEM || status == SQZ_ERESOURCE || status == SQZ_EIO) {
             if (error) *error = why;
             return status;
         }

@@ -206,6 +206,17 @@ static void add_numbers(text *t, const sqz_train_recipe *s)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) add_real(t, all[i].key, all[i].value);
 }
 
+/* As a JSON string. */
+static void add_string(text *t, const char *string)
+{
+    add(t, "\"");
+    for (; *string; string++) {
+        const unsigned char c = (unsigned char)*string;
+        add(t, c < 0x20 || c == '"' || c == '\\' ? "\\u%04x" : "%c", c);
+    }
+    add(t, "\"");
+}
+
 sqz_status sqzi_recipe_text(const sqz_train_recipe *s, const sqzi_distilling *distilling,
                             const sqz_train_data *data, const sqz_train_run *run,
                             sqzi_buffer *buffer, sqz_error *error)
@@ -232,6 +243,10 @@ sqz_status sqzi_recipe_text(const sqz_train_recipe *s, const sqzi_distilling *di
             run->patience);
     if (distilling && t.status == SQZ_OK)
         t.status = sqzi_distilling_text(distilling, buffer, error);
+    if (run->evaluate && run->score) {
+        add(&t, ",\"score\":");
+        add_string(&t, run->score);
+    }
     add(&t, "}");
     if (t.status == SQZ_OK) t.status = sqzi_buffer_append(buffer, "", 1, error);
     return t.status;

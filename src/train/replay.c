@@ -54,6 +54,7 @@ sqz_status sqzi_replay_read(sqzi_replay *replay, const char *path, uint32_t belo
     FILE *file = fopen(path, "rbe");
     FAIL_IF(!file, sqz_status_of_errno(errno, 0), 0, "%s: cannot open: %s", path, strerror(errno));
     root = json_loadf(file, 0, &why);
+    FAIL_IF(!root && !why.text[0], SQZ_ENOMEM, 0, "%s: no memory for its JSON", path);
     FAIL_IF(!root, SQZ_EFORMAT, (uint64_t)(why.position > 0 ? why.position : 0),
             "%s: is no JSON: line %d: %s", path, why.line, why.text);
     TRY(check(root, path, below, &replay->n_rows, error));

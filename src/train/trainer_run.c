@@ -104,7 +104,7 @@ static sqz_status begin(course *c, sqz_error *error)
     sqz_trainer *t = c->trainer;
     if (t->state.step > 0) return SQZ_OK;
     if (c->run->resume) TRY(sqzi_checkpoint_resume(&c->checkpoints, t, &found, error));
-    if (!found) TRY(sqzi_checkpoints_begin(&c->checkpoints, t, error));
+    if (!found) TRY(sqzi_checkpoints_begin(&c->checkpoints, t, c->run->resume != 0, error));
     if (!found) return SQZ_OK;
     c->last_written = t->state.step;
     FAIL_IF(t->state.step > sqzi_trainer_end(t), SQZ_EINVAL, t->state.step,

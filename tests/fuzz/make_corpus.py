@@ -292,6 +292,27 @@ def write_records():
     put("records", "jsonl-pair", '\7{"text":"é","text2":"b","id":"\\ud83d\\ude00"}\n'.encode())
 
 
+def write_data_sets():
+    """The first byte as fuzz_dataset.c reads it."""
+    def put_as(name, layout, kind, rest, more=0):
+        put("dataset", name, bytes([layout | kind << 3 | more]) + rest)
+    one, many, value, words = range(4)
+    put_as("csv", 0, one, b'text,label,from\na b,a,x\n"c, d",b,y\nA B.,a,z\ne,b,x\n', 64)
+    put_as("csv-pairs", 0, one, b"text,text2,label\na,b,1\nb,a,0\nc,d,1\n", 32)
+    put_as("csv-classes", 0, one, b"text,label\nx,a\ny,b\nz,O\n", 128)
+    put_as("csv-many", 0, many, b"text,label\nx,a | b\ny,\nz,b\n")
+    put_as("tsv-value", 1, value, b"text\tlabel\nx\t1.5\ny\t-2e3\n")
+    put_as("tsv-utf16", 1, one, b"\xff\xfet\0e\0x\0t\0")
+    put_as("jsonl", 2, one, b'{"text":"a\\u0000b","label":"x"}\n{"text":"b","label":7}\n')
+    put_as("jsonl-many", 2, many, b'{"text":"a","label":["x",2.50]}\n{"text":"b","label":[]}\n')
+    put_as("jsonl-words", 2, words,
+           b'{"text":["a","b"],"label":["O","B-x"]}\n{"text":["c"],"label":["I-x"]}\n')
+    put_as("conll", 3, words, b"-DOCSTART- -X- O\n\na NN O\nb\tB-x\n\n\nc I-x\n")
+    put_as("conll-windows", 3, words, b"\xef\xbb\xbfa O\r\n\r\nb B-x\r\n", 128)
+    put_as("clinc", 4, one, b'{"train":[["a b","x"],["c","y"],["A b","x"]],"oos_val":[["d","o"]]}')
+    put_as("clinc-deep", 4, one, b'{"train":[[["a"],"x"],{"b":1},["c","y"]]}')
+
+
 def npz(arrays, method=zipfile.ZIP_STORED, fault=""):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:
@@ -322,7 +343,7 @@ def write_vectors():
 
 def main():
     for kind in ("safetensors", "torch_archive", "json_folder", "tokenizer", "glue", "records",
-                 "vectors", "gguf"):
+                 "dataset", "vectors", "gguf"):
         folder = os.path.join(CORPUS, kind)
         for name in os.listdir(folder) if os.path.isdir(folder) else []:
             if not name.startswith(("crash-", "tiny")):
@@ -334,6 +355,7 @@ def main():
     write_tokenizers()
     write_tables()
     write_records()
+    write_data_sets()
     write_vectors()
 
 

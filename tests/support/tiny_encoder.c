@@ -338,7 +338,7 @@ static void make_head(sqzt_encoder *e, const sqzt_tiny *t)
     }
     head->classes = t->classes;
     head->has_dense = t->head_dense;
-    head->activation = SQZK_TANH;
+    head->activation = t->head_activation ? (sqzk_activation)t->head_activation : SQZK_TANH;
     if (head->has_dense)
         make_dense(e, "head.dense", t->width, t->width, &head->dense, &e->head_masters.dense,
                    &e->head_grads.dense);

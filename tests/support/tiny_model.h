@@ -22,7 +22,7 @@ typedef struct sqzt_tiny {
     /* the same model without permutations: weights lie where those would put them; of linears in
      * one group or with `kept` */
     bool placed;
-    bool same_inner;  /* one permutation for ffn_up's outputs and ffn_down's inputs */
+    bool same_inner;     /* one permutation for ffn_up's outputs and ffn_down's inputs */
     uint32_t factorised; /* > 0: the word table is [V, factorised], with a factor */
     uint32_t parts;      /* > 0: the word table is product quantised, so many bytes a piece */
     /* > 0: of the last block's attn_q, and its feed-forward */
@@ -31,6 +31,7 @@ typedef struct sqzt_tiny {
     const char *head;       /* sqz.head.kind, NULL for none */
     const char *pool;       /* sqz.head.pool of a head that reads one vector; NULL: pooler */
     bool head_dense;        /* of such a head: dense and tanh before its output */
+    int head_activation;    /* of structs: a sqzk_activation in the place of tanh; 0: tanh */
     const char *embed_pool; /* sqz.pool; NULL: none is named */
     /* sqz.embed.steps, ended by NULL, and the outputs of the dense ones among them */
     const char *steps[6];

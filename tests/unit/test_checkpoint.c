@@ -281,6 +281,23 @@ static void another_order_of_batches_is_refused(void **state)
                       "the data have changed");
 }
 
+/* The last but one of its checkpoints is that of a run that goes on. */
+static void the_folder_of_a_finished_run_is_taken_over(void **state)
+{
+    (void)state;
+    scene s;
+    make_scene(&s);
+    sqz_error error = {0};
+    sqz_train_result result;
+    course c = {0};
+    const plan kept = {.checkpoint_steps = 4};
+    sqzt_assert_ok(train(&s, &kept, &recipe, &c, &result, s.whole, &error), &error);
+    assert_int_equal(count(s.folder), 2);
+    sqzt_assert_ok(train(&s, &kept, &recipe, &c, &result, s.out, &error), &error);
+    assert_int_equal(count(s.folder), 2);
+    sqzt_assert_same_files(s.whole, s.out);
+}
+
 static void a_checkpoint_is_a_model(void **state)
 {
     (void)state;
@@ -311,6 +328,7 @@ int main(void)
         cmocka_unit_test(a_damaged_checkpoint_gives_way_to_the_one_before),
         cmocka_unit_test(another_recipe_data_base_or_level_is_refused),
         cmocka_unit_test(another_order_of_batches_is_refused),
+        cmocka_unit_test(the_folder_of_a_finished_run_is_taken_over),
         cmocka_unit_test(a_checkpoint_is_a_model)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
