@@ -22,11 +22,12 @@ sqz_status sqzi_checkpoints_begin(const sqzi_checkpoints *c, const sqz_trainer *
     if (mkdir(c->folder, 0777) != 0 && errno != EEXIST)
         return sqzi_place_fail(c->folder, c->folder, errno, error);
     for (uint64_t below = UINT64_MAX; sqzi_checkpoint_newest(c->folder, below, &step); below = step)
-        if (sqzi_checkpoint_finished(c, trainer, step, &finished) && !finished)
-            return sqzi_fail(error, SQZ_EINVAL, step,
-                             "%s holds a run that is not finished, at step %llu: resume it, remove "
-                             "the folder or name another one",
-                             c->folder, (unsigned long long)step);
+        if (sqzi_checkpoint_finished(c, trainer, step, &finished)) break; /* the newest whole one */
+    if (!finished)
+        return sqzi_fail(error, SQZ_EINVAL, step,
+                         "%s holds a run that is not finished, at step %llu: resume it, remove the "
+                         "folder or name another one",
+                         c->folder, (unsigned long long)step);
     sqzi_checkpoint_remove_old(c->folder, NULL, NULL);
     return SQZ_OK;
 }
@@ -48,7 +49,7 @@ static void put_state(const sqzi_checkpoints *c, sqz_trainer *t, sqzi_gguf_write
     sqzi_gguf_put_f64(writer, "sqz.train.best_score", s->best_score);
     sqzi_gguf_put_u32(writer, "sqz.train.worse", s->worse);
     sqzi_gguf_put_bool(writer, "sqz.train.stopped", s->stopped);
-    sqzi_gguf_put_bool(writer, "sqz.train.finished", s->stopped || s->step >= t->n_steps);
+    sqzi_gguf_put_bool(writer, "sqz.train.finished", s->stopped || s->step >= sqzi_trainer_end(t));
 }
 
 static void put_moments(const sqz_trainer *t, sqzi_gguf_writer *writer)
