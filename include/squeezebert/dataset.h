@@ -214,6 +214,15 @@ typedef struct sqz_example_pieces {
 SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_tokenize(sqz_dataset *dataset,
                                                       const sqz_tokenizer *tokenizer,
                                                       uint32_t max_length, sqz_error *error);
+/* The same with the tokenizer of a model file, of which nothing else is read: to be trained, it is
+ * opened by the trainer.
+ *
+ *   max_length  0: 128, or what the model takes where that is less; what was used is written back
+ *
+ * As sqz_dataset_tokenize, and SQZ_EIO, SQZ_EFORMAT, SQZ_EUNSUPPORTED as sqz_model_open; SQZ_EINVAL
+ * also where the model takes fewer pieces than max_length. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_tokenize_for(sqz_dataset *dataset, const char *model,
+                                                          uint32_t *max_length, sqz_error *error);
 /* Of example i, until the next sqz_dataset_tokenize; all 0 where there was none. */
 SQZ_API sqz_example_pieces sqz_dataset_pieces(const sqz_dataset *dataset, size_t i);
 
