@@ -13,7 +13,6 @@
  *   each_epoch 1: measure and show after each epoch, where nothing decides
  *   n_batches  of an epoch
  *   task       how texts of dev are read
- *   log        NULL: none
  *   losses     [n_losses] NULL: not kept
  *   stop_after steps after which the run is stopped, 0: never; seconds of the later ones
  */
@@ -23,8 +22,6 @@ typedef struct cli_watch {
     uint32_t metric, n_batches;
     bool each_epoch;
     sqz_task_options task;
-    FILE *log;
-    const char *log_name;
     double *losses;
     uint64_t n_losses, stop_after;
     double began, step_seconds;
@@ -42,6 +39,15 @@ void cli_watch_note(void *user, const char *text);
 /* Measure a model on the examples of watch->dev. */
 sqz_status cli_watch_measure(cli_watch *watch, const sqz_model *model, bool intervals,
                              sqz_measures *measures, sqz_error *error);
+
+/* ---- finetune_log.c: JSON Lines, one a step and one a measurement ---- */
+
+/* path NULL: there is no log. go_on: one that is there already is kept; dies where its lines are
+ * no log's. */
+void cli_log_open(const char *path, bool go_on);
+void cli_log_step(const sqz_train_progress *progress);
+void cli_log_figures(uint64_t step, const sqz_figure *figures, uint32_t n);
+void cli_log_close(void);
 
 /* The options of the verb. Reals are NAN where they were not given. */
 typedef struct cli_tuning_options {

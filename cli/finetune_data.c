@@ -6,7 +6,7 @@
 
 #include "finetune.h"
 
-enum { BATCH = 32, MAX_PIECES = 128 };
+enum { BATCH = 32 };
 
 cli_tuning_options cli_tuning = {.batch = BATCH,
                                  .seed = 1,
@@ -49,7 +49,9 @@ static void hold_out(cli_job *j)
     size_t n, n_train;
     (void)sqz_dataset_examples(j->all, &n);
     uint32_t *rows = cli_allocate(NULL, n * sizeof *rows);
-    cli_check(sqz_dataset_split(j->all, cli_tuning.holdout, 0, rows, &n_train, &error), &error);
+    cli_check(sqz_dataset_split(j->all, cli_tuning.holdout, cli_tuning.seed, rows, &n_train,
+                                &error),
+              &error);
     cli_check(sqz_dataset_part(j->all, rows, n_train, &j->part, &error), &error);
     cli_check(sqz_dataset_part(j->all, rows + n_train, n - n_train, &j->part_dev, &error), &error);
     free(rows);
@@ -97,21 +99,13 @@ static void open_data(cli_job *j)
     j->watch.dev = j->dev ? j->dev : j->part_dev;
 }
 
-/* The base's tokenizer reads the texts; the base itself is opened by the trainer. */
+/* The base's tokenizer reads the texts; its weights are opened by the trainer. */
 static void tokenize(cli_job *j, const char *base)
 {
     sqz_error error = {0};
-    sqz_model *model;
-    cli_check(sqz_model_open(cli_context(), base, &model, &error), &error);
-    const uint32_t most = sqz_model_get_info(model)->max_positions;
-    const uint32_t length = cli_tuning.max_length ? cli_tuning.max_length
-                            : most < MAX_PIECES   ? most
-                                                  : MAX_PIECES;
-    if (length > most)
-        cli_die(CLI_USAGE, "--max-length %u: the model takes %u pieces at most", length, most);
-    cli_check(sqz_dataset_tokenize(j->train, sqz_model_tokenizer(model), length, &error), &error);
+    uint32_t length = cli_tuning.max_length;
+    cli_check(sqz_dataset_tokenize_for(j->train, base, &length, &error), &error);
     j->watch.task = (sqz_task_options){.max_length = length};
-    sqz_model_close(model);
     size_t n, cut = 0;
     (void)sqz_dataset_examples(j->train, &n);
     for (size_t i = 0; i < n; i++) cut += sqz_dataset_pieces(j->train, i).cut > 0;

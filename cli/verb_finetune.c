@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* finetune: a base model and labelled texts to a model that classifies them. */
 #define _POSIX_C_SOURCE 200809L
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 
 #include "finetune.h"
 #include "output.h"
+#include "task_figures.h"
 #include "verbs.h"
 
 enum { DRY_STEPS = 3, CHECKPOINT_MINUTES = 10 };
@@ -23,8 +23,8 @@ static const cli_option data_options[] = {
     {"dev", 0, CLI_TEXT, &cli_tuning.dev_path, "FILE",
      "what to measure on, laid out as --data; of CLINC's JSON val is read"},
     {"holdout", 0, CLI_REAL, &cli_tuning.holdout, "SHARE",
-     "measure on so much of --data, which is not trained on: whole sources, rows that share a text "
-     "together"},
+     "measure on so much of --data, drawn by --seed and not trained on: whole sources, rows that "
+     "share a text together"},
     {"source", 0, CLI_TEXT, &cli_tuning.source, "COLUMN",
      "with --holdout: equal cells are one source too"},
     {"split", 0, CLI_TEXT, &cli_tuning.split, "NAME",
@@ -43,7 +43,8 @@ static const cli_option recipe_options[] = {
     {"batch", 0, CLI_NUMBER, &cli_tuning.batch, "N", "examples of a step (default: 32)"},
     {"accumulate", 0, CLI_NUMBER, &cli_tuning.accumulate, "N",
      "parts that a batch is computed in: less memory, the same step but for rounding"},
-    {"seed", 0, CLI_NUMBER, &cli_tuning.seed, "N", "of order, dropout and a new head (default: 1)"},
+    {"seed", 0, CLI_NUMBER, &cli_tuning.seed, "N",
+     "of order, dropout, a new head and what --holdout draws (default: 1)"},
     {"precision", 0, CLI_CHOICE, &cli_tuning.precision, "f32|bf16",
      "of the products (default: f32)"},
     {"dropout", 0, CLI_REAL, &cli_tuning.dropout, "SHARE", "default: 0.1"},
@@ -86,7 +87,8 @@ static const cli_option run_options[] = {
     {"resume", 0, CLI_FLAG, &cli_tuning.resume, NULL,
      "go on from the newest checkpoint; begin where there is none"},
     {"log", 0, CLI_TEXT, &cli_tuning.log_path, "FILE",
-     "add a JSON line for each step and measurement"},
+     "a JSON line for each step and measurement; with --resume what it has of steps that are taken "
+     "again is cut off"},
     {"losses", 0, CLI_TEXT, &cli_tuning.losses_path, "FILE",
      "write the loss of each step, a JSON array"},
     {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
@@ -176,16 +178,6 @@ static void check_outputs(const char *base)
 
 /* ---- the run ---- */
 
-static void open_log(cli_job *j)
-{
-    if (!cli_tuning.log_path || cli_tuning.dry_run) return;
-    j->watch.log = fopen(cli_tuning.log_path, cli_tuning.resume ? "ae" : "we");
-    j->watch.log_name = cli_tuning.log_path;
-    if (!j->watch.log)
-        cli_die(cli_code(sqz_status_of_errno(errno, 1)), "%s: cannot write: %s",
-                cli_tuning.log_path, strerror(errno));
-}
-
 /* A step's loss, or null where the run went on from a later one. */
 static void write_losses(const cli_job *j)
 {
@@ -261,13 +253,11 @@ static void show_plan(const cli_job *j)
 /* The task's own figures, as `eval --task` gives them. */
 static sqz_eval_report official(const cli_job *j)
 {
-    sqz_error error = {0};
     sqz_eval_report report = {0};
     const sqz_eval_options o = {.task = &j->watch.task, .glue = {.quotes = (sqz_quotes)cli.quotes}};
     if (j->task >= 0)
-        cli_check(sqz_evaluate(sqz_trainer_model(j->trainer), (sqz_glue_task)j->task,
-                               cli_tuning.data_path, &o, &report, &error),
-                  &error);
+        cli_evaluate_task(sqz_trainer_model(j->trainer), (sqz_glue_task)j->task,
+                          cli_tuning.data_path, &o, &report);
     return report;
 }
 
@@ -337,7 +327,7 @@ static void close_job(cli_job *j)
     sqz_dataset_close(j->part_dev);
     sqz_dataset_close(j->dev);
     sqz_dataset_close(j->all);
-    if (j->watch.log) (void)fclose(j->watch.log);
+    cli_log_close();
     free(j->watch.losses);
     free(j->weights);
 }
@@ -347,11 +337,12 @@ static int run(char **arguments, uint32_t n)
     cli_job j = {0};
     (void)n;
     check_usage(&j);
+    cli_refuse_folder(arguments[0]);
     check_outputs(arguments[0]);
     cli_job_open_data(&j, arguments[0]);
     set_metric(&j);
     cli_job_open_batches(&j);
-    open_log(&j);
+    if (!cli_tuning.dry_run) cli_log_open(cli_tuning.log_path, cli_tuning.resume);
     train(&j, arguments[0]);
     if (cli_tuning.dry_run) show_plan(&j);
     else finish(&j);
