@@ -81,6 +81,9 @@ typedef struct cli_job {
 
 /* ---- finetune_data.c ---- */
 
+/* Dies where the paths cannot be what they are given for: a folder without --task, a file with it,
+ * one file to train and to measure on. */
+void cli_check_data_paths(const cli_job *job);
 /* Open what is trained on and measured on, and read it as pieces by the base's tokenizer. */
 void cli_job_open_data(cli_job *job, const char *base);
 /* The batches, after the data; the recipe and weights, after the batches. */

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "finetune.h"
 
@@ -62,6 +63,26 @@ static bool is_clinc(const char *path)
 {
     return cli_columns.input == SQZ_DATA_CLINC ||
            (!cli_columns.input && sqz_data_format_of(path) == SQZ_DATA_CLINC);
+}
+
+void cli_check_data_paths(const cli_job *j)
+{
+    struct stat data, dev;
+    const char *path = cli_tuning.data_path;
+    const bool there = stat(path, &data) == 0, folder = there && S_ISDIR(data.st_mode);
+    if (!isnan(cli_tuning.holdout) && !(cli_tuning.holdout > 0 && cli_tuning.holdout < 1))
+        cli_die(CLI_USAGE, "--holdout is above 0 and below 1, 0.2 for a fifth, not %g",
+                cli_tuning.holdout);
+    if (j->task < 0 && folder)
+        cli_die(CLI_USAGE, "--data %s: a folder: with --task NAME one of GLUE's, else name a file",
+                path);
+    if (j->task >= 0 && there && !folder)
+        cli_die(CLI_USAGE, "--data %s: a file: --task reads a folder, for train and dev in it",
+                path);
+    if (cli_tuning.dev_path && !is_clinc(path) && there && stat(cli_tuning.dev_path, &dev) == 0 &&
+        data.st_dev == dev.st_dev && data.st_ino == dev.st_ino && S_ISREG(data.st_mode))
+        cli_die(CLI_USAGE, "--dev %s: is what is trained on: --holdout 0.1 keeps a part of it",
+                cli_tuning.dev_path);
 }
 
 static void open_own_data(cli_job *j)

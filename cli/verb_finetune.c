@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include <squeezebert/output.h>
+
 #include "finetune.h"
 #include "output.h"
 #include "task_figures.h"
@@ -152,15 +154,26 @@ static void check_usage(cli_job *j)
 static void set_metric(cli_job *j)
 {
     const char *name;
+    char names[120] = "";
     if (!cli_tuning.metric) return;
     for (uint32_t k = 0; (name = sqz_figure_name(j->kind, k)) != NULL; k++) {
+        if (strcmp(name, "ece") == 0 || strcmp(name, "mae") == 0 || strcmp(name, "mse") == 0)
+            continue; /* the smaller, the better */
         j->watch.metric = k;
-        if (strcmp(name, cli_tuning.metric) == 0 && strcmp(name, "ece") != 0 &&
-            strcmp(name, "mae") != 0 && strcmp(name, "mse") != 0)
-            return;
+        if (strcmp(name, cli_tuning.metric) == 0) return;
+        const size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", name);
     }
-    cli_die(CLI_USAGE, "--metric %s is no figure of these labels that is best where it is largest",
-            cli_tuning.metric);
+    cli_die(CLI_USAGE, "--metric %s: of these labels it is one of %s", cli_tuning.metric, names);
+}
+
+/* A run of hours is not to end at a name that cannot be written. */
+static void try_output(const char *path)
+{
+    sqz_error error = {0};
+    sqz_output *output;
+    cli_check(sqz_output_open(NULL, path, SQZ_OUTPUT_FILE, &output, &error), &error);
+    sqz_output_close(output);
 }
 
 static void check_outputs(const char *base)
@@ -174,6 +187,7 @@ static void check_outputs(const char *base)
         if (cli_tuning.dev_path) cli_not_over(outputs[i], cli_tuning.dev_path);
         if (cli_tuning.replay) cli_not_over(outputs[i], cli_tuning.replay);
     }
+    if (cli_tuning.output_path && !cli_tuning.dry_run) try_output(cli_tuning.output_path);
 }
 
 /* ---- the run ---- */
@@ -337,6 +351,7 @@ static int run(char **arguments, uint32_t n)
     cli_job j = {0};
     (void)n;
     check_usage(&j);
+    cli_check_data_paths(&j);
     cli_refuse_folder(arguments[0]);
     check_outputs(arguments[0]);
     cli_job_open_data(&j, arguments[0]);
