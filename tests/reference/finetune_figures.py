@@ -97,8 +97,13 @@ def reference(o, name, seed):
 
 def finished(o):
     path = o.work / "runs.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    runs = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            runs.append(json.loads(line))
+        except ValueError:
+            print(f"{path}: not read: {line}", file=sys.stderr)
+    return runs
 
 
 def run_all(o):
