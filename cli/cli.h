@@ -113,6 +113,8 @@ void *cli_allocate(void *old, size_t bytes);
 /* ---- objects.c: the context, model and task of the run, opened once and closed at its end ---- */
 sqz_context *cli_context(void);
 sqz_model *cli_model(const char *path);
+/* Dies where a model's path is a folder: the message says how to import it. */
+void cli_refuse_folder(const char *path);
 sqz_task *cli_task(const char *model_path);
 sqz_task_options cli_task_options(void);
 /* Close what is open, at the end of the run at the latest: a leak checker finds nothing. */

@@ -67,6 +67,7 @@ static sqz_dataset *open_data(const cli_eval_request *r, const sqz_model *model)
         data.classes = classes;
         data.n_classes = sqz_model_get_info(model)->n_labels;
     }
+    if (!data.split && cli_is_clinc(data.path)) data.split = "val";
     sqz_dataset *dataset = cli_open_data(&data);
     free(classes);
     return dataset;

@@ -14,7 +14,6 @@
  *   each_epoch 1: measure and show after each epoch, where nothing decides
  *   n_batches  of an epoch
  *   task       how texts of dev are read
- *   log        NULL: none
  *   losses     [n_losses] NULL: not kept
  *   stop_after steps after which the run is stopped, 0: never; seconds of the later ones
  */
@@ -25,8 +24,6 @@ typedef struct cli_watch {
     uint32_t metric, n_batches, batch;
     bool each_epoch;
     sqz_task_options task;
-    FILE *log;
-    const char *log_name;
     double *losses;
     uint64_t n_losses, stop_after;
     double began, step_seconds;
@@ -55,6 +52,15 @@ typedef struct cli_embedder_options {
 } cli_embedder_options;
 extern cli_embedder_options cli_embedder;
 extern const cli_option cli_embedder_table[];
+
+/* ---- finetune_log.c: JSON Lines, one a step and one a measurement ---- */
+
+/* path NULL: there is no log. go_on: one that is there already is kept; dies where its lines are
+ * no log's. */
+void cli_log_open(const char *path, bool go_on);
+void cli_log_step(const sqz_train_progress *progress);
+void cli_log_figures(uint64_t step, const sqz_figure *figures, uint32_t n);
+void cli_log_close(void);
 
 /* The options of the verb. Reals are NAN where they were not given. */
 typedef struct cli_tuning_options {
@@ -89,6 +95,9 @@ typedef struct cli_job {
 
 /* ---- finetune_data.c ---- */
 
+/* Dies where the paths cannot be what they are given for: a folder without --task, a file with it,
+ * one file to train and to measure on. */
+void cli_check_data_paths(const cli_job *job);
 /* Open what is trained on and measured on, and read it as pieces by the base's tokenizer. */
 void cli_job_open_data(cli_job *job, const char *base);
 /* The batches, after the data; the recipe and weights, after the batches. */
@@ -103,8 +112,9 @@ void cli_check_embedder(const cli_job *job);
 sqz_label_kind cli_embedder_kind(void);
 /* Scores to 0..1, where a range was given or the task has one. */
 void cli_embedder_scale(const cli_job *job, sqz_dataset *dataset);
-/* Each text read by itself, with the prompts; and what is not trained on as it is measured. */
-void cli_embedder_tokenize(cli_job *job, const sqz_model *model, uint32_t length);
+/* Each text read by itself, with the prompts of the base or the options; *length as
+ * sqz_dataset_tokenize_for has it. */
+void cli_embedder_tokenize(cli_job *job, const char *base, uint32_t *length);
 /* Says on stderr where texts that repeat make batches small, or leave examples out. */
 void cli_embedder_say_batches(const cli_job *job);
 

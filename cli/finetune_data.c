@@ -3,11 +3,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "embedding_data.h"
 #include "finetune.h"
 
-enum { BATCH = 32, MAX_PIECES = 128 };
+enum { BATCH = 32 };
 
 cli_tuning_options cli_tuning = {.batch = BATCH,
                                  .seed = 1,
@@ -51,17 +52,34 @@ static void hold_out(cli_job *j)
     size_t n, n_train;
     (void)sqz_dataset_examples(j->all, &n);
     uint32_t *rows = cli_allocate(NULL, n * sizeof *rows);
-    cli_check(sqz_dataset_split(j->all, cli_tuning.holdout, 0, rows, &n_train, &error), &error);
+    cli_check(sqz_dataset_split(j->all, cli_tuning.holdout, cli_tuning.seed, rows, &n_train,
+                                &error),
+              &error);
     cli_check(sqz_dataset_part(j->all, rows, n_train, &j->part, &error), &error);
     cli_check(sqz_dataset_part(j->all, rows + n_train, n - n_train, &j->part_dev, &error), &error);
     free(rows);
     j->train = j->part;
 }
 
-static bool is_clinc(const char *path)
+void cli_check_data_paths(const cli_job *j)
 {
-    return cli_columns.input == SQZ_DATA_CLINC ||
-           (!cli_columns.input && sqz_data_format_of(path) == SQZ_DATA_CLINC);
+    struct stat data, dev;
+    const char *path = cli_tuning.data_path;
+    const bool there = stat(path, &data) == 0, folder = there && S_ISDIR(data.st_mode);
+    if (!isnan(cli_tuning.holdout) && !(cli_tuning.holdout > 0 && cli_tuning.holdout < 1))
+        cli_die(CLI_USAGE, "--holdout is above 0 and below 1, 0.2 for a fifth, not %g",
+                cli_tuning.holdout);
+    if (j->task < 0 && folder)
+        cli_die(CLI_USAGE, "--data %s: a folder: with --task NAME one of GLUE's, else name a file",
+                path);
+    if (j->task >= 0 && there && !folder)
+        cli_die(CLI_USAGE, "--data %s: a file: --task reads a folder, for train and dev in it",
+                path);
+    if (cli_tuning.dev_path && !cli_is_clinc(path) && there &&
+        stat(cli_tuning.dev_path, &dev) == 0 && data.st_dev == dev.st_dev &&
+        data.st_ino == dev.st_ino && S_ISREG(data.st_mode))
+        cli_die(CLI_USAGE, "--dev %s: is what is trained on: --holdout 0.1 keeps a part of it",
+                cli_tuning.dev_path);
 }
 
 static void open_own_data(cli_job *j)
@@ -82,7 +100,7 @@ static void open_own_data(cli_job *j)
     const char **classes = cli_allocate(NULL, data.n_classes * sizeof *classes);
     for (uint32_t k = 0; k < data.n_classes; k++) classes[k] = sqz_dataset_class(j->all, k);
     data.classes = classes;
-    data.split = is_clinc(cli_tuning.dev_path) ? "val" : NULL;
+    data.split = cli_is_clinc(cli_tuning.dev_path) ? "val" : NULL;
     j->dev = cli_open_data(&data);
     cli_embedder_scale(j, j->dev);
     free(classes);
@@ -104,24 +122,14 @@ static void open_data(cli_job *j)
     j->watch.dev = j->dev ? j->dev : j->part_dev;
 }
 
-/* The base's tokenizer reads the texts; the base itself is opened by the trainer. */
+/* The base's tokenizer reads the texts; its weights are opened by the trainer. */
 static void tokenize(cli_job *j, const char *base)
 {
     sqz_error error = {0};
-    sqz_model *model;
-    cli_check(sqz_model_open(cli_context(), base, &model, &error), &error);
-    const uint32_t most = sqz_model_get_info(model)->max_positions;
-    const uint32_t length = cli_tuning.max_length ? cli_tuning.max_length
-                            : most < MAX_PIECES   ? most
-                                                  : MAX_PIECES;
-    if (length > most)
-        cli_die(CLI_USAGE, "--max-length %u: the model takes %u pieces at most", length, most);
-    if (cli_embedder.loss) cli_embedder_tokenize(j, model, length);
-    else
-        cli_check(sqz_dataset_tokenize(j->train, sqz_model_tokenizer(model), length, &error),
-                  &error);
+    uint32_t length = cli_tuning.max_length;
+    if (cli_embedder.loss) cli_embedder_tokenize(j, base, &length);
+    else cli_check(sqz_dataset_tokenize_for(j->train, base, &length, &error), &error);
     j->watch.task = (sqz_task_options){.max_length = length};
-    sqz_model_close(model);
     size_t n, cut = 0;
     (void)sqz_dataset_examples(j->train, &n);
     if (cli_embedder.loss) n *= sqz_dataset_texts(j->train);

@@ -99,17 +99,25 @@ static char *copy_of(const char *text)
     return strcpy(copy, text);
 }
 
-void cli_embedder_tokenize(cli_job *j, const sqz_model *model, uint32_t length)
+void cli_embedder_tokenize(cli_job *j, const char *base, uint32_t *length)
 {
+    enum { USUAL_LENGTH = 128 };
     sqz_error error = {0};
+    sqz_model *model;
+    cli_check(sqz_model_open(cli_context(), base, &model, &error), &error);
+    const uint32_t most = sqz_model_get_info(model)->max_positions;
+    if (!*length) *length = most < USUAL_LENGTH ? most : USUAL_LENGTH;
+    if (*length > most)
+        cli_die(CLI_USAGE, "--max-length %u: the model takes %u pieces at most", *length, most);
     for (int i = 0; i < 2; i++) {
         j->prompts[i] = copy_of(
             cli_embedding_prompt(model, i ? SQZ_ROLE_PASSAGE : SQZ_ROLE_QUERY, j->kind));
         j->watch.prompts[i] = j->prompts[i];
     }
-    cli_check(sqz_dataset_tokenize_texts(j->train, model, j->prompts[0], j->prompts[1], length,
+    cli_check(sqz_dataset_tokenize_texts(j->train, model, j->prompts[0], j->prompts[1], *length,
                                          &error),
               &error);
+    sqz_model_close(model);
 }
 
 void cli_embedder_say_batches(const cli_job *j)

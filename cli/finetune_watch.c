@@ -17,41 +17,6 @@ static double now_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* A line of the log is there once it is written: whoever looks, or kills the run, finds it. */
-static void end_log_line(const cli_watch *w)
-{
-    if (fputs("}\n", w->log) == EOF || fflush(w->log) != 0)
-        cli_die(cli_code(sqz_status_of_errno(errno, 1)), "%s: cannot write: %s", w->log_name,
-                strerror(errno));
-}
-
-static void log_number(const cli_watch *w, const char *key, double value)
-{
-    if (isfinite(value)) fprintf(w->log, ",\"%s\":%.9g", key, value);
-    else fprintf(w->log, ",\"%s\":null", key);
-}
-
-static void log_step(const cli_watch *w, const sqz_train_progress *p)
-{
-    if (!w->log) return;
-    fprintf(w->log, "{\"step\":%llu,\"epoch\":%u,\"pieces\":%u", (unsigned long long)p->step,
-            p->epoch, p->n_tokens);
-    log_number(w, "loss", p->loss);
-    log_number(w, "norm", p->norm);
-    log_number(w, "rate", p->rate);
-    end_log_line(w);
-}
-
-static void log_figures(const cli_watch *w, uint64_t step, const sqz_measures *m)
-{
-    if (!w->log) return;
-    fprintf(w->log, "{\"step\":%llu", (unsigned long long)step);
-    for (uint32_t f = 0; f < m->n_figures; f++)
-        log_number(w, m->figures[f].name,
-                   m->figures[f].metric.reason ? NAN : m->figures[f].metric.value);
-    end_log_line(w);
-}
-
 static void show_step(const sqz_train_progress *p)
 {
     char of[160];
@@ -74,7 +39,7 @@ static void show_figures(cli_watch *w, uint64_t step, const sqz_measures *m)
     if (cli.progress != 1)
         cli_say("step %llu: mean loss %.4f%s", (unsigned long long)step,
                 w->epoch_steps ? w->epoch_loss / w->epoch_steps : 0.0, text);
-    log_figures(w, step, m);
+    cli_log_figures(step, m->figures, m->n_figures);
     w->epoch_loss = 0;
     w->epoch_steps = 0;
 }
@@ -104,7 +69,7 @@ int cli_watch_step(void *user, const sqz_train_progress *p)
     if (w->losses && p->step <= w->n_losses) w->losses[p->step - 1] = p->loss;
     w->epoch_loss += p->loss;
     w->epoch_steps++;
-    log_step(w, p);
+    cli_log_step(p);
     show_step(p);
     if (w->each_epoch && p->step % w->n_batches == 0) {
         cli_check(cli_watch_measure(w, sqz_trainer_model(w->trainer), false, &measures, &error),

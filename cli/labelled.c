@@ -46,6 +46,12 @@ static ptrdiff_t read_stdin(void *user, void *bytes, size_t n)
     return got;
 }
 
+bool cli_is_clinc(const char *path)
+{
+    return cli_columns.input == SQZ_DATA_CLINC ||
+           (!cli_columns.input && path && sqz_data_format_of(path) == SQZ_DATA_CLINC);
+}
+
 sqz_dataset *cli_open_data(const cli_data *data)
 {
     static const sqz_rows_source source = {.name = "stdin", .read = read_stdin};

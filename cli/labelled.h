@@ -21,6 +21,9 @@ extern cli_labelled cli_columns;
 /* Dies with CLI_USAGE where one of these was given: `why` says what they do not go with. */
 void cli_refuse_columns(const char *why);
 
+/* Is it CLINC's JSON, by --input or the end of its name? NULL: stdin. */
+bool cli_is_clinc(const char *path);
+
 /* What differs between two data sets of a run.
  *
  *   path     NULL: stdin

@@ -25,15 +25,20 @@ sqz_context *cli_context(void)
     return context;
 }
 
-sqz_model *cli_model(const char *path)
+void cli_refuse_folder(const char *path)
 {
-    sqz_error error = {0};
     struct stat facts;
-    if (!model && stat(path, &facts) == 0 && S_ISDIR(facts.st_mode))
+    if (stat(path, &facts) == 0 && S_ISDIR(facts.st_mode))
         cli_die(CLI_BAD_FILE,
                 "%s: a folder, and a model file is wanted: `squeezebert import %s -o FILE.gguf` "
                 "makes one of a model's folder",
                 path, path);
+}
+
+sqz_model *cli_model(const char *path)
+{
+    sqz_error error = {0};
+    if (!model) cli_refuse_folder(path);
     if (!model) cli_check(sqz_model_open(cli_context(), path, &model, &error), &error);
     return model;
 }

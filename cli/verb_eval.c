@@ -10,6 +10,7 @@
 #include "eval_data.h"
 #include "output.h"
 #include "stream.h"
+#include "task_figures.h"
 #include "verbs.h"
 
 static const char *task_name, *folder, *split, *classes_text, *predictions, *against;
@@ -23,7 +24,8 @@ static const cli_option options[] = {
      "with --task: the folder of its files (.tsv, .csv, .jsonl), or one of them; else a file of "
      "labelled texts (default: stdin)"},
     {"split", 0, CLI_TEXT, &split, "NAME",
-     "dev (the default), train, ...; of CLINC's JSON train, test, test+oos_test, ..."},
+     "dev (the default; of mnli dev_matched and dev_mismatched), train, ...; of CLINC's JSON val "
+     "(the default), train, test, test+oos_test, ..."},
     {"cosine", 0, CLI_FLAG, &cosine, NULL,
      "stsb: the cosine of the two embeddings, no head needed"},
     {"classes", 0, CLI_TEXT, &classes_text, "A,B,...",
@@ -190,13 +192,31 @@ static int judge(const sqz_eval_report *report)
     return cli_check_accuracy(NULL, min_accuracy);
 }
 
+static void check_least(void)
+{
+    if (!isnan(min_accuracy) && !(min_accuracy >= 0 && min_accuracy <= 1))
+        cli_die(CLI_USAGE, "--min-accuracy is a share, 0 to 1, not %g", min_accuracy);
+}
+
+/* Before anything is computed. */
+static void check_has_accuracy(void)
+{
+    const char *figure = task == SQZ_GLUE_COLA   ? "Matthews' correlation"
+                         : task == SQZ_GLUE_AX   ? "a correlation, rk"
+                         : task == SQZ_GLUE_STSB ? "correlations"
+                                                 : NULL;
+    if (figure && !isnan(min_accuracy))
+        cli_die(CLI_USAGE, "--min-accuracy: %s is measured by %s, it has no accuracy", task_name,
+                figure);
+}
+
 static int run(char **arguments, uint32_t n)
 {
     (void)n;
     const char *classes[64];
     uint32_t n_classes = 0;
-    sqz_error error = {0};
     sqz_eval_report report;
+    check_least();
     if (!task_name) return run_own(arguments[0]);
     if (!folder) cli_die(CLI_USAGE, "--data FOLDER is needed: the files of the task");
     cli_refuse_columns("--task, whose files are known");
@@ -207,6 +227,7 @@ static int run(char **arguments, uint32_t n)
     if (task < 0)
         cli_die(CLI_USAGE, "there is no task '%s'; `squeezebert eval --help` lists them",
                 task_name);
+    check_has_accuracy();
     char *copy = cli_allocate(NULL, classes_text ? strlen(classes_text) + 1 : 1);
     strcpy(copy, classes_text ? classes_text : "");
     for (char *word = strtok(copy, ","); word && n_classes < 64; word = strtok(NULL, ","))
@@ -223,9 +244,7 @@ static int run(char **arguments, uint32_t n)
                                 .prediction = predictions ? write_prediction : NULL};
     (void)cli_model(arguments[0]);
     open_predictions(arguments[0]);
-    cli_check(sqz_evaluate(cli_model(arguments[0]), (sqz_glue_task)task, folder, &o, &report,
-                           &error),
-              &error);
+    cli_evaluate_task(cli_model(arguments[0]), (sqz_glue_task)task, folder, &o, &report);
     free(copy);
     if (answers) cli_commit_output(answers);
     say_counts(&report);

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* finetune: a base model and labelled texts to a model that classifies them. */
 #define _POSIX_C_SOURCE 200809L
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
+#include <squeezebert/output.h>
+
 #include "embedding_data.h"
 #include "finetune.h"
 #include "output.h"
+#include "task_figures.h"
 #include "verbs.h"
 
 enum { DRY_STEPS = 3, CHECKPOINT_MINUTES = 10 };
@@ -24,8 +26,8 @@ static const cli_option data_options[] = {
     {"dev", 0, CLI_TEXT, &cli_tuning.dev_path, "FILE",
      "what to measure on, laid out as --data; of CLINC's JSON val is read"},
     {"holdout", 0, CLI_REAL, &cli_tuning.holdout, "SHARE",
-     "measure on so much of --data, which is not trained on: whole sources, rows that share a text "
-     "together"},
+     "measure on so much of --data, drawn by --seed and not trained on: whole sources, rows that "
+     "share a text together"},
     {"source", 0, CLI_TEXT, &cli_tuning.source, "COLUMN",
      "with --holdout: equal cells are one source too"},
     {"split", 0, CLI_TEXT, &cli_tuning.split, "NAME",
@@ -44,7 +46,8 @@ static const cli_option recipe_options[] = {
     {"batch", 0, CLI_NUMBER, &cli_tuning.batch, "N", "examples of a step (default: 32)"},
     {"accumulate", 0, CLI_NUMBER, &cli_tuning.accumulate, "N",
      "parts that a batch is computed in: less memory, the same step but for rounding"},
-    {"seed", 0, CLI_NUMBER, &cli_tuning.seed, "N", "of order, dropout and a new head (default: 1)"},
+    {"seed", 0, CLI_NUMBER, &cli_tuning.seed, "N",
+     "of order, dropout, a new head and what --holdout draws (default: 1)"},
     {"precision", 0, CLI_CHOICE, &cli_tuning.precision, "f32|bf16",
      "of the matrix products (default: f32)"},
     {"recompute", 0, CLI_FLAG, &cli_tuning.recompute, NULL,
@@ -91,7 +94,8 @@ static const cli_option run_options[] = {
     {"resume", 0, CLI_FLAG, &cli_tuning.resume, NULL,
      "go on from the newest checkpoint; begin where there is none"},
     {"log", 0, CLI_TEXT, &cli_tuning.log_path, "FILE",
-     "add a JSON line for each step and measurement"},
+     "a JSON line for each step and measurement; with --resume what it has of steps that are taken "
+     "again is cut off"},
     {"losses", 0, CLI_TEXT, &cli_tuning.losses_path, "FILE",
      "write the loss of each step, a JSON array"},
     {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
@@ -155,15 +159,27 @@ static void check_usage(cli_job *j)
 static void set_metric(cli_job *j)
 {
     const char *name;
+    char names[120] = "";
     if (!cli_tuning.metric) return;
     for (uint32_t k = 0; (name = sqz_figure_name(j->kind, k)) != NULL; k++) {
+        if (strcmp(name, "ece") == 0 || strcmp(name, "mae") == 0 || strcmp(name, "mse") == 0 ||
+            strcmp(name, "loss") == 0)
+            continue; /* the smaller, the better */
         j->watch.metric = k;
-        if (strcmp(name, cli_tuning.metric) == 0 && strcmp(name, "ece") != 0 &&
-            strcmp(name, "mae") != 0 && strcmp(name, "mse") != 0 && strcmp(name, "loss") != 0)
-            return;
+        if (strcmp(name, cli_tuning.metric) == 0) return;
+        const size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", name);
     }
-    cli_die(CLI_USAGE, "--metric %s is no figure of these labels that is best where it is largest",
-            cli_tuning.metric);
+    cli_die(CLI_USAGE, "--metric %s: of these labels it is one of %s", cli_tuning.metric, names);
+}
+
+/* A run of hours is not to end at a name that cannot be written. */
+static void try_output(const char *path)
+{
+    sqz_error error = {0};
+    sqz_output *output;
+    cli_check(sqz_output_open(NULL, path, SQZ_OUTPUT_FILE, &output, &error), &error);
+    sqz_output_close(output);
 }
 
 static void check_outputs(const char *base)
@@ -177,19 +193,10 @@ static void check_outputs(const char *base)
         if (cli_tuning.dev_path) cli_not_over(outputs[i], cli_tuning.dev_path);
         if (cli_tuning.replay) cli_not_over(outputs[i], cli_tuning.replay);
     }
+    if (cli_tuning.output_path && !cli_tuning.dry_run) try_output(cli_tuning.output_path);
 }
 
 /* ---- the run ---- */
-
-static void open_log(cli_job *j)
-{
-    if (!cli_tuning.log_path || cli_tuning.dry_run) return;
-    j->watch.log = fopen(cli_tuning.log_path, cli_tuning.resume ? "ae" : "we");
-    j->watch.log_name = cli_tuning.log_path;
-    if (!j->watch.log)
-        cli_die(cli_code(sqz_status_of_errno(errno, 1)), "%s: cannot write: %s",
-                cli_tuning.log_path, strerror(errno));
-}
 
 /* A step's loss, or null where the run went on from a later one. */
 static void write_losses(const cli_job *j)
@@ -270,15 +277,12 @@ static void show_plan(const cli_job *j)
 /* The task's own figures, as `eval --task` gives them. */
 static sqz_eval_report official(const cli_job *j, const sqz_model *model)
 {
-    sqz_error error = {0};
     sqz_eval_report report = {0};
     const sqz_eval_options o = {.task = &j->watch.task,
                                 .cosine = cli_embedder.loss != 0,
                                 .glue = {.quotes = (sqz_quotes)cli.quotes}};
     if (j->task >= 0 && !cli_embedding_given()) /* eval --task has the model's own prompts */
-        cli_check(sqz_evaluate(model, (sqz_glue_task)j->task, cli_tuning.data_path, &o, &report,
-                               &error),
-                  &error);
+        cli_evaluate_task(model, (sqz_glue_task)j->task, cli_tuning.data_path, &o, &report);
     return report;
 }
 
@@ -354,7 +358,7 @@ static void close_job(cli_job *j)
     sqz_dataset_close(j->part_dev);
     sqz_dataset_close(j->dev);
     sqz_dataset_close(j->all);
-    if (j->watch.log) (void)fclose(j->watch.log);
+    cli_log_close();
     free(j->watch.losses);
     free(j->weights);
     free(j->prompts[0]);
@@ -366,11 +370,13 @@ static int run(char **arguments, uint32_t n)
     cli_job j = {0};
     (void)n;
     check_usage(&j);
+    cli_check_data_paths(&j);
+    cli_refuse_folder(arguments[0]);
     check_outputs(arguments[0]);
     cli_job_open_data(&j, arguments[0]);
     set_metric(&j);
     cli_job_open_batches(&j);
-    open_log(&j);
+    if (!cli_tuning.dry_run) cli_log_open(cli_tuning.log_path, cli_tuning.resume);
     train(&j, arguments[0]);
     if (cli_tuning.dry_run) show_plan(&j);
     else finish(&j);

@@ -28,7 +28,7 @@ get_folder() {
 }
 
 mkdir -p "$out"
-cp "$top"/examples/{questions_answered.txt,catalogue.csv,pairs.tsv} "$out"
+cp "$top"/examples/{questions_answered.txt,catalogue.csv,pairs.tsv,tickets.csv} "$out"
 # sentences enough to calibrate on, in place of texts of one's own: the prose of the guides
 grep -hE '^[A-Za-z].{60}' "$top"/*.md "$top"/doc/*.md "$top"/doc/notebook/*.md > "$out/texts.txt"
 if [ ! -s "$out/$name/config.json" ]; then

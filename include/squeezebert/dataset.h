@@ -254,6 +254,15 @@ typedef struct sqz_example_pieces {
 SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_tokenize(sqz_dataset *dataset,
                                                       const sqz_tokenizer *tokenizer,
                                                       uint32_t max_length, sqz_error *error);
+/* The same with the tokenizer of a model file, of which nothing else is read: to be trained, it is
+ * opened by the trainer.
+ *
+ *   max_length  0: 128, or what the model takes where that is less; what was used is written back
+ *
+ * As sqz_dataset_tokenize, and SQZ_EIO, SQZ_EFORMAT, SQZ_EUNSUPPORTED as sqz_model_open; SQZ_EINVAL
+ * also where the model takes fewer pieces than max_length. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_tokenize_for(sqz_dataset *dataset, const char *model,
+                                                          uint32_t *max_length, sqz_error *error);
 /* Tokenise each text of an example by itself, as sqz_embed_texts reads it: text, text2 and the
  * negatives, as many of every example.
  *

@@ -217,12 +217,12 @@ typedef struct sqz_train_progress {
  *   score            what evaluate's score is, and of what: a text that whoever goes on from a
  *                    checkpoint must have too. May be NULL
  *   evaluate_steps   0: after each epoch
- *   patience         stop after so many evaluations that were not the best; 0: never
- *   checkpoint       folder, made where it is missing: what a run needs to go on, written each
- *                    checkpoint_steps steps and checkpoint_minutes minutes (0: never by that),
- *                    when the run is stopped by progress and at its end; the last two and the best
- *                    stay. NULL: none
- *   resume           1: go on from the newest checkpoint that is whole; begin where there is none
+ *   patience         stop after so many evaluations, since the best, that were not better; 0: never
+ *   checkpoint       folder, made where it is missing; NULL: none. What a run needs to go on is
+ *                    written each checkpoint_steps steps and checkpoint_minutes minutes (0: never
+ *                    by that), when progress stops the run, and at its end. The last two and the
+ *                    best stay
+ *   resume           1: go on from the newest checkpoint that is whole, begin where there is none
  *   note             called with a line of text that a user should see: a checkpoint that is
  *                    damaged and the one that takes its place. May be NULL
  */

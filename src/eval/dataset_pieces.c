@@ -5,6 +5,9 @@
 
 #include "base/error.h"
 #include "eval/dataset_reader.h"
+#include "model/loader.h"
+
+enum { USUAL_LENGTH = 128 };
 
 /* The class of each word at its first piece: pieces come in the order of the text. */
 static sqz_status put_labels(sqz_dataset *d, const sqz_example *e, const sqz_piece *pieces,
@@ -178,6 +181,44 @@ fail:
 uint32_t sqz_dataset_texts(const sqz_dataset *dataset)
 {
     return dataset->texts;
+/* ---- with the tokenizer of a file ---- */
+
+/* What texts need of a model file: its vocabulary, and how many pieces it takes. */
+static sqz_status read_texts(sqz_model *m, const char *path, uint32_t *positions, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_span architecture;
+    TRY(sqzi_gguf_open(&m->context->allocator, path, m->map.data, m->map.bytes, &m->gguf, error));
+    TRY(sqzi_gguf_get_string(m->gguf, "general.architecture", true, &architecture, error));
+    FAIL_IF(!sqzi_span_is(architecture, "sqz-encoder"), SQZ_EFORMAT, 0,
+            "%s: not a model of this program", path);
+    TRY(sqzi_gguf_get_u32(m->gguf, "sqz.max_positions", true, positions, error));
+    status = sqzi_load_tokenizer(m, error);
+    if (status != SQZ_OK) sqzi_error_prefix(error, path);
+fail:
+    return status;
+}
+
+sqz_status sqz_dataset_tokenize_for(sqz_dataset *dataset, const char *path, uint32_t *max_length,
+                                    sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    uint32_t positions = 0;
+    sqz_model m = {0};
+    if (!dataset || !path || !max_length)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_dataset_tokenize_for: an argument is NULL");
+    m.context = (sqz_context *)(uintptr_t)dataset->context; /* read alone */
+    TRY(sqzi_file_map_open(path, &m.map, error));
+    TRY(read_texts(&m, path, &positions, error));
+    if (!*max_length) *max_length = positions < USUAL_LENGTH ? positions : USUAL_LENGTH;
+    FAIL_IF(*max_length > positions, SQZ_EINVAL, 0,
+            "at most %u pieces a text are asked for, %s takes %u", *max_length, path, positions);
+    TRY(sqz_dataset_tokenize(dataset, m.tokenizer, *max_length, error));
+fail:
+    sqzi_tokenizer_close(m.tokenizer);
+    sqzi_gguf_close(m.gguf);
+    sqzi_file_map_close(&m.map);
+    return status;
 }
 
 sqz_example_pieces sqz_dataset_pieces(const sqz_dataset *dataset, size_t i)

@@ -50,7 +50,7 @@ static void put_state(const sqzi_checkpoints *c, sqz_trainer *t, sqzi_gguf_write
     sqzi_gguf_put_f64(writer, "sqz.train.best_score", s->best_score);
     sqzi_gguf_put_u32(writer, "sqz.train.worse", s->worse);
     sqzi_gguf_put_bool(writer, "sqz.train.stopped", s->stopped);
-    sqzi_gguf_put_bool(writer, "sqz.train.finished", s->stopped || s->step >= t->n_steps);
+    sqzi_gguf_put_bool(writer, "sqz.train.finished", s->stopped || s->step >= sqzi_trainer_end(t));
 }
 
 static void put_moments(const sqz_trainer *t, sqzi_gguf_writer *writer)

@@ -36,7 +36,7 @@ static sqz_status evaluate(course *c, sqz_error *error)
         state->best_score = score;
         state->best_step = state->step;
         state->worse = 0;
-    } else state->worse++;
+    } else if (state->best_step) state->worse++;
     state->stopped = c->run->patience && state->worse >= c->run->patience;
 fail:
     return status;

@@ -128,7 +128,7 @@ class Finetune(unittest.TestCase):
     def test_a_run_that_is_killed_goes_on(self):
         arguments = ("--data", "train.csv", "--dev", "dev.csv", "--metric", "mcc",
                      "--checkpoint-steps", "7")
-        whole = train("whole.gguf", *arguments)
+        whole = train("whole.gguf", "--log", "whole.log", *arguments)
         for lines in (3, 40, 90):
             log = f"killed{lines}.log"
             out = f"killed{lines}.gguf"
@@ -141,9 +141,28 @@ class Finetune(unittest.TestCase):
             process.send_signal(signal.SIGKILL)
             process.wait()
             self.assertFalse(os.path.exists(out))
-            again = train(out, "--resume", *arguments)
+            if lines == 40:  # as if it had been killed while it wrote a line
+                pathlib.Path(log).write_bytes(read(log) + b'{"step":41,"ep')
+            again = train(out, "--resume", "--log", log, *arguments)
+            self.assertEqual(read("whole.log"), read(log))
             self.assertEqual(read("whole.gguf"), read(out))
             self.assertEqual(again["metrics"], whole["metrics"])
+
+    def test_a_finished_run_is_begun_again_and_resuming_it_changes_nothing(self):
+        arguments = ("--data", "train.csv", "--checkpoint-steps", "50", "--log", "again.log")
+        train("again.gguf", *arguments)
+        first, log = read("again.gguf"), read("again.log")
+        for more in ((), ("--resume",)):
+            train("again.gguf", *arguments, *more)
+            self.assertEqual((read("again.gguf"), read("again.log")), (first, log))
+        train("again.gguf", *arguments, "--max-steps", "20", "--checkpoint-steps", "7")
+        train("again.gguf", *arguments)
+        self.assertEqual(read("again.gguf"), first)
+        pathlib.Path("notes.txt").write_text("mine\n")
+        said = run("finetune", "bare.gguf", "-o", "again.gguf", *FAST, "--data", "train.csv",
+                   "--resume", "--log", "notes.txt", code=3)
+        self.assertIn("notes.txt: line 1 is none of finetune's log", said)
+        self.assertEqual(read("notes.txt"), b"mine\n")
 
     def test_another_programs_order_is_followed(self):
         order = [[7, 3, 0], [5, 5], [1, 2, 4, 6]]
@@ -180,8 +199,9 @@ class Finetune(unittest.TestCase):
             (2, "-o FILE", ("--data", "t.csv")),
             (2, "f32|bf16", ("--precision", "f16")),
             (2, "--metric needs", ("--metric", "mcc")),
-            (2, "no figure", ("--metric", "ece", "--holdout", "0.2")),
-            (2, "no figure", ("--metric", "spearman", "--holdout", "0.2")),
+            (2, "one of accuracy, macro_f1, mcc\n", ("--metric", "ece", "--holdout", "0.2")),
+            (2, "one of f1, precision", ("--metric", "mcc", "--data", "t.conll", "--holdout",
+                                         "0.2")),
             (2, "--patience", ("--patience", "2", "--holdout", "0.2")),
             (2, "one or the other", ("--dev", "dev.csv", "--holdout", "0.2")),
             (2, "--source is for", ("--source", "from")),
@@ -191,13 +211,18 @@ class Finetune(unittest.TestCase):
             (2, "--lr", ("--lr", "0")),
             (2, "--dropout", ("--dropout", "1")),
             (2, "--freeze", ("--freeze", "head")),
-            (2, "--max-length 41", ("--max-length", "41")),
+            (2, "at most 41 pieces", ("--max-length", "41")),
             (2, "no class 'left'", ("--class-weights", "left=2")),
             (2, "NAME=W", ("--class-weights", "up=0")),
             (2, "no task", ("--task", "none")),
             (2, "--text does not go", ("--task", "mrpc", "--text", "t")),
-            (2, "--input", ("--data", "bare")),
-            (2, "below 1", ("--holdout", "1.5")),
+            (2, "a folder: with --task", ("--data", "bare")),
+            (2, "a file: --task", ("--task", "mrpc")),
+            (2, "--holdout 0.1 keeps", ("--dev", "./t.csv")),
+            (2, "below 1, 0.2 for a fifth, not 1.5", ("--holdout", "1.5")),
+            (2, "below 1", ("--holdout", "0")),
+            (1, "no folder /no", ("-o", "/no/such/x.gguf", "--checkpoint", "c")),
+            (2, "--input", ("--data", "bare/vocab.txt")),
             (2, "smoothing", ("--problem", "multi_label", "--label", "many", "--label-smoothing",
                               "0.1")),
             (3, "no column 'team'", ("--label", "team")),
@@ -212,8 +237,12 @@ class Finetune(unittest.TestCase):
             got = run("finetune", "bare.gguf", *FAST, *base, *arguments, code=code)
             self.assertIn(said, got)
             self.assertFalse(os.path.exists("never"))
-        self.assertIn("quantise", run("finetune", "s8.gguf", "-o", "never", *FAST, "--data",
-                                      "t.csv", code=3))
+        for base, said in (("s8.gguf", "train the float model that this one was made from, then "
+                            "quantise"), ("bare", "`squeezebert import bare -o FILE.gguf`"),
+                           ("t.csv", "not a model file"), ("no/such", "no/such")):
+            self.assertIn(said, run("finetune", base, "-o", "never", *FAST, "--data", "t.csv",
+                                    code=3))
+            self.assertFalse(os.path.exists("never"))
 
 
 if __name__ == "__main__":

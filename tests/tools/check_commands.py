@@ -23,9 +23,11 @@ IN_DEMO = "export PATH=$PWD/build:$PATH; cd build/demo"
 
 
 def commands_of(page):
-    """[lines of commands] a section: blocks indented by four with a squeezebert in them."""
+    """[lines of commands] a section: blocks indented by four with a squeezebert in them; a line
+    that ends in a backslash goes on."""
     sections = []
     text = re.sub(r"^```.*?^```$", "", page, flags=re.S | re.M)
+    text = re.sub(r" *\\\n *", " ", text)
     for section in re.split(r"^#+ .*$", text, flags=re.M):
         lines = []
         for block in re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", section, flags=re.M):

@@ -7,7 +7,6 @@
 
 #include "model/context.h"
 #include "support/test.h"
-#include "support/tiny_model.h"
 
 static sqz_context context;
 
@@ -337,47 +336,6 @@ static void pairs_are_linked_by_either_text(void **state)
     sqz_dataset_close(d);
 }
 
-static const sqzt_tiny tiny = {.width = 24,
-                               .blocks = 1,
-                               .heads = 3,
-                               .head_width = 8,
-                               .ffn_width = 48,
-                               .embedding_width = 24,
-                               .positions = 8,
-                               .head = "sequence",
-                               .classes = 2,
-                               .seed = 5};
-
-static void the_first_piece_of_a_word_has_its_label(void **state)
-{
-    (void)state;
-    sqz_context *whole;
-    sqz_model *model;
-    sqz_error error = {0};
-    const char *path = sqzt_temporary("dataset.gguf");
-    sqzt_tiny_write(&tiny, path);
-    sqzt_assert_ok(sqz_context_open(NULL, &whole, &error), &error);
-    sqzt_assert_ok(sqz_model_open(whole, path, &model, &error), &error);
-    sqz_dataset *d = opened("a B\nx.y I\nb O\n\nb O\n",
-                            OPTIONS(.format = SQZ_DATA_CONLL, .kind = SQZ_LABELS_WORDS));
-    assert_null(sqz_dataset_pieces(d, 0).ids);
-    sqzt_assert_ok(sqz_dataset_tokenize(d, sqz_model_tokenizer(model), 6, &error), &error);
-    /* [CLS] a x . y [SEP]: b is cut off */
-    const sqz_example_pieces p = sqz_dataset_pieces(d, 0);
-    assert_int_equal(p.n, 6);
-    assert_int_equal(p.cut, 1);
-    const int32_t labels[] = {-1, 0, 1, -1, -1, -1};
-    assert_memory_equal(p.labels, labels, sizeof labels);
-    assert_int_equal(sqz_dataset_pieces(d, 1).labels[1], 2);
-    assert_int_equal(sqz_dataset_pieces(d, 2).n, 0);
-    sqzt_assert_fails(sqz_dataset_tokenize(d, sqz_model_tokenizer(model), 1, &error), SQZ_EINVAL,
-                      &error, "");
-    sqz_dataset_close(d);
-    sqz_model_close(model);
-    sqz_context_close(whole);
-    assert_int_equal(remove(path), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,7 +350,6 @@ int main(void)
         cmocka_unit_test(repeats_and_contradictions_are_found),
         cmocka_unit_test(sources_stay_together),
         cmocka_unit_test(pairs_are_linked_by_either_text),
-        cmocka_unit_test(the_first_piece_of_a_word_has_its_label),
     };
     return cmocka_run_group_tests(tests, set_allocator, NULL);
 }

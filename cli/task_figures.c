@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model on a task of GLUE: figures of one file, or of MNLI's two. */
+#include "task_figures.h"
+
+#include <sys/stat.h>
+
+static bool has_mismatched(const char *folder)
+{
+    static const char *const names[] = {"dev", "validation"}, *const ends[] = {"tsv", "csv",
+                                                                               "jsonl"};
+    struct stat facts;
+    char path[4096];
+    if (stat(folder, &facts) != 0 || !S_ISDIR(facts.st_mode)) return false;
+    for (size_t n = 0; n < 2; n++)
+        for (size_t e = 0; e < 3; e++) {
+            snprintf(path, sizeof path, "%s/%s_mismatched.%s", folder, names[n], ends[e]);
+            if (stat(path, &facts) == 0) return true;
+        }
+    return false;
+}
+
+void cli_evaluate_task(const sqz_model *model, sqz_glue_task task, const char *folder,
+                       const sqz_eval_options *options, sqz_eval_report *report)
+{
+    sqz_error error = {0};
+    sqz_eval_report other;
+    sqz_eval_options o = *options;
+    cli_check(sqz_evaluate(model, task, folder, &o, report, &error), &error);
+    if (task != SQZ_GLUE_MNLI || o.split || !has_mismatched(folder)) return;
+    if (o.prediction)
+        cli_say("the predictions are those of dev_matched: --split dev_mismatched gives the "
+                "others");
+    o.split = "dev_mismatched";
+    o.prediction = NULL;
+    cli_check(sqz_evaluate(model, task, folder, &o, &other, &error), &error);
+    report->metrics[report->n_metrics++] = (sqz_named_metric){"accuracy_mismatched",
+                                                              other.metrics[0].metric};
+    report->n_truncated += other.n_truncated;
+    report->n_skipped += other.n_skipped;
+    report->n_blank += other.n_blank;
+    report->n_ill_formed += other.n_ill_formed;
+    report->n += other.n;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model on a task of GLUE. */
+#ifndef CLI_TASK_FIGURES_H
+#define CLI_TASK_FIGURES_H
+
+#include "cli.h"
+
+#include <squeezebert/eval.h>
+
+/* As sqz_evaluate; dies where that fails. MNLI has two dev files: where no split is named and the
+ * folder has both, the figure of dev_mismatched follows as accuracy_mismatched, counts are of both;
+ * predictions are of dev_matched alone, which is said. */
+void cli_evaluate_task(const sqz_model *model, sqz_glue_task task, const char *folder,
+                       const sqz_eval_options *options, sqz_eval_report *report);
+
+#endif
