@@ -51,7 +51,7 @@ typedef struct cli_tuning_options {
     uint32_t patience, checkpoint_steps, problem;
     double lr, dropout, warmup, weight_decay, clip, head_lr, label_smoothing, holdout;
     double checkpoint_minutes;
-    bool resume, dry_run;
+    bool resume, dry_run, recompute;
 } cli_tuning_options;
 extern cli_tuning_options cli_tuning;
 

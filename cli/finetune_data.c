@@ -234,7 +234,9 @@ sqz_train_recipe cli_job_recipe(cli_job *j)
                                                  : cli_tuning.label_smoothing,
                           .class_weights = j->weights,
                           .accumulate = cli_tuning.accumulate,
-                          .seed = cli_tuning.seed};
+                          .seed = cli_tuning.seed,
+                          .precision = (sqz_precision)cli_tuning.precision,
+                          .recompute = cli_tuning.recompute};
     set_freeze(&r);
     return r;
 }

@@ -45,7 +45,10 @@ static const cli_option recipe_options[] = {
      "parts that a batch is computed in: less memory, the same step but for rounding"},
     {"seed", 0, CLI_NUMBER, &cli_tuning.seed, "N", "of order, dropout and a new head (default: 1)"},
     {"precision", 0, CLI_CHOICE, &cli_tuning.precision, "f32|bf16",
-     "of the products (default: f32)"},
+     "of the matrix products (default: f32)"},
+    {"recompute", 0, CLI_FLAG, &cli_tuning.recompute, NULL,
+     "keep less of each block and run it again when its gradient is due: less memory, more time, "
+     "the same bits"},
     {"dropout", 0, CLI_REAL, &cli_tuning.dropout, "SHARE", "default: 0.1"},
     {"max-length", 0, CLI_NUMBER, &cli_tuning.max_length, "N",
      "pieces of a text, special tokens included (default: 128, or what the model takes)"},
@@ -108,7 +111,6 @@ static void check_usage(cli_job *j)
     if (!cli_tuning.data_path) cli_die(CLI_USAGE, "--data PATH is needed: what to train on");
     if (!cli_tuning.output_path && !cli_tuning.dry_run)
         cli_die(CLI_USAGE, "-o FILE is needed: the model to write");
-    if (cli_tuning.precision == 1) cli_die(CLI_USAGE, "--precision bf16 is not done yet: f32 is");
     j->task = cli_tuning.task_name ? sqz_glue_find(cli_tuning.task_name) : -1;
     if (cli_tuning.task_name && (j->task < 0 || j->task == SQZ_GLUE_AX))
         cli_die(CLI_USAGE,
@@ -259,14 +261,14 @@ static void show_plan(const cli_job *j)
 }
 
 /* The task's own figures, as `eval --task` gives them. */
-static sqz_eval_report official(const cli_job *j)
+static sqz_eval_report official(const cli_job *j, const sqz_model *model)
 {
     sqz_error error = {0};
     sqz_eval_report report = {0};
     const sqz_eval_options o = {.task = &j->watch.task, .glue = {.quotes = (sqz_quotes)cli.quotes}};
     if (j->task >= 0)
-        cli_check(sqz_evaluate(sqz_trainer_model(j->trainer), (sqz_glue_task)j->task,
-                               cli_tuning.data_path, &o, &report, &error),
+        cli_check(sqz_evaluate(model, (sqz_glue_task)j->task, cli_tuning.data_path, &o, &report,
+                               &error),
                   &error);
     return report;
 }
@@ -317,13 +319,19 @@ static void finish(cli_job *j)
 {
     sqz_error error = {0};
     sqz_measures measures;
+    sqz_model *written = NULL;
     cli_check(sqz_trainer_write(j->trainer, cli_tuning.output_path, &error), &error);
     write_losses(j);
-    const sqz_eval_report report = official(j);
+    if (cli_tuning.precision) { /* figures are those of the file, which computes in f32 */
+        sqz_trainer_close(j->trainer);
+        j->trainer = NULL;
+        cli_check(sqz_model_open(cli_context(), cli_tuning.output_path, &written, &error), &error);
+    }
+    const sqz_model *model = written ? written : sqz_trainer_model(j->trainer);
+    const sqz_eval_report report = official(j, model);
     if (j->watch.dev)
-        cli_check(cli_watch_measure(&j->watch, sqz_trainer_model(j->trainer), true, &measures,
-                                    &error),
-                  &error);
+        cli_check(cli_watch_measure(&j->watch, model, true, &measures, &error), &error);
+    sqz_model_close(written);
     if (cli.json) show_json(j, j->watch.dev ? &measures : NULL, &report);
     else show_text(j, j->watch.dev ? &measures : NULL, &report);
 }

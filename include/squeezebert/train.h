@@ -16,8 +16,9 @@
  *     e_t = lr * f(t - 1);  f(s) = s / W while s < W = floor(warmup T), then the schedule
  *
  * which is AdamW as torch.optim has it (decay of matrices and tables, none of biases and norms),
- * f32 throughout, sums of losses and of |g| in double. Bits depend on the kernels' level, the
- * recipe and the data; not on threads, nor on how often a run was evaluated, stopped and resumed.
+ * sums of losses and of |g| in double, all else f32 but what sqz_precision says. Bits depend on the
+ * kernels' level, the recipe and the data; not on threads, nor on how often a run was evaluated,
+ * stopped and resumed.
  *
  * Not safe to be used by two threads at once; its work is shared out to the context's threads.
  */
@@ -77,6 +78,17 @@ typedef enum sqz_schedule {
     SQZ_SCHEDULE_CONSTANT /* 1 */
 } sqz_schedule;
 
+/* In what the matrix products of both directions are computed. Weights, gradients, moments, norms,
+ * softmax and all sums are f32 either way.
+ *
+ *   F32    the model, as sqz_trainer_model has it, is that of the file that is written: equal bits
+ *   BF16   matrices, and the rows that they meet, are rounded to bf16 (8 bits) for each product,
+ *          to nearest even, and rows between the layers are kept so. The model computes as the file
+ *          does after sqz_quantize to bf16 with its tables kept in f32 (`quantize --type bf16
+ *          --keep '_embd\.weight|token_types'`): equal bits. What is written is the f32 weights
+ */
+typedef enum sqz_precision { SQZ_PRECISION_F32, SQZ_PRECISION_BF16 } sqz_precision;
+
 /* What decides the result. Zero-initialise for the defaults in brackets; where 0 would be a choice
  * of its own, a number below 0 is that choice.
  *
@@ -106,6 +118,9 @@ typedef enum sqz_schedule {
  *   freeze_embeddings, freeze_blocks   1; the first so many blocks, and the embeddings
  *   freeze_encoder 1: everything but the head, and the pooler where the head reads it
  *   seed           of dropout and of a new head
+ *   precision      [f32]
+ *   recompute      1: of each block only what it reads is kept, and the block runs once more before
+ *                  its backward: less memory, about a third more time, equal bits
  */
 typedef struct sqz_train_recipe {
     sqz_head_kind head;
@@ -122,6 +137,8 @@ typedef struct sqz_train_recipe {
     int freeze_embeddings, freeze_encoder;
     uint32_t freeze_blocks;
     uint64_t seed;
+    sqz_precision precision;
+    int recompute;
     uint64_t reserved[8];
 } sqz_train_recipe;
 

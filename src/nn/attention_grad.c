@@ -5,12 +5,21 @@
  *
  *   P = softmax(s Q K')   P~ = mask P   C = P~ V
  *   dV = P~' dC   dP = mask (dC V')   dS = P (dP - sum P dP)   dQ = s dS K   dK = s dS' Q
+ *
+ * In bf16 models the products are of the type that the forward's are (attention.c); Q, K, V, P~, dC
+ * and dS are rounded for them, P and every sum are f32.
  */
 #include <math.h>
 
 #include "nn/block_grad.h"
 
 enum { QUERIES = 64, COLUMNS = 16 }; /* as in attention.c */
+
+static const sqzk_gemm *products(const sqzk_table *kernels, const sqzi_block *block)
+{
+    return block->attn_q.terms[0].b.gemm->type == SQZI_F32 ? kernels->gemm_f32
+                                                           : kernels->attention_bf16;
+}
 
 static size_t larger(size_t a, size_t b)
 {
@@ -20,13 +29,16 @@ static size_t larger(size_t a, size_t b)
 void sqzi_attention_back_layout(sqzi_attention_back *scratch, const sqzi_encoder *encoder,
                                 uint32_t max_length, sqzi_arena *arena)
 {
-    const sqzk_gemm *gemm = encoder->kernels->gemm_f32;
-    size_t rows = 0, columns = 0, strip = 0;
+    size_t rows = 0, columns = 0, strip = 0, of_width = 0, of_length = 0;
     for (uint32_t i = 0; i < encoder->n_blocks; i++) {
+        const sqzk_gemm *gemm = products(encoder->kernels, &encoder->blocks[i]);
         const size_t width = encoder->blocks[i].head_width;
         rows = larger(rows, sqzk_gemm_packed_bytes(gemm, width, max_length));
         columns = larger(columns, sqzk_gemm_packed_bytes(gemm, max_length, width));
         strip = larger(strip, sqzk_gemm_packed_bytes(gemm, QUERIES, width));
+        if (gemm->type == SQZI_F32) continue;
+        of_width = larger(of_width, sqzk_gemm_prepared_bytes(gemm, width));
+        of_length = larger(of_length, sqzk_gemm_prepared_bytes(gemm, max_length));
     }
     scratch->ld = ((size_t)max_length + COLUMNS - 1) / COLUMNS * COLUMNS;
     const size_t numbers = QUERIES * scratch->ld;
@@ -38,6 +50,8 @@ void sqzi_attention_back_layout(sqzi_attention_back *scratch, const sqzi_encoder
     scratch->dropped = sqzi_arena_take(arena, numbers, sizeof(sqzi_real));
     scratch->d_weights = sqzi_arena_take(arena, numbers, sizeof(sqzi_real));
     scratch->turned = sqzi_arena_take(arena, numbers, sizeof(sqzi_real));
+    scratch->of_width = sqzi_arena_take(arena, QUERIES, of_width);
+    scratch->of_length = sqzi_arena_take(arena, QUERIES, of_length);
     scratch->inverse = sqzi_arena_take(arena, QUERIES, sizeof(sqzi_real));
 }
 
@@ -54,7 +68,7 @@ static head_run begin(const sqzi_attention_grad_args *args)
 {
     const size_t width = args->block->head_width;
     return (head_run){.args = args,
-                      .gemm = args->kernels->gemm_f32,
+                      .gemm = products(args->kernels, args->block),
                       .scratch = args->scratch,
                       .width = width,
                       .length = args->end - args->begin,
@@ -73,6 +87,18 @@ static sqzi_real *row_of(const head_run *r, const sqzi_rows *rows, size_t i)
     return sqzi_row(rows, r->args->begin + i) + r->column;
 }
 
+/* The same of rows of either type. */
+static const void *numbers_of(const head_run *r, const sqzi_rows *rows, size_t i)
+{
+    return rows->bf16 ? (const void *)(sqzi_row_bf16(rows, r->args->begin + i) + r->column)
+                      : row_of(r, rows, i);
+}
+
+static sqzi_type type_of(const sqzi_rows *rows)
+{
+    return rows->bf16 ? SQZI_BF16 : SQZI_F32;
+}
+
 /* The head's columns of `rows` of a matrix, as what is multiplied by from the right: as they are,
  * [rows, width], or turned, [width, rows]. */
 static void pack_columns(const head_run *r, const sqzi_rows *x, size_t first, size_t rows,
@@ -80,10 +106,10 @@ static void pack_columns(const head_run *r, const sqzi_rows *x, size_t first, si
 {
     r->gemm->pack(&(sqzk_pack_args){.n = r->width,
                                     .k = rows,
-                                    .source = row_of(r, x, first),
+                                    .source = numbers_of(r, x, first),
                                     .n_stride = 1,
                                     .k_stride = x->ld,
-                                    .type = SQZI_F32},
+                                    .type = type_of(x)},
                   packed);
 }
 
@@ -91,18 +117,47 @@ static void pack_rows(const head_run *r, const sqzi_rows *x, unsigned char *pack
 {
     r->gemm->pack(&(sqzk_pack_args){.n = r->length,
                                     .k = r->width,
-                                    .source = row_of(r, x, 0),
+                                    .source = numbers_of(r, x, 0),
                                     .n_stride = x->ld,
                                     .k_stride = 1,
-                                    .type = SQZI_F32},
+                                    .type = type_of(x)},
                   packed);
+}
+
+/* Rows as the gemm takes them. */
+typedef struct operand {
+    const void *rows;
+    size_t ld_bytes;
+} operand;
+
+static operand prepare(const head_run *r, const sqzi_real *x, size_t ldx, size_t rows, size_t k,
+                       void *memory)
+{
+    if (r->gemm->type == SQZI_F32) return (operand){x, ldx * sizeof *x};
+    const size_t ld_bytes = sqzk_gemm_prepared_bytes(r->gemm, k);
+    (void)r->gemm->prepare(&(
+        sqzk_prepare_args){.m = rows, .k = k, .x = x, .ldx = ldx, .out = memory, .ldo = ld_bytes});
+    return (operand){memory, ld_bytes};
+}
+
+/* The head's columns of a strip. Where they lie as bf16, it is as the gemm wants them
+ * (sqzi_attention_in_bf16). */
+static operand strip_rows(const head_run *r, const sqzi_rows *x, size_t query, size_t rows)
+{
+    if (x->bf16) return (operand){numbers_of(r, x, query), x->ld * sizeof(uint16_t)};
+    return prepare(r, row_of(r, x, query), x->ld, rows, r->width, r->scratch->of_width);
+}
+
+/* [rows, T] of a strip. */
+static operand strip_columns(const head_run *r, const sqzi_real *x, size_t rows)
+{
+    return prepare(r, x, r->scratch->ld, rows, r->length, r->scratch->of_length);
 }
 
 /* c = a b, or c += a b. */
 typedef struct product {
     size_t m, n, k;
-    const sqzi_real *a;
-    size_t lda;
+    operand a;
     const unsigned char *b;
     sqzi_real *c;
     size_t ldc;
@@ -115,8 +170,8 @@ static void multiply(const head_run *r, product p)
     r->gemm->run(&(sqzk_gemm_args){.m = p.m,
                                    .n = p.n,
                                    .k = p.k,
-                                   .a = p.a,
-                                   .lda = p.lda * sizeof *p.a,
+                                   .a = p.a.rows,
+                                   .lda = p.a.ld_bytes,
                                    .b = p.b,
                                    .c = p.c,
                                    .ldc = p.ldc,
@@ -125,11 +180,11 @@ static void multiply(const head_run *r, product p)
 
 /* [rows, T] numbers for a strip of rows [rows, width] and panels of all tokens, in whole vectors:
  * what lies behind column T is of no use. */
-static void against_all(const head_run *r, const sqzi_real *a, size_t lda,
-                        const unsigned char *panels, size_t rows, sqzi_real *out)
+static void against_all(const head_run *r, operand a, const unsigned char *panels, size_t rows,
+                        sqzi_real *out)
 {
     const size_t columns = (r->length + COLUMNS - 1) / COLUMNS * COLUMNS;
-    multiply(r, (product){rows, columns, r->width, a, lda, panels, out, r->scratch->ld, false});
+    multiply(r, (product){rows, columns, r->width, a, panels, out, r->scratch->ld, false});
 }
 
 /* The strip's row in the mask of the sequence's weights. */
@@ -150,7 +205,7 @@ static void mask_strip(const head_run *r, size_t query, size_t rows, const sqzi_
 static const sqzi_real *make_weights(const head_run *r, size_t query, size_t rows)
 {
     const sqzi_attention_back *s = r->scratch;
-    against_all(r, row_of(r, &r->args->q, query), r->args->q.ld, s->k_rows, rows, s->weights);
+    against_all(r, strip_rows(r, &r->args->q, query, rows), s->k_rows, rows, s->weights);
     r->args->kernels->softmax(&(sqzk_softmax_args){.m = rows,
                                                    .n = r->length,
                                                    .x = s->weights,
@@ -172,29 +227,38 @@ void sqzi_attention_dropped(const sqzi_attention_grad_args *args)
     pack_columns(&r, &args->v, 0, r.length, r.scratch->k_columns);
     for (size_t query = 0; query < r.length; query += strip) {
         const size_t rows = r.length - query < strip ? r.length - query : strip;
-        const sqzi_real *weights = make_weights(&r, query, rows);
-        multiply(&r,
-                 (product){rows, r.width, r.length, weights, r.scratch->ld, r.scratch->k_columns,
-                           row_of(&r, &args->context, query), args->context.ld, false});
+        const operand weights = strip_columns(&r, make_weights(&r, query, rows), rows);
+        multiply(&r, (product){rows, r.width, r.length, weights, r.scratch->k_columns,
+                               row_of(&r, &args->context, query), args->context.ld, false});
     }
 }
 
 /* out [T, width] (+)= x' y, x [rows, T] of a strip, y its rows of a matrix. */
-static void add_turned(const head_run *r, size_t query, size_t rows, const sqzi_real *x,
-                       const sqzi_rows *y, const sqzi_rows *out)
+static void add_turned(const head_run *r, size_t query, size_t rows, operand x, const sqzi_rows *y,
+                       const sqzi_rows *out)
 {
     sqzi_attention_back *s = r->scratch;
-    r->args->grad_kernels->transpose(&(sqzk_transpose_args){.m = rows,
-                                                            .n = r->length,
-                                                            .type = SQZI_F32,
-                                                            .x = x,
-                                                            .ldx = s->ld,
-                                                            .out = s->turned,
-                                                            .ldo = QUERIES,
-                                                            .filled = rows});
+    const bool whole = r->gemm->type == SQZI_F32;
+    const size_t number = whole ? sizeof(sqzi_real) : sizeof(uint16_t),
+                 ld_bytes = whole ? QUERIES * number : sqzk_gemm_prepared_bytes(r->gemm, rows);
+    r->args->grad_kernels->transpose(
+        &(sqzk_transpose_args){.m = rows,
+                               .n = r->length,
+                               .type = whole ? SQZI_F32 : SQZI_BF16,
+                               .x = x.rows,
+                               .ldx = x.ld_bytes / number,
+                               .out = s->turned,
+                               .ldo = ld_bytes / number,
+                               .filled = whole ? rows : ld_bytes / number});
     pack_columns(r, y, query, rows, s->strip);
-    multiply(r, (product){r->length, r->width, rows, s->turned, QUERIES, s->strip,
-                          row_of(r, out, 0), out->ld, query > 0});
+    multiply(r, (product){r->length,
+                          r->width,
+                          rows,
+                          {s->turned, ld_bytes},
+                          s->strip,
+                          row_of(r, out, 0),
+                          out->ld,
+                          query > 0});
 }
 
 /* d P~ in d_weights becomes s dS. */
@@ -224,13 +288,14 @@ void sqzi_attention_grad(const sqzi_attention_grad_args *args)
     pack_columns(&r, &args->k, 0, r.length, s->k_columns);
     for (size_t query = 0; query < r.length; query += strip) {
         const size_t rows = r.length - query < strip ? r.length - query : strip;
-        const sqzi_real *weights = make_weights(&r, query, rows);
+        const operand weights = strip_columns(&r, make_weights(&r, query, rows), rows);
         add_turned(&r, query, rows, weights, &args->d_context, &args->dv);
-        against_all(&r, row_of(&r, &args->d_context, query), args->d_context.ld, s->v_rows, rows,
+        against_all(&r, strip_rows(&r, &args->d_context, query, rows), s->v_rows, rows,
                     s->d_weights);
         make_d_scores(&r, query, rows);
-        multiply(&r, (product){rows, r.width, r.length, s->d_weights, s->ld, s->k_columns,
+        const operand d_scores = strip_columns(&r, s->d_weights, rows);
+        multiply(&r, (product){rows, r.width, r.length, d_scores, s->k_columns,
                                row_of(&r, &args->dq, query), args->dq.ld, false});
-        add_turned(&r, query, rows, s->d_weights, &args->q, &args->dk);
+        add_turned(&r, query, rows, d_scores, &args->q, &args->dk);
     }
 }

@@ -54,7 +54,8 @@ typedef struct sqzi_attention_back {
     unsigned char *k_columns;                 /* of k */
     unsigned char *strip;                     /* of a strip of queries, or of d context */
     sqzi_real *weights, *dropped, *d_weights; /* [a strip, ld] */
-    sqzi_real *turned;                        /* [ld, a strip] */
+    sqzi_real *turned;                        /* [ld, a strip], of either type */
+    unsigned char *of_width, *of_length;      /* a strip's rows prepared, where they must be */
     sqzi_real *inverse;
     size_t ld;
 } sqzi_attention_back;

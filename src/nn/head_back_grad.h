@@ -71,8 +71,8 @@ void sqzi_layer_grad_panels(const sqzi_layer_pass *p, uint32_t unit);
 uint32_t sqzi_layer_weight_units(const sqzi_layer_pass *p);
 void sqzi_layer_grad_weights(const sqzi_layer_pass *p, uint32_t unit);
 
-/* d_hidden of rows [begin, end) of the batch, written, from d of the vectors that inputs were
- * pooled to (pooling_grad.c). */
+/* d_hidden of rows [begin, end) of the batch, written or added to, from d of the vectors that
+ * inputs were pooled to (pooling_grad.c). */
 void sqzi_pooling_grad(const sqzi_head_pass *pass, sqzi_head_rows d_pooled, sqzi_real *d_hidden,
                        sqzi_range rows);
 

@@ -43,6 +43,7 @@ typedef struct sqzi_head_pass {
     size_t ldo;
     uint32_t dimensions; /* of embeddings */
     bool normalize;
+    bool add; /* the backward adds to d_hidden */
 } sqzi_head_pass;
 
 /* The team's part; every member calls it, as its job's only call that takes parts. Without dropout
@@ -50,7 +51,7 @@ typedef struct sqzi_head_pass {
 void sqzi_head_forward(const sqzi_head_pass *pass, const sqzi_team *team);
 
 /* After the forward of the same pass. d_out [n, ldo] is d loss / d out; d_hidden [N, C] is written,
- * NULL where nothing before the head is trained. */
+ * or added to; NULL where nothing before the head is trained. */
 void sqzi_head_backward(const sqzi_head_pass *pass, const sqzi_real *d_out, sqzi_real *d_hidden,
                         const sqzi_team *team);
 

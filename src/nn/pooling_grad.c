@@ -40,19 +40,18 @@ static void sequence_grad(const sqzi_head_pass *pass, const sqzi_real *d, uint32
     case SQZ_POOLING_MEAN_SQRT_LEN:
     case SQZ_POOLING_WEIGHTED_MEAN: {
         const double share = token < from ? 0 : mean_share(pass, token, first, from, last);
-        for (size_t j = 0; j < width; j++) out[j] = (sqzi_real)((double)d[j] * share);
+        for (size_t j = 0; j < width; j++) out[j] += (sqzi_real)((double)d[j] * share);
         return;
     }
     case SQZ_POOLING_MAX:
         for (size_t j = 0; j < width; j++)
-            out[j] = token >= from && has_max(pass, b, from, token, j) ? d[j] : 0;
+            if (token >= from && has_max(pass, b, from, token, j)) out[j] += d[j];
         return;
     case SQZ_POOLING_CLS: chosen = from; break;
     case SQZ_POOLING_POOLER: chosen = first; break;
     default: break;
     }
-    if (token == chosen) memcpy(out, d, width * sizeof *out);
-    else memset(out, 0, width * sizeof *out);
+    for (size_t j = 0; token == chosen && j < width; j++) out[j] += d[j];
 }
 
 /* Inputs are tokens: each adds to its own row, in their order where one is there twice. */
@@ -60,7 +59,6 @@ static void token_grad(const sqzi_head_pass *pass, sqzi_head_rows d, sqzi_real *
                        sqzi_range rows)
 {
     const size_t width = pass->head->width;
-    memset(d_hidden + rows.begin * width, 0, (rows.end - rows.begin) * width * sizeof *d_hidden);
     for (uint32_t i = 0; i < pass->n; i++) {
         const size_t token = pass->rows ? pass->rows[i] : i;
         if (token < rows.begin || token >= rows.end) continue;
@@ -71,6 +69,10 @@ static void token_grad(const sqzi_head_pass *pass, sqzi_head_rows d, sqzi_real *
 void sqzi_pooling_grad(const sqzi_head_pass *pass, sqzi_head_rows d_pooled, sqzi_real *d_hidden,
                        sqzi_range rows)
 {
+    const size_t width = pass->head->width;
+    if (!pass->add)
+        memset(d_hidden + rows.begin * width, 0,
+               (rows.end - rows.begin) * width * sizeof *d_hidden);
     if (pass->pooling <= SQZ_POOLING_NONE) {
         token_grad(pass, d_pooled, d_hidden, rows);
         return;
@@ -78,7 +80,6 @@ void sqzi_pooling_grad(const sqzi_head_pass *pass, sqzi_head_rows d_pooled, sqzi
     uint32_t b = 0;
     for (size_t t = rows.begin; t < rows.end; t++) {
         while (pass->first[b + 1] <= t) b++;
-        sequence_grad(pass, d_pooled.x + b * d_pooled.ld, b, (uint32_t)t,
-                      d_hidden + t * pass->head->width);
+        sequence_grad(pass, d_pooled.x + b * d_pooled.ld, b, (uint32_t)t, d_hidden + t * width);
     }
 }

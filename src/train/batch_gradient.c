@@ -2,97 +2,190 @@
 /* Both directions, by the pool's team. */
 #include "train/batch_gradient.h"
 
+#include <string.h>
+
+static sqzi_real *rows(sqzi_arena *arena, size_t n, size_t width)
+{
+    return sqzi_arena_take(arena, n * width, sizeof(sqzi_real));
+}
+
+/* What the head reads: sequences, or each token. */
+static bool reads_sequences(const sqzi_gradient_model *model)
+{
+    return model->head->pooling > SQZ_POOLING_NONE;
+}
+
+static void lay_out_logits(sqzi_batch_gradient *g, const sqzi_gradient_sizes *sizes,
+                           uint32_t members, sqzi_arena *arena)
+{
+    const sqzi_head *head = g->model.head;
+    const uint32_t inputs = reads_sequences(&g->model) ? sizes->max_sequences : sizes->max_tokens;
+    sqzi_head_tape_layout(&g->head_tape, head, false, inputs, members, arena);
+    g->logits = rows(arena, inputs, head->classes);
+    g->grads.logits = rows(arena, inputs, head->classes);
+}
+
+static void lay_out_embeddings(sqzi_batch_gradient *g, const sqzi_gradient_sizes *sizes,
+                               uint32_t members, sqzi_arena *arena)
+{
+    const uint32_t dimensions = g->model.embed.dimensions;
+    sqzi_head_tape_layout(&g->embed_tape, g->model.head, true, sizes->max_sequences, members,
+                          arena);
+    g->embeddings = rows(arena, sizes->max_sequences, dimensions);
+    g->grads.embeddings = rows(arena, sizes->max_sequences, dimensions);
+}
+
 void sqzi_batch_gradient_layout(sqzi_batch_gradient *g, const sqzi_gradient_model *model,
                                 const sqzi_gradient_sizes *sizes, sqzi_arena *arena)
 {
-    const sqzi_parameters *p = model->parameters;
-    const uint32_t members = sqzi_thread_pool_size(model->pool),
-                   inputs = model->head->pooling > SQZ_POOLING_NONE ? sizes->max_sequences
-                                                                    : sizes->max_tokens;
-    const size_t rows = (size_t)sizes->max_tokens * model->encoder->width;
+    const sqzi_encoder *encoder = model->encoder;
+    const uint32_t members = sqzi_thread_pool_size(model->pool);
     const sqzi_tape_sizes tape = {.max_tokens = sizes->max_tokens,
                                   .max_length = sizes->max_length,
-                                  .members = members};
-    g->model = *model;
-    sqzi_workspace_layout(&g->workspace, model->encoder, sizes->max_tokens, sizes->max_length,
-                          members, arena);
-    sqzi_encoder_tape_layout(&g->tape, model->encoder, &p->gradients, &tape, arena);
-    sqzi_head_tape_layout(&g->head_tape, model->head, false, inputs, members, arena);
-    g->hidden = sqzi_arena_take(arena, rows, sizeof *g->hidden);
-    g->d_hidden = sqzi_arena_take(arena, rows, sizeof *g->d_hidden);
-    g->logits = sqzi_arena_take(arena, (size_t)inputs * model->head->classes, sizeof *g->logits);
+                                  .members = members,
+                                  .recompute = sizes->recompute};
+    *g = (sqzi_batch_gradient){.model = *model};
+    sqzi_workspace_layout(&g->workspace, encoder, sizes->max_tokens, sizes->max_length, members,
+                          arena);
+    sqzi_encoder_tape_layout(&g->tape, encoder, &model->parameters->gradients, &tape, arena);
+    g->hidden = rows(arena, sizes->max_tokens, encoder->width);
+    g->grads.hidden = rows(arena, sizes->max_tokens, encoder->width);
+    g->grads.blocks = sqzi_arena_take(arena, encoder->n_blocks, sizeof *g->grads.blocks);
+    if (model->logits) lay_out_logits(g, sizes, members, arena);
+    if (model->embed.dimensions) lay_out_embeddings(g, sizes, members, arena);
 }
 
-typedef struct job {
-    const sqzi_batch_gradient *gradient;
-    sqzi_encoder_pass encoder;
-    sqzi_head_pass head;
-} job;
+/* ---- passes ---- */
+
+static sqzi_encoder_pass encoder_pass(sqzi_batch_gradient *g, const sqzi_batch *batch,
+                                      const sqzi_dropout *dropout)
+{
+    const sqzi_gradient_model *m = &g->model;
+    return (sqzi_encoder_pass){.encoder = m->encoder,
+                               .kernels = m->kernels,
+                               .masters = &m->parameters->masters,
+                               .grads = &m->parameters->gradients,
+                               .workspace = &g->workspace,
+                               .tape = &g->tape,
+                               .batch = batch,
+                               .dropout = dropout,
+                               .keep_grads = g->grads.blocks,
+                               .padding = m->padding,
+                               .hidden = g->hidden};
+}
+
+/* What logits and embeddings have in common; both add to d hidden. */
+static sqzi_head_pass output_pass(sqzi_batch_gradient *g, sqzi_head_tape *tape)
+{
+    const sqzi_gradient_model *m = &g->model;
+    const sqzi_batch *batch = g->encoder_pass.batch;
+    return (sqzi_head_pass){.head = m->head,
+                            .kernels = m->encoder->kernels,
+                            .grad_kernels = m->kernels,
+                            .masters = &m->parameters->head_masters,
+                            .grads = &m->parameters->head_gradients,
+                            .tape = tape,
+                            .dropout = g->encoder_pass.dropout,
+                            .layer = 1 + m->encoder->n_blocks,
+                            .hidden = g->hidden,
+                            .n_tokens = batch->n_tokens,
+                            .n_sequences = batch->n_sequences,
+                            .first = batch->first,
+                            .n = batch->n_sequences,
+                            .add = true};
+}
+
+static void make_passes(sqzi_batch_gradient *g, const sqzi_batch *batch,
+                        const sqzi_dropout *dropout)
+{
+    const sqzi_gradient_model *m = &g->model;
+    g->encoder_pass = encoder_pass(g, batch, dropout);
+    g->head_pass = output_pass(g, &g->head_tape);
+    g->head_pass.pooling = m->head->pooling;
+    if (!reads_sequences(m)) g->head_pass.n = batch->n_tokens;
+    g->head_pass.out = g->logits;
+    g->head_pass.ldo = m->head->classes;
+    g->embed_pass = output_pass(g, &g->embed_tape);
+    g->embed_pass.pooling = m->embed.pooling;
+    g->embed_pass.normalize = m->embed.normalize;
+    g->embed_pass.dimensions = m->embed.dimensions;
+    g->embed_pass.out = g->embeddings;
+    g->embed_pass.ldo = m->embed.dimensions;
+}
+
+static void clear(sqzi_real *x, size_t n, size_t width)
+{
+    if (x) memset(x, 0, n * width * sizeof *x);
+}
+
+static void clear_grads(const sqzi_batch_gradient *g, const sqzi_batch *batch)
+{
+    const sqzi_encoder *encoder = g->model.encoder;
+    clear(g->grads.logits, g->head_pass.n, g->head_pass.ldo);
+    clear(g->grads.embeddings, g->embed_pass.n, g->embed_pass.ldo);
+    clear(g->grads.hidden, batch->n_tokens, encoder->width);
+    for (uint32_t i = 0; i < encoder->n_blocks; i++) g->grads.blocks[i] = (sqzi_block_keep_grad){0};
+}
+
+/* ---- jobs ---- */
 
 static void encoder_forward(void *argument, const sqzi_team *team)
 {
-    const job *j = argument;
-    sqzi_encoder_forward(&j->encoder, team);
+    const sqzi_batch_gradient *g = argument;
+    sqzi_encoder_forward(&g->encoder_pass, team);
 }
 
 static void head_forward(void *argument, const sqzi_team *team)
 {
-    const job *j = argument;
-    sqzi_head_forward(&j->head, team);
+    sqzi_head_forward(argument, team);
+}
+
+/* NULL where nothing before the head is trained. */
+static sqzi_real *d_hidden(const sqzi_batch_gradient *g)
+{
+    return g->tape.first_trained <= g->model.encoder->n_blocks ? g->grads.hidden : NULL;
 }
 
 static void head_backward(void *argument, const sqzi_team *team)
 {
-    const job *j = argument;
-    sqzi_head_backward(&j->head, j->gradient->logits, j->gradient->d_hidden, team);
+    const sqzi_batch_gradient *g = argument;
+    sqzi_head_backward(&g->head_pass, g->grads.logits, d_hidden(g), team);
+}
+
+static void embed_backward(void *argument, const sqzi_team *team)
+{
+    const sqzi_batch_gradient *g = argument;
+    sqzi_head_backward(&g->embed_pass, g->grads.embeddings, d_hidden(g), team);
 }
 
 static void encoder_backward(void *argument, const sqzi_team *team)
 {
-    const job *j = argument;
-    sqzi_encoder_backward(&j->encoder, j->gradient->d_hidden, team);
+    const sqzi_batch_gradient *g = argument;
+    sqzi_encoder_backward(&g->encoder_pass, g->grads.hidden, team);
 }
 
-double sqzi_batch_gradient_add(sqzi_batch_gradient *g, const sqzi_batch *batch,
-                               const sqzi_dropout *dropout, const sqzi_loss *loss,
-                               const sqzi_loss_items *items, double count)
+static void run(const sqzi_batch_gradient *g, sqzi_job *job, void *argument)
 {
-    static sqzi_job *const both[] = {encoder_forward, head_forward, head_backward,
-                                     encoder_backward};
-    const sqzi_gradient_model *m = &g->model;
-    const sqzi_parameters *p = m->parameters;
-    const bool pooled = m->head->pooling > SQZ_POOLING_NONE;
-    job j = {.gradient = g,
-             .encoder = {.encoder = m->encoder,
-                         .kernels = m->kernels,
-                         .masters = &p->masters,
-                         .grads = &p->gradients,
-                         .workspace = &g->workspace,
-                         .tape = &g->tape,
-                         .batch = batch,
-                         .dropout = dropout,
-                         .padding = m->padding,
-                         .hidden = g->hidden},
-             .head = {.head = m->head,
-                      .kernels = m->encoder->kernels,
-                      .grad_kernels = m->kernels,
-                      .masters = &p->head_masters,
-                      .grads = &p->head_gradients,
-                      .tape = &g->head_tape,
-                      .dropout = dropout,
-                      .layer = 1 + m->encoder->n_blocks,
-                      .hidden = g->hidden,
-                      .n_tokens = batch->n_tokens,
-                      .n_sequences = batch->n_sequences,
-                      .first = batch->first,
-                      .pooling = m->head->pooling,
-                      .n = pooled ? batch->n_sequences : batch->n_tokens,
-                      .out = g->logits,
-                      .ldo = m->head->classes}};
-    double sum = 0;
-    for (size_t i = 0; i < sizeof both / sizeof *both; i++) {
-        if (i == 2) sum = sqzi_loss_run(loss, items, count, g->logits, g->logits, loss->classes);
-        sqzi_thread_pool_run(m->pool, g->workspace.members, both[i], &j);
-    }
-    return sum;
+    sqzi_thread_pool_run(g->model.pool, g->workspace.members, job, argument);
+}
+
+void sqzi_batch_forward(sqzi_batch_gradient *g, const sqzi_batch *batch,
+                        const sqzi_dropout *dropout)
+{
+    make_passes(g, batch, dropout);
+    clear_grads(g, batch);
+    run(g, encoder_forward, g);
+    if (g->logits) run(g, head_forward, &g->head_pass);
+    if (g->embeddings) run(g, head_forward, &g->embed_pass);
+    g->outputs = (sqzi_outputs){.logits = g->logits,
+                                .embeddings = g->embeddings,
+                                .hidden = g->hidden,
+                                .blocks = g->tape.blocks};
+}
+
+void sqzi_batch_backward(sqzi_batch_gradient *g)
+{
+    if (g->logits) run(g, head_backward, g);
+    if (g->embeddings) run(g, embed_backward, g);
+    run(g, encoder_backward, g);
 }

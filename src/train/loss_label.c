@@ -1,22 +1,78 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cross entropy, binary cross entropy and squares. */
+#include <math.h>
+
+#include "base/error.h"
 #include "train/loss.h"
 
-#include <math.h>
+/* ---- labels ---- */
+
+static sqz_status check_tokens(const sqzi_loss *loss, const sqz_train_example *e, uint32_t row,
+                               sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    FAIL_IF(!e->token_labels, SQZ_EINVAL, row, "example %u has no labels of its pieces", row);
+    for (uint32_t t = 0; t < e->n_tokens; t++)
+        FAIL_IF(e->token_labels[t] < -1 || e->token_labels[t] >= (int64_t)loss->classes, SQZ_EINVAL,
+                row, "piece %u of example %u has label %d, there are %u", t, row,
+                (int)e->token_labels[t], loss->classes);
+fail:
+    return status;
+}
+
+sqz_status sqzi_check_classes(const sqzi_loss *loss, const sqz_train_example *e, uint32_t row,
+                              sqz_error *error)
+{
+    if (loss->tokens) return check_tokens(loss, e, row, error);
+    if (e->label < loss->classes) return SQZ_OK;
+    return sqzi_fail(error, SQZ_EINVAL, row, "example %u has label %u, there are %u", row, e->label,
+                     loss->classes);
+}
+
+static sqz_status check_values(const sqzi_loss *loss, const sqz_train_example *e, uint32_t row,
+                               bool shares, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    FAIL_IF(!e->values, SQZ_EINVAL, row, "example %u has no values", row);
+    for (uint32_t k = 0; k < loss->classes; k++)
+        FAIL_IF(!isfinite(e->values[k]) || (shares && !(e->values[k] >= 0 && e->values[k] <= 1)),
+                SQZ_EINVAL, row, "number %u of example %u is not %s", k, row,
+                shares ? "0 to 1" : "finite");
+fail:
+    return status;
+}
+
+sqz_status sqzi_check_shares(const sqzi_loss *loss, const sqz_train_example *e, uint32_t row,
+                             sqz_error *error)
+{
+    return check_values(loss, e, row, true, error);
+}
+
+sqz_status sqzi_check_numbers(const sqzi_loss *loss, const sqz_train_example *e, uint32_t row,
+                              sqz_error *error)
+{
+    return check_values(loss, e, row, false, error);
+}
 
 static double weight_of(const sqzi_loss *loss, uint32_t k)
 {
     return loss->weights ? (double)loss->weights[k] : 1;
 }
 
-double sqzi_loss_count(const sqzi_loss *loss, const sqzi_loss_items *items)
+double sqzi_count_numbers(const sqzi_loss *loss, const sqzi_loss_items *items)
 {
-    if (loss->problem != SQZ_SINGLE_LABEL) return (double)items->n * loss->classes;
+    return (double)items->n * loss->classes;
+}
+
+double sqzi_count_weights(const sqzi_loss *loss, const sqzi_loss_items *items)
+{
     double sum = 0;
     for (size_t i = 0; i < items->n; i++)
         if (items->labels[i] >= 0) sum += weight_of(loss, (uint32_t)items->labels[i]);
     return sum;
 }
+
+/* ---- losses ---- */
 
 /* log of the sum of e^z. */
 static double log_sum(const sqzi_real *z, uint32_t n)
@@ -41,7 +97,7 @@ static double cross_entropy(const sqzi_loss *loss, uint32_t label, double count,
     }
     for (uint32_t k = 0; k < n; k++) {
         const double w = weight_of(loss, k), share = (k == label ? (1 - s) * w : 0) + s / n * w;
-        d[k] = (sqzi_real)((mass * exp((double)z[k] - all) - share) / count);
+        d[k] += (sqzi_real)(loss->weight * (mass * exp((double)z[k] - all) - share) / count);
     }
     return sum / count;
 }
@@ -60,7 +116,7 @@ static double binary(const sqzi_loss *loss, const float *target, double count, c
         const double x = (double)z[k], t = (double)target[k], w = weight_of(loss, k),
                      p = 1 / (1 + exp(-x));
         sum += w * t * softplus(-x) + (1 - t) * softplus(x);
-        d[k] = (sqzi_real)(((1 - t) * p - w * t * (1 - p)) / count);
+        d[k] += (sqzi_real)(loss->weight * ((1 - t) * p - w * t * (1 - p)) / count);
     }
     return sum / count;
 }
@@ -72,23 +128,43 @@ static double squares(const sqzi_loss *loss, const float *target, double count, 
     for (uint32_t k = 0; k < loss->classes; k++) {
         const double off = (double)z[k] - (double)target[k];
         sum += off * off;
-        d[k] = (sqzi_real)(2 * off / count);
+        d[k] += (sqzi_real)(loss->weight * 2 * off / count);
     }
     return sum / count;
 }
 
-double sqzi_loss_run(const sqzi_loss *loss, const sqzi_loss_items *items, double count,
-                     const sqzi_real *logits, sqzi_real *d, size_t ld)
+double sqzi_cross_entropy(const sqzi_loss *loss, const sqzi_loss_args *args)
+{
+    const sqzi_loss_items *items = args->items;
+    double sum = 0;
+    for (size_t i = 0; i < items->n; i++)
+        if (items->labels[i] >= 0)
+            sum += cross_entropy(loss, (uint32_t)items->labels[i], args->count,
+                                 args->outputs->logits + i * loss->classes,
+                                 args->grads->logits + i * loss->classes);
+    return sum;
+}
+
+typedef double of_numbers(const sqzi_loss *loss, const float *target, double count,
+                          const sqzi_real *z, sqzi_real *d);
+
+static double all_items(const sqzi_loss *loss, const sqzi_loss_args *args, of_numbers *of_item)
 {
     double sum = 0;
-    for (size_t i = 0; i < items->n; i++, logits += ld, d += ld) {
-        const float *target = items->targets ? items->targets + i * loss->classes : NULL;
-        if (loss->problem == SQZ_MULTI_LABEL) sum += binary(loss, target, count, logits, d);
-        else if (loss->problem == SQZ_REGRESSION) sum += squares(loss, target, count, logits, d);
-        else if (items->labels[i] >= 0)
-            sum += cross_entropy(loss, (uint32_t)items->labels[i], count, logits, d);
-        else
-            for (uint32_t k = 0; k < loss->classes; k++) d[k] = 0;
+    for (size_t i = 0; i < args->items->n; i++) {
+        const size_t at = i * loss->classes;
+        sum += of_item(loss, args->items->targets + at, args->count, args->outputs->logits + at,
+                       args->grads->logits + at);
     }
     return sum;
+}
+
+double sqzi_binary_cross_entropy(const sqzi_loss *loss, const sqzi_loss_args *args)
+{
+    return all_items(loss, args, binary);
+}
+
+double sqzi_mse(const sqzi_loss *loss, const sqzi_loss_args *args)
+{
+    return all_items(loss, args, squares);
 }

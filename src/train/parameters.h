@@ -42,6 +42,7 @@ typedef struct sqzi_trained {
     bool embeds;            /* what is trained are embeddings: no head, the steps behind pooling */
     sqz_pooling pooling;    /* of the head, or of embeddings */
     double head_rate;       /* factor of the head's rate */
+    bool bf16;              /* matrices are multiplied in bf16, else in f32 */
 } sqzi_trained;
 
 /* The parameters of an encoder and head whose sizes and forms are set; masters are not filled, all

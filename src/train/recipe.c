@@ -11,6 +11,7 @@
 #include "base/number.h"
 
 static const char *const schedules[] = {"linear", "cosine", "constant"};
+static const char *const precisions[] = {"f32", "bf16"};
 enum { MOST_EPOCHS = 1 << 20, MOST_PARTS = 1 << 16 };
 
 /* 0: `usual`; below 0, where that is a choice: 0. */
@@ -76,6 +77,8 @@ static sqz_status check_kinds(const sqz_train_recipe *s, const sqz_train_data *d
             tokens ? "a token head has none" : "mean, cls and pooler can be trained");
     FAIL_IF((unsigned)s->schedule > SQZ_SCHEDULE_CONSTANT, SQZ_EINVAL, 0,
             "no schedule has number %d", (int)s->schedule);
+    FAIL_IF((unsigned)s->precision > SQZ_PRECISION_BF16, SQZ_EINVAL, 0,
+            "no precision has number %d: f32 and bf16 are possible", (int)s->precision);
     FAIL_IF(s->label_smoothing > 0 && !single, SQZ_EINVAL, 0,
             "label smoothing is of single labels alone");
     FAIL_IF(s->class_weights && s->problem == SQZ_REGRESSION, SQZ_EINVAL, 0,
@@ -148,8 +151,8 @@ sqz_status sqzi_recipe_text(const sqz_train_recipe *s, const sqz_train_data *dat
             SQZI_REAL(9, (double)s->class_weights[k]), k + 1 == data->n_labels ? "]" : "");
     add(&t, ",\"accumulate\":%u,\"freeze_embeddings\":%d,\"freeze_blocks\":%u", s->accumulate,
         s->freeze_embeddings != 0, s->freeze_blocks);
-    add(&t, ",\"freeze_encoder\":%d,\"seed\":%llu", s->freeze_encoder != 0,
-        (unsigned long long)s->seed);
+    add(&t, ",\"freeze_encoder\":%d,\"seed\":%llu,\"precision\":\"%s\"", s->freeze_encoder != 0,
+        (unsigned long long)s->seed, precisions[s->precision]);
     if (run->evaluate)
         add(&t, ",\"evaluate_steps\":%llu,\"patience\":%u", (unsigned long long)run->evaluate_steps,
             run->patience);
@@ -175,6 +178,9 @@ void sqzi_recipe_history(const sqz_train_recipe *s, char line[SQZI_RECIPE_LINE])
         if (fabs(rest[i].value - rest[i].usual) > 0)
             n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --%s %s", rest[i].option,
                           SQZI_REAL(6, rest[i].value));
+    if (s->precision != SQZ_PRECISION_F32)
+        n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --precision %s",
+                      precisions[s->precision]);
     if (s->schedule != SQZ_SCHEDULE_LINEAR)
         n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --schedule %s",
                       schedules[s->schedule]);

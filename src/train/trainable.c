@@ -86,7 +86,6 @@ static const sqzi_real no_bias_yet; /* there is one: its place comes with the ma
 static void make_head(sqz_model *model, const sqzi_wanted_head *wanted)
 {
     sqzi_head *head = &model->head;
-    const sqzk_table *kernels = &model->context->kernels;
     head->kind = wanted->kind;
     head->pooling = wanted->pooling;
     head->has_dense = head->has_norm = head->tied = head->factorised = false;
@@ -96,8 +95,10 @@ static void make_head(sqz_model *model, const sqzi_wanted_head *wanted)
                                  .n_out = wanted->n_labels,
                                  .n_terms = 1,
                                  .bias = &no_bias_yet,
-                                 .kernels = kernels};
-    head->output.terms[0].b = sqzi_matrix_of(kernels->gemm_f32, head->width, wanted->n_labels, 1);
+                                 .kernels = &model->context->kernels};
+    head->output.terms[0].b = (sqzi_matrix){.n_in = head->width,
+                                            .n_out = wanted->n_labels,
+                                            .groups = 1}; /* packed later */
     model->info.head = wanted->kind;
     model->info.n_labels = wanted->n_labels;
 }
@@ -133,30 +134,49 @@ static sqzi_matrix *matrix_of(const sqzi_parameter *p)
     return (sqzi_matrix *)(uintptr_t)sqzi_parameter_matrix(p); /* of a model that is ours */
 }
 
-/* Matrices of another gemm become f32 in memory of our own, and so do those that have none. */
-static void repack_elsewhere(const sqzi_trainable *t, sqzi_arena *arena)
+/* Matrices of another gemm get memory of our own, and so do those that have none. */
+static void repack_elsewhere(const sqzi_trainable *t, const sqzk_gemm *gemm, sqzi_arena *arena)
 {
-    const sqzk_gemm *gemm = t->model->context->kernels.gemm_f32;
     for (uint32_t i = 0; i < t->parameters.n; i++) {
         sqzi_matrix *matrix = matrix_of(&t->parameters.list[i]);
         if (!matrix || (matrix->gemm == gemm && matrix->packed)) continue;
-        sqzi_matrix f32 = sqzi_matrix_of(gemm, matrix->n_in, matrix->n_out, matrix->groups);
-        f32.packing = matrix->packing;
-        f32.gather = matrix->gather;
-        f32.packed = sqzi_arena_take(arena, 1, sqzi_matrix_bytes(&f32));
-        if (f32.packed) *matrix = f32;
+        sqzi_matrix ours = sqzi_matrix_of(gemm, matrix->n_in, matrix->n_out, matrix->groups);
+        ours.packing = matrix->packing;
+        ours.gather = matrix->gather;
+        ours.packed = sqzi_arena_take(arena, 1, sqzi_matrix_bytes(&ours));
+        if (ours.packed) *matrix = ours;
     }
 }
 
-static sqz_status make_room(sqzi_trainable *t, sqz_error *error)
+/* The block that the model was packed into holds what is still read: panels, or permutations. */
+static bool reads_weights(const sqzi_trainable *t)
 {
+    const unsigned char *block = t->model->weights.base;
+    const size_t bytes = t->model->weights.capacity;
+    for (uint32_t i = 0; i < t->parameters.n; i++) {
+        const sqzi_linear *linear = t->parameters.list[i].entry.linear;
+        const sqzi_matrix *matrix = matrix_of(&t->parameters.list[i]);
+        if (linear && (linear->in || linear->out || linear->from)) return true;
+        if (matrix && (uintptr_t)matrix->packed - (uintptr_t)block < bytes) return true;
+    }
+    return false;
+}
+
+static sqz_status make_room(sqzi_trainable *t, bool bf16, sqz_error *error)
+{
+    const sqzk_table *kernels = &t->model->context->kernels;
+    const sqzk_gemm *gemm = bf16 ? kernels->gemm_bf16 : kernels->gemm_f32;
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
-    repack_elsewhere(t, &arena);
+    repack_elsewhere(t, gemm, &arena);
     void *block = sqzi_allocate(allocator_of(t), arena.used);
     if (!block)
         return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for %zu bytes of weights", arena.used);
     t->packed = arena = sqzi_arena_over(block, arena.used);
-    repack_elsewhere(t, &arena);
+    repack_elsewhere(t, gemm, &arena);
+    if (!reads_weights(t)) {
+        sqzi_release(allocator_of(t), t->model->weights.base, t->model->weights.capacity);
+        t->model->weights = (sqzi_arena){0};
+    }
     return SQZ_OK;
 }
 
@@ -325,7 +345,7 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     for (uint32_t i = 0; i < t->parameters.n; i++)
         t->model->info.n_parameters += t->parameters.list[i].n;
     TRY(make_sources(t, error));
-    TRY(make_room(t, error));
+    TRY(make_room(t, trained->bf16, error));
     TRY(read_masters(t, head->seed, error));
     point_model(t);
     sqzi_trainable_pack(t, true);

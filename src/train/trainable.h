@@ -2,7 +2,8 @@
 /* A model that is trained: opened from its file like any other, all its numbers then moved to
  * masters. Norms, biases and tables are read where the masters lie; matrices are packed from them
  * again after each step. So whoever holds the model sees each step, and gets the bits of the file
- * that is written of it.
+ * that is written of it; with products in bf16 those of that file with its matrices in bf16, its
+ * tables in f32.
  */
 #ifndef SQZI_TRAINABLE_H
 #define SQZI_TRAINABLE_H
@@ -38,7 +39,7 @@ typedef struct sqzi_trainable {
     const char **labels; /* [n_labels] of the model's */
     uint32_t n_labels;
     sqzi_parameter_source *sources; /* [3, parameters.n]: masters, m, v */
-    sqzi_arena packed;              /* matrices that were not f32, and those of a new head */
+    sqzi_arena packed; /* matrices that were of another type, and those of a new head */
 } sqzi_trainable;
 
 /* Open the file and move its numbers. trained->pooling is set to the head's. Close in any case.

@@ -22,7 +22,8 @@ static void lay_out(sqz_trainer *t, sqzi_arena *arena)
                                        .parameters = &t->trainable.parameters,
                                        .kernels = &t->kernels,
                                        .pool = t->context->pool,
-                                       .padding = t->gradient.model.padding};
+                                       .padding = t->gradient.model.padding,
+                                       .logits = true};
     const size_t tokens = sizes->max_tokens, sequences = sizes->max_sequences;
     sqzi_packed_part *p = &t->part;
     sqzi_batch_gradient_layout(&t->gradient, &model, sizes, arena);
@@ -81,7 +82,8 @@ static sqz_status open_model(sqz_trainer *t, const char *base, sqz_error *error)
                                    .seed = r->seed};
     sqzi_trained trained = {.freeze_embeddings = r->freeze_embeddings != 0,
                             .freeze_blocks = r->freeze_encoder ? UINT32_MAX : r->freeze_blocks,
-                            .head_rate = r->lr > 0 ? r->head_lr / r->lr : 1};
+                            .head_rate = r->lr > 0 ? r->head_lr / r->lr : 1,
+                            .bf16 = r->precision == SQZ_PRECISION_BF16};
     TRY(sqzi_trainable_open(t->context, base, &head, &trained, &t->trainable, error));
     sqz_model *model = t->trainable.model;
     FAIL_IF(r->freeze_blocks > model->info.n_layers, SQZ_EINVAL, 0,
@@ -90,7 +92,7 @@ static sqz_status open_model(sqz_trainer *t, const char *base, sqz_error *error)
     t->gradient.model.padding = UINT32_MAX;
     TRY(sqzi_gguf_get_u32(model->gguf, "tokenizer.ggml.padding_token_id", false,
                           &t->gradient.model.padding, error));
-    TRY(sqzi_trainer_check_data(&t->data, r, &model->info, &t->facts, error));
+    TRY(sqzi_trainer_check_data(&t->data, r, &t->loss, &model->info, &t->facts, error));
 fail:
     return status;
 }
@@ -107,12 +109,16 @@ sqz_status sqz_trainer_open(sqz_context *context, const char *base, const sqz_tr
     t->context = context;
     t->data = *data;
     TRY(sqzi_recipe_settle(recipe, data, &t->recipe, error));
+    t->loss = (sqzi_loss){.kind = sqzi_loss_of_problem(t->recipe.problem),
+                          .weight = 1,
+                          .classes = data->n_labels,
+                          .tokens = t->recipe.head == SQZ_HEAD_TOKEN,
+                          .smoothing = t->recipe.label_smoothing,
+                          .weights = t->recipe.class_weights};
     TRY(open_model(t, base, error));
     t->n_steps = (uint64_t)t->recipe.epochs * data->n_batches;
     t->warmup = sqzi_warmup_steps(t->recipe.warmup, t->n_steps);
     t->state.best_score = NAN;
-    t->loss = (sqzi_loss){t->recipe.problem, data->n_labels, t->recipe.label_smoothing,
-                          t->recipe.class_weights};
     sqzk_grad_table_init(&t->kernels, context->kernels.features);
     TRY(sqzi_optimizer_open(&t->trainable.parameters, context->pool, context->kernels.features,
                             &t->optimizer, error));

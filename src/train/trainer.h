@@ -7,6 +7,7 @@
 
 #include "base/sha256.h"
 #include "train/batch_gradient.h"
+#include "train/loss.h"
 #include "train/optimizer.h"
 #include "train/trainable.h"
 
@@ -56,8 +57,8 @@ struct sqz_trainer {
 /* Examples against the model and the recipe, and every batch of every epoch. */
 SQZ_NODISCARD sqz_status sqzi_trainer_check_data(const sqz_train_data *data,
                                                  const sqz_train_recipe *recipe,
-                                                 const sqz_model_info *info, sqzi_data_facts *facts,
-                                                 sqz_error *error);
+                                                 const sqzi_loss *loss, const sqz_model_info *info,
+                                                 sqzi_data_facts *facts, sqz_error *error);
 
 /* Steps that this run ends at. */
 uint64_t sqzi_trainer_end(const sqz_trainer *trainer);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is trained on, looked at before anything is. */
-#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -9,6 +8,7 @@
 typedef struct look {
     const sqz_train_data *data;
     const sqz_train_recipe *recipe;
+    const sqzi_loss *loss;
     const sqz_model_info *info;
     sqzi_sha256 hash;
 } look;
@@ -30,34 +30,6 @@ static sqz_status check_pieces(const look *l, uint32_t row, sqz_error *error)
                 SQZ_ETOKEN, row, "the type of piece %u of example %u is %u, the model has %u", t,
                 row, (unsigned)e->types[t], l->info->n_token_types);
     }
-fail:
-    return status;
-}
-
-static sqz_status check_label(const look *l, uint32_t row, sqz_error *error)
-{
-    sqz_status status = SQZ_OK;
-    const sqz_train_example *e = &l->data->examples[row];
-    const uint32_t n = l->data->n_labels;
-    if (l->recipe->head == SQZ_HEAD_TOKEN) {
-        FAIL_IF(!e->token_labels, SQZ_EINVAL, row, "example %u has no labels of its pieces", row);
-        for (uint32_t t = 0; t < e->n_tokens; t++)
-            FAIL_IF(e->token_labels[t] < -1 || e->token_labels[t] >= (int64_t)n, SQZ_EINVAL, row,
-                    "piece %u of example %u has label %d, there are %u", t, row,
-                    (int)e->token_labels[t], n);
-        return SQZ_OK;
-    }
-    if (l->recipe->problem == SQZ_SINGLE_LABEL) {
-        FAIL_IF(e->label >= n, SQZ_EINVAL, row, "example %u has label %u, there are %u", row,
-                e->label, n);
-        return SQZ_OK;
-    }
-    const bool multi = l->recipe->problem == SQZ_MULTI_LABEL;
-    FAIL_IF(!e->values, SQZ_EINVAL, row, "example %u has no values", row);
-    for (uint32_t k = 0; k < n; k++)
-        FAIL_IF(!isfinite(e->values[k]) || (multi && !(e->values[k] >= 0 && e->values[k] <= 1)),
-                SQZ_EINVAL, row, "number %u of example %u is not %s", k, row,
-                multi ? "0 to 1" : "finite");
 fail:
     return status;
 }
@@ -127,18 +99,18 @@ fail:
 }
 
 sqz_status sqzi_trainer_check_data(const sqz_train_data *data, const sqz_train_recipe *recipe,
-                                   const sqz_model_info *info, sqzi_data_facts *facts,
-                                   sqz_error *error)
+                                   const sqzi_loss *loss, const sqz_model_info *info,
+                                   sqzi_data_facts *facts, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    look l = {.data = data, .recipe = recipe, .info = info};
-    *facts = (sqzi_data_facts){.sizes = {1, 1, 1}};
+    look l = {.data = data, .recipe = recipe, .loss = loss, .info = info};
+    *facts = (sqzi_data_facts){.sizes = {1, 1, 1, recipe->recompute != 0}};
     sqzi_sha256_init(&l.hash);
     for (uint32_t k = 0; k < data->n_labels; k++)
         sqzi_sha256_update(&l.hash, data->labels[k], strlen(data->labels[k]) + 1);
     for (uint32_t row = 0; row < data->n_examples; row++) {
         TRY(check_pieces(&l, row, error));
-        TRY(check_label(&l, row, error));
+        TRY(loss->kind->check(loss, &data->examples[row], row, error));
         hash_example(&l, &data->examples[row]);
     }
     for (uint32_t epoch = 0; epoch < recipe->epochs; epoch++)

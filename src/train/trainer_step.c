@@ -45,13 +45,13 @@ static sqzi_loss_items label_part(const sqz_trainer *t, const uint32_t *rows, sq
     return (sqzi_loss_items){n, single ? p->labels : NULL, single ? NULL : p->targets};
 }
 
-/* What the batch's loss divides by. */
+/* What the loss of the batch divides by. */
 static double count_batch(const sqz_trainer *t, const uint32_t *rows, uint32_t n)
 {
     double count = 0;
     for (uint32_t i = 0; i < n; i++) {
         const sqzi_loss_items items = label_part(t, rows, (sqzi_range){i, i + 1});
-        count += sqzi_loss_count(&t->loss, &items);
+        count += t->loss.kind->count(&t->loss, &items);
     }
     return count;
 }
@@ -66,14 +66,17 @@ static double add_gradient(sqz_trainer *t, const uint32_t *rows, uint32_t n, uin
                                   .seed = t->recipe.seed,
                                   .epoch = epoch,
                                   .examples = t->part.examples};
+    sqzi_batch_gradient *g = &t->gradient;
     double loss = 0;
     for (uint32_t part = 0; part < t->recipe.accumulate; part++) {
         const sqzi_range share = sqzi_share(n, part, t->recipe.accumulate);
         if (share.begin == share.end) continue;
         const sqzi_batch batch = pack_part(t, rows, share);
         const sqzi_loss_items items = label_part(t, rows, share);
-        loss += sqzi_batch_gradient_add(&t->gradient, &batch, p > 0 ? &dropout : NULL, &t->loss,
-                                        &items, count);
+        sqzi_batch_forward(g, &batch, p > 0 ? &dropout : NULL);
+        loss += t->loss.kind->run(&t->loss,
+                                  &(sqzi_loss_args){&items, count, &g->outputs, &g->grads});
+        sqzi_batch_backward(g);
         *n_tokens += batch.n_tokens;
     }
     return loss;

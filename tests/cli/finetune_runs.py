@@ -110,6 +110,21 @@ class Finetune(unittest.TestCase):
         train("seed.gguf", "--data", "train.csv", "--seed", "2")
         self.assertNotEqual(read("one.gguf"), read("seed.gguf"))
 
+    def test_bf16_learns_and_running_blocks_again_changes_no_bit(self):
+        dev = ("--data", "train.csv", "--dev", "dev.csv")
+        half = train("half.gguf", *dev, "--precision", "bf16")
+        self.assertGreater(half["metrics"]["accuracy"], 0.95)
+        whole = train("exact.gguf", *dev, "--recompute")
+        self.assertNotEqual(half["loss"], whole["loss"])
+        self.assertAlmostEqual(half["loss"], whole["loss"], delta=0.02)
+        again = train("again.gguf", *dev, "--precision", "bf16", "--recompute")
+        self.assertEqual(read("half.gguf"), read("again.gguf"))
+        self.assertEqual(half["metrics"], again["metrics"])
+        given = json.loads(run("eval", "half.gguf", "--data", "dev.csv", "--json"))
+        self.assertEqual(half["metrics"], given["metrics"])
+        self.assertEqual(half["intervals"], given["intervals"])
+        self.assertIn("--precision bf16", run("info", "half.gguf"))
+
     def test_a_run_that_is_killed_goes_on(self):
         arguments = ("--data", "train.csv", "--dev", "dev.csv", "--metric", "mcc",
                      "--checkpoint-steps", "7")
@@ -163,7 +178,7 @@ class Finetune(unittest.TestCase):
         for code, said, arguments in (
             (2, "--data PATH", ()),
             (2, "-o FILE", ("--data", "t.csv")),
-            (2, "bf16 is not done yet", ("--precision", "bf16")),
+            (2, "f32|bf16", ("--precision", "f16")),
             (2, "--metric needs", ("--metric", "mcc")),
             (2, "no figure", ("--metric", "ece", "--holdout", "0.2")),
             (2, "no figure", ("--metric", "spearman", "--holdout", "0.2")),

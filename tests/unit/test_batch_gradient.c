@@ -10,6 +10,7 @@
 #include "support/test.h"
 #include "support/tiny_encoder.h"
 #include "train/batch_gradient.h"
+#include "train/loss.h"
 
 enum { SEQUENCES = 3, TOKENS = 12, CLASSES = 3 };
 
@@ -66,7 +67,8 @@ static void open_scene(scene *s, const char *head, sqz_problem problem)
     sqz_error error = {0};
     const sqzt_tiny tiny = tiny_of(head);
     const uint32_t features = sizeof(sqzi_real) == sizeof(double) ? 0 : sqzi_cpu_detect();
-    *s = (scene){.loss = {.problem = problem, .classes = CLASSES}, .parts = 1};
+    *s = (scene){.loss = {.kind = sqzi_loss_of_problem(problem), .weight = 1, .classes = CLASSES},
+                 .parts = 1};
     sqzt_encoder_make(&s->model, &tiny, features, SQZI_F32);
     sqzk_grad_table_init(&s->kernels, features);
     sqzt_assert_ok(sqzi_thread_pool_open(&sqzi_default_allocator, 2, &s->pool, &error), &error);
@@ -80,8 +82,10 @@ static void open_scene(scene *s, const char *head, sqz_problem problem)
                                        .parameters = &s->parameters,
                                        .kernels = &s->kernels,
                                        .pool = s->pool,
-                                       .padding = UINT32_MAX};
-    const sqzi_gradient_sizes sizes = {TOKENS, SEQUENCES, 6};
+                                       .padding = UINT32_MAX,
+                                       .logits = true};
+    const sqzi_gradient_sizes sizes = {
+        .max_tokens = TOKENS, .max_sequences = SEQUENCES, .max_length = 6};
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     sqzi_batch_gradient_layout(&s->gradient, &model, &sizes, &arena);
     s->bytes = arena.used;
@@ -120,9 +124,13 @@ static double add_part(scene *s, uint32_t from, uint32_t to, double batch_count,
                                   .seed = 3,
                                   .epoch = 1,
                                   .examples = examples + from};
-    if (!run) return sqzi_loss_count(&s->loss, &items);
-    return sqzi_batch_gradient_add(&s->gradient, &batch, s->dropout > 0 ? &dropout : NULL, &s->loss,
-                                   &items, batch_count);
+    if (!run) return s->loss.kind->count(&s->loss, &items);
+    sqzi_batch_gradient *g = &s->gradient;
+    sqzi_batch_forward(g, &batch, s->dropout > 0 ? &dropout : NULL);
+    const double loss = s->loss.kind->run(&s->loss, &(sqzi_loss_args){&items, batch_count,
+                                                                      &g->outputs, &g->grads});
+    sqzi_batch_backward(g);
+    return loss;
 }
 
 static double loss_of(scene *s)

@@ -24,7 +24,19 @@ static void expect_near(const char *what, size_t i, double found, double wanted,
 
 static sqzi_loss loss_of(const loss_case *c)
 {
-    return (sqzi_loss){c->problem, c->classes, c->smoothing, c->weighted ? c->weights : NULL};
+    return (sqzi_loss){.kind = sqzi_loss_of_problem(c->problem),
+                       .weight = 1,
+                       .classes = c->classes,
+                       .smoothing = c->smoothing,
+                       .weights = c->weighted ? c->weights : NULL};
+}
+
+static double run(const sqzi_loss *loss, const sqzi_loss_items *items, double count,
+                  const sqzi_real *logits, sqzi_real *d)
+{
+    const sqzi_outputs outputs = {.logits = logits};
+    const sqzi_output_grads grads = {.logits = d};
+    return loss->kind->run(loss, &(sqzi_loss_args){items, count, &outputs, &grads});
 }
 
 /* Logits are of few digits; d is rounded once, and what is subtracted in it is below 2. */
@@ -33,19 +45,14 @@ static void losses_and_their_gradients_are_those_of_torch(void **state)
     (void)state;
     for (size_t k = 0; k < sizeof loss_cases / sizeof *loss_cases; k++) {
         const loss_case *c = &loss_cases[k];
-        enum { LD = MOST_CLASSES + 1 };
-        sqzi_real z[MOST_ITEMS * LD], d[MOST_ITEMS * LD];
-        for (size_t i = 0; i < c->n; i++)
-            for (size_t j = 0; j < c->classes; j++)
-                z[i * LD + j] = (sqzi_real)c->logits[i * c->classes + j];
+        sqzi_real z[MOST_ITEMS * MOST_CLASSES], d[MOST_ITEMS * MOST_CLASSES] = {0};
+        for (size_t i = 0; i < c->n * c->classes; i++) z[i] = (sqzi_real)c->logits[i];
         const sqzi_loss loss = loss_of(c);
         const sqzi_loss_items items = {c->n, c->labels, c->targets};
-        const double count = sqzi_loss_count(&loss, &items),
-                     sum = sqzi_loss_run(&loss, &items, count, z, d, LD);
+        const double count = loss.kind->count(&loss, &items), sum = run(&loss, &items, count, z, d);
         expect_near("loss", k, sum, c->loss, 8 * 0x1p-53 * (1 + fabs(c->loss)));
         for (size_t i = 0; i < c->n * c->classes; i++)
-            expect_near("d", i, (double)d[i / c->classes * LD + i % c->classes], c->d[i],
-                        2 * unit * fabs(c->d[i]) + 16 * 0x1p-53);
+            expect_near("d", i, (double)d[i], c->d[i], 2 * unit * fabs(c->d[i]) + 16 * 0x1p-53);
     }
 }
 
@@ -56,13 +63,13 @@ static void a_batch_in_parts_has_the_loss_of_the_batch(void **state)
         const loss_case *c = &loss_cases[k];
         const sqzi_loss loss = loss_of(c);
         const sqzi_loss_items all = {c->n, c->labels, c->targets};
-        const double count = sqzi_loss_count(&loss, &all);
+        const double count = loss.kind->count(&loss, &all);
         double sum = 0;
         for (size_t i = 0; i < c->n; i++) {
-            sqzi_real z[MOST_CLASSES];
+            sqzi_real z[MOST_CLASSES], d[MOST_CLASSES] = {0};
             for (size_t j = 0; j < c->classes; j++) z[j] = (sqzi_real)c->logits[i * c->classes + j];
             const sqzi_loss_items one = {1, c->labels + i, c->targets + i * c->classes};
-            sum += sqzi_loss_run(&loss, &one, count, z, z, c->classes);
+            sum += run(&loss, &one, count, z, d);
         }
         expect_near("loss", k, sum, c->loss, 16 * 0x1p-53 * (1 + fabs(c->loss)));
     }
@@ -71,14 +78,16 @@ static void a_batch_in_parts_has_the_loss_of_the_batch(void **state)
 static void without_a_label_there_is_no_loss(void **state)
 {
     (void)state;
-    const sqzi_loss loss = {.classes = 2};
+    const sqzi_loss loss = {.kind = sqzi_loss_of_problem(SQZ_SINGLE_LABEL),
+                            .weight = 1,
+                            .classes = 2};
     const int32_t none[] = {-1, -1};
     const sqzi_loss_items items = {2, none, NULL};
-    sqzi_real z[] = {1, 2, 3, 4};
-    const double count = sqzi_loss_count(&loss, &items);
+    sqzi_real z[] = {1, 2, 3, 4}, d[4] = {0};
+    const double count = loss.kind->count(&loss, &items);
     assert_true(count == 0);
-    assert_true(sqzi_loss_run(&loss, &items, count, z, z, 2) == 0);
-    for (size_t i = 0; i < 4; i++) assert_true(z[i] == 0);
+    assert_true(run(&loss, &items, count, z, d) == 0);
+    for (size_t i = 0; i < 4; i++) assert_true(d[i] == 0);
 }
 
 static void large_logits_do_not_overflow(void **state)
@@ -87,10 +96,12 @@ static void large_logits_do_not_overflow(void **state)
     const float target[] = {1, 0};
     const int32_t label = 1;
     for (int problem = SQZ_SINGLE_LABEL; problem <= SQZ_MULTI_LABEL; problem++) {
-        const sqzi_loss loss = {.problem = (sqz_problem)problem, .classes = 2};
+        const sqzi_loss loss = {.kind = sqzi_loss_of_problem((sqz_problem)problem),
+                                .weight = 1,
+                                .classes = 2};
         const sqzi_loss_items items = {1, &label, target};
-        sqzi_real z[] = {-3000, 2000}, d[2];
-        const double sum = sqzi_loss_run(&loss, &items, 1, z, d, 2);
+        sqzi_real z[] = {-3000, 2000}, d[2] = {0};
+        const double sum = run(&loss, &items, 1, z, d);
         assert_true(sum == (problem == SQZ_SINGLE_LABEL ? 0 : 5000));
         assert_true(isfinite((double)d[0]) && isfinite((double)d[1]));
     }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <squeezebert/session.h>
+#include <squeezebert/squeeze.h>
 
 #include "support/same_files.h"
 #include "support/test.h"
@@ -60,7 +61,21 @@ static bool can_be_trained(const sqzt_tiny *tiny)
     return (tiny->type == SQZI_F32 || tiny->type == SQZI_BF16) && !tiny->parts;
 }
 
-static void check_form(sqz_context *context, const sqzt_named_tiny *form, sqzt_train_data *d)
+/* The file that a model computes as: what was written, in bf16 with its tables in f32 where the
+ * products are bf16. */
+static void open_written(sqz_context *context, const char *path, sqz_precision precision,
+                         sqz_model **model)
+{
+    sqz_error error = {0};
+    const sqz_quantize_options bf16 = {.type = SQZ_QUANTIZE_BF16,
+                                       .keep = "_embd\\.weight|token_types"};
+    if (precision == SQZ_PRECISION_BF16)
+        sqzt_assert_ok(sqz_quantize(context, path, path, &bf16, &error), &error);
+    sqzt_assert_ok(sqz_model_open(context, path, model, &error), &error);
+}
+
+static void check_form(sqz_context *context, const sqzt_named_tiny *form, sqz_precision precision,
+                       sqzt_train_data *d)
 {
     sqz_error error = {0};
     sqz_trainer *trainer = NULL;
@@ -73,7 +88,8 @@ static void check_form(sqz_context *context, const sqzt_named_tiny *form, sqzt_t
                                      .epochs = 1,
                                      .lr = 1e-2,
                                      .warmup = -1,
-                                     .seed = 3};
+                                     .seed = 3,
+                                     .precision = precision};
     sqzt_tiny_write(&tiny, base);
     for (uint32_t i = 0; i < SQZT_EXAMPLES; i++)
         d->examples[i].types = tiny.token_types > 1 ? d->types[i] : NULL;
@@ -87,7 +103,7 @@ static void check_form(sqz_context *context, const sqzt_named_tiny *form, sqzt_t
     sqzt_assert_ok(sqz_trainer_run(trainer, NULL, &result, &error), &error);
     assert_int_equal(result.step, SQZT_BATCHES);
     sqzt_assert_ok(sqz_trainer_write(trainer, out, &error), &error);
-    sqzt_assert_ok(sqz_model_open(context, out, &written, &error), &error);
+    open_written(context, out, precision, &written);
     expect_same_logits(form->name, sqz_trainer_model(trainer), written, d);
     assert_string_equal(sqz_model_label(written, 1), "middle");
     assert_int_equal(sqz_model_get_info(written)->n_labels, SQZT_CLASSES);
@@ -107,7 +123,8 @@ static void logits_after_steps_are_those_of_the_written_file(void **state)
     sqzt_train_data_make(&d, 1);
     sqz_context *context = context_of(2, NULL);
     for (const sqzt_named_tiny *form = sqzt_tiny_forms; form->name; form++)
-        check_form(context, form, &d);
+        for (int p = SQZ_PRECISION_F32; p <= SQZ_PRECISION_BF16; p++)
+            check_form(context, form, (sqz_precision)p, &d);
     sqz_context_close(context);
 }
 
@@ -175,7 +192,11 @@ static void loss_falls(void **state)
         {"regression", {.problem = SQZ_REGRESSION, .epochs = 40, .lr = 2e-3}, 0.6},
         {"tokens", {.head = SQZ_HEAD_TOKEN, .epochs = 40, .lr = 2e-3}, 0.65},
         {"frozen encoder", {.freeze_encoder = 1, .epochs = 40, .lr = 2e-2, .dropout = -1}, 0.8},
-        {"one block", {.freeze_blocks = 1, .epochs = 40, .lr = 5e-3}, 0.8}};
+        {"one block", {.freeze_blocks = 1, .epochs = 40, .lr = 5e-3}, 0.8},
+        {"bf16", {.precision = SQZ_PRECISION_BF16, .epochs = 40, .lr = 2e-3}, 0.5},
+        {"bf16 tokens",
+         {.head = SQZ_HEAD_TOKEN, .precision = SQZ_PRECISION_BF16, .epochs = 40, .lr = 2e-3},
+         0.65}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         watch w = {0};
         const sqz_train_run run = {.progress = watch_progress, .user = &w};
@@ -196,12 +217,11 @@ static sqz_status no_score(void *user, const sqz_model *model, uint64_t step, do
     return SQZ_OK;
 }
 
-static void neither_threads_nor_evaluations_change_a_bit(void **state)
+static void check_bits(sqz_precision precision)
 {
-    (void)state;
     sqzt_train_data d;
     sqzt_train_data_make(&d, 3);
-    const sqz_train_recipe recipe = {.epochs = 2, .lr = 1e-3};
+    const sqz_train_recipe recipe = {.epochs = 2, .lr = 1e-3, .precision = precision};
     char base[400], one[400];
     snprintf(base, sizeof base, "%s", sqzt_temporary("base.gguf"));
     snprintf(one, sizeof one, "%s", sqzt_temporary("one.gguf"));
@@ -213,6 +233,18 @@ static void neither_threads_nor_evaluations_change_a_bit(void **state)
         train(base, threads, &recipe, &d, &run, other);
         sqzt_assert_same_files(one, other);
     }
+    sqz_train_recipe again = recipe;
+    again.recompute = 1;
+    const char *other = sqzt_temporary("other.gguf");
+    train(base, 2, &again, &d, NULL, other);
+    sqzt_assert_same_files(one, other);
+}
+
+static void neither_threads_nor_evaluations_nor_running_again_change_a_bit(void **state)
+{
+    (void)state;
+    check_bits(SQZ_PRECISION_F32);
+    check_bits(SQZ_PRECISION_BF16);
 }
 
 typedef struct collected {
@@ -287,6 +319,7 @@ static void bad_recipes_are_refused_by_name(void **state)
                {{.pooling = SQZ_POOLING_MAX}, "mean, cls and pooler"},
                {{.head = SQZ_HEAD_TOKEN, .pooling = SQZ_POOLING_MEAN}, "token head"},
                {{.freeze_blocks = 3}, "the model has 2"},
+               {{.precision = (sqz_precision)2}, "no precision has number 2"},
                {{.keep_head = 1}, "cannot be kept"},
                {{.reserved = {1}}, "sqz_train_recipe"}};
     const char *base = sqzt_temporary("base.gguf");
@@ -357,7 +390,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_after_steps_are_those_of_the_written_file),
         cmocka_unit_test(loss_falls),
-        cmocka_unit_test(neither_threads_nor_evaluations_change_a_bit),
+        cmocka_unit_test(neither_threads_nor_evaluations_nor_running_again_change_a_bit),
         cmocka_unit_test(parts_of_a_batch_are_the_batch),
         cmocka_unit_test(bad_recipes_are_refused_by_name),
         cmocka_unit_test(bad_data_are_refused_with_their_row),
