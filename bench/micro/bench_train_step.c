@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How near a training step comes to what the machine can do.
  *
- *   bench_train_step [--threads N] [--batch mixed|AxB|LENGTHS]... [--samples S] [--parts] MODEL...
- *   bench_train_step [--threads N] --serve FILE MODEL
+ *   bench_train_step [--threads N] [--precision f32|bf16] [--batch mixed|AxB|LENGTHS]...
+ *                    [--samples S] [--parts] MODEL...
+ *   bench_train_step [--threads N] [--precision f32|bf16] --serve FILE MODEL
  *
  * A step is the trainer's own: forward with dropout 0.1, backward, norm, AdamW, matrices packed
- * again, in f32, of a new two-class head. Batches are random ids: `mixed` (32 sentences of 10 to 49
+ * again, of a new two-class head. Batches are random ids: `mixed` (32 sentences of 10 to 49
  * pieces, 743 in all), A sequences of B pieces, or lengths with commas between them. The floor is
  *
  *   3 x the forward's operations / peak + 28 bytes x numbers that are trained / bandwidth
@@ -35,7 +36,7 @@ typedef struct options {
     const char *names[MOST_BATCHES];
     const char *const *models;
     const char *serve;
-    bool parts;
+    bool parts, bf16;
 } options;
 
 /* ---- the trainer ---- */
@@ -75,7 +76,10 @@ static void open_bench(bench *b, const options *o, const char *path, const batch
 {
     sqz_error error;
     sqz_model *model = NULL;
-    const sqz_train_recipe recipe = {.epochs = 1u << 20, .lr = 1e-5, .seed = 1};
+    const sqz_train_recipe recipe = {.epochs = 1u << 20,
+                                     .lr = 1e-5,
+                                     .seed = 1,
+                                     .precision = o->bf16 ? SQZ_PRECISION_BF16 : SQZ_PRECISION_F32};
     *b = (bench){0};
     if (sqz_context_open(&(sqz_context_options){.n_threads = o->threads}, &b->context, &error))
         fail("a context", &error);
@@ -87,7 +91,7 @@ static void open_bench(bench *b, const options *o, const char *path, const batch
         fail(path, &error);
     watch_trainer(b->trainer);
     b->operations = operations_of(b->trainer, &batches[0]);
-    b->peak = peak_of(watch.kernels.gemm_f32);
+    b->peak = peak_of(o->bf16 ? watch.kernels.gemm_bf16 : watch.kernels.gemm_f32);
     b->rounds = 20 * peak_rounds(b->peak);
 }
 
@@ -218,11 +222,11 @@ static void run_batch(const options *o, const char *path, size_t which)
         s.ratio[i] = of_clock(o, taken) / s.floor[i];
         if (o->parts) sample_parts(&b, &s, i, s.floor[i] * o->threads);
     }
-    printf("%-20s %-8s %2u %9.1f %9.1f %9.1f %8.1f %8.1f %8.1f %7.2f\n", name ? name + 1 : path,
-           o->names[which], o->threads, 1e3 * median(s.wall, o->samples),
-           1e3 * median(s.cpu, o->samples), b.operations * 1e-9, 1e-9 * median(s.peak, o->samples),
-           1e-9 * median(s.bandwidth, o->samples), 1e3 * median(s.floor, o->samples),
-           median(s.ratio, o->samples));
+    printf("%-20s %-8s %-4s %2u %9.1f %9.1f %9.1f %8.1f %8.1f %8.1f %7.2f\n",
+           name ? name + 1 : path, o->names[which], o->bf16 ? "bf16" : "f32", o->threads,
+           1e3 * median(s.wall, o->samples), 1e3 * median(s.cpu, o->samples), b.operations * 1e-9,
+           1e-9 * median(s.peak, o->samples), 1e-9 * median(s.bandwidth, o->samples),
+           1e3 * median(s.floor, o->samples), median(s.ratio, o->samples));
     if (o->parts) report_parts(&s, o->samples);
     fflush(stdout);
     close_bench(&b);
@@ -291,6 +295,8 @@ static bool read_option(options *o, const char *name, const char *value)
     if (strcmp(name, "--threads") == 0 && read_size(value, 64, &threads))
         return (o->threads = (uint32_t)threads) > 0;
     if (strcmp(name, "--samples") == 0) return read_size(value, MOST_SAMPLES, &o->samples);
+    if (strcmp(name, "--precision") == 0)
+        return (o->bf16 = strcmp(value, "bf16") == 0) || strcmp(value, "f32") == 0;
     if (strcmp(name, "--serve") == 0) return (o->serve = value) != NULL;
     if (strcmp(name, "--batch") != 0 || o->n_batches == MOST_BATCHES) return false;
     o->names[o->n_batches] = value;
@@ -311,8 +317,9 @@ int main(int n, char **arguments)
     if (o.n_models == 0 || strncmp(arguments[i], "--", 2) == 0 || (o.serve && o.n_models > 1)) {
         fprintf(stderr,
                 "bench_train_step: cannot use '%s'\n"
-                "bench_train_step [--threads N] [--batch mixed|AxB|LENGTHS]... [--samples S] "
-                "[--parts] MODEL...\nbench_train_step [--threads N] --serve FILE MODEL\n",
+                "bench_train_step [--threads N] [--precision f32|bf16] [--batch "
+                "mixed|AxB|LENGTHS]... [--samples S] [--parts] MODEL...\n"
+                "bench_train_step [--threads N] [--precision f32|bf16] --serve FILE MODEL\n",
                 i < n ? arguments[i] : "");
         return 2;
     }
@@ -324,8 +331,8 @@ int main(int n, char **arguments)
         (void)read_option(&o, "--batch", "mixed");
         (void)read_option(&o, "--batch", "16x128");
     }
-    printf("%s\n%-20s %-8s %2s %9s %9s %9s %8s %8s %8s %7s\n", sqzi_cpu_brand(), "model", "batch",
-           "th", "wall ms", "CPU ms", "Gop", "Gop/s", "GB/s", "floor ms", "ratio");
+    printf("%s\n%-20s %-8s %-4s %2s %9s %9s %9s %8s %8s %8s %7s\n", sqzi_cpu_brand(), "model",
+           "batch", "type", "th", "wall ms", "CPU ms", "Gop", "Gop/s", "GB/s", "floor ms", "ratio");
     for (size_t m = 0; m < o.n_models; m++)
         for (size_t k = 0; k < o.n_batches; k++) run_batch(&o, o.models[m], k);
     return 0;

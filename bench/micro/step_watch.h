@@ -94,8 +94,8 @@ static bool is_attention(const void *p)
     const sqzi_back_scratch *scratch = watch.trainer->gradient.tape.back->scratch;
     for (uint32_t i = 0; i < watch.trainer->gradient.workspace.members; i++) {
         const sqzi_attention_back *a = &scratch[i].attention;
-        const void *const all[] = {a->k_rows, a->v_rows,  a->k_columns, a->strip,
-                                   a->turned, a->weights, a->d_weights};
+        const void *const all[] = {a->k_rows,  a->v_rows,    a->k_columns, a->strip,    a->turned,
+                                   a->weights, a->d_weights, a->of_width,  a->of_length};
         for (size_t j = 0; j < sizeof all / sizeof *all; j++)
             if (p == all[j]) return true;
     }
