@@ -147,7 +147,6 @@ static void make_softmax(float *p, size_t n)
     for (size_t j = 0; j < n; j++) p[j] = (float)(exp((double)p[j]) / sum);
 }
 
-/* Each number 0 or larger, as dropout leaves it. */
 static void drop_some(sqzt_random *random, const float *x, float *out, size_t n)
 {
     for (size_t j = 0; j < n; j++) out[j] = sqzt_below(random, 4) == 0 ? 0 : x[j] * 1.25f;
