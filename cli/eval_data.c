@@ -6,15 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "embedding_data.h"
 #include "eval_report.h"
 #include "output.h"
 #include "stream.h"
 
-/* What labels are, as the model has been trained for. */
+/* What labels are, as the model has been trained for; of embeddings scores, where a column of them
+ * is named, else texts that belong together. */
 static sqz_label_kind kind_of(const sqz_model *model, const char *path)
 {
     const sqz_model_info *info = sqz_model_get_info(model);
     if (info->head == SQZ_HEAD_TOKEN) return SQZ_LABELS_WORDS;
+    if (info->head == SQZ_HEAD_NONE) return cli_columns.label ? SQZ_LABELS_VALUE : SQZ_LABELS_NONE;
     if (info->head != SQZ_HEAD_SEQUENCE)
         cli_die(CLI_USAGE, "%s: its head is %s: those of sequences and tokens can be evaluated",
                 path, sqz_head_name(info->head) ? sqz_head_name(info->head) : "none");
@@ -55,7 +58,12 @@ static sqz_dataset *open_data(const cli_eval_request *r, const sqz_model *model)
 {
     const char **classes = classes_of(model);
     cli_data data = {.path = r->data, .split = r->split, .kind = kind_of(model, r->model)};
-    if (data.kind != SQZ_LABELS_VALUE) {
+    const bool embeds = sqz_model_get_info(model)->head == SQZ_HEAD_NONE;
+    if (embeds) cli_embedding_columns(&data);
+    else if (cli_embedding_given())
+        cli_die(CLI_USAGE, "%s is for models of embeddings, %s has a head", cli_embedding_given(),
+                r->model);
+    if (!embeds && data.kind != SQZ_LABELS_VALUE) {
         data.classes = classes;
         data.n_classes = sqz_model_get_info(model)->n_labels;
     }
@@ -69,7 +77,11 @@ static sqz_predictions *predict(const sqz_model *model, const sqz_dataset *datas
     sqz_error error = {0};
     sqz_predictions *predictions;
     const sqz_task_options task = cli_task_options();
-    const sqz_predict_options o = {.task = &task, .progress = cli_show_share, .user = "examples"};
+    sqz_predict_options o = {.task = &task, .progress = cli_show_share, .user = "examples"};
+    if (sqz_model_get_info(model)->head == SQZ_HEAD_NONE) {
+        o.prompt = cli_embedding_prompt(model, SQZ_ROLE_QUERY, sqz_dataset_kind(dataset));
+        o.second_prompt = cli_embedding_prompt(model, SQZ_ROLE_PASSAGE, sqz_dataset_kind(dataset));
+    }
     cli_check(sqz_predict(model, dataset, &o, &predictions, &error), &error);
     return predictions;
 }

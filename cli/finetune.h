@@ -9,6 +9,7 @@
 
 /*   trainer    whose progress it is
  *   dev        NULL: there is nothing to measure on
+ *   batch      examples of a batch
  *   metric     the figure that decides, by its number in sqz_figure_name
  *   each_epoch 1: measure and show after each epoch, where nothing decides
  *   n_batches  of an epoch
@@ -20,7 +21,8 @@
 typedef struct cli_watch {
     const sqz_trainer *trainer;
     const sqz_dataset *dev;
-    uint32_t metric, n_batches;
+    const char *prompts[2]; /* of embeddings */
+    uint32_t metric, n_batches, batch;
     bool each_epoch;
     sqz_task_options task;
     FILE *log;
@@ -42,6 +44,17 @@ void cli_watch_note(void *user, const char *text);
 /* Measure a model on the examples of watch->dev. */
 sqz_status cli_watch_measure(cli_watch *watch, const sqz_model *model, bool intervals,
                              sqz_measures *measures, sqz_error *error);
+
+/* Options of embedders: what is trained are the vectors of `embed`, on texts that belong together
+ * or pairs with a score. */
+typedef struct cli_embedder_options {
+    uint32_t loss; /* an sqz_train_loss */
+    const char *range;
+    double scale;
+    bool symmetric;
+} cli_embedder_options;
+extern cli_embedder_options cli_embedder;
+extern const cli_option cli_embedder_table[];
 
 /* The options of the verb. Reals are NAN where they were not given. */
 typedef struct cli_tuning_options {
@@ -69,6 +82,7 @@ typedef struct cli_job {
     sqz_batches *batches;
     sqz_trainer *trainer;
     float *weights;
+    char *prompts[2]; /* before the first text, and before the others */
     cli_watch watch;
     sqz_train_result result;
 } cli_job;
@@ -80,5 +94,17 @@ void cli_job_open_data(cli_job *job, const char *base);
 /* The batches, after the data; the recipe and weights, after the batches. */
 void cli_job_open_batches(cli_job *job);
 sqz_train_recipe cli_job_recipe(cli_job *job);
+
+/* ---- finetune_embed.c ---- */
+
+/* After the options of the verb were checked: those of embedders, and what does not go with them. */
+void cli_check_embedder(const cli_job *job);
+sqz_label_kind cli_embedder_kind(void);
+/* Scores to 0..1, where a range was given or the task has one. */
+void cli_embedder_scale(const cli_job *job, sqz_dataset *dataset);
+/* Each text read by itself, with the prompts; and what is not trained on as it is measured. */
+void cli_embedder_tokenize(cli_job *job, const sqz_model *model, uint32_t length);
+/* Says on stderr where texts that repeat make batches small, or leave examples out. */
+void cli_embedder_say_batches(const cli_job *job);
 
 #endif

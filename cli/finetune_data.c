@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "embedding_data.h"
 #include "finetune.h"
 
 enum { BATCH = 32, MAX_PIECES = 128 };
@@ -24,6 +25,7 @@ cli_tuning_options cli_tuning = {.batch = BATCH,
 
 static sqz_label_kind kind_of_data(void)
 {
+    if (cli_embedder.loss) return cli_embedder_kind();
     const bool conll = cli_columns.input == SQZ_DATA_CONLL ||
                        (!cli_columns.input &&
                         sqz_data_format_of(cli_tuning.data_path) == SQZ_DATA_CONLL);
@@ -68,7 +70,9 @@ static void open_own_data(cli_job *j)
                      .source = cli_tuning.source,
                      .split = cli_tuning.split,
                      .kind = j->kind};
+    if (cli_embedder.loss) cli_embedding_columns(&data);
     j->all = cli_open_data(&data);
+    cli_embedder_scale(j, j->all);
     j->train = j->all;
     if (!isnan(cli_tuning.holdout)) hold_out(j);
     if (!cli_tuning.dev_path) return;
@@ -80,6 +84,7 @@ static void open_own_data(cli_job *j)
     data.classes = classes;
     data.split = is_clinc(cli_tuning.dev_path) ? "val" : NULL;
     j->dev = cli_open_data(&data);
+    cli_embedder_scale(j, j->dev);
     free(classes);
 }
 
@@ -93,6 +98,8 @@ static void open_data(cli_job *j)
         j->train = j->all;
         j->dev = open_glue(j, j->task == SQZ_GLUE_MNLI ? "dev_matched" : "dev");
         j->kind = sqz_dataset_kind(j->all);
+        cli_embedder_scale(j, j->all);
+        cli_embedder_scale(j, j->dev);
     }
     j->watch.dev = j->dev ? j->dev : j->part_dev;
 }
@@ -109,13 +116,19 @@ static void tokenize(cli_job *j, const char *base)
                                                   : MAX_PIECES;
     if (length > most)
         cli_die(CLI_USAGE, "--max-length %u: the model takes %u pieces at most", length, most);
-    cli_check(sqz_dataset_tokenize(j->train, sqz_model_tokenizer(model), length, &error), &error);
+    if (cli_embedder.loss) cli_embedder_tokenize(j, model, length);
+    else
+        cli_check(sqz_dataset_tokenize(j->train, sqz_model_tokenizer(model), length, &error),
+                  &error);
     j->watch.task = (sqz_task_options){.max_length = length};
     sqz_model_close(model);
     size_t n, cut = 0;
     (void)sqz_dataset_examples(j->train, &n);
+    if (cli_embedder.loss) n *= sqz_dataset_texts(j->train);
     for (size_t i = 0; i < n; i++) cut += sqz_dataset_pieces(j->train, i).cut > 0;
-    if (cut) cli_say("%zu of %zu examples were cut to %u pieces", cut, n, length);
+    if (cut)
+        cli_say("%zu of %zu %s were cut to %u pieces", cut, n,
+                cli_embedder.loss ? "texts" : "examples", length);
 }
 
 void cli_job_open_data(cli_job *j, const char *base)
@@ -129,9 +142,12 @@ void cli_job_open_batches(cli_job *j)
     sqz_error error = {0};
     const sqz_batches_options o = {.batch = cli_tuning.batch,
                                    .seed = cli_tuning.seed,
+                                   .distinct = cli_embedder.loss == SQZ_LOSS_RANKING,
                                    .replay = cli_tuning.replay};
     cli_check(sqz_batches_open(j->train, &o, &j->batches, &error), &error);
     j->watch.n_batches = sqz_batches_data(j->batches)->n_batches;
+    j->watch.batch = cli_tuning.batch;
+    cli_embedder_say_batches(j);
     const uint64_t all = (uint64_t)j->watch.n_batches * (cli_tuning.epochs ? cli_tuning.epochs : 5);
     const uint64_t steps = cli_tuning.max_steps && cli_tuning.max_steps < all ? cli_tuning.max_steps
                                                                               : all;
@@ -215,7 +231,7 @@ sqz_train_recipe cli_job_recipe(cli_job *j)
     static const sqz_pooling poolings[] = {SQZ_POOLING_DEFAULT, SQZ_POOLING_POOLER, SQZ_POOLING_CLS,
                                            SQZ_POOLING_MEAN};
     static const sqz_problem problems[] = {SQZ_SINGLE_LABEL, SQZ_MULTI_LABEL, SQZ_REGRESSION,
-                                           SQZ_SINGLE_LABEL};
+                                           SQZ_SINGLE_LABEL, SQZ_SINGLE_LABEL};
     set_weights(j);
     sqz_train_recipe r = {.head = j->kind == SQZ_LABELS_WORDS ? SQZ_HEAD_TOKEN : SQZ_HEAD_SEQUENCE,
                           .problem = problems[j->kind],
@@ -237,6 +253,13 @@ sqz_train_recipe cli_job_recipe(cli_job *j)
                           .seed = cli_tuning.seed,
                           .precision = (sqz_precision)cli_tuning.precision,
                           .recompute = cli_tuning.recompute};
+    if (cli_embedder.loss) {
+        r.head = SQZ_HEAD_NONE;
+        r.problem = SQZ_SINGLE_LABEL;
+        r.loss = (sqz_train_loss)cli_embedder.loss;
+        r.scale = isnan(cli_embedder.scale) ? 0 : cli_embedder.scale;
+        r.symmetric = cli_embedder.symmetric;
+    }
     set_freeze(&r);
     return r;
 }

@@ -82,7 +82,12 @@ static void show_figures(cli_watch *w, uint64_t step, const sqz_measures *m)
 sqz_status cli_watch_measure(cli_watch *w, const sqz_model *model, bool intervals,
                              sqz_measures *measures, sqz_error *error)
 {
-    const sqz_predict_options predict = {.task = &w->task};
+    const sqz_predict_options predict = {.task = &w->task,
+                                         .prompt = w->prompts[0],
+                                         .second_prompt = w->prompts[1],
+                                         .batch = w->batch,
+                                         .scale = isnan(cli_embedder.scale) ? 0
+                                                                            : cli_embedder.scale};
     const sqz_measure_options measure = {.point = !intervals};
     sqz_predictions_close(w->predictions);
     w->predictions = NULL;

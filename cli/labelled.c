@@ -60,6 +60,8 @@ sqz_dataset *cli_open_data(const cli_data *data)
                                    .source = data->source,
                                    .separator = cli_columns.separator,
                                    .split = data->split,
+                                   .negatives = data->negatives,
+                                   .n_negatives = data->n_negatives,
                                    .classes = data->classes,
                                    .n_classes = data->n_classes};
     if (!o.format && (!data->path || sqz_data_format_of(data->path) == SQZ_DATA_AUTO))

@@ -26,10 +26,13 @@ void cli_refuse_columns(const char *why);
  *   path     NULL: stdin
  *   source   a column (sqz_dataset_options); may be NULL
  *   split    of CLINC's JSON; may be NULL
+ *   negatives [n_negatives] columns of texts that do not belong to the first; may be NULL
  *   classes  [n_classes], or NULL: those that occur
  */
 typedef struct cli_data {
     const char *path, *source, *split;
+    const char *const *negatives;
+    uint32_t n_negatives;
     sqz_label_kind kind;
     const char *const *classes;
     uint32_t n_classes;

@@ -43,10 +43,9 @@ void cli_name_vectors(void)
                  "%s%s", i ? "|" : "", word);
 }
 
-/* A prompt of the model by its name, or the words themselves behind "text:". */
-static const char *find_prompt(const char *model, const char *given)
+const char *cli_find_prompt(const sqz_model *model, const char *given)
 {
-    const char *found = sqz_model_prompt(cli_model(model), given);
+    const char *found = sqz_model_prompt(model, given);
     if (!found && strncmp(given, "text:", 5) == 0) found = given + 5;
     if (!found)
         cli_die(CLI_USAGE,
@@ -65,7 +64,7 @@ sqz_embed_text_options cli_embed_options(const char *model)
                                           .dimensions = cli_dimensions},
                                 .similarity = (sqz_similarity_kind)similarity};
     if (normalize && plain) cli_die(CLI_USAGE, "--normalize and --no-normalize exclude each other");
-    if (prompt) o.prompt = find_prompt(model, prompt);
+    if (prompt) o.prompt = cli_find_prompt(cli_model(model), prompt);
     return o;
 }
 
@@ -75,15 +74,15 @@ sqz_embed_text_options cli_pair_options(const char *model)
     const char *first = side_prompts[SQZ_ROLE_QUERY], *second = side_prompts[SQZ_ROLE_PASSAGE];
     if (!o.prompt) o.prompt = sqz_model_prompt(cli_model(model), NULL);
     if (!o.prompt) o.prompt = "";
-    o.second_prompt = second ? find_prompt(model, second) : o.prompt;
-    if (first) o.prompt = find_prompt(model, first);
+    o.second_prompt = second ? cli_find_prompt(cli_model(model), second) : o.prompt;
+    if (first) o.prompt = cli_find_prompt(cli_model(model), first);
     return o;
 }
 
 sqz_embed_text_options cli_role_options(const char *model, sqz_role role)
 {
     sqz_embed_text_options o = cli_embed_options(model);
-    if (side_prompts[role]) o.prompt = find_prompt(model, side_prompts[role]);
+    if (side_prompts[role]) o.prompt = cli_find_prompt(cli_model(model), side_prompts[role]);
     if (!o.prompt) o.prompt = sqz_model_role_prompt(cli_model(model), role);
     if (!o.similarity) o.similarity = sqz_model_get_info(cli_model(model))->similarity;
     return o;

@@ -14,6 +14,10 @@ void cli_name_vectors(void);
 extern const cli_option cli_side_options[];
 extern uint32_t cli_pooling, cli_dimensions;
 
+/* A prompt of the model by its name, or the words themselves behind "text:". Dies with CLI_USAGE
+ * where there is none. */
+const char *cli_find_prompt(const sqz_model *model, const char *given);
+
 /* The options as the library takes them. Dies with CLI_USAGE where the model cannot do what they
  * ask for. */
 sqz_embed_text_options cli_embed_options(const char *model);

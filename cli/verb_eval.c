@@ -6,6 +6,7 @@
 
 #include <squeezebert/eval.h>
 
+#include "embedding_data.h"
 #include "eval_data.h"
 #include "output.h"
 #include "stream.h"
@@ -199,6 +200,8 @@ static int run(char **arguments, uint32_t n)
     if (!task_name) return run_own(arguments[0]);
     if (!folder) cli_die(CLI_USAGE, "--data FOLDER is needed: the files of the task");
     cli_refuse_columns("--task, whose files are known");
+    if (cli_embedding_given())
+        cli_die(CLI_USAGE, "%s is for data of your own, without --task", cli_embedding_given());
     if (against) cli_die(CLI_USAGE, "--against is for data of your own, without --task");
     task = sqz_glue_find(task_name);
     if (task < 0)
@@ -239,8 +242,9 @@ static int run(char **arguments, uint32_t n)
     return judge(&report);
 }
 
-static const cli_option *const tables[] = {options, cli_labelled_options, cli_model_options,
-                                           cli_length_options, NULL};
+static const cli_option *const tables[] = {
+    options,           cli_labelled_options, cli_embedding_options,
+    cli_model_options, cli_length_options,   NULL};
 const cli_verb cli_verb_eval = {
     "eval",
     "a model's figures on labelled texts, or on a task of GLUE",

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "embedding_data.h"
 #include "finetune.h"
 #include "output.h"
 #include "verbs.h"
@@ -68,7 +69,8 @@ static const cli_option recipe_options[] = {
      "factors of the classes' losses; balanced: by how seldom they are"},
     {"label-smoothing", 0, CLI_REAL, &cli_tuning.label_smoothing, "SHARE", "default: 0"},
     {"pool", 0, CLI_CHOICE, &cli_tuning.pooling, "auto|pooler|cls|mean",
-     "what the head reads (auto: the pooler where the base has one, else the mean)"},
+     "what the head reads (auto: the pooler where the base has one, else the mean), or what "
+     "embeddings are (auto: as the base says)"},
     {"replay", 0, CLI_TEXT, &cli_tuning.replay, "ORDER.json",
      "batches as lists of row numbers, from 0"},
     {0},
@@ -77,7 +79,7 @@ static const cli_option recipe_options[] = {
 static const cli_option run_options[] = {
     {"metric", 0, CLI_TEXT, &cli_tuning.metric, "NAME",
      "keep the step that is best by it on what is held out (default: keep the last step): "
-     "accuracy, macro_f1, micro_f1, mcc, pearson, spearman, f1 of entities"},
+     "accuracy, macro_f1, micro_f1, mcc, pearson, spearman, f1 of entities, mrr"},
     {"patience", 0, CLI_NUMBER, &cli_tuning.patience, "N",
      "with --metric: stop after so many epochs that were not the best"},
     {"checkpoint", 0, CLI_TEXT, &cli_tuning.checkpoint, "FOLDER",
@@ -138,6 +140,7 @@ static void check_usage(cli_job *j)
     if (cli_tuning.losses_path && cli_tuning.resume)
         cli_die(CLI_USAGE, "--losses are those from the first step on: not with --resume");
     if (!cli_tuning.batch) cli_die(CLI_USAGE, "--batch is at least 1");
+    cli_check_embedder(j);
     if (!isnan(cli_tuning.lr) && !(cli_tuning.lr > 0)) cli_die(CLI_USAGE, "--lr is above 0");
     if (!isnan(cli_tuning.head_lr) && !(cli_tuning.head_lr > 0))
         cli_die(CLI_USAGE, "--head-lr is above 0");
@@ -156,7 +159,7 @@ static void set_metric(cli_job *j)
     for (uint32_t k = 0; (name = sqz_figure_name(j->kind, k)) != NULL; k++) {
         j->watch.metric = k;
         if (strcmp(name, cli_tuning.metric) == 0 && strcmp(name, "ece") != 0 &&
-            strcmp(name, "mae") != 0 && strcmp(name, "mse") != 0)
+            strcmp(name, "mae") != 0 && strcmp(name, "mse") != 0 && strcmp(name, "loss") != 0)
             return;
     }
     cli_die(CLI_USAGE, "--metric %s is no figure of these labels that is best where it is largest",
@@ -265,8 +268,10 @@ static sqz_eval_report official(const cli_job *j, const sqz_model *model)
 {
     sqz_error error = {0};
     sqz_eval_report report = {0};
-    const sqz_eval_options o = {.task = &j->watch.task, .glue = {.quotes = (sqz_quotes)cli.quotes}};
-    if (j->task >= 0)
+    const sqz_eval_options o = {.task = &j->watch.task,
+                                .cosine = cli_embedder.loss != 0,
+                                .glue = {.quotes = (sqz_quotes)cli.quotes}};
+    if (j->task >= 0 && !cli_embedding_given()) /* eval --task has the model's own prompts */
         cli_check(sqz_evaluate(model, (sqz_glue_task)j->task, cli_tuning.data_path, &o, &report,
                                &error),
                   &error);
@@ -348,6 +353,8 @@ static void close_job(cli_job *j)
     if (j->watch.log) (void)fclose(j->watch.log);
     free(j->watch.losses);
     free(j->weights);
+    free(j->prompts[0]);
+    free(j->prompts[1]);
 }
 
 static int run(char **arguments, uint32_t n)
@@ -367,20 +374,23 @@ static int run(char **arguments, uint32_t n)
     return CLI_DONE;
 }
 
-static const cli_option *const tables[] = {data_options, cli_labelled_options, recipe_options,
-                                           run_options,  cli_model_options,    NULL};
+static const cli_option *const tables[] = {
+    data_options,   cli_labelled_options, cli_embedder_table, cli_embedding_options,
+    recipe_options, run_options,          cli_model_options,  NULL};
 const cli_verb cli_verb_finetune = {
     "finetune",
     "train a model on labelled texts",
     "BASE",
     "Trains every weight of BASE, a float model file, on labelled examples and writes a model that "
-    "classifies, in f32: AdamW, a warm-up and a falling rate, the last step kept. Bits depend on "
+    "classifies, or with --loss one that embeds, in f32: AdamW, a warm-up and a falling rate, the last step kept. Bits depend on "
     "the "
     "data, the options and --cpu, not on threads, nor on how often a run was resumed. An int8 base "
     "is refused: train, then quantize.",
     "squeezebert finetune minilm.gguf -o mrpc.gguf --task mrpc --data glue/MRPC\n"
     "squeezebert finetune minilm.gguf -o tickets.gguf --data tickets.csv --text body --label team "
-    "--holdout 0.1",
+    "--holdout 0.1\n"
+    "squeezebert finetune minilm.gguf -o search.gguf --data asked.csv --loss ranking --text "
+    "question --text2 answer",
     1,
     1,
     tables,

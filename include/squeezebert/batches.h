@@ -23,6 +23,10 @@ typedef struct sqz_batches sqz_batches;
  *
  *   rows     [n_rows] the examples to train on, as sqz_dataset_split gives them; NULL: all
  *   batch    examples of a batch; the last of an epoch's rows may be fewer
+ *   distinct 1: no text stands twice in a batch, as SQZ_LOSS_RANKING needs it: an example with a
+ *            text that is there already waits for the next batch, before those that follow. Texts
+ *            are compared as sqz_dataset_repeats does. Batches are as even as that allows; there
+ *            are more of them where a text stands in more examples than there would be batches
  *   seed     of the order
  *   replay   a file of batches, [[3, 0, 7], [1, ...], ...] as JSON: row numbers from 0, within
  *            `rows` where these are given. Batch i of epoch e is number e * n_batches + i of it,
@@ -33,17 +37,20 @@ typedef struct sqz_batches_options {
     const uint32_t *rows;
     size_t n_rows;
     uint32_t batch;
+    int distinct;
     uint64_t seed;
     const char *replay;
     uint64_t reserved[4];
 } sqz_batches_options;
 
 /* The data set must be tokenised, and stay so and open; `rows` is copied.
- * Memory: some 70 bytes an example, and 4 times the classes for each where they have several.
+ * Memory: some 90 bytes an example and text, and 4 times the classes for each where they have several.
  *
  * SQZ_EINVAL: no batch, no rows, a row that is none; the data set has no labels or no pieces; a
- * class that no row has (error.offset: the class). SQZ_EIO: no file to replay. SQZ_EFORMAT: it
- * holds something else, the text says which batch. SQZ_ENOMEM. */
+ * class that no row has (error.offset: the class); distinct, of examples that were not tokenised by
+ * their texts, or rows that do not rise. SQZ_EIO: no file to replay. SQZ_EFORMAT: it
+ * holds something else, the text says which batch; distinct: the negative of an example is one of
+ * its other texts. SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_batches_open(const sqz_dataset *dataset,
                                                   const sqz_batches_options *options,
                                                   sqz_batches **batches, sqz_error *error);
@@ -51,6 +58,9 @@ SQZ_API void sqz_batches_close(sqz_batches *batches);
 /* For sqz_trainer_open; until the batches are closed. Its `batch` keeps the order of one epoch, the
  * last one that was asked for: not for two threads at once. */
 SQZ_API const sqz_train_data *sqz_batches_data(const sqz_batches *batches);
+/* Examples of the epoch that wait for a batch at its end, and are left out of it: no batch could
+ * take them. 0 unless distinct. */
+SQZ_API uint32_t sqz_batches_left_out(sqz_batches *batches, uint32_t epoch);
 /* Batches of the file that is replayed; 0 where there is none. */
 SQZ_API uint64_t sqz_batches_replayed(const sqz_batches *batches);
 /* Examples of each class [n_classes]: of several labels, those that have it; of words, words. */

@@ -24,12 +24,14 @@ extern "C" {
  *   MANY    any number of classes, none among them
  *   VALUE   a finite number
  *   WORDS   a class of each word of the text
+ *   NONE    there is none: the texts of an example belong together
  */
 typedef enum sqz_label_kind {
     SQZ_LABELS_ONE,
     SQZ_LABELS_MANY,
     SQZ_LABELS_VALUE,
-    SQZ_LABELS_WORDS
+    SQZ_LABELS_WORDS,
+    SQZ_LABELS_NONE
 } sqz_label_kind;
 
 /* How a file is laid out.
@@ -54,9 +56,13 @@ typedef enum sqz_data_format {
 /* What AUTO makes of a path; AUTO where its end says nothing. */
 SQZ_API sqz_data_format sqz_data_format_of(const char *path);
 
+enum { SQZ_MOST_NEGATIVES = 62 }; /* of an example */
+
 /* Zero-initialise for one class a row, in the columns "text" and "label".
  *
  *   text, text2  columns; text2 NULL: one text an example
+ *   negatives    [n_negatives] columns of texts that do not belong to `text`, which text2 does; in
+ *                jsonl a member may be an array of them, as long in every row. SQZ_LABELS_NONE alone
  *   label        the column; NULL = "label"
  *   source       a column whose equal cells mean one source (sqz_dataset_split); NULL: none
  *   id           a column that predictions carry along; NULL: none
@@ -77,6 +83,8 @@ typedef struct sqz_dataset_options {
     const char *split;
     const char *const *classes;
     uint32_t n_classes;
+    const char *const *negatives;
+    uint32_t n_negatives;
     int unlabelled;
     uint64_t reserved[4];
 } sqz_dataset_options;
@@ -89,6 +97,7 @@ typedef struct sqz_dataset_options {
  *   labels    MANY: the classes, rising; WORDS: the class of each word
  *   word_end  WORDS: the byte behind each word in input.text; NULL elsewhere
  *   n_labels  of both arrays
+ *   negatives [n_negatives] texts that do not belong to input.text
  *   line      of the file, from 1; of CLINC the number of the example in its member
  *   id        bytes NULL where there is none
  */
@@ -99,6 +108,8 @@ typedef struct sqz_example {
     double value;
     const uint32_t *labels;
     const uint32_t *word_end;
+    const sqz_text *negatives;
+    uint32_t n_negatives;
     uint64_t line;
     sqz_text id;
     sqz_text source;
@@ -130,6 +141,13 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_open_glue(const sqz_context *contex
                                                        const sqz_glue_options *options,
                                                        sqz_dataset **dataset, sqz_error *error);
 SQZ_API void sqz_dataset_close(sqz_dataset *dataset);
+
+/* Scores of a range to 0..1: VALUE becomes (value - low) / (high - low). For losses of embeddings,
+ * whose cosines are to be the scores; the hash stays that of what was read. SQZ_EINVAL: another kind
+ * of label, or not low < high. SQZ_EFORMAT: a score is outside (error.offset and the text say the
+ * line); nothing has been scaled. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_scale(sqz_dataset *dataset, double low, double high,
+                                                   sqz_error *error);
 
 /* The examples [n], until the data set is closed. */
 SQZ_API const sqz_example *sqz_dataset_examples(const sqz_dataset *dataset, size_t *n);
@@ -192,9 +210,10 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_part(const sqz_dataset *dataset, co
 
 /* ---- pieces ---- */
 
-/* What a model reads of an example.
+/* What a model reads of an example, or of one of its texts.
  *
  *   ids, types   [n]
+ *   skip         pieces at the beginning that pooling leaves out: a prompt's, where the model says so
  *   labels       [n], WORDS alone: the class at the first piece of each word, -1 at the others;
  *                NULL elsewhere
  *   cut          pieces that did not fit in
@@ -203,7 +222,7 @@ typedef struct sqz_example_pieces {
     const uint32_t *ids;
     const uint8_t *types;
     const int32_t *labels;
-    uint32_t n, cut;
+    uint32_t n, cut, skip;
 } sqz_example_pieces;
 
 /* Tokenise all examples, special tokens added, at most max_length pieces each (0 = no limit), of a
@@ -214,7 +233,22 @@ typedef struct sqz_example_pieces {
 SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_tokenize(sqz_dataset *dataset,
                                                       const sqz_tokenizer *tokenizer,
                                                       uint32_t max_length, sqz_error *error);
-/* Of example i, until the next sqz_dataset_tokenize; all 0 where there was none. */
+/* Tokenise each text of an example by itself, as sqz_embed_texts reads it: text, text2 and the
+ * negatives, as many of every example.
+ *
+ *   prompt, second_prompt   put before `text`, and before the others; NULL: none
+ *
+ * Otherwise as sqz_dataset_tokenize. SQZ_EINVAL also: of WORDS. SQZ_ETOOLONG: a prompt alone fills
+ * max_length pieces, and pooling leaves it out. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_tokenize_texts(sqz_dataset *dataset,
+                                                            const sqz_model *model,
+                                                            const char *prompt,
+                                                            const char *second_prompt,
+                                                            uint32_t max_length, sqz_error *error);
+/* Texts of an example that were tokenised by themselves; 0: they were not. */
+SQZ_API uint32_t sqz_dataset_texts(const sqz_dataset *dataset);
+/* Of example i, or, of texts by themselves, of text i % texts of example i / texts; until the next
+ * sqz_dataset_tokenize or _texts; all 0 where there was none. */
 SQZ_API sqz_example_pieces sqz_dataset_pieces(const sqz_dataset *dataset, size_t i);
 
 #ifdef __cplusplus

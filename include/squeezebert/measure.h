@@ -21,11 +21,19 @@ typedef struct sqz_predictions sqz_predictions;
 /* Zero-initialise, or pass NULL, for the defaults.
  *
  *   task      how texts are read
+ *   prompt, second_prompt   of embeddings, as sqz_embed_text_options has them; of SQZ_LABELS_NONE
+ *             second_prompt goes before every text but the first
+ *   batch     of SQZ_LABELS_NONE: examples, in their order, among whose texts each one's is looked
+ *             for; 0 = 32
+ *   scale     of the loss of SQZ_LABELS_NONE, as in training; 0 = 20
  *   progress  called now and then with the examples done and in all; a return other than 0 stops
  *             with SQZ_ECANCELLED. May be NULL
  */
 typedef struct sqz_predict_options {
     const sqz_task_options *task;
+    const char *prompt, *second_prompt;
+    uint32_t batch;
+    double scale;
     int (*progress)(void *user, size_t done, size_t total);
     void *user;
     uint64_t reserved[4];
@@ -36,9 +44,11 @@ typedef struct sqz_predict_options {
  *
  *   ONE     the class of the largest logit; one logit alone is refused
  *   MANY    the classes whose sigmoid is at least 0.5
- *   VALUE   the one output
+ *   VALUE   the one output; of pairs, by a model without a head, the cosine of their embeddings
  *   WORDS   of each word the class at its first piece; of one that has no piece, or was cut off,
  *           the class "O", or class 0 where there is none of that name
+ *   NONE    the rank of text2 among the texts 2 and the negatives of the batch, by their cosine to
+ *           `text`, 1 the first; texts that are the same as text2 are left out
  *
  * The data set and the model outlive the predictions' making, the data set the predictions.
  * Memory: 4 bytes a class and example.
@@ -54,9 +64,10 @@ SQZ_API void sqz_predictions_close(sqz_predictions *predictions);
  *
  *   label     ONE: the class
  *   labels    [n_labels] MANY: the classes, rising; WORDS: of each word
- *   value     VALUE
+ *   value     VALUE; NONE: the rank
  *   scores    [K] ONE: softmax; MANY: sigmoid; else NULL
- *   right     1: as the data set has it: class, all classes, the classes of all words; VALUE: 0
+ *   right     1: as the data set has it: class, all classes, the classes of all words; NONE: it is
+ *             the first; VALUE: 0
  *   cut       1: the text was cut
  */
 typedef struct sqz_answer_of {
@@ -108,7 +119,9 @@ typedef struct sqz_class_figures {
  *   ONE     accuracy; macro_f1; mcc, Matthews' correlation; ece, the expected calibration error
  *           sum over 15 bins of equal width of n_bin / n |accuracy - mean score|
  *   MANY    accuracy, of whole sets; micro_f1; macro_f1; ece, over every class of every example
- *   VALUE   pearson; spearman; mae; mse
+ *   VALUE   pearson; spearman; mae; mse, of cosines neither of the last two
+ *   NONE    accuracy, of first ranks; mrr, the mean of 1 / rank; loss, the mean cross entropy that
+ *           training by SQZ_LOSS_RANKING has
  *   WORDS   f1, precision, recall of entities, as seqeval has them: right where kind, first and
  *           last word are; accuracy, of words
  *

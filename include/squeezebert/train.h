@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training a model on examples: fine-tuning of every weight of a float model file, or of its last
- * blocks, or of the head alone. In libsqueezebert-full.
+/* Training a model on examples, for a head or for embeddings: fine-tuning of every weight of a
+ * float model file, or of its last blocks, or of the head alone. In libsqueezebert-full.
  *
  *     sqz_trainer_open(context, base, &recipe, &data, &trainer, &error)
  *     sqz_trainer_run(trainer, &run, &result, &error)
@@ -9,7 +9,7 @@
  *
  * A step, for t = 1 .. T, T = epochs * batches of an epoch:
  *
- *     L = mean over the batch of the loss of head(dropout(encoder(pieces)))
+ *     L = mean over the batch of the loss of head(dropout(encoder(pieces))), or sqz_train_loss
  *     g = dL / dw;  c = min(1, clip / (|g| + 1e-6)), |g| over all trained numbers
  *     m = b1 m + (1 - b1) c g;  v = b2 v + (1 - b2) (c g)^2
  *     w = w (1 - e_t decay) - e_t / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + epsilon)
@@ -31,11 +31,15 @@
 extern "C" {
 #endif
 
-/* One example: the pieces of a text, or of a pair, with the tokenizer's special ones.
+/* One example: the pieces of a text, or of a pair read together, with the tokenizer's special ones.
+ * Where embeddings are trained, an example is several texts, each a struct of its own; the label is
+ * the first one's.
  *
  *   ids, types    [n_tokens], as in sqz_batch; types NULL: all 0
+ *   skip          of embeddings: pieces at the beginning that pooling leaves out, < n_tokens
  *   label         SQZ_SINGLE_LABEL of a sequence head: its class, < K
- *   values        SQZ_REGRESSION: [K] numbers; SQZ_MULTI_LABEL: [K] of 0 to 1; else NULL
+ *   values        SQZ_REGRESSION: [K] numbers; SQZ_MULTI_LABEL: [K] of 0 to 1; SQZ_LOSS_COSINE,
+ *                 _COSENT: [1] the score of the pair; else NULL
  *   token_labels  SQZ_HEAD_TOKEN: [n_tokens] classes, -1 for a piece without one; else NULL
  */
 typedef struct sqz_train_example {
@@ -45,14 +49,18 @@ typedef struct sqz_train_example {
     const uint8_t *types;
     const float *values;
     const int32_t *token_labels;
+    uint32_t skip;
     uint64_t reserved[4];
 } sqz_train_example;
 
+enum { SQZ_MOST_TEXTS = 64 }; /* of an example */
+
 /* What is trained on, and in which order. All of it outlives the trainer and does not change.
  *
- *   examples      [n_examples]
+ *   examples      [n_examples, texts]
+ *   texts         of an example; 0 = 1. More where embeddings are trained (sqz_train_loss)
  *   labels        [n_labels] names of the classes (of the numbers, for regression), in the order of
- *                 logits
+ *                 logits; embeddings have none
  *   n_batches     of an epoch
  *   batch         *rows [*n] = the examples of batch i of epoch e, n >= 1; valid until the next
  *                 call. The same answer each time it is asked: it is what makes a run repeatable.
@@ -62,7 +70,7 @@ typedef struct sqz_train_example {
  */
 typedef struct sqz_train_data {
     const sqz_train_example *examples;
-    uint32_t n_examples;
+    uint32_t n_examples, texts;
     const char *const *labels;
     uint32_t n_labels;
     uint32_t n_batches;
@@ -89,15 +97,43 @@ typedef enum sqz_schedule {
  */
 typedef enum sqz_precision { SQZ_PRECISION_F32, SQZ_PRECISION_BF16 } sqz_precision;
 
+/* What is made small. Of a head its problem says it; else it is the vectors that sqz_embed has of
+ * texts, across the n examples of a batch, c being the cosine of two texts of an example:
+ *
+ *   HEAD      the head's problem
+ *   COSINE    pairs with scores t:  mean (c - t)^2
+ *   COSENT    pairs with scores t:  log(1 + sum over i, j with t_i > t_j of e^(scale (c_j - c_i)))
+ *   RANKING   texts 0 and 1 belong together, texts 2 and more do not belong to text 0: the mean
+ *             cross entropy, logits scale * c, of text 1 of an example among texts 1 and more of
+ *             all examples. A text that stands twice in a batch would be its own negative
+ *             (sqz_batches_options.distinct). With symmetric: the mean of that and of text 0 among
+ *             texts 0 of all examples
+ *
+ * as sentence-transformers' CosineSimilarityLoss, CoSENTLoss and MultipleNegativesRankingLoss (with
+ * symmetric, directions query_to_doc and doc_to_query, each its own softmax). A batch that is run
+ * in parts has the loss of the whole batch: its parts then run forward twice.
+ */
+typedef enum sqz_train_loss {
+    SQZ_LOSS_HEAD,
+    SQZ_LOSS_COSINE,
+    SQZ_LOSS_COSENT,
+    SQZ_LOSS_RANKING
+} sqz_train_loss;
+
 /* What decides the result. Zero-initialise for the defaults in brackets; where 0 would be a choice
  * of its own, a number below 0 is that choice.
  *
+ *   loss           [head]; of embeddings: there is no head, nor is one in the file that is
+ *                  written; head, problem, keep_head, label_smoothing and class_weights stay 0
+ *   scale          [20] of cosines, COSENT and RANKING alone
+ *   symmetric      1: RANKING both ways
  *   head           [sequence] or SQZ_HEAD_TOKEN
  *   problem        [single label] cross entropy, mean over the batch's labelled items, weighted by
  *                  class_weights; multi label: binary cross entropy, mean over items and classes;
  *                  regression: mean squared error
  *   pooling        of a sequence head: mean, cls or pooler [what the base's head reads where that
- *                  goes on, else the pooler where there is one, else the mean]
+ *                  goes on, else the pooler where there is one, else the mean]. Of embeddings any
+ *                  that makes one vector of a text [as the file says]
  *   keep_head      1: the base's head goes on, SQZ_EINVAL where it does not fit; 0: it does where
  *                  kind, problem, pooling and labels are the same (labels that nobody named fit any
  *                  of that number), else the model gets a new one: a linear of what is pooled,
@@ -123,6 +159,9 @@ typedef enum sqz_precision { SQZ_PRECISION_F32, SQZ_PRECISION_BF16 } sqz_precisi
  *                  its backward: less memory, about a third more time, equal bits
  */
 typedef struct sqz_train_recipe {
+    sqz_train_loss loss;
+    double scale;
+    int symmetric;
     sqz_head_kind head;
     sqz_problem problem;
     sqz_pooling pooling;
@@ -172,8 +211,9 @@ typedef struct sqz_train_progress {
  *   checkpoint       folder, made where it is missing: what a run needs to go on, written each
  *                    checkpoint_steps steps and checkpoint_minutes minutes (0: never by that), and
  *                    when the run is stopped by progress; the last two and the best stay. NULL:
- * none resume           1: go on from the newest checkpoint that is whole, begin where there is
- * none note             called with a line of text that a user should see: a checkpoint that is
+ *                    none
+ *   resume           1: go on from the newest checkpoint that is whole, begin where there is none
+ *   note             called with a line of text that a user should see: a checkpoint that is
  *                    damaged and the one that takes its place. May be NULL
  */
 typedef struct sqz_train_run {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Data sets: what readers put in, then classes put in order and everything hashed. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -211,6 +212,7 @@ static void hash_example(sqzi_sha256 *hash, const sqz_example *e)
         hash_number(hash, e->labels[k]);
         if (e->word_end) hash_number(hash, e->word_end[k]);
     }
+    for (uint32_t k = 0; k < e->n_negatives; k++) hash_text(hash, e->negatives[k]);
 }
 
 static void hash_all(sqz_dataset *dataset)
@@ -232,6 +234,26 @@ sqz_status sqzi_dataset_finish(sqz_dataset *dataset, sqz_error *error)
         return sqzi_fail(error, SQZ_EFORMAT, 0, "%s: holds no example", dataset->name);
     const sqz_status status = sort_classes(dataset, error);
     if (status == SQZ_OK) hash_all(dataset);
+    return status;
+}
+
+/* ---- scores ---- */
+
+sqz_status sqz_dataset_scale(sqz_dataset *dataset, double low, double high, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    size_t n;
+    sqz_example *examples = sqzi_dataset_all(dataset, &n);
+    FAIL_IF(dataset->kind != SQZ_LABELS_VALUE || !(low < high) || !isfinite(high - low), SQZ_EINVAL,
+            0, "%s: a range of scores from low to high is for labels that are numbers",
+            dataset->name);
+    for (size_t i = 0; i < n; i++)
+        FAIL_IF(!(examples[i].value >= low && examples[i].value <= high), SQZ_EFORMAT,
+                examples[i].line, "%s: line %llu: the score %s is not from %s to %s", dataset->name,
+                (unsigned long long)examples[i].line, SQZI_REAL(6, examples[i].value),
+                SQZI_REAL(6, low), SQZI_REAL(6, high));
+    for (size_t i = 0; i < n; i++) examples[i].value = (examples[i].value - low) / (high - low);
+fail:
     return status;
 }
 

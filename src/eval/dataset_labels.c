@@ -196,6 +196,43 @@ fail:
     return status;
 }
 
+sqz_status sqzi_dataset_negatives(sqz_dataset *dataset, const sqz_field *field, const char *column,
+                                  sqz_example *example, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const place at = {dataset, column, example->line};
+    json_t *array = NULL;
+    void *taken;
+    const bool many = field->json && field->value.bytes[0] == '[';
+    if (many) TRY(parse_array(&at, field->value, &array, error));
+    const uint32_t before = example->n_negatives;
+    const size_t n = many ? json_array_size(array) : 1;
+    TRY(sqzi_dataset_take(dataset, before + n, sizeof(sqz_text), &taken, error));
+    sqz_text *texts = taken;
+    if (before) memcpy(texts, example->negatives, before * sizeof *texts);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *item = many ? json_array_get(array, i) : NULL;
+        FAIL_IF(many ? !json_is_string(item) : field->json && field->value.bytes[0] != '"',
+                SQZ_EFORMAT, example->line,
+                "%s: line %llu: '%.60s' is %.*s: a string, or an array "
+                "of strings, is expected",
+                dataset->name, at.line, column, shown(field->value), field->value.bytes);
+        if (!many) TRY(sqzi_dataset_field(dataset, field, &texts[before], error));
+        else
+            TRY(sqzi_dataset_keep(dataset,
+                                  (sqz_text){json_string_value(item), json_string_length(item)},
+                                  &texts[before + i], error));
+        FAIL_IF(!texts[before + i].n_bytes, SQZ_EFORMAT, example->line,
+                "%s: line %llu: there is no text in '%.60s': every row has as many negatives",
+                dataset->name, at.line, column);
+    }
+    example->negatives = texts;
+    example->n_negatives = before + (uint32_t)n;
+fail:
+    json_decref(array);
+    return status;
+}
+
 static sqz_status label_words(const place *at, sqz_text value, sqz_example *example,
                               sqz_error *error)
 {

@@ -14,9 +14,8 @@ static sqz_status check_options(const sqz_dataset_options *o, sqz_error *error)
     const bool table = o->format >= SQZ_DATA_CSV && o->format <= SQZ_DATA_JSONL;
     const bool quoted = o->format == SQZ_DATA_CSV || o->format == SQZ_DATA_TSV;
     TRY(SQZI_RESERVED(o, "sqz_dataset_options", error));
-    FAIL_IF((unsigned)o->format > SQZ_DATA_CLINC || (unsigned)o->kind > SQZ_LABELS_WORDS,
-            SQZ_EINVAL, 0, "a data set: format %d or kind %d is unknown", (int)o->format,
-            (int)o->kind);
+    FAIL_IF((unsigned)o->format > SQZ_DATA_CLINC || (unsigned)o->kind > SQZ_LABELS_NONE, SQZ_EINVAL,
+            0, "a data set: format %d or kind %d is unknown", (int)o->format, (int)o->kind);
     FAIL_IF(!table && (o->text || o->text2 || o->label || o->source || o->id), SQZ_EINVAL, 0,
             "a data set: columns are named in csv, tsv and jsonl alone");
     FAIL_IF(!quoted && o->quotes, SQZ_EINVAL, 0,
@@ -33,8 +32,15 @@ static sqz_status check_options(const sqz_dataset_options *o, sqz_error *error)
             "a data set: a split is chosen of CLINC's JSON alone");
     FAIL_IF(o->separator && (o->kind != SQZ_LABELS_MANY || !o->separator[0]), SQZ_EINVAL, 0,
             "a data set: a separator, not empty, is for several classes in a cell");
-    FAIL_IF(o->n_classes && o->kind == SQZ_LABELS_VALUE, SQZ_EINVAL, 0,
-            "a data set: numbers have no classes");
+    FAIL_IF(o->n_classes && (o->kind == SQZ_LABELS_VALUE || o->kind == SQZ_LABELS_NONE), SQZ_EINVAL,
+            0, "a data set: numbers, or no labels, have no classes");
+    FAIL_IF(o->kind == SQZ_LABELS_NONE && (o->label || o->unlabelled || !table), SQZ_EINVAL, 0,
+            "a data set: texts without a label stand in csv, tsv and jsonl, with no column of one");
+    FAIL_IF(o->n_negatives && (o->kind != SQZ_LABELS_NONE || !o->text2), SQZ_EINVAL, 0,
+            "a data set: negatives stand beside a text and a text2, without a label");
+    FAIL_IF(o->n_negatives > SQZ_MOST_NEGATIVES, SQZ_EINVAL, 0,
+            "a data set: %u columns of negatives, %d are the most", o->n_negatives,
+            SQZ_MOST_NEGATIVES);
 fail:
     return status;
 }

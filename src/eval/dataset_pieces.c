@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pieces of a data set's examples: one block each of ids, types and labels. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "eval/dataset_reader.h"
@@ -25,12 +26,13 @@ fail:
 }
 
 static sqz_status put_example(sqz_dataset *d, const sqz_example *e, sqz_encoding *encoding,
-                              sqz_error *error)
+                              uint32_t skip, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqzi_piece_range range = {.begin = d->types.used,
                               .n = sqz_encoding_first(encoding, 1),
-                              .cut = sqz_encoding_cut(encoding)};
+                              .cut = sqz_encoding_cut(encoding),
+                              .skip = skip};
     TRY(sqzi_buffer_append(&d->ids, sqz_encoding_ids(encoding), range.n * sizeof(uint32_t), error));
     TRY(sqzi_buffer_append(&d->types, sqz_encoding_types(encoding), range.n, error));
     if (d->kind == SQZ_LABELS_WORDS && d->labelled)
@@ -48,6 +50,13 @@ static void name_line(const sqz_dataset *dataset, const sqz_example *e, sqz_erro
     if (error) error->offset = e->line;
 }
 
+static void forget_pieces(sqz_dataset *dataset)
+{
+    dataset->ids.used = dataset->types.used = 0;
+    dataset->piece_labels.used = dataset->pieces.used = 0;
+    dataset->texts = 0;
+}
+
 sqz_status sqz_dataset_tokenize(sqz_dataset *dataset, const sqz_tokenizer *tokenizer,
                                 uint32_t max_length, sqz_error *error)
 {
@@ -56,8 +65,7 @@ sqz_status sqz_dataset_tokenize(sqz_dataset *dataset, const sqz_tokenizer *token
     sqz_encoding *encoding = NULL;
     const sqz_example *examples = sqzi_dataset_all(dataset, &n);
     const sqz_tokenize_options options = {.max_length = max_length};
-    dataset->ids.used = dataset->types.used = 0;
-    dataset->piece_labels.used = dataset->pieces.used = 0;
+    forget_pieces(dataset);
     TRY(sqz_encoding_open(dataset->context, &encoding, error));
     for (size_t i = 0; i < n; i++) {
         const sqz_input *input = &examples[i].input;
@@ -65,12 +73,111 @@ sqz_status sqz_dataset_tokenize(sqz_dataset *dataset, const sqz_tokenizer *token
                               encoding, error);
         if (status == SQZ_ETOKEN || status == SQZ_ELIMIT) name_line(dataset, &examples[i], error);
         if (status != SQZ_OK) goto fail;
-        TRY(put_example(dataset, &examples[i], encoding, error));
+        TRY(put_example(dataset, &examples[i], encoding, 0, error));
     }
 fail:
     sqz_encoding_close(encoding);
-    if (status != SQZ_OK) dataset->pieces.used = 0;
+    if (status != SQZ_OK) forget_pieces(dataset);
     return status;
+}
+
+/* ---- texts by themselves ---- */
+
+sqz_text sqzi_dataset_text(const sqz_example *e, uint32_t t)
+{
+    return t == 0 ? e->input.text : t == 1 ? e->input.second : e->negatives[t - 2];
+}
+
+uint32_t sqzi_dataset_count_texts(const sqz_dataset *dataset)
+{
+    size_t n;
+    const sqz_example *first = sqzi_dataset_all(dataset, &n);
+    return first->input.pair ? 2 + first->n_negatives : 1;
+}
+
+/* A prompt, and the pieces that pooling leaves out for it: as sqz_embed_texts counts them. */
+typedef struct prefix {
+    sqz_text text;
+    uint32_t skip;
+} prefix;
+
+typedef struct reading {
+    sqz_dataset *dataset;
+    const sqz_tokenizer *tokenizer;
+    sqz_tokenize_options options;
+    sqz_encoding *encoding;
+    sqzi_buffer joined;
+    prefix prefixes[2];
+} reading;
+
+static sqz_status measure(reading *r, const char *prompt, bool counts, prefix *out,
+                          sqz_error *error)
+{
+    *out = (prefix){{prompt ? prompt : "", prompt ? strlen(prompt) : 0}, 0};
+    if (counts || !out->text.n_bytes) return SQZ_OK;
+    const sqz_status status = sqz_tokenize(r->tokenizer, out->text, NULL, &r->options, r->encoding,
+                                           error);
+    if (status != SQZ_OK) return status;
+    const uint32_t n = sqz_encoding_first(r->encoding, 1);
+    out->skip = n - (n && sqz_encoding_pieces(r->encoding)[n - 1].special);
+    return SQZ_OK;
+}
+
+static sqz_status read_text(reading *r, const sqz_example *e, uint32_t t, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const prefix *before = &r->prefixes[t > 0];
+    sqz_text text = sqzi_dataset_text(e, t);
+    if (before->text.n_bytes) {
+        r->joined.used = 0;
+        TRY(sqzi_buffer_append(&r->joined, before->text.bytes, before->text.n_bytes, error));
+        TRY(sqzi_buffer_append(&r->joined, text.bytes, text.n_bytes, error));
+        text = (sqz_text){(const char *)r->joined.data, r->joined.used};
+    }
+    status = sqz_tokenize(r->tokenizer, text, NULL, &r->options, r->encoding, error);
+    if (status == SQZ_ETOKEN || status == SQZ_ELIMIT) name_line(r->dataset, e, error);
+    if (status != SQZ_OK) return status;
+    FAIL_IF(before->skip >= sqz_encoding_first(r->encoding, 1), SQZ_ETOOLONG, e->line,
+            "%s: line %llu: the prompt alone fills all pieces, and pooling leaves it out: give a "
+            "larger max_length",
+            r->dataset->name, (unsigned long long)e->line);
+    TRY(put_example(r->dataset, e, r->encoding, before->skip, error));
+fail:
+    return status;
+}
+
+sqz_status sqz_dataset_tokenize_texts(sqz_dataset *dataset, const sqz_model *model,
+                                      const char *prompt, const char *second_prompt,
+                                      uint32_t max_length, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    size_t n;
+    const sqz_example *examples = sqzi_dataset_all(dataset, &n);
+    const bool counts = sqz_model_get_info(model)->include_prompt != 0;
+    const uint32_t texts = sqzi_dataset_count_texts(dataset);
+    reading r = {.dataset = dataset,
+                 .tokenizer = sqz_model_embed_tokenizer(model),
+                 .options = {.max_length = max_length},
+                 .joined = {.allocator = dataset->allocator, .limit = SIZE_MAX}};
+    forget_pieces(dataset);
+    FAIL_IF(dataset->kind == SQZ_LABELS_WORDS, SQZ_EINVAL, 0,
+            "%s: has classes of words, embeddings are of texts", dataset->name);
+    TRY(sqz_encoding_open(dataset->context, &r.encoding, error));
+    TRY(measure(&r, prompt, counts, &r.prefixes[0], error));
+    TRY(measure(&r, second_prompt, counts, &r.prefixes[1], error));
+    for (size_t i = 0; i < n * texts; i++)
+        TRY(read_text(&r, &examples[i / texts], (uint32_t)(i % texts), error));
+    dataset->texts = texts;
+fail:
+    sqzi_buffer_free(&r.joined);
+    sqz_encoding_close(r.encoding);
+    if (status != SQZ_OK) forget_pieces(dataset);
+    return status;
+}
+
+uint32_t sqz_dataset_texts(const sqz_dataset *dataset)
+{
+    return dataset->texts;
 }
 
 sqz_example_pieces sqz_dataset_pieces(const sqz_dataset *dataset, size_t i)
@@ -85,5 +192,6 @@ sqz_example_pieces sqz_dataset_pieces(const sqz_dataset *dataset, size_t i)
                       ? (const int32_t *)(const void *)dataset->piece_labels.data + range->begin
                       : NULL,
         .n = range->n,
-        .cut = range->cut};
+        .cut = range->cut,
+        .skip = range->skip};
 }

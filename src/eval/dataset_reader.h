@@ -26,13 +26,14 @@ struct sqz_dataset {
     char sha256[SQZI_SHA256_HEX];
     sqzi_buffer repeats; /* sqz_repeat */
     sqzi_buffer ids, types, piece_labels;
-    sqzi_buffer pieces; /* sqzi_piece_range, one an example */
+    sqzi_buffer pieces; /* sqzi_piece_range, one an example, or a text */
+    uint32_t texts;     /* of an example, tokenised by themselves; 0: they were not */
 };
 
 /* Pieces [begin, begin + n) of an example. */
 typedef struct sqzi_piece_range {
     size_t begin;
-    uint32_t n, cut;
+    uint32_t n, cut, skip;
 } sqzi_piece_range;
 
 static inline sqz_example *sqzi_dataset_all(const sqz_dataset *dataset, size_t *n)
@@ -82,8 +83,22 @@ SQZ_NODISCARD sqz_status sqzi_dataset_label(sqz_dataset *dataset, const sqz_fiel
 SQZ_NODISCARD sqz_status sqzi_dataset_words(sqz_dataset *dataset, const sqz_field *field,
                                             const char *column, sqz_example *example,
                                             sqz_error *error);
+/* Add the field's text, or those of its JSON array, to the example's negatives. */
+SQZ_NODISCARD sqz_status sqzi_dataset_negatives(sqz_dataset *dataset, const sqz_field *field,
+                                                const char *column, sqz_example *example,
+                                                sqz_error *error);
 /* Words [n] to a text with a blank between two, and where each ends. */
 SQZ_NODISCARD sqz_status sqzi_dataset_join(sqz_dataset *dataset, const sqz_text *words, size_t n,
                                            sqz_example *example, sqz_error *error);
+
+/* Text t of an example: text, text2, negatives. */
+sqz_text sqzi_dataset_text(const sqz_example *example, uint32_t t);
+
+uint32_t sqzi_dataset_count_texts(const sqz_dataset *dataset);
+
+/* Numbers [n, texts] of the texts of all examples: equal where they are the same text as repeats
+ * have it (dataset_sources.c). SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_dataset_number_texts(const sqz_dataset *dataset, uint32_t *numbers,
+                                                   uint32_t *n_distinct, sqz_error *error);
 
 #endif

@@ -113,6 +113,28 @@ fail:
     return status;
 }
 
+sqz_status sqzi_dataset_number_texts(const sqz_dataset *dataset, uint32_t *numbers,
+                                     uint32_t *n_distinct, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_text_store store = {.allocator = dataset->allocator};
+    sqzi_text_table table = {.allocator = dataset->allocator};
+    size_t n;
+    const sqz_example *examples = sqzi_dataset_all(dataset, &n);
+    const uint32_t texts = sqzi_dataset_count_texts(dataset);
+    for (size_t i = 0; i < n * texts; i++) {
+        const sqz_example *e = &examples[i / texts];
+        sqz_text text;
+        TRY(normalised(&store, sqzi_dataset_text(e, (uint32_t)(i % texts)), &text, error));
+        TRY(sqzi_text_table_add(&table, text, &numbers[i], error));
+    }
+    *n_distinct = table.n;
+fail:
+    sqzi_text_table_free(&table);
+    sqzi_store_free(&store);
+    return status;
+}
+
 /* ---- sources ---- */
 
 /* Everything a split needs, in one block.

@@ -7,15 +7,16 @@
 #include "eval/dataset_reader.h"
 #include "model/context.h"
 
-typedef enum role { TEXT, TEXT2, LABEL, SOURCE, ID, ROLES } role;
+typedef enum role { TEXT, TEXT2, LABEL, SOURCE, ID, ROLES } role; /* then the negatives */
 enum { NO_COLUMN = -1 };
 
 typedef struct table {
     sqz_dataset *dataset;
     sqz_rows *rows;
     const char *separator;
-    const char *names[ROLES]; /* NULL: not asked for */
-    int64_t at[ROLES];        /* columns of csv and tsv */
+    const char *names[ROLES + SQZ_MOST_NEGATIVES]; /* NULL: not asked for */
+    int64_t at[ROLES + SQZ_MOST_NEGATIVES];        /* columns of csv and tsv */
+    uint32_t n_negatives;                          /* of every example, once there is one */
 } table;
 
 static bool is_json(const table *t)
@@ -30,7 +31,7 @@ static sqz_status find_columns(table *t, sqz_error *error)
     char list[SQZI_NAMES_BYTES];
     const sqz_text *columns = sqz_rows_columns(t->rows, &n);
     sqzi_list_names(columns, n, sizeof *columns, list);
-    for (int r = 0; r < ROLES; r++) {
+    for (int r = 0; r < ROLES + SQZ_MOST_NEGATIVES; r++) {
         t->at[r] = NO_COLUMN;
         if (!t->names[r] || is_json(t) || !n) continue; /* n = 0: an empty file */
         for (uint32_t c = 0; c < n; c++) {
@@ -48,7 +49,7 @@ fail:
 }
 
 /* The cell, or the member: the last one of its name, as in Python. NULL: the object lacks it. */
-static const sqz_field *find_field(const table *t, const sqz_row *row, role r)
+static const sqz_field *find_field(const table *t, const sqz_row *row, uint32_t r)
 {
     if (!is_json(t)) return &row->fields[t->at[r]];
     const sqz_field *found = NULL;
@@ -57,8 +58,8 @@ static const sqz_field *find_field(const table *t, const sqz_row *row, role r)
     return found;
 }
 
-static sqz_status need_field(const table *t, const sqz_row *row, role r, const sqz_field **field,
-                             sqz_error *error)
+static sqz_status need_field(const table *t, const sqz_row *row, uint32_t r,
+                             const sqz_field **field, sqz_error *error)
 {
     char list[SQZI_NAMES_BYTES];
     *field = find_field(t, row, r);
@@ -84,7 +85,29 @@ static sqz_status take_text(const table *t, const sqz_row *row, role r, sqz_text
     return sqzi_dataset_field(t->dataset, field, text, error);
 }
 
-static sqz_status read_row(const table *t, const sqz_row *row, sqz_error *error)
+/* As many as the first example has. */
+static sqz_status take_negatives(table *t, const sqz_row *row, sqz_example *e, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_field *field;
+    size_t n;
+    for (uint32_t r = ROLES; r < ROLES + SQZ_MOST_NEGATIVES && t->names[r]; r++) {
+        TRY(need_field(t, row, r, &field, error));
+        TRY(sqzi_dataset_negatives(t->dataset, field, t->names[r], e, error));
+    }
+    (void)sqzi_dataset_all(t->dataset, &n);
+    if (n == 0) t->n_negatives = e->n_negatives;
+    FAIL_IF(e->n_negatives != t->n_negatives || e->n_negatives > SQZ_MOST_NEGATIVES, SQZ_EFORMAT,
+            row->line,
+            "%s: line %llu: %u negatives: each row has as many as the first one, %u, "
+            "and at most %d",
+            t->dataset->name, (unsigned long long)row->line, e->n_negatives, t->n_negatives,
+            SQZ_MOST_NEGATIVES);
+fail:
+    return status;
+}
+
+static sqz_status read_row(table *t, const sqz_row *row, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqz_example e = {.line = row->line};
@@ -101,6 +124,7 @@ static sqz_status read_row(const table *t, const sqz_row *row, sqz_error *error)
         TRY(need_field(t, row, LABEL, &field, error));
         TRY(sqzi_dataset_label(t->dataset, field, t->names[LABEL], t->separator, &e, error));
     }
+    TRY(take_negatives(t, row, &e, error));
     for (role r = SOURCE; r <= ID; r++) {
         if (!t->names[r]) continue;
         TRY(need_field(t, row, r, &field, error));
@@ -127,9 +151,11 @@ sqz_status sqzi_dataset_read_table(sqz_dataset *dataset, const sqz_rows_source *
     table t = {.dataset = dataset, .separator = o->separator ? o->separator : "|"};
     t.names[TEXT] = o->text ? o->text : "text";
     t.names[TEXT2] = o->text2;
-    t.names[LABEL] = o->unlabelled ? NULL : o->label ? o->label : "label";
+    const bool labelled = !o->unlabelled && o->kind != SQZ_LABELS_NONE;
+    t.names[LABEL] = !labelled ? NULL : o->label ? o->label : "label";
     t.names[SOURCE] = o->source;
     t.names[ID] = o->id;
+    for (uint32_t k = 0; k < o->n_negatives; k++) t.names[ROLES + k] = o->negatives[k];
     if (o->label) {
         TRY(sqzi_dataset_keep(dataset, (sqz_text){o->label, strlen(o->label)}, &label, error));
         dataset->label_name = label.bytes;

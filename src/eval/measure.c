@@ -130,8 +130,8 @@ fail:
 
 const char *sqz_figure_name(sqz_label_kind kind, uint32_t k)
 {
-    return (unsigned)kind <= SQZ_LABELS_WORDS && k < SQZI_FIGURES ? sqzi_figure_names(kind)[k]
-                                                                  : NULL;
+    return (unsigned)kind <= SQZ_LABELS_NONE && k < SQZI_FIGURES ? sqzi_figure_names(kind)[k]
+                                                                 : NULL;
 }
 
 /* ---- each class ---- */
@@ -187,7 +187,7 @@ sqz_status sqz_measure(sqz_predictions *p, const sqz_measure_options *options,
 {
     sqz_status status = SQZ_OK;
     if (!p || !measures) return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_measure: an argument is NULL");
-    *measures = (sqz_measures){.n = p->n, .n_figures = SQZI_FIGURES};
+    *measures = (sqz_measures){.n = p->n, .n_figures = sqzi_count_figures(p->dataset->kind)};
     TRY(run(NULL, p, options, measures->figures, error));
     if (p->dataset->kind <= SQZ_LABELS_MANY) TRY(count_classes(p, error));
     if (p->dataset->kind == SQZ_LABELS_ONE) {
@@ -232,7 +232,9 @@ sqz_status sqz_compare_predictions(const sqz_predictions *base, const sqz_predic
     sqz_status status = SQZ_OK;
     if (!base || !other || !comparison)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_compare_predictions: an argument is NULL");
-    *comparison = (sqz_comparison){.n = base->n, .n_figures = SQZI_FIGURES, .p = 1};
+    *comparison = (sqz_comparison){.n = base->n,
+                                   .n_figures = sqzi_count_figures(base->dataset->kind),
+                                   .p = 1};
     FAIL_IF(base->dataset != other->dataset, SQZ_EINVAL, 0,
             "predictions of two data sets cannot be compared");
     TRY(run(base, other, options, comparison->figures, error));

@@ -31,7 +31,10 @@ static void lay_out(sqz_predictions *p, sqzi_arena *arena)
     (void)sqzi_arena_take(arena, 1, sizeof *p);
     p->labels = sqzi_arena_take(arena, kind == SQZ_LABELS_ONE ? p->n : words, sizeof *p->labels);
     p->first = sqzi_arena_take(arena, (size_t)p->n + 1, sizeof *p->first);
-    p->values = sqzi_arena_take(arena, kind == SQZ_LABELS_VALUE ? p->n : 0, sizeof *p->values);
+    p->values = sqzi_arena_take(arena,
+                                kind == SQZ_LABELS_VALUE || kind == SQZ_LABELS_NONE ? p->n : 0,
+                                sizeof *p->values);
+    p->losses = sqzi_arena_take(arena, kind == SQZ_LABELS_NONE ? p->n : 0, sizeof *p->losses);
     p->scores = sqzi_arena_take(arena, scored ? p->n : 0, p->n_classes * sizeof *p->scores);
     p->is_cut = sqzi_arena_take(arena, p->n, sizeof *p->is_cut);
 }
@@ -206,7 +209,8 @@ sqz_status sqz_predict(const sqz_model *model, const sqz_dataset *dataset,
     *out = NULL;
     work *w = NULL;
     TRY(SQZI_RESERVED(options, "sqz_predict_options", error));
-    TRY(check_model(dataset, model, error));
+    const bool embeds = sqzi_predict_by_embeddings(dataset, model);
+    if (!embeds) TRY(check_model(dataset, model, error));
     w = sqzi_allocate_zeroed(dataset->allocator, 1, sizeof *w);
     FAIL_IF(!w, SQZ_ENOMEM, 0, "no memory for a portion of predictions");
     w->model = model;
@@ -214,7 +218,9 @@ sqz_status sqz_predict(const sqz_model *model, const sqz_dataset *dataset,
     TRY(make(dataset, &w->p, error));
     TRY(sqz_task_open(model, w->options->task, &w->task, error));
     TRY(sqz_encoding_open(dataset->context, &w->encoding, error));
-    TRY(run_all(w, error));
+    if (embeds) memset(w->p->is_cut, 0, w->p->n);
+    TRY(embeds ? sqzi_predict_embeddings(w->p, model, w->options, w->task, error)
+               : run_all(w, error));
     if (dataset->kind == SQZ_LABELS_WORDS) TRY(sqzi_count_entities(w->p, error));
     *out = w->p;
 fail:
@@ -232,6 +238,7 @@ fail:
 static bool is_right(const sqz_predictions *p, size_t i, const sqz_answer_of *a)
 {
     const sqz_example *e = &p->examples[i];
+    if (p->dataset->kind == SQZ_LABELS_NONE) return p->values[i] < 2;
     if (!p->dataset->labelled || p->dataset->kind == SQZ_LABELS_VALUE) return false;
     if (p->dataset->kind == SQZ_LABELS_ONE) return a->label == e->label;
     return a->n_labels == e->n_labels &&
@@ -246,7 +253,8 @@ sqz_answer_of sqz_predictions_answer(const sqz_predictions *p, size_t i)
     case SQZ_LABELS_ONE: a.label = p->labels[i]; break;
     case SQZ_LABELS_MANY: a.labels = sets ? sets + p->first[i] : NULL; break;
     case SQZ_LABELS_WORDS: a.labels = p->labels + p->first[i]; break;
-    case SQZ_LABELS_VALUE: a.value = p->values[i]; break;
+    case SQZ_LABELS_VALUE:
+    case SQZ_LABELS_NONE: a.value = p->values[i]; break;
     }
     if (a.labels) a.n_labels = (uint32_t)(p->first[i + 1] - p->first[i]);
     if (p->dataset->kind <= SQZ_LABELS_MANY) a.scores = p->scores + i * p->n_classes;

@@ -20,20 +20,24 @@ struct sqz_predictions {
     const sqz_allocator *allocator;
     uint32_t n, n_classes;
     size_t bytes, n_cut;
-    uint32_t *labels;      /* ONE [n]; WORDS, one behind the other */
-    size_t *first;         /* MANY, WORDS [n + 1]: where an example's labels begin */
-    double *values;        /* VALUE [n] */
-    float *scores;         /* ONE, MANY [n, K] */
-    unsigned char *is_cut; /* [n] */
-    sqzi_buffer set_labels;  /* MANY: uint32_t */
-    sqzi_buffer entities;    /* WORDS: sqzi_entity_counts [n] */
-    sqzi_buffer kinds;       /* WORDS: sqz_class_figures; ONE, MANY: of the classes */
+    uint32_t *labels;       /* ONE [n]; WORDS, one behind the other */
+    size_t *first;          /* MANY, WORDS [n + 1]: where an example's labels begin */
+    double *values;         /* VALUE [n]; NONE [n]: ranks, from 1 */
+    double *losses;         /* NONE [n] */
+    bool cosines;           /* VALUE: of pairs, by a model of embeddings */
+    float *scores;          /* ONE, MANY [n, K] */
+    unsigned char *is_cut;  /* [n] */
+    sqzi_buffer set_labels; /* MANY: uint32_t */
+    sqzi_buffer entities;   /* WORDS: sqzi_entity_counts [n] */
+    sqzi_buffer kinds;      /* WORDS: sqz_class_figures; ONE, MANY: of the classes */
     sqzi_buffer confusion;
 };
 
 enum { SQZI_FIGURES = 4 };
-/* Figures of a kind, in the order of the header's table. */
+/* Figures of a kind, in the order of the header's table, NULL behind the last where there are fewer
+ * than SQZI_FIGURES. */
 const char *const *sqzi_figure_names(sqz_label_kind kind);
+uint32_t sqzi_count_figures(sqz_label_kind kind);
 
 /* What is sorted or counted once for all resamples. */
 typedef struct sqzi_tally sqzi_tally;
@@ -43,6 +47,14 @@ void sqzi_tally_close(sqzi_tally *tally);
 /* The figures of examples that count weight[i] times each. */
 void sqzi_tally_figures(sqzi_tally *tally, const uint32_t *weight,
                         sqz_metric figures[SQZI_FIGURES]);
+
+/* ---- predict_embed.c ---- */
+
+bool sqzi_predict_by_embeddings(const sqz_dataset *dataset, const sqz_model *model);
+SQZ_NODISCARD sqz_status sqzi_predict_embeddings(sqz_predictions *predictions,
+                                                 const sqz_model *model,
+                                                 const sqz_predict_options *options, sqz_task *task,
+                                                 sqz_error *error);
 
 /* ---- entity_counts.c ---- */
 

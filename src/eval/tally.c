@@ -32,8 +32,16 @@ const char *const *sqzi_figure_names(sqz_label_kind kind)
         [SQZ_LABELS_ONE] = {"accuracy", "macro_f1", "mcc", "ece"},
         [SQZ_LABELS_MANY] = {"accuracy", "micro_f1", "macro_f1", "ece"},
         [SQZ_LABELS_VALUE] = {"pearson", "spearman", "mae", "mse"},
-        [SQZ_LABELS_WORDS] = {"f1", "precision", "recall", "accuracy"}};
+        [SQZ_LABELS_WORDS] = {"f1", "precision", "recall", "accuracy"},
+        [SQZ_LABELS_NONE] = {"accuracy", "mrr", "loss"}};
     return names[kind];
+}
+
+uint32_t sqzi_count_figures(sqz_label_kind kind)
+{
+    uint32_t n = 0;
+    while (n < SQZI_FIGURES && sqzi_figure_names(kind)[n]) n++;
+    return n;
 }
 
 static void lay_out(sqzi_tally *t, sqzi_arena *arena)
@@ -304,6 +312,7 @@ static void figures_of_values(sqzi_tally *t, const uint32_t *weight, sqz_metric 
     }
     figures[2] = ratio(off, all, "no examples");
     figures[3] = ratio(squares, all, "no examples");
+    if (p->cosines) figures[2] = figures[3] = (sqz_metric){0, "a cosine is no estimate of a score"};
     if (constant(t->truth, weight, p->n) || constant(p->values, weight, p->n)) {
         figures[0] = (sqz_metric){0, "a correlation with a constant is undefined"};
         figures[1] = figures[0];
@@ -313,6 +322,24 @@ static void figures_of_values(sqzi_tally *t, const uint32_t *weight, sqz_metric 
     rank(p->values, t->by_value, weight, p->n, t->rank_y);
     figures[0] = correlation(p->values, t->truth, weight, p->n);
     figures[1] = correlation(t->rank_x, t->rank_y, weight, p->n);
+}
+
+/* ---- ranks ---- */
+
+static void figures_of_ranks(const sqzi_tally *t, const uint32_t *weight, sqz_metric *figures)
+{
+    const sqz_predictions *p = t->p;
+    double first = 0, reciprocal = 0, loss = 0, all = 0;
+    for (uint32_t i = 0; i < p->n; i++) {
+        first += p->values[i] < 2 ? weight[i] : 0;
+        reciprocal += weight[i] / p->values[i];
+        loss += p->losses[i] * weight[i];
+        all += weight[i];
+    }
+    figures[0] = ratio(first, all, "no examples");
+    figures[1] = ratio(reciprocal, all, "no examples");
+    figures[2] = ratio(loss, all, "no examples");
+    figures[3] = (sqz_metric){0, "there is no such figure"};
 }
 
 /* ---- entities ---- */
@@ -341,5 +368,6 @@ void sqzi_tally_figures(sqzi_tally *t, const uint32_t *weight, sqz_metric figure
     case SQZ_LABELS_MANY: figures_of_classes(t, weight, figures); break;
     case SQZ_LABELS_VALUE: figures_of_values(t, weight, figures); break;
     case SQZ_LABELS_WORDS: figures_of_words(t, weight, figures); break;
+    case SQZ_LABELS_NONE: figures_of_ranks(t, weight, figures); break;
     }
 }

@@ -140,8 +140,7 @@ static operand prepare(const head_run *r, const sqzi_real *x, size_t ldx, size_t
     return (operand){memory, ld_bytes};
 }
 
-/* The head's columns of a strip. Where they lie as bf16, it is as the gemm wants them
- * (sqzi_attention_in_bf16). */
+/* The head's columns of a strip. Where they lie as bf16, it is as the gemm wants them. */
 static operand strip_rows(const head_run *r, const sqzi_rows *x, size_t query, size_t rows)
 {
     if (x->bf16) return (operand){numbers_of(r, x, query), x->ld * sizeof(uint16_t)};

@@ -19,17 +19,70 @@ static size_t width_of(const sqzi_block_pass *p)
     return p->pass->encoder->width;
 }
 
-/* Rows without gaps. */
+bool sqzi_block_can_be_narrow(const sqzk_table *kernels, const sqzi_block *block)
+{
+    const sqzk_gemm *products = kernels->attention_bf16;
+    if (products->type != SQZI_BF16 || sqzk_gemm_prepared_bytes(products, block->head_width) !=
+                                           block->head_width * sizeof(uint16_t))
+        return false;
+    for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) {
+        const sqzi_linear *linear = sqzi_block_linear_of(block, j);
+        if (!sqzi_linear_reads_bf16(linear) || !sqzi_linear_rounds_dy(linear)) return false;
+    }
+    return true;
+}
+
+void sqzi_round_rows(const sqzi_linear *linear, size_t m, size_t n, const sqzi_real *x, size_t ldx,
+                     uint16_t *out, size_t ldo)
+{
+    (void)linear->terms[0].b.gemm->prepare(&(sqzk_prepare_args){
+        .m = m, .k = n, .x = x, .ldx = ldx, .out = out, .ldo = ldo * sizeof *out});
+}
+
+/* Rows without gaps; of a strip: those of the strip at hand alone. */
 typedef struct matrix {
     sqzi_real *x;
     size_t ld;
+    bool strip;
 } matrix;
 
 /* What linear j read, what its outputs' gradient is, where that of its inputs goes, and what is
  * added to that. */
 typedef struct linear_rows {
     matrix x, dy, dx, add;
+    const uint16_t *x_bf16; /* not NULL: instead of x */
 } linear_rows;
+
+/* The linears of a narrow block that others than attention hand their gradient. */
+static linear_rows rows_of_narrow(const sqzi_block_pass *p, uint32_t j)
+{
+    const sqzi_block *block = block_of(p);
+    const sqzi_block_back_rows *r = p->rows;
+    const size_t width = width_of(p), heads = (size_t)block->heads * block->head_width,
+                 ffn = block->ffn_width;
+    const matrix none = {NULL, 0, false}, dropped = {p->scratch->rows, width, true},
+                 d_up = {p->scratch->d_up, ffn, true};
+    switch ((sqzi_block_linear_id)j) {
+    case SQZI_ATTN_OUTPUT:
+        return (linear_rows){{NULL, heads, false},
+                             r->d_output ? (matrix){r->d_output, width, false} : dropped,
+                             {r->d_context, heads, false},
+                             none,
+                             p->halves->context};
+    case SQZI_FFN_UP:
+        return (linear_rows){{NULL, width, false},
+                             d_up,
+                             {r->d_attn, width, false},
+                             {p->d_out, width, false},
+                             r->attended_bf16};
+    default:
+        return (linear_rows){{NULL, ffn, false},
+                             r->d_down ? (matrix){r->d_down, width, false} : dropped,
+                             d_up,
+                             none,
+                             p->halves->up};
+    }
+}
 
 static linear_rows rows_of_linear(const sqzi_block_pass *p, uint32_t j)
 {
@@ -37,22 +90,29 @@ static linear_rows rows_of_linear(const sqzi_block_pass *p, uint32_t j)
     const sqzi_block_back_rows *r = p->rows;
     const size_t width = width_of(p), heads = (size_t)block->heads * block->head_width,
                  ffn = block->ffn_width;
-    const matrix none = {NULL, 0}, d_x = {p->d_x, width};
+    const matrix none = {NULL, 0, false}, x = {r->x, width, false}, d_x = {p->d_x, width, false},
+                 d_attn = {r->d_attn, width, false}, d_up = {r->d_up, ffn, false};
+    if (p->halves && j > SQZI_ATTN_V) return rows_of_narrow(p, j);
     switch ((sqzi_block_linear_id)j) {
-    case SQZI_ATTN_Q: return (linear_rows){{r->x, width}, {r->dq, heads}, d_x, {r->d_attn, width}};
-    case SQZI_ATTN_K: return (linear_rows){{r->x, width}, {r->dk, heads}, d_x, d_x};
-    case SQZI_ATTN_V: return (linear_rows){{r->x, width}, {r->dv, heads}, d_x, d_x};
+    case SQZI_ATTN_Q: return (linear_rows){x, {r->dq, heads, false}, d_x, d_attn, r->x_bf16};
+    case SQZI_ATTN_K: return (linear_rows){x, {r->dk, heads, false}, d_x, d_x, r->x_bf16};
+    case SQZI_ATTN_V: return (linear_rows){x, {r->dv, heads, false}, d_x, d_x, r->x_bf16};
     case SQZI_ATTN_OUTPUT:
-        return (linear_rows){
-            {p->keep->context, heads}, {r->d_output, width}, {r->d_context, heads}, none};
+        return (linear_rows){{p->keep->context, heads, false},
+                             {r->d_output, width, false},
+                             {r->d_context, heads, false},
+                             none,
+                             NULL};
     case SQZI_FFN_UP:
-        return (linear_rows){
-            {r->attended, width}, {r->d_up, ffn}, {r->d_attn, width}, {p->d_out, width}};
-    default: return (linear_rows){{r->inner, ffn}, {r->d_down, width}, {r->d_up, ffn}, none};
+        return (
+            linear_rows){{r->attended, width, false}, d_up, d_attn, {p->d_out, width, false}, NULL};
+    default:
+        return (linear_rows){{r->inner, ffn, false}, {r->d_down, width, false}, d_up, none, NULL};
     }
 }
 
-static sqzi_linear_grad_args linear_args(const sqzi_block_pass *p, uint32_t j)
+/* `strip`: the first row of the strip at hand. */
+static sqzi_linear_grad_args linear_args(const sqzi_block_pass *p, uint32_t j, size_t strip)
 {
     const linear_rows rows = rows_of_linear(p, j);
     return (sqzi_linear_grad_args){.linear = sqzi_block_linear_of(block_of(p), j),
@@ -61,11 +121,15 @@ static sqzi_linear_grad_args linear_args(const sqzi_block_pass *p, uint32_t j)
                                    .kernels = p->pass->kernels,
                                    .m = p->pass->batch->n_tokens,
                                    .x = rows.x.x,
+                                   .x_bf16 = rows.x_bf16,
                                    .ldx = rows.x.ld,
                                    .dy = rows.dy.x,
                                    .lddy = rows.dy.ld,
+                                   .dy_chains = p->halves ? p->rows->bias_chains[j] : NULL,
+                                   .dy_row = rows.dy.strip ? strip : 0,
                                    .dx = rows.dx.x,
                                    .lddx = rows.dx.ld,
+                                   .dx_row = rows.dx.strip ? strip : 0,
                                    .add = rows.add.x,
                                    .ldadd = rows.add.ld,
                                    .gradient = &p->pass->grads->blocks[p->i].linears[j],
@@ -74,24 +138,27 @@ static sqzi_linear_grad_args linear_args(const sqzi_block_pass *p, uint32_t j)
 
 static void linear_grad(const sqzi_block_pass *p, uint32_t j, sqzi_range rows)
 {
-    const sqzi_linear_grad_args args = linear_args(p, j);
+    const sqzi_linear_grad_args args = linear_args(p, j, rows.begin);
     if (args.dx || sqzi_linear_grad_has_middle(args.linear))
         sqzi_linear_grad_rows(&args, rows, &p->scratch->linear.rows);
 }
 
-/* A norm's rows made again. */
+/* A norm's rows made again: to out, or to halves where that is not NULL. */
 static void make_norm(const sqzi_block_pass *p, const sqzi_norm *norm, const sqzi_real *x,
-                      sqzi_real *out, sqzi_range rows)
+                      sqzi_real *out, uint16_t *halves, sqzi_range rows)
 {
-    p->pass->encoder->kernels->layer_norm(&(sqzk_layer_norm_args){.m = rows.end - rows.begin,
-                                                                  .n = norm->n,
-                                                                  .x = x + rows.begin * norm->n,
-                                                                  .ldx = norm->n,
+    const size_t m = rows.end - rows.begin, n = norm->n, at = rows.begin * n;
+    sqzi_real *made = halves ? p->scratch->rows : out + at;
+    p->pass->encoder->kernels->layer_norm(&(sqzk_layer_norm_args){.m = m,
+                                                                  .n = n,
+                                                                  .x = x + at,
+                                                                  .ldx = n,
                                                                   .weight = norm->weight,
                                                                   .bias = norm->bias,
                                                                   .epsilon = norm->epsilon,
-                                                                  .out = out + rows.begin * norm->n,
-                                                                  .ldo = norm->n});
+                                                                  .out = made,
+                                                                  .ldo = n});
+    if (halves) sqzi_round_rows(&block_of(p)->attn_q, m, n, made, n, halves + at, n);
 }
 
 static bool is_trained(const sqzi_norm_numbers *gradient)
@@ -120,7 +187,7 @@ static sqzi_norm_grad_args norm_args(const sqzi_block_pass *p, bool ffn)
                                                : NULL};
 }
 
-/* Through a residual's dropout: out = mask * d, where there is one. */
+/* Through a residual's dropout: out = mask * d, where there is one; out NULL: the strip's rows. */
 static void drop(const sqzi_block_pass *p, sqzi_dropout_site site, const sqzi_real *d,
                  sqzi_real *out, sqzi_range rows)
 {
@@ -133,8 +200,22 @@ static void drop(const sqzi_block_pass *p, sqzi_dropout_site site, const sqzi_re
                                           .n = width,
                                           .x = d + rows.begin * width,
                                           .ldx = width,
-                                          .out = out + rows.begin * width,
+                                          .out = out ? out + rows.begin * width : p->scratch->rows,
                                           .ldo = width});
+}
+
+/* up of a narrow block's strip to the scratch, its activation to where up was kept. */
+static const sqzi_real *widen_up(const sqzi_block_pass *p, sqzi_range rows)
+{
+    const sqzi_block *block = block_of(p);
+    const sqzk_table *kernels = p->pass->encoder->kernels;
+    const size_t m = rows.end - rows.begin, ffn = block->ffn_width, n = m * ffn;
+    uint16_t *halves = p->halves->up + rows.begin * ffn;
+    kernels->convert(
+        &(sqzk_convert_args){.n = n, .source = halves, .type = SQZI_BF16, .out = p->scratch->up});
+    kernels->activate(block->activation, n, p->scratch->up, p->scratch->d_up);
+    sqzi_round_rows(&block->ffn_down, m, ffn, p->scratch->d_up, ffn, halves, ffn);
+    return p->scratch->up;
 }
 
 /* The feed-forward: d_attn comes to be d of what attn_norm made. */
@@ -142,15 +223,15 @@ static void feed_forward_grad(const sqzi_block_pass *p, sqzi_range rows)
 {
     const sqzi_block *block = block_of(p);
     const size_t at = rows.begin * block->ffn_width, n = (rows.end - rows.begin) * block->ffn_width;
-    p->pass->encoder->kernels->activate(block->activation, n, p->keep->up + at,
-                                        p->rows->inner + at);
+    const sqzi_real *up = p->halves ? widen_up(p, rows) : p->keep->up + at;
+    sqzi_real *d_up = p->halves ? p->scratch->d_up : p->rows->d_up + at;
+    if (!p->halves)
+        p->pass->encoder->kernels->activate(block->activation, n, up, p->rows->inner + at);
     linear_grad(p, SQZI_FFN_DOWN, rows);
-    p->pass->kernels->activate_grad(&(sqzk_activate_grad_args){.activation = block->activation,
-                                                               .n = n,
-                                                               .x = p->keep->up + at,
-                                                               .dy = p->rows->d_up + at,
-                                                               .dx = p->rows->d_up + at});
-    make_norm(p, &block->attn_norm, p->keep->attn_sum, p->rows->attended, rows);
+    p->pass->kernels->activate_grad(&(sqzk_activate_grad_args){
+        .activation = block->activation, .n = n, .x = up, .dy = d_up, .dx = d_up});
+    make_norm(p, &block->attn_norm, p->keep->attn_sum, p->rows->attended,
+              p->halves ? p->rows->attended_bf16 : NULL, rows);
     linear_grad(p, SQZI_FFN_UP, rows);
 }
 
@@ -163,7 +244,7 @@ void sqzi_block_grad_rows(const sqzi_block_pass *p, sqzi_range rows)
     sqzi_norm_grad_rows(&attn, rows);
     drop(p, SQZI_SITE_OUTPUT, p->rows->d_attn, p->rows->d_output, rows);
     linear_grad(p, SQZI_ATTN_OUTPUT, rows);
-    if (p->x_sum) make_norm(p, p->x_norm, p->x_sum, p->rows->x, rows);
+    if (p->x_sum) make_norm(p, p->x_norm, p->x_sum, p->rows->x, p->rows->x_bf16, rows);
 }
 
 /* d of the kept scores of a head: those of earlier sequences lie before it. */
@@ -181,6 +262,8 @@ static const sqzi_real *d_scores_of(const sqzi_block_pass *p, uint32_t sequence,
 void sqzi_block_grad_attention(const sqzi_block_pass *p, uint32_t sequence, uint32_t head)
 {
     const sqzi_block *block = block_of(p);
+    static const sqzi_block_halves nothing;
+    const sqzi_block_halves *halves = p->halves ? p->halves : &nothing;
     const uint32_t *first = p->pass->batch->first;
     const size_t ld = (size_t)block->heads * block->head_width;
     sqzi_attention_grad(
@@ -193,9 +276,9 @@ void sqzi_block_grad_attention(const sqzi_block_pass *p, uint32_t sequence, uint
                                     .head = head,
                                     .begin = first[sequence],
                                     .end = first[sequence + 1],
-                                    .q = {.first = p->keep->q, .ld = ld},
-                                    .k = {.first = p->keep->k, .ld = ld},
-                                    .v = {.first = p->keep->v, .ld = ld},
+                                    .q = {.first = p->keep->q, .bf16 = halves->q, .ld = ld},
+                                    .k = {.first = p->keep->k, .bf16 = halves->k, .ld = ld},
+                                    .v = {.first = p->keep->v, .bf16 = halves->v, .ld = ld},
                                     .d_context = {.first = p->rows->d_context, .ld = ld},
                                     .dq = {.first = p->rows->dq, .ld = ld},
                                     .dk = {.first = p->rows->dk, .ld = ld},
@@ -224,7 +307,7 @@ uint32_t sqzi_block_panel_units(const sqzi_block_pass *p)
 {
     uint32_t n = 0;
     for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) {
-        const sqzi_linear_grad_args args = linear_args(p, j);
+        const sqzi_linear_grad_args args = linear_args(p, j, 0);
         n += sqzi_linear_panel_units(&args);
     }
     return n;
@@ -233,7 +316,7 @@ uint32_t sqzi_block_panel_units(const sqzi_block_pass *p)
 void sqzi_block_grad_panels(const sqzi_block_pass *p, uint32_t unit)
 {
     for (uint32_t j = 0, n; j < SQZI_BLOCK_LINEARS; j++, unit -= n) {
-        const sqzi_linear_grad_args args = linear_args(p, j);
+        const sqzi_linear_grad_args args = linear_args(p, j, 0);
         n = sqzi_linear_panel_units(&args);
         if (unit >= n) continue;
         sqzi_linear_grad_panels(&args, unit, &p->scratch->linear);
@@ -246,7 +329,7 @@ uint32_t sqzi_block_weight_units(const sqzi_block_pass *p)
 {
     uint32_t n = 2;
     for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) {
-        const sqzi_linear_grad_args args = linear_args(p, j);
+        const sqzi_linear_grad_args args = linear_args(p, j, 0);
         n += sqzi_linear_weight_units(&args);
     }
     return n;
@@ -269,7 +352,7 @@ void sqzi_block_grad_weights(const sqzi_block_pass *p, uint32_t unit)
     }
     unit -= 2;
     for (uint32_t j = 0, n; j < SQZI_BLOCK_LINEARS; j++, unit -= n) {
-        const sqzi_linear_grad_args args = linear_args(p, j);
+        const sqzi_linear_grad_args args = linear_args(p, j, 0);
         n = sqzi_linear_weight_units(&args);
         if (unit >= n) continue;
         sqzi_linear_grad_weights(&args, unit, &p->scratch->linear);

@@ -91,20 +91,24 @@ typedef struct sqzi_block_back {
 } sqzi_block_back;
 
 /* One block's rows of a backward, all tokens without gaps. Where nothing is dropped d_down is
- * d_out, and d_output d_attn. */
+ * d_out, and d_output d_attn. Of a narrow block x and attended are bf16, inner lies where up was
+ * kept, and of d_down, d_up and d_output only what panels hold of them is there for all tokens. */
 typedef struct sqzi_block_back_rows {
     sqzi_real *x, *attended, *inner;   /* made again, as the linears read them */
+    uint16_t *x_bf16, *attended_bf16;  /* x_bf16 NULL: x is what counts */
     sqzi_real *d_down, *d_up, *d_attn; /* d ffn_down's outputs, [N, F] ffn_up's; d attn_sum */
     sqzi_real *d_output, *d_context;   /* d attn_output's outputs; [N, H·D] */
     sqzi_real *dq, *dk, *dv;           /* [N, H·D] */
     sqzi_real *attn_chains, *ffn_chains;
+    sqzi_real *bias_chains[SQZI_BLOCK_LINEARS]; /* of a narrow block's attn_output, ffn_up, _down */
 } sqzi_block_back_rows;
 
 /* Working memory of a member. */
 typedef struct sqzi_back_scratch {
     sqzi_grad_scratch linear;
     sqzi_attention_back attention;
-    sqzi_real *rows; /* [SQZI_BACK_ROWS, C] before a residual's dropout */
+    /* [SQZI_BACK_ROWS, C] before a residual's dropout, or behind it; [.., F] of narrow blocks */
+    sqzi_real *rows, *up, *d_up;
 } sqzi_back_scratch;
 
 enum { SQZI_BACK_ROWS = 128 }; /* that go through a stage together, chains of SQZI_GRAD_ROWS */
@@ -116,6 +120,7 @@ typedef struct sqzi_block_pass {
     const sqzi_block_back *back;
     const sqzi_block_back_rows *rows;
     const sqzi_block_keep *keep; /* what the block's forward kept */
+    const sqzi_block_halves *halves; /* of a narrow block, else NULL */
     sqzi_back_scratch *scratch;
     /* x is made from it by the norm of the block before; NULL: rows->x is kept */
     const sqzi_real *x_sum;
@@ -123,6 +128,13 @@ typedef struct sqzi_block_pass {
     sqzi_real *d_out; /* [N, C] d of what the block made, written over */
     sqzi_real *d_x;   /* [N, C], or NULL: nothing before the block is trained */
 } sqzi_block_pass;
+
+/* The block can be narrow (encoder_grad.h). */
+bool sqzi_block_can_be_narrow(const sqzk_table *kernels, const sqzi_block *block);
+
+/* x to bf16, as a gemm of the linear takes its rows; n is a multiple of 32. */
+void sqzi_round_rows(const sqzi_linear *linear, size_t m, size_t n, const sqzi_real *x, size_t ldx,
+                     uint16_t *out, size_t ldo);
 
 /* Stages, in this order: rows of everything behind attention; heads of sequences; rows of Q, K and
  * V; panels; gradients of weights. Rows begin at multiples of SQZI_GRAD_ROWS. */

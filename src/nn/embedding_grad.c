@@ -216,6 +216,8 @@ void sqzi_embedding_sort(const sqzi_embedding_pass *p)
 {
     p->back->n_distinct = sqzi_sort_ids(p->pass->batch, p->back->counts, p->back->order,
                                         p->back->begin);
+    if (p->pass->grads->embedding.word_rows)
+        sqzi_row_list_add(p->pass->grads->embedding.word_rows, p->pass->batch, p->pass->padding);
 }
 
 /* The norm, the linears, the tables. */

@@ -9,7 +9,6 @@ struct sqzi_encoder_back {
     sqzi_block_keep *again;  /* [n_blocks] where blocks run again: what they keep then */
     sqzi_block_back *blocks; /* [n_blocks] */
     sqzi_block_back_rows rows;
-    sqzi_real *d_other; /* [N, C] in turn with the caller's d_hidden */
     sqzi_embedding_back embedding;
     sqzi_back_scratch *scratch; /* [members] */
 };

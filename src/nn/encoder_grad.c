@@ -62,6 +62,26 @@ static bool take_head(pass_run *r, uint32_t i, uint32_t *sequence, uint32_t *hea
     return true;
 }
 
+/* What a narrow block keeps; NULL: block i is none, and there is nothing. */
+static const sqzi_block_halves *halves_of(const pass_run *r, uint32_t i)
+{
+    const sqzi_block_halves *halves = &r->pass->tape->halves[i];
+    return halves->q ? halves : NULL;
+}
+
+/* Rows of block i; of a narrow one q, k and v are those that it keeps. */
+static sqzi_block_rows rows_of_block(const pass_run *r, uint32_t i, size_t strip_row)
+{
+    sqzi_block_rows rows = sqzi_block_rows_of(&r->run, i, strip_row);
+    const sqzi_block_halves *h = halves_of(r, i);
+    if (!h) return rows;
+    rows.q.bf16 = h->q;
+    rows.k.bf16 = h->k;
+    rows.v.bf16 = h->v;
+    rows.q.ld = rows.k.ld = rows.v.ld = r->pass->encoder->blocks[i].attn_q.n_out;
+    return rows;
+}
+
 /* out = x + dropout(linear(from)), of some rows; without dropout all is one gemm. */
 static void run_residual(const pass_run *r, uint32_t i, sqzi_dropout_site site,
                          const sqzi_linear *linear, const sqzi_rows *from, const sqzi_rows *x,
@@ -70,6 +90,7 @@ static void run_residual(const pass_run *r, uint32_t i, sqzi_dropout_site site,
     const sqzi_mask mask = sqzi_block_mask(r->pass, i, site);
     sqzi_linear_args args = {.m = rows.end - rows.begin,
                              .x = sqzi_row(from, rows.begin),
+                             .x_bf16 = sqzi_row_bf16(from, rows.begin),
                              .ldx = from->ld,
                              .y = sqzi_row(out, rows.begin),
                              .ldy = out->ld};
@@ -100,42 +121,94 @@ static void run_residual(const pass_run *r, uint32_t i, sqzi_dropout_site site,
 static void finish_rows(const pass_run *r, uint32_t i, sqzi_range rows)
 {
     const sqzi_block *block = &r->pass->encoder->blocks[i];
-    const sqzi_block_rows at = sqzi_block_rows_of(&r->run, i, rows.begin);
+    const sqzi_block_halves *halves = halves_of(r, i);
+    const size_t m = rows.end - rows.begin, ffn = block->ffn_width;
     const sqzi_range strip = rows;
+    sqzi_block_rows at = rows_of_block(r, i, rows.begin);
+    if (halves) {
+        at.context.bf16 = halves->context;
+        at.context.ld = at.q.ld;
+    }
     run_residual(r, i, SQZI_SITE_OUTPUT, &block->attn_output, &at.context, &at.x, &at.attn_sum,
                  strip);
     sqzi_run_norm(&r->run, &block->attn_norm, &at.attn_sum, &at.attended, strip);
     sqzi_run_rows(&r->run, &block->ffn_up, &at.attended, &at.up, strip);
-    r->pass->encoder->kernels->activate(block->activation,
-                                        (rows.end - rows.begin) * block->ffn_width,
-                                        sqzi_row(&at.up, rows.begin),
+    if (halves)
+        sqzi_round_rows(&block->ffn_down, m, ffn, sqzi_row(&at.up, rows.begin), ffn,
+                        halves->up + rows.begin * ffn, ffn);
+    r->pass->encoder->kernels->activate(block->activation, m * ffn, sqzi_row(&at.up, rows.begin),
                                         sqzi_row(&at.inner, rows.begin));
     run_residual(r, i, SQZI_SITE_DOWN, &block->ffn_down, &at.inner, &at.attended, &at.ffn_sum,
                  strip);
     sqzi_run_norm(&r->run, &block->ffn_norm, &at.ffn_sum, &at.out, strip);
 }
 
+static void attend_dropped(const pass_run *r, uint32_t i, uint32_t sequence, uint32_t head)
+{
+    const sqzi_block_rows at = rows_of_block(r, i, 0);
+    sqzi_attention_dropped(
+        &(sqzi_attention_grad_args){.kernels = r->pass->encoder->kernels,
+                                    .grad_kernels = r->pass->kernels,
+                                    .block = &r->pass->encoder->blocks[i],
+                                    .scratch = &r->scratch->attention,
+                                    .mask = sqzi_block_mask(r->pass, i, SQZI_SITE_WEIGHTS),
+                                    .sequence = sequence,
+                                    .head = head,
+                                    .begin = r->pass->batch->first[sequence],
+                                    .end = r->pass->batch->first[sequence + 1],
+                                    .q = at.q,
+                                    .k = at.k,
+                                    .v = at.v,
+                                    .context = at.context});
+}
+
+/* The context of a narrow block, as attn_output reads it. */
+static void round_context(const pass_run *r, uint32_t i, uint32_t sequence, uint32_t head)
+{
+    const sqzi_block *block = &r->pass->encoder->blocks[i];
+    const uint32_t *first = r->pass->batch->first;
+    const size_t begin = first[sequence], width = block->head_width,
+                 ld = (size_t)block->heads * width, column = head * width;
+    const sqzi_block_rows at = rows_of_block(r, i, 0);
+    sqzi_round_rows(&block->attn_output, first[sequence + 1] - begin, width,
+                    sqzi_row(&at.context, begin) + column, at.context.ld,
+                    halves_of(r, i)->context + begin * ld + column, ld);
+}
+
 static void attend(const pass_run *r, uint32_t i, uint32_t sequence, uint32_t head)
 {
-    const sqzi_block_rows at = sqzi_block_rows_of(&r->run, i, 0);
-    const sqzi_mask mask = sqzi_block_mask(r->pass, i, SQZI_SITE_WEIGHTS);
-    if (!mask.share) {
+    const sqzi_block_rows at = rows_of_block(r, i, 0);
+    if (sqzi_block_mask(r->pass, i, SQZI_SITE_WEIGHTS).share) attend_dropped(r, i, sequence, head);
+    else if (!halves_of(r, i))
         sqzi_block_context(&r->run, i, sequence, sequence + 1, (sqzi_range){head, head + 1});
+    else
+        sqzi_attention_run(&(sqzi_attention_args){.kernels = r->pass->encoder->kernels,
+                                                  .block = &r->pass->encoder->blocks[i],
+                                                  .scratch = &r->run.scratch->attention,
+                                                  .head = head,
+                                                  .begin = r->pass->batch->first[sequence],
+                                                  .end = r->pass->batch->first[sequence + 1],
+                                                  .q = at.q,
+                                                  .k = at.k,
+                                                  .v = at.v,
+                                                  .context = at.context});
+    if (halves_of(r, i)) round_context(r, i, sequence, head);
+}
+
+/* y = linear(x) of some rows: as bf16 where y is, by way of its place in the workspace where the
+ * gemm writes f32 alone. */
+static void run_projection(const pass_run *r, const sqzi_linear *linear, const sqzi_rows *x,
+                           const sqzi_rows *y, sqzi_range rows)
+{
+    const size_t n = linear->n_out;
+    const sqzi_rows whole = {.first = y->first, .ld = n};
+    if (!y->bf16 || sqzi_linear_writes_bf16(linear)) {
+        sqzi_run_rows(&r->run, linear, x, y, rows);
         return;
     }
-    sqzi_attention_dropped(&(sqzi_attention_grad_args){.kernels = r->pass->encoder->kernels,
-                                                       .grad_kernels = r->pass->kernels,
-                                                       .block = &r->pass->encoder->blocks[i],
-                                                       .scratch = &r->scratch->attention,
-                                                       .mask = mask,
-                                                       .sequence = sequence,
-                                                       .head = head,
-                                                       .begin = r->pass->batch->first[sequence],
-                                                       .end = r->pass->batch->first[sequence + 1],
-                                                       .q = at.q,
-                                                       .k = at.k,
-                                                       .v = at.v,
-                                                       .context = at.context});
+    sqzi_run_rows(&r->run, linear, x, &whole, rows);
+    sqzi_round_rows(linear, rows.end - rows.begin, n, sqzi_row(&whole, rows.begin), n,
+                    sqzi_row_bf16(y, rows.begin), y->ld);
 }
 
 /* Block i in stages of this turn: with dropout, or once more; with equal bits where nothing is
@@ -143,27 +216,32 @@ static void attend(const pass_run *r, uint32_t i, uint32_t sequence, uint32_t he
 static void run_block(pass_run *r, uint32_t i)
 {
     const sqzi_block *block = &r->pass->encoder->blocks[i];
-    const sqzi_block_rows at = sqzi_block_rows_of(&r->run, i, 0);
+    const sqzi_block_rows at = rows_of_block(r, i, 0);
     sqzi_range rows;
     uint32_t sequence, head;
     while (take_rows(r, &rows)) {
-        sqzi_run_rows(&r->run, &block->attn_q, &at.x, &at.q, rows);
-        sqzi_run_rows(&r->run, &block->attn_k, &at.x, &at.k, rows);
-        sqzi_run_rows(&r->run, &block->attn_v, &at.x, &at.v, rows);
+        run_projection(r, &block->attn_q, &at.x, &at.q, rows);
+        run_projection(r, &block->attn_k, &at.x, &at.k, rows);
+        run_projection(r, &block->attn_v, &at.x, &at.v, rows);
     }
     while (take_head(r, i, &sequence, &head)) attend(r, i, sequence, head);
     while (take_rows(r, &rows)) finish_rows(r, i, rows);
 }
 
-static bool drops(const sqzi_encoder_pass *pass)
+/* The forward is not what a session runs: something is dropped, or a block is narrow. */
+static bool differs(const pass_run *r)
 {
-    return pass->dropout && (pass->dropout->hidden > 0 || pass->dropout->attention > 0);
+    const sqzi_dropout *d = r->pass->dropout;
+    bool narrow = false;
+    for (uint32_t i = 0; i < r->pass->encoder->n_blocks && !narrow; i++)
+        narrow = halves_of(r, i) != NULL;
+    return narrow || (d && (d->hidden > 0 || d->attention > 0));
 }
 
 void sqzi_encoder_forward(const sqzi_encoder_pass *pass, const sqzi_team *team)
 {
     pass_run r = begin(pass, &pass->tape->keep, team);
-    if (!drops(pass)) {
+    if (!differs(&r)) {
         sqzi_encoder_run(pass->encoder, pass->batch, r.run.keep, pass->workspace, pass->hidden,
                          pass->encoder->width, team);
         return;
@@ -188,15 +266,28 @@ static sqzi_block_pass block_pass(const pass_run *r, uint32_t i, const sqzi_bloc
                                   sqzi_block_back_rows *rows, sqzi_real *d, sqzi_real *other)
 {
     const sqzi_encoder_pass *pass = r->pass;
+    const sqzi_block_halves *halves = halves_of(r, i);
+    const sqzi_workspace *w = pass->workspace; /* the forward is over: its rows are free */
     *rows = r->back->rows;
+    rows->dq = w->q;
+    rows->dk = w->k;
+    rows->dv = w->v;
+    if (pass->encoder->blocks[i].attn_q.n_out <= pass->encoder->width)
+        rows->d_context = w->attended;
+    if (halves) rows->d_down = rows->d_output = NULL;
+    else rows->x_bf16 = NULL;
     if (!sqzi_block_mask(pass, i, SQZI_SITE_DOWN).share) rows->d_down = d;
     if (!sqzi_block_mask(pass, i, SQZI_SITE_OUTPUT).share) rows->d_output = rows->d_attn;
-    if (keep->x) rows->x = keep->x;
+    if (keep->x) {
+        rows->x = keep->x;
+        rows->x_bf16 = NULL;
+    }
     return (sqzi_block_pass){.pass = pass,
                              .i = i,
                              .back = &r->back->blocks[i],
                              .rows = rows,
                              .keep = keep,
+                             .halves = halves,
                              .scratch = r->scratch,
                              .x_sum = keep->x ? NULL : pass->tape->blocks[i - 1].ffn_sum,
                              .x_norm = keep->x ? NULL : &pass->encoder->blocks[i - 1].ffn_norm,
@@ -267,7 +358,7 @@ void sqzi_encoder_backward(const sqzi_encoder_pass *pass, sqzi_real *d_hidden,
 {
     const uint32_t n = pass->encoder->n_blocks, first = pass->tape->first_trained;
     pass_run r = begin(pass, &pass->tape->keep, team);
-    sqzi_real *d = d_hidden, *other = r.back->d_other;
+    sqzi_real *d = d_hidden, *other = pass->hidden;
     if (first > n) return;
     for (uint32_t unit; take(&r, pack_units_before(&r, n), &unit);) pack_before(&r, n, unit);
     for (uint32_t i = n; i-- > 0 && i + 1 >= first;) {

@@ -12,6 +12,12 @@
  * heads are as wide as the encoder; with recompute x alone, C, and one block's rows beside it.
  * What the same functions make again is not kept: a norm from what it reads, the softmax from q and
  * k, the activation, the masks of dropout from their counter.
+ *
+ * A block may be `narrow`, and then keeps q, k, v, context and up as bf16: 24 C bytes a token where
+ * F = 4 C, instead of 40 C. It is where that is asked for and its linears and attention multiply
+ * rows of bf16 as they lie: widths of whole lines, heads of 32 numbers or a multiple. q, k, v and
+ * context are rounded so by what reads them in any case; up is not: the forward's activation reads
+ * it in f32, the backward rounded.
  */
 #ifndef SQZI_ENCODER_GRAD_H
 #define SQZI_ENCODER_GRAD_H
@@ -40,12 +46,19 @@ typedef struct sqzi_block_keep_grad {
     const sqzi_real *scores; /* before the softmax, after the scale */
 } sqzi_block_keep_grad;
 
+/* What a narrow block keeps as bf16, [N, H·D] and [N, F] without gaps; NULL: it is not narrow. */
+typedef struct sqzi_block_halves {
+    uint16_t *q, *k, *v, *context;
+    uint16_t *up; /* the backward puts the activation in its place */
+} sqzi_block_halves;
+
 struct sqzi_encoder_back;
 
 /* Memory of a forward and its backward. */
 typedef struct sqzi_encoder_tape {
     sqzi_keep keep;          /* what the forward wrote where */
     sqzi_block_keep *blocks; /* [n_blocks] */
+    sqzi_block_halves *halves; /* [n_blocks]; of blocks that run again all in the same place */
     bool recompute;
     uint32_t first_trained; /* 0 the embedding, 1 + i block i, 1 + n_blocks none */
     struct sqzi_encoder_back *back;
@@ -54,6 +67,8 @@ typedef struct sqzi_encoder_tape {
 typedef struct sqzi_tape_sizes {
     uint32_t max_tokens, max_length, members;
     bool recompute;
+    bool
+        narrow; /* blocks that can be, are: nothing reads what tape.keep would have of these rows */
 } sqzi_tape_sizes;
 
 /* Lay a tape out in the arena (NULL base: counts), for an encoder whose linears have their sizes
@@ -73,7 +88,7 @@ typedef struct sqzi_encoder_pass {
     const sqzi_dropout *dropout;            /* NULL: none */
     const sqzi_block_keep_grad *keep_grads; /* [n_blocks] or NULL */
     uint32_t padding;  /* an id whose row of the word table is not trained; UINT32_MAX: none */
-    sqzi_real *hidden; /* [N, C] what the forward writes */
+    sqzi_real *hidden; /* [N, C] what the forward writes; the backward writes over it */
 } sqzi_encoder_pass;
 
 /* The team's part; every member calls it, as its job's only call that takes parts, and it returns

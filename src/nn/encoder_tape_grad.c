@@ -19,7 +19,7 @@ static bool norm_is_trained(const sqzi_norm_numbers *n)
 
 static bool embedding_is_trained(const sqzi_embedding_numbers *e)
 {
-    return e->word || e->position || e->type || norm_is_trained(&e->norm) ||
+    return e->word || e->word_rows || e->position || e->type || norm_is_trained(&e->norm) ||
            linear_is_trained(&e->factor) || linear_is_trained(&e->projection);
 }
 
@@ -67,63 +67,111 @@ static size_t heads_width(const sqzi_block *block)
     return (size_t)block->heads * block->head_width;
 }
 
-/* What a block keeps besides x. */
-static void lay_out_kept(sqzi_block_keep *keep, const sqzi_encoder *encoder, uint32_t i, size_t n,
-                         sqzi_arena *arena)
+static uint16_t *half_rows(sqzi_arena *arena, size_t n, size_t width)
 {
-    const sqzi_block *block = &encoder->blocks[i];
-    const size_t heads = heads_width(block);
-    keep->q = rows(arena, n, heads);
-    keep->k = rows(arena, n, heads);
-    keep->v = rows(arena, n, heads);
-    keep->context = rows(arena, n, heads);
-    keep->attn_sum = rows(arena, n, encoder->width);
-    keep->up = rows(arena, n, block->ffn_width);
-    keep->ffn_sum = rows(arena, n, encoder->width);
+    return sqzi_arena_take(arena, n * width, sizeof(uint16_t));
+}
+
+/* An encoder that is laid out for n tokens. */
+typedef struct plan {
+    const sqzi_encoder *encoder;
+    size_t n;
+    uint32_t first; /* block that runs backward */
+    bool may_be_narrow;
+} plan;
+
+static bool is_narrow(const plan *p, uint32_t i)
+{
+    return p->may_be_narrow &&
+           sqzi_block_can_be_narrow(p->encoder->kernels, &p->encoder->blocks[i]);
+}
+
+/* What a block keeps besides x. */
+static void lay_out_kept(const plan *p, uint32_t i, sqzi_block_keep *keep,
+                         sqzi_block_halves *halves, sqzi_arena *arena)
+{
+    const sqzi_block *block = &p->encoder->blocks[i];
+    const size_t heads = heads_width(block), ffn = block->ffn_width, width = p->encoder->width;
+    if (is_narrow(p, i)) {
+        halves->q = half_rows(arena, p->n, heads);
+        halves->k = half_rows(arena, p->n, heads);
+        halves->v = half_rows(arena, p->n, heads);
+        halves->context = half_rows(arena, p->n, heads);
+        halves->up = half_rows(arena, p->n, ffn);
+    } else {
+        keep->q = rows(arena, p->n, heads);
+        keep->k = rows(arena, p->n, heads);
+        keep->v = rows(arena, p->n, heads);
+        keep->context = rows(arena, p->n, heads);
+        keep->up = rows(arena, p->n, ffn);
+    }
+    keep->attn_sum = rows(arena, p->n, width);
+    keep->ffn_sum = rows(arena, p->n, width);
 }
 
 /* Blocks from the first trained one on; x of the first of them, or of all that run again. */
-static void lay_out_blocks(sqzi_encoder_tape *tape, sqzi_block_keep *again,
-                           const sqzi_encoder *encoder, size_t n, sqzi_arena *arena)
+static void lay_out_blocks(sqzi_encoder_tape *tape, struct sqzi_encoder_back *back, const plan *p,
+                           sqzi_arena *arena)
 {
-    const uint32_t first = tape->first_trained ? tape->first_trained - 1 : 0;
-    for (uint32_t i = first; i < encoder->n_blocks; i++) {
+    const uint32_t n_blocks = p->encoder->n_blocks;
+    for (uint32_t i = p->first; i < n_blocks; i++) {
         sqzi_block_keep keep = {0};
-        if (i == first || tape->recompute) keep.x = rows(arena, n, encoder->width);
-        if (!tape->recompute) lay_out_kept(&keep, encoder, i, n, arena);
+        sqzi_block_halves halves = {0};
+        if (i == p->first || tape->recompute) keep.x = rows(arena, p->n, p->encoder->width);
+        if (!tape->recompute) lay_out_kept(p, i, &keep, &halves, arena);
         if (tape->blocks) tape->blocks[i] = keep;
+        if (tape->halves) tape->halves[i] = halves;
     }
     overlay o = begin_overlay(arena);
-    for (uint32_t i = first; i < encoder->n_blocks && tape->recompute; i++) {
+    for (uint32_t i = p->first; i < n_blocks && tape->recompute; i++) {
         sqzi_block_keep keep = {.x = tape->blocks ? tape->blocks[i].x : NULL};
-        lay_out_kept(&keep, encoder, i, n, &o.at);
-        if (again) again[i] = keep;
+        sqzi_block_halves halves = {0};
+        lay_out_kept(p, i, &keep, &halves, &o.at);
+        if (back->again) back->again[i] = keep;
+        if (tape->halves) tape->halves[i] = halves;
         next_of_overlay(&o, arena);
     }
     arena->used = o.most;
 }
 
-static void lay_out_back_rows(sqzi_block_back_rows *r, const sqzi_encoder *encoder, size_t n,
-                              sqzi_arena *arena)
+/* The largest sizes of blocks that are narrow, or that are not; 0 where there are none. */
+typedef struct largest {
+    size_t n, heads, width, ffn; /* n: tokens */
+} largest;
+
+static largest largest_of(const plan *p, bool narrow)
 {
-    const size_t width = encoder->width, chains = sqzi_norm_chains(n, width);
-    size_t heads = 0, ffn = 0;
-    for (uint32_t i = 0; i < encoder->n_blocks; i++) {
-        const sqzi_block *block = &encoder->blocks[i];
-        if (heads_width(block) > heads) heads = heads_width(block);
-        if (block->ffn_width > ffn) ffn = block->ffn_width;
+    largest l = {0};
+    for (uint32_t i = p->first; i < p->encoder->n_blocks; i++) {
+        const sqzi_block *block = &p->encoder->blocks[i];
+        if (is_narrow(p, i) != narrow) continue;
+        l.n = p->n;
+        l.width = p->encoder->width;
+        if (heads_width(block) > l.heads) l.heads = heads_width(block);
+        if (block->ffn_width > l.ffn) l.ffn = block->ffn_width;
     }
-    r->x = rows(arena, n, width);
-    r->attended = rows(arena, n, width);
-    r->inner = rows(arena, n, ffn);
-    r->d_down = rows(arena, n, width);
-    r->d_up = rows(arena, n, ffn);
+    return l;
+}
+
+static void lay_out_back_rows(sqzi_block_back_rows *r, const plan *p, sqzi_arena *arena)
+{
+    const size_t n = p->n, width = p->encoder->width, chains = sqzi_norm_chains(n, width),
+                 sums = (n + SQZI_GRAD_ROWS - 1) / SQZI_GRAD_ROWS;
+    const largest wide = largest_of(p, false), narrow = largest_of(p, true);
+    const size_t heads = wide.heads > narrow.heads ? wide.heads : narrow.heads;
+    r->x = rows(arena, wide.n, wide.width);
+    r->attended = rows(arena, wide.n, wide.width);
+    r->inner = rows(arena, wide.n, wide.ffn);
+    r->d_down = rows(arena, wide.n, wide.width);
+    r->d_up = rows(arena, wide.n, wide.ffn);
+    r->d_output = rows(arena, wide.n, wide.width);
+    r->x_bf16 = half_rows(arena, narrow.n, narrow.width);
+    r->attended_bf16 = half_rows(arena, narrow.n, narrow.width);
+    r->bias_chains[SQZI_ATTN_OUTPUT] = rows(arena, narrow.n ? sums : 0, narrow.width);
+    r->bias_chains[SQZI_FFN_UP] = rows(arena, narrow.n ? sums : 0, narrow.ffn);
+    r->bias_chains[SQZI_FFN_DOWN] = rows(arena, narrow.n ? sums : 0, narrow.width);
     r->d_attn = rows(arena, n, width);
-    r->d_output = rows(arena, n, width);
-    r->d_context = rows(arena, n, heads);
-    r->dq = rows(arena, n, heads);
-    r->dk = rows(arena, n, heads);
-    r->dv = rows(arena, n, heads);
+    r->d_context = rows(arena, n, heads > width ? heads : 0); /* else the workspace has room */
     r->attn_chains = rows(arena, chains, 1);
     r->ffn_chains = rows(arena, chains, 1);
 }
@@ -176,16 +224,19 @@ static void lay_out_linears(sqzi_block_back *placed, const sqzi_encoder *encoder
     arena->used = o.most;
 }
 
-static void lay_out_members(struct sqzi_encoder_back *back, const sqzi_encoder *encoder,
+static void lay_out_members(struct sqzi_encoder_back *back, const plan *p,
                             const sqzi_tape_sizes *sizes, const sqzi_linear_scratch *need,
                             sqzi_arena *arena)
 {
+    const size_t ffn = largest_of(p, true).ffn;
     back->scratch = sqzi_arena_take(arena, sizes->members, sizeof *back->scratch);
     for (uint32_t i = 0; i < sizes->members; i++) {
         sqzi_back_scratch own = {.linear = {.rows = *need}};
         sqzi_grad_scratch_layout(&own.linear, arena);
-        sqzi_attention_back_layout(&own.attention, encoder, sizes->max_length, arena);
-        own.rows = rows(arena, SQZI_BACK_ROWS, encoder->width);
+        sqzi_attention_back_layout(&own.attention, p->encoder, sizes->max_length, arena);
+        own.rows = rows(arena, SQZI_BACK_ROWS, p->encoder->width);
+        own.up = rows(arena, SQZI_BACK_ROWS, ffn);
+        own.d_up = rows(arena, SQZI_BACK_ROWS, ffn);
         if (back->scratch) back->scratch[i] = own;
     }
 }
@@ -201,7 +252,13 @@ void sqzi_encoder_tape_layout(sqzi_encoder_tape *tape, const sqzi_encoder *encod
     tape->recompute = sizes->recompute;
     tape->first_trained = first_trained(encoder, grads);
     tape->blocks = sqzi_arena_take(arena, encoder->n_blocks, sizeof *tape->blocks);
+    tape->halves = sqzi_arena_take(arena, encoder->n_blocks, sizeof *tape->halves);
     if (tape->blocks) memset(tape->blocks, 0, encoder->n_blocks * sizeof *tape->blocks);
+    if (tape->halves) memset(tape->halves, 0, encoder->n_blocks * sizeof *tape->halves);
+    const plan p = {.encoder = encoder,
+                    .n = n,
+                    .first = tape->first_trained ? tape->first_trained - 1 : 0,
+                    .may_be_narrow = sizes->narrow};
     tape->back = sqzi_arena_take(arena, 1, sizeof *tape->back);
     own.again = sqzi_arena_take(arena, sizes->recompute ? encoder->n_blocks : 0, sizeof *own.again);
     own.blocks = sqzi_arena_take(arena, encoder->n_blocks, sizeof *own.blocks);
@@ -210,12 +267,10 @@ void sqzi_encoder_tape_layout(sqzi_encoder_tape *tape, const sqzi_encoder *encod
         sqzi_embedding_back_layout(&own.embedding, &encoder->embedding, sizes->max_tokens, arena);
         sqzi_embedding_back_need(&own.embedding, &encoder->embedding, &need);
     }
-    lay_out_blocks(tape, own.again, encoder, n, arena);
-    lay_out_back_rows(&own.rows, encoder, n, arena);
-    own.d_other = rows(arena, n, encoder->width);
-    lay_out_linears(own.blocks, encoder, grads, tape->first_trained ? tape->first_trained - 1 : 0,
-                    n, &need, arena);
-    lay_out_members(&own, encoder, sizes, &need, arena);
+    lay_out_blocks(tape, &own, &p, arena);
+    lay_out_back_rows(&own.rows, &p, arena);
+    lay_out_linears(own.blocks, encoder, grads, p.first, n, &need, arena);
+    lay_out_members(&own, &p, sizes, &need, arena);
     tape->keep.blocks = tape->blocks;
     if (tape->back) *tape->back = own;
 }

@@ -38,8 +38,25 @@ typedef struct sqzi_block_numbers {
     sqzi_norm_numbers attn_norm, ffn_norm;
 } sqzi_block_numbers;
 
+/* A table's gradient as the rows that are not 0, in the order in which they were met. */
+typedef struct sqzi_row_list {
+    uint32_t *places;   /* [rows of the table] where in numbers; SQZI_NO_ROW: not here, it is 0 */
+    uint32_t *ids;      /* [most] */
+    sqzi_real *numbers; /* [most, width] */
+    uint32_t n, most, n_rows, width;
+} sqzi_row_list;
+#define SQZI_NO_ROW UINT32_MAX
+
+/* Lay out room for `most` rows; then all rows are 0 (table_grad.c). */
+void sqzi_row_list_layout(sqzi_row_list *list, uint32_t n_rows, uint32_t width, uint32_t most,
+                          sqzi_arena *arena);
+void sqzi_row_list_begin(sqzi_row_list *list);
+/* All rows are 0 again. Cost: of those that are there. */
+void sqzi_row_list_clear(sqzi_row_list *list);
+
 typedef struct sqzi_embedding_numbers {
     sqzi_real *word, *position, *type; /* [V, E] or [V, k]; [P, E]; [types, E] */
+    sqzi_row_list *word_rows; /* of gradients: instead of word, which is NULL then; or NULL */
     sqzi_linear_numbers factor, projection;
     sqzi_norm_numbers norm;
 } sqzi_embedding_numbers;

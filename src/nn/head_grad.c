@@ -50,7 +50,9 @@ static void put_head(struct sqzi_head_back *back, const sqzi_head *head)
 {
     uint32_t width = head->width;
     if (head->has_dense) {
-        if (drops(head)) put_plain(back, SQZI_LAYER_DROPOUT, width, SQZI_SITE_DENSE);
+        /* what a dense with ReLU reads, DistilBERT's pre_classifier, is whole */
+        if (drops(head) && head->activation != SQZK_RELU)
+            put_plain(back, SQZI_LAYER_DROPOUT, width, SQZI_SITE_DENSE);
         put_linear(back, &head->dense, head->activation, offsetof(sqzi_head_numbers, dense));
         width = head->dense.n_out;
     }

@@ -2,8 +2,9 @@
 /* A head, or the pooling of embeddings with what is behind it, that is trained: its forward with
  * what the backward reads, and the backward.
  *
- * Inputs are sequences or tokens as sqzi_head_args says. Dropout stands before dense and before
- * output, of heads that read a pooled vector or are for tokens; embeddings have none. */
+ * Inputs are sequences or tokens as sqzi_head_args says. Dropout stands before dense, but for one
+ * with ReLU (DistilBERT's), and before output, of heads that read a pooled vector or are for
+ * tokens; embeddings have none. */
 #ifndef SQZI_HEAD_GRAD_H
 #define SQZI_HEAD_GRAD_H
 

@@ -2,6 +2,7 @@
 /* The backward of linears by rows: dx as linears of dy. */
 #include "nn/linear_grad.h"
 
+#include "kernel/grad/grad_table.h"
 #include "nn/columns_grad.h"
 #include "nn/pack.h"
 
@@ -130,13 +131,28 @@ bool sqzi_linear_grad_has_middle(const sqzi_linear *linear)
     return false;
 }
 
+/* Sums of dy's rows, to be added up by whoever makes the bias. */
+static void sum_chains(const sqzi_linear_grad_args *args, const sqzi_real *dy, sqzi_range rows)
+{
+    const size_t n = args->linear->n_out;
+    for (size_t row = rows.begin; row < rows.end; row += SQZI_GRAD_ROWS)
+        args->kernels->sum_rows(&(sqzk_sum_rows_args){
+            .m = rows.end - row < SQZI_GRAD_ROWS ? rows.end - row : SQZI_GRAD_ROWS,
+            .n = n,
+            .x = dy + (row - rows.begin) * args->lddy,
+            .ldx = args->lddy,
+            .chain = SQZI_GRAD_ROWS,
+            .out = args->dy_chains + row / SQZI_GRAD_ROWS * n});
+}
+
 /* dy as dx's gemm reads it: rounded here where dW reads the same. */
 static sqzi_linear_args read_dy(const sqzi_linear_grad_args *args, sqzi_range rows)
 {
     const size_t m = rows.end - rows.begin, n = args->linear->n_out;
-    const sqzi_real *dy = args->dy + rows.begin * args->lddy;
+    const sqzi_real *dy = args->dy + (rows.begin - args->dy_row) * args->lddy;
     if (!args->panels || !args->panels->dy)
         return (sqzi_linear_args){.m = m, .x = dy, .ldx = args->lddy};
+    if (args->dy_chains && args->gradient && args->gradient->bias) sum_chains(args, dy, rows);
     uint16_t *rounded = args->panels->dy + rows.begin * n;
     (void)args->linear->terms[0].b.gemm->prepare(&(sqzk_prepare_args){
         .m = m, .k = n, .x = dy, .ldx = args->lddy, .out = rounded, .ldo = n * sizeof *rounded});
@@ -149,7 +165,8 @@ static void run_back(const sqzi_linear_grad_args *args, uint32_t t, sqzi_range r
                      sqzi_linear_scratch *scratch)
 {
     const sqzi_linear *linear = args->linear, *last = &args->back->terms[t].last;
-    const size_t m = rows.end - rows.begin, ranks = linear->terms[t].a.n_out;
+    const size_t m = rows.end - rows.begin, ranks = linear->terms[t].a.n_out,
+                 x = rows.begin * args->ldx;
     if (!args->dx && !args->back->terms[t].low_rank) return;
     sqzi_linear_args run = read_dy(args, rows);
     if (args->back->terms[t].low_rank) {
@@ -158,20 +175,21 @@ static void run_back(const sqzi_linear_grad_args *args, uint32_t t, sqzi_range r
         run.ldy = ranks;
         (void)sqzi_linear_run(&args->back->terms[t].middle, &run, scratch);
         if (args->gradient && args->gradient->terms[t].b)
-            (void)sqzi_linear_run(&again,
-                                  &(sqzi_linear_args){.m = m,
-                                                      .x = args->x + rows.begin * args->ldx,
-                                                      .ldx = args->ldx,
-                                                      .y = args->panels->terms[t].middle_rows +
-                                                           rows.begin * ranks,
-                                                      .ldy = ranks},
-                                  scratch);
+            (void)sqzi_linear_run(
+                &again,
+                &(sqzi_linear_args){.m = m,
+                                    .x = args->x ? args->x + x : NULL,
+                                    .x_bf16 = args->x_bf16 ? args->x_bf16 + x : NULL,
+                                    .ldx = args->ldx,
+                                    .y = args->panels->terms[t].middle_rows + rows.begin * ranks,
+                                    .ldy = ranks},
+                scratch);
         run.x = run.y;
         run.x_bf16 = NULL;
         run.ldx = ranks;
     }
     if (!args->dx) return;
-    run.y = args->dx + rows.begin * args->lddx;
+    run.y = args->dx + (rows.begin - args->dx_row) * args->lddx;
     run.ldy = args->lddx;
     run.residual = t ? run.y : args->add ? args->add + rows.begin * args->ldadd : NULL;
     run.ldr = t ? run.ldy : args->ldadd;

@@ -60,6 +60,9 @@ typedef struct sqzi_linear_panels {
     uint16_t *dy;
 } sqzi_linear_panels;
 
+/* dy has such rows: bf16 is what the gemms of dx and dW take of it, without a gap. */
+bool sqzi_linear_rounds_dy(const sqzi_linear *linear);
+
 /* Lay it out for batches of at most `tokens` tokens. `same` NULL, or a linear with its panels, laid
  * out before, which reads the same rows: panels that would be equal are shared (K's and V's with
  * Q's). NULL base: counts. */
@@ -89,11 +92,18 @@ typedef struct sqzi_linear_grad_args {
     const struct sqzk_grad_table *kernels;
     size_t m;           /* tokens of the batch */
     const sqzi_real *x; /* [m, n_in] what it read */
+    const uint16_t *x_bf16; /* not NULL: it is bf16 and lies here (sqzi_linear_reads_bf16) */
     size_t ldx;
     const sqzi_real *dy; /* [m, n_out], without an activation or a residual of its epilogue */
     size_t lddy;
+    /* NULL, or with panels->dy and dx: [chains of SQZI_GRAD_ROWS rows, n_out] sums of dy. Then rows
+     * are cut between chains, no later stage reads dy, and it may hold those from dy_row on alone
+     */
+    sqzi_real *dy_chains;
+    size_t dy_row;
     sqzi_real *dx; /* [m, n_in], or NULL: not wanted, in no stage. Not dy */
     size_t lddx;
+    size_t dx_row;        /* the row that dx begins with */
     const sqzi_real *add; /* [m, n_in] added to dx, may be dx; or NULL */
     size_t ldadd;
     const sqzi_linear_numbers *gradient; /* NULL, or NULL in it: frozen */

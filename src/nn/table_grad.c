@@ -31,6 +31,38 @@ uint32_t sqzi_sort_ids(const sqzi_batch *batch, uint32_t *counts, uint32_t *orde
     return distinct;
 }
 
+void sqzi_row_list_layout(sqzi_row_list *list, uint32_t n_rows, uint32_t width, uint32_t most,
+                          sqzi_arena *arena)
+{
+    *list = (sqzi_row_list){.most = most, .n_rows = n_rows, .width = width};
+    list->places = sqzi_arena_take(arena, n_rows, sizeof *list->places);
+    list->ids = sqzi_arena_take(arena, most, sizeof *list->ids);
+    list->numbers = sqzi_arena_take(arena, (size_t)most * width, sizeof *list->numbers);
+}
+
+void sqzi_row_list_begin(sqzi_row_list *list)
+{
+    for (uint32_t id = 0; id < list->n_rows; id++) list->places[id] = SQZI_NO_ROW;
+    list->n = 0;
+}
+
+void sqzi_row_list_clear(sqzi_row_list *list)
+{
+    while (list->n) list->places[list->ids[--list->n]] = SQZI_NO_ROW;
+}
+
+void sqzi_row_list_add(sqzi_row_list *list, const sqzi_batch *batch, uint32_t padding)
+{
+    for (uint32_t t = 0; t < batch->n_tokens; t++) {
+        const uint32_t id = batch->ids[t];
+        if (id == padding || list->places[id] != SQZI_NO_ROW) continue;
+        memset(list->numbers + (size_t)list->n * list->width, 0,
+               list->width * sizeof *list->numbers);
+        list->places[id] = list->n;
+        list->ids[list->n++] = id;
+    }
+}
+
 /* The rows of some tokens added up. */
 typedef struct row_sum {
     const sqzi_real *d;
@@ -79,9 +111,11 @@ static void word_row(const sqzi_table_grad_args *a, uint32_t j)
     const size_t width = a->embedding->word.width;
     const uint32_t id = a->batch->ids[a->order[a->begin[j]]];
     if (id == a->padding) return;
+    const sqzi_row_list *list = a->gradient->word_rows;
+    sqzi_real *row = list ? list->numbers + (size_t)list->places[id] * width
+                          : a->gradient->word + id * width;
     for (size_t c = 0; c < width; c += COLUMNS) {
-        row_sum s = begin_sum(a->d_words, width, columns_from(c, width),
-                              a->gradient->word + id * width);
+        row_sum s = begin_sum(a->d_words, width, columns_from(c, width), row);
         for (uint32_t i = a->begin[j]; i < a->begin[j + 1]; i++) add_token(&s, a->order[i]);
         end_sum(&s);
     }
@@ -121,7 +155,8 @@ typedef struct units {
 
 static units count_units(const sqzi_table_grad_args *a)
 {
-    return (units){a->gradient->word ? units_of(a->n_distinct, ROWS) : 0,
+    const bool words = a->gradient->word || a->gradient->word_rows;
+    return (units){words ? units_of(a->n_distinct, ROWS) : 0,
                    a->gradient->position ? units_of(a->batch->longest, ROWS) : 0,
                    a->gradient->type ? units_of(a->embedding->width, COLUMNS) : 0};
 }

@@ -11,6 +11,9 @@
  * counts [rows of the table] is working memory, in any state. Cost: N, whatever the table. */
 uint32_t sqzi_sort_ids(const sqzi_batch *batch, uint32_t *counts, uint32_t *order, uint32_t *begin);
 
+/* Rows of a list for all ids of a batch but one that is left out; at most list->most in all. */
+void sqzi_row_list_add(sqzi_row_list *list, const sqzi_batch *batch, uint32_t padding);
+
 typedef struct sqzi_table_grad_args {
     const sqzi_embedding *embedding;
     const sqzi_batch *batch;
@@ -19,7 +22,7 @@ typedef struct sqzi_table_grad_args {
     uint32_t padding;                       /* an id that is left out */
     const sqzi_real *d_sum;                 /* [N, E] what positions and types get */
     const sqzi_real *d_words;               /* [N, width of the table] what words get */
-    const sqzi_embedding_numbers *gradient; /* word, position and type; NULL: frozen */
+    const sqzi_embedding_numbers *gradient; /* word (or rows), position, type; NULL: frozen */
 } sqzi_table_grad_args;
 
 /* Parts, in any order and at once. */

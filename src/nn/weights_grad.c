@@ -24,6 +24,7 @@ typedef struct operand {
     const sqzi_real *rows;
     size_t ld;
     const uint32_t *gather;
+    const uint16_t *bf16; /* not NULL: they are bf16 and lie here, and nothing is gathered */
 } operand;
 
 /* The gradient of one matrix: [groups * n, k], the sum over tokens of `left` turned, [groups * n]
@@ -68,10 +69,10 @@ static uint32_t list_products(const sqzi_linear_grad_args *args, product *list)
         const sqzi_term *term = &linear->terms[t];
         const size_t ranks = term->a.n_out;
         sqzi_real *a = args->gradient->terms[t].a, *b = args->gradient->terms[t].b;
-        const operand x = {args->x, args->ldx, first_matrix(term)->gather},
-                      dy = {args->dy, args->lddy, linear->from ? linear->out : NULL},
-                      middle = {args->panels->terms[t].middle_rows, ranks, NULL},
-                      d_middle = {args->panels->terms[t].d_middle, ranks, NULL};
+        const operand x = {args->x, args->ldx, first_matrix(term)->gather, args->x_bf16},
+                      dy = {args->dy, args->lddy, linear->from ? linear->out : NULL, NULL},
+                      middle = {args->panels->terms[t].middle_rows, ranks, NULL, NULL},
+                      d_middle = {args->panels->terms[t].d_middle, ranks, NULL, NULL};
         unsigned char *of_x = args->panels->terms[t].x, *of_middle = args->panels->terms[t].middle;
         const bool shared = args->panels->terms[t].shared;
         if (term->a.packed && a) list[n++] = product_of(&term->a, x, d_middle, of_x, shared, a);
@@ -121,9 +122,7 @@ static unsigned char *find_panels(const sqzi_linear *linear, uint32_t n_terms,
     return NULL;
 }
 
-/* dx's gemm takes rows of bf16 that are nothing but their numbers (sqzi_linear_reads_bf16 of its
- * linear), and so does dW's. */
-static bool reads_bf16(const sqzi_linear *linear)
+bool sqzi_linear_rounds_dy(const sqzi_linear *linear)
 {
     const sqzi_matrix *matrix = &linear->terms[0].b;
     const sqzi_matrix turned = sqzi_matrix_turned(matrix);
@@ -136,7 +135,7 @@ void sqzi_linear_panels_layout(const sqzi_linear *linear, size_t tokens, const s
                                sqzi_arena *arena)
 {
     *panels = (sqzi_linear_panels){0};
-    if (reads_bf16(linear))
+    if (sqzi_linear_rounds_dy(linear))
         panels->dy = sqzi_arena_take(arena, tokens * linear->n_out, sizeof *panels->dy);
     for (uint32_t t = 0; t < linear->n_terms; t++) {
         const sqzi_term *term = &linear->terms[t];
@@ -169,8 +168,10 @@ void sqzi_grad_scratch_layout(sqzi_grad_scratch *scratch, sqzi_arena *arena)
 static operand some_of(const sqzi_linear_grad_args *args, const operand *from, sqzi_range tokens,
                        size_t begin, size_t end, sqzi_grad_scratch *scratch)
 {
+    if (from->bf16)
+        return (operand){NULL, from->ld, NULL, from->bf16 + tokens.begin * from->ld + begin};
     const sqzi_real *rows = from->rows + tokens.begin * from->ld;
-    if (!from->gather) return (operand){rows + begin, from->ld, NULL};
+    if (!from->gather) return (operand){rows + begin, from->ld, NULL, NULL};
     args->linear->kernels->gather(&(sqzk_gather_args){.m = tokens.end - tokens.begin,
                                                       .n = end - begin,
                                                       .x = rows,
@@ -178,7 +179,7 @@ static operand some_of(const sqzi_linear_grad_args *args, const operand *from, s
                                                       .index = from->gather + begin,
                                                       .out = scratch->gathered,
                                                       .ldo = end - begin});
-    return (operand){scratch->gathered, end - begin, NULL};
+    return (operand){scratch->gathered, end - begin, NULL, NULL};
 }
 
 static size_t chunks_of(size_t m)
@@ -223,10 +224,10 @@ static void pack_panels(const sqzi_linear_grad_args *args, const product *p, uin
                                   at.group * p->k + at.end, scratch);
     p->gemm->pack(&(sqzk_pack_args){.n = at.end - at.begin,
                                     .k = n_tokens,
-                                    .source = right.rows,
+                                    .source = right.bf16 ? (const void *)right.bf16 : right.rows,
                                     .n_stride = 1,
                                     .k_stride = right.ld,
-                                    .type = SQZI_F32},
+                                    .type = right.bf16 ? SQZI_BF16 : SQZI_F32},
                   group_panels(p, unit / of_chunk, n_tokens, at.group) +
                       at.panel * sqzk_gemm_panel_bytes(p->gemm, n_tokens));
 }
@@ -281,14 +282,30 @@ static void add_bias(const sqzi_linear_grad_args *args, const operand *dy, size_
                                                   .out = bias});
 }
 
+/* The same of chains that were summed before. */
+static void add_chains(const sqzi_linear_grad_args *args, size_t begin, size_t columns)
+{
+    args->kernels->sum_rows(
+        &(sqzk_sum_rows_args){.m = (args->m + SQZI_GRAD_ROWS - 1) / SQZI_GRAD_ROWS,
+                              .n = columns,
+                              .x = args->dy_chains + begin,
+                              .ldx = args->linear->n_out,
+                              .chain = 1,
+                              .beta = args->beta,
+                              .out = args->gradient->bias + begin});
+}
+
 /* Columns [begin, end) of left as rows for the gemm. */
 static const void *turn(const sqzi_linear_grad_args *args, const product *p, size_t chunk,
                         size_t begin, size_t end, sqzi_grad_scratch *scratch, size_t *ld_bytes)
 {
     const sqzi_range tokens = chunk_of(args->m, chunk);
     const size_t n_tokens = tokens.end - tokens.begin;
-    const operand left = some_of(args, &p->left, tokens, begin, end, scratch);
-    if (p->bias) add_bias(args, &left, n_tokens, end - begin, chunk || args->beta, p->bias + begin);
+    const bool sums = p->bias && !args->dy_chains;
+    operand left = {NULL, 0, NULL, NULL};
+    if (sums || !p->left_bf16) left = some_of(args, &p->left, tokens, begin, end, scratch);
+    if (sums) add_bias(args, &left, n_tokens, end - begin, chunk || args->beta, p->bias + begin);
+    if (p->bias && !sums && chunk == 0) add_chains(args, begin, end - begin);
     if (p->left_bf16) {
         const size_t n = p->groups * p->n;
         *ld_bytes = sqzk_gemm_prepared_bytes(p->gemm, n_tokens);
@@ -354,7 +371,11 @@ static void sum_bias(const sqzi_linear_grad_args *args, uint32_t unit, sqzi_grad
 {
     const size_t begin = (size_t)unit * SQZI_PACK_COLUMNS,
                  end = least(args->linear->n_out, begin + SQZI_PACK_COLUMNS);
-    const operand dy = {args->dy, args->lddy, args->linear->from ? args->linear->out : NULL};
+    const operand dy = {args->dy, args->lddy, args->linear->from ? args->linear->out : NULL, NULL};
+    if (args->dy_chains) {
+        add_chains(args, begin, end - begin);
+        return;
+    }
     for (size_t chunk = 0; chunk < chunks_of(args->m); chunk++) {
         const sqzi_range tokens = chunk_of(args->m, chunk);
         const operand part = some_of(args, &dy, tokens, begin, end, scratch);

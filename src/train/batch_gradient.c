@@ -43,7 +43,8 @@ void sqzi_batch_gradient_layout(sqzi_batch_gradient *g, const sqzi_gradient_mode
     const sqzi_tape_sizes tape = {.max_tokens = sizes->max_tokens,
                                   .max_length = sizes->max_length,
                                   .members = members,
-                                  .recompute = sizes->recompute};
+                                  .recompute = sizes->recompute,
+                                  .narrow = sizes->narrow};
     *g = (sqzi_batch_gradient){.model = *model};
     sqzi_workspace_layout(&g->workspace, encoder, sizes->max_tokens, sizes->max_length, members,
                           arena);
@@ -107,6 +108,7 @@ static void make_passes(sqzi_batch_gradient *g, const sqzi_batch *batch,
     g->head_pass.ldo = m->head->classes;
     g->embed_pass = output_pass(g, &g->embed_tape);
     g->embed_pass.pooling = m->embed.pooling;
+    g->embed_pass.skip = g->skip;
     g->embed_pass.normalize = m->embed.normalize;
     g->embed_pass.dimensions = m->embed.dimensions;
     g->embed_pass.out = g->embeddings;

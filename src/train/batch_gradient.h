@@ -38,6 +38,9 @@ typedef struct sqzi_batch_gradient {
     sqzi_workspace workspace;
     sqzi_encoder_tape tape;
     sqzi_head_tape head_tape, embed_tape;
+    /* the caller's: of embeddings, [sequences] tokens at their beginning that pooling leaves out;
+     * NULL: none */
+    const uint32_t *skip;
     sqzi_real *hidden, *logits, *embeddings;
     sqzi_outputs outputs; /* of the forward */
     sqzi_output_grads grads;
@@ -47,7 +50,7 @@ typedef struct sqzi_batch_gradient {
 
 typedef struct sqzi_gradient_sizes {
     uint32_t max_tokens, max_sequences, max_length;
-    bool recompute; /* encoder_grad.h */
+    bool recompute, narrow; /* encoder_grad.h; the latter where no loss reads outputs.blocks */
 } sqzi_gradient_sizes;
 
 /* Lay it out in the arena (NULL base: counts). */

@@ -21,7 +21,7 @@ void sqzi_checkpoint_remove_old(const char *folder, const uint64_t steps[2],
 bool sqzi_checkpoint_finished(const sqzi_checkpoints *checkpoints, const sqz_trainer *trainer,
                               uint64_t step, bool *finished);
 
-enum { SQZI_LEVEL_TEXT = 160 };
+enum { SQZI_LEVEL_TEXT = 240 };
 /* The kernels that decide bits. */
 void sqzi_checkpoint_level(const sqz_trainer *trainer, char level[SQZI_LEVEL_TEXT]);
 /* SHA-256 of the base, found when it is first asked for. */

@@ -8,11 +8,16 @@
 #include "io/checksum.h"
 #include "train/checkpoint_file.h"
 
+enum { HASH_BYTES = 16 << 20 }; /* of a file that are in memory while it is hashed */
+
 void sqzi_checkpoint_level(const sqz_trainer *t, char level[SQZI_LEVEL_TEXT])
 {
     const sqzk_table *kernels = &t->context->kernels;
-    snprintf(level, SQZI_LEVEL_TEXT, "%s, rows %s, gradients %s", kernels->gemm_f32->name,
-             kernels->rows_level, t->kernels.rows_level);
+    const int n = snprintf(level, SQZI_LEVEL_TEXT, "%s, rows %s, gradients %s",
+                           kernels->gemm_f32->name, kernels->rows_level, t->kernels.rows_level);
+    if (t->recipe.precision == SQZ_PRECISION_BF16)
+        snprintf(level + n, SQZI_LEVEL_TEXT - (size_t)n, ", %s, attention %s",
+                 kernels->gemm_bf16->name, kernels->attention_bf16->name);
 }
 
 const char *sqzi_checkpoint_base(sqz_trainer *t)
@@ -21,7 +26,11 @@ const char *sqzi_checkpoint_base(sqz_trainer *t)
     sqzi_sha256 hash;
     if (*t->base_sha256) return t->base_sha256;
     sqzi_sha256_init(&hash);
-    sqzi_sha256_update(&hash, map->data, map->bytes);
+    for (size_t at = 0, n; at < map->bytes; at += n) {
+        n = map->bytes - at < HASH_BYTES ? map->bytes - at : HASH_BYTES;
+        sqzi_sha256_update(&hash, map->data + at, n);
+        sqzi_file_map_drop(map, at, n);
+    }
     sqzi_sha256_final(&hash, t->base_sha256);
     return t->base_sha256;
 }
@@ -132,7 +141,7 @@ static sqz_status find_numbers(const sqzi_gguf *gguf, const char *prefix, const 
 }
 
 /* Twice over the same code: the first time only looks. */
-static sqz_status load_numbers(sqz_trainer *t, const sqzi_gguf *gguf, bool best, bool look,
+static sqz_status load_numbers(sqz_trainer *t, const opened *o, bool best, bool look,
                                sqz_error *error)
 {
     static const char *const prefixes[] = {"", "optim.m.", "optim.v."};
@@ -144,8 +153,10 @@ static sqz_status load_numbers(sqz_trainer *t, const sqzi_gguf *gguf, bool best,
         float *const to[] = {best ? at : p->master, p->m, p->v};
         if (!p->trained) continue;
         for (int k = 0; k < (best ? 1 : 3); k++) {
-            TRY(find_numbers(gguf, prefixes[k], p, &tensor, error));
-            if (!look) sqzi_trainable_place(p, tensor->data, to[k]);
+            TRY(find_numbers(o->gguf, prefixes[k], p, &tensor, error));
+            if (look) continue;
+            sqzi_trainable_place(p, tensor->data, to[k]);
+            sqzi_file_map_drop(&o->map, (size_t)tensor->offset, (size_t)tensor->bytes);
         }
         if (best && !look) at += p->n;
     }
@@ -176,9 +187,9 @@ static sqz_status load_best(const sqzi_checkpoints *c, sqz_trainer *t, uint64_t 
     sqz_status status = SQZ_OK;
     opened o;
     TRY(open_file(t, c->folder, "best", step, &o, error));
-    status = load_numbers(t, o.gguf, true, true, error);
+    status = load_numbers(t, &o, true, true, error);
     if (status == SQZ_OK) status = sqzi_trainer_keep_best(t, error); /* makes the room */
-    if (status == SQZ_OK) status = load_numbers(t, o.gguf, true, false, error);
+    if (status == SQZ_OK) status = load_numbers(t, &o, true, false, error);
     close_file(&o);
 fail:
     return status;
@@ -198,9 +209,9 @@ static sqz_status load(const sqzi_checkpoints *c, sqz_trainer *t, uint64_t step,
     status = check_run(c, t, &o, error);
     *alien = status == SQZ_EINVAL;
     if (status == SQZ_OK) status = load_state(t, o.gguf, &state, error);
-    if (status == SQZ_OK) status = load_numbers(t, o.gguf, false, true, error);
+    if (status == SQZ_OK) status = load_numbers(t, &o, false, true, error);
     if (status == SQZ_OK && state.best_step) status = load_best(c, t, state.best_step, error);
-    if (status == SQZ_OK) status = load_numbers(t, o.gguf, false, false, error);
+    if (status == SQZ_OK) status = load_numbers(t, &o, false, false, error);
     if (status == SQZ_OK) t->state = state;
     close_file(&o);
 fail:

@@ -49,15 +49,35 @@ typedef struct job {
     const sqzi_adamw *adamw; /* NULL: the norm */
 } job;
 
+/* Numbers [first, first + n) of a gradient. Those of a list of rows are put together, so a chunk
+ * has the bits that it has where all rows lie in memory. */
+static const sqzi_real *gradient_of(const sqzi_parameter *p, size_t first, size_t n,
+                                    sqzi_real memory[SQZI_CHUNK])
+{
+    if (!p->rows) return p->gradient + first;
+    const size_t width = p->rows->width, end = first + n;
+    memset(memory, 0, n * sizeof *memory);
+    for (size_t row = first / width; row * width < end; row++) {
+        const uint32_t place = p->rows->places[row];
+        const size_t from = row * width > first ? row * width : first,
+                     to = (row + 1) * width < end ? (row + 1) * width : end;
+        if (place != SQZI_NO_ROW)
+            memcpy(memory + (from - first), p->rows->numbers + place * width + (from - row * width),
+                   (to - from) * sizeof *memory);
+    }
+    return memory;
+}
+
 static void update(const sqzi_optimizer *o, const sqzi_adamw *a, const sqzi_parameter *p,
                    size_t first, size_t n)
 {
+    sqzi_real memory[SQZI_CHUNK];
     const double rate = a->rate * p->rate, t = (double)a->t;
     const sqzk_adamw_args args = {.n = n,
                                   .w = p->master + first,
                                   .m = p->m + first,
                                   .v = p->v + first,
-                                  .gradient = p->gradient + first,
+                                  .gradient = gradient_of(p, first, n, memory),
                                   .scale = (sqzi_real)a->scale,
                                   .keep = (sqzi_real)(1 - rate * (p->decays ? a->decay : 0)),
                                   .one_minus_beta1 = (sqzi_real)(1 - a->beta1),
@@ -67,7 +87,13 @@ static void update(const sqzi_optimizer *o, const sqzi_adamw *a, const sqzi_para
                                   .correction = (sqzi_real)sqrt(1 - pow(a->beta2, t)),
                                   .epsilon = (sqzi_real)a->epsilon};
     o->kernels.adamw(&args);
-    memset(p->gradient + first, 0, n * sizeof *p->gradient);
+    if (!p->rows) memset(p->gradient + first, 0, n * sizeof *p->gradient);
+}
+
+static double squares_of(const sqzi_optimizer *o, const sqzi_parameter *p, size_t first, size_t n)
+{
+    sqzi_real memory[SQZI_CHUNK];
+    return o->kernels.squares(gradient_of(p, first, n, memory), n);
 }
 
 static void run(void *argument, const sqzi_team *team)
@@ -83,7 +109,7 @@ static void run(void *argument, const sqzi_team *team)
             const size_t first = o->chunks[i].first, left = p->n - first,
                          n = left < SQZI_CHUNK ? left : SQZI_CHUNK;
             if (j->adamw) update(o, j->adamw, p, first, n);
-            else o->squares[i] = o->kernels.squares(p->gradient + first, n);
+            else o->squares[i] = squares_of(o, p, first, n);
         }
 }
 
@@ -105,4 +131,6 @@ double sqzi_clip_scale(double norm, double clip)
 void sqzi_optimizer_step(sqzi_optimizer *o, const sqzi_adamw *adamw)
 {
     sqzi_thread_pool_run(o->pool, sqzi_thread_pool_size(o->pool), run, &(job){o, adamw});
+    for (uint32_t i = 0; i < o->parameters->n; i++)
+        if (o->parameters->list[i].rows) sqzi_row_list_clear(o->parameters->list[i].rows);
 }

@@ -106,7 +106,10 @@ static void add(void *user, const sqzi_tensor_entry *entry)
                                   .decays = !is_vector(entry),
                                   .rate = entry->part == SQZI_PART_HEAD ? b->trained->head_rate
                                                                         : 1};
-    if (p->list[i].trained) p->n_trained += p->list[i].n;
+    if (!p->list[i].trained) return;
+    p->n_trained += p->list[i].n;
+    if (b->trained->list_words && entry->table == &b->encoder->embedding.word && !b->head->tied)
+        p->list[i].rows = &p->words;
 }
 
 static sqzi_real *take(sqzi_arena *arena, const sqzi_parameter *parameter, bool trained_alone)
@@ -123,7 +126,8 @@ static void lay_out(sqzi_parameters *p, sqzi_arena *arena)
     p->masters.blocks = sqzi_arena_take(arena, n, sizeof *p->masters.blocks);
     p->gradients.blocks = sqzi_arena_take(arena, n, sizeof *p->gradients.blocks);
     for (uint32_t i = 0; i < p->n; i++) p->list[i].master = take(arena, &p->list[i], false);
-    for (uint32_t i = 0; i < p->n; i++) p->list[i].gradient = take(arena, &p->list[i], true);
+    for (uint32_t i = 0; i < p->n; i++)
+        if (!p->list[i].rows) p->list[i].gradient = take(arena, &p->list[i], true);
     for (uint32_t i = 0; i < p->n; i++) p->list[i].m = take(arena, &p->list[i], true);
     for (uint32_t i = 0; i < p->n; i++) p->list[i].v = take(arena, &p->list[i], true);
 }
@@ -135,6 +139,7 @@ static void point(const build *b)
         const sqzi_parameter *parameter = &p->list[i];
         *place_of(b, &parameter->entry, &p->masters, &p->head_masters) = parameter->master;
         *place_of(b, &parameter->entry, &p->gradients, &p->head_gradients) = parameter->gradient;
+        if (parameter->rows) p->gradients.embedding.word_rows = parameter->rows;
     }
 }
 
@@ -161,6 +166,15 @@ sqz_status sqzi_parameters_open(const sqz_allocator *allocator, const sqzi_encod
     point(&b);
 fail:
     return status;
+}
+
+void sqzi_parameters_forget(sqzi_parameters *p)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        const sqzi_parameter *one = &p->list[i];
+        if (one->rows) sqzi_row_list_clear(one->rows);
+        else if (one->trained) memset(one->gradient, 0, one->n * sizeof *one->gradient);
+    }
 }
 
 void sqzi_parameters_close(sqzi_parameters *p)

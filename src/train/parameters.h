@@ -21,6 +21,7 @@ typedef struct sqzi_parameter {
     double rate; /* a factor of the step's rate */
     sqzi_real *master;
     sqzi_real *gradient, *m, *v; /* NULL where it is not trained */
+    sqzi_row_list *rows;         /* not NULL: they are the gradient, and `gradient` is NULL */
 } sqzi_parameter;
 
 typedef struct sqzi_parameters {
@@ -31,6 +32,7 @@ typedef struct sqzi_parameters {
     sqzi_encoder_numbers masters, gradients;
     sqzi_head_numbers head_masters, head_gradients;
     size_t n_trained; /* numbers */
+    sqzi_row_list words; /* of the table of words, where asked for */
     void *block;
     size_t bytes;
 } sqzi_parameters;
@@ -43,6 +45,9 @@ typedef struct sqzi_trained {
     sqz_pooling pooling;    /* of the head, or of embeddings */
     double head_rate;       /* factor of the head's rate */
     bool bf16;              /* matrices are multiplied in bf16, else in f32 */
+    /* the gradient of the table of words is `words`, whose memory the caller lays out; not where a
+     * decoder is tied to the table */
+    bool list_words;
 } sqzi_trained;
 
 /* The parameters of an encoder and head whose sizes and forms are set; masters are not filled, all
@@ -52,6 +57,8 @@ SQZ_NODISCARD sqz_status sqzi_parameters_open(const sqz_allocator *allocator,
                                               const sqzi_encoder *encoder, const sqzi_head *head,
                                               const sqzi_trained *trained,
                                               sqzi_parameters *parameters, sqz_error *error);
+/* All gradients are 0 again. */
+void sqzi_parameters_forget(sqzi_parameters *parameters);
 void sqzi_parameters_close(sqzi_parameters *parameters);
 
 /* The parameter of this name, NULL where there is none. */

@@ -9,7 +9,9 @@
 
 #include "base/error.h"
 #include "base/number.h"
+#include "train/loss.h"
 
+static const char *const losses[] = {"head", "cosine", "cosent", "ranking"};
 static const char *const schedules[] = {"linear", "cosine", "constant"};
 static const char *const precisions[] = {"f32", "bf16"};
 enum { MOST_EPOCHS = 1 << 20, MOST_PARTS = 1 << 16 };
@@ -23,7 +25,8 @@ static double settled_real(double given, double usual, bool may_be_off)
 static void fill_in(const sqz_train_recipe *r, sqz_train_recipe *s)
 {
     *s = *r;
-    s->head = r->head == SQZ_HEAD_NONE ? SQZ_HEAD_SEQUENCE : r->head;
+    s->head = r->head == SQZ_HEAD_NONE && !r->loss ? SQZ_HEAD_SEQUENCE : r->head;
+    s->scale = r->loss > SQZ_LOSS_COSINE ? settled_real(r->scale, 20, false) : r->scale;
     s->epochs = r->epochs ? r->epochs : 5;
     s->accumulate = r->accumulate ? r->accumulate : 1;
     s->lr = settled_real(r->lr, 5e-5, false);
@@ -46,7 +49,8 @@ static sqz_status check_numbers(const sqz_train_recipe *s, sqz_error *error)
                {"warmup", s->warmup, 0, 1},   {"weight_decay", s->weight_decay, 0, 1e3},
                {"beta1", s->beta1, 0, 1},     {"beta2", s->beta2, 0, 1},
                {"epsilon", s->epsilon, 0, 1}, {"clip", s->clip, 0, INFINITY},
-               {"dropout", s->dropout, 0, 1}, {"label_smoothing", s->label_smoothing, 0, 1}};
+               {"dropout", s->dropout, 0, 1}, {"label_smoothing", s->label_smoothing, 0, 1},
+               {"scale", s->scale, 0, 1e6}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!(all[i].value >= all[i].least && all[i].value < all[i].most))
             return sqzi_fail(error, SQZ_EINVAL, 0, "%s is %s, %s to below %s is possible",
@@ -92,11 +96,59 @@ fail:
     return status;
 }
 
+const char *sqzi_recipe_loss(sqz_train_loss loss)
+{
+    return losses[loss];
+}
+
+/* Of embeddings: nothing that is a head's. */
+static sqz_status check_embeddings(const sqz_train_recipe *s, const sqz_train_data *data,
+                                   sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqzi_loss_kind *kind = sqzi_loss_find(losses[s->loss]);
+    const uint32_t texts = data->texts ? data->texts : 1;
+    FAIL_IF(s->head || s->problem || s->keep_head || s->label_smoothing > 0 || s->class_weights,
+            SQZ_EINVAL, 0,
+            "the loss %s is of embeddings: head, problem, keep_head, label_smoothing and "
+            "class_weights are a head's",
+            kind->name);
+    FAIL_IF(texts < kind->least_texts || texts > kind->most_texts, SQZ_EINVAL, 0,
+            "an example has %u text%s, the loss %s takes %u to %u", texts, texts == 1 ? "" : "s",
+            kind->name, kind->least_texts, kind->most_texts);
+    FAIL_IF(s->symmetric && s->loss != SQZ_LOSS_RANKING, SQZ_EINVAL, 0,
+            "symmetric is for the loss ranking, not %s", kind->name);
+    FAIL_IF(s->scale > 0 && s->loss == SQZ_LOSS_COSINE, SQZ_EINVAL, 0,
+            "scale is for the losses cosent and ranking, not %s", kind->name);
+    FAIL_IF((unsigned)s->pooling > SQZ_POOLING_LAST || s->pooling == SQZ_POOLING_NONE, SQZ_EINVAL,
+            0, "pooling is %d, none that makes one vector of a text", (int)s->pooling);
+    FAIL_IF((unsigned)s->schedule > SQZ_SCHEDULE_CONSTANT, SQZ_EINVAL, 0,
+            "no schedule has number %d", (int)s->schedule);
+fail:
+    return status;
+}
+
+static sqz_status check_loss(const sqz_train_recipe *s, const sqz_train_data *data,
+                             sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    FAIL_IF((unsigned)s->loss > SQZ_LOSS_RANKING, SQZ_EINVAL, 0, "no loss has number %d",
+            (int)s->loss);
+    if (s->loss) return check_embeddings(s, data, error);
+    FAIL_IF(data->texts > 1, SQZ_EINVAL, 0,
+            "an example has %u texts, a head reads one (a pair is read together)", data->texts);
+    FAIL_IF(s->scale > 0 || s->symmetric, SQZ_EINVAL, 0,
+            "scale and symmetric are for losses of embeddings");
+    return check_kinds(s, data, error);
+fail:
+    return status;
+}
+
 sqz_status sqzi_recipe_settle(const sqz_train_recipe *recipe, const sqz_train_data *data,
                               sqz_train_recipe *settled, sqz_error *error)
 {
     fill_in(recipe, settled);
-    const sqz_status status = check_kinds(settled, data, error);
+    const sqz_status status = check_loss(settled, data, error);
     return status == SQZ_OK ? check_numbers(settled, error) : status;
 }
 
@@ -143,6 +195,9 @@ sqz_status sqzi_recipe_text(const sqz_train_recipe *s, const sqz_train_data *dat
     add(&t, "{\"version\":1,\"head\":\"%s\",\"problem\":\"%s\",\"pool\":\"%s\",\"keep_head\":%d",
         sqz_head_name(s->head), sqz_problem_name(s->problem), sqz_pooling_name(s->pooling),
         s->keep_head != 0);
+    if (s->loss)
+        add(&t, ",\"loss\":\"%s\",\"scale\":%s,\"symmetric\":%d,\"texts\":%u", losses[s->loss],
+            SQZI_REAL(17, s->scale), s->symmetric != 0, data->texts);
     add(&t, ",\"classes\":%u,\"epochs\":%u,\"batches\":%u,\"schedule\":\"%s\"", data->n_labels,
         s->epochs, data->n_batches, schedules[s->schedule]);
     add_numbers(&t, s);
@@ -171,9 +226,14 @@ void sqzi_recipe_history(const sqz_train_recipe *s, char line[SQZI_RECIPE_LINE])
                 {"weight-decay", s->weight_decay, 0.01},
                 {"clip", s->clip, 1},
                 {"dropout", s->dropout, 0.1},
-                {"label-smoothing", s->label_smoothing, 0}};
-    int n = snprintf(line, SQZI_RECIPE_LINE, "finetune --epochs %u --lr %s --seed %llu", s->epochs,
-                     SQZI_REAL(6, s->lr), (unsigned long long)s->seed);
+                {"label-smoothing", s->label_smoothing, 0},
+                {"scale", s->scale, s->loss > SQZ_LOSS_COSINE ? 20 : 0}};
+    int n = snprintf(line, SQZI_RECIPE_LINE, "finetune");
+    if (s->loss)
+        n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --loss %s", losses[s->loss]);
+    if (s->symmetric) n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --symmetric");
+    n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --epochs %u --lr %s --seed %llu",
+                  s->epochs, SQZI_REAL(6, s->lr), (unsigned long long)s->seed);
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
         if (fabs(rest[i].value - rest[i].usual) > 0)
             n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --%s %s", rest[i].option,

@@ -13,6 +13,9 @@ SQZ_NODISCARD sqz_status sqzi_recipe_settle(const sqz_train_recipe *recipe,
                                             const sqz_train_data *data, sqz_train_recipe *settled,
                                             sqz_error *error);
 
+/* "cosent": the name of a loss in the table of losses, "head" for SQZ_LOSS_HEAD. */
+const char *sqzi_recipe_loss(sqz_train_loss loss);
+
 /* Everything that decides what comes out, but for the base, the data, the kernels' level and where
  * it stops, as JSON on one line, always the same for the same recipe: what a checkpoint and the run
  * that resumes from it must agree on. `buffer` gets the text and a NUL. SQZ_ENOMEM. */

@@ -74,6 +74,7 @@ static sqz_pooling settle_pooling(const sqz_model *model, const sqzi_wanted_head
     const sqz_model_info *info = &model->info;
     if (wanted->kind == SQZ_HEAD_TOKEN) return SQZ_POOLING_NONE;
     if (wanted->pooling != SQZ_POOLING_DEFAULT) return wanted->pooling;
+    if (wanted->kind == SQZ_HEAD_NONE) return info->pooling;
     if (info->head == wanted->kind && info->problem == wanted->problem &&
         same_labels(model, wanted))
         return model->head.pooling;
@@ -101,6 +102,23 @@ static void make_head(sqz_model *model, const sqzi_wanted_head *wanted)
                                             .groups = 1}; /* packed later */
     model->info.head = wanted->kind;
     model->info.n_labels = wanted->n_labels;
+}
+
+/* Embeddings are trained, by this pooling: the base's head would fit them no more. */
+static void drop_head(sqz_model *model, sqz_pooling pooling)
+{
+    sqzi_head *head = &model->head;
+    head->kind = SQZ_HEAD_NONE;
+    head->pooling = SQZ_POOLING_DEFAULT;
+    head->has_dense = head->has_norm = head->tied = head->factorised = false;
+    head->classes = 0;
+    head->output = (sqzi_linear){0};
+    model->labels = NULL;
+    model->info.head = SQZ_HEAD_NONE;
+    model->info.problem = SQZ_SINGLE_LABEL;
+    model->info.n_labels = 0;
+    model->info.labels_named = 0;
+    model->info.pooling = pooling;
 }
 
 static sqz_status take_labels(sqzi_trainable *t, const sqzi_wanted_head *wanted, sqz_error *error)
@@ -215,6 +233,12 @@ static const uint32_t *bias_places(const sqzi_parameter *p)
     return linear && !linear->from ? linear->out : NULL;
 }
 
+bool sqzi_trainable_is_placed(const sqzi_parameter *p)
+{
+    const sqzi_matrix *matrix = sqzi_parameter_matrix(p);
+    return !(matrix && sqzi_matrix_is_permuted(matrix)) && !bias_places(p);
+}
+
 void sqzi_trainable_place(const sqzi_parameter *p, const float *stored, float *placed)
 {
     const sqzi_matrix *matrix = sqzi_parameter_matrix(p);
@@ -261,6 +285,9 @@ static sqz_status read_parameter(const sqzi_trainable *t, const sqzi_parameter *
         if (!isfinite(stored[i]))
             return sqzi_fail(error, SQZ_ENUMERIC, matrix.tensor ? matrix.tensor->offset : 0,
                              "number %zu of tensor '%s' is NaN or infinite", i, e->name);
+    if (matrix.tensor) /* nothing reads it again */
+        sqzi_file_map_drop(&t->model->map, (size_t)matrix.tensor->offset,
+                           (size_t)matrix.tensor->bytes);
     return SQZ_OK;
 }
 
@@ -335,9 +362,13 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     TRY(check_base(t->model, path, error));
     head->pooling = settle_pooling(t->model, head);
     TRY(check_head(t->model, head, path, error));
-    t->new_head = !head_fits(t->model, head);
-    if (t->new_head) make_head(t->model, head);
-    TRY(take_labels(t, head, error));
+    trained->embeds = head->kind == SQZ_HEAD_NONE;
+    t->new_head = trained->embeds || !head_fits(t->model, head);
+    if (trained->embeds) drop_head(t->model, head->pooling);
+    else {
+        if (t->new_head) make_head(t->model, head);
+        TRY(take_labels(t, head, error));
+    }
     trained->pooling = head->pooling;
     TRY(sqzi_parameters_open(&context->allocator, &t->model->encoder, &t->model->head, trained,
                              &t->parameters, error));

@@ -14,11 +14,12 @@
 #include "rewrite/rewrite.h"
 #include "train/parameters.h"
 
-/* The head that is wanted. Its labels live as long as the model. */
+/* The head that is wanted; kind NONE: embeddings, and no head. Its labels live as long as the
+ * model. */
 typedef struct sqzi_wanted_head {
     sqz_head_kind kind;
     sqz_problem problem;
-    sqz_pooling pooling; /* of a sequence head; DEFAULT as in train.h */
+    sqz_pooling pooling; /* of a sequence head or embeddings; DEFAULT as in train.h */
     const char *const *labels;
     uint32_t n_labels;
     bool keep;     /* the base's, or an error */
@@ -42,7 +43,7 @@ typedef struct sqzi_trainable {
     sqzi_arena packed; /* matrices that were of another type, and those of a new head */
 } sqzi_trainable;
 
-/* Open the file and move its numbers. trained->pooling is set to the head's. Close in any case.
+/* Open the file and move its numbers. trained->embeds and ->pooling are set. Close in any case.
  * SQZ_EUNSUPPORTED, SQZ_EINVAL as sqz_trainer_open has them; as sqz_model_open. */
 SQZ_NODISCARD sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
                                              const sqzi_wanted_head *head, sqzi_trained *trained,
@@ -52,7 +53,9 @@ void sqzi_trainable_close(sqzi_trainable *trainable);
 /* The matrices of trained parameters (all: of every one) from their masters. */
 void sqzi_trainable_pack(const sqzi_trainable *trainable, bool all);
 
-/* A parameter's numbers from the order of a file to the order of masters, and back: out [n]. */
+/* A parameter's numbers from the order of a file to the order of masters, and back: out [n]. They
+ * are the same order where sqzi_trainable_is_placed. */
+bool sqzi_trainable_is_placed(const sqzi_parameter *parameter);
 void sqzi_trainable_place(const sqzi_parameter *parameter, const float *stored, float *placed);
 void sqzi_trainable_unplace(const sqzi_parameter *parameter, const float *placed, float *stored);
 

@@ -14,13 +14,14 @@ static bool begins_with(sqzi_span text, const char *prefix)
     return text.n >= n && memcmp(text.bytes, prefix, n) == 0;
 }
 
-/* Of the base's metadata: what describes its head, or was found with its weights. */
+/* Of the base's metadata: what describes its head or pooling, or was found with its weights. */
 static bool leaves_out(const void *user, sqzi_span key)
 {
     const sqzi_trainable *t = user;
     static const char *const kept[] = {"sqz.head.activation", "sqz.head.norm_epsilon",
                                        "sqz.head.tied"};
     if (begins_with(key, "sqz.train.") || sqzi_span_is(key, "sqz.requires")) return true;
+    if (sqzi_span_is(key, "sqz.pool")) return t->model->info.head == SQZ_HEAD_NONE;
     if (!begins_with(key, "sqz.head.")) return false;
     for (size_t i = 0; !t->new_head && i < sizeof kept / sizeof *kept; i++)
         if (sqzi_span_is(key, kept[i])) return false;
@@ -31,6 +32,11 @@ static sqz_status put_head(const sqzi_trainable *t, sqzi_gguf_writer *writer, sq
 {
     const sqz_model_info *info = &t->model->info;
     const sqz_allocator *allocator = &t->model->context->allocator;
+    if (info->head == SQZ_HEAD_NONE) {
+        sqzi_gguf_put_string(writer, "sqz.head.kind", sqzi_head_words[info->head]);
+        sqzi_gguf_put_string(writer, "sqz.pool", sqzi_pooling_names[info->pooling]);
+        return SQZ_OK;
+    }
     sqzi_span *labels = sqzi_allocate(allocator, t->n_labels * sizeof *labels);
     if (!labels) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for labels");
     for (uint32_t k = 0; k < t->n_labels; k++) labels[k] = sqzi_span_of(t->labels[k]);
@@ -65,6 +71,8 @@ static sqz_status emit(void *user, sqzi_file_writer *file, sqz_error *error)
 {
     const sqzi_parameter_source *source = user;
     const size_t bytes = source->parameter->n * sizeof(float);
+    if (sqzi_trainable_is_placed(source->parameter))
+        return sqzi_file_writer_put(file, source->numbers, bytes, error);
     float *stored = sqzi_allocate(source->allocator, bytes);
     if (!stored) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for %zu bytes", bytes);
     sqzi_trainable_unplace(source->parameter, source->numbers, stored);

@@ -14,16 +14,24 @@
 /* What runs need of the data, found by going through all of it once. */
 typedef struct sqzi_data_facts {
     sqzi_gradient_sizes sizes; /* of the largest part of a batch */
+    uint32_t max_examples;     /* of the largest batch */
+    uint64_t max_batch_tokens;
     char sha256[SQZI_SHA256_HEX];
 } sqzi_data_facts;
 
-/* A part of a batch, packed. Items are sequences, or tokens. */
+/* A part of a batch, packed; its labels, or those of all of it. Items are examples, or tokens. */
 typedef struct sqzi_packed_part {
-    uint32_t *first, *ids, *examples;
-    uint8_t *types;
+    uint32_t *first, *ids, *examples, *skip;
+    uint8_t *types, *views;
     int32_t *labels; /* [items] */
     float *targets;  /* [items, K] */
 } sqzi_packed_part;
+
+/* What a loss across examples is handed: all texts of a batch. */
+typedef struct sqzi_whole_batch {
+    sqzi_real *embeddings, *d; /* [examples, texts, D] */
+    double *scratch;
+} sqzi_whole_batch;
 
 /* Where a run stands, beside masters and moments. */
 typedef struct sqzi_run_state {
@@ -44,13 +52,14 @@ struct sqz_trainer {
     sqzk_grad_table kernels;
     sqzi_batch_gradient gradient;
     sqzi_packed_part part;
+    sqzi_whole_batch whole;
     sqzi_loss loss;
     uint64_t n_steps, warmup; /* of all epochs */
     sqzi_run_state state;
     float *best; /* masters of best_step, one behind the other; NULL until needed */
     size_t n_best;
     char base_sha256[SQZI_SHA256_HEX];
-    void *block; /* of gradient and part */
+    void *block; /* of gradient and part; NULL: given back */
     size_t bytes;
 };
 
@@ -62,6 +71,11 @@ SQZ_NODISCARD sqz_status sqzi_trainer_check_data(const sqz_train_data *data,
 
 /* Steps that this run ends at. */
 uint64_t sqzi_trainer_end(const sqz_trainer *trainer);
+
+/* The memory of a batch, which steps need and nothing else: make it, where it is not there; give it
+ * back. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_trainer_make_room(sqz_trainer *trainer, sqz_error *error);
+void sqzi_trainer_free_room(sqz_trainer *trainer);
 
 /* Step state.step of the trainer: the batch that comes next, loss and gradient, update. What it did
  * goes to *progress. */

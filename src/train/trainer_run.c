@@ -158,6 +158,7 @@ sqz_status sqz_trainer_run(sqz_trainer *t, const sqz_train_run *run, sqz_train_r
     c.begun = c.last_checkpoint = sqzi_clock_ns();
     if (status == SQZ_OK) status = take_steps(&c, error);
     if (status == SQZ_OK && run->evaluate && t->state.best_step) sqzi_trainer_restore_best(t);
+    if (at_end(t)) sqzi_trainer_free_room(t); /* who measures or writes next has it */
     report(&c, result);
     sqzi_buffer_free(&text);
 fail:

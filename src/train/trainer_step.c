@@ -7,41 +7,52 @@
 #include "train/schedule.h"
 #include "train/trainer.h"
 
-/* Rows [share) of a batch, packed. */
+/* Add a text to the part. */
+static void pack_text(const sqzi_packed_part *p, const sqz_train_example *e, uint32_t row,
+                      uint32_t text, sqzi_batch *batch)
+{
+    const uint32_t at = batch->n_tokens, b = batch->n_sequences++;
+    memcpy(p->ids + at, e->ids, e->n_tokens * sizeof *e->ids);
+    if (e->types) memcpy(p->types + at, e->types, e->n_tokens);
+    else memset(p->types + at, 0, e->n_tokens);
+    p->examples[b] = row;
+    p->views[b] = (uint8_t)text;
+    p->skip[b] = e->skip;
+    batch->n_tokens += e->n_tokens;
+    if (e->n_tokens > batch->longest) batch->longest = e->n_tokens;
+    p->first[b + 1] = batch->n_tokens;
+}
+
+/* Rows [share) of a batch, packed: all texts of one, then of the next. */
 static sqzi_batch pack_part(const sqz_trainer *t, const uint32_t *rows, sqzi_range share)
 {
     const sqzi_packed_part *p = &t->part;
     const bool types = t->trainable.model->info.n_token_types > 0;
+    const uint32_t texts = t->loss.texts;
     sqzi_batch batch = {.first = p->first, .ids = p->ids, .types = types ? p->types : NULL};
     p->first[0] = 0;
-    for (size_t i = share.begin; i < share.end; i++) {
-        const sqz_train_example *e = &t->data.examples[rows[i]];
-        const uint32_t at = batch.n_tokens;
-        memcpy(p->ids + at, e->ids, e->n_tokens * sizeof *e->ids);
-        if (e->types) memcpy(p->types + at, e->types, e->n_tokens);
-        else memset(p->types + at, 0, e->n_tokens);
-        p->examples[batch.n_sequences] = rows[i];
-        batch.n_tokens += e->n_tokens;
-        if (e->n_tokens > batch.longest) batch.longest = e->n_tokens;
-        p->first[++batch.n_sequences] = batch.n_tokens;
-    }
+    for (size_t i = share.begin; i < share.end; i++)
+        for (uint32_t text = 0; text < texts; text++)
+            pack_text(p, &t->data.examples[(size_t)rows[i] * texts + text], rows[i], text, &batch);
     return batch;
 }
 
 static sqzi_loss_items label_part(const sqz_trainer *t, const uint32_t *rows, sqzi_range share)
 {
     const sqzi_packed_part *p = &t->part;
-    const uint32_t classes = t->data.n_labels;
+    const uint32_t classes = t->loss.classes;
+    const bool single = !t->recipe.loss && t->recipe.problem == SQZ_SINGLE_LABEL;
     size_t n = 0;
     for (size_t i = share.begin; i < share.end; i++) {
-        const sqz_train_example *e = &t->data.examples[rows[i]];
-        if (t->recipe.head == SQZ_HEAD_TOKEN) {
+        const sqz_train_example *e = &t->data.examples[(size_t)rows[i] * t->loss.texts];
+        if (t->loss.tokens) {
             memcpy(p->labels + n, e->token_labels, e->n_tokens * sizeof *p->labels);
             n += e->n_tokens;
-        } else if (t->recipe.problem == SQZ_SINGLE_LABEL) p->labels[n++] = (int32_t)e->label;
-        else memcpy(p->targets + classes * n++, e->values, classes * sizeof *p->targets);
+        } else if (single) p->labels[n++] = (int32_t)e->label;
+        else if (t->loss.kind->check)
+            memcpy(p->targets + classes * n++, e->values, classes * sizeof *p->targets);
+        else n++;
     }
-    const bool single = t->recipe.problem == SQZ_SINGLE_LABEL;
     return (sqzi_loss_items){n, single ? p->labels : NULL, single ? NULL : p->targets};
 }
 
@@ -56,38 +67,98 @@ static double count_batch(const sqz_trainer *t, const uint32_t *rows, uint32_t n
     return count;
 }
 
-static double add_gradient(sqz_trainer *t, const uint32_t *rows, uint32_t n, uint32_t epoch,
-                           uint32_t *n_tokens)
+/* A batch on its way, in parts. */
+typedef struct step_batch {
+    sqz_trainer *trainer;
+    const uint32_t *rows;
+    uint32_t n, n_tokens;
+    double count;
+    sqzi_dropout dropout;
+    sqzi_batch part; /* the one at hand */
+} step_batch;
+
+/* Part i forward; false: it is empty. */
+static bool run_part(step_batch *b, uint32_t i, sqzi_range *share)
 {
-    const double p = t->recipe.dropout, count = count_batch(t, rows, n);
-    const sqzi_dropout dropout = {.hidden = p,
-                                  .attention = p,
-                                  .head = p,
-                                  .seed = t->recipe.seed,
-                                  .epoch = epoch,
-                                  .examples = t->part.examples};
-    sqzi_batch_gradient *g = &t->gradient;
+    sqz_trainer *t = b->trainer;
+    *share = sqzi_share(b->n, i, t->recipe.accumulate);
+    if (share->begin == share->end) return false;
+    b->part = pack_part(t, b->rows, *share);
+    t->gradient.skip = t->part.skip;
+    sqzi_batch_forward(&t->gradient, &b->part, t->recipe.dropout > 0 ? &b->dropout : NULL);
+    return true;
+}
+
+static double run_loss(const step_batch *b, sqzi_range share, const sqzi_outputs *outputs,
+                       const sqzi_output_grads *grads)
+{
+    const sqz_trainer *t = b->trainer;
+    const sqzi_loss_items items = label_part(t, b->rows, share);
+    return t->loss.kind->run(&t->loss,
+                             &(sqzi_loss_args){&items, b->count, outputs, grads, t->whole.scratch});
+}
+
+static double add_by_parts(step_batch *b)
+{
+    sqzi_batch_gradient *g = &b->trainer->gradient;
     double loss = 0;
-    for (uint32_t part = 0; part < t->recipe.accumulate; part++) {
-        const sqzi_range share = sqzi_share(n, part, t->recipe.accumulate);
-        if (share.begin == share.end) continue;
-        const sqzi_batch batch = pack_part(t, rows, share);
-        const sqzi_loss_items items = label_part(t, rows, share);
-        sqzi_batch_forward(g, &batch, p > 0 ? &dropout : NULL);
-        loss += t->loss.kind->run(&t->loss,
-                                  &(sqzi_loss_args){&items, count, &g->outputs, &g->grads});
+    sqzi_range share;
+    for (uint32_t i = 0; i < b->trainer->recipe.accumulate; i++) {
+        if (!run_part(b, i, &share)) continue;
+        loss += run_loss(b, share, &g->outputs, &g->grads);
         sqzi_batch_backward(g);
-        *n_tokens += batch.n_tokens;
+        b->n_tokens += b->part.n_tokens;
     }
     return loss;
 }
 
-static void forget_gradient(const sqz_trainer *t)
+/* Across examples: embeddings of all parts, the loss, then each part once more, dropping the same
+ * numbers. A batch in one part is forward still. */
+static double add_across(step_batch *b)
 {
-    for (uint32_t i = 0; i < t->trainable.parameters.n; i++) {
-        const sqzi_parameter *p = &t->trainable.parameters.list[i];
-        if (p->trained) memset(p->gradient, 0, p->n * sizeof *p->gradient);
+    sqz_trainer *t = b->trainer;
+    sqzi_batch_gradient *g = &t->gradient;
+    const size_t width = (size_t)t->loss.texts * t->loss.dimensions;
+    const uint32_t parts = t->recipe.accumulate;
+    const sqzi_outputs outputs = {.embeddings = t->whole.embeddings};
+    const sqzi_output_grads grads = {.embeddings = t->whole.d};
+    sqzi_range share;
+    for (uint32_t i = 0; i < parts; i++) {
+        if (!run_part(b, i, &share)) continue;
+        memcpy(t->whole.embeddings + share.begin * width, g->outputs.embeddings,
+               (share.end - share.begin) * width * sizeof(sqzi_real));
+        b->n_tokens += b->part.n_tokens;
     }
+    memset(t->whole.d, 0, b->n * width * sizeof(sqzi_real));
+    const double loss = run_loss(b, (sqzi_range){0, b->n}, &outputs, &grads);
+    for (uint32_t i = 0; i < parts; i++) {
+        if (parts == 1) share = (sqzi_range){0, b->n};
+        else if (!run_part(b, i, &share)) continue;
+        memcpy(g->grads.embeddings, t->whole.d + share.begin * width,
+               (share.end - share.begin) * width * sizeof(sqzi_real));
+        sqzi_batch_backward(g);
+    }
+    return loss;
+}
+
+static double add_gradient(sqz_trainer *t, const uint32_t *rows, uint32_t n, uint32_t epoch,
+                           uint32_t *n_tokens)
+{
+    const double p = t->recipe.dropout;
+    step_batch b = {.trainer = t,
+                    .rows = rows,
+                    .n = n,
+                    .count = count_batch(t, rows, n),
+                    .dropout = {.hidden = p,
+                                .attention = p,
+                                .head = p,
+                                .seed = t->recipe.seed,
+                                .epoch = epoch,
+                                .examples = t->part.examples,
+                                .views = t->part.views}};
+    const double loss = t->loss.kind->across ? add_across(&b) : add_by_parts(&b);
+    *n_tokens = b.n_tokens;
+    return loss;
 }
 
 sqz_status sqzi_trainer_step(sqz_trainer *t, sqz_train_progress *progress, sqz_error *error)
@@ -97,7 +168,8 @@ sqz_status sqzi_trainer_step(sqz_trainer *t, sqz_train_progress *progress, sqz_e
     const uint32_t epoch = (uint32_t)(s / t->data.n_batches), i = (uint32_t)(s % t->data.n_batches);
     const uint32_t *rows = NULL;
     uint32_t n = 0;
-    const sqz_status status = t->data.batch(t->data.user, epoch, i, &rows, &n, error);
+    sqz_status status = sqzi_trainer_make_room(t, error);
+    if (status == SQZ_OK) status = t->data.batch(t->data.user, epoch, i, &rows, &n, error);
     if (status != SQZ_OK) return status;
     *progress = (sqz_train_progress){.step = s + 1,
                                      .n_steps = sqzi_trainer_end(t),
@@ -107,7 +179,7 @@ sqz_status sqzi_trainer_step(sqz_trainer *t, sqz_train_progress *progress, sqz_e
     progress->loss = add_gradient(t, rows, n, epoch, &progress->n_tokens);
     progress->norm = sqzi_optimizer_norm(&t->optimizer);
     if (!isfinite(progress->loss) || !isfinite(progress->norm)) {
-        forget_gradient(t);
+        sqzi_parameters_forget(&t->trainable.parameters);
         return sqzi_fail(
             error, SQZ_ENUMERIC, s,
             "step %llu (batch %u of epoch %u, which begins with example %u): the %s is "

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "data/permutation.h"
 #include "eval/dataset_reader.h"
+#include "train/distinct.h"
 #include "train/replay.h"
 
 enum { CHUNK_BATCHES = 50 };
@@ -25,8 +26,12 @@ struct sqz_batches {
     float *values;      /* [n, K] of several labels, [n] numbers */
     uint64_t *counts;   /* [n_classes] */
     uint32_t *order;    /* [n] rows of the epoch, batch after batch as they were cut */
+    uint32_t *begin;    /* [n_batches + 1] where each begins there */
     uint32_t *shuffled; /* [n_batches] which of these comes i-th */
-    uint64_t *chunk;    /* [CHUNK_BATCHES * batch, n at most] pieces and place of each row */
+    bool is_distinct;
+    sqzi_distinct distinct;
+    sqzi_buffer numbers; /* of the distinct texts: [n, texts], then stamps and rows that wait */
+    uint64_t *chunk;     /* [CHUNK_BATCHES * batch, n at most] pieces and place of each row */
 };
 
 static uint32_t chunk_rows(const sqz_batches *b)
@@ -40,7 +45,7 @@ static void lay_out(sqz_batches *b, sqzi_arena *arena)
     const uint32_t n = b->data.n_examples;
     const bool several = b->dataset->kind == SQZ_LABELS_MANY;
     (void)sqzi_arena_take(arena, 1, sizeof *b);
-    b->examples = sqzi_arena_take(arena, n, sizeof *b->examples);
+    b->examples = sqzi_arena_take(arena, n, b->data.texts * sizeof *b->examples);
     b->labels = sqzi_arena_take(arena, b->data.n_labels, sizeof *b->labels);
     b->values = sqzi_arena_take(arena,
                                 several                                ? n
@@ -49,6 +54,7 @@ static void lay_out(sqz_batches *b, sqzi_arena *arena)
                                 (several ? b->n_classes : 1) * sizeof *b->values);
     b->counts = sqzi_arena_take(arena, b->n_classes, sizeof *b->counts);
     b->order = sqzi_arena_take(arena, n, sizeof *b->order);
+    b->begin = sqzi_arena_take(arena, (size_t)b->data.n_batches + 1, sizeof *b->begin);
     b->shuffled = sqzi_arena_take(arena, b->data.n_batches, sizeof *b->shuffled);
     b->chunk = sqzi_arena_take(arena, chunk_rows(b), sizeof *b->chunk);
 }
@@ -61,11 +67,19 @@ static int by_size(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
+/* Pieces of all texts of a row. */
+static uint64_t size_of(const sqz_batches *b, uint32_t row)
+{
+    uint64_t n = 0;
+    for (uint32_t t = 0; t < b->data.texts; t++)
+        n += b->examples[(size_t)row * b->data.texts + t].n_tokens;
+    return n < UINT32_MAX ? n : UINT32_MAX;
+}
+
 /* Rows [n] by their pieces; `chunk` also holds where each stood, so that equal ones stay. */
 static void sort_chunk(sqz_batches *b, uint32_t *rows, uint32_t n)
 {
-    for (uint32_t i = 0; i < n; i++)
-        b->chunk[i] = (uint64_t)b->examples[rows[i]].n_tokens << 32 | i;
+    for (uint32_t i = 0; i < n; i++) b->chunk[i] = size_of(b, rows[i]) << 32 | i;
     qsort(b->chunk, n, sizeof *b->chunk, by_size);
     for (uint32_t i = 0; i < n; i++) {
         const uint32_t from = (uint32_t)b->chunk[i];
@@ -81,7 +95,13 @@ static void draw(sqz_batches *b, uint32_t epoch)
     sqzi_permute(b->order, n, b->seed, SQZI_CHANCE_ROWS, epoch);
     for (uint32_t begin = 0; begin < n; begin += step)
         sort_chunk(b, b->order + begin, n - begin < step ? n - begin : step);
-    for (uint32_t i = 0; i < b->data.n_batches; i++) b->shuffled[i] = i;
+    if (b->is_distinct)
+        sqzi_distinct_fill(&b->distinct, b->order, n, b->batch, b->begin, b->data.n_batches);
+    for (uint32_t i = 0; i < b->data.n_batches; i++) {
+        b->shuffled[i] = i;
+        if (!b->is_distinct) b->begin[i] = i * b->batch;
+    }
+    if (!b->is_distinct) b->begin[b->data.n_batches] = n;
     sqzi_permute(b->shuffled, b->data.n_batches, b->seed, SQZI_CHANCE_BATCHES, epoch);
     b->epoch = epoch;
 }
@@ -99,10 +119,9 @@ static sqz_status give_batch(void *user, uint32_t epoch, uint32_t i, const uint3
         return SQZ_OK;
     }
     if (b->epoch != epoch) draw(b, epoch);
-    const uint64_t begin = (uint64_t)b->shuffled[i] * b->batch;
-    const uint64_t rest = b->data.n_examples - begin;
-    *rows = b->order + begin;
-    *n = rest < b->batch ? (uint32_t)rest : b->batch;
+    const uint32_t *begin = b->begin + b->shuffled[i];
+    *rows = b->order + begin[0];
+    *n = begin[1] - begin[0];
     return SQZ_OK;
 }
 
@@ -112,7 +131,7 @@ static void put_values(sqz_batches *b, uint32_t i, const sqz_example *e)
 {
     if (b->dataset->kind == SQZ_LABELS_VALUE) {
         b->values[i] = (float)e->value;
-        b->examples[i].values = b->values + i;
+        b->examples[(size_t)i * b->data.texts].values = b->values + i;
     }
     if (b->dataset->kind != SQZ_LABELS_MANY) return;
     float *values = b->values + (size_t)i * b->n_classes;
@@ -139,12 +158,17 @@ static sqz_status put_examples(sqz_batches *b, const sqz_batches_options *o, sqz
     for (uint32_t i = 0; i < b->data.n_examples; i++) {
         const uint32_t row = o->rows ? o->rows[i] : i;
         FAIL_IF(row >= n_all, SQZ_EINVAL, i, "row %u of %zu examples", row, n_all);
-        const sqz_example_pieces pieces = sqz_dataset_pieces(b->dataset, row);
-        b->examples[i] = (sqz_train_example){.n_tokens = pieces.n,
-                                             .label = all[row].label,
-                                             .ids = pieces.ids,
-                                             .types = pieces.types,
-                                             .token_labels = pieces.labels};
+        const uint32_t texts = b->data.texts;
+        sqz_example_pieces pieces = {0};
+        for (uint32_t t = 0; t < texts; t++) {
+            pieces = sqz_dataset_pieces(b->dataset, (size_t)row * texts + t);
+            b->examples[(size_t)i * texts + t] = (sqz_train_example){.n_tokens = pieces.n,
+                                                                     .label = all[row].label,
+                                                                     .ids = pieces.ids,
+                                                                     .types = pieces.types,
+                                                                     .token_labels = pieces.labels,
+                                                                     .skip = pieces.skip};
+        }
         put_values(b, i, &all[row]);
         count(b, &all[row], &pieces);
     }
@@ -168,6 +192,60 @@ static sqz_status check(const sqz_dataset *dataset, const sqz_batches_options *o
     FAIL_IF(!n, SQZ_EINVAL, 0, "%s: there is no example to train on", dataset->name);
     FAIL_IF(!dataset->labelled, SQZ_EINVAL, 0, "%s: was read without labels", dataset->name);
     FAIL_IF(!dataset->pieces.used, SQZ_EINVAL, 0, "%s: is not tokenised", dataset->name);
+    FAIL_IF(o->distinct && dataset->texts < 2, SQZ_EINVAL, 0,
+            "%s: distinct texts are asked for, of examples that are not several texts",
+            dataset->name);
+fail:
+    return status;
+}
+
+/* An example whose negative is one of its other texts would be pushed away from itself. */
+static sqz_status check_texts(const sqz_batches *b, uint32_t n, const uint32_t *rows,
+                              sqz_error *error)
+{
+    size_t n_all;
+    const sqz_example *all = sqzi_dataset_all(b->dataset, &n_all);
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t *numbers = b->distinct.numbers + (size_t)i * b->distinct.texts;
+        for (uint32_t t = 2; t < b->distinct.texts; t++)
+            if (numbers[t] == numbers[0] || numbers[t] == numbers[1]) {
+                const unsigned long long line = all[rows ? rows[i] : i].line;
+                return sqzi_fail(error, SQZ_EFORMAT, line,
+                                 "%s: line %llu: negative %u is the same text as the %s: leave the "
+                                 "row out",
+                                 b->dataset->name, line, t - 1,
+                                 numbers[t] == numbers[0] ? "text" : "text2");
+            }
+    }
+    return SQZ_OK;
+}
+
+/* Number the texts of the rows, and count batches: as many as the most frequent text needs. */
+static sqz_status find_distinct(sqz_batches *b, const sqz_batches_options *o, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    size_t n_all, bytes;
+    (void)sqzi_dataset_all(b->dataset, &n_all);
+    const uint32_t n = b->data.n_examples, texts = b->data.texts;
+    const size_t most = n_all + n; /* stamps are no more than texts */
+    FAIL_IF(!sqzi_multiply(most, 2 * texts * sizeof(uint32_t), &bytes), SQZ_ENOMEM, 0,
+            "%s: no memory for its texts", b->dataset->name);
+    TRY(sqzi_buffer_reserve(&b->numbers, bytes, error));
+    uint32_t *numbers = (void *)b->numbers.data;
+    TRY(sqzi_dataset_number_texts(b->dataset, numbers, &b->distinct.n_distinct, error));
+    b->distinct.texts = texts;
+    b->distinct.stamp = numbers + n_all * texts;
+    b->distinct.waiting = b->distinct.stamp + b->distinct.n_distinct;
+    for (uint32_t i = 0; i < n && o->rows; i++) {
+        FAIL_IF(o->rows[i] >= n_all || (i && o->rows[i] <= o->rows[i - 1]), SQZ_EINVAL, i,
+                "row %u: of distinct texts, rows rise and are examples", o->rows[i]);
+        memmove(numbers + (size_t)i * texts, numbers + (size_t)o->rows[i] * texts,
+                texts * sizeof *numbers);
+    }
+    b->distinct.numbers = numbers;
+    TRY(check_texts(b, n, o->rows, error));
+    const uint32_t frequent = sqzi_distinct_most(&b->distinct, n);
+    if (frequent > b->data.n_batches) b->data.n_batches = frequent;
 fail:
     return status;
 }
@@ -189,15 +267,26 @@ sqz_status sqz_batches_open(const sqz_dataset *dataset, const sqz_batches_option
                          .n_classes = dataset->classes.n,
                          .seed = options->seed,
                          .epoch = -1,
+                         .is_distinct = options->distinct != 0,
+                         .numbers = {.allocator = dataset->allocator, .limit = SIZE_MAX},
                          .replay = {.allocator = dataset->allocator}};
     sizes.data.n_examples = (uint32_t)n;
-    sizes.data.n_labels = sizes.n_classes ? sizes.n_classes : 1;
+    sizes.data.texts = dataset->texts ? dataset->texts : 1;
+    sizes.data.n_labels = dataset->texts ? 0 : sizes.n_classes ? sizes.n_classes : 1;
     sizes.data.n_batches = (uint32_t)((n + options->batch - 1) / options->batch);
+    if (sizes.is_distinct) status = find_distinct(&sizes, options, error);
+    if (status != SQZ_OK) {
+        sqzi_buffer_free(&sizes.numbers);
+        return status;
+    }
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     lay_out(&sizes, &arena);
     sizes.bytes = arena.used;
     b = sqzi_allocate(dataset->allocator, sizes.bytes);
-    FAIL_IF(!b, SQZ_ENOMEM, 0, "%s: no memory for %zu examples", dataset->name, n);
+    if (!b) {
+        sqzi_buffer_free(&sizes.numbers);
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "%s: no memory for %zu examples", dataset->name, n);
+    }
     arena = sqzi_arena_over(b, sizes.bytes);
     lay_out(&sizes, &arena);
     *b = sizes;
@@ -219,12 +308,19 @@ void sqz_batches_close(sqz_batches *batches)
 {
     if (!batches) return;
     sqzi_replay_free(&batches->replay);
+    sqzi_buffer_free(&batches->numbers);
     sqzi_release(batches->dataset->allocator, batches, batches->bytes);
 }
 
 const sqz_train_data *sqz_batches_data(const sqz_batches *batches)
 {
     return &batches->data;
+}
+
+uint32_t sqz_batches_left_out(sqz_batches *batches, uint32_t epoch)
+{
+    if (batches->epoch != epoch) draw(batches, epoch);
+    return batches->data.n_examples - batches->begin[batches->data.n_batches];
 }
 
 uint64_t sqz_batches_replayed(const sqz_batches *batches)

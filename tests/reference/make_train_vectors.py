@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes tests/unit/train_vectors.h: losses, AdamW and schedules as PyTorch and Transformers have
-them, in float64.
+them, losses of embeddings as sentence-transformers has them, in float64.
 
     make_train_vectors.py | clang-format > tests/unit/train_vectors.h
 """
 import torch
+from sentence_transformers.sentence_transformer import losses
 from torch.nn import functional
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
@@ -48,6 +49,28 @@ def loss_case(problem, n, classes, smoothing=0.0, weighted=False, ignored=False)
     print("     %r,\n     %s}," % (float(loss.detach()), numbers(z.grad)))
 
 
+def embed_case(name, n, texts, width, symmetric=False, scale=20.0, zero=False):
+    x = coarse(n, texts, width)
+    if zero:
+        x[0, 1] = 0
+    x.requires_grad_()
+    targets = torch.randint(0, 5, (n,)).to(torch.float64) / 4
+    both = {"directions": ("query_to_doc", "doc_to_query"), "partition_mode": "per_direction"}
+    loss = {"cosine": lambda: losses.CosineSimilarityLoss(None),
+            "cosent": lambda: losses.CoSENTLoss(None, scale=scale),
+            "ranking": lambda: losses.MultipleNegativesRankingLoss(
+                None, scale=scale, **(both if symmetric else {}))}[name]()
+    value = loss.compute_loss_from_embeddings([x[:, t] for t in range(texts)], targets)
+    value.backward()
+    if zero:
+        x.grad[0, 1] = 0  # PyTorch's is that of its epsilon, 1e8 long
+    print("    {\"%s\", %d, %d, %d, %r, %s," % (name, n, texts, width, scale,
+                                             "true" if symmetric else "false"))
+    for values in (targets, x.detach()):
+        print("     %s," % numbers(values))
+    print("     %r,\n     %s}," % (float(value.detach()), numbers(x.grad)))
+
+
 def adamw(decay, epsilon):
     w = coarse(SIZE).requires_grad_()
     gradients, rates = coarse(STEPS, SIZE) / 64, torch.linspace(0, 2, STEPS) / 128
@@ -79,7 +102,7 @@ print('''/* SPDX-License-Identifier: Apache-2.0 */
 #include <squeezebert/train.h>
 #include <stdbool.h>
 
-enum { MOST_ITEMS = 8, MOST_CLASSES = 4, ADAMW_SIZE = %d, ADAMW_STEPS = %d, MOST_RATES = 24 };
+enum { MOST_ITEMS = 8, MOST_CLASSES = 4, ADAMW_SIZE = %d, ADAMW_STEPS = %d, MOST_RATES = 24, MOST_NUMBERS = 192 };
 
 typedef struct loss_case {
     sqz_problem problem;
@@ -123,6 +146,29 @@ static const schedule_case schedule_cases[] = {''')
 schedule("LINEAR", get_linear_schedule_with_warmup, 2, 23)
 schedule("LINEAR", get_linear_schedule_with_warmup, 0, 3)
 schedule("COSINE", get_cosine_schedule_with_warmup, 3, 20)
+print('''};
+
+/* embeddings and d [n, texts, width] */
+typedef struct embed_case {
+    const char *loss;
+    size_t n;
+    uint32_t texts, width;
+    double scale;
+    bool symmetric;
+    float targets[MOST_ITEMS];
+    double embeddings[MOST_NUMBERS], value, d[MOST_NUMBERS];
+} embed_case;
+static const embed_case embed_cases[] = {''')
+embed_case("cosine", 6, 2, 5)
+embed_case("cosine", 3, 2, 7, zero=True)
+embed_case("cosent", 8, 2, 6)
+embed_case("cosent", 2, 2, 3, scale=5.0)
+embed_case("cosent", 1, 2, 3)
+embed_case("ranking", 8, 2, 6)
+embed_case("ranking", 5, 4, 6, scale=3.0)
+embed_case("ranking", 6, 2, 5, symmetric=True)
+embed_case("ranking", 4, 3, 5, symmetric=True)
+embed_case("ranking", 1, 2, 5)
 print('''};
 
 #endif''')

@@ -62,7 +62,10 @@ static void lay_out(passes *p, const sqzi_trainable *t, const batch_file *b, sqz
     const size_t rows = (size_t)b->tokens * encoder->width;
     sqzi_workspace_layout(&p->workspace, encoder, b->tokens, b->tokens, 1, arena);
     sqzi_encoder_tape_layout(&p->tape, encoder, &t->parameters.gradients,
-                             &(sqzi_tape_sizes){b->tokens, b->tokens, 1, false}, arena);
+                             &(sqzi_tape_sizes){.max_tokens = b->tokens,
+                                                .max_length = b->tokens,
+                                                .members = 1},
+                             arena);
     sqzi_head_tape_layout(&p->head_tape, &t->model->head, false, b->rows, 1, arena);
     p->hidden = sqzi_arena_take(arena, rows, sizeof *p->hidden);
     p->d_hidden = sqzi_arena_take(arena, rows, sizeof *p->d_hidden);

@@ -49,7 +49,8 @@ static void lay_out(sqzt_pass *p, sqzi_arena *arena)
                              &(sqzi_tape_sizes){.max_tokens = n,
                                                 .max_length = p->batch.longest,
                                                 .members = members,
-                                                .recompute = p->options.recompute},
+                                                .recompute = p->options.recompute,
+                                                .narrow = p->options.narrow},
                              arena);
     sqzi_head_tape_layout(&p->head_tape, &p->model.head, p->model.embeds, n, members, arena);
     p->pass.hidden = sqzi_arena_take(arena, (size_t)n * encoder->width, sizeof(sqzi_real));

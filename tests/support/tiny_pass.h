@@ -14,7 +14,7 @@ typedef struct sqzt_pass_options {
     uint32_t features;
     sqzi_type type;            /* of the gemms */
     double dropout;            /* of hidden states, attention and the head alike */
-    bool recompute, normalize; /* the latter of embeddings */
+    bool recompute, narrow, normalize; /* the last one of embeddings */
     uint32_t members;
     uint32_t lengths[SQZT_MOST_SEQUENCES]; /* ended by 0; cut to the positions there are */
     uint32_t padding;                      /* UINT32_MAX: none */

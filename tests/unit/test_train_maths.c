@@ -6,6 +6,7 @@
 
 #include "base/cpu.h"
 #include "support/random.h"
+#include "nn/table_grad.h"
 #include "support/test.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
@@ -36,7 +37,7 @@ static double run(const sqzi_loss *loss, const sqzi_loss_items *items, double co
 {
     const sqzi_outputs outputs = {.logits = logits};
     const sqzi_output_grads grads = {.logits = d};
-    return loss->kind->run(loss, &(sqzi_loss_args){items, count, &outputs, &grads});
+    return loss->kind->run(loss, &(sqzi_loss_args){items, count, &outputs, &grads, NULL});
 }
 
 /* Logits are of few digits; d is rounded once, and what is subtracted in it is below 2. */
@@ -54,6 +55,80 @@ static void losses_and_their_gradients_are_those_of_torch(void **state)
         for (size_t i = 0; i < c->n * c->classes; i++)
             expect_near("d", i, (double)d[i], c->d[i], 2 * unit * fabs(c->d[i]) + 16 * 0x1p-53);
     }
+}
+
+static sqzi_loss embed_loss_of(const embed_case *c)
+{
+    return (sqzi_loss){.kind = sqzi_loss_find(c->loss),
+                       .weight = 1,
+                       .classes = 1,
+                       .texts = c->texts,
+                       .dimensions = c->width,
+                       .scale = c->scale,
+                       .symmetric = c->symmetric};
+}
+
+/* The value, and d [n, texts, width] added to. */
+static double run_embed(const embed_case *c, const sqzi_loss *loss, sqzi_real *d)
+{
+    sqzi_real x[MOST_NUMBERS];
+    for (size_t i = 0; i < c->n * c->texts * c->width; i++) x[i] = (sqzi_real)c->embeddings[i];
+    const sqzi_loss_items items = {c->n, NULL, c->targets};
+    const sqzi_outputs outputs = {.embeddings = x};
+    const sqzi_output_grads grads = {.embeddings = d};
+    double *scratch = malloc(loss->kind->room(loss, c->n) * sizeof *scratch);
+    assert_non_null(scratch);
+    const double value = loss->kind->run(loss,
+                                         &(sqzi_loss_args){&items, loss->kind->count(loss, &items),
+                                                           &outputs, &grads, scratch});
+    free(scratch);
+    return value;
+}
+
+/* In double on both sides; d is rounded once. */
+static void losses_of_embeddings_are_those_of_sentence_transformers(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < sizeof embed_cases / sizeof *embed_cases; k++) {
+        const embed_case *c = &embed_cases[k];
+        const sqzi_loss loss = embed_loss_of(c);
+        sqzi_real d[MOST_NUMBERS] = {0};
+        expect_near(c->loss, k, run_embed(c, &loss, d), c->value, 1e-13 * (1 + fabs(c->value)));
+        for (size_t i = 0; i < c->n * c->texts * c->width; i++)
+            expect_near("d of embeddings", k, (double)d[i], c->d[i],
+                        2 * unit * fabs(c->d[i]) + 1e-13);
+    }
+}
+
+static void a_weight_is_of_the_gradient_and_what_is_there_stays(void **state)
+{
+    (void)state;
+    const embed_case *c = &embed_cases[0];
+    sqzi_loss loss = embed_loss_of(c);
+    sqzi_real once[MOST_NUMBERS] = {0}, twice[MOST_NUMBERS];
+    for (size_t i = 0; i < MOST_NUMBERS; i++) twice[i] = 4;
+    const double value = run_embed(c, &loss, once);
+    loss.weight = 2;
+    assert_true(run_embed(c, &loss, twice) == value);
+    for (size_t i = 0; i < c->n * c->texts * c->width; i++)
+        expect_near("d", i, (double)twice[i], 4 + 2 * (double)once[i], 8 * unit);
+}
+
+static void labels_that_a_loss_cannot_use_are_refused(void **state)
+{
+    (void)state;
+    const float scores[] = {1.5f, (float)NAN, -1};
+    const sqzi_loss loss = {.classes = 1};
+    sqz_error error = {0};
+    for (size_t i = 0; i < 3; i++) {
+        const sqz_train_example example = {.values = &scores[i]};
+        const bool cosine = i == 2, score = i != 1;
+        assert_int_equal(sqzi_check_cosine(&loss, &example, 7, &error),
+                         cosine ? SQZ_OK : SQZ_EINVAL);
+        assert_int_equal(sqzi_check_score(&loss, &example, 7, &error), score ? SQZ_OK : SQZ_EINVAL);
+    }
+    assert_int_equal(sqzi_check_score(&loss, &(sqz_train_example){0}, 7, &error), SQZ_EINVAL);
+    assert_int_equal(error.offset, 7);
 }
 
 static void a_batch_in_parts_has_the_loss_of_the_batch(void **state)
@@ -323,6 +398,89 @@ static void a_step_does_not_depend_on_threads_or_level(void **state)
     sqzi_parameters_close(&first.parameters);
 }
 
+/* ---- the table of words as a list of rows ---- */
+
+enum { LIST_STEPS = 4 };
+/* ids of each step's batch: rows that come again, that stay away, and none at all */
+static const uint32_t list_ids[LIST_STEPS][6] = {
+    {3, 699, 3, 170, 171, 9}, {699, 4, 4, 4, 4, 4}, {9, 9, 9, 9, 9, 9}, {0, 170, 698, 3, 1, 2}};
+enum { LEFT_OUT = 9 };
+
+/* The gradient of one step: of the table's rows that the batch has, and of all else. */
+static void put_gradient(tiny *t, uint32_t step)
+{
+    const sqzi_batch batch = {.n_tokens = 6, .ids = list_ids[step]};
+    sqzi_row_list *list = t->parameters.list[0].rows;
+    if (list) sqzi_row_list_add(list, &batch, LEFT_OUT);
+    for (uint32_t i = 0; i < t->parameters.n; i++) {
+        const sqzi_parameter *p = &t->parameters.list[i];
+        for (size_t j = 0; i && p->trained && j < p->n; j++) p->gradient[j] = (sqzi_real)0.25;
+    }
+    for (size_t k = 0; k < 6; k++) {
+        const uint32_t id = list_ids[step][k];
+        sqzi_real *row = list ? list->numbers + (size_t)list->places[id] * WIDTH
+                              : t->parameters.list[0].gradient + (size_t)id * WIDTH;
+        for (uint32_t j = 0; id != LEFT_OUT && j < WIDTH; j++)
+            row[j] += (sqzi_real)((int)(id * 7 + j * 3 + step) % 11 - 5);
+    }
+}
+
+/* Rows without a gradient decay, and move on by what their moments remember. */
+static void a_list_of_rows_steps_as_the_whole_table_does(void **state)
+{
+    (void)state;
+    sqz_error error = {0};
+    tiny all, some;
+    sqzi_optimizer a, b;
+    sqzi_thread_pool *pool = pool_of(3);
+    open_tiny(&all, &(sqzi_trained){.pooling = SQZ_POOLING_MEAN, .head_rate = 1});
+    open_tiny(&some,
+              &(sqzi_trained){.pooling = SQZ_POOLING_MEAN, .head_rate = 1, .list_words = true});
+    assert_null(some.parameters.gradients.embedding.word);
+    assert_ptr_equal(some.parameters.gradients.embedding.word_rows, &some.parameters.words);
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    sqzi_row_list_layout(&some.parameters.words, WORDS, WIDTH, 6, &arena);
+    const size_t bytes = arena.used;
+    void *memory = sqzi_allocate(&sqzi_default_allocator, bytes);
+    assert_non_null(memory);
+    arena = sqzi_arena_over(memory, bytes);
+    sqzi_row_list_layout(&some.parameters.words, WORDS, WIDTH, 6, &arena);
+    sqzi_row_list_begin(&some.parameters.words);
+    for (uint32_t i = 0; i < all.parameters.n; i++)
+        for (size_t j = 0; j < all.parameters.list[i].n; j++)
+            all.parameters.list[i].master[j] = some.parameters.list[i].master[j] =
+                (sqzi_real)((double)(j % 97) / 32 - 1.5);
+    sqzt_assert_ok(sqzi_optimizer_open(&all.parameters, pool, 0, &a, &error), &error);
+    sqzt_assert_ok(sqzi_optimizer_open(&some.parameters, pool, 0, &b, &error), &error);
+    for (uint32_t step = 0; step < LIST_STEPS; step++) {
+        put_gradient(&all, step);
+        put_gradient(&some, step);
+        const double norm = sqzi_optimizer_norm(&a), other = sqzi_optimizer_norm(&b);
+        assert_memory_equal(&norm, &other, sizeof norm);
+        const sqzi_adamw adamw = {.rate = 0.01,
+                                  .scale = 0.5,
+                                  .decay = 0.1,
+                                  .beta1 = 0.9,
+                                  .beta2 = 0.999,
+                                  .epsilon = 1e-6,
+                                  .t = step + 1};
+        sqzi_optimizer_step(&a, &adamw);
+        sqzi_optimizer_step(&b, &adamw);
+        assert_true(sqzi_optimizer_norm(&b) == 0);
+        const sqzi_parameter *p = &all.parameters.list[0], *q = &some.parameters.list[0];
+        assert_memory_equal(p->master, q->master, p->n * sizeof *p->master);
+        assert_memory_equal(p->m, q->m, p->n * sizeof *p->m);
+        assert_memory_equal(p->v, q->v, p->n * sizeof *p->v);
+    }
+    assert_true(some.parameters.list[0].m[3 * WIDTH] != 0);
+    sqzi_optimizer_close(&a);
+    sqzi_optimizer_close(&b);
+    sqzi_release(&sqzi_default_allocator, memory, bytes);
+    sqzi_parameters_close(&all.parameters);
+    sqzi_parameters_close(&some.parameters);
+    sqzi_thread_pool_close(pool);
+}
+
 /* The first step goes by the sign of the gradient, rate times the parameter's; matrices decay. */
 static void biases_do_not_decay_and_the_head_has_its_rate(void **state)
 {
@@ -371,6 +529,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(losses_and_their_gradients_are_those_of_torch),
+        cmocka_unit_test(losses_of_embeddings_are_those_of_sentence_transformers),
+        cmocka_unit_test(a_weight_is_of_the_gradient_and_what_is_there_stays),
+        cmocka_unit_test(labels_that_a_loss_cannot_use_are_refused),
         cmocka_unit_test(a_batch_in_parts_has_the_loss_of_the_batch),
         cmocka_unit_test(without_a_label_there_is_no_loss),
         cmocka_unit_test(large_logits_do_not_overflow),
@@ -378,6 +539,7 @@ int main(void)
         cmocka_unit_test(adamw_is_that_of_torch),
         cmocka_unit_test(parameters_are_the_tensors_in_their_order),
         cmocka_unit_test(a_step_does_not_depend_on_threads_or_level),
+        cmocka_unit_test(a_list_of_rows_steps_as_the_whole_table_does),
         cmocka_unit_test(biases_do_not_decay_and_the_head_has_its_rate),
         cmocka_unit_test(clipping_scales_to_the_norm)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -207,6 +207,34 @@ static void loss_falls(void **state)
     }
 }
 
+/* Its decoder is tied to the table of words, which is trained all the same; head and tie go. */
+static void a_masked_language_model_is_a_base_like_any_other(void **state)
+{
+    (void)state;
+    sqzt_train_data d;
+    sqzt_train_data_make(&d, 8);
+    sqz_error error = {0};
+    const char *base = sqzt_temporary("base.gguf"), *out = sqzt_temporary("out.gguf");
+    sqzt_tiny tiny = small;
+    tiny.head = "masked_lm";
+    sqzt_tiny_write(&tiny, base);
+    for (int p = SQZ_PRECISION_F32; p <= SQZ_PRECISION_BF16; p++) {
+        watch w = {0};
+        const sqz_train_run run = {.progress = watch_progress, .user = &w};
+        const sqz_train_recipe recipe = {
+            .epochs = 40, .lr = 2e-3, .precision = (sqz_precision)p, .pooling = SQZ_POOLING_MEAN};
+        train(base, 2, &recipe, &d, &run, out);
+        if (!(w.last < 0.5 * w.first))
+            fail_msg("the loss went from %g to %g", w.first / SQZT_BATCHES, w.last / SQZT_BATCHES);
+        sqz_context *context = context_of(1, NULL);
+        sqz_model *model = NULL;
+        sqzt_assert_ok(sqz_model_open(context, out, &model, &error), &error);
+        assert_int_equal(sqz_model_get_info(model)->head, SQZ_HEAD_SEQUENCE);
+        sqz_model_close(model);
+        sqz_context_close(context);
+    }
+}
+
 static sqz_status no_score(void *user, const sqz_model *model, uint64_t step, double *score,
                            sqz_error *error)
 {
@@ -390,6 +418,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_after_steps_are_those_of_the_written_file),
         cmocka_unit_test(loss_falls),
+        cmocka_unit_test(a_masked_language_model_is_a_base_like_any_other),
         cmocka_unit_test(neither_threads_nor_evaluations_nor_running_again_change_a_bit),
         cmocka_unit_test(parts_of_a_batch_are_the_batch),
         cmocka_unit_test(bad_recipes_are_refused_by_name),
