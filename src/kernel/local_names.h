@@ -71,6 +71,7 @@
 #define square_part KERNEL(square_part)
 #define sqzk_gelu_cubics KERNEL(gelu_cubics)
 #define sqzk_gelu_quartics KERNEL(gelu_quartics)
+#define sqzk_gelu_slope_quartics KERNEL(gelu_slope_quartics)
 #define square_root KERNEL(square_root)
 #define strip_row_bytes KERNEL(strip_row_bytes)
 #define sum_block_of KERNEL(sum_block_of)

@@ -4,7 +4,7 @@
  * is added in the order of strips:
  *
  *   P = softmax(s Q K')   P~ = mask P   C = P~ V
- *   dV = P~' dC   dP = mask (dC V')   dS = P (dP - sum P dP)   dQ = s dS K   dK = s dS' Q
+ *   dV = P~' dC   dP~ = dC V'   dS = P~ dP~ - P sum P~ dP~   dQ = s dS K   dK = s dS' Q
  *
  * In bf16 models the products are of the type that the forward's are (attention.c); Q, K, V, P~, dC
  * and dS are rounded for them, P and every sum are f32.
@@ -186,17 +186,16 @@ static void against_all(const head_run *r, operand a, const unsigned char *panel
     multiply(r, (product){rows, columns, r->width, a, panels, out, r->scratch->ld, false});
 }
 
-/* The strip's row in the mask of the sequence's weights. */
-static void mask_strip(const head_run *r, size_t query, size_t rows, const sqzi_real *x,
-                       sqzi_real *out)
+/* P~ of P; the strip's rows are where they are among those of all heads. */
+static void mask_weights(const head_run *r, size_t query, size_t rows)
 {
     sqzi_mask_sequence(&r->args->mask, r->args->sequence,
                        &(sqzi_mask_rows){.row = r->args->head * r->length + query,
                                          .m = rows,
                                          .n = r->length,
-                                         .x = x,
+                                         .x = r->scratch->weights,
                                          .ldx = r->scratch->ld,
-                                         .out = out,
+                                         .out = r->scratch->dropped,
                                          .ldo = r->scratch->ld});
 }
 
@@ -214,7 +213,7 @@ static const sqzi_real *make_weights(const head_run *r, size_t query, size_t row
     r->args->kernels->scale_rows(&(sqzk_scale_rows_args){
         .m = rows, .n = r->length, .x = s->weights, .ldx = s->ld, .factor = s->inverse});
     if (!r->args->mask.share) return s->weights;
-    mask_strip(r, query, rows, s->weights, s->dropped);
+    mask_weights(r, query, rows);
     return s->dropped;
 }
 
@@ -264,11 +263,11 @@ static void add_turned(const head_run *r, size_t query, size_t rows, operand x, 
 static void make_d_scores(const head_run *r, size_t query, size_t rows)
 {
     sqzi_attention_back *s = r->scratch;
-    if (r->args->mask.share) mask_strip(r, query, rows, s->d_weights, s->d_weights);
     r->args->grad_kernels->softmax_grad(&(sqzk_softmax_grad_args){
         .m = rows,
         .n = r->length,
         .p = s->weights,
+        .dropped = r->args->mask.share ? s->dropped : NULL,
         .ldp = s->ld,
         .dp = s->d_weights,
         .lddp = s->ld,

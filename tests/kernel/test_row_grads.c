@@ -147,20 +147,24 @@ static void make_softmax(float *p, size_t n)
     for (size_t j = 0; j < n; j++) p[j] = (float)(exp((double)p[j]) / sum);
 }
 
-static void check_softmax_row(const level *l, size_t n, const float *p, const float *dp,
-                              const float *add, const float *got)
+static void drop_some(sqzt_random *random, const float *x, float *out, size_t n)
+{
+    for (size_t j = 0; j < n; j++) out[j] = sqzt_below(random, 4) == 0 ? 0 : x[j] * 1.25f;
+}
+
+static void check_softmax_row(const level *l, size_t n, const float *p, const float *q,
+                              const float *dp, const float *add, const float *got)
 {
     double sum = 0, size = 0;
     for (size_t j = 0; j < n; j++) {
-        sum += (double)p[j] * (double)dp[j];
-        size += fabs((double)p[j] * (double)dp[j]);
+        sum += (double)q[j] * (double)dp[j];
+        size += fabs((double)q[j] * (double)dp[j]);
     }
     for (size_t j = 0; j < n; j++) {
-        const double own = (double)p[j], more = add ? (double)add[j] : 0,
-                     wanted = 0.125 * (own * ((double)dp[j] - sum) + more);
-        const double bound = 0.125 *
-                             (own * ((double)n + 4) * u * size +
-                              4 * u * (own * (fabs((double)dp[j]) + fabs(sum)) + fabs(more)));
+        const double own = (double)p[j], kept = (double)q[j] * (double)dp[j],
+                     more = add ? (double)add[j] : 0, wanted = 0.125 * (kept - own * sum + more);
+        const double bound = 0.125 * (own * ((double)n + 4) * u * size +
+                                      4 * u * (fabs(kept) + own * fabs(sum) + fabs(more)));
         if (!(fabs((double)got[j] - wanted) <= bound))
             fail_msg("softmax_grad %s, n %zu: [%zu] is %.9g, %.9g +- %.3g expected", l->name, n, j,
                      (double)got[j], wanted, bound);
@@ -173,17 +177,19 @@ static void softmax_grad_keeps_its_bound(void **state)
     level l;
     sqzk_grad_table grads;
     for (uint32_t i = 0; next_grads(&i, &l, &grads);)
-        for (size_t at = 0; at < 2 * N_LENGTHS; at++) {
-            const size_t n = lengths[at / 2], ldp = n + 1, lddp = n + 2, ldadd = n + 3;
+        for (size_t at = 0; at < 4 * N_LENGTHS; at++) {
+            const size_t n = lengths[at / 4], ldp = n + 1, lddp = n + 2, ldadd = n + 3;
             sqzt_random random = sqzt_random_of(23 + n);
             sqzt_guarded p = rows_of(&random, n, ldp, 0, 3), dp = rows_of(&random, n, lddp, 0, 1),
                          add = rows_of(&random, n, ldadd, 0, 1),
-                         before = sqzt_guarded_open(dp.bytes);
+                         dropped = sqzt_guarded_open(p.bytes), before = sqzt_guarded_open(dp.bytes);
             for (size_t r = 0; r < ROWS; r++) make_softmax((float *)p.p + r * ldp, n);
+            drop_some(&random, p.p, dropped.p, p.bytes / sizeof(float));
             memcpy(before.p, dp.p, dp.bytes);
             const sqzk_softmax_grad_args args = {.m = ROWS,
                                                  .n = n,
                                                  .p = p.p,
+                                                 .dropped = at / 2 % 2 ? dropped.p : NULL,
                                                  .ldp = ldp,
                                                  .dp = dp.p,
                                                  .lddp = lddp,
@@ -191,19 +197,20 @@ static void softmax_grad_keeps_its_bound(void **state)
                                                  .add = at % 2 ? add.p : NULL,
                                                  .ldadd = ldadd};
             grads.softmax_grad(&args);
-            const float *from = before.p;
+            const float *from = before.p, *q = args.dropped ? args.dropped : args.p;
             for (size_t r = 0; r < ROWS; r++)
-                check_softmax_row(&l, n, args.p + r * ldp, from + r * lddp,
+                check_softmax_row(&l, n, args.p + r * ldp, q + r * ldp, from + r * lddp,
                                   args.add ? args.add + r * ldadd : NULL, args.dp + r * lddp);
             expect_nans(dp.p, n, lddp);
             sqzk_softmax_grad_args alone = args;
             alone.m = 1;
             alone.dp = (float *)before.p + lddp;
             alone.p += ldp;
+            if (alone.dropped) alone.dropped += ldp;
             if (alone.add) alone.add += ldadd;
             grads.softmax_grad(&alone);
             assert_memory_equal(alone.dp, args.dp + lddp, n * sizeof(float));
-            sqzt_guarded *const all[] = {&p, &dp, &add, &before};
+            sqzt_guarded *const all[] = {&p, &dp, &add, &dropped, &before};
             for (size_t g = 0; g < sizeof all / sizeof *all; g++) sqzt_guarded_close(all[g]);
         }
 }

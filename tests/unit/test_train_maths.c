@@ -137,6 +137,10 @@ static const features levels[] = {
 #if !defined(SQZI_DOUBLE) && defined(__x86_64__)
     {"avx2", SQZI_CPU_SSE2 | SQZI_CPU_AVX2},
     {"avx512", SQZI_CPU_SSE2 | SQZI_CPU_AVX2 | SQZI_CPU_AVX512},
+#elif !defined(SQZI_DOUBLE) && defined(__aarch64__)
+    {"neon", SQZI_CPU_NEON},
+#elif !defined(SQZI_DOUBLE) && defined(__wasm__)
+    {"simd128", SQZI_CPU_SIMD128},
 #endif
 };
 enum { LEVELS = sizeof levels / sizeof *levels };

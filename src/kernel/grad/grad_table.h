@@ -59,16 +59,18 @@ typedef struct sqzk_layer_norm_grad_args {
     sqzi_real *d_weight, *d_bias;
 } sqzk_layer_norm_grad_args;
 
-/* The backward of a softmax p of scale * x, in the place of dp; over n columns:
+/* The backward of a softmax p of scale * x, in the place of dp; over n columns, with q = dropped,
+ * or p where that is NULL:
  *
- *   dp[r][j] = scale * (p[r][j] * (dp[r][j] - sum over i of p[r][i] dp[r][i]) + add[r][j])
+ *   dp[r][j] = scale * (q[r][j] * dp[r][j] - p[r][j] * sum over i of q[r][i] dp[r][i] + add[r][j])
  *
- *   p     [m, n], a row sums to 1: the exponentials of softmax (kernel.h) times inverse
- *   add   [m, n] a gradient of its inputs from elsewhere, or NULL
+ *   p         [m, n], a row sums to 1: the exponentials of softmax (kernel.h) times inverse
+ *   dropped   [m, n] p behind its dropout, which dp is the gradient of; so dp needs no mask. Rows
+ * as far apart as p's; NULL: none add       [m, n] a gradient of its inputs from elsewhere, or NULL
  */
 typedef struct sqzk_softmax_grad_args {
     size_t m, n;
-    const sqzi_real *p;
+    const sqzi_real *p, *dropped;
     size_t ldp;
     sqzi_real *dp;
     size_t lddp;

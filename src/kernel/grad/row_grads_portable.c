@@ -46,11 +46,12 @@ void sqzk_layer_norm_grad_portable(const sqzk_layer_norm_grad_args *args)
 void sqzk_softmax_grad_portable(const sqzk_softmax_grad_args *args)
 {
     for (size_t r = 0; r < args->m; r++) {
-        const sqzi_real *p = args->p + r * args->ldp;
+        const sqzi_real *p = args->p + r * args->ldp,
+                        *q = (args->dropped ? args->dropped : args->p) + r * args->ldp;
         sqzi_real *dp = args->dp + r * args->lddp, sum = 0;
-        for (size_t j = 0; j < args->n; j++) sum += p[j] * dp[j];
+        for (size_t j = 0; j < args->n; j++) sum += q[j] * dp[j];
         for (size_t j = 0; j < args->n; j++) {
-            const sqzi_real ds = p[j] * (dp[j] - sum);
+            const sqzi_real ds = q[j] * dp[j] - p[j] * sum;
             dp[j] = args->scale * (args->add ? ds + args->add[r * args->ldadd + j] : ds);
         }
     }

@@ -89,13 +89,15 @@ void LEVEL(sqzk_softmax_grad)(const sqzk_softmax_grad_args *args)
 {
     const vec scale = v_set(args->scale);
     for (size_t r = 0; r < args->m; r++) {
-        const float *p = args->p + r * args->ldp;
+        const float *p = args->p + r * args->ldp,
+                    *q = (args->dropped ? args->dropped : args->p) + r * args->ldp;
         const float *add = args->add ? args->add + r * args->ldadd : NULL;
         float *dp = args->dp + r * args->lddp;
-        const vec sum = v_set(row_products(p, dp, args->n));
+        const vec sum = v_set(row_products(q, dp, args->n));
         FOR_ROW(j, part, args->n)
         {
-            vec ds = v_mul(v_load_part(p + j, part), v_sub(v_load_part(dp + j, part), sum));
+            vec ds = v_sub(v_mul(v_load_part(q + j, part), v_load_part(dp + j, part)),
+                           v_mul(v_load_part(p + j, part), sum));
             if (add) ds = v_add(ds, v_load_part(add + j, part));
             v_store_part(dp + j, v_mul(scale, ds), part);
         }

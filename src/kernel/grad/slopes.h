@@ -5,7 +5,22 @@
 #define SQZK_SLOPES_H
 
 #include "kernel/activation/vector_math.h"
+#include "kernel/grad/gelu_slope_quartics.h"
 
+#ifdef V_LOOKUP_32
+/* The slope at -s from 32 quartics, and 1 less it that at s; past 6.25 it no longer counts. A NaN
+ * stays one. */
+static inline vec gelu_slope(vec x)
+{
+    const vec size = v_min(v_set(6.25f), v_abs(x)), scale = v_set(5.0f), magic = v_set(0x1.8p23f);
+    /* at's lower bits: the nearest whole number to 5 size */
+    const vec at = v_fma(size, scale, magic), u = v_fma(size, scale, v_sub(magic, at));
+    vec p = v_lookup_32(sqzk_gelu_slope_quartics[4], at);
+#pragma GCC unroll 4
+    for (int i = 3; i >= 0; i--) p = v_fma(p, u, v_lookup_32(sqzk_gelu_slope_quartics[i], at));
+    return v_where_less(x, v_set(0.0f), p, v_sub(v_set(1.0f), p));
+}
+#else
 /* exp(-s^2/2) P(s) is the slope at -s, and 1 less it that at s; past 6.5 it no longer counts. A NaN
  * stays one. */
 static inline vec gelu_slope(vec x)
@@ -21,6 +36,7 @@ static inline vec gelu_slope(vec x)
     const vec below = v_mul(v_exp(v_mul(v_mul(size, size), v_set(-0.5f))), p);
     return v_where_less(x, v_set(0.0f), below, v_sub(v_set(1.0f), below));
 }
+#endif
 
 /* x/2 (1 + t) with t = tanh(r (x + c x^3)): (1 + t)/2 + x/2 (1 - t)(1 + t) r (1 + 3 c x^2). Past 10
  * t has reached 1, and 0 must not meet infinity. */
