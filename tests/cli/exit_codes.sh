@@ -46,7 +46,7 @@ verbs=(
   "squeeze @ -o @o --bits 8 --plain" "tokenize @" "classify @" "embed @"
   "embed @ -o @o" "similarity @" "search @ --file texts" "ner @" "qa @" "fill-mask @"
   "zero-shot @ --labels a,b" "eval @ --task mnli --data glue" "bench @"
-  "finetune @ -o @o --data t.csv"
+  "finetune @ -o @o --data t.csv" "distill --teacher @ --student @ -o @o --texts t.csv"
 )
 for_every_verb() { # CODE PATTERN MODEL
   local verb words
