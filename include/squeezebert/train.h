@@ -259,8 +259,10 @@ typedef struct sqz_trainer sqz_trainer;
  * Reads every example and batch once. Memory: the base opened as a model; of each number 4 bytes,
  * of each that is trained 12 more (gradient, m, v); and what the largest part of a batch needs
  * (sqz_trainer_memory).
- * SQZ_EUNSUPPORTED: the base is int8, int4 or product quantised (train first, then quantise), or
- * the head is of a kind that cannot be trained. SQZ_EINVAL: a number of the recipe is out of range,
+ * Tables of embeddings that are int8, packed or product quantised stay as they are, and are not
+ * trained.
+ * SQZ_EUNSUPPORTED: another tensor of the base holds integers (train first, then quantise), or the
+ * head is of a kind that cannot be trained. SQZ_EINVAL: a number of the recipe is out of range,
  * the text names it; the head does not fit; an example or a batch is empty, out of range or has a
  * label that is no class (error.offset: the example). SQZ_ETOKEN: a piece is not in the vocabulary.
  * SQZ_ETOOLONG: an example has more pieces than the model takes. SQZ_ELIMIT: a batch of more than

@@ -181,6 +181,8 @@ fail:
 uint32_t sqz_dataset_texts(const sqz_dataset *dataset)
 {
     return dataset->texts;
+}
+
 /* ---- with the tokenizer of a file ---- */
 
 /* What texts need of a model file: its vocabulary, and how many pieces it takes. */

@@ -98,6 +98,7 @@ static void add(void *user, const sqzi_tensor_entry *entry)
 {
     const build *b = user;
     sqzi_parameters *p = b->parameters;
+    if (entry->table && entry->table->type == SQZI_S8) return; /* stays as it is stored */
     const uint32_t i = p->n++;
     if (!p->list) return;
     p->list[i] = (sqzi_parameter){.entry = *entry,

@@ -20,7 +20,7 @@ static sqz_status check_base(const sqz_model *model, const char *path, sqz_error
 {
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
         const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
-        if (t->type == SQZI_S8)
+        if (t->type == SQZI_S8 && !sqzi_trainable_is_table(t->name))
             return sqzi_fail(error, SQZ_EUNSUPPORTED, t->offset,
                              "%s: tensor '%.*s' holds integers, which cannot be trained: train the "
                              "float model that this one was made from, then quantise what comes "
@@ -384,7 +384,7 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     trained->pooling = head->pooling;
     TRY(sqzi_parameters_open(&context->allocator, &t->model->encoder, &t->model->head, trained,
                              &t->parameters, error));
-    t->model->info.n_parameters = 0;
+    t->model->info.n_parameters = sqzi_trainable_frozen(t->model);
     for (uint32_t i = 0; i < t->parameters.n; i++)
         t->model->info.n_parameters += t->parameters.list[i].n;
     TRY(make_sources(t, error));

@@ -177,6 +177,16 @@ class Distill(unittest.TestCase):
             self.assertAlmostEqual(whole["loss"], parts["loss"], delta=1e-6 * whole["loss"])
             self.assertAlmostEqual(whole["norm"], parts["norm"], delta=1e-4 * whole["norm"])
 
+    def test_a_table_of_integers_stays_as_it_is(self):
+        for form in ("pq:4", "bits:4", "bits:8"):
+            run("squeeze", "bare.gguf", "-o", "table.gguf", "--texts", "texts.txt", "--layers", "0",
+                "--embedding", form, "--no-fidelity")
+            report = distill("kept_table.gguf", *TEXTS, student="table.gguf")
+            self.assertGreater(report["after"]["cosine"], report["before"]["cosine"] + 0.02)
+            self.assertLess(abs(report["after"]["bytes"] - report["before"]["bytes"]), 1000)
+            run("info", "kept_table.gguf", "--check")
+            run("verify", "kept_table.gguf")
+
     def test_what_cannot_be_is_refused_by_name(self):
         run("quantize", "bare.gguf", "-o", "s8.gguf")
         usual = ("--teacher", "bare.gguf", "--student", "student.gguf", "-o", "no.gguf", "--texts",

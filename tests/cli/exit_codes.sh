@@ -46,7 +46,7 @@ verbs=(
   "squeeze @ -o @o --bits 8 --plain" "tokenize @" "classify @" "embed @"
   "embed @ -o @o" "similarity @" "search @ --file texts" "ner @" "qa @" "fill-mask @"
   "zero-shot @ --labels a,b" "eval @ --task mnli --data glue" "bench @"
-  "finetune @ -o @o --data t.csv"
+  "finetune @ -o @o --data t.csv" "distill --teacher @ --student @ -o @o --texts t.csv"
 )
 for_every_verb() { # CODE PATTERN MODEL
   local verb words
@@ -101,8 +101,9 @@ for verb in "${verbs[@]}"; do
   # shellcheck disable=SC2086
   set -- ${verb//@o/never}
   expect 2 "--nonsense" "$1" --nonsense </dev/null
-  expect 2 "too few arguments" "$1" </dev/null
+  [ "$1" = distill ] || expect 2 "too few arguments" "$1" </dev/null
 done
+expect 2 "--teacher MODEL is needed" distill
 expect 2 "nonsense" nonsense
 expect 2 "nonsense" help nonsense
 expect 2 "come from stdin.* texts;" classify nli.gguf texts

@@ -2,6 +2,7 @@
 /* Arguments that are NULL and must not be: every public function that returns a status says
  * SQZ_EINVAL, with a text, and every close function takes NULL; as it does to fields of structs
  * that are newer than the library (status.h "Structs grow"). */
+#include <squeezebert/dataset.h>
 #include <squeezebert/eval.h>
 #include <squeezebert/export.h>
 #include <squeezebert/import.h>
@@ -302,6 +303,8 @@ static void fields_of_a_newer_header_are_refused_by_the_rest(void **state)
     sqz_train_data data = {0};
     sqz_trainer *trainer = NULL;
     sqz_vectors_options vectors = {0};
+    sqz_texts_options texts = {0};
+    sqz_dataset *dataset = NULL;
     sqz_eval_report report;
     sqz_verification verification;
     RESERVED(sqz_rows_source, source, sqz_rows_open(&source, NULL, &r, &error))
@@ -317,9 +320,11 @@ static void fields_of_a_newer_header_are_refused_by_the_rest(void **state)
              sqz_trainer_open(context, "x", &recipe, &data, &trainer, &error))
     RESERVED(sqz_train_data, data,
              sqz_trainer_open(context, "x", &recipe, &data, &trainer, &error))
+    RESERVED(sqz_texts_options, texts,
+             sqz_dataset_open_texts(context, "x", NULL, 0, &texts, &dataset, &error))
     RESERVED(sqz_vectors_options, vectors,
              sqz_vectors_compare(model, "x", &vectors, &verification, &error))
-    assert_true(!r && !g && !trainer);
+    assert_true(!r && !g && !trainer && !dataset);
 }
 
 /* What the library fills is filled whole: a field that this version lacks reads 0. */

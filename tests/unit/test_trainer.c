@@ -58,7 +58,7 @@ static void expect_same_logits(const char *form, const sqz_model *a, const sqz_m
 
 static bool can_be_trained(const sqzt_tiny *tiny)
 {
-    return (tiny->type == SQZI_F32 || tiny->type == SQZI_BF16) && !tiny->parts;
+    return tiny->type == SQZI_F32 || tiny->type == SQZI_BF16;
 }
 
 /* The file that a model computes as: what was written, in bf16 with its tables in f32 where the
@@ -82,6 +82,7 @@ static void check_form(sqz_context *context, const sqzt_named_tiny *form, sqz_pr
     sqz_train_result result;
     sqz_model *written = NULL;
     sqzt_tiny tiny = form->tiny;
+    if (tiny.parts && precision == SQZ_PRECISION_BF16) return; /* it cannot be quantised again */
     const char *base = sqzt_temporary("base.gguf"), *out = sqzt_temporary("out.gguf");
     const bool tokens = tiny.head && strcmp(tiny.head, "token") == 0;
     const sqz_train_recipe recipe = {.head = tokens ? SQZ_HEAD_TOKEN : SQZ_HEAD_SEQUENCE,
