@@ -215,6 +215,10 @@ void cli_show_evaluated_json(const cli_evaluated *e)
     cli_json_key_number("n", e->measures->n);
     cli_json_key_number("truncated", sqz_predictions_cut(e->predictions));
     cli_json_figures(e->measures->figures, e->measures->n_figures);
+    if (e->measures->n_answered < e->measures->n && kind_of(e) == SQZ_LABELS_ONE) {
+        cli_json_key_number("answered", e->measures->n_answered);
+        cli_json_key_number("answered_right", e->measures->n_answered_right);
+    }
     put_reasons(e->measures);
     put_classes(e->measures);
     if (e->comparison) put_comparison(e);
@@ -255,6 +259,10 @@ static void write_object(const cli_evaluated *e, size_t i, const sqz_example *x)
     if (a.scores) {
         cli_json_key("scores");
         cli_json_floats(a.scores, sqz_dataset_n_classes(e->dataset));
+    }
+    if (a.refused) {
+        cli_json_key("refused");
+        cli_json_bool(true);
     }
     if (a.cut) {
         cli_json_key("truncated");
