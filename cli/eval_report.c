@@ -130,11 +130,20 @@ static void print_comparison(const cli_evaluated *e)
                (unsigned long long)(shown - MOST_FLIPS));
 }
 
+/* Of a model that refuses some texts; the figures are of the best class of each. */
+static void print_answered(const cli_evaluated *e)
+{
+    const sqz_measures *m = e->measures;
+    if (kind_of(e) != SQZ_LABELS_ONE || m->n_answered == m->n) return;
+    printf("%zu of them are answered, %zu of these right\n", m->n_answered, m->n_answered_right);
+}
+
 void cli_show_evaluated(const cli_evaluated *e)
 {
     printf("%s, %zu examples, with intervals of 95%%\n", sqz_dataset_name(e->dataset),
            e->measures->n);
     cli_print_figures(e->measures->figures, e->measures->n_figures);
+    print_answered(e);
     print_classes(e);
     print_confusions(e->measures);
     if (e->comparison) print_comparison(e);

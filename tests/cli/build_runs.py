@@ -99,7 +99,8 @@ class Build(unittest.TestCase):
         r = build("c.gguf", "-t", "2", "--cache", "c.features")
         self.assertEqual(r["texts_read"], 0)
         self.assertEqual(first, read("c.gguf"))
-        write("more.csv", [*rows(), ("film " * 12, "film"), ("x q " * 6, "film"), ("x q " * 6, "film")])
+        new = [("film " * 12, "film"), ("x q " * 6, "film"), ("x q " * 6, "film")]
+        write("more.csv", [*rows(), *new])
         r = build("d.gguf", "--cache", "c.features", data="more.csv")
         self.assertEqual(r["texts_read"], 2)
         damaged = bytearray(read("c.features"))

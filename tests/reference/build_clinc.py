@@ -4,8 +4,8 @@
 
 usage: build_clinc.py PROGRAM DATA_FULL.json BASE.gguf [FOLDER]
 
-One thread, no cache, no out-of-scope row given: CPU seconds of the build; accuracy of the best class
-on test; share of test that is refused, share of oos_test that is. Nothing is chosen on test.
+One thread, no cache, no out-of-scope row given: CPU seconds of the build; accuracy of the best
+class on test; share of test that is refused, share of oos_test that is. Nothing is chosen on test.
 """
 import json
 import os

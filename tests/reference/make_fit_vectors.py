@@ -5,8 +5,8 @@
 usage: make_fit_vectors.py > tests/unit/fit_vectors.h
        make_fit_vectors.py --check tests/unit/fit_vectors.h   exit 77 without scikit-learn
 
-Each is solved twice: by Newton's method, whose numbers these are, and by L-BFGS with tol 1e-10, which
-ends where values no longer change, 1e-6 and a little more beside it.
+Each is solved twice: by Newton's method, whose numbers these are, and by L-BFGS with tol 1e-10,
+which ends where values no longer change, 1e-6 and a little more beside it.
 """
 import re
 import sys
@@ -67,7 +67,8 @@ def header():
         x, y = problem(i, n, width, classes)
         fit = solve(x, y, c)
         out.append(f"static const double fit_{i}_coef[] = {{\n{numbers(fit.coef_, 17)}}};")
-        out.append(f"static const double fit_{i}_intercept[] = {{\n{numbers(fit.intercept_, 17)}}};")
+        intercept = numbers(fit.intercept_, 17)
+        out.append(f"static const double fit_{i}_intercept[] = {{\n{intercept}}};")
         rows.append(f"    {{{n}, {width}, {classes}, {c}, fit_{i}_coef, "
                     f"fit_{i}_intercept}},")
     out += ["", "static const fit_case fit_cases[] = {", *rows, "};", "", "#endif"]
