@@ -130,11 +130,20 @@ static void print_comparison(const cli_evaluated *e)
                (unsigned long long)(shown - MOST_FLIPS));
 }
 
+/* Of a model that refuses some texts; the figures are of the best class of each. */
+static void print_answered(const cli_evaluated *e)
+{
+    const sqz_measures *m = e->measures;
+    if (kind_of(e) != SQZ_LABELS_ONE || m->n_answered == m->n) return;
+    printf("%zu of them are answered, %zu of these right\n", m->n_answered, m->n_answered_right);
+}
+
 void cli_show_evaluated(const cli_evaluated *e)
 {
     printf("%s, %zu examples, with intervals of 95%%\n", sqz_dataset_name(e->dataset),
            e->measures->n);
     cli_print_figures(e->measures->figures, e->measures->n_figures);
+    print_answered(e);
     print_classes(e);
     print_confusions(e->measures);
     if (e->comparison) print_comparison(e);
@@ -215,6 +224,10 @@ void cli_show_evaluated_json(const cli_evaluated *e)
     cli_json_key_number("n", e->measures->n);
     cli_json_key_number("truncated", sqz_predictions_cut(e->predictions));
     cli_json_figures(e->measures->figures, e->measures->n_figures);
+    if (e->measures->n_answered < e->measures->n && kind_of(e) == SQZ_LABELS_ONE) {
+        cli_json_key_number("answered", e->measures->n_answered);
+        cli_json_key_number("answered_right", e->measures->n_answered_right);
+    }
     put_reasons(e->measures);
     put_classes(e->measures);
     if (e->comparison) put_comparison(e);
@@ -255,6 +268,10 @@ static void write_object(const cli_evaluated *e, size_t i, const sqz_example *x)
     if (a.scores) {
         cli_json_key("scores");
         cli_json_floats(a.scores, sqz_dataset_n_classes(e->dataset));
+    }
+    if (a.refused) {
+        cli_json_key("refused");
+        cli_json_bool(true);
     }
     if (a.cut) {
         cli_json_key("truncated");

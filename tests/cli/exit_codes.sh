@@ -47,6 +47,7 @@ verbs=(
   "embed @ -o @o" "similarity @" "search @ --file texts" "ner @" "qa @" "fill-mask @"
   "zero-shot @ --labels a,b" "eval @ --task mnli --data glue" "bench @"
   "finetune @ -o @o --data t.csv" "distill --teacher @ --student @ -o @o --texts t.csv"
+  "build t.csv --base @ -o @o"
 )
 for_every_verb() { # CODE PATTERN MODEL
   local verb words
