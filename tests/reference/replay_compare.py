@@ -12,9 +12,10 @@ of PyTorch differ by 1e-7 and 3e-6; without clipping losses are 1e-2 off, with a
     replay_compare.py PROGRAM --script SCRIPT --data FOLDER [--task mrpc] [--work FOLDER]
 
 Without SCRIPT a tiny model is trained here in its place, by the same recipe, on a table of random
-words: some seconds. --data is the task's folder. What SCRIPT wrote stays in --work and is not made again; without it
-all is made in a folder that goes. Some five minutes of CPU a side. SCRIPT and FOLDER may be in the
-environment, SQZ_REPLAY_SCRIPT and SQZ_REPLAY_DATA. Exit 77 where one is not there, or torch.
+words: some seconds. --data is the task's folder. What SCRIPT wrote stays in --work and is not made
+again; without it all is made in a folder that goes. Some five minutes of CPU a side. SCRIPT and
+FOLDER may be in the environment, SQZ_REPLAY_SCRIPT and SQZ_REPLAY_DATA. Exit 77 where one is not
+there, or torch.
 """
 import argparse
 import csv
