@@ -83,6 +83,8 @@ static void hash_header(const checksums *c, char digest[SQZI_SHA256_HEX])
     sqzi_sha256_final(&hash, digest);
 }
 
+enum { PIECE = 16 << 20 }; /* of a tensor that is in memory while it is hashed */
+
 static sqz_status walk(const checksums *c, visit *see, void *user, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
@@ -98,9 +100,11 @@ static sqz_status walk(const checksums *c, visit *see, void *user, sqz_error *er
     for (uint32_t i = 0; i < n; i++) {
         const size_t end = i + 1 < n ? (size_t)sqzi_gguf_tensor_at(c->gguf, i + 1)->offset
                                      : c->map->bytes;
-        sqzi_sha256_update(&hash, c->map->data + done, end - done);
-        sqzi_file_map_drop(c->map, done, end - done);
-        done = end;
+        for (size_t piece; done < end; done += piece) {
+            piece = end - done < PIECE ? end - done : PIECE;
+            sqzi_sha256_update(&hash, c->map->data + done, piece);
+            sqzi_file_map_drop(c->map, done, piece);
+        }
         sqzi_sha256_final(&hash, digest);
         TRY(see(user, digest, sqzi_gguf_next_string(&through), sqzi_gguf_tensor_at(c->gguf, i),
                 error));

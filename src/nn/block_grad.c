@@ -205,7 +205,7 @@ static void drop(const sqzi_block_pass *p, sqzi_dropout_site site, const sqzi_re
 }
 
 /* up of a narrow block's strip to the scratch, its activation to where up was kept. */
-static const sqzi_real *widen_up(const sqzi_block_pass *p, sqzi_range rows)
+static const sqzi_real *convert_up(const sqzi_block_pass *p, sqzi_range rows)
 {
     const sqzi_block *block = block_of(p);
     const sqzk_table *kernels = p->pass->encoder->kernels;
@@ -223,7 +223,7 @@ static void feed_forward_grad(const sqzi_block_pass *p, sqzi_range rows)
 {
     const sqzi_block *block = block_of(p);
     const size_t at = rows.begin * block->ffn_width, n = (rows.end - rows.begin) * block->ffn_width;
-    const sqzi_real *up = p->halves ? widen_up(p, rows) : p->keep->up + at;
+    const sqzi_real *up = p->halves ? convert_up(p, rows) : p->keep->up + at;
     sqzi_real *d_up = p->halves ? p->scratch->d_up : p->rows->d_up + at;
     if (!p->halves)
         p->pass->encoder->kernels->activate(block->activation, n, up, p->rows->inner + at);

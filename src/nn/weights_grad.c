@@ -88,19 +88,14 @@ static uint32_t list_products(const sqzi_linear_grad_args *args, product *list)
     return n;
 }
 
-/* Panels of `tokens` tokens of one group, and of a whole batch. */
-static size_t group_bytes(const sqzk_gemm *gemm, size_t tokens, size_t k)
-{
-    return sqzk_gemm_packed_bytes(gemm, tokens, k);
-}
-
+/* Panels of a whole batch; of some tokens of one group: sqzk_gemm_packed_bytes. */
 static size_t batch_bytes(const sqzi_matrix *matrix, size_t tokens)
 {
     const size_t k = (matrix->packing.transposed ? matrix->n_out : matrix->n_in) / matrix->groups,
                  rest = tokens % SQZI_GRAD_TOKENS;
     return matrix->groups *
-           (tokens / SQZI_GRAD_TOKENS * group_bytes(matrix->gemm, SQZI_GRAD_TOKENS, k) +
-            (rest ? group_bytes(matrix->gemm, rest, k) : 0));
+           (tokens / SQZI_GRAD_TOKENS * sqzk_gemm_packed_bytes(matrix->gemm, SQZI_GRAD_TOKENS, k) +
+            (rest ? sqzk_gemm_packed_bytes(matrix->gemm, rest, k) : 0));
 }
 
 /* Both read the same rows, and their panels would be equal. */
@@ -195,8 +190,8 @@ static sqzi_range chunk_of(size_t m, size_t chunk)
 /* The panels of a group, of a chunk of this many tokens; all chunks before it are whole. */
 static unsigned char *group_panels(const product *p, size_t chunk, size_t tokens, size_t group)
 {
-    return p->panels + chunk * p->groups * group_bytes(p->gemm, SQZI_GRAD_TOKENS, p->k) +
-           group * group_bytes(p->gemm, tokens, p->k);
+    return p->panels + chunk * p->groups * sqzk_gemm_packed_bytes(p->gemm, SQZI_GRAD_TOKENS, p->k) +
+           group * sqzk_gemm_packed_bytes(p->gemm, tokens, p->k);
 }
 
 static uint32_t panel_units(const product *p, size_t m)

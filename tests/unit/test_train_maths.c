@@ -6,7 +6,6 @@
 
 #include "base/cpu.h"
 #include "support/random.h"
-#include "nn/table_grad.h"
 #include "support/test.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
@@ -324,89 +323,6 @@ static void a_step_does_not_depend_on_threads_or_level(void **state)
     sqzi_parameters_close(&first.parameters);
 }
 
-/* ---- the table of words as a list of rows ---- */
-
-enum { LIST_STEPS = 4 };
-/* ids of each step's batch: rows that come again, that stay away, and none at all */
-static const uint32_t list_ids[LIST_STEPS][6] = {
-    {3, 699, 3, 170, 171, 9}, {699, 4, 4, 4, 4, 4}, {9, 9, 9, 9, 9, 9}, {0, 170, 698, 3, 1, 2}};
-enum { LEFT_OUT = 9 };
-
-/* The gradient of one step: of the table's rows that the batch has, and of all else. */
-static void put_gradient(tiny *t, uint32_t step)
-{
-    const sqzi_batch batch = {.n_tokens = 6, .ids = list_ids[step]};
-    sqzi_row_list *list = t->parameters.list[0].rows;
-    if (list) sqzi_row_list_add(list, &batch, LEFT_OUT);
-    for (uint32_t i = 0; i < t->parameters.n; i++) {
-        const sqzi_parameter *p = &t->parameters.list[i];
-        for (size_t j = 0; i && p->trained && j < p->n; j++) p->gradient[j] = (sqzi_real)0.25;
-    }
-    for (size_t k = 0; k < 6; k++) {
-        const uint32_t id = list_ids[step][k];
-        sqzi_real *row = list ? list->numbers + (size_t)list->places[id] * WIDTH
-                              : t->parameters.list[0].gradient + (size_t)id * WIDTH;
-        for (uint32_t j = 0; id != LEFT_OUT && j < WIDTH; j++)
-            row[j] += (sqzi_real)((int)(id * 7 + j * 3 + step) % 11 - 5);
-    }
-}
-
-/* Rows without a gradient decay, and move on by what their moments remember. */
-static void a_list_of_rows_steps_as_the_whole_table_does(void **state)
-{
-    (void)state;
-    sqz_error error = {0};
-    tiny all, some;
-    sqzi_optimizer a, b;
-    sqzi_thread_pool *pool = pool_of(3);
-    open_tiny(&all, &(sqzi_trained){.pooling = SQZ_POOLING_MEAN, .head_rate = 1});
-    open_tiny(&some,
-              &(sqzi_trained){.pooling = SQZ_POOLING_MEAN, .head_rate = 1, .list_words = true});
-    assert_null(some.parameters.gradients.embedding.word);
-    assert_ptr_equal(some.parameters.gradients.embedding.word_rows, &some.parameters.words);
-    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
-    sqzi_row_list_layout(&some.parameters.words, WORDS, WIDTH, 6, &arena);
-    const size_t bytes = arena.used;
-    void *memory = sqzi_allocate(&sqzi_default_allocator, bytes);
-    assert_non_null(memory);
-    arena = sqzi_arena_over(memory, bytes);
-    sqzi_row_list_layout(&some.parameters.words, WORDS, WIDTH, 6, &arena);
-    sqzi_row_list_begin(&some.parameters.words);
-    for (uint32_t i = 0; i < all.parameters.n; i++)
-        for (size_t j = 0; j < all.parameters.list[i].n; j++)
-            all.parameters.list[i].master[j] = some.parameters.list[i].master[j] =
-                (sqzi_real)((double)(j % 97) / 32 - 1.5);
-    sqzt_assert_ok(sqzi_optimizer_open(&all.parameters, pool, 0, &a, &error), &error);
-    sqzt_assert_ok(sqzi_optimizer_open(&some.parameters, pool, 0, &b, &error), &error);
-    for (uint32_t step = 0; step < LIST_STEPS; step++) {
-        put_gradient(&all, step);
-        put_gradient(&some, step);
-        const double norm = sqzi_optimizer_norm(&a), other = sqzi_optimizer_norm(&b);
-        assert_memory_equal(&norm, &other, sizeof norm);
-        const sqzi_adamw adamw = {.rate = 0.01,
-                                  .scale = 0.5,
-                                  .decay = 0.1,
-                                  .beta1 = 0.9,
-                                  .beta2 = 0.999,
-                                  .epsilon = 1e-6,
-                                  .t = step + 1};
-        sqzi_optimizer_step(&a, &adamw);
-        sqzi_optimizer_step(&b, &adamw);
-        assert_true(sqzi_optimizer_norm(&b) == 0);
-        const sqzi_parameter *p = &all.parameters.list[0], *q = &some.parameters.list[0];
-        assert_memory_equal(p->master, q->master, p->n * sizeof *p->master);
-        assert_memory_equal(p->m, q->m, p->n * sizeof *p->m);
-        assert_memory_equal(p->v, q->v, p->n * sizeof *p->v);
-    }
-    assert_true(some.parameters.list[0].m[3 * WIDTH] != 0);
-    sqzi_optimizer_close(&a);
-    sqzi_optimizer_close(&b);
-    sqzi_release(&sqzi_default_allocator, memory, bytes);
-    sqzi_parameters_close(&all.parameters);
-    sqzi_parameters_close(&some.parameters);
-    sqzi_thread_pool_close(pool);
-}
-
 /* The first step goes by the sign of the gradient, rate times the parameter's; matrices decay. */
 static void biases_do_not_decay_and_the_head_has_its_rate(void **state)
 {
@@ -462,7 +378,6 @@ int main(void)
         cmocka_unit_test(adamw_is_that_of_torch),
         cmocka_unit_test(parameters_are_the_tensors_in_their_order),
         cmocka_unit_test(a_step_does_not_depend_on_threads_or_level),
-        cmocka_unit_test(a_list_of_rows_steps_as_the_whole_table_does),
         cmocka_unit_test(biases_do_not_decay_and_the_head_has_its_rate),
         cmocka_unit_test(clipping_scales_to_the_norm)};
     return cmocka_run_group_tests(tests, NULL, NULL);

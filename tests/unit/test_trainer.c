@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A trainer: its model is that of the file that is written of it, to the bit; neither threads nor
- * evaluations change a bit; a loss falls; what cannot be trained on is refused by name. */
+ * evaluations change a bit; a loss falls. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -340,82 +340,6 @@ static void parts_of_a_batch_are_the_batch(void **state)
     }
 }
 
-/* ---- what cannot be ---- */
-
-static void expect_refused(const char *base, const sqz_train_recipe *recipe, sqzt_train_data *d,
-                           sqz_status wanted, const char *part)
-{
-    sqz_error error = {0};
-    sqz_trainer *trainer = NULL;
-    sqz_context *context = context_of(1, NULL);
-    sqzt_assert_fails(sqz_trainer_open(context, base, recipe, &d->data, &trainer, &error), wanted,
-                      &error, part);
-    assert_null(trainer);
-    sqz_context_close(context);
-}
-
-static void bad_recipes_are_refused_by_name(void **state)
-{
-    (void)state;
-    sqzt_train_data d;
-    sqzt_train_data_make(&d, 5);
-    const float weights[] = {1, 0, 1};
-    const struct {
-        sqz_train_recipe recipe;
-        const char *part;
-    } all[] = {{{.lr = -1}, "lr is -1"},
-               {{.dropout = 1}, "dropout is 1"},
-               {{.beta2 = 1.5}, "beta2"},
-               {{.epsilon = NAN}, "epsilon"},
-               {{.label_smoothing = 1}, "label_smoothing"},
-               {{.label_smoothing = 0.1, .problem = SQZ_REGRESSION}, "label smoothing"},
-               {{.class_weights = weights}, "class 1 (middle)"},
-               {{.pooling = SQZ_POOLING_MAX}, "mean, cls and pooler"},
-               {{.head = SQZ_HEAD_TOKEN, .pooling = SQZ_POOLING_MEAN}, "token head"},
-               {{.freeze_blocks = 3}, "the model has 2"},
-               {{.precision = (sqz_precision)2}, "no precision has number 2"},
-               {{.keep_head = 1}, "cannot be kept"},
-               {{.reserved = {1}}, "sqz_train_recipe"}};
-    const char *base = sqzt_temporary("base.gguf");
-    sqzt_tiny_write(&small, base);
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        expect_refused(base, &all[i].recipe, &d, SQZ_EINVAL, all[i].part);
-    expect_refused(base, &(sqz_train_recipe){.head = SQZ_HEAD_QUESTION}, &d, SQZ_EUNSUPPORTED,
-                   "head 3");
-    sqzt_tiny other = small;
-    other.no_pooler = true;
-    sqzt_tiny_write(&other, base);
-    expect_refused(base, &(sqz_train_recipe){.pooling = SQZ_POOLING_POOLER}, &d, SQZ_EINVAL,
-                   "no pooler");
-}
-
-static void bad_data_are_refused_with_their_row(void **state)
-{
-    (void)state;
-    sqzt_train_data d;
-    const sqz_train_recipe plain = {0}, multi = {.problem = SQZ_MULTI_LABEL};
-    const char *base = sqzt_temporary("base.gguf");
-    sqzt_tiny_write(&small, base);
-    sqzt_train_data_make(&d, 6);
-    d.examples[4].n_tokens = 0;
-    expect_refused(base, &plain, &d, SQZ_EINVAL, "example 4 has no pieces");
-    sqzt_train_data_make(&d, 6);
-    d.examples[5].label = 3;
-    expect_refused(base, &plain, &d, SQZ_EINVAL, "example 5 has label 3");
-    sqzt_train_data_make(&d, 6);
-    d.ids[7][0] = SQZT_TINY_VOCABULARY;
-    expect_refused(base, &plain, &d, SQZ_ETOKEN, "example 7");
-    sqzt_train_data_make(&d, 6);
-    d.values[8][1] = 1.5f;
-    expect_refused(base, &multi, &d, SQZ_EINVAL, "number 1 of example 8");
-    sqzt_train_data_make(&d, 6);
-    d.data.n_examples = 20;
-    expect_refused(base, &plain, &d, SQZ_EINVAL, "there are 20");
-    sqzt_train_data_make(&d, 6);
-    d.data.n_labels = 1;
-    expect_refused(base, &plain, &d, SQZ_EINVAL, "nothing to tell apart");
-}
-
 /* A gradient that is not finite is seen before the step; what the model had, it has. */
 static void a_step_that_is_not_finite_is_not_taken(void **state)
 {
@@ -447,8 +371,6 @@ int main(void)
         cmocka_unit_test(a_masked_language_model_is_a_base_like_any_other),
         cmocka_unit_test(neither_threads_nor_evaluations_nor_running_again_change_a_bit),
         cmocka_unit_test(parts_of_a_batch_are_the_batch),
-        cmocka_unit_test(bad_recipes_are_refused_by_name),
-        cmocka_unit_test(bad_data_are_refused_with_their_row),
         cmocka_unit_test(a_step_that_is_not_finite_is_not_taken)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
