@@ -45,7 +45,7 @@ typedef struct made {
     size_t first[ROOM + 1];
     double values[ROOM];
     float scores[ROOM];
-    unsigned char is_cut[ROOM];
+    unsigned char is_cut[ROOM], is_refused[ROOM];
 } made;
 
 static sqz_dataset *open_data(sqz_label_kind kind, const char *data)
@@ -73,7 +73,8 @@ static void set_up(made *m, sqz_dataset *dataset)
                              .first = m->first,
                              .values = m->values,
                              .scores = m->scores,
-                             .is_cut = m->is_cut};
+                             .is_cut = m->is_cut,
+                             .is_refused = m->is_refused};
     m->p.n = (uint32_t)n;
     const sqzi_buffer empty = {.allocator = &context.allocator, .limit = SIZE_MAX};
     m->p.set_labels = m->p.entities = m->p.kinds = m->p.confusion = empty;
