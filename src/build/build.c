@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The order of a build: look at the data, read the texts, fit, decide, calibrate, write. */
+#define _POSIX_C_SOURCE 200809L
+#include <squeezebert/squeeze.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file_writer.h"
+#include "base/temporaries.h"
+#include "build/builder.h"
+#include "model/context.h"
+
+/* ---- what a build is ---- */
+
+static void lay_out(sqz_build *b, sqzi_arena *arena)
+{
+    (void)sqzi_arena_take(arena, 1, sizeof *b);
+    b->rows = sqzi_arena_take(arena, b->result.n, sizeof *b->rows);
+    b->counts = sqzi_arena_take(arena, b->result.n_classes, sizeof *b->counts);
+    b->near_copies = sqzi_arena_take(arena, b->result.n, sizeof *b->near_copies);
+    b->confusions = sqzi_arena_take(arena, SQZI_CONFUSIONS, sizeof *b->confusions);
+    b->labels = sqzi_arena_take(arena, b->result.n_classes, sizeof *b->labels);
+}
+
+static sqz_status make(sqz_build *sizes, sqz_build **out, sqz_error *error)
+{
+    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    lay_out(sizes, &arena);
+    sqz_build *b = *out = sqzi_allocate(sizes->allocator, arena.used);
+    if (!b) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a build");
+    sizes->bytes = arena.used;
+    arena = sqzi_arena_over(b, sizes->bytes);
+    lay_out(sizes, &arena);
+    *b = *sizes;
+    memset(b->counts, 0, b->result.n_classes * sizeof *b->counts);
+    for (uint32_t k = 0; k < b->result.n_classes; k++)
+        b->labels[k] = sqz_dataset_class(b->dataset, k);
+    b->result.counts = b->counts;
+    b->result.near_copies = b->near_copies;
+    b->result.confusions = b->confusions;
+    b->result.frozen_accuracy = b->result.full_accuracy = NAN;
+    b->result.why = b->why;
+    b->slot = -1;
+    return SQZ_OK;
+}
+
+/* The frozen encoder is done with. */
+static void close_frozen(sqz_build *b)
+{
+    sqzi_frozen_close(&b->frozen);
+    sqzi_features_discard(&b->features);
+    sqz_model_close(b->model);
+    b->model = NULL;
+    if (*b->temporary) unlink(b->temporary);
+    sqzi_temporary_forget(b->slot);
+    *b->temporary = '\0';
+    b->slot = -1;
+}
+
+void sqz_build_close(sqz_build *b)
+{
+    if (!b) return;
+    close_frozen(b);
+    sqz_predictions_close(b->predictions);
+    sqz_dataset_close(b->held_out);
+    sqzi_release(b->allocator, b, b->bytes);
+}
+
+const sqz_build_result *sqz_build_get(const sqz_build *b)
+{
+    return &b->result;
+}
+
+/* ---- the encoder ---- */
+
+static bool has_integers(const sqz_model *model)
+{
+    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++)
+        if (sqzi_gguf_tensor_at(model->gguf, i)->type == SQZI_S8) return true;
+    return false;
+}
+
+/* A base of floats in int8, beside the output. */
+static sqz_status quantise(sqz_build *b, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    char place[SQZI_OUTPUT_PATH], name[SQZI_OUTPUT_PATH + SQZI_TEMPORARY_SUFFIX];
+    sqzi_place kind;
+    TRY(sqzi_place_find(b->out, place, &kind, error));
+    sqzi_place_temporary(place, name);
+    FAIL_IF(strlen(name) >= sizeof b->temporary, SQZ_EOUTPUT, 0, "%s: the name is too long",
+            b->out);
+    sqz_model_close(b->model);
+    b->model = NULL;
+    strcpy(b->temporary, name);
+    b->slot = sqzi_temporary_add(AT_FDCWD, b->temporary, false);
+    TRY(sqz_quantize(b->context, b->base, b->temporary, NULL, error));
+    TRY(sqz_model_open(b->context, b->temporary, &b->model, error));
+fail:
+    return status;
+}
+
+/* Opened, in int8, and with nothing behind its pooling: a head reads what is pooled. */
+static sqz_status open_encoder(sqz_build *b, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    TRY(sqz_model_open(b->context, b->base, &b->model, error));
+    if (!has_integers(b->model)) TRY(quantise(b, error));
+    sqz_model *model = b->model;
+    b->pooling = model->info.pooling;
+    model->head.n_steps = 0;
+    model->head.embedding_width = model->info.dimensions = model->info.width;
+    TRY(sqz_dataset_tokenize(b->dataset, sqz_model_tokenizer(model), model->info.max_length,
+                             error));
+fail:
+    return status;
+}
+
+static sqz_status read_texts(sqz_build *b, sqz_error *error)
+{
+    const sqzi_features_from from = {.model = b->model,
+                                     .dataset = b->dataset,
+                                     .pooling = b->pooling,
+                                     .cache = b->options.cache,
+                                     .note = b->options.note,
+                                     .progress = b->options.progress,
+                                     .user = b->options.user};
+    sqz_status status = sqzi_features_make(&from, &b->features, error);
+    if (status != SQZ_OK) return status;
+    b->result.n_read = b->features.n_read;
+    if (sqzi_has_nonfinite(b->features.rows, (size_t)b->features.n * b->features.width, SQZI_F32))
+        return sqzi_fail(error, SQZ_ENUMERIC, 0, "%s: a state of the encoder is not finite",
+                         b->base);
+    return SQZ_OK;
+}
+
+/* ---- the head ---- */
+
+static sqz_status fit(sqz_build *b, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_strength strengths[SQZI_STRENGTHS];
+    const sqzi_frozen_calls calls = {b->options.progress, b->options.user};
+    const uint32_t n = (uint32_t)b->result.n, n_train = (uint32_t)b->result.n_train;
+    TRY(sqzi_frozen_open(b->context, &b->features, b->examples, b->rows, n, n_train,
+                         b->result.n_classes, &b->frozen, error));
+    TRY(sqzi_frozen_choose(&b->frozen, &calls, strengths, &b->result.chosen, error));
+    for (int i = 0; i < SQZI_STRENGTHS; i++)
+        b->result.strengths[i] = (sqz_build_strength){strengths[i].c, strengths[i].nll,
+                                                      strengths[i].accuracy};
+    b->result.frozen_accuracy = strengths[b->result.chosen].accuracy;
+fail:
+    return status;
+}
+
+static sqz_status write_frozen(sqz_build *b, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_lbfgs_result end;
+    const sqzi_frozen_calls calls = {b->options.progress, b->options.user};
+    const double c = b->result.strengths[b->result.chosen].c;
+    TRY(sqzi_build_calibrate(b, b->frozen.logits, error));
+    TRY(sqzi_frozen_fit(&b->frozen, &calls, c, &end, error));
+    const sqzi_frozen_file file = {.base = b->model,
+                                   .pooling = b->pooling,
+                                   .labels = b->labels,
+                                   .c = c,
+                                   .temperature = b->result.temperature,
+                                   .threshold = b->result.threshold};
+    TRY(sqzi_frozen_write(&b->frozen, &file, b->out, error));
+fail:
+    return status;
+}
+
+static sqz_status run(sqz_build *b, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const uint64_t begin = sqzi_clock_ns();
+    int full;
+    TRY(sqzi_build_check(b, error));
+    TRY(open_encoder(b, error));
+    TRY(sqzi_build_look(b, error));
+    TRY(read_texts(b, error));
+    TRY(fit(b, error));
+    TRY(sqzi_build_find_copies(b, error));
+    b->result.frozen_seconds = 1e-9 * (double)(sqzi_clock_ns() - begin);
+    TRY(sqzi_build_full(b, &full, error));
+    if (!full) TRY(write_frozen(b, error));
+    if (b->options.card) TRY(sqzi_build_write_card(b, error));
+fail:
+    close_frozen(b);
+    return status;
+}
+
+static sqz_status check_options(const sqz_build_options *o, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    TRY(SQZI_RESERVED(o, "sqz_build_options", error));
+    FAIL_IF(!(o->minutes >= 0) || !(o->false_refusals < 1) ||
+                !(o->holdout == 0 || (o->holdout > 0 && o->holdout < 1)),
+            SQZ_EINVAL, 0,
+            "minutes are 0 or more, false refusals below 1, a share held out between 0 and 1");
+fail:
+    return status;
+}
+
+sqz_status sqz_build_run(sqz_context *context, const char *base, sqz_dataset *dataset,
+                         const char *out, const sqz_build_options *options, sqz_build **build,
+                         sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqz_build sizes = {.context = context, .dataset = dataset, .base = base, .out = out};
+    sqz_build *b = NULL;
+    FAIL_IF(!context || !base || !dataset || !out || !build, SQZ_EINVAL, 0,
+            "sqz_build_run: an argument is NULL");
+    *build = NULL;
+    if (options) {
+        TRY(check_options(options, error));
+        sizes.options = *options;
+    }
+    sizes.allocator = &context->allocator;
+    sizes.examples = sqz_dataset_examples(dataset, &sizes.result.n);
+    sizes.result.n_classes = sqz_dataset_n_classes(dataset);
+    if (sizes.options.holdout == 0) sizes.options.holdout = 0.1;
+    const double refusals = sizes.options.false_refusals;
+    sizes.result.false_refusals = refusals == 0 ? 0.05 : refusals < 0 ? 0 : refusals;
+    TRY(make(&sizes, &b, error));
+    TRY(run(b, error));
+    *build = b;
+    return SQZ_OK;
+fail:
+    sqz_build_close(b);
+    return status;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a build says of its data, and of the answers to it. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "build/builder.h"
+#include "model/context.h"
+
+enum { FEW = 5, STRIP = 64, NAMED = 3 };
+static const float NEAR = 0.95f;
+
+sqz_status sqzi_build_check(sqz_build *b, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const char *name = sqz_dataset_name(b->dataset);
+    FAIL_IF(sqz_dataset_kind(b->dataset) != SQZ_LABELS_ONE || !sqz_dataset_labelled(b->dataset),
+            SQZ_EINVAL, 0, "%s: build is for labels of one class a row", name);
+    FAIL_IF(b->result.n_classes < 2, SQZ_EINVAL, 0,
+            "%s: all %zu rows have the label '%.100s': a classifier needs two classes or more",
+            name, b->result.n, sqz_dataset_class(b->dataset, 0));
+    for (size_t i = 0; i < b->result.n; i++) b->counts[b->examples[i].label]++;
+fail:
+    return status;
+}
+
+/* "2 classes have fewer than 5 examples: refund (1), recall (3)" */
+static void say_few(sqz_build *b)
+{
+    char names[400] = "";
+    size_t used = 0;
+    uint32_t named = 0;
+    for (uint32_t k = 0; k < b->result.n_classes; k++) {
+        if (b->counts[k] >= FEW) continue;
+        b->result.n_few++;
+        if (named == NAMED) continue;
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%.80s (%llu)",
+                                 named++ ? ", " : "", b->labels[k],
+                                 (unsigned long long)b->counts[k]);
+    }
+    if (b->result.n_few)
+        sqzi_build_note(b, "%u class%s fewer than %d examples: %s%s", b->result.n_few,
+                        b->result.n_few == 1 ? " has" : "es have", FEW, names,
+                        b->result.n_few > named ? ", ..." : "");
+}
+
+static sqz_status count_repeats(sqz_build *b, sqz_error *error)
+{
+    const sqz_repeat *repeats;
+    uint32_t named = 0;
+    const sqz_status status = sqz_dataset_repeats(b->dataset, &repeats, &b->result.n_repeats,
+                                                  error);
+    for (size_t i = 0; status == SQZ_OK && i < b->result.n_repeats; i++) {
+        if (!repeats[i].contradicts) continue;
+        b->result.n_contradictions++;
+        const sqz_example *e = &b->examples[repeats[i].row],
+                          *first = &b->examples[repeats[i].first];
+        if (named++ < NAMED)
+            sqzi_build_note(b,
+                            "lines %llu and %llu have the same text, but the labels %.80s and "
+                            "%.80s",
+                            (unsigned long long)first->line, (unsigned long long)e->line,
+                            b->labels[first->label], b->labels[e->label]);
+    }
+    if (b->result.n_contradictions > NAMED)
+        sqzi_build_note(b, "%zu rows in all have the text of an earlier one and another label",
+                        b->result.n_contradictions);
+    return status;
+}
+
+static int rising(const void *left, const void *right)
+{
+    const uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    return (a > b) - (a < b);
+}
+
+static sqz_status measure_lengths(sqz_build *b, sqz_error *error)
+{
+    const size_t n = b->result.n;
+    uint32_t *lengths = sqzi_allocate(b->allocator, n * sizeof *lengths);
+    if (!lengths) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory to sort %zu rows", n);
+    for (size_t i = 0; i < n; i++) {
+        const sqz_example_pieces p = sqz_dataset_pieces(b->dataset, i);
+        lengths[i] = p.n;
+        b->result.n_cut += p.cut > 0;
+    }
+    qsort(lengths, n, sizeof *lengths, rising);
+    b->result.median_pieces = lengths[n / 2];
+    b->result.most_pieces = lengths[n - 1];
+    sqzi_release(b->allocator, lengths, n * sizeof *lengths);
+    if (b->result.n_cut)
+        sqzi_build_note(b, "%zu of %zu texts were cut to %u pieces", b->result.n_cut, n,
+                        b->result.most_pieces);
+    return SQZ_OK;
+}
+
+sqz_status sqzi_build_look(sqz_build *b, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_model_info *info = &b->model->info;
+    say_few(b);
+    TRY(count_repeats(b, error));
+    TRY(measure_lengths(b, error));
+    TRY(sqz_dataset_split(b->dataset, b->options.holdout, b->options.seed, b->rows,
+                          &b->result.n_train, error));
+    b->result.n_held_out = b->result.n - b->result.n_train;
+    TRY(sqz_dataset_part(b->dataset, b->rows + b->result.n_train, b->result.n_held_out,
+                         &b->held_out, error));
+    TRY(sqz_dataset_tokenize(b->held_out, sqz_model_tokenizer(b->model), info->max_length, error));
+    b->result.held_out = b->held_out;
+fail:
+    return status;
+}
+
+/* ---- near copies ---- */
+
+static int falling(const void *left, const void *right)
+{
+    const sqz_near_copy *a = left, *b = right;
+    if (a->cosine != b->cosine) return a->cosine < b->cosine ? 1 : -1;
+    return (a->held_out > b->held_out) - (a->held_out < b->held_out);
+}
+
+/* Of rows i .. i + m - 1 the nearest of those trained on; cosines [m, n_train]. Rows have a mean
+ * of squares of 1. */
+static void take_nearest(sqz_build *b, size_t i, size_t m, const float *products)
+{
+    const size_t n = b->result.n_train;
+    const float width = (float)b->features.width;
+    for (size_t r = 0; r < m; r++) {
+        size_t best = 0;
+        for (size_t j = 1; j < n; j++)
+            if (products[r * n + j] > products[r * n + best]) best = j;
+        const float cosine = products[r * n + best] / width;
+        if (cosine < NEAR) continue;
+        b->near_copies[b->result.n_near_copies++] = (sqz_near_copy){b->rows[i + r], b->rows[best],
+                                                                    cosine};
+    }
+}
+
+sqz_status sqzi_build_find_copies(sqz_build *b, sqz_error *error)
+{
+    const sqzk_gemm *gemm = b->context->kernels.gemm_f32;
+    const size_t width = b->features.width, n_train = b->result.n_train, n = b->result.n;
+    const size_t packed_bytes = sqzk_gemm_packed_bytes(gemm, width, n_train),
+                 product_bytes = STRIP * n_train * sizeof(float);
+    unsigned char *packed = sqzi_allocate(b->allocator, packed_bytes);
+    float *products = sqzi_allocate(b->allocator, product_bytes);
+    if (packed && products) {
+        gemm->pack(&(sqzk_pack_args){.n = n_train,
+                                     .k = width,
+                                     .source = b->frozen.x,
+                                     .n_stride = width,
+                                     .k_stride = 1,
+                                     .type = SQZI_F32},
+                   packed);
+        for (size_t i = n_train; i < n; i += STRIP) {
+            const size_t m = n - i < STRIP ? n - i : STRIP;
+            gemm->run(&(sqzk_gemm_args){.m = m,
+                                        .n = n_train,
+                                        .k = width,
+                                        .a = b->frozen.x + i * width,
+                                        .lda = width * sizeof(float),
+                                        .b = packed,
+                                        .c = products,
+                                        .ldc = n_train});
+            take_nearest(b, i, m, products);
+        }
+        qsort(b->near_copies, b->result.n_near_copies, sizeof *b->near_copies, falling);
+    }
+    const bool enough = packed && products;
+    sqzi_release(b->allocator, products, product_bytes);
+    sqzi_release(b->allocator, packed, packed_bytes);
+    return enough ? SQZ_OK : sqzi_fail(error, SQZ_ENOMEM, 0, "no memory to compare texts");
+}
+
+/* ---- confusions ---- */
+
+/* The numbers of the first examples. */
+static void name_rows(const sqz_build *b, sqz_build_confusion *c)
+{
+    for (size_t i = 0; i < b->result.n_held_out && c->n_rows < NAMED; i++) {
+        const uint32_t row = b->rows[b->result.n_train + i];
+        if (b->examples[row].label == c->truth &&
+            sqz_predictions_answer(b->predictions, i).label == c->label)
+            c->rows[c->n_rows++] = row;
+    }
+}
+
+/* In its place among the most frequent ones. */
+static void put_confusion(sqz_build *b, const sqz_build_confusion *c)
+{
+    uint32_t at = b->result.n_confusions;
+    if (at == SQZI_CONFUSIONS && b->confusions[at - 1].count >= c->count) return;
+    if (at < SQZI_CONFUSIONS) b->result.n_confusions++;
+    else at--;
+    for (; at && b->confusions[at - 1].count < c->count; at--)
+        b->confusions[at] = b->confusions[at - 1];
+    b->confusions[at] = *c;
+}
+
+void sqzi_build_find_confusions(sqz_build *b)
+{
+    const uint32_t k = b->result.n_classes;
+    b->result.n_confusions = 0;
+    for (uint32_t truth = 0; truth < k; truth++)
+        for (uint32_t label = 0; label < k; label++) {
+            const uint64_t count = b->result.measures.confusion[(size_t)truth * k + label];
+            const sqz_build_confusion c = {.truth = truth,
+                                           .label = label,
+                                           .count = (uint32_t)count};
+            if (count && truth != label) put_confusion(b, &c);
+        }
+    for (uint32_t i = 0; i < b->result.n_confusions; i++) name_rows(b, &b->confusions[i]);
+}

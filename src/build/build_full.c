@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Training every weight, where the minutes allow for it. */
+#include <math.h>
+#include <squeezebert/train.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "build/builder.h"
+#include "build/calibrate.h"
+#include "model/context.h"
+
+enum { BATCH = 32, TIMED_STEPS = 3, PORTION = 256, CHECKPOINT_MINUTES = 10 };
+
+typedef struct work {
+    sqz_build *build;
+    sqz_batches *batches;
+    sqz_trainer *trainer;
+    bool timing;
+    uint64_t begin, first;
+    double step_seconds;
+} work;
+
+/* Steps are timed without the first, which warms up. */
+static int watch(void *user, const sqz_train_progress *p)
+{
+    work *w = user;
+    const sqz_build_options *o = &w->build->options;
+    if (w->timing) {
+        if (p->step == 1) w->first = sqzi_clock_ns();
+        else w->step_seconds = 1e-9 * (double)(sqzi_clock_ns() - w->first) / (double)(p->step - 1);
+        return p->step >= TIMED_STEPS;
+    }
+    return o->progress
+               ? o->progress(o->user, "steps of training", (size_t)p->step, (size_t)p->n_steps)
+               : 0;
+}
+
+static void pass_note(void *user, const char *text)
+{
+    const work *w = user;
+    sqzi_build_note(w->build, "%s", text);
+}
+
+/* Both may be open from another time. */
+static void close_trainer(work *w)
+{
+    sqz_trainer_close(w->trainer);
+    sqz_batches_close(w->batches);
+    w->trainer = NULL;
+    w->batches = NULL;
+}
+
+static sqz_status open_trainer(work *w, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqz_build *b = w->build;
+    close_trainer(w);
+    const sqz_batches_options o = {
+        .rows = b->rows, .n_rows = b->result.n_train, .batch = BATCH, .seed = b->options.seed};
+    const sqz_train_recipe recipe = {.seed = b->options.seed};
+    TRY(sqz_batches_open(b->dataset, &o, &w->batches, error));
+    TRY(sqz_trainer_open(b->context, b->base, &recipe, sqz_batches_data(w->batches), &w->trainer,
+                         error));
+fail:
+    return status;
+}
+
+/* Whether all steps fit in the minutes, by the time of the first ones. */
+static sqz_status estimate(work *w, bool *fits, sqz_error *error)
+{
+    sqz_build *b = w->build;
+    sqz_train_result result;
+    const sqz_train_run run = {.progress = watch, .user = w};
+    w->timing = true;
+    const sqz_status status = sqz_trainer_run(w->trainer, &run, &result, error);
+    w->timing = false;
+    if (status != SQZ_OK && status != SQZ_ECANCELLED) return status;
+    const double minutes = w->step_seconds * (double)sqz_trainer_steps(w->trainer) / 60;
+    b->result.step_seconds = w->step_seconds;
+    b->result.full_minutes = minutes;
+    *fits = minutes <= b->options.minutes;
+    if (!*fits)
+        snprintf(b->why, sizeof b->why,
+                 "training every weight would take about %.1f minutes, over the %.1f that it may "
+                 "take: the encoder stays as it is",
+                 minutes, b->options.minutes);
+    return SQZ_OK;
+}
+
+/* Logits of the trained model on the rows held out. */
+static sqz_status answer(const work *w, float *logits, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_build *b = w->build;
+    size_t n;
+    const sqz_example *examples = sqz_dataset_examples(b->held_out, &n);
+    sqz_input inputs[PORTION];
+    sqz_classification results[PORTION];
+    const uint32_t k = b->result.n_classes;
+    sqz_task *task = NULL;
+    TRY(sqz_task_open(sqz_trainer_model(w->trainer), NULL, &task, error));
+    for (size_t i = 0; i < n; i += PORTION) {
+        const uint32_t m = (uint32_t)(n - i < PORTION ? n - i : PORTION);
+        for (uint32_t j = 0; j < m; j++) inputs[j] = examples[i + j].input;
+        TRY(sqz_classify(task, inputs, m, 0, results, error));
+        for (uint32_t j = 0; j < m; j++) {
+            FAIL_IF(results[j].outcome.status != SQZ_OK, results[j].outcome.status, 0, "%s",
+                    results[j].outcome.text);
+            memcpy(logits + (i + j) * k, results[j].logits, k * sizeof *logits);
+        }
+    }
+fail:
+    sqz_task_close(task);
+    return status;
+}
+
+/* The trainer's model, its answers calibrated, if it is right more often. */
+static sqz_status judge(const work *w, int *kept, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqz_build *b = w->build;
+    const size_t n = b->result.n_held_out, bytes = n * b->result.n_classes * sizeof(float);
+    float *logits = sqzi_allocate(b->allocator, bytes);
+    if (!logits) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for logits");
+    TRY(answer(w, logits, error));
+    const sqzi_scored scored = {logits, b->frozen.labels + b->result.n_train, n,
+                                b->result.n_classes};
+    b->result.full_accuracy = sqzi_accuracy(&scored);
+    *kept = b->result.full_accuracy > b->result.frozen_accuracy;
+    snprintf(b->why, sizeof b->why,
+             "of the rows held out, %.2f %% are right where every weight is trained, %.2f %% where "
+             "the encoder stays as it is",
+             100 * b->result.full_accuracy, 100 * b->result.frozen_accuracy);
+    if (!*kept) goto fail;
+    TRY(sqzi_build_calibrate(b, logits, error));
+    sqz_model *model = (sqz_model *)(uintptr_t)sqz_trainer_model(w->trainer); /* it is ours */
+    model->info.temperature = b->result.temperature;
+    model->info.threshold = b->result.threshold;
+    TRY(sqz_trainer_write(w->trainer, b->out, error));
+    b->result.full = 1;
+fail:
+    sqzi_release(b->allocator, logits, bytes);
+    return status;
+}
+
+sqz_status sqzi_build_full(sqz_build *b, int *kept, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    work w = {.build = b};
+    sqz_train_result result;
+    bool fits;
+    *kept = 0;
+    if (b->options.minutes == 0 || !*b->temporary) {
+        snprintf(b->why, sizeof b->why, "%s: the encoder stays as it is",
+                 b->options.minutes == 0 ? "no time was given to train every weight"
+                                         : "the base holds integers, which cannot be trained");
+        return SQZ_OK;
+    }
+    TRY(open_trainer(&w, error));
+    TRY(estimate(&w, &fits, error));
+    if (!fits) goto fail;
+    TRY(open_trainer(&w, error));
+    const sqz_train_run run = {.progress = watch,
+                               .note = pass_note,
+                               .user = &w,
+                               .checkpoint = b->options.checkpoint,
+                               .checkpoint_minutes = CHECKPOINT_MINUTES,
+                               .resume = b->options.checkpoint != NULL};
+    TRY(sqz_trainer_run(w.trainer, &run, &result, error));
+    TRY(judge(&w, kept, error));
+fail:
+    close_trainer(&w);
+    return status;
+}

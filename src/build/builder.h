@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of a build. */
+#ifndef SQZI_BUILDER_H
+#define SQZI_BUILDER_H
+
+#include <squeezebert/build.h>
+
+#include "base/error.h"
+#include "build/frozen.h"
+
+enum { SQZI_CONFUSIONS = 10, SQZI_SENTENCE = 320, SQZI_PLACE = 4200 };
+
+struct sqz_build {
+    const sqz_allocator *allocator;
+    sqz_context *context;
+    sqz_dataset *dataset;
+    const char *base, *out;
+    sqz_build_options options;
+    sqz_build_result result;
+    const sqz_example *examples;
+    uint32_t *rows; /* [n]: those trained on, then those held out */
+    uint64_t *counts;
+    sqz_near_copy *near_copies;
+    sqz_build_confusion *confusions; /* [SQZI_CONFUSIONS] */
+    const char **labels;             /* [n_classes] */
+    void *block;
+    size_t bytes;
+    char why[SQZI_SENTENCE];
+    char temporary[SQZI_PLACE]; /* the base in int8; "": there is none */
+    int slot;                   /* of sqzi_temporary_add */
+    sqz_model *model;           /* the frozen encoder */
+    sqz_pooling pooling;
+    sqzi_features features;
+    sqzi_frozen frozen;
+    sqz_dataset *held_out;
+    sqz_predictions *predictions;
+};
+
+/* ---- build_note.c ---- */
+
+/* A line for the user; what is not said in whole ends in dots. */
+void sqzi_build_note(const sqz_build *build, const char *format, ...) SQZI_PRINTF(2, 3);
+
+/* ---- build_answers.c ---- */
+
+/* Temperature, threshold, predictions and figures of logits [n_held_out, n_classes]. */
+SQZ_NODISCARD sqz_status sqzi_build_calibrate(sqz_build *build, const float *logits,
+                                              sqz_error *error);
+
+/* ---- build_data.c ---- */
+
+/* Counts, repeats, the split, lengths: the data set has pieces by then. */
+SQZ_NODISCARD sqz_status sqzi_build_look(sqz_build *build, sqz_error *error);
+/* What can be said of a data set before anything is run. */
+SQZ_NODISCARD sqz_status sqzi_build_check(sqz_build *build, sqz_error *error);
+/* Near copies across the split, of the features. */
+SQZ_NODISCARD sqz_status sqzi_build_find_copies(sqz_build *build, sqz_error *error);
+/* Confusions of the predictions. */
+void sqzi_build_find_confusions(sqz_build *build);
+
+/* ---- build_full.c ---- */
+
+/* Whether every weight can be trained in the minutes that are left, and training them: *kept 1
+ * when the file is written. */
+SQZ_NODISCARD sqz_status sqzi_build_full(sqz_build *build, int *kept, sqz_error *error);
+
+/* ---- build_card.c ---- */
+SQZ_NODISCARD sqz_status sqzi_build_write_card(const sqz_build *build, sqz_error *error);
+
+#endif
