@@ -104,6 +104,13 @@ void cli_job_open_data(cli_job *job, const char *base);
 void cli_job_open_batches(cli_job *job);
 sqz_train_recipe cli_job_recipe(cli_job *job);
 
+/* ---- finetune_report.c ---- */
+
+/* The file and its figures, as text or JSON. measures NULL: nothing was measured; report: of the
+ * task, empty where there is none. */
+void cli_job_report(const cli_job *job, const sqz_measures *measures,
+                    const sqz_eval_report *report);
+
 /* ---- finetune_embed.c ---- */
 
 /* After the options of the verb were checked: those of embedders, and what does not go with

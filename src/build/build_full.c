@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/number.h"
 #include "build/builder.h"
 #include "build/calibrate.h"
 #include "model/context.h"
@@ -83,9 +84,9 @@ static sqz_status estimate(work *w, bool *fits, sqz_error *error)
     *fits = minutes <= b->options.minutes;
     if (!*fits)
         snprintf(b->why, sizeof b->why,
-                 "training every weight would take about %.1f minutes, over the %.1f that it may "
-                 "take: the encoder stays as it is",
-                 minutes, b->options.minutes);
+                 "training every weight would take about %s minutes, over the %s that it may take: "
+                 "the encoder stays as it is",
+                 SQZI_REAL(3, minutes), SQZI_REAL(3, b->options.minutes));
     return SQZ_OK;
 }
 
@@ -130,9 +131,10 @@ static sqz_status judge(const work *w, int *kept, sqz_error *error)
     b->result.full_accuracy = sqzi_accuracy(&scored);
     *kept = b->result.full_accuracy > b->result.frozen_accuracy;
     snprintf(b->why, sizeof b->why,
-             "of the rows held out, %.2f %% are right where every weight is trained, %.2f %% where "
-             "the encoder stays as it is",
-             100 * b->result.full_accuracy, 100 * b->result.frozen_accuracy);
+             "of the rows held out, %s %% are right where every weight is trained, %s %% where the "
+             "encoder stays as it is",
+             SQZI_REAL(4, 100 * b->result.full_accuracy),
+             SQZI_REAL(4, 100 * b->result.frozen_accuracy));
     if (!*kept) goto fail;
     TRY(sqzi_build_calibrate(b, logits, error));
     sqz_model *model = (sqz_model *)(uintptr_t)sqz_trainer_model(w->trainer); /* it is ours */
