@@ -73,7 +73,7 @@ static sqz_status write_file(const sqzi_checkpoints *c, sqz_trainer *t, const ch
     sqzi_references none = {.allocator = allocator};
     sqzi_checkpoint_path(c->folder, kind, step, path);
     TRY(sqzi_gguf_writer_open(allocator, &writer, error));
-    TRY(sqzi_trainer_put(t, writer, error));
+    TRY(sqzi_trainer_put(t, true, writer, error));
     if (strcmp(kind, "step") == 0) {
         put_state(c, t, writer);
         put_moments(t, writer);

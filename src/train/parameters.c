@@ -93,6 +93,12 @@ static bool is_vector(const sqzi_tensor_entry *entry)
            entry->role == SQZI_ROLE_NORM_BIAS;
 }
 
+static bool is_rounded(const sqzi_tensor_entry *entry)
+{
+    return (entry->part == SQZI_PART_EMBEDDING || entry->part == SQZI_PART_BLOCK) &&
+           !is_vector(entry) && !entry->table;
+}
+
 /* sqzi_tensor_visitor: without a list, counts. */
 static void add(void *user, const sqzi_tensor_entry *entry)
 {
@@ -105,6 +111,7 @@ static void add(void *user, const sqzi_tensor_entry *entry)
                                   .n = (size_t)entry->rows * (entry->columns ? entry->columns : 1),
                                   .trained = is_trained(b, entry),
                                   .decays = !is_vector(entry),
+                                  .bits = is_rounded(entry) ? b->trained->bits : 0,
                                   .rate = entry->part == SQZI_PART_HEAD ? b->trained->head_rate
                                                                         : 1};
     if (!p->list[i].trained) return;
@@ -128,6 +135,8 @@ static void lay_out(sqzi_parameters *p, sqzi_arena *arena)
     p->gradients.blocks = sqzi_arena_take(arena, n, sizeof *p->gradients.blocks);
     for (uint32_t i = 0; i < p->n; i++) p->list[i].master = take(arena, &p->list[i], false);
     for (uint32_t i = 0; i < p->n; i++)
+        if (p->list[i].bits) p->list[i].rounded = take(arena, &p->list[i], false);
+    for (uint32_t i = 0; i < p->n; i++)
         if (!p->list[i].rows) p->list[i].gradient = take(arena, &p->list[i], true);
     for (uint32_t i = 0; i < p->n; i++) p->list[i].m = take(arena, &p->list[i], true);
     for (uint32_t i = 0; i < p->n; i++) p->list[i].v = take(arena, &p->list[i], true);
@@ -138,7 +147,8 @@ static void point(const build *b)
     sqzi_parameters *p = b->parameters;
     for (uint32_t i = 0; i < p->n; i++) {
         const sqzi_parameter *parameter = &p->list[i];
-        *place_of(b, &parameter->entry, &p->masters, &p->head_masters) = parameter->master;
+        *place_of(b, &parameter->entry, &p->masters, &p->head_masters) =
+            parameter->bits ? parameter->rounded : parameter->master;
         *place_of(b, &parameter->entry, &p->gradients, &p->head_gradients) = parameter->gradient;
         if (parameter->rows) p->gradients.embedding.word_rows = parameter->rows;
     }

@@ -16,15 +16,19 @@ static const sqz_allocator *allocator_of(const sqzi_trainable *t)
 
 /* ---- the base ---- */
 
-static sqz_status check_base(const sqz_model *model, const char *path, sqz_error *error)
+static sqz_status check_base(const sqz_model *model, const char *path, uint32_t bits,
+                             sqz_error *error)
 {
+    if (bits && !model->context->kernels.gemm_s8)
+        return sqzi_fail(error, SQZ_EUNSUPPORTED, 0, "there are no kernels for int8 here");
+    if (bits) return SQZ_OK;
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
         const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
         if (t->type == SQZI_S8 && !sqzi_trainable_is_table(t->name))
             return sqzi_fail(error, SQZ_EUNSUPPORTED, t->offset,
-                             "%s: tensor '%.*s' holds integers, which cannot be trained: train the "
-                             "float model that this one was made from, then quantise what comes "
-                             "out",
+                             "%s: tensor '%.*s' holds integers, which can only be trained with "
+                             "fake_quantise (--fake-quantise s8, s4 or s3); or train the float "
+                             "model that this one was made from, then quantise what comes out",
                              path, (int)t->name.n, t->name.bytes);
     }
     return SQZ_OK;
@@ -158,11 +162,19 @@ static sqzi_matrix *matrix_of(const sqzi_parameter *p)
 static void repack_elsewhere(const sqzi_trainable *t, const sqzk_gemm *gemm, sqzi_arena *arena)
 {
     for (uint32_t i = 0; i < t->parameters.n; i++) {
-        sqzi_matrix *matrix = matrix_of(&t->parameters.list[i]);
-        if (!matrix || (matrix->gemm == gemm && matrix->packed)) continue;
-        sqzi_matrix ours = sqzi_matrix_of(gemm, matrix->n_in, matrix->n_out, matrix->groups);
+        const sqzi_parameter *p = &t->parameters.list[i];
+        const sqzk_gemm *own = p->bits ? t->model->context->kernels.gemm_s8 : gemm;
+        sqzi_matrix *matrix = matrix_of(p);
+        if (p->bits) sqzi_rounded_layout(p, &t->rounded[i], arena);
+        if (!matrix || (matrix->gemm == own && matrix->packed)) continue;
+        sqzi_matrix ours = sqzi_matrix_of(own, matrix->n_in, matrix->n_out, matrix->groups);
         ours.packing = matrix->packing;
         ours.gather = matrix->gather;
+        if (p->bits) {
+            ours.grad_gemm = matrix->grad_gemm;
+            ours.unsigned_rows = matrix->unsigned_rows;
+            ours.zero_point = matrix->zero_point;
+        }
         ours.packed = sqzi_arena_take(arena, 1, sqzi_matrix_bytes(&ours));
         if (ours.packed) *matrix = ours;
     }
@@ -187,6 +199,7 @@ static sqz_status make_room(sqzi_trainable *t, bool bf16, sqz_error *error)
     const sqzk_table *kernels = &t->model->context->kernels;
     const sqzk_gemm *gemm = bf16 ? kernels->gemm_bf16 : kernels->gemm_f32;
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    sqzi_rounded_describe(t, gemm);
     repack_elsewhere(t, gemm, &arena);
     void *block = sqzi_allocate(allocator_of(t), arena.used);
     if (!block)
@@ -214,7 +227,11 @@ static void pack_part(void *argument, const sqzi_team *team)
     while (sqzi_take_part(&turn, parameters->n, &i)) {
         const sqzi_parameter *p = &parameters->list[i];
         const sqzi_matrix *matrix = sqzi_parameter_matrix(p);
-        if (matrix && (p->trained || job->all))
+        if (!matrix || !(p->trained || job->all)) continue;
+        if (p->bits)
+            sqzi_fake_quantise(p, sqzi_rounded_bias(job->trainable, p->entry.linear),
+                               &job->trainable->rounded[i]);
+        else
             sqzi_pack(matrix, (sqzi_numbers){p->master, SQZI_F32, NULL}, NULL,
                       (void *)(uintptr_t)matrix->packed);
     }
@@ -291,18 +308,22 @@ static void point_model(const sqzi_trainable *t)
         } else if (e->role == SQZI_ROLE_BIAS)
             ((sqzi_linear *)(uintptr_t)e->linear)->bias = p->master;
     }
+    sqzi_rounded_point(t);
 }
 
 static sqz_status make_sources(sqzi_trainable *t, sqz_error *error)
 {
     const uint32_t n = t->parameters.n;
     t->sources = sqzi_allocate(allocator_of(t), 3 * (size_t)n * sizeof *t->sources);
-    if (!t->sources) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a list of tensors");
+    t->rounded = sqzi_allocate_zeroed(allocator_of(t), n, sizeof *t->rounded);
+    if (!t->sources || !t->rounded)
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a list of tensors");
     for (uint32_t i = 0; i < n; i++) {
         const sqzi_parameter *p = &t->parameters.list[i];
         const float *const numbers[] = {p->master, p->m, p->v};
         for (uint32_t k = 0; k < 3; k++)
-            t->sources[k * n + i] = (sqzi_parameter_source){allocator_of(t), p, numbers[k]};
+            t->sources[k * n + i] = (sqzi_parameter_source){allocator_of(t), p, &t->rounded[i],
+                                                            numbers[k]};
     }
     return SQZ_OK;
 }
@@ -332,7 +353,8 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     sqzi_wanted_head settled = *wanted, *head = &settled;
     *t = (sqzi_trainable){0};
     TRY(sqz_model_open(context, path, &t->model, error));
-    TRY(check_base(t->model, path, error));
+    TRY(check_base(t->model, path, trained->bits, error));
+    t->bits = trained->bits;
     t->keeps_head = head->none;
     trained->embeds = head->none || head->kind == SQZ_HEAD_NONE;
     if (head->none) head->pooling = t->model->info.pooling;
@@ -358,6 +380,7 @@ void sqzi_trainable_close(sqzi_trainable *t)
     sqzi_release(allocator_of(t), t->packed.base, t->packed.capacity);
     sqzi_release(allocator_of(t), t->labels, t->n_labels * sizeof *t->labels);
     sqzi_release(allocator_of(t), t->sources, 3 * (size_t)t->parameters.n * sizeof *t->sources);
+    sqzi_release(allocator_of(t), t->rounded, t->parameters.n * sizeof *t->rounded);
     sqzi_parameters_close(&t->parameters);
     sqz_model_close(t->model);
     *t = (sqzi_trainable){0};
