@@ -5,9 +5,9 @@
 #include <math.h>
 
 #include "base/error.h"
-#include "base/philox.h"
 #include "model/words.h"
 #include "nn/pack.h"
+#include "train/normal_numbers.h"
 
 static const sqz_allocator *allocator_of(const sqzi_trainable *t)
 {
@@ -135,16 +135,11 @@ static sqz_status take_labels(sqzi_trainable *t, const sqzi_wanted_head *wanted,
     return SQZ_OK;
 }
 
-/* Number i of a new head: normal with deviation 0.02 (Box and Muller), of counter i. */
+/* Number i of a new head. */
 static float start_number(uint64_t seed, size_t i)
 {
-    const sqzi_philox_key key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
-    const sqzi_philox_block r = sqzi_philox(
-        (sqzi_philox_block){{(uint32_t)i, (uint32_t)((uint64_t)i >> 32), 0, 0x68656164u}}, key);
-    const uint64_t a = (uint64_t)r.word[0] << 32 | r.word[1],
-                   b = (uint64_t)r.word[2] << 32 | r.word[3];
-    const double u = (double)((a >> 11) + 1) * 0x1p-53, v = (double)(b >> 11) * 0x1p-53;
-    return (float)(0.02 * sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
+    enum { HEADS = 0x68656164 };
+    return (float)sqzi_normal_number(0.02, seed, HEADS, i);
 }
 
 /* ---- packed matrices ---- */
