@@ -309,8 +309,9 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_squeeze(sqz_context *context, const char *p
 
 /* How near a model is to another one on texts, as sqz_squeeze_result has it: cosine, neighbours and
  * classes of texts [n], with the standard errors of the
- * means. Cost: both models on the texts, and n^2 dimensions multiply-adds twice.
- * SQZ_EINVAL: fewer than 11 texts, or vectors of two dimensions. SQZ_ENOMEM; what a text fails
+ * means. Cost: both models on the texts, and n^2 dimensions multiply-adds twice. Where vectors have
+ * two dimensions there is no cosine: it and its error are NaN.
+ * SQZ_EINVAL: fewer than 11 texts. SQZ_ENOMEM; what a text fails
  * with, its number in error.offset. */
 typedef struct sqz_likeness {
     uint32_t n;

@@ -135,11 +135,11 @@ static sqz_status take_labels(sqzi_trainable *t, const sqzi_wanted_head *wanted,
     return SQZ_OK;
 }
 
-/* Number i of a new head. */
-static float start_number(uint64_t seed, size_t i)
+/* Number i of a new head, or of what stands beside the model as parameter `beside`. */
+static float start_number(uint64_t seed, uint32_t beside, size_t i)
 {
     enum { HEADS = 0x68656164 };
-    return (float)sqzi_normal_number(0.02, seed, HEADS, i);
+    return (float)sqzi_normal_number(0.02, seed, (uint64_t)beside << 32 | HEADS, i);
 }
 
 /* ---- packed matrices ---- */
@@ -254,9 +254,9 @@ static sqz_status read_masters(sqzi_trainable *t, uint64_t seed, sqz_error *erro
     FAIL_IF(!stored, SQZ_ENOMEM, 0, "no memory for %zu numbers", most);
     for (uint32_t i = 0; i < t->parameters.n; i++) {
         const sqzi_parameter *p = &t->parameters.list[i];
-        if (t->new_head && p->entry.part == SQZI_PART_HEAD) {
+        if (p->beside || (t->new_head && p->entry.part == SQZI_PART_HEAD)) {
             for (size_t j = 0; p->entry.columns && j < p->n; j++)
-                p->master[j] = start_number(seed, j);
+                p->master[j] = start_number(seed, p->beside ? i : 0, j);
             continue;
         }
         TRY(read_parameter(t, p, stored, error));
@@ -273,6 +273,7 @@ static void point_model(const sqzi_trainable *t)
     for (uint32_t i = 0; i < t->parameters.n; i++) {
         const sqzi_parameter *p = &t->parameters.list[i];
         const sqzi_tensor_entry *e = &p->entry;
+        if (p->beside) continue;
         if (e->table) {
             sqzi_table *table = (sqzi_table *)(uintptr_t)e->table;
             *table = (sqzi_table){.rows = p->master,
@@ -319,6 +320,17 @@ static sqz_status settle_head(sqzi_trainable *t, sqzi_wanted_head *head, const c
     return take_labels(t, head, error);
 }
 
+/* Projections are of what has another width than it is to learn. */
+static void settle_beside(const sqz_model *model, sqzi_trained *trained)
+{
+    const uint32_t widths[SQZI_MOST_BESIDE] = {model->info.width, model->info.dimensions};
+    for (uint32_t k = 0; k < SQZI_MOST_BESIDE; k++) {
+        sqzi_beside *b = &trained->beside[k];
+        b->columns = widths[k];
+        if (b->rows == b->columns) b->rows = 0;
+    }
+}
+
 sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
                                const sqzi_wanted_head *wanted, sqzi_trained *trained,
                                sqzi_trainable *t, sqz_error *error)
@@ -333,11 +345,12 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     if (head->none) head->pooling = t->model->info.pooling;
     else TRY(settle_head(t, head, path, error));
     trained->pooling = head->pooling;
+    settle_beside(t->model, trained);
     TRY(sqzi_parameters_open(&context->allocator, &t->model->encoder, &t->model->head, trained,
                              &t->parameters, error));
     t->model->info.n_parameters = sqzi_trainable_frozen(t->model);
     for (uint32_t i = 0; i < t->parameters.n; i++)
-        t->model->info.n_parameters += t->parameters.list[i].n;
+        if (!t->parameters.list[i].beside) t->model->info.n_parameters += t->parameters.list[i].n;
     TRY(make_sources(t, error));
     TRY(make_room(t, trained->bf16, error));
     TRY(read_masters(t, head->seed, error));
