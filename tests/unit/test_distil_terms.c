@@ -33,6 +33,7 @@ typedef struct scene {
     void *blocks[3];
     size_t bytes[3];
     uint32_t parts;
+    double dropout, attention_dropout; /* of the student */
     /* of hidden states and embeddings; without numbers: as wide as the teacher's */
     sqzi_real projections[2][WIDER * WIDTH], gradients[2][WIDER * WIDTH];
     double values[SQZ_DISTIL_LOSSES];
@@ -165,6 +166,21 @@ static void close_scene(scene *s)
     sqzt_encoder_free(&s->teacher.model);
 }
 
+static void forward_student(scene *s, uint32_t from, const sqzi_batch *batch)
+{
+    static const uint32_t examples[SEQUENCES] = {4, 9, 2};
+    static const uint8_t views[SEQUENCES];
+    static sqzi_dropout dropout;
+    dropout = (sqzi_dropout){.hidden = s->dropout,
+                             .attention = s->attention_dropout,
+                             .head = s->dropout,
+                             .seed = 8,
+                             .epoch = 1,
+                             .examples = examples + from,
+                             .views = views + from};
+    sqzi_batch_forward(&s->student.gradient, batch, s->attention_dropout > 0 ? &dropout : NULL);
+}
+
 static void add_part(scene *s, uint32_t from, uint32_t to)
 {
     uint32_t starts[SEQUENCES + 1];
@@ -177,7 +193,7 @@ static void add_part(scene *s, uint32_t from, uint32_t to)
                               .ids = ids + first[from],
                               .types = types + first[from]};
     sqzi_batch_forward(&s->teacher.gradient, &batch, NULL);
-    sqzi_batch_forward(&s->student.gradient, &batch, NULL);
+    forward_student(s, from, &batch);
     sqzi_distil_add(&s->distil, &batch, &s->student.gradient.outputs, &s->teacher.gradient.outputs,
                     &s->student.gradient.grads, &counts, s->pool, s->values);
     sqzi_batch_backward(&s->student.gradient);
@@ -244,26 +260,27 @@ static void expect_projection(scene *s, const char *what, int k, sqzt_random *ra
                            WIDER * WIDTH, random);
 }
 
-/* A teacher of the student's width, and a wider one. */
+/* A teacher of the student's width, and a wider one; without dropout and with it. */
 static void gradients_are_those_of_differences(void **state)
 {
     (void)state;
     for (uint32_t i = 1; i <= SQZ_DISTIL_LOSSES; i++)
-        for (int wider = 0; wider < 2; wider++) {
+        for (int k = 0; k < 4; k++) {
             static scene s;
             double weights[SQZ_DISTIL_LOSSES], squares = 0;
             sqzt_random random = sqzt_random_of(6);
             weights_of(i, weights);
-            open_scene(&s, weights, wider ? WIDER : WIDTH);
+            open_scene(&s, weights, k % 2 ? WIDER : WIDTH);
+            s.dropout = s.attention_dropout = k > 1 ? 0.25 : 0;
             for (uint32_t j = 0; j < s.student.model.n_tensors; j++) {
                 const sqzt_tensor *t = &s.student.model.tensors[j];
                 const sqzi_parameter *p = sqzi_parameters_find(&s.student.parameters, t->name);
                 if (p->trained) squares += expect_parameter(&s, name_of(i), t, p, &random);
             }
             assert_true(squares > 1e-8);
-            for (int k = 0; k < 2; k++)
-                if ((k ? &s.distil.plan.of_embeddings : &s.distil.plan.of_hidden)->n_out)
-                    expect_projection(&s, name_of(i), k, &random);
+            for (int p = 0; p < 2; p++)
+                if ((p ? &s.distil.plan.of_embeddings : &s.distil.plan.of_hidden)->n_out)
+                    expect_projection(&s, name_of(i), p, &random);
             close_scene(&s);
         }
 }
@@ -336,6 +353,28 @@ static void a_teacher_of_itself_has_nothing_to_teach(void **state)
     close_scene(&s);
 }
 
+/* Scores are kept before anything is dropped: where nothing is in front of them, they are those of
+ * a run that drops nothing, bit for bit. */
+static void kept_scores_are_those_that_nothing_is_dropped_of(void **state)
+{
+    (void)state;
+    static scene s;
+    double weights[SQZ_DISTIL_LOSSES];
+    const size_t n = 3 * (25 + 1 + 36);
+    sqzi_real plain[2][3 * (25 + 1 + 36)];
+    const sqzi_batch batch = {SEQUENCES, TOKENS, LONGEST, first, ids, types};
+    weights_of(SQZ_DISTIL_ATTENTION, weights);
+    open_scene(&s, weights, WIDTH);
+    const sqzi_block_keep *blocks = s.student.gradient.tape.blocks;
+    forward_student(&s, 0, &batch);
+    for (int i = 0; i < 2; i++) memcpy(plain[i], blocks[i].scores, sizeof plain[i]);
+    s.attention_dropout = 0.5;
+    forward_student(&s, 0, &batch);
+    assert_memory_equal(plain[0], blocks[0].scores, n * sizeof(sqzi_real));
+    assert_memory_not_equal(plain[1], blocks[1].scores, n * sizeof(sqzi_real));
+    close_scene(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +382,7 @@ int main(void)
         cmocka_unit_test(gradients_are_those_of_differences),
 #endif
         cmocka_unit_test(a_batch_in_parts_has_the_losses_of_the_batch),
+        cmocka_unit_test(kept_scores_are_those_that_nothing_is_dropped_of),
         cmocka_unit_test(a_teacher_of_itself_has_nothing_to_teach)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
