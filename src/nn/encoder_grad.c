@@ -146,20 +146,22 @@ static void finish_rows(const pass_run *r, uint32_t i, sqzi_range rows)
 static void attend_dropped(const pass_run *r, uint32_t i, uint32_t sequence, uint32_t head)
 {
     const sqzi_block_rows at = rows_of_block(r, i, 0);
-    sqzi_attention_dropped(
-        &(sqzi_attention_grad_args){.kernels = r->pass->encoder->kernels,
-                                    .grad_kernels = r->pass->kernels,
-                                    .block = &r->pass->encoder->blocks[i],
-                                    .scratch = &r->scratch->attention,
-                                    .mask = sqzi_block_mask(r->pass, i, SQZI_SITE_WEIGHTS),
-                                    .sequence = sequence,
-                                    .head = head,
-                                    .begin = r->pass->batch->first[sequence],
-                                    .end = r->pass->batch->first[sequence + 1],
-                                    .q = at.q,
-                                    .k = at.k,
-                                    .v = at.v,
-                                    .context = at.context});
+    sqzi_real *scores = r->run.keep->blocks[i].scores;
+    sqzi_attention_dropped(&(sqzi_attention_grad_args){
+        .kernels = r->pass->encoder->kernels,
+        .grad_kernels = r->pass->kernels,
+        .block = &r->pass->encoder->blocks[i],
+        .scratch = &r->scratch->attention,
+        .mask = sqzi_block_mask(r->pass, i, SQZI_SITE_WEIGHTS),
+        .sequence = sequence,
+        .head = head,
+        .begin = r->pass->batch->first[sequence],
+        .end = r->pass->batch->first[sequence + 1],
+        .q = at.q,
+        .k = at.k,
+        .v = at.v,
+        .context = at.context,
+        .scores = scores ? scores + sqzi_scores_before(r->pass, i, sequence, head) : NULL});
 }
 
 /* The context of a narrow block, as attn_output reads it. */

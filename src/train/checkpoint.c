@@ -63,6 +63,14 @@ static void put_moments(const sqz_trainer *t, sqzi_gguf_writer *writer)
                 sqzi_trainable_put_parameter(writer, prefixes[k], &t->trainable.sources[k * n + i]);
 }
 
+/* What is trained beside the model, whose file has no place for it. */
+static void put_beside(const sqz_trainer *t, sqzi_gguf_writer *writer)
+{
+    for (uint32_t i = 0; i < t->trainable.parameters.n; i++)
+        if (t->trainable.parameters.list[i].beside)
+            sqzi_trainable_put_parameter(writer, "optim.w.", &t->trainable.sources[i]);
+}
+
 static sqz_status write_file(const sqzi_checkpoints *c, sqz_trainer *t, const char *kind,
                              uint64_t step, sqz_error *error)
 {
@@ -74,6 +82,7 @@ static sqz_status write_file(const sqzi_checkpoints *c, sqz_trainer *t, const ch
     sqzi_checkpoint_path(c->folder, kind, step, path);
     TRY(sqzi_gguf_writer_open(allocator, &writer, error));
     TRY(sqzi_trainer_put(t, true, writer, error));
+    put_beside(t, writer);
     if (strcmp(kind, "step") == 0) {
         put_state(c, t, writer);
         put_moments(t, writer);

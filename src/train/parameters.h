@@ -18,6 +18,7 @@ typedef struct sqzi_parameter {
     sqzi_tensor_entry entry;
     size_t n; /* numbers */
     bool trained;
+    bool beside; /* it is none of the model: behind all that are */
     bool decays; /* matrices and tables; biases and norms do not */
     double rate; /* a factor of the step's rate */
     uint32_t bits; /* not 0: a matrix that is read as rows of 8, 4 or 3 bits (fake_quantise.h) */
@@ -34,11 +35,19 @@ typedef struct sqzi_parameters {
     uint32_t n_blocks; /* of the encoder */
     sqzi_encoder_numbers masters, gradients; /* masters: of what is rounded, that */
     sqzi_head_numbers head_masters, head_gradients;
-    size_t n_trained; /* numbers */
+    size_t n_trained;    /* numbers */
     sqzi_row_list words; /* of the table of words, where asked for */
     void *block;
     size_t bytes;
 } sqzi_parameters;
+
+/* A matrix that is trained beside a model's own, and is not in the file that is written of it:
+ * optim.w.NAME of a checkpoint. rows 0: there is none. */
+typedef struct sqzi_beside {
+    const char *name;
+    uint32_t rows, columns;
+} sqzi_beside;
+enum { SQZI_MOST_BESIDE = 2 };
 
 /* What is trained of a model that is used as its head says. */
 typedef struct sqzi_trained {
@@ -52,6 +61,7 @@ typedef struct sqzi_trained {
     /* the gradient of the table of words is `words`, whose memory the caller lays out; not where a
      * decoder is tied to the table */
     bool list_words;
+    sqzi_beside beside[SQZI_MOST_BESIDE];
 } sqzi_trained;
 
 /* The parameters of an encoder and head whose sizes and forms are set; masters are not filled, all

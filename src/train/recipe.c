@@ -163,8 +163,6 @@ static sqz_status check_distil(const sqz_train_recipe *s, sqz_error *error)
             SQZ_EINVAL, 0,
             "label smoothing and class weights are of labels, which are not learned: give the "
             "loss 'labels' a weight");
-    FAIL_IF(weights[SQZ_DISTIL_ATTENTION] > 0 && s->dropout > 0, SQZ_EINVAL, 0,
-            "the loss 'attention' is of scores that nothing is dropped of: set dropout to none");
     FAIL_IF(weights[SQZ_DISTIL_SIMILARITIES] > 0 && s->accumulate > 1, SQZ_EINVAL, 0,
             "the loss 'similarities' is across a whole batch, which cannot be run in %u parts",
             s->accumulate);

@@ -5,9 +5,9 @@
 #include <math.h>
 
 #include "base/error.h"
-#include "base/philox.h"
 #include "model/words.h"
 #include "nn/pack.h"
+#include "train/normal_numbers.h"
 
 static const sqz_allocator *allocator_of(const sqzi_trainable *t)
 {
@@ -139,16 +139,11 @@ static sqz_status take_labels(sqzi_trainable *t, const sqzi_wanted_head *wanted,
     return SQZ_OK;
 }
 
-/* Number i of a new head: normal with deviation 0.02 (Box and Muller), of counter i. */
-static float start_number(uint64_t seed, size_t i)
+/* Number i of a new head, or of what stands beside the model as parameter `beside`. */
+static float start_number(uint64_t seed, uint32_t beside, size_t i)
 {
-    const sqzi_philox_key key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
-    const sqzi_philox_block r = sqzi_philox(
-        (sqzi_philox_block){{(uint32_t)i, (uint32_t)((uint64_t)i >> 32), 0, 0x68656164u}}, key);
-    const uint64_t a = (uint64_t)r.word[0] << 32 | r.word[1],
-                   b = (uint64_t)r.word[2] << 32 | r.word[3];
-    const double u = (double)((a >> 11) + 1) * 0x1p-53, v = (double)(b >> 11) * 0x1p-53;
-    return (float)(0.02 * sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
+    enum { HEADS = 0x68656164 };
+    return (float)sqzi_normal_number(0.02, seed, (uint64_t)beside << 32 | HEADS, i);
 }
 
 /* ---- packed matrices ---- */
@@ -276,9 +271,9 @@ static sqz_status read_masters(sqzi_trainable *t, uint64_t seed, sqz_error *erro
     FAIL_IF(!stored, SQZ_ENOMEM, 0, "no memory for %zu numbers", most);
     for (uint32_t i = 0; i < t->parameters.n; i++) {
         const sqzi_parameter *p = &t->parameters.list[i];
-        if (t->new_head && p->entry.part == SQZI_PART_HEAD) {
+        if (p->beside || (t->new_head && p->entry.part == SQZI_PART_HEAD)) {
             for (size_t j = 0; p->entry.columns && j < p->n; j++)
-                p->master[j] = start_number(seed, j);
+                p->master[j] = start_number(seed, p->beside ? i : 0, j);
             continue;
         }
         TRY(read_parameter(t, p, stored, error));
@@ -295,6 +290,7 @@ static void point_model(const sqzi_trainable *t)
     for (uint32_t i = 0; i < t->parameters.n; i++) {
         const sqzi_parameter *p = &t->parameters.list[i];
         const sqzi_tensor_entry *e = &p->entry;
+        if (p->beside) continue;
         if (e->table) {
             sqzi_table *table = (sqzi_table *)(uintptr_t)e->table;
             *table = (sqzi_table){.rows = p->master,
@@ -345,6 +341,17 @@ static sqz_status settle_head(sqzi_trainable *t, sqzi_wanted_head *head, const c
     return take_labels(t, head, error);
 }
 
+/* Projections are of what has another width than it is to learn. */
+static void settle_beside(const sqz_model *model, sqzi_trained *trained)
+{
+    const uint32_t widths[SQZI_MOST_BESIDE] = {model->info.width, model->info.dimensions};
+    for (uint32_t k = 0; k < SQZI_MOST_BESIDE; k++) {
+        sqzi_beside *b = &trained->beside[k];
+        b->columns = widths[k];
+        if (b->rows == b->columns) b->rows = 0;
+    }
+}
+
 sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
                                const sqzi_wanted_head *wanted, sqzi_trained *trained,
                                sqzi_trainable *t, sqz_error *error)
@@ -360,11 +367,12 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     if (head->none) head->pooling = t->model->info.pooling;
     else TRY(settle_head(t, head, path, error));
     trained->pooling = head->pooling;
+    settle_beside(t->model, trained);
     TRY(sqzi_parameters_open(&context->allocator, &t->model->encoder, &t->model->head, trained,
                              &t->parameters, error));
     t->model->info.n_parameters = sqzi_trainable_frozen(t->model);
     for (uint32_t i = 0; i < t->parameters.n; i++)
-        t->model->info.n_parameters += t->parameters.list[i].n;
+        if (!t->parameters.list[i].beside) t->model->info.n_parameters += t->parameters.list[i].n;
     TRY(make_sources(t, error));
     TRY(make_room(t, trained->bf16, error));
     TRY(read_masters(t, head->seed, error));

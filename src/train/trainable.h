@@ -48,7 +48,9 @@ typedef struct sqzi_trainable {
     sqzi_arena packed; /* matrices that were of another type, and those of a new head */
 } sqzi_trainable;
 
-/* Open the file and move its numbers. trained->embeds and ->pooling are set. Close in any case.
+/* Open the file and move its numbers. trained->embeds and ->pooling are set. trained->beside are
+ * projections of hidden states and of embeddings to so many rows; whose columns would be as many
+ * leaves. Close in any case.
  * SQZ_EUNSUPPORTED, SQZ_EINVAL as sqz_trainer_open has them; as sqz_model_open. */
 SQZ_NODISCARD sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
                                              const sqzi_wanted_head *head, sqzi_trained *trained,

@@ -154,6 +154,14 @@ static sqzi_loss loss_of(const sqz_trainer *t)
                        .symmetric = r->symmetric != 0};
 }
 
+/* And not projections beside it alone. */
+static bool trains_the_model(const sqzi_parameters *p)
+{
+    for (uint32_t i = 0; i < p->n; i++)
+        if (p->list[i].trained && !p->list[i].beside) return true;
+    return false;
+}
+
 static sqz_status open_model(sqz_trainer *t, const char *base, const sqz_distil_recipe *asked,
                              sqz_error *error)
 {
@@ -173,18 +181,22 @@ static sqz_status open_model(sqz_trainer *t, const char *base, const sqz_distil_
                             .bf16 = r->precision == SQZ_PRECISION_BF16,
                             .bits = sqzi_recipe_bits(r->fake_quantise),
                             .list_words = true};
+    if (r->distil) sqzi_distilling_beside(&t->distilling, trained.beside);
     TRY(sqzi_trainable_open(t->context, base, &head, &trained, &t->trainable, error));
     sqz_model *model = t->trainable.model;
     FAIL_IF(r->freeze_blocks > model->info.n_layers, SQZ_EINVAL, 0,
             "%u blocks are to be frozen, the model has %u", r->freeze_blocks, model->info.n_layers);
-    FAIL_IF(!t->trainable.parameters.n_trained, SQZ_EINVAL, 0,
+    FAIL_IF(!trains_the_model(&t->trainable.parameters), SQZ_EINVAL, 0,
             "all of the model is frozen: there is nothing to train");
     t->recipe.pooling = trained.pooling;
     t->loss.dimensions = model->info.dimensions;
     t->gradient.model.padding = UINT32_MAX;
     TRY(sqzi_gguf_get_u32(model->gguf, "tokenizer.ggml.padding_token_id", false,
                           &t->gradient.model.padding, error));
-    if (r->distil) TRY(sqzi_distilling_fit(&t->distilling, model, asked, error));
+    if (r->distil) {
+        TRY(sqzi_distilling_fit(&t->distilling, model, asked, error));
+        sqzi_distilling_take(&t->distilling, &t->trainable.parameters, &t->kernels);
+    }
     TRY(sqzi_trainer_check_data(&t->data, r, &t->loss, &model->info, &t->facts, error));
     if (r->distil && sqzi_distilling_reads_blocks(&t->distilling)) t->facts.sizes.narrow = false;
 fail:
