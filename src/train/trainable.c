@@ -16,18 +16,16 @@ static const sqz_allocator *allocator_of(const sqzi_trainable *t)
 
 /* ---- the base ---- */
 
-static sqz_status check_base(const sqz_model *model, const char *path, sqz_error *error)
+static sqz_status check_integers(const sqzi_trainable *t, const char *path, sqz_error *error)
 {
-    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
-        const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
-        if (t->type == SQZI_S8 && !sqzi_trainable_is_table(t->name))
-            return sqzi_fail(error, SQZ_EUNSUPPORTED, t->offset,
-                             "%s: tensor '%.*s' holds integers, which cannot be trained: train the "
-                             "float model that this one was made from, then quantise what comes "
-                             "out",
-                             path, (int)t->name.n, t->name.bytes);
-    }
-    return SQZ_OK;
+    const char *name = t->parameters.integers;
+    if (!name[0]) return SQZ_OK;
+    const sqzi_gguf_tensor *tensor = sqzi_gguf_find_tensor(t->model->gguf, name);
+    return sqzi_fail(error, SQZ_EUNSUPPORTED, tensor ? tensor->offset : 0,
+                     "%s: tensor '%s' holds integers, which cannot be trained: train the float "
+                     "model that this one was made from, then quantise what comes out; or train a "
+                     "head alone: a frozen encoder may hold integers",
+                     path, name);
 }
 
 /* ---- the head ---- */
@@ -168,11 +166,20 @@ static void repack_elsewhere(const sqzi_trainable *t, const sqzk_gemm *gemm, sqz
     }
 }
 
-/* The block that the model was packed into holds what is still read: panels, or permutations. */
+/* The block that the model was packed into holds what is still read: panels, of integers all, or
+ * permutations. */
 static bool reads_weights(const sqzi_trainable *t)
 {
     const unsigned char *block = t->model->weights.base;
     const size_t bytes = t->model->weights.capacity;
+    sqzi_linear_entry of;
+    for (uint32_t i = 0; sqzi_linear_list(&t->model->encoder, &t->model->head, i, &of); i++)
+        for (uint32_t k = 0; k < of.linear->n_terms; k++) {
+            const sqzi_term *term = &of.linear->terms[k];
+            if ((term->a.gemm && term->a.gemm->type == SQZI_S8) ||
+                (term->b.gemm && term->b.gemm->type == SQZI_S8))
+                return true;
+        }
     for (uint32_t i = 0; i < t->parameters.n; i++) {
         const sqzi_linear *linear = t->parameters.list[i].entry.linear;
         const sqzi_matrix *matrix = matrix_of(&t->parameters.list[i]);
@@ -332,17 +339,16 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     sqzi_wanted_head settled = *wanted, *head = &settled;
     *t = (sqzi_trainable){0};
     TRY(sqz_model_open(context, path, &t->model, error));
-    TRY(check_base(t->model, path, error));
     t->keeps_head = head->none;
     trained->embeds = head->none || head->kind == SQZ_HEAD_NONE;
     if (head->none) head->pooling = t->model->info.pooling;
     else TRY(settle_head(t, head, path, error));
     trained->pooling = head->pooling;
+    trained->file = t->model->gguf;
     TRY(sqzi_parameters_open(&context->allocator, &t->model->encoder, &t->model->head, trained,
                              &t->parameters, error));
-    t->model->info.n_parameters = sqzi_trainable_frozen(t->model);
-    for (uint32_t i = 0; i < t->parameters.n; i++)
-        t->model->info.n_parameters += t->parameters.list[i].n;
+    TRY(check_integers(t, path, error));
+    t->model->info.n_parameters = t->parameters.n_numbers;
     TRY(make_sources(t, error));
     TRY(make_room(t, trained->bf16, error));
     TRY(read_masters(t, head->seed, error));

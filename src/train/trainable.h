@@ -52,12 +52,6 @@ SQZ_NODISCARD sqz_status sqzi_trainable_open(sqz_context *context, const char *p
                                              sqzi_trainable *trainable, sqz_error *error);
 void sqzi_trainable_close(sqzi_trainable *trainable);
 
-/* Whether a tensor of a file is a table of embeddings, or a part of one: it may hold integers, and
- * then stays as it is. */
-bool sqzi_trainable_is_table(sqzi_span name);
-/* Numbers of such tables of integers: no parameters, but numbers of the model. */
-uint64_t sqzi_trainable_frozen(const sqz_model *model);
-
 /* The matrices of trained parameters (all: of every one) from their masters. */
 void sqzi_trainable_pack(const sqzi_trainable *trainable, bool all);
 

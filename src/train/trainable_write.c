@@ -99,28 +99,7 @@ void sqzi_trainable_put_parameter(sqzi_gguf_writer *writer, const char *prefix,
                             (void *)(uintptr_t)source);
 }
 
-bool sqzi_trainable_is_table(sqzi_span name)
-{
-    static const char *const tables[] = {"token_embd.weight", "token_embd.codes",
-                                         "token_embd.centroids", "position_embd.weight",
-                                         "token_types.weight"};
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        if (name.n >= strlen(tables[i]) && memcmp(name.bytes, tables[i], strlen(tables[i])) == 0)
-            return true;
-    return false;
-}
-
-uint64_t sqzi_trainable_frozen(const sqz_model *model)
-{
-    const sqzi_embedding *e = &model->encoder.embedding;
-    const sqzi_table *const tables[] = {&e->word, &e->position, &e->type};
-    uint64_t n = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        if (tables[i]->type == SQZI_S8) n += (uint64_t)tables[i]->n_rows * tables[i]->width;
-    return n;
-}
-
-/* A table of integers, or its scales. */
+/* Integers, their scales, and the biases beside them. */
 static void put_as_it_is(const sqzi_gguf_tensor *tensor, sqzi_gguf_writer *writer)
 {
     char name[SQZI_TENSOR_NAME + 16];
@@ -138,7 +117,7 @@ static void put_tensors(const sqzi_trainable *t, sqzi_gguf_writer *writer)
         uint32_t j = 0;
         while (j < p->n && !sqzi_span_is(tensor->name, p->list[j].entry.name)) j++;
         if (j < p->n) sqzi_trainable_put_parameter(writer, "", &t->sources[j]);
-        else if (sqzi_trainable_is_table(tensor->name)) put_as_it_is(tensor, writer);
+        else if (!begins_with(tensor->name, "verify.")) put_as_it_is(tensor, writer);
     }
     for (uint32_t j = 0; t->new_head && j < p->n; j++)
         if (p->list[j].entry.part == SQZI_PART_HEAD)
