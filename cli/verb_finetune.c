@@ -280,8 +280,10 @@ static sqz_eval_report official(const cli_job *j, const sqz_model *model)
     sqz_eval_report report = {0};
     const sqz_eval_options o = {.task = &j->watch.task,
                                 .cosine = cli_embedder.loss != 0,
+                                .prompt = j->prompts[0],
+                                .second_prompt = j->prompts[1],
                                 .glue = {.quotes = (sqz_quotes)cli.quotes}};
-    if (j->task >= 0 && !cli_embedding_given()) /* eval --task has the model's own prompts */
+    if (j->task >= 0)
         cli_evaluate_task(model, (sqz_glue_task)j->task, cli_tuning.data_path, &o, &report);
     return report;
 }
