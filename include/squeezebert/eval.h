@@ -203,8 +203,8 @@ typedef struct sqz_eval_report {
  * Uses the context's threads. Cost: that of the task over all rows. Memory: the file's rows, and
  * their answers.
  * SQZ_EINVAL: the model's head or classes do not fit the task (the text says which classes it has
- * and how to name them), a prompt is given without cosine, or the file has no labels. SQZ_EFORMAT: it has no example. Else as
- * sqz_glue_open. */
+ * and how to name them), a prompt is given without cosine, or the file has no labels. SQZ_EFORMAT:
+ * it has no example. Else as sqz_glue_open. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task,
                                               const char *folder, const sqz_eval_options *options,
                                               sqz_eval_report *report, sqz_error *error);
