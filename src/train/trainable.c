@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/philox.h"
 #include "model/words.h"
-#include "nn/pack.h"
 
 static const sqz_allocator *allocator_of(const sqzi_trainable *t)
 {
@@ -145,94 +144,6 @@ static float start_number(uint64_t seed, size_t i)
     return (float)(0.02 * sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
 }
 
-/* ---- packed matrices ---- */
-
-static sqzi_matrix *matrix_of(const sqzi_parameter *p)
-{
-    return (sqzi_matrix *)(uintptr_t)sqzi_parameter_matrix(p); /* of a model that is ours */
-}
-
-/* Matrices of another gemm get memory of our own, and so do those that have none. */
-static void repack_elsewhere(const sqzi_trainable *t, const sqzk_gemm *gemm, sqzi_arena *arena)
-{
-    for (uint32_t i = 0; i < t->parameters.n; i++) {
-        sqzi_matrix *matrix = matrix_of(&t->parameters.list[i]);
-        if (!matrix || (matrix->gemm == gemm && matrix->packed)) continue;
-        sqzi_matrix ours = sqzi_matrix_of(gemm, matrix->n_in, matrix->n_out, matrix->groups);
-        ours.packing = matrix->packing;
-        ours.gather = matrix->gather;
-        ours.packed = sqzi_arena_take(arena, 1, sqzi_matrix_bytes(&ours));
-        if (ours.packed) *matrix = ours;
-    }
-}
-
-/* The block that the model was packed into holds what is still read: panels, of integers all, or
- * permutations. */
-static bool reads_weights(const sqzi_trainable *t)
-{
-    const unsigned char *block = t->model->weights.base;
-    const size_t bytes = t->model->weights.capacity;
-    sqzi_linear_entry of;
-    for (uint32_t i = 0; sqzi_linear_list(&t->model->encoder, &t->model->head, i, &of); i++)
-        for (uint32_t k = 0; k < of.linear->n_terms; k++) {
-            const sqzi_term *term = &of.linear->terms[k];
-            if ((term->a.gemm && term->a.gemm->type == SQZI_S8) ||
-                (term->b.gemm && term->b.gemm->type == SQZI_S8))
-                return true;
-        }
-    for (uint32_t i = 0; i < t->parameters.n; i++) {
-        const sqzi_linear *linear = t->parameters.list[i].entry.linear;
-        const sqzi_matrix *matrix = matrix_of(&t->parameters.list[i]);
-        if (linear && (linear->in || linear->out || linear->from)) return true;
-        if (matrix && (uintptr_t)matrix->packed - (uintptr_t)block < bytes) return true;
-    }
-    return false;
-}
-
-static sqz_status make_room(sqzi_trainable *t, bool bf16, sqz_error *error)
-{
-    const sqzk_table *kernels = &t->model->context->kernels;
-    const sqzk_gemm *gemm = bf16 ? kernels->gemm_bf16 : kernels->gemm_f32;
-    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
-    repack_elsewhere(t, gemm, &arena);
-    void *block = sqzi_allocate(allocator_of(t), arena.used);
-    if (!block)
-        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for %zu bytes of weights", arena.used);
-    t->packed = arena = sqzi_arena_over(block, arena.used);
-    repack_elsewhere(t, gemm, &arena);
-    if (!reads_weights(t)) {
-        sqzi_release(allocator_of(t), t->model->weights.base, t->model->weights.capacity);
-        t->model->weights = (sqzi_arena){0};
-    }
-    return SQZ_OK;
-}
-
-typedef struct pack_job {
-    const sqzi_trainable *trainable;
-    bool all;
-} pack_job;
-
-static void pack_part(void *argument, const sqzi_team *team)
-{
-    const pack_job *job = argument;
-    const sqzi_parameters *parameters = &job->trainable->parameters;
-    sqzi_turn turn = {.team = team};
-    uint32_t i;
-    while (sqzi_take_part(&turn, parameters->n, &i)) {
-        const sqzi_parameter *p = &parameters->list[i];
-        const sqzi_matrix *matrix = sqzi_parameter_matrix(p);
-        if (matrix && (p->trained || job->all))
-            sqzi_pack(matrix, (sqzi_numbers){p->master, SQZI_F32, NULL}, NULL,
-                      (void *)(uintptr_t)matrix->packed);
-    }
-}
-
-void sqzi_trainable_pack(const sqzi_trainable *t, bool all)
-{
-    sqzi_thread_pool *pool = t->model->context->pool;
-    sqzi_thread_pool_run(pool, sqzi_thread_pool_size(pool), pack_part, &(pack_job){t, all});
-}
-
 /* ---- masters ---- */
 
 static sqz_status read_parameter(const sqzi_trainable *t, const sqzi_parameter *p, float *stored,
@@ -350,7 +261,7 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     TRY(check_integers(t, path, error));
     t->model->info.n_parameters = t->parameters.n_numbers;
     TRY(make_sources(t, error));
-    TRY(make_room(t, trained->bf16, error));
+    TRY(sqzi_trainable_make_room(t, trained->bf16, error));
     TRY(read_masters(t, head->seed, error));
     point_model(t);
     sqzi_trainable_pack(t, true);

@@ -52,6 +52,9 @@ SQZ_NODISCARD sqz_status sqzi_trainable_open(sqz_context *context, const char *p
                                              sqzi_trainable *trainable, sqz_error *error);
 void sqzi_trainable_close(sqzi_trainable *trainable);
 
+/* Room for matrices that were packed for another gemm; what nothing reads any more goes. */
+SQZ_NODISCARD sqz_status sqzi_trainable_make_room(sqzi_trainable *trainable, bool bf16,
+                                                  sqz_error *error);
 /* The matrices of trained parameters (all: of every one) from their masters. */
 void sqzi_trainable_pack(const sqzi_trainable *trainable, bool all);
 
