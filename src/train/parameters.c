@@ -122,6 +122,7 @@ static void add(void *user, const sqzi_tensor_entry *entry)
     const size_t n = (size_t)entry->rows * (entry->columns ? entry->columns : 1);
     if (!p->list) p->n_numbers += n;
     if (holds_integers(b, entry)) { /* it stays as it is stored */
+        if (entry->linear) p->multiplies_integers = true;
         if (entry->columns && !entry->table && is_trained(b, entry) && !p->integers[0])
             memcpy(p->integers, entry->name, sizeof p->integers);
         return;

@@ -34,6 +34,7 @@ typedef struct sqzi_parameters {
     sqzi_head_numbers head_masters, head_gradients;
     size_t n_trained;   /* numbers */
     uint64_t n_numbers; /* of all tensors, those that are no parameters too */
+    bool multiplies_integers; /* linears that are no parameters do */
     /* a tensor that holds integers where it would have to be trained; "": there is none */
     char integers[SQZI_TENSOR_NAME];
     sqzi_row_list words; /* of the table of words, where asked for */

@@ -5,6 +5,7 @@
 #include "model/loader.h"
 
 #include <squeezebert/session.h>
+#include <squeezebert/squeeze.h>
 
 #include "support/same_files.h"
 #include "support/test.h"
@@ -35,9 +36,10 @@ static void logits_of(const sqz_model *model, const sqzt_train_data *d, uint32_t
     sqz_session_close(session);
 }
 
-static bool is_of_head(sqzi_span name)
+static bool is_made_anew(sqzi_span name)
 {
-    return name.n >= 5 && memcmp(name.bytes, "head.", 5) == 0;
+    return (name.n >= 5 && memcmp(name.bytes, "head.", 5) == 0) ||
+           (name.n >= 7 && memcmp(name.bytes, "verify.", 7) == 0);
 }
 
 /* Bytes of the encoder's tensors; returns how many hold integers. */
@@ -46,7 +48,7 @@ static unsigned expect_same_encoder(const sqz_model *base, const sqz_model *writ
     unsigned n = 0;
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(base->gguf); i++) {
         const sqzi_gguf_tensor *a = sqzi_gguf_tensor_at(base->gguf, i);
-        if (is_of_head(a->name)) continue;
+        if (is_made_anew(a->name)) continue;
         char name[96];
         snprintf(name, sizeof name, "%.*s", (int)a->name.n, a->name.bytes);
         const sqzi_gguf_tensor *b = sqzi_gguf_find_tensor(written->gguf, name);
@@ -87,6 +89,7 @@ static void train(const char *base, uint32_t threads, sqz_precision precision,
     sqz_trainer *trainer = NULL;
     sqz_train_result result;
     sqz_model *written = NULL, *before = NULL;
+    sqz_verification of_base = {0}, verification = {0};
     float x[SQZT_CLASSES], y[SQZT_CLASSES];
     sqz_context *context = context_of(threads);
     const sqz_train_recipe recipe = recipe_of(precision);
@@ -99,6 +102,10 @@ static void train(const char *base, uint32_t threads, sqz_precision precision,
     assert_true(expect_same_encoder(before, written) > 0);
     assert_int_equal(sqz_model_get_info(written)->n_parameters,
                      sqz_model_get_info(sqz_trainer_model(trainer))->n_parameters);
+    sqzt_assert_ok(sqz_model_verify(before, &of_base, &error), &error);
+    sqzt_assert_ok(sqz_model_verify(written, &verification, &error), &error);
+    assert_int_equal(verification.n_vectors, of_base.n_vectors);
+    assert_true(verification.tolerance >= of_base.tolerance);
     for (uint32_t row = 0; precision == SQZ_PRECISION_F32 && row < SQZT_EXAMPLES; row++) {
         logits_of(sqz_trainer_model(trainer), d, row, x);
         logits_of(written, d, row, y);
@@ -138,6 +145,34 @@ static void a_frozen_encoder_of_integers_stays_byte_for_byte(void **state)
         forms++;
     }
     assert_true(forms > 8);
+}
+
+/* What levels may differ by is what the base says: where it has no vectors, the file has none. */
+static void vectors_of_the_file_have_the_tolerance_of_its_base(void **state)
+{
+    (void)state;
+    sqzt_train_data d;
+    sqz_error error = {0};
+    sqz_trainer *trainer = NULL;
+    watch w = {0};
+    sqz_verification verification = {0};
+    sqz_model *model = NULL;
+    char base[400];
+    const sqz_train_recipe recipe = {.max_steps = 1};
+    snprintf(base, sizeof base, "%s", sqzt_temporary("base.gguf"));
+    sqz_context *context = context_of(1);
+    sqzt_train_data_make(&d, 14);
+    sqzt_tiny_write(&sqzt_tiny_forms[0].tiny, base);
+    sqzt_assert_ok(sqz_trainer_open(context, base, &recipe, &d.data, &trainer, &error), &error);
+    sqzt_assert_ok(sqz_trainer_write(trainer, base, &error), &error); /* with vectors */
+    sqz_trainer_close(trainer);
+    sqzt_assert_ok(sqz_quantize(context, base, base, NULL, &error), &error);
+    sqzt_assert_ok(sqz_model_open(context, base, &model, &error), &error);
+    sqzt_assert_ok(sqz_model_verify(model, &verification, &error), &error);
+    assert_int_equal(verification.n_vectors, 3);
+    sqz_model_close(model);
+    sqz_context_close(context);
+    train(base, 1, SQZ_PRECISION_F32, &d, sqzt_temporary("out.gguf"), &w);
 }
 
 static void expect_refused(const char *base, const sqz_train_recipe *recipe,
@@ -182,6 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_frozen_encoder_of_integers_stays_byte_for_byte),
+        cmocka_unit_test(vectors_of_the_file_have_the_tolerance_of_its_base),
         cmocka_unit_test(integers_that_would_be_trained_are_refused_by_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
