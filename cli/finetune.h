@@ -27,7 +27,7 @@ typedef struct cli_watch {
     double *losses;
     uint64_t n_losses, stop_after;
     double began, step_seconds;
-    double epoch_loss; /* sum of the epoch at hand, of epoch_steps steps */
+    double epoch_loss; /* sum since the last measurement or resume, of epoch_steps steps */
     uint32_t epoch_steps;
     sqz_predictions *predictions; /* the last ones */
 } cli_watch;

@@ -283,8 +283,10 @@ static sqz_eval_report official(const cli_job *j, const sqz_model *model)
     sqz_eval_report report = {0};
     const sqz_eval_options o = {.task = &j->watch.task,
                                 .cosine = cli_embedder.loss != 0,
+                                .prompt = j->prompts[0],
+                                .second_prompt = j->prompts[1],
                                 .glue = {.quotes = (sqz_quotes)cli.quotes}};
-    if (j->task >= 0 && !cli_embedding_given()) /* eval --task has the model's own prompts */
+    if (j->task >= 0)
         cli_evaluate_task(model, (sqz_glue_task)j->task, cli_tuning.data_path, &o, &report);
     return report;
 }
@@ -354,7 +356,8 @@ const cli_verb cli_verb_finetune = {
     "Trains every weight of BASE, a float model file, on labelled examples and writes a model that "
     "classifies, or with --loss one that embeds, in f32: AdamW, a warm-up and a falling rate, the "
     "last step kept. Bits depend on the data, the options and --cpu, not on threads, nor on how "
-    "often a run was resumed. An int8 base is refused: train, then quantize.",
+    "often a run was resumed. Of an int8 base a head alone can be trained, with --freeze encoder, "
+    "which stays as it is; else train, then quantize.",
     "squeezebert finetune minilm.gguf -o mrpc.gguf --task mrpc --data glue/MRPC\n"
     "squeezebert finetune minilm.gguf -o tickets.gguf --data tickets.csv --text body --label team "
     "--holdout 0.1\n"

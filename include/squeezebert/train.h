@@ -175,7 +175,8 @@ typedef enum sqz_train_loss {
  *   accumulate     [1] parts that a batch is run in, one after the other: less memory, and the same
  *                  gradient but for rounding
  *   freeze_embeddings, freeze_blocks   1; the first so many blocks, and the embeddings
- *   freeze_encoder 1: everything but the head, and the pooler where the head reads it
+ *   freeze_encoder 1: everything but the head, and the pooler where the head reads it. What is
+ *                  frozen may hold integers
  *   seed           of dropout and of a new head
  *   precision      [f32]
  *   fake_quantise  [none]
@@ -278,21 +279,19 @@ typedef struct sqz_trainer sqz_trainer;
 
 /* Make a trainer of a base model.
  *
- *   base    a model file of f32, bf16 or f16, which become f32, with fake_quantise of integers too;
- *           may be replaced afterwards
+ *   base    a model file of f32, bf16 or f16, which become f32, with fake_quantise of integers too.
+ *           Integers that are not trained stay as they are. May be replaced afterwards
  *
  * Reads every example and batch once. Memory: the base opened as a model; of each number 4 bytes,
  * of each that is trained 12 more (gradient, m, v); and what the largest part of a batch needs
  * (sqz_trainer_memory).
- * Tables of embeddings that are int8, packed or product quantised stay as they are, and are not
- * trained.
- * SQZ_EUNSUPPORTED: another tensor of the base holds integers, without fake_quantise; or the head
- * is of a kind that cannot be trained. SQZ_EINVAL: a number of the recipe is out of range, the text
- * names it; the head does not fit; an example or a batch is empty, out of range or has a
+ * Tables of embeddings that are int8, packed or product quantised are not trained.
+ * SQZ_EUNSUPPORTED: another tensor that would be trained holds integers, without fake_quantise; or
+ * the head is of a kind that cannot be trained. SQZ_EINVAL: a number of the recipe is out of range,
+ * the text names it; the head does not fit; an example or a batch is empty, out of range or has a
  * label that is no class (error.offset: the example). SQZ_ETOKEN: a piece is not in the vocabulary.
  * SQZ_ETOOLONG: an example has more pieces than the model takes. SQZ_ELIMIT: a batch of more than
- * 2^28 pieces. As sqz_model_open, and what data->batch returns.
- */
+ * 2^28 pieces. As sqz_model_open, and what data->batch returns. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_trainer_open(sqz_context *context, const char *base,
                                                   const sqz_train_recipe *recipe,
                                                   const sqz_train_data *data, sqz_trainer **trainer,
@@ -321,10 +320,10 @@ SQZ_API size_t sqz_trainer_memory(const sqz_trainer *trainer);
 SQZ_API SQZ_NODISCARD sqz_status sqz_trainer_run(sqz_trainer *trainer, const sqz_train_run *run,
                                                  sqz_train_result *result, sqz_error *error);
 
-/* Write the model as it is now, in f32 but for what is fake-quantised: the base's metadata,
- * tokenizer and tensors' order, the head, its labels, a line of sqz.history, reference vectors and
- * checksums. It holds no path, time or number of threads. SQZ_EOUTPUT, SQZ_ERESOURCE
- * (squeezebert/output.h). */
+/* Write the model as it is now, f32 but for what is fake-quantised and the integers that stayed:
+ * the base's metadata, tokenizer and tensors' order, the head, its labels, a line of sqz.history,
+ * reference vectors and checksums. It holds no path, time or number of threads. SQZ_EOUTPUT,
+ * SQZ_ERESOURCE (squeezebert/output.h). */
 SQZ_API SQZ_NODISCARD sqz_status sqz_trainer_write(const sqz_trainer *trainer, const char *out,
                                                    sqz_error *error);
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cells and JSON values to labels. */
-#include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/number.h"
 #include "data/column_names.h"
+#include "data/json_text.h"
 #include "eval/dataset_reader.h"
 
 /* Where a message is: the line, and what the column is called. */
@@ -63,12 +64,15 @@ static const char *item_text(const json_t *item, char number[SQZI_REAL_BYTES], s
 
 static sqz_status parse_array(const place *at, sqz_text value, json_t **array, sqz_error *error)
 {
-    json_error_t why;
-    *array = json_loadb(value.bytes, value.n_bytes, 0, &why);
+    char name[300];
+    uint64_t spare = SQZI_JSON_SPARE;
+    snprintf(name, sizeof name, "%s: line %llu", at->dataset->name, at->line);
+    *array = NULL;
+    const sqz_status status = sqzi_json_parse(
+        (sqzi_json_text){name, value.bytes, value.n_bytes, value.n_bytes, true}, &spare, array,
+        error);
     if (json_is_array(*array)) return SQZ_OK;
-    if (!*array && !why.text[0])
-        return sqzi_fail(error, SQZ_ENOMEM, at->line, "%s: line %llu: no memory for its JSON",
-                         at->dataset->name, at->line);
+    if (status != SQZ_OK && status != SQZ_EFORMAT) return status;
     json_decref(*array);
     *array = NULL;
     return sqzi_fail(error, SQZ_EFORMAT, at->line,

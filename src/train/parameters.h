@@ -12,6 +12,7 @@
 #ifndef SQZI_PARAMETERS_H
 #define SQZI_PARAMETERS_H
 
+#include "io/gguf.h"
 #include "nn/grad.h"
 
 typedef struct sqzi_parameter {
@@ -35,7 +36,11 @@ typedef struct sqzi_parameters {
     uint32_t n_blocks; /* of the encoder */
     sqzi_encoder_numbers masters, gradients; /* masters: of what is rounded, that */
     sqzi_head_numbers head_masters, head_gradients;
-    size_t n_trained;    /* numbers */
+    size_t n_trained;   /* numbers */
+    uint64_t n_numbers; /* of all tensors, those that are no parameters too */
+    bool multiplies_integers; /* linears that are no parameters do */
+    /* a tensor that holds integers where it would have to be trained; "": there is none */
+    char integers[SQZI_TENSOR_NAME];
     sqzi_row_list words; /* of the table of words, where asked for */
     void *block;
     size_t bytes;
@@ -58,6 +63,7 @@ typedef struct sqzi_trained {
     double head_rate;       /* factor of the head's rate */
     bool bf16;              /* matrices are multiplied in bf16, else in f32 */
     uint32_t bits;          /* of matrices of the embedding and of blocks: 0, 8, 4, 3 */
+    const sqzi_gguf *file;  /* where the model lies: without bits, what it holds as integers stays */
     /* the gradient of the table of words is `words`, whose memory the caller lays out; not where a
      * decoder is tied to the table */
     bool list_words;
@@ -66,6 +72,7 @@ typedef struct sqzi_trained {
 
 /* The parameters of an encoder and head whose sizes and forms are set; masters are not filled, all
  * else is 0. A parameter that nothing reaches (a pooler where the mean is taken) is not trained.
+ * Tables and linears of integers, with their biases, are no parameters.
  * The encoder and the head must live as long. SQZ_ENOMEM. Close in any case. */
 SQZ_NODISCARD sqz_status sqzi_parameters_open(const sqz_allocator *allocator,
                                               const sqzi_encoder *encoder, const sqzi_head *head,

@@ -57,12 +57,6 @@ SQZ_NODISCARD sqz_status sqzi_trainable_open(sqz_context *context, const char *p
                                              sqzi_trainable *trainable, sqz_error *error);
 void sqzi_trainable_close(sqzi_trainable *trainable);
 
-/* Whether a tensor of a file is a table of embeddings, or a part of one: it may hold integers, and
- * then stays as it is. */
-bool sqzi_trainable_is_table(sqzi_span name);
-/* Numbers of such tables of integers: no parameters, but numbers of the model. */
-uint64_t sqzi_trainable_frozen(const sqz_model *model);
-
 /* Of parameters with bits (trainable_rounded.c): what their matrices are, gemm that of the
  * gradients; the bias of a linear, NULL where it has none; and, once there are masters and memory,
  * the biases that are read. */
@@ -70,6 +64,9 @@ void sqzi_rounded_describe(const sqzi_trainable *trainable, const sqzk_gemm *gem
 const sqzi_real *sqzi_rounded_bias(const sqzi_trainable *trainable, const sqzi_linear *linear);
 void sqzi_rounded_point(const sqzi_trainable *trainable);
 
+/* Room for matrices that were packed for another gemm; what nothing reads any more goes. */
+SQZ_NODISCARD sqz_status sqzi_trainable_make_room(sqzi_trainable *trainable, bool bf16,
+                                                  sqz_error *error);
 /* The matrices of trained parameters (all: of every one) from their masters. */
 void sqzi_trainable_pack(const sqzi_trainable *trainable, bool all);
 

@@ -67,14 +67,48 @@ static bool ends_with(sqzi_span text, const char *ending)
     return text.n >= n && memcmp(text.bytes + (text.n - n), ending, n) == 0;
 }
 
-/* What the tensors of the file will be: tables that stay as they are, and what is rounded. */
+/* NAME of a tensor NAME, NAME.s4, .s3 or .s2. */
+static bool holds(const sqzi_gguf_tensor *tensor, const char *name)
+{
+    const size_t n = strlen(name);
+    sqzi_span rest = tensor->name;
+    if (!begins_with(rest, name)) return false;
+    rest = (sqzi_span){rest.bytes + n, rest.n - n};
+    return rest.n == 0 || sqzi_span_is(rest, ".s4") || sqzi_span_is(rest, ".s3") ||
+           sqzi_span_is(rest, ".s2");
+}
+
+/* NAME.scale of a parameter NAME, which is put with it. */
+static bool is_scale_of_any(const sqzi_gguf_tensor *tensor, const sqzi_parameters *p)
+{
+    for (uint32_t j = 0; j < p->n; j++) {
+        const size_t n = strlen(p->list[j].entry.name);
+        if (begins_with(tensor->name, p->list[j].entry.name) &&
+            sqzi_span_is((sqzi_span){tensor->name.bytes + n, tensor->name.n - n}, ".scale"))
+            return true;
+    }
+    return false;
+}
+
+/* Of a tensor of the base: it is put as it is stored. */
+static bool stays(const sqzi_trainable *t, const sqzi_gguf_tensor *tensor)
+{
+    const sqzi_parameters *p = &t->parameters;
+    if (begins_with(tensor->name, "verify.") || is_scale_of_any(tensor, p)) return false;
+    if (t->new_head && begins_with(tensor->name, "head.")) return false;
+    for (uint32_t j = 0; j < p->n; j++)
+        if (holds(tensor, p->list[j].entry.name)) return false;
+    return true;
+}
+
+/* What the tensors of the file will be: integers that stay as they are, and what is rounded. */
 static void find_storages(const sqzi_trainable *t, bool masters, bool has[STORAGES])
 {
     static const char *const endings[] = {[S4] = ".s4", [S3] = ".s3", [S2] = ".s2"};
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(t->model->gguf); i++) {
         const sqzi_gguf_tensor *tensor = sqzi_gguf_tensor_at(t->model->gguf, i);
         uint32_t packed = S4;
-        if (tensor->type != SQZI_S8 || !sqzi_trainable_is_table(tensor->name) ||
+        if (tensor->type != SQZI_S8 || !stays(t, tensor) ||
             ends_with(tensor->name, ".codes") || ends_with(tensor->name, ".centroids"))
             continue;
         while (packed < STORAGES && !ends_with(tensor->name, endings[packed])) packed++;
@@ -186,44 +220,12 @@ static void put_rounded(sqzi_gguf_writer *writer, const sqzi_parameter_source *s
                             (void *)(uintptr_t)source);
 }
 
-bool sqzi_trainable_is_table(sqzi_span name)
-{
-    static const char *const tables[] = {"token_embd.weight", "token_embd.codes",
-                                         "token_embd.centroids", "position_embd.weight",
-                                         "token_types.weight"};
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        if (name.n >= strlen(tables[i]) && memcmp(name.bytes, tables[i], strlen(tables[i])) == 0)
-            return true;
-    return false;
-}
-
-uint64_t sqzi_trainable_frozen(const sqz_model *model)
-{
-    const sqzi_embedding *e = &model->encoder.embedding;
-    const sqzi_table *const tables[] = {&e->word, &e->position, &e->type};
-    uint64_t n = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        if (tables[i]->type == SQZI_S8) n += (uint64_t)tables[i]->n_rows * tables[i]->width;
-    return n;
-}
-
-/* A table of integers, or its scales. */
+/* Integers, their scales, and the biases beside them. */
 static void put_as_it_is(const sqzi_gguf_tensor *tensor, sqzi_gguf_writer *writer)
 {
     char name[SQZI_TENSOR_NAME + 16];
     snprintf(name, sizeof name, "%.*s", (int)tensor->name.n, tensor->name.bytes);
     sqzi_gguf_put_tensor(writer, name, tensor->type, tensor->n_dims, tensor->shape, tensor->data);
-}
-
-/* NAME of a tensor NAME, NAME.s4, .s3 or .s2. */
-static bool holds(const sqzi_gguf_tensor *tensor, const char *name)
-{
-    const size_t n = strlen(name);
-    sqzi_span rest = tensor->name;
-    if (!begins_with(rest, name)) return false;
-    rest = (sqzi_span){rest.bytes + n, rest.n - n};
-    return rest.n == 0 || sqzi_span_is(rest, ".s4") || sqzi_span_is(rest, ".s3") ||
-           sqzi_span_is(rest, ".s2");
 }
 
 static void put_number(const sqzi_trainable *t, uint32_t i, bool masters, sqzi_gguf_writer *writer)
@@ -242,7 +244,7 @@ static void put_tensors(const sqzi_trainable *t, bool masters, sqzi_gguf_writer 
         uint32_t j = 0;
         while (j < p->n && !holds(tensor, p->list[j].entry.name)) j++;
         if (j < p->n) put_number(t, j, masters, writer);
-        else if (sqzi_trainable_is_table(tensor->name)) put_as_it_is(tensor, writer);
+        else if (stays(t, tensor)) put_as_it_is(tensor, writer);
     }
     for (uint32_t j = 0; t->new_head && j < p->n; j++)
         if (p->list[j].entry.part == SQZI_PART_HEAD)

@@ -323,6 +323,46 @@ static sqz_status compare_with_masters(const sqz_trainer *t, sqzi_references *re
     return status;
 }
 
+/* By how much a head makes a difference of hidden states larger: matrix by matrix the length of the
+ * longest row. */
+static double gain(const sqz_trainer *t)
+{
+    const sqzi_parameters *parameters = &t->trainable.parameters;
+    double gain = 1;
+    for (uint32_t i = 0; i < parameters->n; i++) {
+        const sqzi_parameter *p = &parameters->list[i];
+        const bool of_head = p->entry.part == SQZI_PART_HEAD || p->entry.part == SQZI_PART_POOLER;
+        double longest = 1;
+        for (size_t r = 0; p->trained && of_head && p->entry.columns && r < p->entry.rows; r++) {
+            double squares = 0;
+            for (size_t k = 0; k < p->entry.columns; k++) {
+                const double w = (double)p->master[r * p->entry.columns + k];
+                squares += w * w;
+            }
+            longest = fmax(longest, sqrt(squares));
+        }
+        gain *= longest;
+    }
+    return gain;
+}
+
+/* By how much levels differ where integers are multiplied, the base says; none where it does not.
+ */
+static sqz_status find_references(const sqz_trainer *t, sqzi_references *references,
+                                  sqz_error *error)
+{
+    const sqz_model *model = t->trainable.model;
+    double tolerance = 0;
+    sqz_status status = sqzi_gguf_get_f64(model->gguf, "sqz.verify.tolerance", false, &tolerance,
+                                          error);
+    const bool integers = t->trainable.parameters.multiplies_integers;
+    references->allocator = allocator_of(t);
+    if (status != SQZ_OK || (integers && !(tolerance > 0))) return status;
+    status = sqzi_references_invent(references, allocator_of(t), &model->info, error);
+    if (integers) references->source_tolerance = tolerance * gain(t);
+    return status;
+}
+
 sqz_status sqz_trainer_write(const sqz_trainer *t, const char *path, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
@@ -331,7 +371,7 @@ sqz_status sqz_trainer_write(const sqz_trainer *t, const char *path, sqz_error *
     FAIL_IF(!t || !path, SQZ_EINVAL, 0, "sqz_trainer_write: an argument is NULL");
     TRY(sqzi_gguf_writer_open(allocator_of(t), &writer, error));
     TRY(sqzi_trainer_put(t, false, writer, error));
-    TRY(sqzi_references_invent(&references, allocator_of(t), &t->trainable.model->info, error));
+    TRY(find_references(t, &references, error));
     if (t->trainable.bits) TRY(compare_with_masters(t, &references, path, error));
     TRY(sqzi_rewrite_write(writer, &references, path, error));
 fail:
