@@ -146,7 +146,8 @@ typedef struct sqz_build sqz_build;
  * option out of range; texts that are all the same; as sqz_dataset_split. SQZ_ECANCELLED.
  * SQZ_ENUMERIC: a state of the encoder, or the head's loss, is not finite. As sqz_model_open,
  * sqz_quantize, sqz_dataset_tokenize, sqz_trainer_open; SQZ_EOUTPUT, SQZ_ERESOURCE
- * (squeezebert/output.h). What was at `out` and `card` stays on any error. */
+ * (squeezebert/output.h), SQZ_EOUTPUT too where `cache` holds something else than features. What
+ * was at `out` and `card` stays on any error. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_build_run(sqz_context *context, const char *base,
                                                sqz_dataset *dataset, const char *out,
                                                const sqz_build_options *options, sqz_build **build,
