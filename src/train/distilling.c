@@ -19,7 +19,7 @@ static sqz_status settle(const sqz_distil_recipe *recipe, sqz_distil_recipe *s, 
     TRY(SQZI_RESERVED(recipe, "sqz_distil_recipe", error));
     *s = *recipe;
     s->layers = NULL;
-    if (!s->temperature) s->temperature = 1;
+    if (s->temperature == 0) s->temperature = 1;
     FAIL_IF(!s->teacher, SQZ_EINVAL, 0, "a distillation needs a teacher");
     for (uint32_t i = 0; i < SQZ_DISTIL_LOSSES; i++) {
         FAIL_IF(!(s->weights[i] >= 0) || !isfinite(s->weights[i]), SQZ_EINVAL, i,
