@@ -186,7 +186,8 @@ static void check_usage(cli_distill_job *j)
 
 /* ---- the run ---- */
 
-static sqz_train_recipe recipe_of(cli_distill_job *j)
+/* Before anything is read: a word that is none is not to be told after minutes. */
+static void read_teaching(cli_distill_job *j)
 {
     j->recipe.teacher = cli_teaching.teacher_path;
     j->recipe.temperature = isnan(cli_teaching.temperature) ? 0 : cli_teaching.temperature;
@@ -198,6 +199,10 @@ static sqz_train_recipe recipe_of(cli_distill_job *j)
                     &j->recipe);
     j->layers = cli_read_map(cli_teaching.map, &j->recipe);
     cli_check_distillation(&j->recipe, j->labelled);
+}
+
+static sqz_train_recipe recipe_of(cli_distill_job *j)
+{
     sqz_train_recipe r = cli_job_recipe(&j->base);
     r.distil = &j->recipe;
     if (!r.epochs) r.epochs = j->labelled ? 3 : 1;
@@ -285,6 +290,7 @@ static int run(char **arguments, uint32_t n)
     (void)arguments;
     (void)n;
     check_usage(&j);
+    read_teaching(&j);
     cli_check(sqz_model_open(cli_context(), cli_teaching.teacher_path, &j.teacher, &error), &error);
     cli_check(sqz_model_open(cli_context(), cli_teaching.student_path, &j.student, &error), &error);
     cli_distill_open_data(&j);
