@@ -39,7 +39,7 @@ extern "C" {
  *   seed            of the split, and of full training
  *   cache           [none] a file: what the encoder made of the texts, found again for the same
  *                   model; rows that are added are read and put in. One that is damaged or of
- *                   something else is made anew, a note says so
+ *                   another model is made anew, a note says so; another file is left alone
  *   card            [none] a file: what was found, for people, in Markdown
  *   checkpoint      [none] folder for full training, which goes on from there (train.h)
  *   progress        called with what is being done; a return other than 0 stops with
