@@ -232,6 +232,14 @@ fail:
     return status;
 }
 
+void sqzi_distilling_limit(const sqzi_distilling *d, sqz_model_info *info)
+{
+    const sqz_model_info *t = &d->teacher.model->info;
+    if (t->max_positions < info->max_positions) info->max_positions = t->max_positions;
+    if (t->n_token_types && (!info->n_token_types || t->n_token_types < info->n_token_types))
+        info->n_token_types = t->n_token_types;
+}
+
 /* ---- steps ---- */
 
 void sqzi_distilling_layout(sqzi_distilling *d, sqzi_batch_gradient *student,

@@ -184,7 +184,9 @@ static sqz_status open_model(sqz_trainer *t, const char *base, const sqz_distil_
     TRY(sqzi_gguf_get_u32(model->gguf, "tokenizer.ggml.padding_token_id", false,
                           &t->gradient.model.padding, error));
     if (r->distil) TRY(sqzi_distilling_fit(&t->distilling, model, asked, error));
-    TRY(sqzi_trainer_check_data(&t->data, r, &t->loss, &model->info, &t->facts, error));
+    sqz_model_info limits = model->info;
+    if (r->distil) sqzi_distilling_limit(&t->distilling, &limits);
+    TRY(sqzi_trainer_check_data(&t->data, r, &t->loss, &limits, &t->facts, error));
     if (r->distil && sqzi_distilling_reads_blocks(&t->distilling)) t->facts.sizes.narrow = false;
 fail:
     return status;

@@ -131,6 +131,23 @@ class Hostile(unittest.TestCase):
         ):
             self.refused(2, said, *DISTILL, *arguments)
 
+    def test_a_teacher_reads_no_further_than_it_can(self):
+        subprocess.run([sys.executable, "-B", HERE / "make_folder.py", "few", "BertModel",
+                        "positions=12"], check=True)
+        rows = "".join(f"{'good film ' * 15}x {i},{'ab'[i % 2]}\n" for i in range(60))
+        write("long.csv", "text,label\n" + rows)
+        for arguments in (("import", "few", "-o", "few.gguf"),
+                          ("finetune", "few.gguf", "-o", "teacher.gguf", "--data", "long.csv",
+                           "--max-steps", "1", "--checkpoint", "few")):
+            subprocess.run([PROGRAM, *arguments], check=True, capture_output=True)
+        labelled = ("distill", "--teacher", "teacher.gguf", "--student", "bare.gguf", "-o",
+                    "taught.gguf", "--data", "long.csv", "--holdout", "0.3")
+        self.refused(2, "--max-length 13: the models take 12 pieces at most", *labelled,
+                     "--max-length", "13")
+        got = subprocess.run([PROGRAM, *labelled], capture_output=True, text=True)
+        self.assertEqual(got.returncode, 0, got.stderr)
+        self.assertIn("were cut to 12 pieces", got.stderr)
+
     def test_an_output_that_cannot_be_is_told_before_the_run(self):
         os.mkdir("taken")
         for verb in (FINETUNE, DISTILL, BUILD):
