@@ -4,11 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#ifndef __wasi__
-#include <sys/file.h>
-#endif
 
 #include "base/error.h"
 #include "base/file_writer.h"
@@ -18,12 +16,7 @@
  * Where the file system has no locks, there is none. */
 static bool is_locked(int descriptor)
 {
-#ifdef __wasi__ /* has one process */
-    (void)descriptor;
-    return false;
-#else
     return descriptor >= 0 && flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-#endif
 }
 
 sqz_status sqzi_checkpoints_open(sqzi_checkpoints *c, sqz_error *error)
