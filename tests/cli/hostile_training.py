@@ -103,6 +103,18 @@ class Hostile(unittest.TestCase):
         write("steer.csv", "text,label\ngood,\x1b[2J\x9b\x7f\n")
         self.refused(2, "steer.csv: every label is '?[2J???'", *FINETUNE, "--data", "steer.csv")
 
+    def test_rows_that_a_task_leaves_out_are_told(self):
+        os.mkdir("qqp")
+        rows = "".join(f"{i}\t1\t2\tgood {i}\tbad\t{i % 2}\n" for i in range(8))
+        for name in ("train", "dev"):
+            write(f"qqp/{name}.tsv", "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n" +
+                  rows + "9\t1\t2\tgood\n")
+        got = subprocess.run([PROGRAM, "finetune", "bare.gguf", "--task", "qqp", "--data", "qqp",
+                              "--dry-run"], capture_output=True, text=True)
+        self.assertEqual(got.returncode, 0, got.stderr)
+        for name in ("train", "dev"):
+            self.assertRegex(got.stderr, rf"1 row of \S*{name}\S* skipped: too short")
+
     def test_a_setting_that_would_do_nothing_is_refused(self):
         for name in ("epochs", "batch", "accumulate", "max-length", "max-steps",
                      "checkpoint-steps"):
