@@ -67,7 +67,7 @@ typedef struct cli_tuning_options {
     const char *output_path, *task_name, *data_path, *dev_path, *split, *source;
     const char *freeze, *class_weights, *metric, *checkpoint, *log_path, *losses_path, *replay;
     uint32_t epochs, batch, seed, precision, max_length, max_steps, schedule, accumulate, pooling;
-    uint32_t patience, checkpoint_steps, problem;
+    uint32_t fake_quantise, patience, checkpoint_steps, problem;
     double lr, dropout, warmup, weight_decay, clip, head_lr, label_smoothing, holdout;
     double checkpoint_minutes;
     bool resume, dry_run, recompute;

@@ -269,6 +269,7 @@ sqz_train_recipe cli_job_recipe(cli_job *j)
                           .accumulate = cli_tuning.accumulate,
                           .seed = cli_tuning.seed,
                           .precision = (sqz_precision)cli_tuning.precision,
+                          .fake_quantise = (sqz_fake_quantise)cli_tuning.fake_quantise,
                           .recompute = cli_tuning.recompute};
     if (cli_embedder.loss) {
         r.head = SQZ_HEAD_NONE;

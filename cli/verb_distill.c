@@ -63,6 +63,9 @@ static const cli_option recipe_options[] = {
     {"seed", 0, CLI_NUMBER, &cli_tuning.seed, "N", "of order, choice and dropout (default: 1)"},
     {"precision", 0, CLI_CHOICE, &cli_tuning.precision, "f32|bf16",
      "of the student's products (default: f32)"},
+    {"fake-quantise", 0, CLI_CHOICE, &cli_tuning.fake_quantise, "none|s8|s4|s3",
+     "train through the rounding of the blocks' matrices to int8, 4 or 3 bits, and write them so "
+     "(default: none)"},
     {"recompute", 0, CLI_FLAG, &cli_tuning.recompute, NULL,
      "run each block once more instead of keeping its rows: less memory, equal bits"},
     {"dropout", 0, CLI_REAL, &cli_tuning.dropout, "SHARE", "of the student (default: 0)"},

@@ -50,6 +50,9 @@ static const cli_option recipe_options[] = {
      "of order, dropout, a new head and what --holdout draws (default: 1)"},
     {"precision", 0, CLI_CHOICE, &cli_tuning.precision, "f32|bf16",
      "of the matrix products (default: f32)"},
+    {"fake-quantise", 0, CLI_CHOICE, &cli_tuning.fake_quantise, "none|s8|s4|s3",
+     "train through the rounding of the blocks' matrices to int8, 4 or 3 bits, and write them so "
+     "(default: none)"},
     {"recompute", 0, CLI_FLAG, &cli_tuning.recompute, NULL,
      "keep less of each block and run it again when its gradient is due: less memory, more time, "
      "the same bits"},

@@ -176,6 +176,7 @@ void sqzi_batch_forward(sqzi_batch_gradient *g, const sqzi_batch *batch,
 {
     make_passes(g, batch, dropout);
     clear_grads(g, batch);
+    g->workspace.numeric_error = false;
     run(g, encoder_forward, g);
     if (g->logits) run(g, head_forward, &g->head_pass);
     if (g->embeddings) run(g, head_forward, &g->embed_pass);

@@ -57,6 +57,14 @@ static void put_moments(const sqz_trainer *t, sqzi_gguf_writer *writer)
                 sqzi_trainable_put_parameter(writer, prefixes[k], &t->trainable.sources[k * n + i]);
 }
 
+/* What is trained beside the model, whose file has no place for it. */
+static void put_beside(const sqz_trainer *t, sqzi_gguf_writer *writer)
+{
+    for (uint32_t i = 0; i < t->trainable.parameters.n; i++)
+        if (t->trainable.parameters.list[i].beside)
+            sqzi_trainable_put_parameter(writer, "optim.w.", &t->trainable.sources[i]);
+}
+
 static sqz_status write_file(const sqzi_checkpoints *c, sqz_trainer *t, const char *kind,
                              uint64_t step, sqz_error *error)
 {
@@ -67,7 +75,8 @@ static sqz_status write_file(const sqzi_checkpoints *c, sqz_trainer *t, const ch
     sqzi_references none = {.allocator = allocator};
     sqzi_checkpoint_path(c->folder, kind, step, path);
     TRY(sqzi_gguf_writer_open(allocator, &writer, error));
-    TRY(sqzi_trainer_put(t, writer, error));
+    TRY(sqzi_trainer_put(t, true, writer, error));
+    put_beside(t, writer);
     if (strcmp(kind, "step") == 0) {
         put_state(c, t, writer);
         put_moments(t, writer);

@@ -5,9 +5,9 @@
 #include <math.h>
 
 #include "base/error.h"
-#include "base/philox.h"
 #include "model/words.h"
 #include "nn/pack.h"
+#include "train/normal_numbers.h"
 
 static const sqz_allocator *allocator_of(const sqzi_trainable *t)
 {
@@ -16,15 +16,19 @@ static const sqz_allocator *allocator_of(const sqzi_trainable *t)
 
 /* ---- the base ---- */
 
-static sqz_status check_base(const sqz_model *model, const char *path, sqz_error *error)
+static sqz_status check_base(const sqz_model *model, const char *path, uint32_t bits,
+                             sqz_error *error)
 {
+    if (bits && !model->context->kernels.gemm_s8)
+        return sqzi_fail(error, SQZ_EUNSUPPORTED, 0, "there are no kernels for int8 here");
+    if (bits) return SQZ_OK;
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
         const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
         if (t->type == SQZI_S8 && !sqzi_trainable_is_table(t->name))
             return sqzi_fail(error, SQZ_EUNSUPPORTED, t->offset,
-                             "%s: tensor '%.*s' holds integers, which cannot be trained: train the "
-                             "float model that this one was made from, then quantise what comes "
-                             "out",
+                             "%s: tensor '%.*s' holds integers, which can only be trained with "
+                             "fake_quantise (--fake-quantise s8, s4 or s3); or train the float "
+                             "model that this one was made from, then quantise what comes out",
                              path, (int)t->name.n, t->name.bytes);
     }
     return SQZ_OK;
@@ -135,16 +139,11 @@ static sqz_status take_labels(sqzi_trainable *t, const sqzi_wanted_head *wanted,
     return SQZ_OK;
 }
 
-/* Number i of a new head: normal with deviation 0.02 (Box and Muller), of counter i. */
-static float start_number(uint64_t seed, size_t i)
+/* Number i of a new head, or of what stands beside the model as parameter `beside`. */
+static float start_number(uint64_t seed, uint32_t beside, size_t i)
 {
-    const sqzi_philox_key key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
-    const sqzi_philox_block r = sqzi_philox(
-        (sqzi_philox_block){{(uint32_t)i, (uint32_t)((uint64_t)i >> 32), 0, 0x68656164u}}, key);
-    const uint64_t a = (uint64_t)r.word[0] << 32 | r.word[1],
-                   b = (uint64_t)r.word[2] << 32 | r.word[3];
-    const double u = (double)((a >> 11) + 1) * 0x1p-53, v = (double)(b >> 11) * 0x1p-53;
-    return (float)(0.02 * sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
+    enum { HEADS = 0x68656164 };
+    return (float)sqzi_normal_number(0.02, seed, (uint64_t)beside << 32 | HEADS, i);
 }
 
 /* ---- packed matrices ---- */
@@ -158,11 +157,19 @@ static sqzi_matrix *matrix_of(const sqzi_parameter *p)
 static void repack_elsewhere(const sqzi_trainable *t, const sqzk_gemm *gemm, sqzi_arena *arena)
 {
     for (uint32_t i = 0; i < t->parameters.n; i++) {
-        sqzi_matrix *matrix = matrix_of(&t->parameters.list[i]);
-        if (!matrix || (matrix->gemm == gemm && matrix->packed)) continue;
-        sqzi_matrix ours = sqzi_matrix_of(gemm, matrix->n_in, matrix->n_out, matrix->groups);
+        const sqzi_parameter *p = &t->parameters.list[i];
+        const sqzk_gemm *own = p->bits ? t->model->context->kernels.gemm_s8 : gemm;
+        sqzi_matrix *matrix = matrix_of(p);
+        if (p->bits) sqzi_rounded_layout(p, &t->rounded[i], arena);
+        if (!matrix || (matrix->gemm == own && matrix->packed)) continue;
+        sqzi_matrix ours = sqzi_matrix_of(own, matrix->n_in, matrix->n_out, matrix->groups);
         ours.packing = matrix->packing;
         ours.gather = matrix->gather;
+        if (p->bits) {
+            ours.grad_gemm = matrix->grad_gemm;
+            ours.unsigned_rows = matrix->unsigned_rows;
+            ours.zero_point = matrix->zero_point;
+        }
         ours.packed = sqzi_arena_take(arena, 1, sqzi_matrix_bytes(&ours));
         if (ours.packed) *matrix = ours;
     }
@@ -187,6 +194,7 @@ static sqz_status make_room(sqzi_trainable *t, bool bf16, sqz_error *error)
     const sqzk_table *kernels = &t->model->context->kernels;
     const sqzk_gemm *gemm = bf16 ? kernels->gemm_bf16 : kernels->gemm_f32;
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
+    sqzi_rounded_describe(t, gemm);
     repack_elsewhere(t, gemm, &arena);
     void *block = sqzi_allocate(allocator_of(t), arena.used);
     if (!block)
@@ -214,7 +222,11 @@ static void pack_part(void *argument, const sqzi_team *team)
     while (sqzi_take_part(&turn, parameters->n, &i)) {
         const sqzi_parameter *p = &parameters->list[i];
         const sqzi_matrix *matrix = sqzi_parameter_matrix(p);
-        if (matrix && (p->trained || job->all))
+        if (!matrix || !(p->trained || job->all)) continue;
+        if (p->bits)
+            sqzi_fake_quantise(p, sqzi_rounded_bias(job->trainable, p->entry.linear),
+                               &job->trainable->rounded[i]);
+        else
             sqzi_pack(matrix, (sqzi_numbers){p->master, SQZI_F32, NULL}, NULL,
                       (void *)(uintptr_t)matrix->packed);
     }
@@ -259,9 +271,9 @@ static sqz_status read_masters(sqzi_trainable *t, uint64_t seed, sqz_error *erro
     FAIL_IF(!stored, SQZ_ENOMEM, 0, "no memory for %zu numbers", most);
     for (uint32_t i = 0; i < t->parameters.n; i++) {
         const sqzi_parameter *p = &t->parameters.list[i];
-        if (t->new_head && p->entry.part == SQZI_PART_HEAD) {
+        if (p->beside || (t->new_head && p->entry.part == SQZI_PART_HEAD)) {
             for (size_t j = 0; p->entry.columns && j < p->n; j++)
-                p->master[j] = start_number(seed, j);
+                p->master[j] = start_number(seed, p->beside ? i : 0, j);
             continue;
         }
         TRY(read_parameter(t, p, stored, error));
@@ -278,6 +290,7 @@ static void point_model(const sqzi_trainable *t)
     for (uint32_t i = 0; i < t->parameters.n; i++) {
         const sqzi_parameter *p = &t->parameters.list[i];
         const sqzi_tensor_entry *e = &p->entry;
+        if (p->beside) continue;
         if (e->table) {
             sqzi_table *table = (sqzi_table *)(uintptr_t)e->table;
             *table = (sqzi_table){.rows = p->master,
@@ -291,18 +304,22 @@ static void point_model(const sqzi_trainable *t)
         } else if (e->role == SQZI_ROLE_BIAS)
             ((sqzi_linear *)(uintptr_t)e->linear)->bias = p->master;
     }
+    sqzi_rounded_point(t);
 }
 
 static sqz_status make_sources(sqzi_trainable *t, sqz_error *error)
 {
     const uint32_t n = t->parameters.n;
     t->sources = sqzi_allocate(allocator_of(t), 3 * (size_t)n * sizeof *t->sources);
-    if (!t->sources) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a list of tensors");
+    t->rounded = sqzi_allocate_zeroed(allocator_of(t), n, sizeof *t->rounded);
+    if (!t->sources || !t->rounded)
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a list of tensors");
     for (uint32_t i = 0; i < n; i++) {
         const sqzi_parameter *p = &t->parameters.list[i];
         const float *const numbers[] = {p->master, p->m, p->v};
         for (uint32_t k = 0; k < 3; k++)
-            t->sources[k * n + i] = (sqzi_parameter_source){allocator_of(t), p, numbers[k]};
+            t->sources[k * n + i] = (sqzi_parameter_source){allocator_of(t), p, &t->rounded[i],
+                                                            numbers[k]};
     }
     return SQZ_OK;
 }
@@ -324,6 +341,17 @@ static sqz_status settle_head(sqzi_trainable *t, sqzi_wanted_head *head, const c
     return take_labels(t, head, error);
 }
 
+/* Projections are of what has another width than it is to learn. */
+static void settle_beside(const sqz_model *model, sqzi_trained *trained)
+{
+    const uint32_t widths[SQZI_MOST_BESIDE] = {model->info.width, model->info.dimensions};
+    for (uint32_t k = 0; k < SQZI_MOST_BESIDE; k++) {
+        sqzi_beside *b = &trained->beside[k];
+        b->columns = widths[k];
+        if (b->rows == b->columns) b->rows = 0;
+    }
+}
+
 sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
                                const sqzi_wanted_head *wanted, sqzi_trained *trained,
                                sqzi_trainable *t, sqz_error *error)
@@ -332,17 +360,19 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     sqzi_wanted_head settled = *wanted, *head = &settled;
     *t = (sqzi_trainable){0};
     TRY(sqz_model_open(context, path, &t->model, error));
-    TRY(check_base(t->model, path, error));
+    TRY(check_base(t->model, path, trained->bits, error));
+    t->bits = trained->bits;
     t->keeps_head = head->none;
     trained->embeds = head->none || head->kind == SQZ_HEAD_NONE;
     if (head->none) head->pooling = t->model->info.pooling;
     else TRY(settle_head(t, head, path, error));
     trained->pooling = head->pooling;
+    settle_beside(t->model, trained);
     TRY(sqzi_parameters_open(&context->allocator, &t->model->encoder, &t->model->head, trained,
                              &t->parameters, error));
     t->model->info.n_parameters = sqzi_trainable_frozen(t->model);
     for (uint32_t i = 0; i < t->parameters.n; i++)
-        t->model->info.n_parameters += t->parameters.list[i].n;
+        if (!t->parameters.list[i].beside) t->model->info.n_parameters += t->parameters.list[i].n;
     TRY(make_sources(t, error));
     TRY(make_room(t, trained->bf16, error));
     TRY(read_masters(t, head->seed, error));
@@ -358,6 +388,7 @@ void sqzi_trainable_close(sqzi_trainable *t)
     sqzi_release(allocator_of(t), t->packed.base, t->packed.capacity);
     sqzi_release(allocator_of(t), t->labels, t->n_labels * sizeof *t->labels);
     sqzi_release(allocator_of(t), t->sources, 3 * (size_t)t->parameters.n * sizeof *t->sources);
+    sqzi_release(allocator_of(t), t->rounded, t->parameters.n * sizeof *t->rounded);
     sqzi_parameters_close(&t->parameters);
     sqz_model_close(t->model);
     *t = (sqzi_trainable){0};

@@ -210,6 +210,7 @@ sqz_status sqzi_trainer_step(sqz_trainer *t, sqz_train_progress *progress, sqz_e
         return status;
     }
     progress->norm = sqzi_optimizer_norm(&t->optimizer);
+    if (t->gradient.workspace.numeric_error) progress->loss = NAN; /* rows could not be int8 */
     if (!isfinite(progress->loss) || !isfinite(progress->norm)) {
         sqzi_parameters_forget(&t->trainable.parameters);
         return sqzi_fail(
