@@ -50,9 +50,9 @@ static void hold_out(cli_distill_job *j)
         j->watch.texts[i] = all[j->rows[j->n_learn + i]].input.text;
 }
 
-static void tokenize(const cli_distill_job *j)
+/* Both models read what is learned on. */
+static uint32_t length_of(const cli_distill_job *j)
 {
-    sqz_error error = {0};
     const uint32_t a = sqz_model_get_info(j->student)->max_positions,
                    b = sqz_model_get_info(j->teacher)->max_positions, most = a < b ? a : b,
                    length = cli_tuning.max_length ? cli_tuning.max_length
@@ -60,6 +60,13 @@ static void tokenize(const cli_distill_job *j)
                                                   : MAX_PIECES;
     if (length > most)
         cli_die(CLI_USAGE, "--max-length %u: the models take %u pieces at most", length, most);
+    return length;
+}
+
+static void tokenize(const cli_distill_job *j)
+{
+    sqz_error error = {0};
+    const uint32_t length = length_of(j);
     cli_check(sqz_dataset_tokenize(j->texts, sqz_model_embed_tokenizer(j->student), length, &error),
               &error);
 }
@@ -96,6 +103,7 @@ static void check_classes(const cli_distill_job *j)
 static void open_labelled(cli_distill_job *j)
 {
     size_t n;
+    cli_tuning.max_length = length_of(j);
     cli_job_open_data(&j->base, cli_teaching.student_path);
     check_classes(j);
     cli_job_open_batches(&j->base);

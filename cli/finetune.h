@@ -102,6 +102,7 @@ void cli_check_data_paths(const cli_job *job);
 void cli_job_open_data(cli_job *job, const char *base);
 /* The batches, after the data; the recipe and weights, after the batches. */
 void cli_job_open_batches(cli_job *job);
+void cli_check_parts(void); /* of a batch */
 sqz_train_recipe cli_job_recipe(cli_job *job);
 
 /* ---- finetune_report.c ---- */

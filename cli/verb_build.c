@@ -200,10 +200,11 @@ static void check_usage(const char *data)
         if (!outputs[i]) continue;
         cli_not_over(outputs[i], data);
         if (i) cli_not_over(outputs[i], base);
-        for (size_t j = 0; j < i; j++)
-            if (outputs[j] && strcmp(outputs[i], outputs[j]) == 0)
-                cli_die(CLI_USAGE, "%s would be written twice", outputs[i]);
     }
+    cli_not_twice(outputs, sizeof outputs / sizeof *outputs);
+    cli_try_output(out, true);
+    cli_try_output(card, true);
+    cli_try_output(predictions, false);
 }
 
 static void write_answers(sqz_build *build)

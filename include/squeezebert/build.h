@@ -39,7 +39,7 @@ extern "C" {
  *   seed            of the split, and of full training
  *   cache           [none] a file: what the encoder made of the texts, found again for the same
  *                   model; rows that are added are read and put in. One that is damaged or of
- *                   something else is made anew, a note says so
+ *                   another model is made anew, a note says so; another file is left alone
  *   card            [none] a file: what was found, for people, in Markdown
  *   checkpoint      [none] folder for full training, which goes on from there (train.h)
  *   progress        called with what is being done; a return other than 0 stops with
@@ -146,7 +146,8 @@ typedef struct sqz_build sqz_build;
  * option out of range; texts that are all the same; as sqz_dataset_split. SQZ_ECANCELLED.
  * SQZ_ENUMERIC: a state of the encoder, or the head's loss, is not finite. As sqz_model_open,
  * sqz_quantize, sqz_dataset_tokenize, sqz_trainer_open; SQZ_EOUTPUT, SQZ_ERESOURCE
- * (squeezebert/output.h). What was at `out` and `card` stays on any error. */
+ * (squeezebert/output.h), SQZ_EOUTPUT too where `cache` holds something else than features. What
+ * was at `out` and `card` stays on any error. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_build_run(sqz_context *context, const char *base,
                                                sqz_dataset *dataset, const char *out,
                                                const sqz_build_options *options, sqz_build **build,

@@ -246,7 +246,7 @@ typedef struct sqz_train_progress {
  *   checkpoint       folder, made where it is missing; NULL: none. What a run needs to go on is
  *                    written each checkpoint_steps steps and checkpoint_minutes minutes (0: never
  *                    by that), when progress stops the run, and at its end. The last two and the
- *                    best stay
+ *                    best stay. One run at a time: another with this folder gets SQZ_EOUTPUT
  *   resume           1: go on from the newest checkpoint that is whole, begin where there is none
  *   note             called with a line of text that a user should see: a checkpoint that is
  *                    damaged and the one that takes its place. May be NULL

@@ -85,6 +85,15 @@ static bool has_integers(const sqz_model *model)
     return false;
 }
 
+/* A message names what its reader named. */
+static sqz_status name_output(const sqz_build *b, sqz_status status, sqz_error *error)
+{
+    const size_t n = strlen(b->temporary);
+    if (!error || strncmp(error->text, b->temporary, n) != 0) return status;
+    const sqz_error said = *error;
+    return sqzi_fail(error, status, said.offset, "%s%s", b->out, said.text + n);
+}
+
 /* A base of floats in int8, beside the output. */
 static sqz_status quantise(sqz_build *b, sqz_error *error)
 {
@@ -99,7 +108,8 @@ static sqz_status quantise(sqz_build *b, sqz_error *error)
     b->model = NULL;
     strcpy(b->temporary, name);
     b->slot = sqzi_temporary_add(AT_FDCWD, b->temporary, false);
-    TRY(sqz_quantize(b->context, b->base, b->temporary, NULL, error));
+    status = sqz_quantize(b->context, b->base, b->temporary, NULL, error);
+    if (status != SQZ_OK) return name_output(b, status, error);
     TRY(sqz_model_open(b->context, b->temporary, &b->model, error));
 fail:
     return status;

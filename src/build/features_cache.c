@@ -80,6 +80,18 @@ fail:
     return status;
 }
 
+/* Whether a file is one of these, whole or not: what else a name may hold is the user's. */
+static bool is_cache(const sqzi_file_map *map)
+{
+    static const char architecture[] = "sqz-features";
+    enum { LOOKED_AT = 512, BYTES = sizeof architecture - 1 };
+    const unsigned char *data = map->data;
+    if (map->bytes < 4 || memcmp(data, "GGUF", 4) != 0) return map->bytes == 0;
+    for (size_t at = 4; at + BYTES <= map->bytes && at < LOOKED_AT; at++)
+        if (memcmp(data + at, architecture, BYTES) == 0) return true;
+    return false;
+}
+
 sqz_status sqzi_features_load(sqzi_features *f, const char *path, const char *key,
                               unsigned char *known, bool *damaged, sqz_error *error)
 {
@@ -88,6 +100,11 @@ sqz_status sqzi_features_load(sqzi_features *f, const char *path, const char *ke
     sqz_error ignored = {0};
     sqz_status status = sqzi_file_map_open(path, &map, &ignored);
     const bool there = status == SQZ_OK;
+    if (there && !is_cache(&map)) {
+        sqzi_file_map_close(&map);
+        return sqzi_fail(error, SQZ_EOUTPUT, 0,
+                         "%s: cannot write: it is no file of features; name another cache", path);
+    }
     if (there) status = sqzi_gguf_open(f->allocator, path, map.data, map.bytes, &gguf, &ignored);
     if (status == SQZ_OK) status = read_file(f, &map, gguf, key, known, &ignored);
     *damaged = there && status != SQZ_OK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cells and JSON values to labels. */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -257,11 +258,13 @@ fail:
 
 static sqz_status value_of(const place *at, sqz_text text, sqz_example *example, sqz_error *error)
 {
-    if (sqzi_parse_real(text.bytes, text.n_bytes, &example->value) && isfinite(example->value))
-        return SQZ_OK;
+    const bool number = sqzi_parse_real(text.bytes, text.n_bytes, &example->value) &&
+                        !isnan(example->value);
+    if (number && fabs(example->value) <= FLT_MAX) return SQZ_OK;
     return sqzi_fail(error, SQZ_EFORMAT, at->line,
-                     "%s: line %llu: the label '%.*s' in '%.60s' is no number", at->dataset->name,
-                     at->line, shown(text), text.bytes, at->column);
+                     "%s: line %llu: the label '%.*s' in '%.60s' is %s", at->dataset->name,
+                     at->line, shown(text), text.bytes, at->column,
+                     number ? "more than a float holds, 3.4e38" : "no number");
 }
 
 sqz_status sqzi_dataset_label(sqz_dataset *dataset, const sqz_field *field, const char *column,

@@ -19,7 +19,7 @@ static sqz_status settle(const sqz_distil_recipe *recipe, sqz_distil_recipe *s, 
     TRY(SQZI_RESERVED(recipe, "sqz_distil_recipe", error));
     *s = *recipe;
     s->layers = NULL;
-    if (!s->temperature) s->temperature = 1;
+    if (s->temperature == 0) s->temperature = 1;
     FAIL_IF(!s->teacher, SQZ_EINVAL, 0, "a distillation needs a teacher");
     for (uint32_t i = 0; i < SQZ_DISTIL_LOSSES; i++) {
         FAIL_IF(!(s->weights[i] >= 0) || !isfinite(s->weights[i]), SQZ_EINVAL, i,
@@ -224,6 +224,14 @@ sqz_status sqzi_distilling_fit(sqzi_distilling *d, const sqz_model *student,
 fail:
     if (status == SQZ_EINVAL && error) sqzi_error_prefix(error, d->recipe.teacher);
     return status;
+}
+
+void sqzi_distilling_limit(const sqzi_distilling *d, sqz_model_info *info)
+{
+    const sqz_model_info *t = &d->teacher.model->info;
+    if (t->max_positions < info->max_positions) info->max_positions = t->max_positions;
+    if (t->n_token_types && (!info->n_token_types || t->n_token_types < info->n_token_types))
+        info->n_token_types = t->n_token_types;
 }
 
 /* ---- projections ---- */

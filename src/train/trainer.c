@@ -193,11 +193,13 @@ static sqz_status open_model(sqz_trainer *t, const char *base, const sqz_distil_
     t->gradient.model.padding = UINT32_MAX;
     TRY(sqzi_gguf_get_u32(model->gguf, "tokenizer.ggml.padding_token_id", false,
                           &t->gradient.model.padding, error));
+    sqz_model_info limits = model->info;
     if (r->distil) {
         TRY(sqzi_distilling_fit(&t->distilling, model, asked, error));
         sqzi_distilling_take(&t->distilling, &t->trainable.parameters, &t->kernels);
+        sqzi_distilling_limit(&t->distilling, &limits);
     }
-    TRY(sqzi_trainer_check_data(&t->data, r, &t->loss, &model->info, &t->facts, error));
+    TRY(sqzi_trainer_check_data(&t->data, r, &t->loss, &limits, &t->facts, error));
     if (r->distil && sqzi_distilling_reads_blocks(&t->distilling)) t->facts.sizes.narrow = false;
 fail:
     return status;
