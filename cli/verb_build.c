@@ -95,6 +95,7 @@ static void show_data_json(const sqz_build_result *r)
     cli_json_key_number("truncated", r->n_cut);
     cli_json_key_number("held_out", r->n_held_out);
     cli_json_key_number("near_copies", r->n_near_copies);
+    cli_json_key_number("folds", r->n_folds);
     cli_json_key_number("texts_read", r->n_read);
 }
 
@@ -143,7 +144,8 @@ static void show_data(const sqz_dataset *dataset, const sqz_build_result *r)
     printf("%u pieces a text (median), %u at most; %zu rows held out\n", r->median_pieces,
            r->most_pieces, r->n_held_out);
     if (r->n_near_copies)
-        printf("%zu of these have a near copy among the others, such as\n", r->n_near_copies);
+        printf("%zu of %zu of these have a near copy among the others, such as\n",
+               r->n_near_copies, r->n_compared);
     for (size_t i = 0; i < r->n_near_copies && i < MOST_COPIES; i++) {
         print_example(&examples[r->near_copies[i].trained], "");
         print_example(&examples[r->near_copies[i].held_out], "held out, ");
@@ -157,7 +159,8 @@ static void show_text(const sqz_dataset *dataset, const sqz_build_result *r)
     const sqz_measures *m = &r->measures;
     show_data(dataset, r);
     printf("%s: %s\n", r->full ? "every weight was trained" : "frozen encoder", r->why);
-    printf("on the %zu rows held out, the best class, answered or not:\n", m->n);
+    printf("on the %zu rows held out, the best class, answered or not%s:\n", m->n,
+           r->n_folds > 1 ? "; each is judged by what the others decided" : "");
     cli_print_figures(m->figures, m->n_figures);
     if (isinf(r->threshold)) printf("every text is answered\n");
     else
