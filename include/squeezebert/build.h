@@ -40,7 +40,7 @@ extern "C" {
  *
  *   minutes         [0: frozen alone] what the training may take, by a first estimate
  *   false_refusals  [0.05; below 0: nothing is refused] < 1, of the rows held out
- *   holdout         [0.1] > 0 and < 1
+ *   holdout         [0.1; of fewer than 600 examples 60 of them, but at most 0.3] > 0 and < 1
  *   seed            of the split, and of full training
  *   cache           [none] a file: what the encoder made of the texts, found again for the same
  *                   model; rows that are added are read and put in. One that is damaged or of

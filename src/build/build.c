@@ -168,8 +168,22 @@ static sqz_status write_frozen(sqz_build *b, sqz_error *error)
                                    .temperature = b->choice.temperature,
                                    .threshold = b->choice.threshold};
     TRY(sqzi_frozen_fit(&b->frozen, &calls, b->choice.strength, &end, error));
+    TRY(sqzi_build_put_card(b, error));
     TRY(sqzi_frozen_write(&b->frozen, &file, b->out, error));
 fail:
+    return status;
+}
+
+/* Before anything is computed: whether the files can be written. */
+static sqz_status open_outputs(sqz_build *b, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_file_writer file = {0};
+    TRY(sqzi_file_writer_open(b->out, &file, error));
+    if (b->options.card)
+        TRY(sqz_output_open(b->allocator, b->options.card, SQZ_OUTPUT_FILE, &b->card, error));
+fail:
+    sqzi_file_writer_discard(&file);
     return status;
 }
 
@@ -178,6 +192,7 @@ static sqz_status run(sqz_build *b, sqz_error *error)
     sqz_status status = SQZ_OK;
     const uint64_t begin = sqzi_clock_ns();
     TRY(sqzi_build_check(b, error));
+    TRY(open_outputs(b, error));
     TRY(open_encoder(b, error));
     TRY(sqzi_build_look(b, error));
     TRY(read_texts(b, error));
@@ -186,9 +201,11 @@ static sqz_status run(sqz_build *b, sqz_error *error)
     b->result.frozen_seconds = 1e-9 * (double)(sqzi_clock_ns() - begin);
     TRY(sqzi_build_full(b, error));
     if (!b->choice.full) TRY(write_frozen(b, error));
-    if (b->options.card) TRY(sqzi_build_write_card(b, error));
+    if (b->card) TRY(sqz_output_commit(b->card, error));
 fail:
     close_frozen(b);
+    sqz_output_close(b->card);
+    b->card = NULL;
     return status;
 }
 
@@ -202,6 +219,14 @@ static sqz_status check_options(const sqz_build_options *o, sqz_error *error)
             "minutes are 0 or more, false refusals below 1, a share held out between 0 and 1");
 fail:
     return status;
+}
+
+/* Of a small table a tenth would be too few rows to set a threshold on. */
+static double default_holdout(size_t n)
+{
+    enum { ENOUGH = 60 };
+    if (n >= 10 * ENOUGH) return 0.1;
+    return (double)n * 0.3 > ENOUGH ? (double)ENOUGH / (double)n : 0.3;
 }
 
 sqz_status sqz_build_run(sqz_context *context, const char *base, sqz_dataset *dataset,
@@ -221,7 +246,7 @@ sqz_status sqz_build_run(sqz_context *context, const char *base, sqz_dataset *da
     sizes.allocator = &context->allocator;
     sizes.examples = sqz_dataset_examples(dataset, &sizes.result.n);
     sizes.result.n_classes = sqz_dataset_n_classes(dataset);
-    if (sizes.options.holdout == 0) sizes.options.holdout = 0.1;
+    if (sizes.options.holdout == 0) sizes.options.holdout = default_holdout(sizes.result.n);
     const double refusals = sizes.options.false_refusals;
     sizes.result.false_refusals = refusals == 0 ? 0.05 : refusals < 0 ? 0 : refusals;
     TRY(make(&sizes, &b, error));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/number.h"
 #include "build/builder.h"
 #include "build/calibrate.h"
 #include "eval/predictions.h"
@@ -162,6 +163,21 @@ static void answer_all(const work *w)
     }
 }
 
+/* What a user would not expect of so few rows. */
+static void say_few(const sqz_build *b)
+{
+    enum { FEW = 30 };
+    const size_t n = b->result.n_held_out;
+    const double share = b->result.false_refusals;
+    if (n < FEW) sqzi_build_note(b, "figures of the %zu rows held out are rough", n);
+    if (isinf(b->choice.threshold) && share > 0)
+        sqzi_build_note(b,
+                        "no text will be refused: for %s %% of false refusals it takes %.0f rows "
+                        "held out that are no near copies, and there are %zu of %zu",
+                        SQZI_REAL(4, 100 * share), ceil(1 / share - 1 - 1e-9),
+                        n - b->result.n_near_copies, n);
+}
+
 sqz_status sqzi_build_decide(sqz_build *b, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
@@ -175,6 +191,7 @@ sqz_status sqzi_build_decide(sqz_build *b, sqz_error *error)
     arena = sqzi_arena_over(w.block, w.bytes);
     lay_out(&w, &arena);
     answer_all(&w);
+    say_few(b);
     TRY(measure(&w, error));
 fail:
     sqzi_release(b->allocator, w.block, w.bytes);

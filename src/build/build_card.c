@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What was found, for people, in Markdown. */
+#include <errno.h>
 #include <math.h>
 #include <squeezebert/output.h>
 #include <stdio.h>
@@ -154,20 +155,17 @@ static void put_classes(const sqz_build *b, FILE *to)
     }
 }
 
-sqz_status sqzi_build_write_card(const sqz_build *b, sqz_error *error)
+sqz_status sqzi_build_put_card(const sqz_build *b, sqz_error *error)
 {
-    sqz_output *output;
-    sqz_status status = sqz_output_open(b->allocator, b->options.card, SQZ_OUTPUT_FILE, &output,
-                                        error);
-    if (status != SQZ_OK) return status;
-    FILE *to = sqz_output_stream(output);
+    if (!b->card) return SQZ_OK;
+    FILE *to = sqz_output_stream(b->card);
     fprintf(to, "# A classifier of %u classes\n\n", b->result.n_classes);
     put_data(b, to);
     put_figures(b, to);
     put_decision(b, to);
     put_confusions(b, to);
     put_classes(b, to);
-    status = sqz_output_commit(output, error);
-    sqz_output_close(output);
-    return status;
+    if (fflush(to) == 0 && !ferror(to)) return SQZ_OK;
+    return sqzi_fail(error, SQZ_EOUTPUT, 0, "%s: cannot be written: %s", b->options.card,
+                     strerror(errno));
 }

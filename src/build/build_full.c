@@ -135,8 +135,9 @@ static sqz_status judge(const work *w, sqz_error *error)
     sqz_model *model = (sqz_model *)(uintptr_t)sqz_trainer_model(w->trainer); /* it is ours */
     model->info.temperature = b->choice.temperature;
     model->info.threshold = b->choice.threshold;
-    TRY(sqz_trainer_write(w->trainer, b->out, error));
     b->result.full = 1;
+    TRY(sqzi_build_put_card(b, error));
+    TRY(sqz_trainer_write(w->trainer, b->out, error));
 fail:
     sqzi_release(b->allocator, b->full_logits, bytes);
     b->full_logits = NULL;
@@ -166,7 +167,7 @@ sqz_status sqzi_build_full(sqz_build *b, sqz_error *error)
                                .note = pass_note,
                                .user = &w,
                                .checkpoint = b->options.checkpoint,
-                               .checkpoint_minutes = CHECKPOINT_MINUTES,
+                               .checkpoint_minutes = b->options.checkpoint ? CHECKPOINT_MINUTES : 0,
                                .resume = b->options.checkpoint != NULL};
     TRY(sqz_trainer_run(w.trainer, &run, &result, error));
     TRY(judge(&w, error));

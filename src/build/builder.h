@@ -4,6 +4,7 @@
 #define SQZI_BUILDER_H
 
 #include <squeezebert/build.h>
+#include <squeezebert/output.h>
 
 #include "base/error.h"
 #include "build/frozen.h"
@@ -47,6 +48,7 @@ struct sqz_build {
     sqzi_choice choice;
     sqz_dataset *held_out;
     sqz_predictions *predictions;
+    sqz_output *card; /* under its temporary name; NULL: none */
 };
 
 /* ---- build_note.c ---- */
@@ -80,6 +82,8 @@ SQZ_NODISCARD sqz_status sqzi_build_find_copies(sqz_build *build, sqz_error *err
 SQZ_NODISCARD sqz_status sqzi_build_full(sqz_build *build, sqz_error *error);
 
 /* ---- build_card.c ---- */
-SQZ_NODISCARD sqz_status sqzi_build_write_card(const sqz_build *build, sqz_error *error);
+
+/* Into the open card, if there is one, before the model gets its name. */
+SQZ_NODISCARD sqz_status sqzi_build_put_card(const sqz_build *build, sqz_error *error);
 
 #endif
