@@ -14,7 +14,8 @@
 #include "train/fit_head.h"
 
 enum { SQZI_STRENGTHS = 6 };
-#define SQZI_FROZEN_EPSILON 1e-12
+/* That of PyTorch's LayerNorm, which an exported head is made of. */
+#define SQZI_FROZEN_EPSILON 1e-5
 
 /* Rows and labels that heads are fitted to and judged by; rows [n] as sqz_dataset_split has them,
  * the first n_train to fit to. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a file may say of how sure its classifier is, and that other files are refused. */
 #include <math.h>
+#include <squeezebert/squeeze.h>
 
+#include "io/checksum.h"
 #include "rewrite/rewrite.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
@@ -68,6 +70,8 @@ static sqz_status open_with(const char *head, const char *key, put_value *put, d
     }
     sqzt_assert_ok(sqzi_file_writer_open(path, &file, error), error);
     sqzt_assert_ok(sqzi_gguf_write(writer, &file, error), error);
+    sqzt_assert_ok(sqzi_file_writer_flush(&file, error), error);
+    sqzt_assert_ok(sqzi_checksum_put(&sqzi_default_allocator, &file, error), error);
     sqzt_assert_ok(sqzi_file_writer_commit(&file, error), error);
     sqzi_file_writer_discard(&file);
     sqzi_gguf_writer_close(writer);
@@ -138,12 +142,35 @@ static void heads_that_classify_no_texts_have_neither(void **state)
     }
 }
 
+/* The same logits, or nearly so, are as sure: the keys go with a file that is quantised. */
+static void a_quantised_classifier_keeps_them(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"sqz.head.temperature", "sqz.head.threshold"};
+    sqz_error error = {0};
+    sqz_model_info info;
+    char source[300], path[300];
+    for (size_t i = 0; i < 2; i++) {
+        sqzt_assert_ok(open_with("sequence", keys[i], as_f64, 2.5, &info, &error), &error);
+        snprintf(source, sizeof source, "%s", sqzt_temporary("said.gguf"));
+        snprintf(path, sizeof path, "%s", sqzt_temporary("s8.gguf"));
+        sqz_model *model;
+        sqzt_assert_ok(sqz_quantize(context, source, path, NULL, &error), &error);
+        sqzt_assert_ok(sqz_model_open(context, path, &model, &error), &error);
+        const sqz_model_info *made = sqz_model_get_info(model);
+        assert_true(made->temperature == (i ? 1 : 2.5));
+        assert_true(i ? made->threshold == 2.5 : isinf(made->threshold));
+        sqz_model_close(model);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_in_range_is_taken),
         cmocka_unit_test(what_is_out_of_range_is_refused),
         cmocka_unit_test(what_is_no_number_is_refused),
+        cmocka_unit_test(a_quantised_classifier_keeps_them),
         cmocka_unit_test(heads_that_classify_no_texts_have_neither),
     };
     return cmocka_run_group_tests(tests, open_context, close_context);
