@@ -172,9 +172,9 @@ static void say_few(const sqz_build *b)
     if (n < FEW) sqzi_build_note(b, "figures of the %zu rows held out are rough", n);
     if (isinf(b->choice.threshold) && share > 0)
         sqzi_build_note(b,
-                        "no text will be refused: for %s %% of false refusals it takes %.0f rows "
+                        "no text will be refused: for %s %% of false refusals it takes %u rows "
                         "held out that are no near copies, and there are %zu of %zu",
-                        SQZI_REAL(4, 100 * share), ceil(1 / share - 1 - 1e-9),
+                        SQZI_REAL(4, 100 * share), (uint32_t)ceil(1 / share - 1 - 1e-9),
                         n - b->result.n_near_copies, n);
 }
 
