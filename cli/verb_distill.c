@@ -11,8 +11,6 @@
 
 enum { COMPARISONS = 10, /* of a run */ CHECKPOINT_MINUTES = 10, DRY_STEPS = 3 };
 
-cli_teaching_options cli_teaching = {.temperature = NAN};
-
 static const cli_option what_options[] = {
     {"output", 'o', CLI_TEXT, &cli_tuning.output_path, "FILE", "the model file to write"},
     {"teacher", 0, CLI_TEXT, &cli_teaching.teacher_path, "MODEL",
