@@ -148,8 +148,9 @@ typedef struct sqz_build sqz_build;
  *            f32
  *
  * Cost: the encoder over every text; some hundred products of all features [n, C] with the head's
- * weights [K, C]. Memory: 12 bytes a feature, 12 a row and class, 550 a weight of the head, and
- * what the encoder takes.
+ * weights [K, C]; of the rows held out with those trained on, at most 4e9 pairs. Memory: 12 bytes a
+ * feature, 11 a row and class, 600 a weight of the head, and what the encoder takes: 190 MB in all
+ * for 15,000 short texts, 150 classes and a model of 23 MB and width 384.
  *
  * SQZ_EINVAL: no labels of this kind; fewer than two classes (error.text says what there is); an
  * option out of range; texts that are all the same; as sqz_dataset_split. SQZ_ECANCELLED.

@@ -174,7 +174,8 @@ static void say_few(const sqz_build *b)
         sqzi_build_note(b,
                         "no text will be refused: for %s %% of false refusals it takes %u rows "
                         "held out that are no near copies, and there are %zu of %zu",
-                        SQZI_REAL(4, 100 * share), (uint32_t)ceil(1 / share - 1 - 1e-9),
+                        SQZI_REAL(4, 100 * share),
+                        (uint32_t)fmin(ceil(1 / share - 1 - 1e-9), UINT32_MAX),
                         n - b->result.n_near_copies, n);
 }
 
