@@ -98,8 +98,9 @@ typedef struct sqz_build_confusion {
  *     why                a sentence
  *     n_read             texts that the encoder was run on; the others were in the cache, or are
  *                        repeats
- *     strengths, chosen  of the frozen encoder; frozen_accuracy, full_accuracy on the rows held
- *                        out, NaN where there was none
+ *     strengths, chosen  of the frozen encoder; frozen_accuracy, full_accuracy: what the file's own
+ *                        choice was made by, on all rows held out (measures are of folds);
+ *                        full_accuracy NaN: there was no such training
  *     frozen_seconds, step_seconds, full_minutes   measured; estimated; 0 where not
  *   of the model
  *     temperature, threshold    -infinity: nothing is refused
