@@ -24,6 +24,8 @@ static bool leaves_out(const void *user, sqzi_span key)
     static const char *const kept[] = {"sqz.head.activation", "sqz.head.norm_epsilon",
                                        "sqz.head.tied"};
     if (begins_with(key, "sqz.train.") || sqzi_span_is(key, "sqz.requires")) return true;
+    if (sqzi_span_is(key, "sqz.head.temperature") || sqzi_span_is(key, "sqz.head.threshold"))
+        return true; /* found with other weights */
     if (t->keeps_head) return false;
     if (sqzi_span_is(key, "sqz.pool")) return t->model->info.head == SQZ_HEAD_NONE;
     if (!begins_with(key, "sqz.head.")) return false;
