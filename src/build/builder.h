@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "build/frozen.h"
 
-enum { SQZI_CONFUSIONS = 10, SQZI_SENTENCE = 320, SQZI_PLACE = 4200 };
+enum { SQZI_CONFUSIONS = 10, SQZI_SENTENCE = 320 };
 
 struct sqz_build {
     const sqz_allocator *allocator;
@@ -26,9 +26,8 @@ struct sqz_build {
     void *block;
     size_t bytes;
     char why[SQZI_SENTENCE];
-    char temporary[SQZI_PLACE]; /* the base in int8; "": there is none */
-    int slot;                   /* of sqzi_temporary_add */
-    sqz_model *model;           /* the frozen encoder */
+    bool of_floats;   /* the base; the model is that in int8 */
+    sqz_model *model; /* the frozen encoder */
     sqz_pooling pooling;
     sqzi_features features;
     sqzi_frozen frozen;
