@@ -12,6 +12,7 @@
 typedef struct cli_teaching_options {
     const char *teacher_path, *student_path, *losses, *map, *texts_path, *keep;
     uint32_t relation_heads, relation_layer, max_pieces, measure_steps;
+    uint32_t teacher_type; /* an sqz_teacher_type */
     double temperature;
     bool whole_texts;
 } cli_teaching_options;

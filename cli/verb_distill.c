@@ -11,12 +11,13 @@
 
 enum { COMPARISONS = 10, /* of a run */ CHECKPOINT_MINUTES = 10, DRY_STEPS = 3 };
 
-cli_teaching_options cli_teaching = {.temperature = NAN};
-
 static const cli_option what_options[] = {
     {"output", 'o', CLI_TEXT, &cli_tuning.output_path, "FILE", "the model file to write"},
     {"teacher", 0, CLI_TEXT, &cli_teaching.teacher_path, "MODEL",
      "what is learned of: any model file with the student's vocabulary"},
+    {"teacher-type", 0, CLI_CHOICE, &cli_teaching.teacher_type, "file|f32|bf16|s8",
+     "in what the teacher is computed: bf16 and s8 round its floats in a temporary file beside "
+     "-o, and are faster (default: as its file is)"},
     {"student", 0, CLI_TEXT, &cli_teaching.student_path, "MODEL",
      "a float model file: what `squeeze` made"},
     {"loss", 0, CLI_TEXT, &cli_teaching.losses, "NAME:WEIGHT,...",
@@ -187,6 +188,8 @@ static void check_usage(cli_distill_job *j)
 static sqz_train_recipe recipe_of(cli_distill_job *j)
 {
     j->recipe.teacher = cli_teaching.teacher_path;
+    j->recipe.teacher_type = (sqz_teacher_type)cli_teaching.teacher_type;
+    j->recipe.scratch = cli_tuning.output_path ? cli_tuning.output_path : cli_teaching.student_path;
     j->recipe.temperature = isnan(cli_teaching.temperature) ? 0 : cli_teaching.temperature;
     j->recipe.relation_heads = cli_teaching.relation_heads;
     j->recipe.relation_layer = cli_teaching.relation_layer;

@@ -8,7 +8,8 @@
  *     sqz_trainer_open(context, "student.gguf", &recipe, &data, &trainer, &error)
  *
  * and everything else of squeezebert/train.h. The teacher runs each batch as any model runs it, in
- * the type of its file, without dropout; what a batch costs is that beside the student's step.
+ * the type of its file or in teacher_type, without dropout; what a batch costs is that beside the
+ * student's step.
  */
 #ifndef SQUEEZEBERT_DISTIL_H
 #define SQUEEZEBERT_DISTIL_H
@@ -69,9 +70,28 @@ typedef enum sqz_distil_map {
     SQZ_DISTIL_EXPLICIT
 } sqz_distil_map;
 
+/* In what the teacher's matrices are multiplied.
+ *
+ *   AS_IS   as its file says
+ *   F32     the file has floats of 32 bits, or of 16 that are expanded exactly
+ *   BF16    the file has them so, or floats of another kind that are rounded to it
+ *   S8      the file has int8 (or what expands to it), or floats that are quantised to it
+ *
+ * Rounding is sqz_quantize's, without texts to calibrate on.
+ */
+typedef enum sqz_teacher_type {
+    SQZ_TEACHER_AS_IS,
+    SQZ_TEACHER_F32,
+    SQZ_TEACHER_BF16,
+    SQZ_TEACHER_S8
+} sqz_teacher_type;
+
 /* Zero-initialise; the teacher and a weight are needed.
  *
  *   teacher      a model file with the student's vocabulary: its pieces are read by both
+ *   teacher_type [as it is]; decides bits where the file is another. scratch then names a file that
+ *                could be written: the rounded teacher is a temporary file beside it while the
+ *                trainer is opened. SQZ_EUNSUPPORTED: the file's weights cannot become that
  *   weights      of each loss in the sum that is trained; 0: not computed
  *   temperature  [1] T of LOGITS and SOFT, above 0
  *   map          of HIDDEN and ATTENTION; layers [the student's blocks] of EXPLICIT: 1 .. M
@@ -80,6 +100,8 @@ typedef enum sqz_distil_map {
  */
 typedef struct sqz_distil_recipe {
     const char *teacher;
+    sqz_teacher_type teacher_type;
+    const char *scratch;
     double weights[SQZ_DISTIL_LOSSES];
     double temperature;
     sqz_distil_map map;

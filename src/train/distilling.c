@@ -44,7 +44,7 @@ sqz_status sqzi_distilling_open(sqz_context *context, const sqz_distil_recipe *r
 {
     *d = (sqzi_distilling){.allocator = &context->allocator};
     const sqz_status status = settle(recipe, &d->recipe, error);
-    return status == SQZ_OK ? sqzi_teacher_open(context, recipe->teacher, &d->teacher, error)
+    return status == SQZ_OK ? sqzi_teacher_open(context, recipe, &d->teacher, error)
                             : status;
 }
 
@@ -266,6 +266,10 @@ sqz_status sqzi_distilling_text(const sqzi_distilling *d, sqzi_buffer *buffer, s
     int n = snprintf(piece, sizeof piece, ",\"distil\":{\"teacher\":\"%s\",\"temperature\":%s",
                      d->teacher.sha256, SQZI_REAL(17, r->temperature));
     TRY(sqzi_buffer_append(buffer, piece, (size_t)n, error));
+    if (d->teacher.rounded) {
+        n = snprintf(piece, sizeof piece, ",\"teacher_type\":\"%s\"", d->teacher.rounded);
+        TRY(sqzi_buffer_append(buffer, piece, (size_t)n, error));
+    }
     for (uint32_t i = 0; i < SQZ_DISTIL_LOSSES; i++) {
         if (!(r->weights[i] > 0)) continue;
         n = snprintf(piece, sizeof piece, ",\"%s\":%s", sqz_distil_loss_name((sqz_distil_loss)i),
@@ -287,7 +291,10 @@ fail:
 void sqzi_distilling_history(const sqzi_distilling *d, char line[SQZI_DISTILLING_LINE])
 {
     const sqz_distil_recipe *r = &d->recipe;
-    int n = snprintf(line, SQZI_DISTILLING_LINE, " --loss ");
+    int n = !d->teacher.rounded
+                ? 0
+                : snprintf(line, SQZI_DISTILLING_LINE, " --teacher-type %s", d->teacher.rounded);
+    n += snprintf(line + n, SQZI_DISTILLING_LINE - (size_t)n, " --loss ");
     const int begin = n;
     for (uint32_t i = 0; i < SQZ_DISTIL_LOSSES; i++)
         if (r->weights[i] > 0)

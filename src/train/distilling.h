@@ -49,7 +49,7 @@ SQZ_NODISCARD sqz_status sqzi_distilling_text(const sqzi_distilling *d, sqzi_buf
                                               sqz_error *error);
 
 /* Its part of a line of sqz.history: " --loss hidden:1,pooled:5". */
-enum { SQZI_DISTILLING_LINE = 320 };
+enum { SQZI_DISTILLING_LINE = 340 };
 void sqzi_distilling_history(const sqzi_distilling *d, char line[SQZI_DISTILLING_LINE]);
 
 #endif

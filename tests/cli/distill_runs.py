@@ -69,6 +69,11 @@ def read(path):
     return pathlib.Path(path).read_bytes()
 
 
+def weights(path):
+    """The end of a file, behind its metadata: history tells runs apart, weights do not."""
+    return read(path)[-4096:]
+
+
 def log_of(path):
     return [json.loads(line) for line in read(path).splitlines()]
 
@@ -186,6 +191,26 @@ class Distill(unittest.TestCase):
             self.assertLess(abs(report["after"]["bytes"] - report["before"]["bytes"]), 1000)
             run("info", "kept_table.gguf", "--check")
             run("verify", "kept_table.gguf")
+
+    def test_a_teacher_is_rounded_as_quantize_does_it(self):
+        for kind in ("bf16", "s8"):
+            run("quantize", "bare.gguf", "-o", f"{kind}.gguf", "--type", kind)
+            distill("in_memory.gguf", *TEXTS, "--max-steps", "9", "--teacher-type", kind)
+            distill("of_file.gguf", *TEXTS, "--max-steps", "9", teacher=f"{kind}.gguf")
+            distill("float.gguf", *TEXTS, "--max-steps", "9")
+            self.assertEqual(weights("in_memory.gguf"), weights("of_file.gguf"))
+            self.assertNotEqual(weights("in_memory.gguf"), weights("float.gguf"))
+            self.assertIn(f"--teacher-type {kind}", run("info", "in_memory.gguf"))
+            distill("again.gguf", *TEXTS, "--max-steps", "9", "--teacher-type", kind,
+                    teacher=f"{kind}.gguf")
+            self.assertEqual(read("of_file.gguf"), read("again.gguf"))
+        self.assertEqual([name for name in os.listdir() if name.endswith(".tmp")], [])
+        self.assertIn("cannot run in f32: its file holds integers", run(
+            "distill", "--teacher", "s8.gguf", "--student", "student.gguf", "-o", "no.gguf", *TEXTS,
+            "--teacher-type", "f32", code=3))
+        self.assertIn('"teacher_type":"s8"', run(
+            "distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o",
+            "in_memory.gguf", *FAST, *TEXTS, "--resume", code=2))
 
     def test_what_cannot_be_is_refused_by_name(self):
         run("quantize", "bare.gguf", "-o", "s8.gguf")
