@@ -13,7 +13,8 @@ typedef struct cli_teaching_options {
     const char *teacher_path, *student_path, *losses, *map, *texts_path, *keep;
     uint32_t relation_heads, relation_layer, max_pieces, measure_steps;
     uint32_t teacher_type; /* an sqz_teacher_type */
-    double temperature;
+    const char *teacher_cache;
+    double temperature, minutes;
     bool whole_texts;
 } cli_teaching_options;
 extern cli_teaching_options cli_teaching;
@@ -48,6 +49,7 @@ typedef struct cli_distilling {
     FILE *log;
     const char *log_name;
     double began, step_seconds;
+    uint64_t pieces; /* of the steps but the first */
 } cli_distilling;
 
 /* For sqz_train_run; user is a cli_distilling. */
@@ -78,12 +80,21 @@ typedef struct cli_distill_job {
     sqz_model *teacher, *student;
     sqz_distil_recipe recipe;
     uint32_t *layers;
+    char *cache;
     cli_distilling watch;
     sqz_likeness before;
 } cli_distill_job;
 
 /* Data, what is held out of them, pieces and batches, once the models are open. */
 void cli_distill_open_data(cli_distill_job *job);
+
+/* ---- distill_cost.c ---- */
+
+/* What of the teacher's outputs is kept, and where, once the losses are known; what is to be freed,
+ * or NULL. Dies with CLI_USAGE. */
+char *cli_keep_outputs(sqz_distil_recipe *recipe);
+/* --minutes as --max-steps: by the time of two steps. */
+void cli_bound_minutes(cli_distill_job *job, const sqz_train_recipe *recipe);
 
 /* ---- distill_report.c ---- */
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-cli_teaching_options cli_teaching = {.temperature = NAN};
+cli_teaching_options cli_teaching = {.temperature = NAN, .minutes = NAN};
 
 /* The losses of a word; relations are three. */
 static uint32_t losses_of(const char *name, sqz_distil_loss to[3])

@@ -18,6 +18,9 @@ static const cli_option what_options[] = {
     {"teacher-type", 0, CLI_CHOICE, &cli_teaching.teacher_type, "file|f32|bf16|s8",
      "in what the teacher is computed: bf16 and s8 round its floats in a temporary file beside "
      "-o, and are faster (default: as its file is)"},
+    {"teacher-cache", 0, CLI_TEXT, &cli_teaching.teacher_cache, "BYTES",
+     "keep so much of the teacher's logits and embeddings over epochs, and in -o's name with "
+     ".teacher behind it, where no other loss asks for more than these; 0: none (default: 256MB)"},
     {"student", 0, CLI_TEXT, &cli_teaching.student_path, "MODEL",
      "a float model file: what `squeeze` made"},
     {"loss", 0, CLI_TEXT, &cli_teaching.losses, "NAME:WEIGHT,...",
@@ -73,6 +76,8 @@ static const cli_option recipe_options[] = {
      "pieces of a text, special tokens included (default: 128, or what the model takes)"},
     {"max-steps", 0, CLI_NUMBER, &cli_tuning.max_steps, "N",
      "stop after so many steps; the schedule stays that of all epochs"},
+    {"minutes", 0, CLI_REAL, &cli_teaching.minutes, "M",
+     "as many steps as that takes, by the time of two at the start; says them as --max-steps"},
     {"warmup", 0, CLI_REAL, &cli_tuning.warmup, "SHARE",
      "of the steps, rising from 0 (default: 0.05)"},
     {"schedule", 0, CLI_CHOICE, &cli_tuning.schedule, "linear|cosine|constant",
@@ -165,6 +170,13 @@ static void check_usage(cli_distill_job *j)
         cli_die(CLI_USAGE, "--keep is last or best, not %s", cli_teaching.keep);
     if (cli_tuning.patience && (!cli_teaching.keep || strcmp(cli_teaching.keep, "best") != 0))
         cli_die(CLI_USAGE, "--patience goes with --keep best");
+    if (!isnan(cli_teaching.minutes) && !(cli_teaching.minutes > 0))
+        cli_die(CLI_USAGE, "--minutes is above 0");
+    if (!isnan(cli_teaching.minutes) && (cli_tuning.max_steps || cli_tuning.resume))
+        cli_die(CLI_USAGE, "--minutes becomes --max-steps, by times that differ from run to run: "
+                           "%s",
+                cli_tuning.resume ? "to go on, give the --max-steps that it said"
+                                  : "give one of them");
     if (!cli_tuning.batch) cli_die(CLI_USAGE, "--batch is at least 1");
     if (!isnan(cli_tuning.lr) && !(cli_tuning.lr > 0)) cli_die(CLI_USAGE, "--lr is above 0");
     if (!isnan(cli_teaching.temperature) && !(cli_teaching.temperature > 0))
@@ -204,6 +216,7 @@ static sqz_train_recipe recipe_of(cli_distill_job *j)
     if (isnan(cli_tuning.lr)) r.lr = j->labelled ? 3e-4 : 5e-4;
     if (isnan(cli_tuning.warmup)) r.warmup = 0.05;
     if (isnan(cli_tuning.dropout)) r.dropout = -1;
+    j->cache = cli_keep_outputs(&j->recipe);
     return r;
 }
 
@@ -245,8 +258,12 @@ static sqz_train_run run_of(cli_distill_job *j, const char *folder)
 static void train(cli_distill_job *j)
 {
     sqz_error error = {0};
-    const sqz_train_recipe recipe = recipe_of(j);
+    sqz_train_recipe recipe = recipe_of(j);
     char *folder = NULL;
+    if (!isnan(cli_teaching.minutes)) {
+        cli_bound_minutes(j, &recipe);
+        recipe.max_steps = cli_tuning.max_steps;
+    }
     cli_check(sqz_trainer_open(cli_context(), cli_teaching.student_path, &recipe,
                                sqz_batches_data(j->base.batches), &j->base.trainer, &error),
               &error);
@@ -276,6 +293,7 @@ static void close_job(cli_distill_job *j)
     free(j->watch.texts);
     free(j->rows);
     free(j->layers);
+    free(j->cache);
 }
 
 static int run(char **arguments, uint32_t n)

@@ -212,6 +212,70 @@ class Distill(unittest.TestCase):
             "distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o",
             "in_memory.gguf", *FAST, *TEXTS, "--resume", code=2))
 
+    def test_what_is_kept_of_the_teacher_changes_no_bit(self):
+        arguments = (*TEXTS, "--loss", "logits,pooled", "--checkpoint-steps", "5", "--accumulate",
+                     "2")
+
+        def steps(out, *more, code=0):
+            return run("distill", "--teacher", "teacher.gguf", "--student", "bare.gguf", "-o", out,
+                       *FAST, *arguments, *more, code=code)
+        steps("none.gguf", "--teacher-cache", "0")
+        self.assertFalse(os.path.exists("none.gguf.teacher"))
+        steps("kept.gguf")
+        self.assertEqual(read("none.gguf"), read("kept.gguf"))
+        whole = read("kept.gguf.teacher")
+
+        def again(out, *more):
+            """What is said, beside a model that is the same."""
+            got = subprocess.run([PROGRAM, "distill", "--teacher", "teacher.gguf", "--student",
+                                  "bare.gguf", "-o", out, *FAST, *arguments, *more],
+                                 capture_output=True, text=True, check=True)
+            self.assertEqual(read("none.gguf"), read(out))
+            return got.stderr
+        pathlib.Path("found.gguf.teacher").write_bytes(whole)
+        self.assertNotIn("made anew", again("found.gguf"))
+        for at in (len(whole) // 2, len(whole) - 70):  # a number, or a byte that pads
+            damaged = bytearray(whole)
+            damaged[at] ^= 64
+            pathlib.Path("found.gguf.teacher").write_bytes(damaged)
+            self.assertIn("made anew", again("found.gguf"))
+            self.assertEqual(whole, read("found.gguf.teacher"))
+        pathlib.Path("found.gguf.teacher").write_bytes(whole[:-100])
+        self.assertIn("made anew", again("found.gguf"))
+        distill("found.gguf", *TEXTS, "--loss", "logits,pooled", teacher="teacher.gguf",
+                student="bare.gguf")  # another seed's file would do, other losses' too
+        self.assertEqual(whole, read("found.gguf.teacher"))
+        self.assertIn("1000 may be kept", again("small.gguf", "--teacher-cache", "1KB"))
+        for lines in (12, 60):  # within the first epoch, and behind it
+            out, log = f"kept{lines}.gguf", f"kept{lines}.log"
+            process = subprocess.Popen(
+                [PROGRAM, "distill", "--teacher", "teacher.gguf", "--student", "bare.gguf", "-o",
+                 out, "--log", log, *FAST, *arguments], stdout=subprocess.DEVNULL)
+            while process.poll() is None and not (
+                    os.path.exists(log) and read(log).count(b"\n") >= lines):
+                time.sleep(0.002)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            again(out, "--resume")
+            again(out, "--teacher-cache", "0")
+        self.assertIn("runs in every epoch", run(
+            "distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o", "no.gguf",
+            *TEXTS, "--teacher-cache", "1MB", code=2))
+
+    def test_minutes_become_steps(self):
+        got = subprocess.run(
+            [PROGRAM, "distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o",
+             "timed.gguf", *FAST, *TEXTS, "--epochs", "2000", "--minutes", "0.02"],
+            capture_output=True, text=True, check=True)
+        steps = int(got.stderr.split("--max-steps ")[1].split()[0])
+        self.assertEqual(json.loads(got.stdout)["steps"], steps)
+        self.assertIn(f"--max-steps {steps}", run("info", "timed.gguf"))
+        distill("counted.gguf", *TEXTS, "--epochs", "2000", "--max-steps", str(steps))
+        self.assertEqual(read("counted.gguf"), read("timed.gguf"))
+        self.assertIn("to go on, give the --max-steps", run(
+            "distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o", "timed.gguf",
+            *TEXTS, "--minutes", "1", "--resume", code=2))
+
     def test_what_cannot_be_is_refused_by_name(self):
         run("quantize", "bare.gguf", "-o", "s8.gguf")
         usual = ("--teacher", "bare.gguf", "--student", "student.gguf", "-o", "no.gguf", "--texts",
