@@ -173,8 +173,9 @@ static void check_usage(cli_distill_job *j)
     if (!isnan(cli_teaching.minutes) && !(cli_teaching.minutes > 0))
         cli_die(CLI_USAGE, "--minutes is above 0");
     if (!isnan(cli_teaching.minutes) && (cli_tuning.max_steps || cli_tuning.resume))
-        cli_die(CLI_USAGE, "--minutes becomes --max-steps, by times that differ from run to run: "
-                           "%s",
+        cli_die(CLI_USAGE,
+                "--minutes becomes --max-steps, by times that differ from run to run: "
+                "%s",
                 cli_tuning.resume ? "to go on, give the --max-steps that it said"
                                   : "give one of them");
     if (!cli_tuning.batch) cli_die(CLI_USAGE, "--batch is at least 1");

@@ -95,10 +95,10 @@ typedef enum sqz_teacher_type {
  *   cache_bytes  [0: none] of logits and embeddings of the teacher's that are kept, where these and
  *                labels are all that is learned, in the first of several epochs; later ones then do
  *                not run it. In memory, and once all of them are there in the file `cache`, which
- *                says by checksums and a key of teacher, type, texts and kernels what it is: another
- *                run finds them there, one that is damaged or of something else is made anew. Where
- *                they would be more bytes, none are kept. sqz_train_run.note is told of both. No bit
- *                of the result depends on it. The name outlives the trainer
+ *                says by checksums and a key of teacher, type, texts and kernels what it is:
+ *                another run finds them there, one that is damaged or of something else is made
+ *                anew. Where they would be more bytes, none are kept. sqz_train_run.note is told of
+ *                both. No bit of the result depends on it. The name outlives the trainer
  *   weights      of each loss in the sum that is trained; 0: not computed
  *   temperature  [1] T of LOGITS and SOFT, above 0
  *   map          of HIDDEN and ATTENTION; layers [the student's blocks] of EXPLICIT: 1 .. M

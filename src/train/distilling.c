@@ -47,8 +47,7 @@ sqz_status sqzi_distilling_open(sqz_context *context, const sqz_distil_recipe *r
 {
     *d = (sqzi_distilling){.allocator = &context->allocator};
     const sqz_status status = settle(recipe, &d->recipe, error);
-    return status == SQZ_OK ? sqzi_teacher_open(context, recipe, &d->teacher, error)
-                            : status;
+    return status == SQZ_OK ? sqzi_teacher_open(context, recipe, &d->teacher, error) : status;
 }
 
 void sqzi_distilling_close(sqzi_distilling *d)
