@@ -83,6 +83,7 @@ typedef struct cli_distill_job {
     char *cache;
     cli_distilling watch;
     sqz_likeness before;
+    sqz_measures measured_before; /* n 0: the student had no such head */
 } cli_distill_job;
 
 /* Data, what is held out of them, pieces and batches, once the models are open. */

@@ -162,6 +162,10 @@ class Distill(unittest.TestCase):
         self.assertGreater(student["accuracy"], 0.7)
         self.assertAlmostEqual(report["difference"]["metrics"]["accuracy"],
                                student["accuracy"] - teacher["accuracy"], delta=1e-12)
+        self.assertNotIn("before", report)  # what was squeezed has no head of these classes
+        longer = distill("longer.gguf", "--data", "t.csv", "--holdout", "0.2", "--max-steps", "2",
+                         teacher="teacher.gguf", student="rows.gguf")
+        self.assertEqual(longer["before"]["metrics"], student)
         steps = [entry for entry in log_of("rows.log") if "loss" in entry]
         for name in ("labels", "logits", "hidden"):
             self.assertLess(steps[-1][name], steps[0][name])
