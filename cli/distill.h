@@ -15,7 +15,7 @@ typedef struct cli_teaching_options {
     uint32_t teacher_type; /* an sqz_teacher_type */
     const char *teacher_cache;
     double temperature, minutes;
-    bool whole_texts;
+    bool whole_texts, windows;
 } cli_teaching_options;
 extern cli_teaching_options cli_teaching;
 
@@ -62,6 +62,14 @@ sqz_likeness cli_distilling_compare(const cli_distilling *d, const sqz_model *st
  * models in turn, after a round that is not counted. */
 void cli_time_models(const cli_distilling *d, const sqz_model *const models[], uint32_t n,
                      double milliseconds[]);
+
+/* ---- distill_windows.c ---- */
+
+/* The texts in parts of `length` pieces at most, special ones included, none of which is in two
+ * parts; each is of a text's own bytes. A word of several pieces may be cut. What is to be
+ * freed. */
+sqz_text *cli_cut_windows(const sqz_text *texts, size_t n, const sqz_tokenizer *tokenizer,
+                          uint32_t length, size_t *n_parts);
 
 /* ---- distill_data.c ---- */
 

@@ -53,6 +53,8 @@ static const cli_option what_options[] = {
     {"texts", 0, CLI_TEXT, &cli_teaching.texts_path, "FILE",
      "texts without labels, one a line, FILE.gz too: cut into sentences"},
     {"whole-texts", 0, CLI_FLAG, &cli_teaching.whole_texts, NULL, "do not cut them into sentences"},
+    {"windows", 0, CLI_FLAG, &cli_teaching.windows, NULL,
+     "cut them where --max-length pieces are full, in place of sentences: no piece is left out"},
     {"max-pieces", 0, CLI_NUMBER, &cli_teaching.max_pieces, "N",
      "take sentences by chance until they have so many pieces (default: all)"},
     {0},
@@ -125,6 +127,8 @@ static void check_texts(void)
     if (cli_tuning.task_name || cli_tuning.dev_path || cli_tuning.source || cli_tuning.split ||
         cli_tuning.problem)
         cli_die(CLI_USAGE, "--task, --dev, --source, --split and --problem go with --data");
+    if (cli_teaching.whole_texts && cli_teaching.windows)
+        cli_die(CLI_USAGE, "--whole-texts and --windows: texts are cut by one of them");
     cli_refuse_columns("--texts, which have no columns");
 }
 
@@ -150,8 +154,8 @@ static void check_labelled(cli_distill_job *j)
                            "is needed");
     if (cli_tuning.source && isnan(cli_tuning.holdout))
         cli_die(CLI_USAGE, "--source is for --holdout");
-    if (cli_teaching.max_pieces || cli_teaching.whole_texts)
-        cli_die(CLI_USAGE, "--max-pieces and --whole-texts go with --texts");
+    if (cli_teaching.max_pieces || cli_teaching.whole_texts || cli_teaching.windows)
+        cli_die(CLI_USAGE, "--max-pieces, --whole-texts and --windows go with --texts");
 }
 
 static void check_usage(cli_distill_job *j)

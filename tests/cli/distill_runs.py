@@ -266,6 +266,22 @@ class Distill(unittest.TestCase):
             "distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o", "no.gguf",
             *TEXTS, "--teacher-cache", "1MB", code=2))
 
+    def test_windows_hold_every_piece(self):
+        pathlib.Path("long.txt").write_text("".join(
+            " ".join(f"{line}." for line in sentences(seed, 40)) + "\n" for seed in range(3, 33)))
+        text = read("long.txt").decode()
+        pieces = len(text.split()) + text.count(".") + text.split().count("no")  # n, ##o
+        report = distill("windows.gguf", "--texts", "long.txt", "--windows", "--max-length", "20",
+                         "--epochs", "1", "--log", "windows.log")
+        steps = [entry for entry in log_of("windows.log") if "loss" in entry]
+        learned, held = report["texts"], report["held_out"]
+        self.assertGreater(learned + held, pieces / 18)  # none has more, few fewer
+        self.assertLess(learned + held, pieces / 18 + 31)
+        self.assertAlmostEqual(sum(entry["pieces"] for entry in steps) - 2 * learned,
+                               pieces * learned / (learned + held), delta=0.05 * pieces)
+        run("distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o", "no.gguf",
+            "--texts", "long.txt", "--windows", "--whole-texts", code=2)
+
     def test_minutes_become_steps(self):
         got = subprocess.run(
             [PROGRAM, "distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o",
