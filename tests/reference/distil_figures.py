@@ -78,7 +78,7 @@ class Figures:
     def taught(self, teacher, student, name, *options):
         out = self.o.work / f"{name}{'-short' if self.o.short else ''}.gguf"
         _, minutes = call([self.o.program, "distill", "--teacher", teacher, "--student", student,
-                           "-o", out, *options, *self.run_options])
+                           "-o", out, *options, "--measure-steps", 100000, *self.run_options])
         return out, minutes
 
     # ---- an embedder ----
