@@ -7,6 +7,8 @@
 #include "distill.h"
 #include "text_file.h"
 
+cli_teaching_options cli_teaching = {.temperature = NAN};
+
 enum {
     HELD_OUT = 500, /* texts, of a tenth at most */
     LEAST_TEXTS = 11,

@@ -8,20 +8,6 @@
 #include "embedding_data.h"
 #include "finetune.h"
 
-enum { BATCH = 32 };
-
-cli_tuning_options cli_tuning = {.batch = BATCH,
-                                 .seed = 1,
-                                 .lr = NAN,
-                                 .dropout = NAN,
-                                 .warmup = NAN,
-                                 .weight_decay = NAN,
-                                 .clip = NAN,
-                                 .head_lr = NAN,
-                                 .label_smoothing = NAN,
-                                 .holdout = NAN,
-                                 .checkpoint_minutes = NAN};
-
 /* ---- data ---- */
 
 static sqz_label_kind kind_of_data(void)
