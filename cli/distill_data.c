@@ -7,7 +7,7 @@
 #include "distill.h"
 #include "text_file.h"
 
-cli_teaching_options cli_teaching = {.temperature = NAN};
+cli_teaching_options cli_teaching = {.temperature = NAN, .minutes = NAN};
 
 enum {
     HELD_OUT = 500, /* texts, of a tenth at most */

@@ -2,11 +2,8 @@
 /* The words in which a distillation is described, read into the library's recipe. */
 #include "distill.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-cli_teaching_options cli_teaching = {.temperature = NAN, .minutes = NAN};
 
 /* The losses of a word; relations are three. */
 static uint32_t losses_of(const char *name, sqz_distil_loss to[3])
