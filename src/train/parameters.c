@@ -115,10 +115,9 @@ static bool holds_integers(const build *b, const sqzi_tensor_entry *entry)
     for (uint32_t t = 0; linear && t < linear->n_terms; t++)
         if (multiplies_integers(&linear->terms[t].a) || multiplies_integers(&linear->terms[t].b))
             return true;
-    if (!linear || !entry->columns || !linear->terms[entry->term].b.packed || !b->trained->file)
-        return false;
-    const sqzi_gguf_tensor *tensor = sqzi_gguf_find_tensor(b->trained->file, entry->name);
-    return tensor && tensor->type == SQZI_S8;
+    if (!linear || !entry->columns || !linear->terms[entry->term].b.packed) return false;
+    return b->trained->is_stored_as_integers &&
+           b->trained->is_stored_as_integers(b->trained->file, entry->name);
 }
 
 /* sqzi_tensor_visitor: without a list, counts. */

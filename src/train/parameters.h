@@ -12,7 +12,6 @@
 #ifndef SQZI_PARAMETERS_H
 #define SQZI_PARAMETERS_H
 
-#include "io/gguf.h"
 #include "nn/grad.h"
 
 typedef struct sqzi_parameter {
@@ -63,7 +62,9 @@ typedef struct sqzi_trained {
     double head_rate;       /* factor of the head's rate */
     bool bf16;              /* matrices are multiplied in bf16, else in f32 */
     uint32_t bits;          /* of matrices of the embedding and of blocks: 0, 8, 4, 3 */
-    const sqzi_gguf *file;  /* where the model lies: without bits, what it holds as integers stays */
+    /* without bits, what the model's file holds as integers stays; NULL: there is no file */
+    bool (*is_stored_as_integers)(const void *file, const char *name);
+    const void *file;
     /* the gradient of the table of words is `words`, whose memory the caller lays out; not where a
      * decoder is tied to the table */
     bool list_words;

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "model/words.h"
-#include "train/normal_numbers.h"
+#include "base/normal_numbers.h"
 
 static const sqz_allocator *allocator_of(const sqzi_trainable *t)
 {
@@ -14,6 +14,12 @@ static const sqz_allocator *allocator_of(const sqzi_trainable *t)
 }
 
 /* ---- the base ---- */
+
+static bool is_stored_as_integers(const void *file, const char *name)
+{
+    const sqzi_gguf_tensor *tensor = sqzi_gguf_find_tensor(file, name);
+    return tensor && tensor->type == SQZI_S8;
+}
 
 static sqz_status check_integers(const sqzi_trainable *t, const char *path, sqz_error *error)
 {
@@ -271,6 +277,7 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     else TRY(settle_head(t, head, path, error));
     trained->pooling = head->pooling;
     settle_beside(t->model, trained);
+    trained->is_stored_as_integers = is_stored_as_integers;
     trained->file = t->model->gguf;
     TRY(sqzi_parameters_open(&context->allocator, &t->model->encoder, &t->model->head, trained,
                              &t->parameters, error));

@@ -53,6 +53,22 @@ static void permute(sqzt_random *random, uint32_t n, uint32_t *order)
     }
 }
 
+/* Rows as a file has them, and placed by the orders (in NULL: as they are). */
+static void draw_rows(sqzt_random *random, const uint32_t *in, const uint32_t *out, float *stored,
+                      float *placed)
+{
+    for (size_t i = 0; i < OUT * COLUMNS; i++) /* a row of zeros, groups of other sizes */
+        stored[i] = i / COLUMNS == 3 ? 0
+                                     : (float)(sqzt_uniform(random) - 0.5) *
+                                           (i % COLUMNS / 32 == 1 ? 9.0f : 1.0f);
+    for (size_t r = 0; r < OUT; r++)
+        for (size_t i = 0; i < COLUMNS; i++) {
+            const size_t g = r / (OUT / GROUPS), row = in ? out[r] : r,
+                         column = in ? in[g * COLUMNS + i] % COLUMNS : i;
+            placed[row * COLUMNS + column] = stored[r * COLUMNS + i];
+        }
+}
+
 static void check_rows(uint32_t bits, bool permuted)
 {
     sqzt_random random = sqzt_random_of(bits);
@@ -69,16 +85,7 @@ static void check_rows(uint32_t bits, bool permuted)
     assert_non_null(packed);
     matrix->packed = (unsigned char *)(((uintptr_t)packed + SQZI_ALIGNMENT - 1) / SQZI_ALIGNMENT *
                                        SQZI_ALIGNMENT);
-    for (size_t i = 0; i < OUT * COLUMNS; i++) /* a row of zeros, groups of other sizes */
-        stored[i] = i / COLUMNS == 3 ? 0
-                                     : (float)(sqzt_uniform(&random) - 0.5) *
-                                           (i % COLUMNS / 32 == 1 ? 9.0f : 1.0f);
-    for (size_t r = 0; r < OUT; r++)
-        for (size_t i = 0; i < COLUMNS; i++) {
-            const size_t g = r / (OUT / GROUPS), row = permuted ? out[r] : r,
-                         column = permuted ? in[g * COLUMNS + i] % COLUMNS : i;
-            placed[row * COLUMNS + column] = stored[r * COLUMNS + i];
-        }
+    draw_rows(&random, permuted ? in : NULL, out, stored, placed);
     const sqzi_parameter p = {.entry = {.rows = OUT,
                                         .columns = COLUMNS,
                                         .groups = GROUPS,
