@@ -15,6 +15,12 @@ static const cli_option what_options[] = {
     {"output", 'o', CLI_TEXT, &cli_tuning.output_path, "FILE", "the model file to write"},
     {"teacher", 0, CLI_TEXT, &cli_teaching.teacher_path, "MODEL",
      "what is learned of: any model file with the student's vocabulary"},
+    {"teacher-type", 0, CLI_CHOICE, &cli_teaching.teacher_type, "file|f32|bf16|s8",
+     "in what the teacher is computed: bf16 and s8 round its floats in a temporary file beside "
+     "-o, and are faster (default: as its file is)"},
+    {"teacher-cache", 0, CLI_TEXT, &cli_teaching.teacher_cache, "BYTES",
+     "keep so much of the teacher's logits and embeddings over epochs, and in -o's name with "
+     ".teacher behind it, where no other loss asks for more than these; 0: none (default: 256MB)"},
     {"student", 0, CLI_TEXT, &cli_teaching.student_path, "MODEL",
      "a float model file: what `squeeze` made"},
     {"loss", 0, CLI_TEXT, &cli_teaching.losses, "NAME:WEIGHT,...",
@@ -47,6 +53,8 @@ static const cli_option what_options[] = {
     {"texts", 0, CLI_TEXT, &cli_teaching.texts_path, "FILE",
      "texts without labels, one a line, FILE.gz too: cut into sentences"},
     {"whole-texts", 0, CLI_FLAG, &cli_teaching.whole_texts, NULL, "do not cut them into sentences"},
+    {"windows", 0, CLI_FLAG, &cli_teaching.windows, NULL,
+     "cut them where --max-length pieces are full, in place of sentences: no piece is left out"},
     {"max-pieces", 0, CLI_COUNT, &cli_teaching.max_pieces, "N",
      "take sentences by chance until they have so many pieces (default: all)"},
     {0},
@@ -73,6 +81,8 @@ static const cli_option recipe_options[] = {
      "pieces of a text, special tokens included (default: 128, or what the model takes)"},
     {"max-steps", 0, CLI_COUNT, &cli_tuning.max_steps, "N",
      "stop after so many steps; the schedule stays that of all epochs"},
+    {"minutes", 0, CLI_REAL, &cli_teaching.minutes, "M",
+     "as many steps as that takes, by the time of two at the start; says them as --max-steps"},
     {"warmup", 0, CLI_REAL, &cli_tuning.warmup, "SHARE",
      "of the steps, rising from 0 (default: 0.05)"},
     {"schedule", 0, CLI_CHOICE, &cli_tuning.schedule, "linear|cosine|constant",
@@ -119,6 +129,8 @@ static void check_texts(void)
     if (cli_tuning.task_name || cli_tuning.dev_path || cli_tuning.source || cli_tuning.split ||
         cli_tuning.problem)
         cli_die(CLI_USAGE, "--task, --dev, --source, --split and --problem go with --data");
+    if (cli_teaching.whole_texts && cli_teaching.windows)
+        cli_die(CLI_USAGE, "--whole-texts and --windows: texts are cut by one of them");
     cli_refuse_columns("--texts, which have no columns");
     if (cli.quotes) cli_die(CLI_USAGE, "--quotes does not go with --texts, which have no columns");
 }
@@ -145,8 +157,8 @@ static void check_labelled(cli_distill_job *j)
                            "is needed");
     if (cli_tuning.source && isnan(cli_tuning.holdout))
         cli_die(CLI_USAGE, "--source is for --holdout");
-    if (cli_teaching.max_pieces || cli_teaching.whole_texts)
-        cli_die(CLI_USAGE, "--max-pieces and --whole-texts go with --texts");
+    if (cli_teaching.max_pieces || cli_teaching.whole_texts || cli_teaching.windows)
+        cli_die(CLI_USAGE, "--max-pieces, --whole-texts and --windows go with --texts");
 }
 
 static void check_usage(cli_distill_job *j)
@@ -165,6 +177,14 @@ static void check_usage(cli_distill_job *j)
         cli_die(CLI_USAGE, "--keep is last or best, not %s", cli_teaching.keep);
     if (cli_tuning.patience && (!cli_teaching.keep || strcmp(cli_teaching.keep, "best") != 0))
         cli_die(CLI_USAGE, "--patience goes with --keep best");
+    if (!isnan(cli_teaching.minutes) && !(cli_teaching.minutes > 0))
+        cli_die(CLI_USAGE, "--minutes is above 0");
+    if (!isnan(cli_teaching.minutes) && (cli_tuning.max_steps || cli_tuning.resume))
+        cli_die(CLI_USAGE,
+                "--minutes becomes --max-steps, by times that differ from run to run: "
+                "%s",
+                cli_tuning.resume ? "to go on, give the --max-steps that it said"
+                                  : "give one of them");
     if (!isnan(cli_tuning.lr) && !(cli_tuning.lr > 0)) cli_die(CLI_USAGE, "--lr is above 0");
     if (!isnan(cli_teaching.temperature) && !(cli_teaching.temperature > 0))
         cli_die(CLI_USAGE, "--temperature is above 0");
@@ -191,6 +211,8 @@ static void check_usage(cli_distill_job *j)
 static void read_teaching(cli_distill_job *j)
 {
     j->recipe.teacher = cli_teaching.teacher_path;
+    j->recipe.teacher_type = (sqz_teacher_type)cli_teaching.teacher_type;
+    j->recipe.scratch = cli_tuning.output_path ? cli_tuning.output_path : cli_teaching.student_path;
     j->recipe.temperature = isnan(cli_teaching.temperature) ? 0 : cli_teaching.temperature;
     j->recipe.relation_heads = cli_teaching.relation_heads;
     j->recipe.relation_layer = cli_teaching.relation_layer;
@@ -210,6 +232,7 @@ static sqz_train_recipe recipe_of(cli_distill_job *j)
     if (isnan(cli_tuning.lr)) r.lr = j->labelled ? 3e-4 : 5e-4;
     if (isnan(cli_tuning.warmup)) r.warmup = 0.05;
     if (isnan(cli_tuning.dropout)) r.dropout = -1;
+    j->cache = cli_keep_outputs(&j->recipe);
     return r;
 }
 
@@ -251,8 +274,12 @@ static sqz_train_run run_of(cli_distill_job *j, const char *folder)
 static void train(cli_distill_job *j)
 {
     sqz_error error = {0};
-    const sqz_train_recipe recipe = recipe_of(j);
+    sqz_train_recipe recipe = recipe_of(j);
     char *folder = NULL;
+    if (!isnan(cli_teaching.minutes)) {
+        cli_bound_minutes(j, &recipe);
+        recipe.max_steps = cli_tuning.max_steps;
+    }
     cli_check(sqz_trainer_open(cli_context(), cli_teaching.student_path, &recipe,
                                sqz_batches_data(j->base.batches), &j->base.trainer, &error),
               &error);
@@ -282,6 +309,7 @@ static void close_job(cli_distill_job *j)
     free(j->watch.texts);
     free(j->rows);
     free(j->layers);
+    free(j->cache);
 }
 
 static int run(char **arguments, uint32_t n)

@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The order of a build: look at the data, read the texts, fit, decide, calibrate, write. */
-#define _POSIX_C_SOURCE 200809L
-#include <squeezebert/squeeze.h>
-
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file_writer.h"
-#include "base/temporaries.h"
 #include "build/builder.h"
 #include "model/context.h"
+#include "squeeze/quantized_model.h"
 
 /* ---- what a build is ---- */
 
@@ -48,7 +42,6 @@ static sqz_status make(sqz_build *sizes, sqz_build **out, sqz_error *error)
     b->result.confusions = b->confusions;
     b->result.frozen_accuracy = b->result.full_accuracy = NAN;
     b->result.why = b->why;
-    b->slot = -1;
     return SQZ_OK;
 }
 
@@ -59,10 +52,6 @@ static void close_frozen(sqz_build *b)
     sqzi_features_discard(&b->features);
     sqz_model_close(b->model);
     b->model = NULL;
-    if (*b->temporary) unlink(b->temporary);
-    sqzi_temporary_forget(b->slot);
-    *b->temporary = '\0';
-    b->slot = -1;
 }
 
 void sqz_build_close(sqz_build *b)
@@ -81,41 +70,13 @@ const sqz_build_result *sqz_build_get(const sqz_build *b)
 
 /* ---- the encoder ---- */
 
-static bool has_integers(const sqz_model *model)
-{
-    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++)
-        if (sqzi_gguf_tensor_at(model->gguf, i)->type == SQZI_S8) return true;
-    return false;
-}
-
-/* A message names what its reader named. */
-static sqz_status name_output(const sqz_build *b, sqz_status status, sqz_error *error)
-{
-    const size_t n = strlen(b->temporary);
-    if (!error || strncmp(error->text, b->temporary, n) != 0) return status;
-    const sqz_error said = *error;
-    return sqzi_fail(error, status, said.offset, "%s%s", b->out, said.text + n);
-}
-
-/* A base of floats in int8, beside the output. */
+/* A base of floats in int8. */
 static sqz_status quantise(sqz_build *b, sqz_error *error)
 {
-    sqz_status status = SQZ_OK;
-    char place[SQZI_OUTPUT_PATH], name[SQZI_OUTPUT_PATH + SQZI_TEMPORARY_SUFFIX];
-    sqzi_place kind;
-    TRY(sqzi_place_find(b->out, place, &kind, error));
-    sqzi_place_temporary(place, name);
-    FAIL_IF(strlen(name) >= sizeof b->temporary, SQZ_EOUTPUT, 0, "%s: the name is too long",
-            b->out);
     sqz_model_close(b->model);
     b->model = NULL;
-    strcpy(b->temporary, name);
-    b->slot = sqzi_temporary_add(AT_FDCWD, b->temporary, false);
-    status = sqz_quantize(b->context, b->base, b->temporary, NULL, error);
-    if (status != SQZ_OK) return name_output(b, status, error);
-    TRY(sqz_model_open(b->context, b->temporary, &b->model, error));
-fail:
-    return status;
+    b->of_floats = true;
+    return sqzi_quantized_open(b->context, b->base, SQZ_QUANTIZE_S8, b->out, &b->model, error);
 }
 
 /* Opened, in int8, and with nothing behind its pooling: a head reads what is pooled. */
@@ -123,7 +84,7 @@ static sqz_status open_encoder(sqz_build *b, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     TRY(sqz_model_open(b->context, b->base, &b->model, error));
-    if (!has_integers(b->model)) TRY(quantise(b, error));
+    if (!sqzi_has_integers(b->model)) TRY(quantise(b, error));
     sqz_model *model = b->model;
     b->pooling = model->info.pooling;
     model->head.n_steps = 0;

@@ -150,7 +150,7 @@ sqz_status sqzi_build_full(sqz_build *b, sqz_error *error)
     work w = {.build = b};
     sqz_train_result result;
     bool fits;
-    if (b->options.minutes == 0 || !*b->temporary) {
+    if (b->options.minutes == 0 || !b->of_floats) {
         snprintf(b->why, sizeof b->why, "%s: the encoder stays as it is",
                  b->options.minutes == 0 ? "no time was given to train every weight"
                                          : "the base holds integers, which cannot be trained");

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "build/frozen.h"
 
-enum { SQZI_CONFUSIONS = 10, SQZI_SENTENCE = 320, SQZI_PLACE = 4200 };
+enum { SQZI_CONFUSIONS = 10, SQZI_SENTENCE = 320 };
 
 /* What is decided on rows held out: `full`, every weight trained, else a strength of the frozen
  * encoder's; accuracies on the rows it was decided on. */
@@ -38,9 +38,8 @@ struct sqz_build {
     void *block;
     size_t bytes;
     char why[SQZI_SENTENCE];
-    char temporary[SQZI_PLACE]; /* the base in int8; "": there is none */
-    int slot;                   /* of sqzi_temporary_add */
-    sqz_model *model;           /* the frozen encoder */
+    bool of_floats;   /* the base; the model is that in int8 */
+    sqz_model *model; /* the frozen encoder */
     sqz_pooling pooling;
     sqzi_features features;
     sqzi_frozen frozen;

@@ -157,6 +157,8 @@ sqz_status sqz_trainer_run(sqz_trainer *t, const sqz_train_run *run, sqz_train_r
                                        .note = run->note,
                                        .user = run->user};
     if (status == SQZ_OK && run->checkpoint) status = begin(&c, error);
+    if (status == SQZ_OK && t->recipe.distil && sqzi_trainer_end(t) > t->data.n_batches)
+        status = sqzi_distilling_begin(&t->distilling, &t->data, run, error);
     c.begun = c.last_checkpoint = sqzi_clock_ns();
     if (status == SQZ_OK) status = take_steps(&c, error);
     if (status == SQZ_OK && run->evaluate && t->state.best_step) sqzi_trainer_restore_best(t);
