@@ -23,6 +23,7 @@ typedef enum sqzi_distil_needs {
 } sqzi_distil_needs;
 
 uint32_t sqzi_distil_needs_of(const double weights[SQZ_DISTIL_LOSSES]);
+sqzi_distil_form sqzi_distil_form_of(sqz_distil_loss loss);
 
 /* A settled recipe, and the sizes that both models share.
  *

@@ -81,7 +81,7 @@ class Hostile(unittest.TestCase):
             ("none.csv", "text,label\n", "holds no example"),
             ("array.jsonl", '{"text":"a","label":"b"}\n[1]\n', "line 2: not a JSON object"),
             ("deep.jsonl", '{"text":' + "[" * 100000 + "\n", "line 1: "),
-            ("deep.json", '{"train":' + "[" * 100000, "is no JSON object"),
+            ("deep.json", '{"train":' + "[" * 100000, "maximum parsing depth"),
             ("word.conll", "good\nfilm B-X\n\n", "line 1: a word and its class"),
         ):
             write(name, text)
