@@ -31,7 +31,7 @@ uint32_t sqzi_distil_needs_of(const double weights[SQZ_DISTIL_LOSSES]);
  *   dimensions, teacher_dimensions   of embeddings
  *   tokens          logits are of tokens, not of sequences
  *   of_hidden, of_embeddings   projections to the teacher's widths; n_out 0: they are the student's
- *   kernels         of projections; may be NULL without
+ *   kernels         of gradients
  */
 typedef struct sqzi_distil_plan {
     const sqzi_encoder *student, *teacher;
