@@ -12,8 +12,10 @@
 typedef struct cli_teaching_options {
     const char *teacher_path, *student_path, *losses, *map, *texts_path, *keep;
     uint32_t relation_heads, relation_layer, max_pieces, measure_steps;
-    double temperature;
-    bool whole_texts;
+    uint32_t teacher_type; /* an sqz_teacher_type */
+    const char *teacher_cache;
+    double temperature, minutes;
+    bool whole_texts, windows;
 } cli_teaching_options;
 extern cli_teaching_options cli_teaching;
 
@@ -21,6 +23,8 @@ extern cli_teaching_options cli_teaching;
 
 /* "hidden:1,pooled:5"; dies with CLI_USAGE. */
 void cli_read_losses(const char *text, sqz_distil_recipe *recipe);
+/* Dies where a setting is of losses that have no weight. */
+void cli_check_distillation(const sqz_distil_recipe *recipe, bool labelled);
 /* "uniform", "last", "2,3,5,6"; what is to be freed, or NULL. Dies with CLI_USAGE. */
 uint32_t *cli_read_map(const char *text, sqz_distil_recipe *recipe);
 
@@ -47,6 +51,7 @@ typedef struct cli_distilling {
     FILE *log;
     const char *log_name;
     double began, step_seconds;
+    uint64_t pieces; /* of the steps but the first */
 } cli_distilling;
 
 /* For sqz_train_run; user is a cli_distilling. */
@@ -59,6 +64,14 @@ sqz_likeness cli_distilling_compare(const cli_distilling *d, const sqz_model *st
  * models in turn, after a round that is not counted. */
 void cli_time_models(const cli_distilling *d, const sqz_model *const models[], uint32_t n,
                      double milliseconds[]);
+
+/* ---- distill_windows.c ---- */
+
+/* The texts in parts of `length` pieces at most, special ones included, none of which is in two
+ * parts; each is of a text's own bytes. A word of several pieces may be cut. What is to be
+ * freed. */
+sqz_text *cli_cut_windows(const sqz_text *texts, size_t n, const sqz_tokenizer *tokenizer,
+                          uint32_t length, size_t *n_parts);
 
 /* ---- distill_data.c ---- */
 
@@ -77,12 +90,22 @@ typedef struct cli_distill_job {
     sqz_model *teacher, *student;
     sqz_distil_recipe recipe;
     uint32_t *layers;
+    char *cache;
     cli_distilling watch;
     sqz_likeness before;
+    sqz_measures measured_before; /* n 0: the student had no such head */
 } cli_distill_job;
 
 /* Data, what is held out of them, pieces and batches, once the models are open. */
 void cli_distill_open_data(cli_distill_job *job);
+
+/* ---- distill_cost.c ---- */
+
+/* What of the teacher's outputs is kept, and where, once the losses are known; what is to be freed,
+ * or NULL. Dies with CLI_USAGE. */
+char *cli_keep_outputs(sqz_distil_recipe *recipe);
+/* --minutes as --max-steps: by the time of two steps. */
+void cli_bound_minutes(cli_distill_job *job, const sqz_train_recipe *recipe);
 
 /* ---- distill_report.c ---- */
 

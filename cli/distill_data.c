@@ -7,6 +7,8 @@
 #include "distill.h"
 #include "text_file.h"
 
+cli_teaching_options cli_teaching = {.temperature = NAN, .minutes = NAN};
+
 enum {
     HELD_OUT = 500, /* texts, of a tenth at most */
     LEAST_TEXTS = 11,
@@ -14,19 +16,38 @@ enum {
     SENTENCE_PIECES = 6 /* at least, special ones included */
 };
 
+/* Both models read what is learned on. */
+static uint32_t length_of(const cli_distill_job *j)
+{
+    const uint32_t a = sqz_model_get_info(j->student)->max_positions,
+                   b = sqz_model_get_info(j->teacher)->max_positions, most = a < b ? a : b,
+                   length = cli_tuning.max_length ? cli_tuning.max_length
+                            : most < MAX_PIECES   ? most
+                                                  : MAX_PIECES;
+    if (length > most)
+        cli_die(CLI_USAGE, "--max-length %u: the models take %u pieces at most", length, most);
+    return length;
+}
+
 static void open_texts(cli_distill_job *j)
 {
     sqz_error error = {0};
     cli_text_file file = cli_open_text_file(cli_teaching.texts_path);
+    size_t n = file.read.n;
+    sqz_text *windows = NULL;
     const uint64_t most = cli_teaching.max_pieces
                               ? cli_teaching.max_pieces / SENTENCE_PIECES + 10 * HELD_OUT
                               : 0;
-    const sqz_texts_options o = {.whole = cli_teaching.whole_texts,
+    const sqz_texts_options o = {.whole = cli_teaching.whole_texts || cli_teaching.windows,
                                  .most = (uint32_t)most,
                                  .seed = cli_tuning.seed};
-    cli_check(sqz_dataset_open_texts(cli_context(), cli_teaching.texts_path, file.texts,
-                                     file.read.n, &o, &j->texts, &error),
+    if (cli_teaching.windows)
+        windows = cli_cut_windows(file.texts, n, sqz_model_embed_tokenizer(j->student),
+                                  length_of(j), &n);
+    cli_check(sqz_dataset_open_texts(cli_context(), cli_teaching.texts_path,
+                                     windows ? windows : file.texts, n, &o, &j->texts, &error),
               &error);
+    free(windows);
     cli_free_text_file(&file);
     (void)sqz_dataset_examples(j->texts, &j->n);
 }
@@ -51,14 +72,8 @@ static void hold_out(cli_distill_job *j)
 static void tokenize(const cli_distill_job *j)
 {
     sqz_error error = {0};
-    const uint32_t a = sqz_model_get_info(j->student)->max_positions,
-                   b = sqz_model_get_info(j->teacher)->max_positions, most = a < b ? a : b,
-                   length = cli_tuning.max_length ? cli_tuning.max_length
-                            : most < MAX_PIECES   ? most
-                                                  : MAX_PIECES;
-    if (length > most)
-        cli_die(CLI_USAGE, "--max-length %u: the models take %u pieces at most", length, most);
-    cli_check(sqz_dataset_tokenize(j->texts, sqz_model_embed_tokenizer(j->student), length, &error),
+    cli_check(sqz_dataset_tokenize(j->texts, sqz_model_embed_tokenizer(j->student), length_of(j),
+                                   &error),
               &error);
 }
 
@@ -94,6 +109,7 @@ static void check_classes(const cli_distill_job *j)
 static void open_labelled(cli_distill_job *j)
 {
     size_t n;
+    cli_tuning.max_length = length_of(j);
     cli_job_open_data(&j->base, cli_teaching.student_path);
     check_classes(j);
     cli_job_open_batches(&j->base);

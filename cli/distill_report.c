@@ -104,8 +104,10 @@ static void show_labelled(cli_distill_job *j, const sqz_model *model, const uint
     if (cli.json) {
         cli_json_key_number("dev_examples", of_teacher.n);
         cli_json_key_number("teacher_bytes", bytes[0]);
+        cli_json_key_number("bytes_before", bytes[1]);
         cli_json_key_number("bytes", bytes[2]);
         cli_json_key_double("teacher_milliseconds", ms[0]);
+        cli_json_key_double("milliseconds_before", ms[1]);
         cli_json_key_double("milliseconds", ms[2]);
     } else
         printf("on %zu examples that were not learned, with intervals of 95%%; %llu bytes of the "
@@ -113,6 +115,9 @@ static void show_labelled(cli_distill_job *j, const sqz_model *model, const uint
                of_teacher.n, (unsigned long long)bytes[0], (unsigned long long)bytes[2], ms[0],
                ms[2]);
     show_figures("teacher", "teacher", of_teacher.figures, of_teacher.n_figures);
+    if (j->measured_before.n)
+        show_figures("student, before it learned", "before", j->measured_before.figures,
+                     j->measured_before.n_figures);
     show_figures("student", "student", of_student.figures, of_student.n_figures);
     show_figures("student less teacher, in paired resamples", "difference", comparison.figures,
                  comparison.n_figures);
@@ -124,7 +129,13 @@ static void show_labelled(cli_distill_job *j, const sqz_model *model, const uint
 
 void cli_distill_show_before(cli_distill_job *j)
 {
-    if (j->labelled) return;
+    if (j->labelled) {
+        const sqz_model_info *own = sqz_model_get_info(j->student),
+                             *teachers = sqz_model_get_info(j->teacher);
+        if (own->head == teachers->head && own->n_labels == teachers->n_labels)
+            sqz_predictions_close(predict(j, j->student, &j->measured_before));
+        return;
+    }
     j->before = cli_distilling_compare(&j->watch, j->student);
     if (cli.progress == 1) return;
     if (isnan(j->before.cosine))

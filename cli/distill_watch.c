@@ -144,6 +144,7 @@ int cli_distilling_step(void *user, const sqz_train_progress *p)
     show_step(d, p);
     if (d->every && d->n_texts && (p->step % d->every == 0 || p->step == p->n_steps))
         (void)compare(d, sqz_trainer_model(d->trainer), p->step);
+    if (p->step > 1) d->pieces += p->n_tokens;
     if (p->step == 1) d->began = now_seconds();
     else d->step_seconds = (now_seconds() - d->began) / (double)(p->step - 1);
     return d->stop_after && p->step >= d->stop_after;

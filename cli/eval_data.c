@@ -59,6 +59,8 @@ static sqz_dataset *open_data(const cli_eval_request *r, const sqz_model *model)
     const char **classes = classes_of(model);
     cli_data data = {.path = r->data, .split = r->split, .kind = kind_of(model, r->model)};
     const bool embeds = sqz_model_get_info(model)->head == SQZ_HEAD_NONE;
+    if (embeds && !cli_columns.text2)
+        cli_say("its head is none: measured as a model of embeddings, on pairs of texts (--text2)");
     if (embeds) cli_embedding_columns(&data);
     else if (cli_embedding_given())
         cli_die(CLI_USAGE, "%s is for models of embeddings, %s has a head", cli_embedding_given(),

@@ -11,12 +11,16 @@
 
 enum { COMPARISONS = 10, /* of a run */ CHECKPOINT_MINUTES = 10, DRY_STEPS = 3 };
 
-cli_teaching_options cli_teaching = {.temperature = NAN};
-
 static const cli_option what_options[] = {
     {"output", 'o', CLI_TEXT, &cli_tuning.output_path, "FILE", "the model file to write"},
     {"teacher", 0, CLI_TEXT, &cli_teaching.teacher_path, "MODEL",
      "what is learned of: any model file with the student's vocabulary"},
+    {"teacher-type", 0, CLI_CHOICE, &cli_teaching.teacher_type, "file|f32|bf16|s8",
+     "in what the teacher is computed: bf16 and s8 round its floats in a temporary file beside "
+     "-o, and are faster (default: as its file is)"},
+    {"teacher-cache", 0, CLI_TEXT, &cli_teaching.teacher_cache, "BYTES",
+     "keep so much of the teacher's logits and embeddings over epochs, and in -o's name with "
+     ".teacher behind it, where no other loss asks for more than these; 0: none (default: 256MB)"},
     {"student", 0, CLI_TEXT, &cli_teaching.student_path, "MODEL",
      "a float model file: what `squeeze` made"},
     {"loss", 0, CLI_TEXT, &cli_teaching.losses, "NAME:WEIGHT,...",
@@ -28,9 +32,9 @@ static const cli_option what_options[] = {
     {"temperature", 0, CLI_REAL, &cli_teaching.temperature, "T", "of logits and soft (default: 1)"},
     {"map", 0, CLI_TEXT, &cli_teaching.map, "uniform|last|LIST",
      "which layer of the teacher each block of the student learns: 2,3,5,6 (default: uniform)"},
-    {"relation-heads", 0, CLI_NUMBER, &cli_teaching.relation_heads, "N",
+    {"relation-heads", 0, CLI_COUNT, &cli_teaching.relation_heads, "N",
      "that queries, keys and values are cut into (default: the teacher's heads)"},
-    {"relation-layer", 0, CLI_NUMBER, &cli_teaching.relation_layer, "N",
+    {"relation-layer", 0, CLI_COUNT, &cli_teaching.relation_layer, "N",
      "of the teacher, from 1 (default: the last)"},
     {"task", 0, CLI_TEXT, &cli_tuning.task_name, "NAME",
      "cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte or wnli: --data is the folder of its files, "
@@ -49,29 +53,36 @@ static const cli_option what_options[] = {
     {"texts", 0, CLI_TEXT, &cli_teaching.texts_path, "FILE",
      "texts without labels, one a line, FILE.gz too: cut into sentences"},
     {"whole-texts", 0, CLI_FLAG, &cli_teaching.whole_texts, NULL, "do not cut them into sentences"},
-    {"max-pieces", 0, CLI_NUMBER, &cli_teaching.max_pieces, "N",
+    {"windows", 0, CLI_FLAG, &cli_teaching.windows, NULL,
+     "cut them where --max-length pieces are full, in place of sentences: no piece is left out"},
+    {"max-pieces", 0, CLI_COUNT, &cli_teaching.max_pieces, "N",
      "take sentences by chance until they have so many pieces (default: all)"},
     {0},
 };
 
 static const cli_option recipe_options[] = {
-    {"epochs", 0, CLI_NUMBER, &cli_tuning.epochs, "N",
+    {"epochs", 0, CLI_COUNT, &cli_tuning.epochs, "N",
      "times that all is learned (default: 1 of texts, 3 of labelled rows)"},
     {"lr", 0, CLI_REAL, &cli_tuning.lr, "RATE",
      "learning rate after the warm-up (default: 5e-4 on texts, 3e-4 on labelled rows)"},
-    {"batch", 0, CLI_NUMBER, &cli_tuning.batch, "N", "examples of a step (default: 32)"},
-    {"accumulate", 0, CLI_NUMBER, &cli_tuning.accumulate, "N",
+    {"batch", 0, CLI_COUNT, &cli_tuning.batch, "N", "examples of a step (default: 32)"},
+    {"accumulate", 0, CLI_COUNT, &cli_tuning.accumulate, "N",
      "parts that a batch is computed in: less memory, the same step but for rounding"},
     {"seed", 0, CLI_NUMBER, &cli_tuning.seed, "N", "of order, choice and dropout (default: 1)"},
     {"precision", 0, CLI_CHOICE, &cli_tuning.precision, "f32|bf16",
      "of the student's products (default: f32)"},
+    {"fake-quantise", 0, CLI_CHOICE, &cli_tuning.fake_quantise, "none|s8|s4|s3",
+     "train through the rounding of the blocks' matrices to int8, 4 or 3 bits, and write them so "
+     "(default: none)"},
     {"recompute", 0, CLI_FLAG, &cli_tuning.recompute, NULL,
      "run each block once more instead of keeping its rows: less memory, equal bits"},
     {"dropout", 0, CLI_REAL, &cli_tuning.dropout, "SHARE", "of the student (default: 0)"},
-    {"max-length", 0, CLI_NUMBER, &cli_tuning.max_length, "N",
+    {"max-length", 0, CLI_COUNT, &cli_tuning.max_length, "N",
      "pieces of a text, special tokens included (default: 128, or what the model takes)"},
-    {"max-steps", 0, CLI_NUMBER, &cli_tuning.max_steps, "N",
+    {"max-steps", 0, CLI_COUNT, &cli_tuning.max_steps, "N",
      "stop after so many steps; the schedule stays that of all epochs"},
+    {"minutes", 0, CLI_REAL, &cli_teaching.minutes, "M",
+     "as many steps as that takes, by the time of two at the start; says them as --max-steps"},
     {"warmup", 0, CLI_REAL, &cli_tuning.warmup, "SHARE",
      "of the steps, rising from 0 (default: 0.05)"},
     {"schedule", 0, CLI_CHOICE, &cli_tuning.schedule, "linear|cosine|constant",
@@ -91,14 +102,13 @@ static const cli_option run_options[] = {
     {"keep", 0, CLI_TEXT, &cli_teaching.keep, "last|best",
      "the step whose weights are written: the last, or the nearest to the teacher on what is held "
      "out (default: last)"},
-    {"measure-steps", 0, CLI_NUMBER, &cli_teaching.measure_steps, "N",
+    {"measure-steps", 0, CLI_COUNT, &cli_teaching.measure_steps, "N",
      "compare each N steps (default: a tenth of them)"},
-    {"patience", 0, CLI_NUMBER, &cli_tuning.patience, "N",
+    {"patience", 0, CLI_COUNT, &cli_tuning.patience, "N",
      "with --keep best: stop after so many comparisons that were not the best"},
     {"checkpoint", 0, CLI_TEXT, &cli_tuning.checkpoint, "FOLDER",
      "where a run can go on from (default: FILE.checkpoint)"},
-    {"checkpoint-steps", 0, CLI_NUMBER, &cli_tuning.checkpoint_steps, "N",
-     "write one each N steps"},
+    {"checkpoint-steps", 0, CLI_COUNT, &cli_tuning.checkpoint_steps, "N", "write one each N steps"},
     {"checkpoint-minutes", 0, CLI_REAL, &cli_tuning.checkpoint_minutes, "M",
      "and each M minutes (default: 10; 0: not by time)"},
     {"resume", 0, CLI_FLAG, &cli_tuning.resume, NULL,
@@ -119,7 +129,10 @@ static void check_texts(void)
     if (cli_tuning.task_name || cli_tuning.dev_path || cli_tuning.source || cli_tuning.split ||
         cli_tuning.problem)
         cli_die(CLI_USAGE, "--task, --dev, --source, --split and --problem go with --data");
+    if (cli_teaching.whole_texts && cli_teaching.windows)
+        cli_die(CLI_USAGE, "--whole-texts and --windows: texts are cut by one of them");
     cli_refuse_columns("--texts, which have no columns");
+    if (cli.quotes) cli_die(CLI_USAGE, "--quotes does not go with --texts, which have no columns");
 }
 
 static void check_labelled(cli_distill_job *j)
@@ -144,8 +157,8 @@ static void check_labelled(cli_distill_job *j)
                            "is needed");
     if (cli_tuning.source && isnan(cli_tuning.holdout))
         cli_die(CLI_USAGE, "--source is for --holdout");
-    if (cli_teaching.max_pieces || cli_teaching.whole_texts)
-        cli_die(CLI_USAGE, "--max-pieces and --whole-texts go with --texts");
+    if (cli_teaching.max_pieces || cli_teaching.whole_texts || cli_teaching.windows)
+        cli_die(CLI_USAGE, "--max-pieces, --whole-texts and --windows go with --texts");
 }
 
 static void check_usage(cli_distill_job *j)
@@ -164,12 +177,20 @@ static void check_usage(cli_distill_job *j)
         cli_die(CLI_USAGE, "--keep is last or best, not %s", cli_teaching.keep);
     if (cli_tuning.patience && (!cli_teaching.keep || strcmp(cli_teaching.keep, "best") != 0))
         cli_die(CLI_USAGE, "--patience goes with --keep best");
-    if (!cli_tuning.batch) cli_die(CLI_USAGE, "--batch is at least 1");
+    if (!isnan(cli_teaching.minutes) && !(cli_teaching.minutes > 0))
+        cli_die(CLI_USAGE, "--minutes is above 0");
+    if (!isnan(cli_teaching.minutes) && (cli_tuning.max_steps || cli_tuning.resume))
+        cli_die(CLI_USAGE,
+                "--minutes becomes --max-steps, by times that differ from run to run: "
+                "%s",
+                cli_tuning.resume ? "to go on, give the --max-steps that it said"
+                                  : "give one of them");
     if (!isnan(cli_tuning.lr) && !(cli_tuning.lr > 0)) cli_die(CLI_USAGE, "--lr is above 0");
     if (!isnan(cli_teaching.temperature) && !(cli_teaching.temperature > 0))
         cli_die(CLI_USAGE, "--temperature is above 0");
     if (!isnan(cli_tuning.holdout) && !(cli_tuning.holdout > 0 && cli_tuning.holdout < 1))
         cli_die(CLI_USAGE, "--holdout is above 0 and below 1, not %g", cli_tuning.holdout);
+    cli_check_parts();
     const char *const outputs[] = {cli_tuning.output_path, cli_tuning.log_path};
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
         if (!outputs[i]) continue;
@@ -180,13 +201,18 @@ static void check_usage(cli_distill_job *j)
         cli_not_over(outputs[i], j->labelled ? cli_tuning.data_path : cli_teaching.texts_path);
         if (cli_tuning.dev_path) cli_not_over(outputs[i], cli_tuning.dev_path);
     }
+    cli_not_twice(outputs, sizeof outputs / sizeof *outputs);
+    if (!cli_tuning.dry_run) cli_try_output(cli_tuning.output_path, true);
 }
 
 /* ---- the run ---- */
 
-static sqz_train_recipe recipe_of(cli_distill_job *j)
+/* Before anything is read: a word that is none is not to be told after minutes. */
+static void read_teaching(cli_distill_job *j)
 {
     j->recipe.teacher = cli_teaching.teacher_path;
+    j->recipe.teacher_type = (sqz_teacher_type)cli_teaching.teacher_type;
+    j->recipe.scratch = cli_tuning.output_path ? cli_tuning.output_path : cli_teaching.student_path;
     j->recipe.temperature = isnan(cli_teaching.temperature) ? 0 : cli_teaching.temperature;
     j->recipe.relation_heads = cli_teaching.relation_heads;
     j->recipe.relation_layer = cli_teaching.relation_layer;
@@ -195,12 +221,18 @@ static sqz_train_recipe recipe_of(cli_distill_job *j)
                                         : "hidden:1,pooled:5",
                     &j->recipe);
     j->layers = cli_read_map(cli_teaching.map, &j->recipe);
+    cli_check_distillation(&j->recipe, j->labelled);
+}
+
+static sqz_train_recipe recipe_of(cli_distill_job *j)
+{
     sqz_train_recipe r = cli_job_recipe(&j->base);
     r.distil = &j->recipe;
     if (!r.epochs) r.epochs = j->labelled ? 3 : 1;
     if (isnan(cli_tuning.lr)) r.lr = j->labelled ? 3e-4 : 5e-4;
     if (isnan(cli_tuning.warmup)) r.warmup = 0.05;
     if (isnan(cli_tuning.dropout)) r.dropout = -1;
+    j->cache = cli_keep_outputs(&j->recipe);
     return r;
 }
 
@@ -242,8 +274,12 @@ static sqz_train_run run_of(cli_distill_job *j, const char *folder)
 static void train(cli_distill_job *j)
 {
     sqz_error error = {0};
-    const sqz_train_recipe recipe = recipe_of(j);
+    sqz_train_recipe recipe = recipe_of(j);
     char *folder = NULL;
+    if (!isnan(cli_teaching.minutes)) {
+        cli_bound_minutes(j, &recipe);
+        recipe.max_steps = cli_tuning.max_steps;
+    }
     cli_check(sqz_trainer_open(cli_context(), cli_teaching.student_path, &recipe,
                                sqz_batches_data(j->base.batches), &j->base.trainer, &error),
               &error);
@@ -273,6 +309,7 @@ static void close_job(cli_distill_job *j)
     free(j->watch.texts);
     free(j->rows);
     free(j->layers);
+    free(j->cache);
 }
 
 static int run(char **arguments, uint32_t n)
@@ -282,6 +319,7 @@ static int run(char **arguments, uint32_t n)
     (void)arguments;
     (void)n;
     check_usage(&j);
+    read_teaching(&j);
     cli_check(sqz_model_open(cli_context(), cli_teaching.teacher_path, &j.teacher, &error), &error);
     cli_check(sqz_model_open(cli_context(), cli_teaching.student_path, &j.student, &error), &error);
     cli_distill_open_data(&j);

@@ -4,7 +4,7 @@ file(GLOB SQZ_CLI CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cli/*.c)
 if(SQZ_CLI)
   add_executable(squeezebert_program ${SQZ_CLI})
   set_target_properties(squeezebert_program PROPERTIES OUTPUT_NAME squeezebert)
-  target_link_libraries(squeezebert_program PRIVATE sqz_flags squeezebert_squeeze_static
+  target_link_libraries(squeezebert_program PRIVATE sqz_flags squeezebert_train_static
     PkgConfig::JANSSON)
   if(SQZ_STATIC)
     target_link_options(squeezebert_program PRIVATE -static)

@@ -29,9 +29,9 @@ LEFT_OF = {  # what a folder of src/ may include; itself is always allowed
     "import": "base kernel text io data nn model rewrite",
     "export": "base kernel text io data nn model import",
     "eval": "base kernel text io data nn model task rewrite",
-    "train": "base kernel text io data nn model task rewrite eval",
-    "squeeze": "base kernel text io data nn model task rewrite eval train",
-    "build": "base kernel text io data nn model task rewrite eval train squeeze",
+    "squeeze": "base kernel text io data nn model task rewrite eval",
+    "train": "base kernel text io data nn model task rewrite eval squeeze",
+    "build": "base kernel text io data nn model task rewrite eval squeeze train",
     "serve": "",
 }
 RUNTIME = "base kernel text io nn model task".split()

@@ -8,7 +8,8 @@
  *     sqz_trainer_open(context, "student.gguf", &recipe, &data, &trainer, &error)
  *
  * and everything else of squeezebert/train.h. The teacher runs each batch as any model runs it, in
- * the type of its file, without dropout; what a batch costs is that beside the student's step.
+ * the type of its file or in teacher_type, without dropout; what a batch costs is that beside the
+ * student's step.
  */
 #ifndef SQUEEZEBERT_DISTIL_H
 #define SQUEEZEBERT_DISTIL_H
@@ -75,9 +76,35 @@ typedef enum sqz_distil_map {
     SQZ_DISTIL_EXPLICIT
 } sqz_distil_map;
 
+/* In what the teacher's matrices are multiplied.
+ *
+ *   AS_IS   as its file says
+ *   F32     the file has floats of 32 bits, or of 16 that are expanded exactly
+ *   BF16    the file has them so, or floats of another kind that are rounded to it
+ *   S8      the file has int8 (or what expands to it), or floats that are quantised to it
+ *
+ * Rounding is sqz_quantize's, without texts to calibrate on.
+ */
+typedef enum sqz_teacher_type {
+    SQZ_TEACHER_AS_IS,
+    SQZ_TEACHER_F32,
+    SQZ_TEACHER_BF16,
+    SQZ_TEACHER_S8
+} sqz_teacher_type;
+
 /* Zero-initialise; the teacher and a weight are needed.
  *
  *   teacher      a model file with the student's vocabulary: its pieces are read by both
+ *   teacher_type [as it is]; decides bits where the file is another. scratch then names a file that
+ *                could be written: the rounded teacher is a temporary file beside it while the
+ *                trainer is opened. SQZ_EUNSUPPORTED: the file's weights cannot become that
+ *   cache_bytes  [0: none] of logits and embeddings of the teacher's that are kept, where these and
+ *                labels are all that is learned, in the first of several epochs; later ones then do
+ *                not run it. In memory, and once all of them are there in the file `cache`, which
+ *                says by checksums and a key of teacher, type, texts and kernels what it is:
+ *                another run finds them there, one that is damaged or of something else is made
+ *                anew. Where they would be more bytes, none are kept. sqz_train_run.note is told of
+ *                both. No bit of the result depends on it. The name outlives the trainer
  *   weights      of each loss in the sum that is trained; 0: not computed
  *   temperature  [1] T of LOGITS and SOFT, above 0
  *   map          of HIDDEN and ATTENTION; layers [the student's blocks] of EXPLICIT: 1 .. M
@@ -86,6 +113,10 @@ typedef enum sqz_distil_map {
  */
 typedef struct sqz_distil_recipe {
     const char *teacher;
+    sqz_teacher_type teacher_type;
+    const char *scratch;
+    const char *cache;
+    uint64_t cache_bytes;
     double weights[SQZ_DISTIL_LOSSES];
     double temperature;
     sqz_distil_map map;

@@ -17,7 +17,7 @@ enum { QUERIES = 64, COLUMNS = 16 }; /* as in attention.c */
 
 static const sqzk_gemm *products(const sqzk_table *kernels, const sqzi_block *block)
 {
-    return block->attn_q.terms[0].b.gemm->type == SQZI_F32 ? kernels->gemm_f32
+    return sqzi_grad_gemm(&block->attn_q.terms[0].b)->type == SQZI_F32 ? kernels->gemm_f32
                                                            : kernels->attention_bf16;
 }
 

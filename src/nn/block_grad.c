@@ -35,7 +35,7 @@ bool sqzi_block_can_be_narrow(const sqzk_table *kernels, const sqzi_block *block
 void sqzi_round_rows(const sqzi_linear *linear, size_t m, size_t n, const sqzi_real *x, size_t ldx,
                      uint16_t *out, size_t ldo)
 {
-    (void)linear->terms[0].b.gemm->prepare(&(sqzk_prepare_args){
+    (void)sqzi_grad_gemm(&linear->terms[0].b)->prepare(&(sqzk_prepare_args){
         .m = m, .k = n, .x = x, .ldx = ldx, .out = out, .ldo = ldo * sizeof *out});
 }
 

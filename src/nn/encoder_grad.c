@@ -230,14 +230,16 @@ static void run_block(pass_run *r, uint32_t i)
     while (take_rows(r, &rows)) finish_rows(r, i, rows);
 }
 
-/* The forward is not what a session runs: something is dropped, or a block is narrow. */
+/* The forward is not what a session runs: something is dropped, a block is narrow, or it meets
+ * int8 rows, whose activation a session computes within their gemm, nearly: once more it is exact,
+ * so it is the first time. */
 static bool differs(const pass_run *r)
 {
     const sqzi_dropout *d = r->pass->dropout;
-    bool narrow = false;
-    for (uint32_t i = 0; i < r->pass->encoder->n_blocks && !narrow; i++)
-        narrow = halves_of(r, i) != NULL;
-    return narrow || (d && (d->hidden > 0 || d->attention > 0));
+    bool own = false;
+    for (uint32_t i = 0; i < r->pass->encoder->n_blocks && !own; i++)
+        own = halves_of(r, i) || r->pass->encoder->blocks[i].ffn_up.terms[0].b.grad_gemm;
+    return own || (d && (d->hidden > 0 || d->attention > 0));
 }
 
 void sqzi_encoder_forward(const sqzi_encoder_pass *pass, const sqzi_team *team)

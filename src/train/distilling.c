@@ -19,8 +19,11 @@ static sqz_status settle(const sqz_distil_recipe *recipe, sqz_distil_recipe *s, 
     TRY(SQZI_RESERVED(recipe, "sqz_distil_recipe", error));
     *s = *recipe;
     s->layers = NULL;
-    if (!s->temperature) s->temperature = 1;
+    if (s->temperature == 0) s->temperature = 1;
     FAIL_IF(!s->teacher, SQZ_EINVAL, 0, "a distillation needs a teacher");
+    FAIL_IF(s->cache_bytes && !s->cache, SQZ_EINVAL, 0,
+            "%llu bytes of the teacher's outputs are to be kept, but no file is named for them",
+            (unsigned long long)s->cache_bytes);
     for (uint32_t i = 0; i < SQZ_DISTIL_LOSSES; i++) {
         FAIL_IF(!(s->weights[i] >= 0) || !isfinite(s->weights[i]), SQZ_EINVAL, i,
                 "the weight of the loss '%s' is %s, 0 or more is possible",
@@ -44,14 +47,14 @@ sqz_status sqzi_distilling_open(sqz_context *context, const sqz_distil_recipe *r
 {
     *d = (sqzi_distilling){.allocator = &context->allocator};
     const sqz_status status = settle(recipe, &d->recipe, error);
-    return status == SQZ_OK ? sqzi_teacher_open(context, recipe->teacher, &d->teacher, error)
-                            : status;
+    return status == SQZ_OK ? sqzi_teacher_open(context, recipe, &d->teacher, error) : status;
 }
 
 void sqzi_distilling_close(sqzi_distilling *d)
 {
     if (!d->allocator) return;
     sqzi_release(d->allocator, d->map, d->n_map * sizeof *d->map);
+    sqzi_teacher_cache_close(&d->cache);
     sqzi_teacher_close(&d->teacher);
     *d = (sqzi_distilling){0};
 }
@@ -226,6 +229,14 @@ fail:
     return status;
 }
 
+void sqzi_distilling_limit(const sqzi_distilling *d, sqz_model_info *info)
+{
+    const sqz_model_info *t = &d->teacher.model->info;
+    if (t->max_positions < info->max_positions) info->max_positions = t->max_positions;
+    if (t->n_token_types && (!info->n_token_types || t->n_token_types < info->n_token_types))
+        info->n_token_types = t->n_token_types;
+}
+
 /* ---- projections ---- */
 
 static const char *const projections[SQZI_MOST_BESIDE] = {"projection.hidden",
@@ -264,17 +275,43 @@ void sqzi_distilling_layout(sqzi_distilling *d, sqzi_batch_gradient *student,
     sqzi_distil_layout(&d->distil, &d->plan, sizes, arena);
 }
 
+sqz_status sqzi_distilling_begin(sqzi_distilling *d, const sqz_train_data *data,
+                                 const sqz_train_run *run, sqz_error *error)
+{
+    const sqz_distil_recipe *r = &d->recipe;
+    const sqzi_teacher_keep keep = {.teacher = &d->teacher,
+                                    .plan = &d->plan,
+                                    .data = data,
+                                    .path = r->cache,
+                                    .most = r->cache_bytes,
+                                    .note = run->note,
+                                    .user = run->user};
+    if (!r->cache_bytes || sqzi_distilling_reads_blocks(d)) return SQZ_OK;
+    sqzi_teacher_cache_close(&d->cache);
+    return sqzi_teacher_cache_open(d->teacher.model->context, &keep, &d->cache, error);
+}
+
+static sqz_status run_teacher(sqzi_distilling *d, const sqzi_taught *taught, sqz_error *error)
+{
+    sqzi_batch same = *taught->batch;
+    same.types = d->teacher.model->info.n_token_types ? taught->types : NULL;
+    const bool kept = d->cache.allocator;
+    if (kept && sqzi_teacher_cache_get(&d->cache, taught->examples, &same, &d->teacher))
+        return SQZ_OK;
+    const sqz_status status = sqzi_teacher_run(&d->teacher, &same, error);
+    if (status == SQZ_OK && kept)
+        sqzi_teacher_cache_put(&d->cache, taught->examples, &same, &d->teacher);
+    return status;
+}
+
 sqz_status sqzi_distilling_add(sqzi_distilling *d, sqzi_batch_gradient *student,
-                               const sqzi_batch *batch, const uint8_t *types,
-                               const sqzi_distil_counts *counts, double values[SQZ_DISTIL_LOSSES],
+                               const sqzi_taught *taught, double values[SQZ_DISTIL_LOSSES],
                                sqz_error *error)
 {
-    sqzi_batch same = *batch;
-    same.types = d->teacher.model->info.n_token_types ? types : NULL;
-    const sqz_status status = sqzi_teacher_run(&d->teacher, &same, error);
+    const sqz_status status = run_teacher(d, taught, error);
     if (status != SQZ_OK) return status;
-    sqzi_distil_add(&d->distil, batch, &student->outputs, &d->teacher.outputs, &student->grads,
-                    counts, student->model.pool, values);
+    sqzi_distil_add(&d->distil, taught->batch, &student->outputs, &d->teacher.outputs,
+                    &student->grads, taught->counts, student->model.pool, values);
     return SQZ_OK;
 }
 
@@ -288,6 +325,10 @@ sqz_status sqzi_distilling_text(const sqzi_distilling *d, sqzi_buffer *buffer, s
     int n = snprintf(piece, sizeof piece, ",\"distil\":{\"teacher\":\"%s\",\"temperature\":%s",
                      d->teacher.sha256, SQZI_REAL(17, r->temperature));
     TRY(sqzi_buffer_append(buffer, piece, (size_t)n, error));
+    if (d->teacher.rounded) {
+        n = snprintf(piece, sizeof piece, ",\"teacher_type\":\"%s\"", d->teacher.rounded);
+        TRY(sqzi_buffer_append(buffer, piece, (size_t)n, error));
+    }
     for (uint32_t i = 0; i < SQZ_DISTIL_LOSSES; i++) {
         if (!(r->weights[i] > 0)) continue;
         n = snprintf(piece, sizeof piece, ",\"%s\":%s", sqz_distil_loss_name((sqz_distil_loss)i),
@@ -309,7 +350,10 @@ fail:
 void sqzi_distilling_history(const sqzi_distilling *d, char line[SQZI_DISTILLING_LINE])
 {
     const sqz_distil_recipe *r = &d->recipe;
-    int n = snprintf(line, SQZI_DISTILLING_LINE, " --loss ");
+    int n = !d->teacher.rounded
+                ? 0
+                : snprintf(line, SQZI_DISTILLING_LINE, " --teacher-type %s", d->teacher.rounded);
+    n += snprintf(line + n, SQZI_DISTILLING_LINE - (size_t)n, " --loss ");
     const int begin = n;
     for (uint32_t i = 0; i < SQZ_DISTIL_LOSSES; i++)
         if (r->weights[i] > 0)

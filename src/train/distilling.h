@@ -5,12 +5,13 @@
 
 #include "base/memory.h"
 #include "train/batch_gradient.h"
-#include "train/teacher.h"
+#include "train/teacher_cache.h"
 
 typedef struct sqzi_distilling {
     const sqz_allocator *allocator;
     sqz_distil_recipe recipe; /* with its defaults; layers NULL */
     sqzi_teacher teacher;
+    sqzi_teacher_cache cache;
     sqzi_distil_plan plan;
     sqzi_distil distil;
     uint32_t *map; /* [n_map] */
@@ -33,6 +34,8 @@ bool sqzi_distilling_reads_blocks(const sqzi_distilling *d);
  * these two; the text says which, why, and what can. */
 SQZ_NODISCARD sqz_status sqzi_distilling_fit(sqzi_distilling *d, const sqz_model *student,
                                              const sqz_distil_recipe *recipe, sqz_error *error);
+/* What examples may be, so that the teacher can read them too. */
+void sqzi_distilling_limit(const sqzi_distilling *d, sqz_model_info *info);
 
 /* Projections that a student needs whose widths are not the teacher's: rows of each. */
 void sqzi_distilling_beside(const sqzi_distilling *d, sqzi_beside beside[SQZI_MOST_BESIDE]);
@@ -45,10 +48,22 @@ void sqzi_distilling_take(sqzi_distilling *d, const sqzi_parameters *parameters,
 void sqzi_distilling_layout(sqzi_distilling *d, sqzi_batch_gradient *student,
                             const sqzi_distil_sizes *sizes, sqzi_arena *arena);
 
-/* Between forward and backward: the teacher's outputs, and d of the losses. types [n_tokens]. */
+/* Before the steps of a run: what of the teacher's outputs is to be kept, where batches come again.
+ * SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_distilling_begin(sqzi_distilling *d, const sqz_train_data *data,
+                                               const sqz_train_run *run, sqz_error *error);
+
+/* A part of a batch: types [n_tokens], examples [n_sequences], and what its losses divide by. */
+typedef struct sqzi_taught {
+    const sqzi_batch *batch;
+    const uint8_t *types;
+    const uint32_t *examples;
+    const sqzi_distil_counts *counts;
+} sqzi_taught;
+
+/* Between forward and backward: the teacher's outputs, and d of the losses. */
 SQZ_NODISCARD sqz_status sqzi_distilling_add(sqzi_distilling *d, sqzi_batch_gradient *student,
-                                             const sqzi_batch *batch, const uint8_t *types,
-                                             const sqzi_distil_counts *counts,
+                                             const sqzi_taught *taught,
                                              double values[SQZ_DISTIL_LOSSES], sqz_error *error);
 
 /* `,"distil":{...}`: everything that decides what comes out. SQZ_ENOMEM. */
@@ -56,7 +71,7 @@ SQZ_NODISCARD sqz_status sqzi_distilling_text(const sqzi_distilling *d, sqzi_buf
                                               sqz_error *error);
 
 /* Its part of a line of sqz.history: " --loss hidden:1,pooled:5". */
-enum { SQZI_DISTILLING_LINE = 320 };
+enum { SQZI_DISTILLING_LINE = 340 };
 void sqzi_distilling_history(const sqzi_distilling *d, char line[SQZI_DISTILLING_LINE]);
 
 #endif

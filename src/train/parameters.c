@@ -94,18 +94,54 @@ static bool is_vector(const sqzi_tensor_entry *entry)
            entry->role == SQZI_ROLE_NORM_BIAS;
 }
 
+static bool is_rounded(const sqzi_tensor_entry *entry)
+{
+    return (entry->part == SQZI_PART_EMBEDDING || entry->part == SQZI_PART_BLOCK) &&
+           !is_vector(entry) && !entry->table;
+}
+
+static bool multiplies_integers(const sqzi_matrix *matrix)
+{
+    return matrix->gemm && matrix->gemm->type == SQZI_S8;
+}
+
+/* Stored as integers; or a bias beside them, which may hold what their inputs' zero point adds. Of
+ * a factor that is packed as floats the file tells; what a head of the file holds says nothing of
+ * a new one, whose matrix is not there yet. */
+static bool holds_integers(const build *b, const sqzi_tensor_entry *entry)
+{
+    const sqzi_linear *linear = entry->linear;
+    if (entry->table) return entry->table->type == SQZI_S8;
+    for (uint32_t t = 0; linear && t < linear->n_terms; t++)
+        if (multiplies_integers(&linear->terms[t].a) || multiplies_integers(&linear->terms[t].b))
+            return true;
+    if (!linear || !entry->columns || !linear->terms[entry->term].b.packed || !b->trained->file)
+        return false;
+    const sqzi_gguf_tensor *tensor = sqzi_gguf_find_tensor(b->trained->file, entry->name);
+    return tensor && tensor->type == SQZI_S8;
+}
+
 /* sqzi_tensor_visitor: without a list, counts. */
 static void add(void *user, const sqzi_tensor_entry *entry)
 {
     const build *b = user;
     sqzi_parameters *p = b->parameters;
-    if (entry->table && entry->table->type == SQZI_S8) return; /* stays as it is stored */
+    const size_t n = (size_t)entry->rows * (entry->columns ? entry->columns : 1);
+    if (!p->list) p->n_numbers += n;
+    const bool expands = b->trained->bits && !entry->table; /* integers become masters */
+    if (!expands && holds_integers(b, entry)) { /* it stays as it is stored */
+        if (entry->linear) p->multiplies_integers = true;
+        if (entry->columns && !entry->table && is_trained(b, entry) && !p->integers[0])
+            memcpy(p->integers, entry->name, sizeof p->integers);
+        return;
+    }
     const uint32_t i = p->n++;
     if (!p->list) return;
     p->list[i] = (sqzi_parameter){.entry = *entry,
-                                  .n = (size_t)entry->rows * (entry->columns ? entry->columns : 1),
+                                  .n = n,
                                   .trained = is_trained(b, entry),
                                   .decays = !is_vector(entry),
+                                  .bits = is_rounded(entry) ? b->trained->bits : 0,
                                   .rate = entry->part == SQZI_PART_HEAD ? b->trained->head_rate
                                                                         : 1};
     if (!p->list[i].trained) return;
@@ -155,6 +191,8 @@ static void lay_out(sqzi_parameters *p, sqzi_arena *arena)
     p->gradients.blocks = sqzi_arena_take(arena, n, sizeof *p->gradients.blocks);
     for (uint32_t i = 0; i < p->n; i++) p->list[i].master = take(arena, &p->list[i], false);
     for (uint32_t i = 0; i < p->n; i++)
+        if (p->list[i].bits) p->list[i].rounded = take(arena, &p->list[i], false);
+    for (uint32_t i = 0; i < p->n; i++)
         if (!p->list[i].rows) p->list[i].gradient = take(arena, &p->list[i], true);
     for (uint32_t i = 0; i < p->n; i++) p->list[i].m = take(arena, &p->list[i], true);
     for (uint32_t i = 0; i < p->n; i++) p->list[i].v = take(arena, &p->list[i], true);
@@ -166,7 +204,8 @@ static void point(const build *b)
     for (uint32_t i = 0; i < p->n; i++) {
         const sqzi_parameter *parameter = &p->list[i];
         if (parameter->beside) continue;
-        *place_of(b, &parameter->entry, &p->masters, &p->head_masters) = parameter->master;
+        *place_of(b, &parameter->entry, &p->masters, &p->head_masters) =
+            parameter->bits ? parameter->rounded : parameter->master;
         *place_of(b, &parameter->entry, &p->gradients, &p->head_gradients) = parameter->gradient;
         if (parameter->rows) p->gradients.embedding.word_rows = parameter->rows;
     }

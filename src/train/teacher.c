@@ -5,18 +5,74 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "squeeze/quantized_model.h"
 
-sqz_status sqzi_teacher_open(sqz_context *context, const char *path, sqzi_teacher *t,
+/* ---- its type ---- */
+
+/* What the blocks' matrices are; of a model without blocks, the table of words. */
+static sqzi_type type_of(const sqz_model *model)
+{
+    sqzi_type type = SQZI_F32;
+    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
+        const sqzi_gguf_tensor *tensor = sqzi_gguf_tensor_at(model->gguf, i);
+        const bool block = tensor->name.n > 4 && memcmp(tensor->name.bytes, "blk.", 4) == 0;
+        if (tensor->n_dims < 2 || (!block && model->encoder.n_blocks)) continue;
+        if (tensor->type == SQZI_S8 || type == SQZI_F32) type = tensor->type;
+    }
+    return type;
+}
+
+/* Whether the file, as it is, is what is asked for; where it has to be rounded, the type. */
+static sqz_status find_type(const sqz_model *model, sqz_teacher_type asked, bool *as_it_is,
+                            sqz_quantize_type *type, sqz_error *error)
+{
+    static const char *const names[] = {"", "f32", "bf16", "s8"};
+    sqz_status status = SQZ_OK;
+    const sqzi_type own = type_of(model);
+    FAIL_IF((unsigned)asked > SQZ_TEACHER_S8, SQZ_EINVAL, 0,
+            "the teacher's type is %d, none of sqz_teacher_type", (int)asked);
+    *type = asked == SQZ_TEACHER_S8 ? SQZ_QUANTIZE_S8 : SQZ_QUANTIZE_BF16;
+    *as_it_is = asked == SQZ_TEACHER_AS_IS || (asked == SQZ_TEACHER_S8 && own == SQZI_S8) ||
+                (asked == SQZ_TEACHER_BF16 && own == SQZI_BF16) ||
+                (asked == SQZ_TEACHER_F32 && (own == SQZI_F32 || own == SQZI_F16));
+    FAIL_IF(!*as_it_is && (asked == SQZ_TEACHER_F32 || sqzi_has_integers(model)), SQZ_EUNSUPPORTED,
+            0,
+            "the teacher cannot run in %s: its file holds %s, from which nothing leads there. "
+            "Give the float file that it was made of, or leave the teacher's type as it is",
+            names[asked], own == SQZI_BF16 ? "bf16" : "integers");
+fail:
+    return status;
+}
+
+static sqz_status round_weights(sqz_context *context, const sqz_distil_recipe *recipe,
+                                sqz_quantize_type type, sqzi_teacher *t, sqz_error *error)
+{
+    if (!recipe->scratch)
+        return sqzi_fail(error, SQZ_EINVAL, 0,
+                         "a teacher in another type needs `scratch`: a name beside which a "
+                         "temporary file can be written");
+    sqz_model_close(t->model);
+    t->model = NULL;
+    t->rounded = type == SQZ_QUANTIZE_S8 ? "s8" : "bf16";
+    return sqzi_quantized_open(context, recipe->teacher, type, recipe->scratch, &t->model, error);
+}
+
+sqz_status sqzi_teacher_open(sqz_context *context, const sqz_distil_recipe *recipe, sqzi_teacher *t,
                              sqz_error *error)
 {
+    sqz_status status = SQZ_OK;
     sqzi_sha256 hash;
+    sqz_quantize_type type = SQZ_QUANTIZE_S8;
+    bool as_it_is = true;
     *t = (sqzi_teacher){0};
-    const sqz_status status = sqz_model_open(context, path, &t->model, error);
-    if (status != SQZ_OK) return status;
+    TRY(sqz_model_open(context, recipe->teacher, &t->model, error));
+    TRY(find_type(t->model, recipe->teacher_type, &as_it_is, &type, error));
     sqzi_sha256_init(&hash);
     sqzi_sha256_update(&hash, t->model->map.data, t->model->map.bytes);
     sqzi_sha256_final(&hash, t->sha256);
-    return SQZ_OK;
+    if (!as_it_is) TRY(round_weights(context, recipe, type, t, error));
+fail:
+    return status;
 }
 
 void sqzi_teacher_close(sqzi_teacher *t)

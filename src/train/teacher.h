@@ -11,6 +11,7 @@
 typedef struct sqzi_teacher {
     sqz_model *model;
     char sha256[SQZI_SHA256_HEX]; /* of its file */
+    const char *rounded;          /* "s8", to which its weights were; NULL: they are the file's */
     uint32_t needs;
     sqzi_workspace workspace;
     sqzi_head_scratch head;
@@ -19,8 +20,9 @@ typedef struct sqzi_teacher {
     sqzi_outputs outputs; /* of the last batch */
 } sqzi_teacher;
 
-/* Close in any case. As sqz_model_open. */
-SQZ_NODISCARD sqz_status sqzi_teacher_open(sqz_context *context, const char *path,
+/* Close in any case. SQZ_EINVAL: there is no such type, or no place for a temporary file;
+ * SQZ_EUNSUPPORTED: the weights cannot become that; as sqz_model_open and sqz_quantize. */
+SQZ_NODISCARD sqz_status sqzi_teacher_open(sqz_context *context, const sqz_distil_recipe *recipe,
                                            sqzi_teacher *teacher, sqz_error *error);
 void sqzi_teacher_close(sqzi_teacher *teacher);
 

@@ -69,6 +69,11 @@ def read(path):
     return pathlib.Path(path).read_bytes()
 
 
+def weights(path):
+    """The end of a file, behind its metadata: history tells runs apart, weights do not."""
+    return read(path)[-4096:]
+
+
 def log_of(path):
     return [json.loads(line) for line in read(path).splitlines()]
 
@@ -161,6 +166,10 @@ class Distill(unittest.TestCase):
         self.assertGreater(student["accuracy"], 0.7)
         self.assertAlmostEqual(report["difference"]["metrics"]["accuracy"],
                                student["accuracy"] - teacher["accuracy"], delta=1e-12)
+        self.assertNotIn("before", report)  # what was squeezed has no head of these classes
+        longer = distill("longer.gguf", "--data", "t.csv", "--holdout", "0.2", "--max-steps", "2",
+                         teacher="teacher.gguf", student="rows.gguf")
+        self.assertEqual(longer["before"]["metrics"], student)
         steps = [entry for entry in log_of("rows.log") if "loss" in entry]
         for name in ("labels", "logits", "hidden"):
             self.assertLess(steps[-1][name], steps[0][name])
@@ -190,6 +199,144 @@ class Distill(unittest.TestCase):
             self.assertLess(abs(report["after"]["bytes"] - report["before"]["bytes"]), 1000)
             run("info", "kept_table.gguf", "--check")
             run("verify", "kept_table.gguf")
+
+    def test_rounded_weights_are_trained_and_written_as_they_were_read(self):
+        few = (*TEXTS, "--epochs", "6", "--lr", "5e-3")
+        run("squeeze", "bare.gguf", "-o", "int4.gguf", "--texts", "texts.txt", "--layers", "0",
+            "--bits", "4", "--embedding", "pq:4", "--no-fidelity", "--keep-pooler")
+        for student in ("student.gguf", "int4.gguf"):
+            for form in ("s8", "s4", "s3"):
+                report = distill("rounded.gguf", *few, "--fake-quantise", form, student=student)
+                self.assertGreater(report["after"]["cosine"], report["before"]["cosine"] + 0.01)
+                self.assertIn(f"--fake-quantise {form}", run("info", "rounded.gguf"))
+                run("info", "rounded.gguf", "--check")
+                run("verify", "rounded.gguf")
+                # to compare it first is to run the file that was written
+                again = distill("again.gguf", *few, "--max-steps", "1", "--fake-quantise", form,
+                                student="rounded.gguf")
+                self.assertEqual(again["before"]["cosine"], report["after"]["cosine"])
+        # packed rows take the place of packed rows, and the pooler is float
+        self.assertLess(report["after"]["bytes"], os.path.getsize("int4.gguf") + 60000)
+
+    def test_a_run_through_rounding_goes_on_where_it_was_killed(self):
+        arguments = (*TEXTS, "--fake-quantise", "s4", "--checkpoint-steps", "5", "--keep", "best",
+                     "--measure-steps", "7")
+        distill("through.gguf", *arguments)
+        log = "through_killed.log"
+        process = subprocess.Popen(
+            [PROGRAM, "distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o",
+             "through_killed.gguf", "--log", log, *FAST, *arguments], stdout=subprocess.DEVNULL)
+        while process.poll() is None and not (
+                os.path.exists(log) and read(log).count(b"\n") >= 20):
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        other = run("distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o",
+                    "through_killed.gguf", *FAST, *arguments, "--fake-quantise", "s3", "--resume",
+                    code=2)
+        self.assertIn('"fake_quantise":"s4"', other)
+        distill("through_killed.gguf", "--resume", "-t", "2", "--recompute", *arguments)
+        self.assertEqual(read("through.gguf"), read("through_killed.gguf"))
+
+    def test_a_teacher_is_rounded_as_quantize_does_it(self):
+        for kind in ("bf16", "s8"):
+            run("quantize", "bare.gguf", "-o", f"{kind}.gguf", "--type", kind)
+            distill("in_memory.gguf", *TEXTS, "--max-steps", "9", "--teacher-type", kind)
+            distill("of_file.gguf", *TEXTS, "--max-steps", "9", teacher=f"{kind}.gguf")
+            distill("float.gguf", *TEXTS, "--max-steps", "9")
+            self.assertEqual(weights("in_memory.gguf"), weights("of_file.gguf"))
+            self.assertNotEqual(weights("in_memory.gguf"), weights("float.gguf"))
+            self.assertIn(f"--teacher-type {kind}", run("info", "in_memory.gguf"))
+            distill("again.gguf", *TEXTS, "--max-steps", "9", "--teacher-type", kind,
+                    teacher=f"{kind}.gguf")
+            self.assertEqual(read("of_file.gguf"), read("again.gguf"))
+        self.assertEqual([name for name in os.listdir() if name.endswith(".tmp")], [])
+        self.assertIn("cannot run in f32: its file holds integers", run(
+            "distill", "--teacher", "s8.gguf", "--student", "student.gguf", "-o", "no.gguf", *TEXTS,
+            "--teacher-type", "f32", code=3))
+        self.assertIn('"teacher_type":"s8"', run(
+            "distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o",
+            "in_memory.gguf", *FAST, *TEXTS, "--resume", code=2))
+
+    def test_what_is_kept_of_the_teacher_changes_no_bit(self):
+        arguments = (*TEXTS, "--loss", "logits,pooled", "--checkpoint-steps", "5", "--accumulate",
+                     "2")
+
+        def steps(out, *more, code=0):
+            return run("distill", "--teacher", "teacher.gguf", "--student", "bare.gguf", "-o", out,
+                       *FAST, *arguments, *more, code=code)
+        steps("none.gguf", "--teacher-cache", "0")
+        self.assertFalse(os.path.exists("none.gguf.teacher"))
+        steps("kept.gguf")
+        self.assertEqual(read("none.gguf"), read("kept.gguf"))
+        whole = read("kept.gguf.teacher")
+
+        def again(out, *more):
+            """What is said, beside a model that is the same."""
+            got = subprocess.run([PROGRAM, "distill", "--teacher", "teacher.gguf", "--student",
+                                  "bare.gguf", "-o", out, *FAST, *arguments, *more],
+                                 capture_output=True, text=True, check=True)
+            self.assertEqual(read("none.gguf"), read(out))
+            return got.stderr
+        pathlib.Path("found.gguf.teacher").write_bytes(whole)
+        self.assertNotIn("made anew", again("found.gguf"))
+        for at in (len(whole) // 2, len(whole) - 70):  # a number, or a byte that pads
+            damaged = bytearray(whole)
+            damaged[at] ^= 64
+            pathlib.Path("found.gguf.teacher").write_bytes(damaged)
+            self.assertIn("made anew", again("found.gguf"))
+            self.assertEqual(whole, read("found.gguf.teacher"))
+        pathlib.Path("found.gguf.teacher").write_bytes(whole[:-100])
+        self.assertIn("made anew", again("found.gguf"))
+        distill("found.gguf", *TEXTS, "--loss", "logits,pooled", teacher="teacher.gguf",
+                student="bare.gguf")  # another seed's file would do, other losses' too
+        self.assertEqual(whole, read("found.gguf.teacher"))
+        self.assertIn("1000 may be kept", again("small.gguf", "--teacher-cache", "1KB"))
+        for lines in (12, 60):  # within the first epoch, and behind it
+            out, log = f"kept{lines}.gguf", f"kept{lines}.log"
+            process = subprocess.Popen(
+                [PROGRAM, "distill", "--teacher", "teacher.gguf", "--student", "bare.gguf", "-o",
+                 out, "--log", log, *FAST, *arguments], stdout=subprocess.DEVNULL)
+            while process.poll() is None and not (
+                    os.path.exists(log) and read(log).count(b"\n") >= lines):
+                time.sleep(0.002)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            again(out, "--resume")
+            again(out, "--teacher-cache", "0")
+        self.assertIn("runs in every epoch", run(
+            "distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o", "no.gguf",
+            *TEXTS, "--teacher-cache", "1MB", code=2))
+
+    def test_windows_hold_every_piece(self):
+        pathlib.Path("long.txt").write_text("".join(
+            " ".join(f"{line}." for line in sentences(seed, 40)) + "\n" for seed in range(3, 33)))
+        text = read("long.txt").decode()
+        pieces = len(text.split()) + text.count(".") + text.split().count("no")  # n, ##o
+        report = distill("windows.gguf", "--texts", "long.txt", "--windows", "--max-length", "20",
+                         "--epochs", "1", "--log", "windows.log")
+        steps = [entry for entry in log_of("windows.log") if "loss" in entry]
+        learned, held = report["texts"], report["held_out"]
+        self.assertGreater(learned + held, pieces / 18)  # none has more, few fewer
+        self.assertLess(learned + held, pieces / 18 + 31)
+        self.assertAlmostEqual(sum(entry["pieces"] for entry in steps) - 2 * learned,
+                               pieces * learned / (learned + held), delta=0.05 * pieces)
+        run("distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o", "no.gguf",
+            "--texts", "long.txt", "--windows", "--whole-texts", code=2)
+
+    def test_minutes_become_steps(self):
+        got = subprocess.run(
+            [PROGRAM, "distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o",
+             "timed.gguf", *FAST, *TEXTS, "--epochs", "2000", "--minutes", "0.02"],
+            capture_output=True, text=True, check=True)
+        steps = int(got.stderr.split("--max-steps ")[1].split()[0])
+        self.assertEqual(json.loads(got.stdout)["steps"], steps)
+        self.assertIn(f"--max-steps {steps}", run("info", "timed.gguf"))
+        distill("counted.gguf", *TEXTS, "--epochs", "2000", "--max-steps", str(steps))
+        self.assertEqual(read("counted.gguf"), read("timed.gguf"))
+        self.assertIn("to go on, give the --max-steps", run(
+            "distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o", "timed.gguf",
+            *TEXTS, "--minutes", "1", "--resume", code=2))
 
     def test_what_cannot_be_is_refused_by_name(self):
         run("quantize", "bare.gguf", "-o", "s8.gguf")

@@ -144,7 +144,7 @@ class Eval(unittest.TestCase):
         pathlib.Path("odd.csv").write_text("text,label\na,up\nb,\n")
         for code, said, arguments in (
             (2, "--input", ("a.gguf",)),
-            (2, "its head is", ("bare.gguf", "--data", "t.csv")),
+            (3, "its head is none", ("bare.gguf", "--data", "t.csv")),
             (2, "other ones", ("a.gguf", "--data", "t.csv", "--against", "c.gguf")),
             (2, "other ones", ("a.gguf", "--data", "t.csv", "--against", "ner.gguf")),
             (2, "--cosine", ("a.gguf", "--data", "t.csv", "--cosine")),

@@ -98,6 +98,8 @@ class Safety(unittest.TestCase):
             steps = [int(name[5:13]) for name in names if name.endswith(".gguf")]
             self.assertGreaterEqual(max(steps), 28)
             self.assertLess(max(steps), STEPS)
+            said = run(*finetune(out), code=2)
+            self.assertIn(f"a run that is not finished, at step {max(steps)}", said)
             self.ends_well(out)
 
     def test_a_full_disk_leaves_the_checkpoints_that_were_written(self):
@@ -111,9 +113,13 @@ class Safety(unittest.TestCase):
         self.assertEqual(held("full.gguf"), ["step-00000014.gguf", "step-00000020.gguf"])
         self.ends_well("full.gguf")
 
-    def test_what_was_trained_is_written_elsewhere_where_it_could_not_be(self):
+    def test_a_name_that_cannot_be_written_is_found_before_any_step(self):
         os.mkdir("taken")
-        run(*finetune("taken", "--checkpoint", "kept"), code=1)
+        run(*finetune("taken", "--checkpoint", "never"), code=1)
+        self.assertFalse(os.path.exists("never"))
+
+    def test_a_finished_run_is_written_again_under_another_name(self):
+        run(*finetune("here.gguf", "--checkpoint", "kept"))
         self.assertIn("step-00000150.gguf", os.listdir("kept"))
         self.ends_well("elsewhere.gguf", "--checkpoint", "kept")
 
@@ -141,7 +147,6 @@ class Safety(unittest.TestCase):
             ("the data have changed since", finetune("apart.gguf", "--resume", data="other.csv")),
             ('another recipe; it has "seed":1', finetune("apart.gguf", "--resume", "--seed", "2")),
             ("another recipe", finetune("apart.gguf", "--resume", "--lr", "1e-3")),
-            ("a run that is not finished, at step 20", finetune("apart.gguf")),
             ("past the 10 at which", finetune("apart.gguf", "--resume", "--max-steps", "10")),
         ):
             self.assertIn(said, run(*arguments, code=2))

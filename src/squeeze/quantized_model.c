@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A temporary file, under the name that a file beside it would be written by. */
+#define _POSIX_C_SOURCE 200809L
+#include "squeeze/quantized_model.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file_writer.h"
+#include "base/temporaries.h"
+#include "model/loader.h"
+
+bool sqzi_has_integers(const sqz_model *model)
+{
+    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++)
+        if (sqzi_gguf_tensor_at(model->gguf, i)->type == SQZI_S8) return true;
+    return false;
+}
+
+sqz_status sqzi_quantized_open(sqz_context *context, const char *path, sqz_quantize_type type,
+                               const char *place, sqz_model **model, sqz_error *error)
+{
+    char found[SQZI_OUTPUT_PATH], name[SQZI_OUTPUT_PATH + SQZI_TEMPORARY_SUFFIX];
+    sqzi_place kind;
+    const sqz_quantize_options options = {.type = type};
+    sqz_status status = sqzi_place_find(place, found, &kind, error);
+    if (status != SQZ_OK) return status;
+    sqzi_place_temporary(found, name);
+    const int slot = sqzi_temporary_add(AT_FDCWD, name, false);
+    status = sqz_quantize(context, path, name, &options, error);
+    if (status == SQZ_OK) status = sqz_model_open(context, name, model, error);
+    (void)unlink(name);
+    sqzi_temporary_forget(slot);
+    if (status != SQZ_OK && error && strncmp(error->text, name, strlen(name)) == 0) {
+        const sqz_error said = *error; /* a message names what its reader named */
+        return sqzi_fail(error, status, said.offset, "%s%s", place, said.text + strlen(name));
+    }
+    return status;
+}
