@@ -176,7 +176,9 @@ static void put_relation(making *m, sqz_distil_loss loss, const sqzi_real *stude
                            .heads = plan->relation_heads,
                            .n_sequences = m->batch->n_sequences,
                            .longest = m->batch->longest,
-                           .first = m->batch->first},
+                           .first = m->batch->first,
+                           .kernels = plan->student->kernels,
+                           .grad_kernels = plan->kernels},
         m->counts->tokens * plan->relation_heads);
 }
 

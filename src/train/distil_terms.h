@@ -32,7 +32,7 @@ sqzi_distil_form sqzi_distil_form_of(sqz_distil_loss loss);
  *   dimensions, teacher_dimensions   of embeddings
  *   tokens          logits are of tokens, not of sequences
  *   of_hidden, of_embeddings   projections to the teacher's widths; n_out 0: they are the student's
- *   kernels         of projections; may be NULL without
+ *   kernels         of gradients
  */
 typedef struct sqzi_distil_plan {
     const sqzi_encoder *student, *teacher;

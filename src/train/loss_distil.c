@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "train/loss_relations.h"
+
 enum { LANES = 8, NUMBERS = 8192, ROWS = 16 };
 
 typedef struct form {
@@ -167,63 +169,14 @@ static uint32_t one_a_row(const sqzi_distil_term *t)
     return (uint32_t)t->n;
 }
 
-/* ---- relations ---- */
-
-static uint32_t relation_units(const sqzi_distil_term *t)
-{
-    return t->n_sequences * t->heads;
-}
-
-/* The row of x x' / sqrt(d) that belongs to token i: z, and log of the sum of e^z. */
-static double relate(const sqzi_real *x, size_t ld, size_t d, size_t i, size_t n, double *z)
-{
-    const double by = 1 / sqrt((double)d);
-    double most = -INFINITY, sum = 0;
-    for (size_t j = 0; j < n; j++) {
-        z[j] = by * dot(x + i * ld, x + j * ld, d);
-        if (z[j] > most) most = z[j];
-    }
-    for (size_t j = 0; j < n; j++) {
-        z[j] -= most;
-        sum += exp(z[j]);
-    }
-    return log(sum);
-}
-
-/* A head of a sequence. */
-static double relations(const sqzi_distil_term *t, uint32_t unit, double *scratch)
-{
-    const uint32_t b = unit / t->heads, head = unit % t->heads;
-    const size_t begin = t->first[b], n = t->first[b + 1] - begin, d = t->width / t->heads,
-                 d_t = t->teacher_width / t->heads;
-    const sqzi_real *s = t->student + begin * t->width + head * d,
-                    *a = t->teacher + begin * t->teacher_width + head * d_t;
-    sqzi_real *grad = t->d + begin * t->width + head * d;
-    const double by = t->scale / sqrt((double)d);
-    double *zs = scratch, *zt = scratch + n, sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        const double of_s = relate(s, t->width, d, i, n, zs),
-                     of_t = relate(a, t->teacher_width, d_t, i, n, zt);
-        for (size_t j = 0; j < n; j++) {
-            const double p = exp(zt[j] - of_t), log_q = zs[j] - of_s, g = by * (exp(log_q) - p);
-            const sqzi_real *si = s + i * t->width, *sj = s + j * t->width;
-            sqzi_real *di = grad + i * t->width, *dj = grad + j * t->width;
-            sum += p * (zt[j] - of_t - log_q);
-            for (size_t k = 0; k < d; k++) {
-                di[k] += (sqzi_real)(g * (double)sj[k]);
-                dj[k] += (sqzi_real)(g * (double)si[k]);
-            }
-        }
-    }
-    return t->scale * sum;
-}
+/* ---- the table ---- */
 
 static const form forms[] = {[SQZI_DISTIL_KL] = {row_units, kl},
                              [SQZI_DISTIL_SOFT] = {row_units, soft},
                              [SQZI_DISTIL_SQUARES] = {squares_units, squares},
                              [SQZI_DISTIL_COSINE] = {row_units, cosine},
                              [SQZI_DISTIL_SIMILARITIES] = {one_a_row, similarities},
-                             [SQZI_DISTIL_RELATIONS] = {relation_units, relations}};
+                             [SQZI_DISTIL_RELATIONS] = {sqzi_relations_units, sqzi_relations_unit}};
 
 uint32_t sqzi_distil_units(const sqzi_distil_term *t)
 {
@@ -232,7 +185,7 @@ uint32_t sqzi_distil_units(const sqzi_distil_term *t)
 
 size_t sqzi_distil_scratch(const sqzi_distil_term *t)
 {
-    return 2 * (t->form == SQZI_DISTIL_RELATIONS ? t->longest : t->width);
+    return t->form == SQZI_DISTIL_RELATIONS ? sqzi_relations_scratch(t) : 2 * t->width;
 }
 
 double sqzi_distil_unit(const sqzi_distil_term *t, uint32_t unit, double *scratch)

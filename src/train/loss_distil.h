@@ -15,13 +15,15 @@
  *                 heads; heads side by side are cut anew into A of d = width / A each  (MiniLMv2)
  *
  * A term is one such comparison. It is cut into units that write d of their own numbers alone, and
- * the units' sums are added in order: bits do not depend on who takes which. Sums are in double.
+ * the units' sums are added in order: bits do not depend on who takes which. Sums are in double,
+ * and all else but relations, whose T² numbers a head are by the kernels of attention.
  */
 #ifndef SQZI_LOSS_DISTIL_H
 #define SQZI_LOSS_DISTIL_H
 
 #include "base/real.h"
 #include "base/threads.h"
+#include "kernel/kernel.h"
 
 typedef enum sqzi_distil_form {
     SQZI_DISTIL_KL,
@@ -41,7 +43,7 @@ typedef enum sqzi_distil_form {
  *   d            [n, width] d of student, added to
  *   temperature  of KL and SOFT
  *   heads        A of relations, dividing both widths; first [n_sequences + 1] where sequences
- *                begin, longest the longest
+ *                begin, longest the longest; kernels of both ways
  */
 typedef struct sqzi_distil_term {
     sqzi_distil_form form;
@@ -52,6 +54,8 @@ typedef struct sqzi_distil_term {
     double temperature;
     uint32_t heads, n_sequences, longest;
     const uint32_t *first;
+    const sqzk_table *kernels;
+    const struct sqzk_grad_table *grad_kernels;
 } sqzi_distil_term;
 
 uint32_t sqzi_distil_units(const sqzi_distil_term *term);
