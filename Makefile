@@ -50,7 +50,7 @@ check: dependencies
 
 # tests that use threads, run under ThreadSanitizer as well
 THREADED = threads context file_writer sessions head rewrite embedding_levers squeeze \
-  encoder_grad trainer invariance
+  encoder_grad trainer train_embedder training invariance
 space := $(subst ,, )
 check-sanitize: dependencies
 	@cmake -S . -B $(BUILD)/asan $(SANITIZED)=address,undefined

@@ -23,12 +23,14 @@
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_BAD_FILE = 3, CLI_NO_RESOURCE = 4 };
 
 /* One option. `target` is where its value goes: bool, const char *, uint32_t, double, or the index
- * of a choice as uint32_t. */
+ * of a choice as uint32_t. A CLI_COUNT is a CLI_NUMBER whose 0 would stand for the default in
+ * silence: it is refused. */
 typedef enum cli_kind {
     CLI_FLAG,
     CLI_NO_FLAG,
     CLI_TEXT,
     CLI_NUMBER,
+    CLI_COUNT,
     CLI_REAL,
     CLI_CHOICE
 } cli_kind;

@@ -23,6 +23,8 @@ extern cli_teaching_options cli_teaching;
 
 /* "hidden:1,pooled:5"; dies with CLI_USAGE. */
 void cli_read_losses(const char *text, sqz_distil_recipe *recipe);
+/* Dies where a setting is of losses that have no weight. */
+void cli_check_distillation(const sqz_distil_recipe *recipe, bool labelled);
 /* "uniform", "last", "2,3,5,6"; what is to be freed, or NULL. Dies with CLI_USAGE. */
 uint32_t *cli_read_map(const char *text, sqz_distil_recipe *recipe);
 

@@ -16,7 +16,7 @@ enum {
     SENTENCE_PIECES = 6 /* at least, special ones included */
 };
 
-/* Pieces of an example at most. */
+/* Both models read what is learned on. */
 static uint32_t length_of(const cli_distill_job *j)
 {
     const uint32_t a = sqz_model_get_info(j->student)->max_positions,
@@ -109,6 +109,7 @@ static void check_classes(const cli_distill_job *j)
 static void open_labelled(cli_distill_job *j)
 {
     size_t n;
+    cli_tuning.max_length = length_of(j);
     cli_job_open_data(&j->base, cli_teaching.student_path);
     check_classes(j);
     if (cli_teaching.texts_path) {

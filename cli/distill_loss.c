@@ -49,6 +49,24 @@ void cli_read_losses(const char *text, sqz_distil_recipe *recipe)
     free(copy);
 }
 
+/* Settings of losses that are not there would be skipped in silence. */
+void cli_check_distillation(const sqz_distil_recipe *r, bool labelled)
+{
+    const double *w = r->weights;
+    const bool relations = w[SQZ_DISTIL_QUERIES] > 0 || w[SQZ_DISTIL_KEYS] > 0 ||
+                           w[SQZ_DISTIL_VALUES] > 0;
+    const bool layers = w[SQZ_DISTIL_HIDDEN] > 0 || w[SQZ_DISTIL_ATTENTION] > 0;
+    if (w[SQZ_DISTIL_LABELS] > 0 && !labelled)
+        cli_die(CLI_USAGE, "--loss labels: texts have none; labelled rows come with --data");
+    if (r->temperature > 0 && !(w[SQZ_DISTIL_LOGITS] > 0) && !(w[SQZ_DISTIL_SOFT] > 0))
+        cli_die(CLI_USAGE, "--temperature is for the losses logits and soft: --loss has neither");
+    if ((r->relation_heads || r->relation_layer) && !relations)
+        cli_die(CLI_USAGE, "--relation-heads and --relation-layer are for the losses queries, "
+                           "keys and values: --loss has none of them");
+    if (cli_teaching.map && !layers)
+        cli_die(CLI_USAGE, "--map is for the losses hidden and attention: --loss has neither");
+}
+
 uint32_t *cli_read_map(const char *text, sqz_distil_recipe *recipe)
 {
     uint32_t *layers, n = 1;

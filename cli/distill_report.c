@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What came out of a distillation. */
+#include <math.h>
+
 #include "distill.h"
 #include "output.h"
 
@@ -35,6 +37,7 @@ static void show_model(const char *name, const sqz_likeness *likeness, uint64_t 
     if (likeness) {
         snprintf(cosine, sizeof cosine, "%.4f +- %.4f", likeness->cosine,
                  1.96 * likeness->cosine_error);
+        if (isnan(likeness->cosine)) snprintf(cosine, sizeof cosine, "(other width)");
         snprintf(neighbours, sizeof neighbours, "%.3f +- %.3f", likeness->neighbours,
                  1.96 * likeness->neighbours_error);
     }
@@ -134,7 +137,11 @@ void cli_distill_show_before(cli_distill_job *j)
         return;
     }
     j->before = cli_distilling_compare(&j->watch, j->student);
-    if (cli.progress != 1)
+    if (cli.progress == 1) return;
+    if (isnan(j->before.cosine))
+        cli_say("before: neighbours %.3f on %zu texts held out", j->before.neighbours,
+                j->watch.n_texts);
+    else
         cli_say("before: cosine %.4f, neighbours %.3f on %zu texts held out", j->before.cosine,
                 j->before.neighbours, j->watch.n_texts);
 }

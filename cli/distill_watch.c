@@ -84,6 +84,7 @@ static void look(cli_distilling *d, const sqz_model *student, found *f)
     if (!d->labelled) {
         const sqz_likeness likeness = cli_distilling_compare(d, student);
         *f = (found){{"cosine", "neighbours"}, {likeness.cosine, likeness.neighbours}, 2};
+        if (isnan(likeness.cosine)) *f = (found){{"neighbours"}, {likeness.neighbours}, 1};
         return;
     }
     cli_check(cli_watch_measure(d->labelled, student, false, &measures, &error), &error);

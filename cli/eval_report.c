@@ -292,7 +292,8 @@ static void write_row(const cli_evaluated *e, size_t i, const sqz_example *x)
         putc('\t', cli_out());
         print_answer(e, &was);
     }
-    if (kind_of(e) == SQZ_LABELS_ONE) fprintf(cli_out(), "\t%.9g", (double)a.scores[a.label]);
+    if (kind_of(e) == SQZ_LABELS_ONE)
+        fprintf(cli_out(), "\t%.9g\t%d", (double)a.scores[a.label], a.refused);
     fprintf(cli_out(), "\t%d\n", a.cut);
 }
 
@@ -302,7 +303,7 @@ void cli_write_answers(const cli_evaluated *e, bool as_json)
     const sqz_example *examples = sqz_dataset_examples(e->dataset, &n);
     if (!as_json)
         fprintf(cli_out(), "row\tline\tprediction\ttruth%s%s\ttruncated\n",
-                e->base ? "\tagainst" : "", kind_of(e) == SQZ_LABELS_ONE ? "\tscore" : "");
+                e->base ? "\tagainst" : "", kind_of(e) == SQZ_LABELS_ONE ? "\tscore\trefused" : "");
     for (size_t i = 0; i < n; i++) {
         if (as_json) write_object(e, i, &examples[i]);
         else write_row(e, i, &examples[i]);

@@ -30,13 +30,20 @@ void cli_clear_counter(void)
     cli_counter_shown = false;
 }
 
+/* Names and labels in a message may be a stranger's: what would steer a terminal is shown as '?'.
+ * In UTF-8, C2 80 to C2 9F are controls too. */
 static void say(const char *format, va_list arguments)
 {
+    char text[8192];
     fflush(stdout);
     cli_clear_counter();
-    fputs("squeezebert: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
+        const bool of_two = *c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
+        if (of_two) *c++ = '?';
+        if ((*c < ' ' && *c != '\n') || *c == 0x7f || of_two) *c = '?';
+    }
+    fprintf(stderr, "squeezebert: %s\n", text);
 }
 
 void cli_say(const char *format, ...)

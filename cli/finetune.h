@@ -27,7 +27,7 @@ typedef struct cli_watch {
     double *losses;
     uint64_t n_losses, stop_after;
     double began, step_seconds;
-    double epoch_loss; /* sum of the epoch at hand, of epoch_steps steps */
+    double epoch_loss; /* sum since the last measurement or resume, of epoch_steps steps */
     uint32_t epoch_steps;
     sqz_predictions *predictions; /* the last ones */
 } cli_watch;
@@ -67,7 +67,7 @@ typedef struct cli_tuning_options {
     const char *output_path, *task_name, *data_path, *dev_path, *split, *source;
     const char *freeze, *class_weights, *metric, *checkpoint, *log_path, *losses_path, *replay;
     uint32_t epochs, batch, seed, precision, max_length, max_steps, schedule, accumulate, pooling;
-    uint32_t patience, checkpoint_steps, problem;
+    uint32_t fake_quantise, patience, checkpoint_steps, problem;
     double lr, dropout, warmup, weight_decay, clip, head_lr, label_smoothing, holdout;
     double checkpoint_minutes;
     bool resume, dry_run, recompute;
@@ -104,6 +104,7 @@ void cli_check_data_paths(const cli_job *job);
 void cli_job_open_data(cli_job *job, const char *base);
 /* The batches, after the data; the recipe and weights, after the batches. */
 void cli_job_open_batches(cli_job *job);
+void cli_check_parts(void); /* of a batch */
 sqz_train_recipe cli_job_recipe(cli_job *job);
 
 /* ---- finetune_report.c ---- */

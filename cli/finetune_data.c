@@ -29,6 +29,7 @@ static sqz_dataset *open_glue(const cli_job *j, const char *name)
     cli_check(sqz_dataset_open_glue(cli_context(), (sqz_glue_task)j->task, cli_tuning.data_path,
                                     name, &o, &dataset, &error),
               &error);
+    cli_say_left_out(dataset);
     return dataset;
 }
 
@@ -106,6 +107,11 @@ static void open_data(cli_job *j)
         cli_embedder_scale(j, j->dev);
     }
     j->watch.dev = j->dev ? j->dev : j->part_dev;
+    const bool one = (j->kind == SQZ_LABELS_ONE || j->kind == SQZ_LABELS_WORDS) &&
+                     sqz_dataset_n_classes(j->all) == 1;
+    if (one)
+        cli_die(CLI_USAGE, "%s: every label is '%.60s': two classes or more are needed",
+                cli_tuning.data_path, sqz_dataset_class(j->all, 0));
 }
 
 /* The base's tokenizer reads the texts; its weights are opened by the trainer. */
@@ -162,6 +168,13 @@ static double chosen(double given)
     return isnan(given) ? 0 : given == 0 ? -1 : given;
 }
 
+void cli_check_parts(void)
+{
+    if (cli_tuning.accumulate > cli_tuning.batch)
+        cli_die(CLI_USAGE, "--accumulate %u: a batch of %u examples has at most as many parts",
+                cli_tuning.accumulate, cli_tuning.batch);
+}
+
 static void set_freeze(sqz_train_recipe *r)
 {
     char *end;
@@ -169,8 +182,10 @@ static void set_freeze(sqz_train_recipe *r)
     if (strcmp(cli_tuning.freeze, "encoder") == 0) r->freeze_encoder = 1;
     else if (strcmp(cli_tuning.freeze, "embeddings") == 0) r->freeze_embeddings = 1;
     else {
-        r->freeze_blocks = (uint32_t)strtoul(cli_tuning.freeze, &end, 10);
-        if (!*cli_tuning.freeze || *end || !r->freeze_blocks)
+        const bool digit = *cli_tuning.freeze >= '0' && *cli_tuning.freeze <= '9';
+        const unsigned long blocks = digit ? strtoul(cli_tuning.freeze, &end, 10) : 0;
+        r->freeze_blocks = blocks < UINT32_MAX ? (uint32_t)blocks : UINT32_MAX;
+        if (!blocks || *end)
             cli_die(CLI_USAGE, "--freeze is embeddings, encoder, or a number of blocks, not %s",
                     cli_tuning.freeze);
     }
@@ -195,20 +210,28 @@ static void balance(const cli_job *j)
 static void weigh_by_name(const cli_job *j)
 {
     const uint32_t n_classes = sqz_dataset_n_classes(j->train);
+    uint32_t n_named = 0;
     char *copy = cli_allocate(NULL, strlen(cli_tuning.class_weights) + 1);
     strcpy(copy, cli_tuning.class_weights);
-    for (uint32_t k = 0; k < n_classes; k++) j->weights[k] = 1;
+    for (uint32_t k = 0; k < n_classes; k++) j->weights[k] = -1; /* not named */
     for (char *word = strtok(copy, ","); word; word = strtok(NULL, ",")) {
         char *end, *sign = strrchr(word, '=');
         const double weight = sign ? strtod(sign + 1, &end) : 0;
         uint32_t k = 0;
-        if (!sign || !sign[1] || *end || !(weight > 0) || !isfinite(weight))
+        if (!sign || !sign[1] || *end || !((float)weight > 0) || !isfinite((float)weight))
             cli_die(CLI_USAGE, "--class-weights: NAME=W with W above 0 is expected, not %s", word);
         *sign = '\0';
         while (k < n_classes && strcmp(sqz_dataset_class(j->train, k), word) != 0) k++;
         if (k == n_classes) cli_die(CLI_USAGE, "--class-weights: there is no class '%s'", word);
+        if (j->weights[k] >= 0) cli_die(CLI_USAGE, "--class-weights names '%s' twice", word);
         j->weights[k] = (float)weight;
+        n_named++;
     }
+    if (!n_named)
+        cli_die(CLI_USAGE, "--class-weights is balanced or NAME=W,..., not '%s'",
+                cli_tuning.class_weights);
+    for (uint32_t k = 0; k < n_classes; k++)
+        if (j->weights[k] < 0) j->weights[k] = 1;
     free(copy);
 }
 
@@ -248,6 +271,7 @@ sqz_train_recipe cli_job_recipe(cli_job *j)
                           .accumulate = cli_tuning.accumulate,
                           .seed = cli_tuning.seed,
                           .precision = (sqz_precision)cli_tuning.precision,
+                          .fake_quantise = (sqz_fake_quantise)cli_tuning.fake_quantise,
                           .recompute = cli_tuning.recompute};
     if (cli_embedder.loss) {
         r.head = SQZ_HEAD_NONE;

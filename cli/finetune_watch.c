@@ -36,9 +36,9 @@ static void show_figures(cli_watch *w, uint64_t step, const sqz_measures *m)
         if (!m->figures[f].metric.reason)
             used += (size_t)snprintf(text + used, sizeof text - used, ", %s %.4f",
                                      m->figures[f].name, m->figures[f].metric.value);
-    if (cli.progress != 1)
-        cli_say("step %llu: mean loss %.4f%s", (unsigned long long)step,
-                w->epoch_steps ? w->epoch_loss / w->epoch_steps : 0.0, text);
+    if (cli.progress != 1 && w->epoch_steps)
+        cli_say("step %llu: mean loss of %u steps %.4f%s", (unsigned long long)step, w->epoch_steps,
+                w->epoch_loss / w->epoch_steps, text);
     cli_log_figures(step, m->figures, m->n_figures);
     w->epoch_loss = 0;
     w->epoch_steps = 0;

@@ -52,6 +52,18 @@ bool cli_is_clinc(const char *path)
            (!cli_columns.input && path && sqz_data_format_of(path) == SQZ_DATA_CLINC);
 }
 
+void cli_say_left_out(const sqz_dataset *dataset)
+{
+    const char *name = sqz_dataset_name(dataset);
+    const unsigned long long blank = sqz_dataset_blank(dataset),
+                             skipped = sqz_dataset_skipped(dataset);
+    if (blank) cli_say("%llu blank line%s of %s skipped", blank, blank == 1 ? "" : "s", name);
+    if (skipped)
+        cli_say("%llu row%s of %s skipped: too short, or no gold label", skipped,
+                skipped == 1 ? "" : "s", name);
+    cli_say_ill_formed(sqz_dataset_ill_formed(dataset), name);
+}
+
 sqz_dataset *cli_open_data(const cli_data *data)
 {
     static const sqz_rows_source source = {.name = "stdin", .read = read_stdin};
@@ -76,11 +88,7 @@ sqz_dataset *cli_open_data(const cli_data *data)
     cli_check(data->path ? sqz_dataset_open(cli_context(), data->path, &o, &dataset, &error)
                          : sqz_dataset_open_source(cli_context(), &source, &o, &dataset, &error),
               &error);
-    const unsigned long long blank = sqz_dataset_blank(dataset);
-    if (blank)
-        cli_say("%llu blank line%s of %s skipped", blank, blank == 1 ? "" : "s",
-                sqz_dataset_name(dataset));
-    cli_say_ill_formed(sqz_dataset_ill_formed(dataset), sqz_dataset_name(dataset));
+    cli_say_left_out(dataset);
     return dataset;
 }
 

@@ -40,6 +40,8 @@ typedef struct cli_data {
     const char *const *classes;
     uint32_t n_classes;
 } cli_data;
+/* What was skipped or is not UTF-8, on stderr. */
+void cli_say_left_out(const sqz_dataset *dataset);
 /* Dies where it cannot be read; says on stderr what was skipped or is not UTF-8. */
 sqz_dataset *cli_open_data(const cli_data *data);
 

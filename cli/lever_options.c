@@ -44,6 +44,16 @@ double cli_read_share(const char *option, const char *text)
     return thousandths / 100000.0;
 }
 
+void cli_read_count(const char *option, const char *text, uint32_t *count, double *share)
+{
+    const char *at = text;
+    if (!text) return;
+    if (strchr(text, '%')) *share = cli_read_share(option, text);
+    else if (!take_number(&at, count) || *at || *count == 0)
+        cli_die(CLI_USAGE, "--%s: '%s' is neither a number, such as 6, nor a share, such as 50%%",
+                option, text);
+}
+
 static uint32_t *layers;
 
 static void free_layers(void)
@@ -52,10 +62,24 @@ static void free_layers(void)
     layers = NULL;
 }
 
+/* "first:3" and "every:2". */
+static bool read_rule(const char *text, const char *word, uint32_t *number)
+{
+    const size_t n = strlen(word);
+    const char *at = text + n;
+    if (strncmp(text, word, n) != 0) return false;
+    if (!take_number(&at, number) || *at || *number == 0)
+        cli_die(CLI_USAGE, "--layers: '%s': %s takes a number from 1 on, such as %s2", text, word,
+                word);
+    return true;
+}
+
 void cli_read_layers(const char *text, sqz_squeeze_options *options)
 {
     size_t n = 0;
-    if (!text) return;
+    if (!text || read_rule(text, "first:", &options->layers_first) ||
+        read_rule(text, "every:", &options->layers_every))
+        return;
     layers = cli_allocate(NULL, (strlen(text) + 1) * sizeof *layers);
     cli_at_end(free_layers);
     options->layers = layers;
@@ -63,7 +87,8 @@ void cli_read_layers(const char *text, sqz_squeeze_options *options)
     for (const char *at = text;; at++) {
         if (!take_number(&at, &layers[n++]) || (*at && *at != ','))
             cli_die(CLI_USAGE,
-                    "--layers: '%s' is no list of blocks from 0 on, such as 0,2,3,5 (or none)",
+                    "--layers: '%s' is no list of blocks from 0 on, such as 0,2,3,5 (or none, "
+                    "first:3, every:2)",
                     text);
         if (!*at) break;
     }

@@ -39,9 +39,11 @@ static uint32_t read_number(const cli_verb *verb, const cli_option *option, cons
     char *end, what[64];
     errno = 0;
     const unsigned long value = strtoul(text, &end, 10);
-    if (text[0] >= '0' && text[0] <= '9' && !*end && !errno && value <= UINT32_MAX)
+    const bool zero = option->kind == CLI_COUNT && value == 0;
+    if (text[0] >= '0' && text[0] <= '9' && !*end && !errno && value <= UINT32_MAX && !zero)
         return (uint32_t)value;
-    snprintf(what, sizeof what, "--%s needs a whole number, not ", option->name);
+    snprintf(what, sizeof what, "--%s needs a whole number%s, not ", option->name,
+             option->kind == CLI_COUNT ? " above 0" : "");
     misuse(verb, what, text);
 }
 
@@ -76,7 +78,8 @@ static void store(const cli_verb *verb, const cli_option *option, const char *te
     case CLI_FLAG: *(bool *)option->target = true; break;
     case CLI_NO_FLAG: *(bool *)option->target = false; break;
     case CLI_TEXT: *(const char **)option->target = text; break;
-    case CLI_NUMBER: *(uint32_t *)option->target = read_number(verb, option, text); break;
+    case CLI_NUMBER:
+    case CLI_COUNT: *(uint32_t *)option->target = read_number(verb, option, text); break;
     case CLI_REAL: *(double *)option->target = read_real(verb, option, text); break;
     case CLI_CHOICE: *(uint32_t *)option->target = read_choice(verb, option, text); break;
     }

@@ -72,6 +72,38 @@ void cli_not_over(const char *output, const char *input)
                 "%s: cannot write: it is what is read here; name another file", output);
 }
 
+static bool is_stream(const char *name)
+{
+    struct stat facts;
+    return stat(name, &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISDIR(facts.st_mode);
+}
+
+/* By name, and where both are there as files. */
+static bool same_place(const char *a, const char *b)
+{
+    struct stat x, y;
+    if (is_stream(a)) return false;
+    return strcmp(a, b) == 0 ||
+           (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+void cli_not_twice(const char *const *names, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < i; k++)
+            if (names[i] && names[k] && same_place(names[i], names[k]))
+                cli_die(CLI_USAGE, "%s would be written twice: name another file", names[i]);
+}
+
+void cli_try_output(const char *name, bool whole)
+{
+    sqz_error error = {0};
+    sqz_output *output;
+    if (!whole && is_stream(name)) return;
+    cli_check(sqz_output_open(NULL, name, SQZ_OUTPUT_FILE, &output, &error), &error);
+    sqz_output_close(output);
+}
+
 cli_output *cli_open_output(const char *name)
 {
     sqz_error error = {0};

@@ -47,6 +47,12 @@ void cli_flush_output(void);
 typedef struct cli_output cli_output;
 /* Die where the output would take the place of a file that is read in this run. */
 void cli_not_over(const char *output, const char *input);
+/* Die where two outputs of one run would take each other's place; NULL: none. Devices and pipes may
+ * take both. */
+void cli_not_twice(const char *const *outputs, uint32_t n);
+/* Die where the output cannot be written: a run of hours is not to end at its name. whole: it will
+ * be put in place as a whole, as model files are, which devices and pipes cannot have. */
+void cli_try_output(const char *name, bool whole);
 /* The name must stay. Dies where it cannot be written. */
 cli_output *cli_open_output(const char *name);
 /* Whether a program can go back in it, and others see it only at the commit. */

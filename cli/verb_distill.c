@@ -32,9 +32,9 @@ static const cli_option what_options[] = {
     {"temperature", 0, CLI_REAL, &cli_teaching.temperature, "T", "of logits and soft (default: 1)"},
     {"map", 0, CLI_TEXT, &cli_teaching.map, "uniform|last|LIST",
      "which layer of the teacher each block of the student learns: 2,3,5,6 (default: uniform)"},
-    {"relation-heads", 0, CLI_NUMBER, &cli_teaching.relation_heads, "N",
+    {"relation-heads", 0, CLI_COUNT, &cli_teaching.relation_heads, "N",
      "that queries, keys and values are cut into (default: the teacher's heads)"},
-    {"relation-layer", 0, CLI_NUMBER, &cli_teaching.relation_layer, "N",
+    {"relation-layer", 0, CLI_COUNT, &cli_teaching.relation_layer, "N",
      "of the teacher, from 1 (default: the last)"},
     {"task", 0, CLI_TEXT, &cli_tuning.task_name, "NAME",
      "cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte or wnli: --data is the folder of its files, "
@@ -56,28 +56,31 @@ static const cli_option what_options[] = {
     {"whole-texts", 0, CLI_FLAG, &cli_teaching.whole_texts, NULL, "do not cut them into sentences"},
     {"windows", 0, CLI_FLAG, &cli_teaching.windows, NULL,
      "cut them where --max-length pieces are full, in place of sentences: no piece is left out"},
-    {"max-pieces", 0, CLI_NUMBER, &cli_teaching.max_pieces, "N",
+    {"max-pieces", 0, CLI_COUNT, &cli_teaching.max_pieces, "N",
      "take sentences by chance until they have so many pieces (default: all)"},
     {0},
 };
 
 static const cli_option recipe_options[] = {
-    {"epochs", 0, CLI_NUMBER, &cli_tuning.epochs, "N",
+    {"epochs", 0, CLI_COUNT, &cli_tuning.epochs, "N",
      "times that all is learned (default: 1 of texts, 3 of labelled rows)"},
     {"lr", 0, CLI_REAL, &cli_tuning.lr, "RATE",
      "learning rate after the warm-up (default: 5e-4 on texts, 3e-4 on labelled rows)"},
-    {"batch", 0, CLI_NUMBER, &cli_tuning.batch, "N", "examples of a step (default: 32)"},
-    {"accumulate", 0, CLI_NUMBER, &cli_tuning.accumulate, "N",
+    {"batch", 0, CLI_COUNT, &cli_tuning.batch, "N", "examples of a step (default: 32)"},
+    {"accumulate", 0, CLI_COUNT, &cli_tuning.accumulate, "N",
      "parts that a batch is computed in: less memory, the same step but for rounding"},
     {"seed", 0, CLI_NUMBER, &cli_tuning.seed, "N", "of order, choice and dropout (default: 1)"},
     {"precision", 0, CLI_CHOICE, &cli_tuning.precision, "f32|bf16",
      "of the student's products (default: f32)"},
+    {"fake-quantise", 0, CLI_CHOICE, &cli_tuning.fake_quantise, "none|s8|s4|s3",
+     "train through the rounding of the blocks' matrices to int8, 4 or 3 bits, and write them so "
+     "(default: none)"},
     {"recompute", 0, CLI_FLAG, &cli_tuning.recompute, NULL,
      "run each block once more instead of keeping its rows: less memory, equal bits"},
     {"dropout", 0, CLI_REAL, &cli_tuning.dropout, "SHARE", "of the student (default: 0)"},
-    {"max-length", 0, CLI_NUMBER, &cli_tuning.max_length, "N",
+    {"max-length", 0, CLI_COUNT, &cli_tuning.max_length, "N",
      "pieces of a text, special tokens included (default: 128, or what the model takes)"},
-    {"max-steps", 0, CLI_NUMBER, &cli_tuning.max_steps, "N",
+    {"max-steps", 0, CLI_COUNT, &cli_tuning.max_steps, "N",
      "stop after so many steps; the schedule stays that of all epochs"},
     {"minutes", 0, CLI_REAL, &cli_teaching.minutes, "M",
      "as many steps as that takes, by the time of two at the start; says them as --max-steps"},
@@ -100,14 +103,13 @@ static const cli_option run_options[] = {
     {"keep", 0, CLI_TEXT, &cli_teaching.keep, "last|best",
      "the step whose weights are written: the last, or the nearest to the teacher on what is held "
      "out (default: last)"},
-    {"measure-steps", 0, CLI_NUMBER, &cli_teaching.measure_steps, "N",
+    {"measure-steps", 0, CLI_COUNT, &cli_teaching.measure_steps, "N",
      "compare each N steps (default: a tenth of them)"},
-    {"patience", 0, CLI_NUMBER, &cli_tuning.patience, "N",
+    {"patience", 0, CLI_COUNT, &cli_tuning.patience, "N",
      "with --keep best: stop after so many comparisons that were not the best"},
     {"checkpoint", 0, CLI_TEXT, &cli_tuning.checkpoint, "FOLDER",
      "where a run can go on from (default: FILE.checkpoint)"},
-    {"checkpoint-steps", 0, CLI_NUMBER, &cli_tuning.checkpoint_steps, "N",
-     "write one each N steps"},
+    {"checkpoint-steps", 0, CLI_COUNT, &cli_tuning.checkpoint_steps, "N", "write one each N steps"},
     {"checkpoint-minutes", 0, CLI_REAL, &cli_tuning.checkpoint_minutes, "M",
      "and each M minutes (default: 10; 0: not by time)"},
     {"resume", 0, CLI_FLAG, &cli_tuning.resume, NULL,
@@ -129,6 +131,7 @@ static void check_texts(void)
         cli_tuning.problem)
         cli_die(CLI_USAGE, "--task, --dev, --source, --split and --problem go with --data");
     cli_refuse_columns("--texts, which have no columns");
+    if (cli.quotes) cli_die(CLI_USAGE, "--quotes does not go with --texts, which have no columns");
 }
 
 static void check_labelled(cli_distill_job *j)
@@ -184,12 +187,12 @@ static void check_usage(cli_distill_job *j)
                 "%s",
                 cli_tuning.resume ? "to go on, give the --max-steps that it said"
                                   : "give one of them");
-    if (!cli_tuning.batch) cli_die(CLI_USAGE, "--batch is at least 1");
     if (!isnan(cli_tuning.lr) && !(cli_tuning.lr > 0)) cli_die(CLI_USAGE, "--lr is above 0");
     if (!isnan(cli_teaching.temperature) && !(cli_teaching.temperature > 0))
         cli_die(CLI_USAGE, "--temperature is above 0");
     if (!isnan(cli_tuning.holdout) && !(cli_tuning.holdout > 0 && cli_tuning.holdout < 1))
         cli_die(CLI_USAGE, "--holdout is above 0 and below 1, not %g", cli_tuning.holdout);
+    cli_check_parts();
     const char *const outputs[] = {cli_tuning.output_path, cli_tuning.log_path};
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
         if (!outputs[i]) continue;
@@ -201,11 +204,14 @@ static void check_usage(cli_distill_job *j)
         if (cli_teaching.texts_path) cli_not_over(outputs[i], cli_teaching.texts_path);
         if (cli_tuning.dev_path) cli_not_over(outputs[i], cli_tuning.dev_path);
     }
+    cli_not_twice(outputs, sizeof outputs / sizeof *outputs);
+    if (!cli_tuning.dry_run) cli_try_output(cli_tuning.output_path, true);
 }
 
 /* ---- the run ---- */
 
-static sqz_train_recipe recipe_of(cli_distill_job *j)
+/* Before anything is read: a word that is none is not to be told after minutes. */
+static void read_teaching(cli_distill_job *j)
 {
     j->recipe.teacher = cli_teaching.teacher_path;
     j->recipe.teacher_type = (sqz_teacher_type)cli_teaching.teacher_type;
@@ -218,6 +224,11 @@ static sqz_train_recipe recipe_of(cli_distill_job *j)
                                         : "hidden:1,pooled:5",
                     &j->recipe);
     j->layers = cli_read_map(cli_teaching.map, &j->recipe);
+    cli_check_distillation(&j->recipe, j->labelled);
+}
+
+static sqz_train_recipe recipe_of(cli_distill_job *j)
+{
     sqz_train_recipe r = cli_job_recipe(&j->base);
     r.distil = &j->recipe;
     if (!r.epochs) r.epochs = j->labelled ? 3 : 1;
@@ -311,6 +322,7 @@ static int run(char **arguments, uint32_t n)
     (void)arguments;
     (void)n;
     check_usage(&j);
+    read_teaching(&j);
     cli_check(sqz_model_open(cli_context(), cli_teaching.teacher_path, &j.teacher, &error), &error);
     cli_check(sqz_model_open(cli_context(), cli_teaching.student_path, &j.student, &error), &error);
     cli_distill_open_data(&j);

@@ -210,6 +210,12 @@ static void check_has_accuracy(void)
                 figure);
 }
 
+/* NULL: that of the model. */
+static const char *prompt_of(const sqz_model *model, sqz_role role)
+{
+    return cli_embedding_given() ? cli_embedding_prompt(model, role, SQZ_LABELS_VALUE) : NULL;
+}
+
 static int run(char **arguments, uint32_t n)
 {
     (void)n;
@@ -220,8 +226,9 @@ static int run(char **arguments, uint32_t n)
     if (!task_name) return run_own(arguments[0]);
     if (!folder) cli_die(CLI_USAGE, "--data FOLDER is needed: the files of the task");
     cli_refuse_columns("--task, whose files are known");
-    if (cli_embedding_given())
-        cli_die(CLI_USAGE, "%s is for data of your own, without --task", cli_embedding_given());
+    if (cli_has_negatives() || (cli_embedding_given() && !cosine))
+        cli_die(CLI_USAGE, "%s is for data of your own, without --task%s", cli_embedding_given(),
+                cli_has_negatives() ? "" : ", or for --cosine");
     if (against) cli_die(CLI_USAGE, "--against is for data of your own, without --task");
     task = sqz_glue_find(task_name);
     if (task < 0)
@@ -233,8 +240,11 @@ static int run(char **arguments, uint32_t n)
     for (char *word = strtok(copy, ","); word && n_classes < 64; word = strtok(NULL, ","))
         classes[n_classes++] = word;
     const sqz_task_options task_options = cli_task_options();
+    const sqz_model *model = cli_model(arguments[0]);
     const sqz_eval_options o = {.split = split,
                                 .cosine = cosine,
+                                .prompt = prompt_of(model, SQZ_ROLE_QUERY),
+                                .second_prompt = prompt_of(model, SQZ_ROLE_PASSAGE),
                                 .classes = n_classes ? classes : NULL,
                                 .n_classes = n_classes,
                                 .task = &task_options,
@@ -242,9 +252,8 @@ static int run(char **arguments, uint32_t n)
                                 .user = "examples",
                                 .glue = {.quotes = (sqz_quotes)cli.quotes},
                                 .prediction = predictions ? write_prediction : NULL};
-    (void)cli_model(arguments[0]);
     open_predictions(arguments[0]);
-    cli_evaluate_task(cli_model(arguments[0]), (sqz_glue_task)task, folder, &o, &report);
+    cli_evaluate_task(model, (sqz_glue_task)task, folder, &o, &report);
     free(copy);
     if (answers) cli_commit_output(answers);
     say_counts(&report);

@@ -40,23 +40,26 @@ static const cli_option data_options[] = {
 };
 
 static const cli_option recipe_options[] = {
-    {"epochs", 0, CLI_NUMBER, &cli_tuning.epochs, "N", "times that all is trained on (default: 5)"},
+    {"epochs", 0, CLI_COUNT, &cli_tuning.epochs, "N", "times that all is trained on (default: 5)"},
     {"lr", 0, CLI_REAL, &cli_tuning.lr, "RATE", "learning rate after the warm-up (default: 5e-5)"},
     {"head-lr", 0, CLI_REAL, &cli_tuning.head_lr, "RATE", "of the head (default: as --lr)"},
-    {"batch", 0, CLI_NUMBER, &cli_tuning.batch, "N", "examples of a step (default: 32)"},
-    {"accumulate", 0, CLI_NUMBER, &cli_tuning.accumulate, "N",
+    {"batch", 0, CLI_COUNT, &cli_tuning.batch, "N", "examples of a step (default: 32)"},
+    {"accumulate", 0, CLI_COUNT, &cli_tuning.accumulate, "N",
      "parts that a batch is computed in: less memory, the same step but for rounding"},
     {"seed", 0, CLI_NUMBER, &cli_tuning.seed, "N",
      "of order, dropout, a new head and what --holdout draws (default: 1)"},
     {"precision", 0, CLI_CHOICE, &cli_tuning.precision, "f32|bf16",
      "of the matrix products (default: f32)"},
+    {"fake-quantise", 0, CLI_CHOICE, &cli_tuning.fake_quantise, "none|s8|s4|s3",
+     "train through the rounding of the blocks' matrices to int8, 4 or 3 bits, and write them so "
+     "(default: none)"},
     {"recompute", 0, CLI_FLAG, &cli_tuning.recompute, NULL,
      "keep less of each block and run it again when its gradient is due: less memory, more time, "
      "the same bits"},
     {"dropout", 0, CLI_REAL, &cli_tuning.dropout, "SHARE", "default: 0.1"},
-    {"max-length", 0, CLI_NUMBER, &cli_tuning.max_length, "N",
+    {"max-length", 0, CLI_COUNT, &cli_tuning.max_length, "N",
      "pieces of a text, special tokens included (default: 128, or what the model takes)"},
-    {"max-steps", 0, CLI_NUMBER, &cli_tuning.max_steps, "N",
+    {"max-steps", 0, CLI_COUNT, &cli_tuning.max_steps, "N",
      "stop after so many steps; the schedule stays that of all epochs"},
     {"warmup", 0, CLI_REAL, &cli_tuning.warmup, "SHARE",
      "of the steps, rising from 0 (default: 0.1)"},
@@ -83,12 +86,11 @@ static const cli_option run_options[] = {
     {"metric", 0, CLI_TEXT, &cli_tuning.metric, "NAME",
      "keep the step that is best by it on what is held out (default: keep the last step): "
      "accuracy, macro_f1, micro_f1, mcc, pearson, spearman, f1 of entities, mrr"},
-    {"patience", 0, CLI_NUMBER, &cli_tuning.patience, "N",
+    {"patience", 0, CLI_COUNT, &cli_tuning.patience, "N",
      "with --metric: stop after so many epochs that were not the best"},
     {"checkpoint", 0, CLI_TEXT, &cli_tuning.checkpoint, "FOLDER",
      "where a run can go on from (default: FILE.checkpoint)"},
-    {"checkpoint-steps", 0, CLI_NUMBER, &cli_tuning.checkpoint_steps, "N",
-     "write one each N steps"},
+    {"checkpoint-steps", 0, CLI_COUNT, &cli_tuning.checkpoint_steps, "N", "write one each N steps"},
     {"checkpoint-minutes", 0, CLI_REAL, &cli_tuning.checkpoint_minutes, "M",
      "and each M minutes (default: 10; 0: not by time)"},
     {"resume", 0, CLI_FLAG, &cli_tuning.resume, NULL,
@@ -143,7 +145,6 @@ static void check_usage(cli_job *j)
         cli_die(CLI_USAGE, "--patience needs a --metric to wait for");
     if (cli_tuning.losses_path && cli_tuning.resume)
         cli_die(CLI_USAGE, "--losses are those from the first step on: not with --resume");
-    if (!cli_tuning.batch) cli_die(CLI_USAGE, "--batch is at least 1");
     cli_check_embedder(j);
     if (!isnan(cli_tuning.lr) && !(cli_tuning.lr > 0)) cli_die(CLI_USAGE, "--lr is above 0");
     if (!isnan(cli_tuning.head_lr) && !(cli_tuning.head_lr > 0))
@@ -154,6 +155,7 @@ static void check_usage(cli_job *j)
     check_real("label-smoothing", cli_tuning.label_smoothing, 1);
     check_real("checkpoint-minutes", cli_tuning.checkpoint_minutes, 1e6);
     check_real("clip", cli_tuning.clip, HUGE_VAL);
+    cli_check_parts();
 }
 
 static void set_metric(cli_job *j)
@@ -173,15 +175,6 @@ static void set_metric(cli_job *j)
     cli_die(CLI_USAGE, "--metric %s: of these labels it is one of %s", cli_tuning.metric, names);
 }
 
-/* A run of hours is not to end at a name that cannot be written. */
-static void try_output(const char *path)
-{
-    sqz_error error = {0};
-    sqz_output *output;
-    cli_check(sqz_output_open(NULL, path, SQZ_OUTPUT_FILE, &output, &error), &error);
-    sqz_output_close(output);
-}
-
 static void check_outputs(const char *base)
 {
     const char *const outputs[] = {cli_tuning.output_path, cli_tuning.log_path,
@@ -193,7 +186,10 @@ static void check_outputs(const char *base)
         if (cli_tuning.dev_path) cli_not_over(outputs[i], cli_tuning.dev_path);
         if (cli_tuning.replay) cli_not_over(outputs[i], cli_tuning.replay);
     }
-    if (cli_tuning.output_path && !cli_tuning.dry_run) try_output(cli_tuning.output_path);
+    cli_not_twice(outputs, sizeof outputs / sizeof *outputs);
+    if (cli_tuning.dry_run) return;
+    cli_try_output(cli_tuning.output_path, true);
+    if (cli_tuning.losses_path) cli_try_output(cli_tuning.losses_path, false);
 }
 
 /* ---- the run ---- */
@@ -280,8 +276,10 @@ static sqz_eval_report official(const cli_job *j, const sqz_model *model)
     sqz_eval_report report = {0};
     const sqz_eval_options o = {.task = &j->watch.task,
                                 .cosine = cli_embedder.loss != 0,
+                                .prompt = j->prompts[0],
+                                .second_prompt = j->prompts[1],
                                 .glue = {.quotes = (sqz_quotes)cli.quotes}};
-    if (j->task >= 0 && !cli_embedding_given()) /* eval --task has the model's own prompts */
+    if (j->task >= 0)
         cli_evaluate_task(model, (sqz_glue_task)j->task, cli_tuning.data_path, &o, &report);
     return report;
 }
@@ -351,7 +349,8 @@ const cli_verb cli_verb_finetune = {
     "Trains every weight of BASE, a float model file, on labelled examples and writes a model that "
     "classifies, or with --loss one that embeds, in f32: AdamW, a warm-up and a falling rate, the "
     "last step kept. Bits depend on the data, the options and --cpu, not on threads, nor on how "
-    "often a run was resumed. An int8 base is refused: train, then quantize.",
+    "often a run was resumed. Of an int8 base a head alone can be trained, with --freeze encoder, "
+    "which stays as it is; else train, then quantize.",
     "squeezebert finetune minilm.gguf -o mrpc.gguf --task mrpc --data glue/MRPC\n"
     "squeezebert finetune minilm.gguf -o tickets.gguf --data tickets.csv --text body --label team "
     "--holdout 0.1\n"

@@ -8,20 +8,18 @@
 #include <squeezebert/squeeze.h>
 
 #include "lever_options.h"
+#include "lever_texts.h"
 #include "output.h"
-#include "records.h"
 #include "stream.h"
 #include "verbs.h"
 
-enum {
-    CALIBRATION_BYTES = 64 << 20, /* of a file of texts that are read at most */
-    VOCABULARY_BYTES = 512 << 20
-};
+enum { VOCABULARY_BYTES = 512 << 20 };
 
 static const char *output_path, *texts_path, *texts_column, *vocabulary_path, *layers, *heads,
     *neurons, *rank, *ranks, *embedding, *cache, *budget;
 static uint32_t texts_format, bits, position_bits, groups;
-static bool keep_pooler, plain, whole_texts, drop_impossible, dry_run, fidelity = true;
+static bool keep_pooler, plain, whole_texts, dense_output, drop_impossible, dry_run,
+    fidelity = true;
 
 static const cli_option options[] = {
     {"output", 'o', CLI_TEXT, &output_path, "FILE", "the model file to write; may be MODEL itself"},
@@ -45,7 +43,8 @@ static const cli_option options[] = {
     {"neurons", 0, CLI_TEXT, &neurons, "SHARE",
      "feed-forward neurons that stay in each block, such as 50%"},
     {"heads", 0, CLI_TEXT, &heads, "SHARE", "attention heads that stay in each block"},
-    {"layers", 0, CLI_TEXT, &layers, "LIST", "blocks that stay, such as 0,2,3,5, or none"},
+    {"layers", 0, CLI_TEXT, &layers, "LIST",
+     "blocks that stay: 0,2,3,5, none, first:3, or every:2, which is 0, 2, 4 and so on"},
     {"rank", 0, CLI_TEXT, &rank, "SHARE",
      "two factors for each linear that hold this share of its parameters; with --groups of what "
      "these leave"},
@@ -53,6 +52,8 @@ static const cli_option options[] = {
      "ranks by hand: ffn_up=96,2.ffn_down=64, 0 leaves one whole"},
     {"groups", 0, CLI_NUMBER, &groups, "N",
      "make each linear block diagonal in so many groups, inputs and outputs permuted to fit"},
+    {"dense-output", 0, CLI_FLAG, &dense_output, NULL,
+     "leave attn_output whole with --groups, as SqueezeBERT has it"},
     {"vocabulary", 0, CLI_TEXT, &vocabulary_path, "FILE",
      "drop pieces that these texts do not need; others are spelt by shorter ones"},
     {"drop-impossible", 0, CLI_FLAG, &drop_impossible, NULL,
@@ -205,29 +206,6 @@ static void show_json(void)
 
 /* ---- the run ---- */
 
-/* The texts of a file, over one block of bytes. */
-static sqz_text *read_texts(const char *path, size_t most, cli_texts *read)
-{
-    sqz_rows *file = cli_open_rows(path, texts_format, texts_column ? texts_column : "text",
-                                   "--text names a column, --input says what the file holds");
-    if (texts_column && sqz_rows_kind(file) == SQZ_ROWS_LINES)
-        cli_die(CLI_USAGE, "--text names a column: say --input csv, tsv or jsonl");
-    *read = cli_read_texts(file, most);
-    cli_say_lines(file);
-    sqz_rows_close(file);
-    sqz_text *texts = cli_allocate(NULL, (read->n + 1) * sizeof *texts);
-    for (size_t i = 0, begin = 0; i < read->n; begin = read->ends[i++] + 1)
-        texts[i] = (sqz_text){read->bytes + begin, read->ends[i] - begin};
-    return texts;
-}
-
-static void free_texts(sqz_text *texts, cli_texts *read)
-{
-    free(texts);
-    free(read->bytes);
-    free(read->ends);
-}
-
 static sqz_squeeze_options read_levers(void)
 {
     static const uint32_t bits_of[] = {0, 8, 4, 3}, position_bits_of[] = {0, 32, 8, 4, 3, 2};
@@ -237,6 +215,7 @@ static sqz_squeeze_options read_levers(void)
                              .rank = cli_read_share("rank", rank),
                              .ranks = ranks,
                              .groups = groups,
+                             .dense_output = dense_output,
                              .bits = bits_of[bits],
                              .position_bits = position_bits_of[position_bits],
                              .keep_pooler = keep_pooler,
@@ -258,7 +237,6 @@ static int run(char **arguments, uint32_t n)
 {
     (void)n;
     sqz_error error = {0};
-    cli_texts read = {0}, corpus = {0};
     if (!output_path && !dry_run)
         cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go? (--dry-run prints "
                            "the table alone)");
@@ -269,13 +247,14 @@ static int run(char **arguments, uint32_t n)
     sqz_squeeze_options o = read_levers();
     if (output_path && texts_path) cli_not_over(output_path, texts_path);
     if (output_path && vocabulary_path) cli_not_over(output_path, vocabulary_path);
-    sqz_text *texts = texts_path ? read_texts(texts_path, CALIBRATION_BYTES, &read) : NULL;
-    sqz_text *vocabulary = vocabulary_path ? read_texts(vocabulary_path, VOCABULARY_BYTES, &corpus)
-                                           : NULL;
-    o.texts = texts;
-    o.n_texts = read.n;
-    o.vocabulary = vocabulary;
-    o.n_vocabulary = corpus.n;
+    cli_lever_texts texts = cli_read_lever_texts(texts_path, texts_format, texts_column,
+                                                 CLI_CALIBRATION_BYTES),
+                    vocabulary = cli_read_lever_texts(vocabulary_path, texts_format, texts_column,
+                                                      VOCABULARY_BYTES);
+    o.texts = texts.texts;
+    o.n_texts = texts.read.n;
+    o.vocabulary = vocabulary.texts;
+    o.n_vocabulary = vocabulary.read.n;
     const sqz_status status = sqz_squeeze(cli_context(), arguments[0], dry_run ? NULL : output_path,
                                           &o, &error);
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
@@ -285,8 +264,8 @@ static int run(char **arguments, uint32_t n)
     cli_say_cut(result.n_cut, result.n_texts,
                 whole_texts ? "texts to calibrate on" : "sentences to calibrate on");
     free(rows);
-    free_texts(texts, &read);
-    free_texts(vocabulary, &corpus);
+    cli_free_lever_texts(&texts);
+    cli_free_lever_texts(&vocabulary);
     if (result.cache_useless)
         cli_say("%s: what it kept of these texts was damaged: made anew", cache);
     if (!dry_run) cli_say("wrote %s", output_path);

@@ -37,6 +37,12 @@ extern "C" {
  *   POOLED        1 - cos(s, t) of embeddings, mean over sequences
  *   POOLED_MSE    (s - t)^2 of embeddings, mean over all numbers
  *   SIMILARITIES  (cos(s_i, s_j) - cos(t_i, t_j))^2 of embeddings, mean over all pairs of a batch
+ *
+ * Where the student's hidden states, or embeddings, have another width than the teacher's, s is W s
+ * in HIDDEN, or in POOLED and POOLED_MSE: a matrix [the teacher's width, the student's] for all
+ * layers, and one for embeddings, normal with deviation 0.02 at first and trained as the model's
+ * own are. They count in the gradient's norm, are kept in checkpoints, and are not in the file that
+ * is written.
  */
 typedef enum sqz_distil_loss {
     SQZ_DISTIL_LABELS,

@@ -148,6 +148,8 @@ typedef struct sqz_prediction {
  *
  *   split    NULL = "dev" ("dev_matched" for MNLI)
  *   cosine   1: STS-B by the cosine of the two sentences' embeddings, no head needed
+ *   prompt, second_prompt   with cosine: before the first text and the second, as
+ *            sqz_embed_text_options has them
  *   classes  [K] the task's class names in the order of the model's logits, for a model whose own
  *            names do not tell; NULL = from the model. Names are matched as labels of a file are
  *            (sqz_glue_open). A model that has numbers for names (LABEL_0, 0) stands in the task's
@@ -168,7 +170,8 @@ typedef struct sqz_eval_options {
     void *user;
     sqz_glue_options glue;
     void (*prediction)(void *user, const sqz_prediction *prediction);
-    uint64_t reserved[4];
+    const char *prompt, *second_prompt;
+    uint64_t reserved[2];
 } sqz_eval_options;
 
 typedef struct sqz_named_metric {
@@ -200,8 +203,8 @@ typedef struct sqz_eval_report {
  * Uses the context's threads. Cost: that of the task over all rows. Memory: the file's rows, and
  * their answers.
  * SQZ_EINVAL: the model's head or classes do not fit the task (the text says which classes it has
- * and how to name them), or the file has no labels. SQZ_EFORMAT: it has no example. Else as
- * sqz_glue_open. */
+ * and how to name them), a prompt is given without cosine, or the file has no labels. SQZ_EFORMAT:
+ * it has no example. Else as sqz_glue_open. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task,
                                               const char *folder, const sqz_eval_options *options,
                                               sqz_eval_report *report, sqz_error *error);

@@ -203,7 +203,9 @@ typedef struct sqz_squeeze_result {
  *                   that held them are spelt by others, in the end by single characters, so that
  *                   nothing becomes unknown that was known
  *   drop_impossible pieces that no text can ever be cut into leave; every text gives the same bits
- *   layers [n_layers]   the blocks that stay, ascending from 0; NULL: all
+ *   layers [n_layers]   the blocks that stay, ascending from 0; NULL: all. Or, without a list,
+ *   layers_first    so many of the first ones; or
+ *   layers_every    blocks 0, k, 2 k and so on of k = layers_every; both 0: all
  *   heads           share of each block's attention heads that stays, in (0, 1]; 0: all. At least
  *                   one; those go whose work the others take up best on the texts (second order),
  *                   and the output's weights are fitted again
@@ -211,6 +213,7 @@ typedef struct sqz_squeeze_result {
  *                   same way, in multiples of 32
  *   groups          > 1: each linear of the blocks becomes block diagonal in so many groups, its
  *                   inputs and outputs permuted so that what matters lies in them; 0, 1: not
+ *   dense_output    groups leave attn_output whole, as SqueezeBERT has it
  *   rank            share f of a linear's parameters that two factors hold, in (0, 1): W [m, n]
  *                   becomes B [m, r] A [r, n], r = max(8, f m n / (m + n)), nearest on what the
  *                   layer reads; 1 or 0: not. Of a layer that has groups each gets such factors, m
@@ -263,7 +266,7 @@ typedef struct sqz_squeeze_options {
     const char *ranks;
     sqz_embedding_form embedding;
     uint32_t embedding_size, embedding_bits, position_bits, bits;
-    int keep_pooler, plain, whole_texts;
+    int keep_pooler, plain, whole_texts, dense_output;
     uint64_t budget;
     const sqz_text *texts;
     size_t n_texts;
@@ -273,7 +276,8 @@ typedef struct sqz_squeeze_options {
     int (*progress)(void *user, size_t done, size_t total);
     void (*result)(void *user, const sqz_squeeze_result *result);
     void *user;
-    uint64_t reserved[5];
+    uint32_t layers_first, layers_every;
+    uint64_t reserved[4];
 } sqz_squeeze_options;
 
 /* Read a model file, write a smaller one: no training, no labels, no gradient.
@@ -305,8 +309,9 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_squeeze(sqz_context *context, const char *p
 
 /* How near a model is to another one on texts, as sqz_squeeze_result has it: cosine, neighbours and
  * classes of texts [n], with the standard errors of the
- * means. Cost: both models on the texts, and n^2 dimensions multiply-adds twice.
- * SQZ_EINVAL: fewer than 11 texts, or vectors of two dimensions. SQZ_ENOMEM; what a text fails
+ * means. Cost: both models on the texts, and n^2 dimensions multiply-adds twice. Where vectors have
+ * two dimensions there is no cosine: it and its error are NaN.
+ * SQZ_EINVAL: fewer than 11 texts. SQZ_ENOMEM; what a text fails
  * with, its number in error.offset. */
 typedef struct sqz_likeness {
     uint32_t n;

@@ -100,6 +100,28 @@ typedef enum sqz_schedule {
  */
 typedef enum sqz_precision { SQZ_PRECISION_F32, SQZ_PRECISION_BF16 } sqz_precision;
 
+/* Training through the rounding with which the matrices of the blocks, and those of a factorised or
+ * projected embedding, will be stored (doc/format.md): int8 rows, or packed rows of 4 or 3 bits.
+ *
+ *   forward    as inference runs the file: y = W' x', W' the rounded rows, x' what comes in rounded
+ *              to int8; the same kernels, but for activations, which are exact where inference is
+ *              as exact as 8 bits ask for
+ *   backward   of y = W' x in floats, at W'; the gradient of W' goes to f32 weights W behind the
+ *              rounding unchanged, and that of x' to x (straight through)
+ *   step       of W; then W' is W rounded to nearest, scales and multipliers chosen anew by the
+ *              rule that quantising has: a function of W alone
+ *
+ * What is written is W' itself, and with products in f32 the model, as sqz_trainer_model has it, is
+ * that of the file: equal bits; checkpoints hold W. Norms, biases, tables of floats, pooler and
+ * head stay f32. The base may be of floats, int8 or packed rows, which are expanded. Costs 9 bytes
+ * a weight, and once a step a nanosecond a weight for s8, 15 to 30 for s4 and s3. */
+typedef enum sqz_fake_quantise {
+    SQZ_FAKE_QUANTISE_NONE,
+    SQZ_FAKE_QUANTISE_S8,
+    SQZ_FAKE_QUANTISE_S4,
+    SQZ_FAKE_QUANTISE_S3
+} sqz_fake_quantise;
+
 /* What is made small. Of a head its problem says it; else it is the vectors that sqz_embed has of
  * texts, across the n examples of a batch, c being the cosine of two texts of an example:
  *
@@ -155,9 +177,11 @@ typedef enum sqz_train_loss {
  *   accumulate     [1] parts that a batch is run in, one after the other: less memory, and the same
  *                  gradient but for rounding
  *   freeze_embeddings, freeze_blocks   1; the first so many blocks, and the embeddings
- *   freeze_encoder 1: everything but the head, and the pooler where the head reads it
+ *   freeze_encoder 1: everything but the head, and the pooler where the head reads it. What is
+ *                  frozen may hold integers
  *   seed           of dropout and of a new head
  *   precision      [f32]
+ *   fake_quantise  [none]
  *   recompute      1: of each block only what it reads is kept, and the block runs once more before
  *                  its backward: less memory, about a third more time, equal bits
  *   distil         [NULL] what is learned of a teacher (distil.h). Where that is neither labels nor
@@ -184,6 +208,7 @@ typedef struct sqz_train_recipe {
     uint32_t freeze_blocks;
     uint64_t seed;
     sqz_precision precision;
+    sqz_fake_quantise fake_quantise;
     int recompute;
     const sqz_distil_recipe *distil;
     uint64_t reserved[8];
@@ -223,7 +248,7 @@ typedef struct sqz_train_progress {
  *   checkpoint       folder, made where it is missing; NULL: none. What a run needs to go on is
  *                    written each checkpoint_steps steps and checkpoint_minutes minutes (0: never
  *                    by that), when progress stops the run, and at its end. The last two and the
- *                    best stay
+ *                    best stay. One run at a time: another with this folder gets SQZ_EOUTPUT
  *   resume           1: go on from the newest checkpoint that is whole, begin where there is none
  *   note             called with a line of text that a user should see: a checkpoint that is
  *                    damaged and the one that takes its place. May be NULL
@@ -256,20 +281,19 @@ typedef struct sqz_trainer sqz_trainer;
 
 /* Make a trainer of a base model.
  *
- *   base    a model file of f32, bf16 or f16, which become f32; may be replaced afterwards
+ *   base    a model file of f32, bf16 or f16, which become f32, with fake_quantise of integers too.
+ *           Integers that are not trained stay as they are. May be replaced afterwards
  *
  * Reads every example and batch once. Memory: the base opened as a model; of each number 4 bytes,
  * of each that is trained 12 more (gradient, m, v); and what the largest part of a batch needs
  * (sqz_trainer_memory).
- * Tables of embeddings that are int8, packed or product quantised stay as they are, and are not
- * trained.
- * SQZ_EUNSUPPORTED: another tensor of the base holds integers (train first, then quantise), or the
- * head is of a kind that cannot be trained. SQZ_EINVAL: a number of the recipe is out of range,
+ * Tables of embeddings that are int8, packed or product quantised are not trained.
+ * SQZ_EUNSUPPORTED: another tensor that would be trained holds integers, without fake_quantise; or
+ * the head is of a kind that cannot be trained. SQZ_EINVAL: a number of the recipe is out of range,
  * the text names it; the head does not fit; an example or a batch is empty, out of range or has a
  * label that is no class (error.offset: the example). SQZ_ETOKEN: a piece is not in the vocabulary.
  * SQZ_ETOOLONG: an example has more pieces than the model takes. SQZ_ELIMIT: a batch of more than
- * 2^28 pieces. As sqz_model_open, and what data->batch returns.
- */
+ * 2^28 pieces. As sqz_model_open, and what data->batch returns. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_trainer_open(sqz_context *context, const char *base,
                                                   const sqz_train_recipe *recipe,
                                                   const sqz_train_data *data, sqz_trainer **trainer,
@@ -298,9 +322,10 @@ SQZ_API size_t sqz_trainer_memory(const sqz_trainer *trainer);
 SQZ_API SQZ_NODISCARD sqz_status sqz_trainer_run(sqz_trainer *trainer, const sqz_train_run *run,
                                                  sqz_train_result *result, sqz_error *error);
 
-/* Write the model as it is now, f32: the base's metadata, tokenizer and tensors' order, the head,
- * its labels, a line of sqz.history, reference vectors and checksums. It holds no path, time or
- * number of threads. SQZ_EOUTPUT, SQZ_ERESOURCE (squeezebert/output.h). */
+/* Write the model as it is now, f32 but for what is fake-quantised and the integers that stayed:
+ * the base's metadata, tokenizer and tensors' order, the head, its labels, a line of sqz.history,
+ * reference vectors and checksums. It holds no path, time or number of threads. SQZ_EOUTPUT,
+ * SQZ_ERESOURCE (squeezebert/output.h). */
 SQZ_API SQZ_NODISCARD sqz_status sqz_trainer_write(const sqz_trainer *trainer, const char *out,
                                                    sqz_error *error);
 

@@ -17,6 +17,8 @@ static void lay_out(sqz_build *b, sqzi_arena *arena)
     b->rows = sqzi_arena_take(arena, b->result.n, sizeof *b->rows);
     b->counts = sqzi_arena_take(arena, b->result.n_classes, sizeof *b->counts);
     b->near_copies = sqzi_arena_take(arena, b->result.n, sizeof *b->near_copies);
+    b->fold = sqzi_arena_take(arena, b->result.n, sizeof *b->fold);
+    b->is_copy = sqzi_arena_take(arena, b->result.n, 1);
     b->confusions = sqzi_arena_take(arena, SQZI_CONFUSIONS, sizeof *b->confusions);
     b->labels = sqzi_arena_take(arena, b->result.n_classes, sizeof *b->labels);
 }
@@ -32,6 +34,7 @@ static sqz_status make(sqz_build *sizes, sqz_build **out, sqz_error *error)
     lay_out(sizes, &arena);
     *b = *sizes;
     memset(b->counts, 0, b->result.n_classes * sizeof *b->counts);
+    memset(b->is_copy, 0, b->result.n);
     for (uint32_t k = 0; k < b->result.n_classes; k++)
         b->labels[k] = sqz_dataset_class(b->dataset, k);
     b->result.counts = b->counts;
@@ -115,16 +118,11 @@ static sqz_status read_texts(sqz_build *b, sqz_error *error)
 static sqz_status fit(sqz_build *b, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    sqzi_strength strengths[SQZI_STRENGTHS];
     const sqzi_frozen_calls calls = {b->options.progress, b->options.user};
     const uint32_t n = (uint32_t)b->result.n, n_train = (uint32_t)b->result.n_train;
     TRY(sqzi_frozen_open(b->context, &b->features, b->examples, b->rows, n, n_train,
                          b->result.n_classes, &b->frozen, error));
-    TRY(sqzi_frozen_choose(&b->frozen, &calls, strengths, &b->result.chosen, error));
-    for (int i = 0; i < SQZI_STRENGTHS; i++)
-        b->result.strengths[i] = (sqz_build_strength){strengths[i].c, strengths[i].nll,
-                                                      strengths[i].accuracy};
-    b->result.frozen_accuracy = strengths[b->result.chosen].accuracy;
+    TRY(sqzi_frozen_try(&b->frozen, &calls, error));
 fail:
     return status;
 }
@@ -134,17 +132,29 @@ static sqz_status write_frozen(sqz_build *b, sqz_error *error)
     sqz_status status = SQZ_OK;
     sqzi_lbfgs_result end;
     const sqzi_frozen_calls calls = {b->options.progress, b->options.user};
-    const double c = b->result.strengths[b->result.chosen].c;
-    TRY(sqzi_build_calibrate(b, b->frozen.logits, error));
-    TRY(sqzi_frozen_fit(&b->frozen, &calls, c, &end, error));
     const sqzi_frozen_file file = {.base = b->model,
                                    .pooling = b->pooling,
                                    .labels = b->labels,
-                                   .c = c,
-                                   .temperature = b->result.temperature,
-                                   .threshold = b->result.threshold};
+                                   .c = sqzi_strengths[b->choice.strength],
+                                   .temperature = b->choice.temperature,
+                                   .threshold = b->choice.threshold};
+    TRY(sqzi_frozen_fit(&b->frozen, &calls, b->choice.strength, &end, error));
+    TRY(sqzi_build_put_card(b, error));
     TRY(sqzi_frozen_write(&b->frozen, &file, b->out, error));
 fail:
+    return status;
+}
+
+/* Before anything is computed: whether the files can be written. */
+static sqz_status open_outputs(sqz_build *b, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_file_writer file = {0};
+    TRY(sqzi_file_writer_open(b->out, &file, error));
+    if (b->options.card)
+        TRY(sqz_output_open(b->allocator, b->options.card, SQZ_OUTPUT_FILE, &b->card, error));
+fail:
+    sqzi_file_writer_discard(&file);
     return status;
 }
 
@@ -152,19 +162,21 @@ static sqz_status run(sqz_build *b, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const uint64_t begin = sqzi_clock_ns();
-    int full;
     TRY(sqzi_build_check(b, error));
+    TRY(open_outputs(b, error));
     TRY(open_encoder(b, error));
     TRY(sqzi_build_look(b, error));
     TRY(read_texts(b, error));
     TRY(fit(b, error));
     TRY(sqzi_build_find_copies(b, error));
     b->result.frozen_seconds = 1e-9 * (double)(sqzi_clock_ns() - begin);
-    TRY(sqzi_build_full(b, &full, error));
-    if (!full) TRY(write_frozen(b, error));
-    if (b->options.card) TRY(sqzi_build_write_card(b, error));
+    TRY(sqzi_build_full(b, error));
+    if (!b->choice.full) TRY(write_frozen(b, error));
+    if (b->card) TRY(sqz_output_commit(b->card, error));
 fail:
     close_frozen(b);
+    sqz_output_close(b->card);
+    b->card = NULL;
     return status;
 }
 
@@ -178,6 +190,14 @@ static sqz_status check_options(const sqz_build_options *o, sqz_error *error)
             "minutes are 0 or more, false refusals below 1, a share held out between 0 and 1");
 fail:
     return status;
+}
+
+/* Of a small table a tenth would be too few rows to set a threshold on. */
+static double default_holdout(size_t n)
+{
+    enum { ENOUGH = 60 };
+    if (n >= 10 * ENOUGH) return 0.1;
+    return (double)n * 0.3 > ENOUGH ? (double)ENOUGH / (double)n : 0.3;
 }
 
 sqz_status sqz_build_run(sqz_context *context, const char *base, sqz_dataset *dataset,
@@ -197,7 +217,7 @@ sqz_status sqz_build_run(sqz_context *context, const char *base, sqz_dataset *da
     sizes.allocator = &context->allocator;
     sizes.examples = sqz_dataset_examples(dataset, &sizes.result.n);
     sizes.result.n_classes = sqz_dataset_n_classes(dataset);
-    if (sizes.options.holdout == 0) sizes.options.holdout = 0.1;
+    if (sizes.options.holdout == 0) sizes.options.holdout = default_holdout(sizes.result.n);
     const double refusals = sizes.options.false_refusals;
     sizes.result.false_refusals = refusals == 0 ? 0.05 : refusals < 0 ? 0 : refusals;
     TRY(make(&sizes, &b, error));

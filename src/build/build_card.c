@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What was found, for people, in Markdown. */
+#include <errno.h>
 #include <math.h>
 #include <squeezebert/output.h>
 #include <stdio.h>
@@ -52,9 +53,9 @@ static void put_data(const sqz_build *b, FILE *to)
     fprintf(to, "SHA-256 of the data: %s\n", sqz_dataset_sha256(b->dataset));
     if (r->n_near_copies)
         fprintf(to,
-                "\n%zu rows held out have a near copy among the others: figures may be "
-                "too good by so many.\n\n",
-                r->n_near_copies);
+                "\n%zu of %zu rows held out have a near copy among the others: figures may be "
+                "too good by so many. The threshold is set without them.\n\n",
+                r->n_near_copies, r->n_compared);
     for (size_t i = 0; i < r->n_near_copies && i < MOST_COPIES; i++) {
         const sqz_near_copy *c = &r->near_copies[i];
         fprintf(to, "- lines %llu and %llu: ", (unsigned long long)b->examples[c->trained].line,
@@ -81,6 +82,16 @@ static void put_figures(const sqz_build *b, FILE *to)
             fprintf(to, " %s to %s |\n", SQZI_REAL(4, x->low), SQZI_REAL(4, x->high));
         else fputs(" |\n", to);
     }
+    if (r->n_folds > 1)
+        fprintf(to,
+                "\nThe rows held out are %u folds: strength, way of training, temperature and "
+                "threshold were decided for each on the others, so no row was decided on by "
+                "itself. The model file's own are decided on all of them.\n",
+                r->n_folds);
+    else
+        fputs("\nThe rows held out are one source: these figures are of what was decided on them, "
+              "and too good.\n",
+              to);
     fprintf(to, "\nThese are of the best class, whether it is answered or not. ");
     if (isinf(r->threshold)) fprintf(to, "Every text is answered.\n");
     else
@@ -103,8 +114,8 @@ static void put_decision(const sqz_build *b, FILE *to)
     if (isinf(r->threshold)) fprintf(to, "; nothing is refused.\n");
     else
         fprintf(to,
-                "; a text whose largest logit is below %s is refused, %s %% of those held "
-                "out.\n",
+                "; a text whose largest logit is below %s is refused: at most %s %% of "
+                "new ones, if they are like those held out.\n",
                 SQZI_REAL(5, r->threshold), PERCENT(r->false_refusals));
 }
 
@@ -144,20 +155,17 @@ static void put_classes(const sqz_build *b, FILE *to)
     }
 }
 
-sqz_status sqzi_build_write_card(const sqz_build *b, sqz_error *error)
+sqz_status sqzi_build_put_card(const sqz_build *b, sqz_error *error)
 {
-    sqz_output *output;
-    sqz_status status = sqz_output_open(b->allocator, b->options.card, SQZ_OUTPUT_FILE, &output,
-                                        error);
-    if (status != SQZ_OK) return status;
-    FILE *to = sqz_output_stream(output);
+    if (!b->card) return SQZ_OK;
+    FILE *to = sqz_output_stream(b->card);
     fprintf(to, "# A classifier of %u classes\n\n", b->result.n_classes);
     put_data(b, to);
     put_figures(b, to);
     put_decision(b, to);
     put_confusions(b, to);
     put_classes(b, to);
-    status = sqz_output_commit(output, error);
-    sqz_output_close(output);
-    return status;
+    if (fflush(to) == 0 && !ferror(to)) return SQZ_OK;
+    return sqzi_fail(error, SQZ_EOUTPUT, 0, "%s: cannot be written: %s", b->options.card,
+                     strerror(errno));
 }

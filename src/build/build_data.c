@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a build says of its data, and of the answers to it. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "build/builder.h"
-#include "model/context.h"
 
-enum { FEW = 5, STRIP = 64, NAMED = 3 };
-static const float NEAR = 0.95f;
+enum { FEW = 5, NAMED = 3 };
 
 sqz_status sqzi_build_check(sqz_build *b, sqz_error *error)
 {
@@ -112,68 +109,6 @@ sqz_status sqzi_build_look(sqz_build *b, sqz_error *error)
     b->result.held_out = b->held_out;
 fail:
     return status;
-}
-
-/* ---- near copies ---- */
-
-static int falling(const void *left, const void *right)
-{
-    const sqz_near_copy *a = left, *b = right;
-    if (a->cosine != b->cosine) return a->cosine < b->cosine ? 1 : -1;
-    return (a->held_out > b->held_out) - (a->held_out < b->held_out);
-}
-
-/* Of rows i .. i + m - 1 the nearest of those trained on; cosines [m, n_train]. Rows have a mean
- * of squares of 1. */
-static void take_nearest(sqz_build *b, size_t i, size_t m, const float *products)
-{
-    const size_t n = b->result.n_train;
-    const float width = (float)b->features.width;
-    for (size_t r = 0; r < m; r++) {
-        size_t best = 0;
-        for (size_t j = 1; j < n; j++)
-            if (products[r * n + j] > products[r * n + best]) best = j;
-        const float cosine = products[r * n + best] / width;
-        if (cosine < NEAR) continue;
-        b->near_copies[b->result.n_near_copies++] = (sqz_near_copy){b->rows[i + r], b->rows[best],
-                                                                    cosine};
-    }
-}
-
-sqz_status sqzi_build_find_copies(sqz_build *b, sqz_error *error)
-{
-    const sqzk_gemm *gemm = b->context->kernels.gemm_f32;
-    const size_t width = b->features.width, n_train = b->result.n_train, n = b->result.n;
-    const size_t packed_bytes = sqzk_gemm_packed_bytes(gemm, width, n_train),
-                 product_bytes = STRIP * n_train * sizeof(float);
-    unsigned char *packed = sqzi_allocate(b->allocator, packed_bytes);
-    float *products = sqzi_allocate(b->allocator, product_bytes);
-    if (packed && products) {
-        gemm->pack(&(sqzk_pack_args){.n = n_train,
-                                     .k = width,
-                                     .source = b->frozen.x,
-                                     .n_stride = width,
-                                     .k_stride = 1,
-                                     .type = SQZI_F32},
-                   packed);
-        for (size_t i = n_train; i < n; i += STRIP) {
-            const size_t m = n - i < STRIP ? n - i : STRIP;
-            gemm->run(&(sqzk_gemm_args){.m = m,
-                                        .n = n_train,
-                                        .k = width,
-                                        .a = b->frozen.x + i * width,
-                                        .lda = width * sizeof(float),
-                                        .b = packed,
-                                        .c = products,
-                                        .ldc = n_train});
-            take_nearest(b, i, m, products);
-        }
-        qsort(b->near_copies, b->result.n_near_copies, sizeof *b->near_copies, falling);
-    }
-    const bool enough = packed && products;
-    sqzi_release(b->allocator, products, product_bytes);
-    sqzi_release(b->allocator, packed, packed_bytes);
-    return enough ? SQZ_OK : sqzi_fail(error, SQZ_ENOMEM, 0, "no memory to compare texts");
 }
 
 /* ---- confusions ---- */

@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/number.h"
 #include "build/builder.h"
-#include "build/calibrate.h"
 #include "model/context.h"
 
 enum { BATCH = 32, TIMED_STEPS = 3, PORTION = 256, CHECKPOINT_MINUTES = 10 };
@@ -118,60 +117,60 @@ fail:
 }
 
 /* The trainer's model, its answers calibrated, if it is right more often. */
-static sqz_status judge(const work *w, int *kept, sqz_error *error)
+static sqz_status judge(const work *w, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqz_build *b = w->build;
-    const size_t n = b->result.n_held_out, bytes = n * b->result.n_classes * sizeof(float);
-    float *logits = sqzi_allocate(b->allocator, bytes);
-    if (!logits) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for logits");
-    TRY(answer(w, logits, error));
-    const sqzi_scored scored = {logits, b->frozen.labels + b->result.n_train, n,
-                                b->result.n_classes};
-    b->result.full_accuracy = sqzi_accuracy(&scored);
-    *kept = b->result.full_accuracy > b->result.frozen_accuracy;
+    const size_t bytes = b->result.n_held_out * b->result.n_classes * sizeof(float);
+    b->full_logits = sqzi_allocate(b->allocator, bytes);
+    if (!b->full_logits) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for logits");
+    TRY(answer(w, b->full_logits, error));
+    TRY(sqzi_build_decide(b, error));
     snprintf(b->why, sizeof b->why,
              "of the rows held out, %s %% are right where every weight is trained, %s %% where the "
              "encoder stays as it is",
-             SQZI_REAL(4, 100 * b->result.full_accuracy),
-             SQZI_REAL(4, 100 * b->result.frozen_accuracy));
-    if (!*kept) goto fail;
-    TRY(sqzi_build_calibrate(b, logits, error));
+             SQZI_REAL(4, 100 * b->choice.full_accuracy),
+             SQZI_REAL(4, 100 * b->choice.frozen_accuracy));
+    if (!b->choice.full) goto fail;
     sqz_model *model = (sqz_model *)(uintptr_t)sqz_trainer_model(w->trainer); /* it is ours */
-    model->info.temperature = b->result.temperature;
-    model->info.threshold = b->result.threshold;
-    TRY(sqz_trainer_write(w->trainer, b->out, error));
+    model->info.temperature = b->choice.temperature;
+    model->info.threshold = b->choice.threshold;
     b->result.full = 1;
+    TRY(sqzi_build_put_card(b, error));
+    TRY(sqz_trainer_write(w->trainer, b->out, error));
 fail:
-    sqzi_release(b->allocator, logits, bytes);
+    sqzi_release(b->allocator, b->full_logits, bytes);
+    b->full_logits = NULL;
     return status;
 }
 
-sqz_status sqzi_build_full(sqz_build *b, int *kept, sqz_error *error)
+sqz_status sqzi_build_full(sqz_build *b, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     work w = {.build = b};
     sqz_train_result result;
     bool fits;
-    *kept = 0;
     if (b->options.minutes == 0 || !b->of_floats) {
         snprintf(b->why, sizeof b->why, "%s: the encoder stays as it is",
                  b->options.minutes == 0 ? "no time was given to train every weight"
                                          : "the base holds integers, which cannot be trained");
-        return SQZ_OK;
+        return sqzi_build_decide(b, error);
     }
     TRY(open_trainer(&w, error));
     TRY(estimate(&w, &fits, error));
-    if (!fits) goto fail;
+    if (!fits) {
+        TRY(sqzi_build_decide(b, error));
+        goto fail;
+    }
     TRY(open_trainer(&w, error));
     const sqz_train_run run = {.progress = watch,
                                .note = pass_note,
                                .user = &w,
                                .checkpoint = b->options.checkpoint,
-                               .checkpoint_minutes = CHECKPOINT_MINUTES,
+                               .checkpoint_minutes = b->options.checkpoint ? CHECKPOINT_MINUTES : 0,
                                .resume = b->options.checkpoint != NULL};
     TRY(sqz_trainer_run(w.trainer, &run, &result, error));
-    TRY(judge(&w, kept, error));
+    TRY(judge(&w, error));
 fail:
     close_trainer(&w);
     return status;

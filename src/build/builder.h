@@ -4,11 +4,21 @@
 #define SQZI_BUILDER_H
 
 #include <squeezebert/build.h>
+#include <squeezebert/output.h>
 
 #include "base/error.h"
 #include "build/frozen.h"
 
 enum { SQZI_CONFUSIONS = 10, SQZI_SENTENCE = 320 };
+
+/* What is decided on rows held out: `full`, every weight trained, else a strength of the frozen
+ * encoder's; accuracies on the rows it was decided on. */
+typedef struct sqzi_choice {
+    uint32_t strength;
+    bool full;
+    double frozen_accuracy, full_accuracy; /* NaN: not trained */
+    double temperature, threshold;
+} sqzi_choice;
 
 struct sqz_build {
     const sqz_allocator *allocator;
@@ -21,6 +31,8 @@ struct sqz_build {
     uint32_t *rows; /* [n]: those trained on, then those held out */
     uint64_t *counts;
     sqz_near_copy *near_copies;
+    uint32_t *fold;                  /* [n] of each row held out */
+    unsigned char *is_copy;          /* [n] whether a row held out has a near copy */
     sqz_build_confusion *confusions; /* [SQZI_CONFUSIONS] */
     const char **labels;             /* [n_classes] */
     void *block;
@@ -31,8 +43,11 @@ struct sqz_build {
     sqz_pooling pooling;
     sqzi_features features;
     sqzi_frozen frozen;
+    float *full_logits; /* [n_held_out, n_classes] of full training; NULL: there was none */
+    sqzi_choice choice;
     sqz_dataset *held_out;
     sqz_predictions *predictions;
+    sqz_output *card; /* under its temporary name; NULL: none */
 };
 
 /* ---- build_note.c ---- */
@@ -42,9 +57,8 @@ void sqzi_build_note(const sqz_build *build, const char *format, ...) SQZI_PRINT
 
 /* ---- build_answers.c ---- */
 
-/* Temperature, threshold, predictions and figures of logits [n_held_out, n_classes]. */
-SQZ_NODISCARD sqz_status sqzi_build_calibrate(sqz_build *build, const float *logits,
-                                              sqz_error *error);
+/* The choice, of the logits that there are, predictions and figures. */
+SQZ_NODISCARD sqz_status sqzi_build_decide(sqz_build *build, sqz_error *error);
 
 /* ---- build_data.c ---- */
 
@@ -52,18 +66,23 @@ SQZ_NODISCARD sqz_status sqzi_build_calibrate(sqz_build *build, const float *log
 SQZ_NODISCARD sqz_status sqzi_build_look(sqz_build *build, sqz_error *error);
 /* What can be said of a data set before anything is run. */
 SQZ_NODISCARD sqz_status sqzi_build_check(sqz_build *build, sqz_error *error);
-/* Near copies across the split, of the features. */
-SQZ_NODISCARD sqz_status sqzi_build_find_copies(sqz_build *build, sqz_error *error);
 /* Confusions of the predictions. */
 void sqzi_build_find_confusions(sqz_build *build);
 
+/* ---- build_copies.c ---- */
+
+/* Near copies across the split, of the frozen encoder's rows. */
+SQZ_NODISCARD sqz_status sqzi_build_find_copies(sqz_build *build, sqz_error *error);
+
 /* ---- build_full.c ---- */
 
-/* Whether every weight can be trained in the minutes that are left, and training them: *kept 1
- * when the file is written. */
-SQZ_NODISCARD sqz_status sqzi_build_full(sqz_build *build, int *kept, sqz_error *error);
+/* Whether every weight can be trained in the minutes that are left, and training them; then the
+ * choice. The file is written where it is theirs. */
+SQZ_NODISCARD sqz_status sqzi_build_full(sqz_build *build, sqz_error *error);
 
 /* ---- build_card.c ---- */
-SQZ_NODISCARD sqz_status sqzi_build_write_card(const sqz_build *build, sqz_error *error);
+
+/* Into the open card, if there is one, before the model gets its name. */
+SQZ_NODISCARD sqz_status sqzi_build_put_card(const sqz_build *build, sqz_error *error);
 
 #endif

@@ -262,8 +262,10 @@ static sqz_status fill(work *w, sqz_error *error)
     }
     TRY(run_model(w, error));
     copy_repeats(w);
-    if (w->from->cache && w->n_todo &&
-        sqzi_features_save(w->f, w->from->cache, key, &why) != SQZ_OK) {
+    if (w->from->cache && w->n_todo) status = sqzi_features_save(w->f, w->from->cache, key, &why);
+    if (status == SQZ_ENOMEM) return sqzi_fail(error, status, 0, "%s", why.text);
+    if (status != SQZ_OK) {
+        status = SQZ_OK;
         snprintf(text, sizeof text, "what was read of the texts is not kept: %s", why.text);
         say(w->from, text);
     }

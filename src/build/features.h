@@ -46,8 +46,8 @@ void sqzi_features_discard(sqzi_features *features);
 
 /* ---- features_cache.c ---- */
 
-/* Rows that the file holds: known[i] is set for them. damaged: it is there and is none, or of
- * something else. */
+/* Rows that the file holds: known[i] is set for them. damaged: it is there and is none that can be
+ * used. SQZ_EOUTPUT: it holds something else than features, which saving would destroy. */
 SQZ_NODISCARD sqz_status sqzi_features_load(sqzi_features *features, const char *path,
                                             const char *key, unsigned char *known, bool *damaged,
                                             sqz_error *error);

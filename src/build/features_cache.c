@@ -53,5 +53,6 @@ sqz_status sqzi_features_load(sqzi_features *f, const char *path, const char *ke
     if (status == SQZ_OK) take(f, &tensors[0], &tensors[1], known);
     *damaged = file.map.data && status != SQZ_OK;
     sqzi_keyed_close(&file);
-    return status == SQZ_ENOMEM ? sqzi_fail(error, status, 0, "%s", ignored.text) : SQZ_OK;
+    if (status != SQZ_ENOMEM && status != SQZ_EOUTPUT) return SQZ_OK;
+    return sqzi_fail(error, status, 0, "%s", ignored.text);
 }

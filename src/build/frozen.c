@@ -6,19 +6,18 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "build/calibrate.h"
 #include "model/context.h"
 
 static void lay_out(sqzi_frozen *f, sqzi_arena *arena)
 {
     const size_t width = f->features->width, weights = f->classes * (width + 1);
+    const size_t logits = (size_t)(f->n - f->n_train) * f->classes;
     f->mean = sqzi_arena_take(arena, width, sizeof *f->mean);
     f->deviation = sqzi_arena_take(arena, width, sizeof *f->deviation);
     f->x = sqzi_arena_take(arena, f->n, width * sizeof *f->x);
     f->labels = sqzi_arena_take(arena, f->n, sizeof *f->labels);
-    f->logits = sqzi_arena_take(arena, f->n - f->n_train, f->classes * sizeof *f->logits);
-    f->w = sqzi_arena_take(arena, weights, sizeof *f->w);
-    f->chosen_w = sqzi_arena_take(arena, weights, sizeof *f->chosen_w);
+    f->logits = sqzi_arena_take(arena, SQZI_STRENGTHS, logits * sizeof *f->logits);
+    f->w = sqzi_arena_take(arena, SQZI_STRENGTHS, weights * sizeof *f->w);
 }
 
 /* Mean and deviation of each feature over all rows; 1 where a feature is the same everywhere. */
@@ -120,13 +119,13 @@ static sqz_status open_fit(const sqzi_frozen *f, uint32_t n, sqzi_fit *fit, sqz_
                          f->context->pool, fit, error);
 }
 
-/* Logits of the rows held out. */
-static void judge(const sqzi_frozen *f, float *logits)
+/* Logits of the rows held out by w. */
+static void judge(const sqzi_frozen *f, const double *weights, float *logits)
 {
     const size_t width = f->features->width;
     for (uint32_t i = f->n_train; i < f->n; i++, logits += f->classes)
         for (uint32_t k = 0; k < f->classes; k++) {
-            const double *w = f->w + k * (width + 1);
+            const double *w = weights + k * (width + 1);
             const float *x = f->x + i * width;
             double sum[4] = {w[width]};
             size_t j = 0;
@@ -137,55 +136,49 @@ static void judge(const sqzi_frozen *f, float *logits)
         }
 }
 
-static const double strengths_tried[SQZI_STRENGTHS] = {0.001, 0.004, 0.016, 0.0625, 0.25, 1};
+const double sqzi_strengths[SQZI_STRENGTHS] = {0.001, 0.004, 0.016, 0.0625, 0.25, 1};
 
-sqz_status sqzi_frozen_choose(sqzi_frozen *f, const sqzi_frozen_calls *calls,
-                              sqzi_strength strengths[SQZI_STRENGTHS], uint32_t *chosen,
-                              sqz_error *error)
+sqz_status sqzi_frozen_try(sqzi_frozen *f, const sqzi_frozen_calls *calls, sqz_error *error)
 {
     enum { MOST_STEPS = 60 };
     sqz_status status = SQZ_OK;
     const size_t weights = f->classes * ((size_t)f->features->width + 1);
-    const sqzi_scored scored = {f->logits, f->labels + f->n_train, f->n - f->n_train, f->classes};
+    const size_t logits = (size_t)(f->n - f->n_train) * f->classes;
     watch w = {calls, "steps of choosing a strength", 0, MOST_STEPS * SQZI_STRENGTHS, false};
     sqzi_fit fit = {0};
     TRY(open_fit(f, f->n_train, &fit, error));
     for (uint32_t i = 0; i < SQZI_STRENGTHS; i++) {
-        const sqzi_fit_settings s = {.penalty = strengths_tried[i],
+        const sqzi_fit_settings s = {.penalty = sqzi_strengths[i],
                                      .tolerance = 3e-5,
                                      .max_steps = MOST_STEPS,
                                      .go_on = go_on,
                                      .user = &w};
-        const sqzi_lbfgs_result r = sqzi_fit_run(&fit, &s, f->w);
+        double *at = f->w + i * weights;
+        if (i) memcpy(at, at - weights, weights * sizeof *at);
+        (void)sqzi_fit_run(&fit, &s, at);
         FAIL_IF(w.stopped, SQZ_ECANCELLED, 0, "stopped while a head was fitted");
-        judge(f, f->logits);
-        strengths[i] = (sqzi_strength){strengths_tried[i],
-                                       sqzi_nll(&scored, sqzi_find_temperature(&scored)),
-                                       sqzi_accuracy(&scored), r.steps};
+        judge(f, at, f->logits + i * logits);
         w.done = (size_t)MOST_STEPS * (i + 1);
-        if (i && strengths[i].nll >= strengths[*chosen].nll) continue;
-        *chosen = i;
-        memcpy(f->chosen_w, f->w, weights * sizeof *f->w);
     }
-    memcpy(f->w, f->chosen_w, weights * sizeof *f->w);
-    judge(f, f->logits);
 fail:
     sqzi_fit_close(&fit);
     return status;
 }
 
-sqz_status sqzi_frozen_fit(sqzi_frozen *f, const sqzi_frozen_calls *calls, double c,
+sqz_status sqzi_frozen_fit(sqzi_frozen *f, const sqzi_frozen_calls *calls, uint32_t strength,
                            sqzi_lbfgs_result *result, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
+    const size_t weights = f->classes * ((size_t)f->features->width + 1);
     watch w = {calls, "steps of the last fit", 0, 300, false};
     sqzi_fit fit = {0};
-    const sqzi_fit_settings s = {.penalty = c,
+    const sqzi_fit_settings s = {.penalty = sqzi_strengths[strength],
                                  .tolerance = 1e-9,
                                  .max_steps = 1000,
                                  .exact = true,
                                  .go_on = go_on,
                                  .user = &w};
+    if (strength) memcpy(f->w, f->w + strength * weights, weights * sizeof *f->w);
     TRY(open_fit(f, f->n, &fit, error));
     *result = sqzi_fit_run(&fit, &s, f->w);
     FAIL_IF(w.stopped, SQZ_ECANCELLED, 0, "stopped while a head was fitted");

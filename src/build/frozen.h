@@ -14,7 +14,8 @@
 #include "train/fit_head.h"
 
 enum { SQZI_STRENGTHS = 6 };
-#define SQZI_FROZEN_EPSILON 1e-12
+/* That of PyTorch's LayerNorm, which an exported head is made of. */
+#define SQZI_FROZEN_EPSILON 1e-5
 
 /* Rows and labels that heads are fitted to and judged by; rows [n] as sqz_dataset_split has them,
  * the first n_train to fit to. */
@@ -26,19 +27,11 @@ typedef struct sqzi_frozen {
     float *mean, *deviation; /* [width] over all rows */
     float *x;                /* [n, width] y of the rows in this order */
     uint32_t *labels;        /* [n] in this order */
-    float *logits;           /* [n - n_train, classes] of those held out */
-    double *w;               /* [classes, width + 1] */
-    double *chosen_w;
+    float *logits;           /* [SQZI_STRENGTHS, n - n_train, classes] of those held out */
+    double *w; /* [SQZI_STRENGTHS, classes, width + 1]; of the fit to all rows the first */
     void *block;
     size_t bytes;
 } sqzi_frozen;
-
-/* Of a strength of regularisation: C, and on rows held out the loss at its best temperature and
- * the accuracy. */
-typedef struct sqzi_strength {
-    double c, nll, accuracy;
-    uint32_t steps;
-} sqzi_strength;
 
 typedef struct sqzi_frozen_calls {
     int (*progress)(void *user, const char *what, size_t done, size_t total);
@@ -51,14 +44,15 @@ SQZ_NODISCARD sqz_status sqzi_frozen_open(const sqz_context *context, const sqzi
                                           sqzi_frozen *frozen, sqz_error *error);
 void sqzi_frozen_close(sqzi_frozen *frozen);
 
-/* Fit loosely with each strength, strongest first; logits are those of the best on the rows held
- * out. */
-SQZ_NODISCARD sqz_status sqzi_frozen_choose(sqzi_frozen *frozen, const sqzi_frozen_calls *calls,
-                                            sqzi_strength strengths[SQZI_STRENGTHS],
-                                            uint32_t *chosen, sqz_error *error);
-/* Fit to all rows with C: w. */
+/* C of each strength, the strongest first. */
+extern const double sqzi_strengths[SQZI_STRENGTHS];
+/* Fit loosely with each strength to the rows trained on: logits. */
+SQZ_NODISCARD sqz_status sqzi_frozen_try(sqzi_frozen *frozen, const sqzi_frozen_calls *calls,
+                                         sqz_error *error);
+/* Fit to all rows with a strength, from what was found with it: the first w. */
 SQZ_NODISCARD sqz_status sqzi_frozen_fit(sqzi_frozen *frozen, const sqzi_frozen_calls *calls,
-                                         double c, sqzi_lbfgs_result *result, sqz_error *error);
+                                         uint32_t strength, sqzi_lbfgs_result *result,
+                                         sqz_error *error);
 
 /* ---- frozen_write.c ---- */
 

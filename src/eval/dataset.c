@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/number.h"
 #include "data/column_names.h"
+#include "data/text_bytes.h"
 #include "eval/dataset_reader.h"
 #include "model/context.h"
 
@@ -92,6 +93,10 @@ sqz_status sqzi_dataset_class_of(sqz_dataset *dataset, sqz_text name, uint64_t l
             shown, name.bytes, dataset->classes.n, list_classes(dataset, list));
     FAIL_IF(memchr(name.bytes, '\0', name.n_bytes), SQZ_EFORMAT, line,
             "%s: line %llu: the label has a NUL byte", dataset->name, at);
+    FAIL_IF(!sqzi_is_utf8(name.bytes, name.n_bytes), SQZ_EFORMAT, line,
+            "%s: line %llu: the label is not UTF-8 (iconv -f WINDOWS-1252 -t UTF-8 converts a file "
+            "from Windows)",
+            dataset->name, at);
     FAIL_IF(dataset->classes.n == SQZ_MAX_CLASSES, SQZ_ELIMIT, line,
             "%s: line %llu: more than %d different labels: are they numbers to be predicted?",
             dataset->name, at, SQZ_MAX_CLASSES);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CLINC's JSON: {"train": [[text, class], ...], "oos_val": ...}. */
 #include <errno.h>
-#include <jansson.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "data/json_text.h"
 #include "eval/dataset_reader.h"
 
 enum { PORTION = 1 << 16, MOST_BYTES = 1 << 28 };
@@ -63,15 +63,15 @@ sqz_status sqzi_dataset_read_clinc(sqz_dataset *dataset, const sqz_rows_source *
                                    const char *split, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    json_error_t why;
+    uint64_t spare = SQZI_JSON_SPARE;
     json_t *root = NULL;
     char member[64];
     sqzi_buffer bytes = {.allocator = dataset->allocator, .limit = MOST_BYTES};
     TRY(read_all(source, &bytes, error));
-    root = json_loadb((const char *)bytes.data, bytes.used, 0, &why);
-    FAIL_IF(!root && !why.text[0], SQZ_ENOMEM, 0, "%s: no memory for its JSON", dataset->name);
-    FAIL_IF(!json_is_object(root), SQZ_EFORMAT, root ? 0 : (uint64_t)why.position,
-            "%s: is no JSON object: %s", dataset->name, root ? "it is another value" : why.text);
+    TRY(sqzi_json_parse((sqzi_json_text){dataset->name, bytes.data, bytes.used, bytes.used, true},
+                        &spare, &root, error));
+    FAIL_IF(!json_is_object(root), SQZ_EFORMAT, 0, "%s: is no JSON object: it is another value",
+            dataset->name);
     for (const char *at = split ? split : "train"; at; at = *at ? at + 1 : NULL) {
         const size_t n = strcspn(at, "+");
         FAIL_IF(!n || n >= sizeof member, SQZ_EINVAL, 0,

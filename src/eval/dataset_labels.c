@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cells and JSON values to labels. */
-#include <jansson.h>
+#include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/number.h"
 #include "data/column_names.h"
+#include "data/json_text.h"
 #include "eval/dataset_reader.h"
 
 /* Where a message is: the line, and what the column is called. */
@@ -63,12 +65,15 @@ static const char *item_text(const json_t *item, char number[SQZI_REAL_BYTES], s
 
 static sqz_status parse_array(const place *at, sqz_text value, json_t **array, sqz_error *error)
 {
-    json_error_t why;
-    *array = json_loadb(value.bytes, value.n_bytes, 0, &why);
+    char name[300];
+    uint64_t spare = SQZI_JSON_SPARE;
+    snprintf(name, sizeof name, "%s: line %llu", at->dataset->name, at->line);
+    *array = NULL;
+    const sqz_status status = sqzi_json_parse(
+        (sqzi_json_text){name, value.bytes, value.n_bytes, value.n_bytes, true}, &spare, array,
+        error);
     if (json_is_array(*array)) return SQZ_OK;
-    if (!*array && !why.text[0])
-        return sqzi_fail(error, SQZ_ENOMEM, at->line, "%s: line %llu: no memory for its JSON",
-                         at->dataset->name, at->line);
+    if (status != SQZ_OK && status != SQZ_EFORMAT) return status;
     json_decref(*array);
     *array = NULL;
     return sqzi_fail(error, SQZ_EFORMAT, at->line,
@@ -253,11 +258,13 @@ fail:
 
 static sqz_status value_of(const place *at, sqz_text text, sqz_example *example, sqz_error *error)
 {
-    if (sqzi_parse_real(text.bytes, text.n_bytes, &example->value) && isfinite(example->value))
-        return SQZ_OK;
+    const bool number = sqzi_parse_real(text.bytes, text.n_bytes, &example->value) &&
+                        !isnan(example->value);
+    if (number && fabs(example->value) <= FLT_MAX) return SQZ_OK;
     return sqzi_fail(error, SQZ_EFORMAT, at->line,
-                     "%s: line %llu: the label '%.*s' in '%.60s' is no number", at->dataset->name,
-                     at->line, shown(text), text.bytes, at->column);
+                     "%s: line %llu: the label '%.*s' in '%.60s' is %s", at->dataset->name,
+                     at->line, shown(text), text.bytes, at->column,
+                     number ? "more than a float holds, 3.4e38" : "no number");
 }
 
 sqz_status sqzi_dataset_label(sqz_dataset *dataset, const sqz_field *field, const char *column,

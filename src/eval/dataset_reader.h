@@ -100,5 +100,9 @@ uint32_t sqzi_dataset_count_texts(const sqz_dataset *dataset);
  * have it (dataset_sources.c). SQZ_ENOMEM. */
 SQZ_NODISCARD sqz_status sqzi_dataset_number_texts(const sqz_dataset *dataset, uint32_t *numbers,
                                                    uint32_t *n_distinct, sqz_error *error);
+/* The source of each example [n], as sqz_dataset_split has them: the number of its first one
+ * (dataset_sources.c). SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_dataset_find_sources(const sqz_dataset *dataset, uint32_t *sources,
+                                                   sqz_error *error);
 
 #endif

@@ -323,3 +323,14 @@ fail:
     if (block) sqzi_release(dataset->allocator, block, bytes);
     return status;
 }
+
+sqz_status sqzi_dataset_find_sources(const sqz_dataset *dataset, uint32_t *sources,
+                                     sqz_error *error)
+{
+    size_t n;
+    division d = {.dataset = dataset, .examples = sqzi_dataset_all(dataset, &n), .parent = sources};
+    d.n = (uint32_t)n;
+    const sqz_status status = link_all(&d, error);
+    for (uint32_t i = 0; status == SQZ_OK && i < d.n; i++) sources[i] = root_of(sources, i);
+    return status;
+}

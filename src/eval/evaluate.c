@@ -99,6 +99,8 @@ static sqz_status check_model(evaluation *e, sqz_error *error)
     FAIL_IF(e->options->cosine && e->task != SQZ_GLUE_STSB, SQZ_EINVAL, 0,
             "the cosine is a figure for stsb alone, not for %s", sqz_glue_name(e->task));
     if (e->options->cosine) return SQZ_OK;
+    FAIL_IF(e->options->prompt || e->options->second_prompt, SQZ_EINVAL, 0,
+            "prompts go before texts that are embedded: they need the cosine");
     FAIL_IF(info->head != SQZ_HEAD_SEQUENCE, SQZ_EINVAL, 0,
             "%s needs a model with a sequence classification head; an embedding model can do stsb "
             "by cosine",
@@ -154,8 +156,10 @@ static void tell(const evaluation *e, size_t row, uint32_t i)
 static sqz_status run_portion(evaluation *e, size_t begin, uint32_t n, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
+    const sqz_embed_text_options embed = {.prompt = e->options->prompt,
+                                          .second_prompt = e->options->second_prompt};
     for (uint32_t i = 0; i < n; i++) e->inputs[i] = e->rows[begin + i].input;
-    if (e->options->cosine) TRY(sqz_compare(e->reader, e->inputs, n, NULL, e->similar, error));
+    if (e->options->cosine) TRY(sqz_compare(e->reader, e->inputs, n, &embed, e->similar, error));
     else TRY(sqz_classify(e->reader, e->inputs, n, 0, e->classified, error));
     for (uint32_t i = 0; i < n; i++) {
         const size_t row = begin + i;

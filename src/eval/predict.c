@@ -238,7 +238,7 @@ fail:
 }
 
 sqz_status sqzi_predictions_of_logits(const sqz_dataset *dataset, const float *logits,
-                                      double temperature, double threshold, sqz_predictions **out,
+                                      const unsigned char *refused, sqz_predictions **out,
                                       sqz_error *error)
 {
     sqz_predictions *p;
@@ -247,10 +247,9 @@ sqz_status sqzi_predictions_of_logits(const sqz_dataset *dataset, const float *l
     for (uint32_t i = 0; i < p->n; i++) {
         const float *z = logits + (size_t)i * p->n_classes;
         float *scores = p->scores + (size_t)i * p->n_classes;
-        for (uint32_t k = 0; k < p->n_classes; k++) scores[k] = (float)((double)z[k] / temperature);
-        sqzi_softmax(scores, p->n_classes, scores);
-        p->labels[i] = sqzi_argmax(scores, p->n_classes);
-        p->is_refused[i] = (double)z[p->labels[i]] < threshold;
+        sqzi_softmax(z, p->n_classes, scores);
+        p->labels[i] = sqzi_argmax(z, p->n_classes);
+        p->is_refused[i] = refused[i];
         p->is_cut[i] = sqz_dataset_pieces(dataset, i).cut > 0;
         p->n_cut += p->is_cut[i];
     }

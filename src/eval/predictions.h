@@ -34,11 +34,10 @@ struct sqz_predictions {
     sqzi_buffer confusion;
 };
 
-/* Answers of one class each that somebody else has computed: logits [n, K], as sqz_classify reads
- * them at a temperature and a threshold. SQZ_ENOMEM. */
-SQZ_NODISCARD sqz_status sqzi_predictions_of_logits(const sqz_dataset *dataset,
-                                                    const float *logits, double temperature,
-                                                    double threshold,
+/* Answers of one class each that somebody else has computed: logits [n, K], over the temperature
+ * already, and whether a row is refused [n]. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_predictions_of_logits(const sqz_dataset *dataset, const float *logits,
+                                                    const unsigned char *refused,
                                                     sqz_predictions **predictions,
                                                     sqz_error *error);
 

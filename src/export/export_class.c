@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which of Transformers' classes can express a model. Everything that its classes take from one
  * number for all blocks must be the same in all of them. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -139,6 +140,20 @@ static sqz_status refuse(const sqzi_exporter *e, sqzi_architecture first, reason
                      sqzi_layouts[first].model_type, why[first], other);
 }
 
+/* What no folder has a place for. */
+static void note_scores(const sqzi_exporter *e)
+{
+    const sqz_model_info *info = &e->model->info;
+    if (info->temperature != 1)
+        sqzi_export_note(e, "not written: the temperature, %s; scores are softmax(logits / %s)",
+                         SQZI_REAL(9, info->temperature), SQZI_REAL(9, info->temperature));
+    if (info->threshold > -HUGE_VAL)
+        sqzi_export_note(e,
+                         "not written: the threshold, %s; a text whose largest logit is below it "
+                         "gets no answer",
+                         SQZI_REAL(9, info->threshold));
+}
+
 sqz_status sqzi_export_class(sqzi_exporter *e)
 {
     reasons why, encoder;
@@ -147,7 +162,10 @@ sqz_status sqzi_export_class(sqzi_exporter *e)
     if (!sqzi_export_shape(e, why[first]))
         return sqzi_fail(e->error, SQZ_EUNSUPPORTED, 0,
                          "no class of Transformers can express this model: %s", why[first]);
-    if (find(e, first, false, why)) return SQZ_OK;
+    if (find(e, first, false, why)) {
+        note_scores(e);
+        return SQZ_OK;
+    }
     if (e->model->head.kind != SQZ_HEAD_SEQUENCE || !sqzi_export_head_fits_beside(e, beside) ||
         !find(e, first, true, encoder))
         return refuse(e, first, why, beside);
@@ -155,5 +173,6 @@ sqz_status sqzi_export_class(sqzi_exporter *e)
                      "written for sentence-transformers, whose encode() gives the head's logits: "
                      "as %s, %s",
                      sqzi_layouts[first].model_type, why[first]);
+    note_scores(e);
     return SQZ_OK;
 }

@@ -3,10 +3,7 @@
 #ifndef SQZI_JSON_FILE_H
 #define SQZI_JSON_FILE_H
 
-#include <jansson.h>
-#include <stdbool.h>
-
-#include <squeezebert/status.h>
+#include "data/json_text.h"
 
 enum { SQZI_JSON_PATH = 4096 };
 
@@ -17,21 +14,6 @@ SQZ_NODISCARD sqz_status sqzi_join_path(const char *folder, const char *name,
  * there and cannot be opened is an error, not absent. */
 bool sqzi_file_exists(const char *path);
 
-/* What parsed JSON may take beyond 16 times the file that it came from. */
-enum { SQZI_JSON_SPARE = 12 << 20 };
-
-/* Parse `bytes` of a file called `name`, which has file_bytes. Depth and memory are bounded: the
- * values may take 16 times the file, and beyond that what *spare has, which is taken from it.
- * strict: by the letter of JSON, and a key that comes twice is an error; else as Python writes and
- * reads it (json_lenient.h). SQZ_EFORMAT with the offset, SQZ_ELIMIT, SQZ_ENOMEM. */
-typedef struct sqzi_json_text {
-    const char *name;
-    const void *data;
-    size_t bytes, file_bytes;
-    bool strict;
-} sqzi_json_text;
-SQZ_NODISCARD sqz_status sqzi_json_parse(sqzi_json_text text, uint64_t *spare, json_t **out,
-                                         sqz_error *error);
 /* The file FOLDER/NAME, read as Python reads it; *out NULL and SQZ_OK where it is absent and not
  * required. SQZ_EFORMAT as well: a Git LFS pointer. */
 SQZ_NODISCARD sqz_status sqzi_json_load(const char *folder, const char *name, bool required,

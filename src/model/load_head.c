@@ -121,8 +121,13 @@ static sqz_status load_scores(sqzi_loader *loader)
     info->threshold = -HUGE_VAL;
     TRY(sqzi_gguf_get_f64(loader->gguf, "sqz.head.temperature", false, &info->temperature, error));
     TRY(sqzi_gguf_get_f64(loader->gguf, "sqz.head.threshold", false, &info->threshold, error));
-    FAIL_IF(!(info->temperature >= 1e-3 && info->temperature <= 1e3) || !(info->threshold <= 1e9),
-            SQZ_EFORMAT, 0, "'sqz.head.temperature' or 'sqz.head.threshold' is out of range");
+    FAIL_IF(!(info->temperature >= 1e-3 && info->temperature <= 1e3) ||
+                !(info->threshold <= 1e9) ||
+                (loader->model->head.kind != SQZ_HEAD_SEQUENCE &&
+                 (info->temperature != 1 || info->threshold > -HUGE_VAL)),
+            SQZ_EFORMAT, 0,
+            "'sqz.head.temperature' is not from 0.001 to 1000, 'sqz.head.threshold' above 1e9, or "
+            "the head classifies no texts");
 fail:
     return status;
 }

@@ -201,9 +201,8 @@ static void load_places(sqzi_loader *loader, sqzi_linear_shape shape, bool whole
     linear->from = from;
 }
 
-/* What an activation's results are at least, taken off, so that they are never negative: GELU's
- * minimum is -0.16998, of the tanh form -0.17005, and kernels may be off by 2^-20. */
-static bool lowest_of(sqzk_activation activation, float *zero_point)
+/* GELU's minimum is -0.16998, of the tanh form -0.17005, and kernels may be off by 2^-20. */
+bool sqzi_lowest_of(sqzk_activation activation, float *zero_point)
 {
     *zero_point = activation == SQZK_GELU || activation == SQZK_GELU_TANH ? 0.1701f : 0.0f;
     return *zero_point > 0 || activation == SQZK_RELU;
@@ -306,7 +305,7 @@ sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name, sqzi_linear_s
                                  .groups = shape.groups,
                                  .out = linear->from ? NULL : linear->out,
                                  .unsigned_rows = !a && weight.scale &&
-                                                  lowest_of(shape.input, &zero_point)};
+                                                  sqzi_lowest_of(shape.input, &zero_point)};
         if (zero_point > 0)
             sums = form.sums = sqzi_arena_take(&loader->arena, shape.n_out, sizeof *sums);
         sqzi_matrix *matrix = &linear->terms[linear->n_terms++].b;

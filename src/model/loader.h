@@ -66,6 +66,9 @@ typedef struct sqzi_linear_shape {
     const uint32_t *order;
     sqzk_activation input; /* what its inputs come from: of some, no number is below a bound */
 } sqzi_linear_shape;
+/* Int8 rows that come from this activation are unsigned: its results and zero_point, which is what
+ * they are at least, taken off, are never negative. */
+bool sqzi_lowest_of(sqzk_activation activation, float *zero_point);
 SQZ_NODISCARD sqz_status sqzi_load_linear(sqzi_loader *loader, const char *name,
                                           sqzi_linear_shape shape, bool required, bool *found,
                                           sqzi_linear *linear);

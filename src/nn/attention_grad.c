@@ -17,7 +17,7 @@ enum { QUERIES = 64, COLUMNS = 16 }; /* as in attention.c */
 
 static const sqzk_gemm *products(const sqzk_table *kernels, const sqzi_block *block)
 {
-    return block->attn_q.terms[0].b.gemm->type == SQZI_F32 ? kernels->gemm_f32
+    return sqzi_grad_gemm(&block->attn_q.terms[0].b)->type == SQZI_F32 ? kernels->gemm_f32
                                                            : kernels->attention_bf16;
 }
 
@@ -199,11 +199,21 @@ static void mask_weights(const head_run *r, size_t query, size_t rows)
                                          .ldo = r->scratch->ld});
 }
 
+static void keep_scores(const head_run *r, size_t query, size_t rows)
+{
+    const sqzi_attention_back *s = r->scratch;
+    sqzi_real *to = r->args->scores + query * r->length;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < r->length; j++)
+            to[i * r->length + j] = s->weights[i * s->ld + j] * r->scale;
+}
+
 /* P and P~ of queries [query, query + rows); the latter comes back. */
 static const sqzi_real *make_weights(const head_run *r, size_t query, size_t rows)
 {
     const sqzi_attention_back *s = r->scratch;
     against_all(r, strip_rows(r, &r->args->q, query, rows), s->k_rows, rows, s->weights);
+    if (r->args->scores) keep_scores(r, query, rows);
     r->args->kernels->softmax(&(sqzk_softmax_args){.m = rows,
                                                    .n = r->length,
                                                    .x = s->weights,

@@ -35,7 +35,7 @@ bool sqzi_block_can_be_narrow(const sqzk_table *kernels, const sqzi_block *block
 void sqzi_round_rows(const sqzi_linear *linear, size_t m, size_t n, const sqzi_real *x, size_t ldx,
                      uint16_t *out, size_t ldo)
 {
-    (void)linear->terms[0].b.gemm->prepare(&(sqzk_prepare_args){
+    (void)sqzi_grad_gemm(&linear->terms[0].b)->prepare(&(sqzk_prepare_args){
         .m = m, .k = n, .x = x, .ldx = ldx, .out = out, .ldo = ldo * sizeof *out});
 }
 
@@ -247,16 +247,22 @@ void sqzi_block_grad_rows(const sqzi_block_pass *p, sqzi_range rows)
     if (p->x_sum) make_norm(p, p->x_norm, p->x_sum, p->rows->x, p->rows->x_bf16, rows);
 }
 
-/* d of the kept scores of a head: those of earlier sequences lie before it. */
+size_t sqzi_scores_before(const sqzi_encoder_pass *pass, uint32_t i, uint32_t sequence,
+                          uint32_t head)
+{
+    const uint32_t *first = pass->batch->first;
+    size_t n = 0;
+    for (uint32_t b = 0; b <= sequence; b++) {
+        const size_t length = first[b + 1] - first[b];
+        n += (b < sequence ? pass->encoder->blocks[i].heads : head) * length * length;
+    }
+    return n;
+}
+
 static const sqzi_real *d_scores_of(const sqzi_block_pass *p, uint32_t sequence, uint32_t head)
 {
-    const uint32_t *first = p->pass->batch->first;
     const sqzi_real *d = p->pass->keep_grads ? p->pass->keep_grads[p->i].scores : NULL;
-    for (uint32_t b = 0; d && b <= sequence; b++) {
-        const size_t length = first[b + 1] - first[b];
-        d += (b < sequence ? block_of(p)->heads : head) * length * length;
-    }
-    return d;
+    return d ? d + sqzi_scores_before(p->pass, p->i, sequence, head) : NULL;
 }
 
 void sqzi_block_grad_attention(const sqzi_block_pass *p, uint32_t sequence, uint32_t head)

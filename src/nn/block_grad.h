@@ -66,6 +66,7 @@ void sqzi_attention_back_layout(sqzi_attention_back *scratch, const sqzi_encoder
 /* One head of sequence b, rows [begin, end) of all matrices.
  *
  *   context    made by the forward with dropout; not read by the backward
+ *   scores     NULL, or [T, T] that the forward keeps, before the softmax and what it drops
  *   d_scores   NULL, or [T, T] added to d scores
  *   dq, dk, dv written
  */
@@ -77,8 +78,13 @@ typedef struct sqzi_attention_grad_args {
     sqzi_mask mask;
     uint32_t sequence, head, begin, end;
     sqzi_rows q, k, v, context, d_context, dq, dk, dv;
+    sqzi_real *scores;
     const sqzi_real *d_scores;
 } sqzi_attention_grad_args;
+
+/* Numbers that lie before those of a head of block i where scores, or d of them, are kept. */
+size_t sqzi_scores_before(const sqzi_encoder_pass *pass, uint32_t i, uint32_t sequence,
+                          uint32_t head);
 
 /* context = (mask * softmax(q k')) v. */
 void sqzi_attention_dropped(const sqzi_attention_grad_args *args);

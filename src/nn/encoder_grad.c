@@ -146,20 +146,22 @@ static void finish_rows(const pass_run *r, uint32_t i, sqzi_range rows)
 static void attend_dropped(const pass_run *r, uint32_t i, uint32_t sequence, uint32_t head)
 {
     const sqzi_block_rows at = rows_of_block(r, i, 0);
-    sqzi_attention_dropped(
-        &(sqzi_attention_grad_args){.kernels = r->pass->encoder->kernels,
-                                    .grad_kernels = r->pass->kernels,
-                                    .block = &r->pass->encoder->blocks[i],
-                                    .scratch = &r->scratch->attention,
-                                    .mask = sqzi_block_mask(r->pass, i, SQZI_SITE_WEIGHTS),
-                                    .sequence = sequence,
-                                    .head = head,
-                                    .begin = r->pass->batch->first[sequence],
-                                    .end = r->pass->batch->first[sequence + 1],
-                                    .q = at.q,
-                                    .k = at.k,
-                                    .v = at.v,
-                                    .context = at.context});
+    sqzi_real *scores = r->run.keep->blocks[i].scores;
+    sqzi_attention_dropped(&(sqzi_attention_grad_args){
+        .kernels = r->pass->encoder->kernels,
+        .grad_kernels = r->pass->kernels,
+        .block = &r->pass->encoder->blocks[i],
+        .scratch = &r->scratch->attention,
+        .mask = sqzi_block_mask(r->pass, i, SQZI_SITE_WEIGHTS),
+        .sequence = sequence,
+        .head = head,
+        .begin = r->pass->batch->first[sequence],
+        .end = r->pass->batch->first[sequence + 1],
+        .q = at.q,
+        .k = at.k,
+        .v = at.v,
+        .context = at.context,
+        .scores = scores ? scores + sqzi_scores_before(r->pass, i, sequence, head) : NULL});
 }
 
 /* The context of a narrow block, as attn_output reads it. */
@@ -228,14 +230,16 @@ static void run_block(pass_run *r, uint32_t i)
     while (take_rows(r, &rows)) finish_rows(r, i, rows);
 }
 
-/* The forward is not what a session runs: something is dropped, or a block is narrow. */
+/* The forward is not what a session runs: something is dropped, a block is narrow, or it meets
+ * int8 rows, whose activation a session computes within their gemm, nearly: once more it is exact,
+ * so it is the first time. */
 static bool differs(const pass_run *r)
 {
     const sqzi_dropout *d = r->pass->dropout;
-    bool narrow = false;
-    for (uint32_t i = 0; i < r->pass->encoder->n_blocks && !narrow; i++)
-        narrow = halves_of(r, i) != NULL;
-    return narrow || (d && (d->hidden > 0 || d->attention > 0));
+    bool own = false;
+    for (uint32_t i = 0; i < r->pass->encoder->n_blocks && !own; i++)
+        own = halves_of(r, i) || r->pass->encoder->blocks[i].ffn_up.terms[0].b.grad_gemm;
+    return own || (d && (d->hidden > 0 || d->attention > 0));
 }
 
 void sqzi_encoder_forward(const sqzi_encoder_pass *pass, const sqzi_team *team)

@@ -4,8 +4,9 @@
  *   forward    hidden = encoder(batch), with dropout where asked for; a tape keeps rows
  *   backward   d loss / d hidden  ->  d loss / d number, added to a gradient of every number
  *
- * Without dropout the forward has the bits of sqzi_encoder_run of an f32 encoder. The bits of a
- * gradient depend on the level and the batch; never on the team, nor on whether blocks run again
+ * Without dropout the forward has the bits of sqzi_encoder_run of an f32 encoder; of int8 rows
+ * (sqzi_matrix.grad_gemm) all but the activations, which are exact here. The bits of a gradient
+ * depend on the level and the batch; never on the team, nor on whether blocks run again
  * (`recompute`). Nothing before the first layer with a gradient runs backward, or keeps anything.
  *
  * Kept of a token and block, in numbers: q, k, v, context, attn_sum, up and ffn_sum, 6 C + F where

@@ -42,7 +42,14 @@ typedef struct sqzi_matrix {
     bool unsigned_rows;
     float zero_point;
     sqzi_packing packing;
+    /* of floats, for gradients where `gemm` is of s8; NULL: `gemm` */
+    const sqzk_gemm *grad_gemm;
 } sqzi_matrix;
+
+static inline const sqzk_gemm *sqzi_grad_gemm(const sqzi_matrix *matrix)
+{
+    return matrix->grad_gemm ? matrix->grad_gemm : matrix->gemm;
+}
 
 typedef struct sqzi_term {
     sqzi_matrix a; /* first factor; a.packed NULL: the term is whole and b alone */

@@ -154,7 +154,7 @@ static sqzi_linear_args read_dy(const sqzi_linear_grad_args *args, sqzi_range ro
         return (sqzi_linear_args){.m = m, .x = dy, .ldx = args->lddy};
     if (args->dy_chains && args->gradient && args->gradient->bias) sum_chains(args, dy, rows);
     uint16_t *rounded = args->panels->dy + rows.begin * n;
-    (void)args->linear->terms[0].b.gemm->prepare(&(sqzk_prepare_args){
+    (void)sqzi_grad_gemm(&args->linear->terms[0].b)->prepare(&(sqzk_prepare_args){
         .m = m, .k = n, .x = dy, .ldx = args->lddy, .out = rounded, .ldo = n * sizeof *rounded});
     return (sqzi_linear_args){.m = m, .x_bf16 = rounded, .ldx = n};
 }

@@ -16,7 +16,8 @@ sqzi_matrix sqzi_matrix_of(const sqzk_gemm *gemm, uint32_t n_in, uint32_t n_out,
 
 sqzi_matrix sqzi_matrix_turned(const sqzi_matrix *matrix)
 {
-    sqzi_matrix turned = sqzi_matrix_of(matrix->gemm, matrix->n_out, matrix->n_in, matrix->groups);
+    sqzi_matrix turned = sqzi_matrix_of(sqzi_grad_gemm(matrix), matrix->n_out, matrix->n_in,
+                                        matrix->groups);
     turned.packing.transposed = !matrix->packing.transposed;
     return turned;
 }

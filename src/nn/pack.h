@@ -31,9 +31,9 @@ typedef struct sqzi_numbers {
 /* A matrix that nothing is packed in yet. */
 sqzi_matrix sqzi_matrix_of(const sqzk_gemm *gemm, uint32_t n_in, uint32_t n_out, uint32_t groups);
 
-/* The transpose of every group, with the same gemm: y = x W' where this matrix is y = W x. Not
- * packed yet; from the same placed numbers, which it reads along their columns. Of float gemms: the
- * scales of int8 belong to rows. */
+/* The transpose of every group, with the gemm of gradients: y = x W' where this matrix is y = W x.
+ * Not packed yet; from the same placed numbers, which it reads along their columns. Of float gemms:
+ * the scales of int8 belong to rows. */
 sqzi_matrix sqzi_matrix_turned(const sqzi_matrix *matrix);
 
 /* Bytes of the panels of all groups. */

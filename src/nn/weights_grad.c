@@ -46,7 +46,7 @@ static product product_of(const sqzi_matrix *matrix, operand in, operand out, un
 {
     const bool transposed = matrix->packing.transposed;
     const size_t n = matrix->n_out / matrix->groups, k = matrix->n_in / matrix->groups;
-    return (product){.gemm = matrix->gemm,
+    return (product){.gemm = sqzi_grad_gemm(matrix),
                      .groups = matrix->groups,
                      .n = transposed ? k : n,
                      .k = transposed ? n : k,
@@ -91,17 +91,18 @@ static uint32_t list_products(const sqzi_linear_grad_args *args, product *list)
 /* Panels of a whole batch; of some tokens of one group: sqzk_gemm_packed_bytes. */
 static size_t batch_bytes(const sqzi_matrix *matrix, size_t tokens)
 {
+    const sqzk_gemm *gemm = sqzi_grad_gemm(matrix);
     const size_t k = (matrix->packing.transposed ? matrix->n_out : matrix->n_in) / matrix->groups,
                  rest = tokens % SQZI_GRAD_TOKENS;
     return matrix->groups *
-           (tokens / SQZI_GRAD_TOKENS * sqzk_gemm_packed_bytes(matrix->gemm, SQZI_GRAD_TOKENS, k) +
-            (rest ? sqzk_gemm_packed_bytes(matrix->gemm, rest, k) : 0));
+           (tokens / SQZI_GRAD_TOKENS * sqzk_gemm_packed_bytes(gemm, SQZI_GRAD_TOKENS, k) +
+            (rest ? sqzk_gemm_packed_bytes(gemm, rest, k) : 0));
 }
 
 /* Both read the same rows, and their panels would be equal. */
 static bool same_panels(const sqzi_matrix *a, const sqzi_matrix *b)
 {
-    return a->gemm == b->gemm && a->groups == b->groups && a->n_in == b->n_in &&
+    return sqzi_grad_gemm(a) == sqzi_grad_gemm(b) && a->groups == b->groups && a->n_in == b->n_in &&
            a->gather == b->gather && !a->packing.transposed && !b->packing.transposed;
 }
 

@@ -3,6 +3,7 @@
 #include "rewrite/keyed_file.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "io/checksum.h"
@@ -70,6 +71,19 @@ fail:
     return status;
 }
 
+/* Whether a file is one of these, whole or not: what else a name may hold is the user's. */
+static bool is_of_kind(const sqzi_file_map *map, const char *kind)
+{
+    enum { LOOKED_AT = 512 };
+    char architecture[NAME_ROOM];
+    const unsigned char *data = map->data;
+    const size_t n = (size_t)snprintf(architecture, sizeof architecture, "sqz-%s", kind);
+    if (map->bytes < 4 || memcmp(data, "GGUF", 4) != 0) return map->bytes == 0;
+    for (size_t at = 4; at + n <= map->bytes && at < LOOKED_AT; at++)
+        if (memcmp(data + at, architecture, n) == 0) return true;
+    return false;
+}
+
 sqz_status sqzi_keyed_open(const sqz_allocator *allocator, const char *path, const char *kind,
                            const char *key, sqzi_keyed_tensor *tensors, uint32_t n,
                            sqzi_keyed_file *file, sqz_error *error)
@@ -77,6 +91,8 @@ sqz_status sqzi_keyed_open(const sqz_allocator *allocator, const char *path, con
     sqz_status status = SQZ_OK;
     *file = (sqzi_keyed_file){0};
     TRY(sqzi_file_map_open(path, &file->map, error));
+    FAIL_IF(!is_of_kind(&file->map, kind), SQZ_EOUTPUT, 0,
+            "%s: cannot write: it is no file of %s; name another cache", path, kind);
     TRY(sqzi_gguf_open(allocator, path, file->map.data, file->map.bytes, &file->gguf, error));
     TRY(check(file, kind, key, tensors, n, error));
 fail:

@@ -26,7 +26,8 @@ SQZ_NODISCARD sqz_status sqzi_keyed_save(const sqz_allocator *allocator, const c
                                          sqz_error *error);
 
 /* The same, found: data points into the file, until it is closed, in any case. SQZ_EIO: there is
- * none. SQZ_EFORMAT: damaged, with another key or other tensors, or a number is not finite. */
+ * none. SQZ_EOUTPUT: it is not of this kind, and not to be written over. SQZ_EFORMAT: damaged, with
+ * another key or other tensors, or a number is not finite. */
 SQZ_NODISCARD sqz_status sqzi_keyed_open(const sqz_allocator *allocator, const char *path,
                                          const char *kind, const char *key,
                                          sqzi_keyed_tensor *tensors, uint32_t n,

@@ -147,6 +147,7 @@ static double shared_neighbours(const sqzi_text_vectors *from, const sqzi_text_v
 
 static double cosine_at(const sqzi_text_vectors *from, const sqzi_text_vectors *to, size_t i)
 {
+    if (from->dimensions != to->dimensions) return (double)NAN;
     return (double)cosine_of(from->vectors + i * from->dimensions, to->vectors + i * to->dimensions,
                              from->dimensions);
 }
@@ -155,7 +156,7 @@ static double cosine_at(const sqzi_text_vectors *from, const sqzi_text_vectors *
 static double mean_of(double sum, double squares, uint32_t n, double *error)
 {
     const double mean = sum / n, spread = squares / n - mean * mean;
-    *error = spread > 0 ? sqrt(spread / (n - 1)) : 0;
+    *error = spread > 0 ? sqrt(spread / (n - 1)) : 0 * mean;
     return mean;
 }
 
@@ -164,9 +165,8 @@ sqz_status sqzi_fidelity_of(const sqzi_text_vectors *from, const sqzi_text_vecto
 {
     sqz_status status = SQZ_OK;
     double neighbours[2] = {0}, cosines[2] = {0}, classes = 0; /* sums, and those of squares */
-    FAIL_IF(from->n != to->n || from->dimensions != to->dimensions, SQZ_EINVAL, 0,
-            "%u vectors of %u numbers cannot be compared with %u of %u", from->n, from->dimensions,
-            to->n, to->dimensions);
+    FAIL_IF(from->n != to->n, SQZ_EINVAL, 0, "%u vectors cannot be compared with %u", from->n,
+            to->n);
     FAIL_IF(from->n <= NEIGHBOURS, SQZ_EINVAL, 0,
             "%u texts have no %d nearest neighbours each: give at least %d", from->n, NEIGHBOURS,
             NEIGHBOURS + 1);

@@ -3,7 +3,7 @@
  * seen, and what each block contributes.
  *
  *   cosine       mean over the texts of the cosine of the two models' vectors, as `embed` makes
- *                them
+ *                them; NaN where these have two dimensions
  *   neighbours   mean over the texts of the share of its ten nearest other texts (by cosine among
  *                the first model's vectors) that are among the ten nearest by the second's; of
  *                equally near ones the earlier text is nearer
@@ -40,8 +40,8 @@ SQZ_NODISCARD sqz_status sqzi_text_vectors_make(const sqz_model *model, const sq
 void sqzi_text_vectors_discard(sqzi_text_vectors *vectors);
 
 /* Compare the vectors of two models of the same texts. Cost: n^2 dimensions multiply-adds twice.
- * SQZ_EINVAL: fewer texts than SQZI_FIDELITY_NEIGHBOURS + 1, or of two numbers of texts or
- * dimensions. SQZ_ENOMEM. */
+ * SQZ_EINVAL: fewer texts than SQZI_FIDELITY_NEIGHBOURS + 1, or of two numbers of texts.
+ * SQZ_ENOMEM. */
 SQZ_NODISCARD sqz_status sqzi_fidelity_of(const sqzi_text_vectors *from,
                                           const sqzi_text_vectors *to, sqzi_fidelity *fidelity,
                                           sqz_error *error);

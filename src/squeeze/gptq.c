@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "io/packed_rows.h"
-#include "squeeze/group_scales.h"
+#include "rewrite/group_scales.h"
 
 enum {
     BLOCK = 64,

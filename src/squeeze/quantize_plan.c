@@ -11,7 +11,7 @@
 #include "base/number.h"
 #include "io/packed_rows.h"
 #include "nn/tensor_list.h"
-#include "squeeze/group_scales.h"
+#include "rewrite/group_scales.h"
 
 static bool is_reference(sqzi_span name)
 {

@@ -7,7 +7,7 @@
 #include <squeezebert/squeeze.h>
 
 #include "model/loader.h"
-#include "squeeze/rounding.h"
+#include "rewrite/rounding.h"
 
 typedef struct sqzi_quantized {
     const sqzi_gguf_tensor *from;

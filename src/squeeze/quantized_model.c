@@ -4,8 +4,10 @@
 #include "squeeze/quantized_model.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/file_writer.h"
 #include "base/temporaries.h"
 #include "model/loader.h"
@@ -31,5 +33,9 @@ sqz_status sqzi_quantized_open(sqz_context *context, const char *path, sqz_quant
     if (status == SQZ_OK) status = sqz_model_open(context, name, model, error);
     (void)unlink(name);
     sqzi_temporary_forget(slot);
+    if (status != SQZ_OK && error && strncmp(error->text, name, strlen(name)) == 0) {
+        const sqz_error said = *error; /* a message names what its reader named */
+        return sqzi_fail(error, status, said.offset, "%s%s", place, said.text + strlen(name));
+    }
     return status;
 }

@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "io/packed_rows.h"
+#include "rewrite/group_scales.h"
 #include "squeeze/gptq.h"
-#include "squeeze/group_scales.h"
 
 static const sqz_allocator *allocator_of(const sqzi_weights *w)
 {

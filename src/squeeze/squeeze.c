@@ -12,12 +12,14 @@
 #include "squeeze/squeeze_choice.h"
 #include "squeeze/squeeze_history.h"
 #include "squeeze/squeeze_levers.h"
+#include "squeeze/student.h"
 #include "squeeze/text_split.h"
 #include "squeeze/vocabulary_pruning.h"
 
 typedef struct squeezer {
     sqz_context *context;
     sqz_squeeze_options options;
+    sqzi_student *student; /* or NULL */
     const char *path, *out;
     sqz_model *model;
     sqzi_squeeze_plan plan;
@@ -174,8 +176,11 @@ static sqz_status squeeze_vocabulary(squeezer *s)
 /* What goes into the file beside weights. */
 static sqzi_step step_of(squeezer *s, char history[SQZI_HISTORY_TEXT])
 {
-    sqzi_step step = {.history = history, .suffix = "-squeezed"};
-    sqzi_squeeze_history(&s->options, s->result.n_texts, s->result.n_pieces, history);
+    sqzi_step step = {.history = history, .suffix = s->student ? "-student" : "-squeezed"};
+    char verb[SQZI_STUDENT_TEXT] = "squeeze";
+    if (s->student) sqzi_student_history(s->student, verb);
+    sqzi_squeeze_history(verb, s->student ? &s->student->options->levers : &s->options,
+                         s->result.n_texts, s->result.n_pieces, history);
     sqzi_fidelity_run_discard(&s->fidelity);
     sqzi_fidelity_run_make(s->model, s->split.held_out, s->split.n_held_out, &s->fidelity);
     if (s->split.n_held_out && !s->options.no_fidelity) step.measured = &s->fidelity.measured;
@@ -283,6 +288,7 @@ static sqz_status run_levers(squeezer *s)
                                   .step = advance,
                                   .user = s};
     TRY(sqzi_squeeze_run_levers(&run, error));
+    if (s->student) TRY(sqzi_student_fill(s->student, &s->weights, error));
     sqzi_squeeze_report_finish(&s->weights, &s->report);
 fail:
     return status;
@@ -335,6 +341,7 @@ static sqz_status squeeze(squeezer *s)
     TRY(check_source(s));
     TRY(sqzi_squeeze_plan_make(s->model, &s->plan, error));
     TRY(sqzi_squeeze_plan_by_hand(s->model, &s->options, &s->plan, error));
+    if (s->student) TRY(sqzi_student_plan(s->student, s->model, &s->plan, error));
     s->total = 2 * (size_t)s->plan.n_blocks + 3;
     if (s->options.budget) s->total += 2 * (size_t)s->plan.n_blocks + SQZI_PLANS_TRIED;
     TRY(split_texts(s));
@@ -344,25 +351,47 @@ fail:
     return status;
 }
 
+static sqz_status run(squeezer *s)
+{
+    const sqz_squeeze_options *options = &s->options;
+    s->result.classes = NAN;
+    sqz_status status = sqz_model_open(s->context, s->path, &s->model, s->error);
+    if (status == SQZ_OK) {
+        status = squeeze(s);
+        if (status != SQZ_OK) sqzi_error_prefix(s->error, s->path);
+    }
+    if (status == SQZ_OK && options->part)
+        sqzi_squeeze_report_tell(&s->report, options->part, options->user);
+    if (status == SQZ_OK) status = write_file(s);
+    if (status == SQZ_OK && options->result) options->result(options->user, &s->result);
+    if (status == SQZ_OK && s->student) sqzi_student_tell(s->student, &s->plan, &s->weights);
+    discard(s);
+    return status;
+}
+
 sqz_status sqz_squeeze(sqz_context *context, const char *path, const char *out,
                        const sqz_squeeze_options *options, sqz_error *error)
 {
-    squeezer s = {.context = context, .path = path, .out = out, .error = error};
     if (!context || !path || !options)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_squeeze: context, path or options is NULL");
-    sqz_status status = SQZI_RESERVED(options, "sqz_squeeze_options", error);
+    const sqz_status status = SQZI_RESERVED(options, "sqz_squeeze_options", error);
     if (status != SQZ_OK) return status;
-    s.options = *options;
-    s.result.classes = NAN;
-    status = sqz_model_open(context, path, &s.model, error);
-    if (status == SQZ_OK) {
-        status = squeeze(&s);
-        if (status != SQZ_OK) sqzi_error_prefix(error, path);
-    }
-    if (status == SQZ_OK && options->part)
-        sqzi_squeeze_report_tell(&s.report, options->part, options->user);
-    if (status == SQZ_OK) status = write_file(&s);
-    if (status == SQZ_OK && options->result) options->result(options->user, &s.result);
-    discard(&s);
-    return status;
+    if (!sqzi_squeeze_has_lever(options))
+        return sqzi_fail(error, SQZ_EINVAL, 0,
+                         "%s: no lever is set: say a budget, bits, an embedding, neurons, heads, "
+                         "layers, rank, groups or a vocabulary",
+                         path);
+    return run(&(squeezer){
+        .context = context, .path = path, .out = out, .options = *options, .error = error});
+}
+
+sqz_status sqzi_squeeze_student(sqz_context *context, const char *path, const char *out,
+                                sqzi_student *student, sqz_error *error)
+{
+    return run(&(squeezer){.context = context,
+                           .path = path,
+                           .out = out,
+                           .student = student,
+                           .options = sqzi_student_levers(student),
+                           .error = error});
 }

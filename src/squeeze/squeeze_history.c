@@ -43,19 +43,22 @@ static void add_embedding(char line[SQZI_HISTORY_TEXT], size_t *used, const sqz_
         add(line, used, "%sbits:%u", sized ? "," : " --embedding ", o->embedding_bits);
 }
 
-void sqzi_squeeze_history(const sqz_squeeze_options *o, uint32_t n_texts, uint32_t n_pieces,
-                          char line[SQZI_HISTORY_TEXT])
+void sqzi_squeeze_history(const char *verb, const sqz_squeeze_options *o, uint32_t n_texts,
+                          uint32_t n_pieces, char line[SQZI_HISTORY_TEXT])
 {
     size_t used = 0;
-    add(line, &used, "squeeze");
+    add(line, &used, "%.400s", verb);
     if (o->n_vocabulary) add(line, &used, " --vocabulary of %zu texts", o->n_vocabulary);
     if (o->drop_impossible) add(line, &used, " --drop-impossible");
     if (o->layers && o->n_layers == 0) add(line, &used, " --layers none");
     for (size_t i = 0; o->layers && i < o->n_layers; i++)
         add(line, &used, "%s%u", i ? "," : " --layers ", o->layers[i]);
+    if (o->layers_first) add(line, &used, " --layers first:%u", o->layers_first);
+    if (o->layers_every) add(line, &used, " --layers every:%u", o->layers_every);
     add_share(line, &used, "heads", o->heads);
     add_share(line, &used, "neurons", o->neurons);
     if (o->groups > 1) add(line, &used, " --groups %u", o->groups);
+    if (o->groups > 1 && o->dense_output) add(line, &used, " --dense-output");
     add_share(line, &used, "rank", o->rank);
     if (o->ranks) add(line, &used, " --ranks %.300s", o->ranks);
     add_embedding(line, &used, o);

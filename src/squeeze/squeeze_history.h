@@ -8,8 +8,8 @@
 enum { SQZI_HISTORY_TEXT = 1024 };
 
 /* "squeeze --bits 4 --embedding pq:64, calibrated on 812 texts of 16391 pieces"; n_texts 0: on
- * none. */
-void sqzi_squeeze_history(const sqz_squeeze_options *options, uint32_t n_texts, uint32_t n_pieces,
-                          char line[SQZI_HISTORY_TEXT]);
+ * none. `verb` is what the line begins with. */
+void sqzi_squeeze_history(const char *verb, const sqz_squeeze_options *options, uint32_t n_texts,
+                          uint32_t n_pieces, char line[SQZI_HISTORY_TEXT]);
 
 #endif

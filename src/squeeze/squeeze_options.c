@@ -12,11 +12,12 @@
 
 /* ---- what can be wrong without a model ---- */
 
-static bool has_lever(const sqz_squeeze_options *o)
+bool sqzi_squeeze_has_lever(const sqz_squeeze_options *o)
 {
-    return o->n_vocabulary || o->drop_impossible || o->layers || o->heads > 0 || o->neurons > 0 ||
-           o->groups > 1 || o->rank > 0 || o->ranks || o->embedding != SQZ_EMBEDDING_KEEP ||
-           o->embedding_bits || o->position_bits || o->bits || o->budget;
+    return o->n_vocabulary || o->drop_impossible || o->layers || o->layers_first ||
+           o->layers_every || o->heads > 0 || o->neurons > 0 || o->groups > 1 || o->rank > 0 ||
+           o->ranks || o->embedding != SQZ_EMBEDDING_KEEP || o->embedding_bits ||
+           o->position_bits || o->bits || o->budget;
 }
 
 static sqz_status check_share(const char *what, double share, sqz_error *error)
@@ -38,9 +39,8 @@ static sqz_status check_bits(const char *what, uint32_t bits, bool table, sqz_er
 static sqz_status check_alone(const sqz_squeeze_options *o, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    FAIL_IF(!has_lever(o), SQZ_EINVAL, 0,
-            "no lever is set: say a budget, bits, an embedding, neurons, heads, layers, rank, "
-            "groups or a vocabulary");
+    FAIL_IF((o->layers != NULL) + (o->layers_first > 0) + (o->layers_every > 0) > 1, SQZ_EINVAL, 0,
+            "layers: a list, the first or every so many: one of the three");
     FAIL_IF(o->budget && o->plain, SQZ_EINVAL, 0,
             "budget: what is chosen by what layers read has no plain form");
     TRY(check_share("heads", o->heads, error));
@@ -61,9 +61,24 @@ fail:
 
 /* ---- blocks ---- */
 
+/* The first ones, or one of so many. */
+static sqz_status choose_by_rule(const sqz_squeeze_options *o, sqzi_squeeze_plan *plan,
+                                 sqz_error *error)
+{
+    const uint32_t n = plan->n_blocks, step = o->layers_every ? o->layers_every : 1,
+                   end = o->layers_first ? o->layers_first : n;
+    if (end > n || (o->layers_every && step > n))
+        return sqzi_fail(error, SQZ_EINVAL, 0, "layers: %s:%u of a model with %u blocks",
+                         o->layers_first ? "first" : "every", o->layers_first ? end : step, n);
+    plan->n_blocks = 0;
+    for (uint32_t i = 0; i < end; i += step) plan->blocks[plan->n_blocks++] = plan->blocks[i];
+    return SQZ_OK;
+}
+
 static sqz_status choose_layers(const sqz_squeeze_options *o, sqzi_squeeze_plan *plan,
                                 sqz_error *error)
 {
+    if (!o->layers) return choose_by_rule(o, plan, error);
     for (size_t i = 0; i < o->n_layers; i++) {
         if (o->layers[i] >= plan->n_blocks)
             return sqzi_fail(error, SQZ_EINVAL, 0,
@@ -152,7 +167,7 @@ static sqz_status choose_groups(const sqz_model *model, const sqz_squeeze_option
 {
     uint32_t n_in, n_out;
     sides_of(model, b, j, &n_in, &n_out);
-    if (o->groups < 2) return SQZ_OK;
+    if (o->groups < 2 || (o->dense_output && j == SQZI_ATTN_OUTPUT)) return SQZ_OK;
     if (n_in % o->groups || n_out % o->groups)
         return sqzi_fail(
             error, SQZ_EINVAL, 0,
@@ -293,7 +308,7 @@ sqz_status sqzi_squeeze_plan_by_hand(const sqz_model *model, const sqz_squeeze_o
     sqz_status status = SQZ_OK;
     TRY(check_alone(o, error));
     plan->plain = o->plain != 0;
-    if (o->layers) TRY(choose_layers(o, plan, error));
+    TRY(choose_layers(o, plan, error));
     for (uint32_t i = 0; i < plan->n_blocks; i++) {
         sqzi_block_plan *b = &plan->blocks[i];
         choose_block(model, o, b);

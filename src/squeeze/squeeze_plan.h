@@ -47,6 +47,9 @@ void sqzi_squeeze_plan_copy(const sqzi_squeeze_plan *from, sqzi_squeeze_plan *pl
 bool sqzi_squeeze_plan_is(const sqzi_squeeze_plan *plan, const sqzi_squeeze_plan *other);
 void sqzi_squeeze_plan_discard(sqzi_squeeze_plan *plan);
 
+/* A lever is set, or a budget. */
+bool sqzi_squeeze_has_lever(const sqz_squeeze_options *options);
+
 /* What options ask for by hand, over a plan that has just been made. SQZ_EINVAL: a lever that does
  * not fit the model or another, with the number that would. */
 SQZ_NODISCARD sqz_status sqzi_squeeze_plan_by_hand(const sqz_model *model,

@@ -71,6 +71,7 @@ typedef struct sqzi_weight_linear {
 typedef struct sqzi_weight_block {
     uint32_t source; /* its number in the model, whose norms and activation it keeps */
     uint32_t heads, head_width, ffn_width;
+    bool new_attention, new_feed_forward; /* their norms are new: ones and zeros */
     sqzi_weight_linear linears[SQZI_BLOCK_LINEARS];
 } sqzi_weight_block;
 
@@ -102,7 +103,18 @@ typedef struct sqzi_weights {
      * decoder. n_terms 0: it leaves */
     struct sqzi_weight_other *others; /* [n_others] */
     uint32_t n_others;
+    /* students (student.h) */
+    bool reshaped;      /* widths are not the model's: what is carried over leaves, and the head */
+    bool new_embedding; /* its norm is new */
+    float *ones;        /* of new norms: [n_ones] ones, then as many zeros; NULL: there is none */
+    uint32_t n_ones;
 } sqzi_weights;
+
+/* Something of it is new. */
+static inline bool sqzi_weights_are_new(const sqzi_weights *weights)
+{
+    return weights->ones != NULL;
+}
 
 typedef struct sqzi_weight_other {
     char name[SQZI_LINEAR_NAME];
@@ -159,6 +171,11 @@ uint64_t sqzi_weight_linear_bytes(const sqzi_weight_linear *linear);
 /* Of the words: table, or codes and centroids, and factor. */
 uint64_t sqzi_weights_word_bytes(const sqzi_weights *weights);
 uint64_t sqzi_weights_bytes(const sqzi_weights *weights);
+
+/* Every tensor that would be written, in the order of the file. */
+typedef void sqzi_weights_seen(void *user, const char *name, uint32_t n_dims,
+                               const uint64_t *shape);
+void sqzi_weights_list(const sqzi_weights *weights, sqzi_weights_seen *seen, void *user);
 
 /* Put all into a writer, beside the metadata and tensors of the model that stay, and write it
  * (rewrite/rewrite.h). `out` NULL: only *bytes, which are those of the file that would be

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "model/words.h"
 #include "squeeze/vocabulary_pruning.h"
 
 static bool begins_with(sqzi_span text, const char *prefix)
@@ -35,7 +36,22 @@ bool sqzi_weights_carry(const sqzi_weights *w, uint32_t i)
         if (begins_with(name, held[j])) return false;
     for (uint32_t j = 0; j < w->n_others; j++)
         if (is_part_of(name, w->others[j].name)) return false;
-    return true;
+    return !w->reshaped || sqzi_weights_is_new_norm(w, name);
+}
+
+bool sqzi_weights_is_new_norm(const sqzi_weights *w, sqzi_span name)
+{
+    return w->new_embedding && begins_with(name, "token_embd_norm.");
+}
+
+/* What depends on the width, or stands behind the blocks. */
+static bool is_of_shape(sqzi_span key)
+{
+    static const char *const keys[] = {"sqz.width", "sqz.embedding.width", "sqz.dimensions",
+                                       "sqz.embed.steps", "sqz.pool"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (sqzi_span_is(key, keys[i])) return true;
+    return begins_with(key, "sqz.head.") || begins_with(key, "sqz.permutation.");
 }
 
 /* sqzi_rewrite_leaves_out */
@@ -43,6 +59,7 @@ static bool is_described(const void *user, sqzi_span key)
 {
     const sqzi_weights *w = user;
     if (w && w->kept_words && sqzi_vocabulary_describes(key)) return true;
+    if (w && w->reshaped && is_of_shape(key)) return true;
     return sqzi_span_is(key, "sqz.requires") || sqzi_span_is(key, "sqz.blocks") ||
            sqzi_span_is(key, "sqz.embedding.factor") || begins_with(key, "sqz.block.") ||
            begins_with(key, "sqz.permutation.blk.");
@@ -230,6 +247,18 @@ static void put_blocks(const per_block *p)
     }
 }
 
+/* A pooler is gone: what it made of a text, the mean does. */
+static void put_shape(const sqzi_weights *w, sqzi_gguf_writer *writer)
+{
+    const sqz_pooling pooling = w->model->info.pooling == SQZ_POOLING_POOLER
+                                    ? SQZ_POOLING_MEAN
+                                    : w->model->info.pooling;
+    sqzi_gguf_put_u32(writer, "sqz.width", w->width);
+    sqzi_gguf_put_u32(writer, "sqz.embedding.width", w->embedding_width);
+    sqzi_gguf_put_string(writer, "sqz.head.kind", sqzi_head_words[SQZ_HEAD_NONE]);
+    sqzi_gguf_put_string(writer, "sqz.pool", sqzi_pooling_names[pooling]);
+}
+
 static void lay_out(per_block *p, sqzi_arena *arena)
 {
     const uint32_t n = p->weights->n_blocks;
@@ -254,6 +283,7 @@ sqz_status sqzi_weights_describe(const sqzi_weights *w, sqzi_gguf_writer *writer
     sqz_status status = sqzi_rewrite_metadata_but(writer, w->model, step, is_described, w, error);
     if (status == SQZ_OK) {
         put_requires(w, writer);
+        if (w->reshaped) put_shape(w, writer);
         if (w->factor.rows) sqzi_gguf_put_u32(writer, "sqz.embedding.factor", w->factor.columns);
         put_blocks(&p);
     }

@@ -14,4 +14,7 @@ SQZ_NODISCARD sqz_status sqzi_weights_describe(const sqzi_weights *weights,
 /* Tensor i of the model goes into the new file as it is. */
 bool sqzi_weights_carry(const sqzi_weights *weights, uint32_t i);
 
+/* A tensor of that name is carried, but as ones, or zeros. */
+bool sqzi_weights_is_new_norm(const sqzi_weights *weights, sqzi_span name);
+
 #endif

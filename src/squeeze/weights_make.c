@@ -121,6 +121,7 @@ void sqzi_weights_discard(sqzi_weights *w)
     sqzi_weight_linear_drop(w, &w->projection);
     for (uint32_t i = 0; i < w->n_others; i++) sqzi_weight_linear_drop(w, &w->others[i].linear);
     sqzi_release(allocator, w->others, w->n_others * sizeof *w->others);
+    sqzi_release(allocator, w->ones, (size_t)2 * w->n_ones * sizeof *w->ones);
     *w = (sqzi_weights){0};
 }
 

@@ -2,6 +2,7 @@
 /* Weights in memory to a model file: their tensors and the description of the blocks are written
  * anew, everything else is carried over. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "io/packed_rows.h"
@@ -14,6 +15,8 @@ typedef struct output {
     const sqzi_weights *weights;
     sqzi_vocabulary_rows of_pieces; /* read when the file is written */
     sqzi_gguf_writer *writer;       /* NULL: tensors are counted */
+    sqzi_weights_seen *seen;        /* NULL: nobody asks */
+    void *user;
     uint64_t bytes;
 } output;
 
@@ -22,6 +25,7 @@ static void put(output *o, const char *name, sqzi_type type, uint32_t n_dims, co
 {
     o->bytes += sqzi_type_bytes(type) * shape[0] * (n_dims > 1 ? shape[1] : 1);
     if (o->writer) sqzi_gguf_put_tensor(o->writer, name, type, n_dims, shape, data);
+    if (o->seen) o->seen(o->user, name, n_dims, shape);
 }
 
 /* sqzi_gguf_emit: the rows of a rounded matrix, packed. */
@@ -48,6 +52,7 @@ static void put_packed(output *o, const char *name, const sqzi_weight_matrix *m)
     char full[SQZI_STORED_NAME];
     snprintf(full, sizeof full, "%s.s%u", name, (unsigned)bits);
     o->bytes += shape[0] * shape[1];
+    if (o->seen) o->seen(o->user, full, 2, shape);
     if (o->writer)
         sqzi_gguf_put_tensor_by(o->writer, full, SQZI_S8, 2, shape, emit_packed,
                                 (void *)(uintptr_t)m);
@@ -84,12 +89,28 @@ static void put_linear(output *o, const char *name, const sqzi_weight_linear *li
     if (linear->bias) put(o, full, SQZI_F32, 1, (uint64_t[]){linear->n_out}, linear->bias);
 }
 
-/* A vector of block i, which was block `source` of the model. */
-static void put_norm(output *o, uint32_t i, uint32_t source, const char *part)
+static bool is_bias(const char *name)
+{
+    const size_t n = strlen(name);
+    return n > 5 && strcmp(name + n - 5, ".bias") == 0;
+}
+
+static void put_new_norm(output *o, const char *name, uint32_t width)
+{
+    const sqzi_weights *w = o->weights;
+    put(o, name, SQZI_F32, 1, (uint64_t[]){width}, w->ones + (is_bias(name) ? w->n_ones : 0));
+}
+
+/* A vector of block i, which was block `source` of the model, or is new. */
+static void put_norm(output *o, uint32_t i, uint32_t source, const char *part, bool is_new)
 {
     char from[SQZI_TENSOR_NAME], to[SQZI_TENSOR_NAME];
     snprintf(from, sizeof from, "blk.%u.%s", (unsigned)source, part);
     snprintf(to, sizeof to, "blk.%u.%s", (unsigned)i, part);
+    if (is_new) {
+        put_new_norm(o, to, o->weights->width);
+        return;
+    }
     const sqzi_gguf_tensor *t = sqzi_gguf_find_tensor(o->weights->model->gguf, from);
     put(o, to, t->type, t->n_dims, t->shape, t->data);
 }
@@ -103,9 +124,10 @@ static void put_block(output *o, uint32_t i, const sqzi_weight_block *block)
         snprintf(name, sizeof name, "blk.%u.%s", (unsigned)i, sqzi_block_linear_name(j));
         put_linear(o, name, &block->linears[j]);
         if (j == SQZI_ATTN_OUTPUT)
-            for (int k = 0; k < 2; k++) put_norm(o, i, block->source, norms[k]);
+            for (int k = 0; k < 2; k++)
+                put_norm(o, i, block->source, norms[k], block->new_attention);
     }
-    for (int k = 2; k < 4; k++) put_norm(o, i, block->source, norms[k]);
+    for (int k = 2; k < 4; k++) put_norm(o, i, block->source, norms[k], block->new_feed_forward);
 }
 
 static void put_product(output *o, uint32_t rows, uint32_t width, const sqzi_weight_product *p)
@@ -142,6 +164,7 @@ static void put_rows(output *o, const char *name, const sqzi_gguf_tensor *t)
     uint64_t shape[] = {o->weights->word.rows, t->shape[1]};
     o->of_pieces = (sqzi_vocabulary_rows){o->weights, t};
     o->bytes += t->bytes / t->shape[0] * shape[0];
+    if (o->seen) o->seen(o->user, name, t->n_dims, shape);
     if (o->writer)
         sqzi_gguf_put_tensor_by(o->writer, name, t->type, t->n_dims, shape, sqzi_vocabulary_emit,
                                 &o->of_pieces);
@@ -153,7 +176,9 @@ static void put_carried(output *o)
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
         const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
         if (!sqzi_weights_carry(o->weights, i)) continue;
-        if (sqzi_vocabulary_has_rows(o->weights, t)) put_rows(o, model->tensor_names[i], t);
+        if (sqzi_weights_is_new_norm(o->weights, t->name))
+            put_new_norm(o, model->tensor_names[i], o->weights->embedding_width);
+        else if (sqzi_vocabulary_has_rows(o->weights, t)) put_rows(o, model->tensor_names[i], t);
         else put(o, model->tensor_names[i], t->type, t->n_dims, t->shape, t->data);
     }
 }
@@ -188,6 +213,13 @@ uint64_t sqzi_weights_bytes(const sqzi_weights *weights)
     return o.bytes;
 }
 
+void sqzi_weights_list(const sqzi_weights *weights, sqzi_weights_seen *seen, void *user)
+{
+    output o = {.weights = weights, .seen = seen, .user = user};
+    put_held(&o);
+    put_carried(&o);
+}
+
 static sqz_status put_all(output *o, const sqzi_step *step, sqz_error *error)
 {
     const sqz_status status = sqzi_weights_describe(o->weights, o->writer, step, error);
@@ -197,14 +229,29 @@ static sqz_status put_all(output *o, const sqzi_step *step, sqz_error *error)
     return SQZ_OK;
 }
 
+/* The model's, or, where numbers are new, of which there is nothing to compare with, new ones. */
+static sqz_status find_references(const sqzi_weights *w, sqzi_references *references,
+                                  sqz_error *error)
+{
+    sqz_model_info info = w->model->info;
+    sqz_status status;
+    if (!sqzi_weights_are_new(w)) {
+        status = sqzi_references_copy(references, w->model, error);
+        return status == SQZ_OK ? sqzi_vocabulary_references(w, references, error) : status;
+    }
+    info.width = w->width;
+    info.vocabulary = w->word.rows;
+    if (w->reshaped) info.head = SQZ_HEAD_NONE;
+    return sqzi_references_invent(references, &w->model->context->allocator, &info, error);
+}
+
 sqz_status sqzi_weights_write(const sqzi_weights *weights, const sqzi_step *step, const char *out,
                               uint64_t *bytes, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     output o = {.weights = weights};
     sqzi_references references = {0};
-    TRY(sqzi_references_copy(&references, weights->model, error));
-    TRY(sqzi_vocabulary_references(weights, &references, error));
+    TRY(find_references(weights, &references, error));
     references.measured = step->measured;
     for (int pass = 0; pass < (out ? 2 : 1); pass++) {
         sqzi_gguf_writer_close(o.writer);

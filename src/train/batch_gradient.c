@@ -85,6 +85,8 @@ static sqzi_head_pass output_pass(sqzi_batch_gradient *g, sqzi_head_tape *tape)
                             .grad_kernels = m->kernels,
                             .masters = &m->parameters->head_masters,
                             .grads = &m->parameters->head_gradients,
+                            .tied_masters = &m->parameters->masters.embedding,
+                            .tied_grads = &m->parameters->gradients.embedding,
                             .tape = tape,
                             .dropout = g->encoder_pass.dropout,
                             .layer = 1 + m->encoder->n_blocks,
@@ -176,6 +178,7 @@ void sqzi_batch_forward(sqzi_batch_gradient *g, const sqzi_batch *batch,
 {
     make_passes(g, batch, dropout);
     clear_grads(g, batch);
+    g->workspace.numeric_error = false;
     run(g, encoder_forward, g);
     if (g->logits) run(g, head_forward, &g->head_pass);
     if (g->embeddings) run(g, head_forward, &g->embed_pass);

@@ -2,10 +2,8 @@
 /* Checkpoints begun and written. */
 #include "train/checkpoint.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/file_writer.h"
@@ -17,10 +15,6 @@ sqz_status sqzi_checkpoints_begin(const sqzi_checkpoints *c, const sqz_trainer *
 {
     uint64_t step = 0;
     bool finished = true, whole = resumed; /* and found to be of no use */
-    if (strlen(c->folder) + 32 > SQZI_OUTPUT_PATH)
-        return sqzi_fail(error, SQZ_EOUTPUT, 0, "%.80s..: the name is too long", c->folder);
-    if (mkdir(c->folder, 0777) != 0 && errno != EEXIST)
-        return sqzi_place_fail(c->folder, c->folder, errno, error);
     for (uint64_t below = UINT64_MAX; !whole && sqzi_checkpoint_newest(c->folder, below, &step);
          below = step)
         whole = sqzi_checkpoint_finished(c, trainer, step, &finished);
@@ -63,6 +57,14 @@ static void put_moments(const sqz_trainer *t, sqzi_gguf_writer *writer)
                 sqzi_trainable_put_parameter(writer, prefixes[k], &t->trainable.sources[k * n + i]);
 }
 
+/* What is trained beside the model, whose file has no place for it. */
+static void put_beside(const sqz_trainer *t, sqzi_gguf_writer *writer)
+{
+    for (uint32_t i = 0; i < t->trainable.parameters.n; i++)
+        if (t->trainable.parameters.list[i].beside)
+            sqzi_trainable_put_parameter(writer, "optim.w.", &t->trainable.sources[i]);
+}
+
 static sqz_status write_file(const sqzi_checkpoints *c, sqz_trainer *t, const char *kind,
                              uint64_t step, sqz_error *error)
 {
@@ -73,7 +75,8 @@ static sqz_status write_file(const sqzi_checkpoints *c, sqz_trainer *t, const ch
     sqzi_references none = {.allocator = allocator};
     sqzi_checkpoint_path(c->folder, kind, step, path);
     TRY(sqzi_gguf_writer_open(allocator, &writer, error));
-    TRY(sqzi_trainer_put(t, writer, error));
+    TRY(sqzi_trainer_put(t, true, writer, error));
+    put_beside(t, writer);
     if (strcmp(kind, "step") == 0) {
         put_state(c, t, writer);
         put_moments(t, writer);

@@ -21,11 +21,20 @@ typedef struct sqzi_checkpoints {
     void *user;
     /* what stays in the folder: the last two steps, and the best that each speaks of; 0: none */
     uint64_t steps[2], bests[2];
+    int lock; /* of the folder's descriptor, -1: none */
 } sqzi_checkpoints;
 
-/* Make the folder where it is missing, for a run that begins. SQZ_EINVAL: it holds a run that is
- * not finished, unless that was resumed and none of it was whole. What it holds is removed.
- * SQZ_EOUTPUT. */
+/* ---- checkpoint_lock.c ---- */
+
+/* Make the folder where it is missing, and keep other runs out of it until it is closed.
+ * SQZ_EOUTPUT, SQZ_ERESOURCE: it cannot be written, is none, or another run has it. */
+SQZ_NODISCARD sqz_status sqzi_checkpoints_open(sqzi_checkpoints *checkpoints, sqz_error *error);
+void sqzi_checkpoints_close(sqzi_checkpoints *checkpoints);
+
+/* ---- checkpoint.c ---- */
+
+/* Ready the folder for a run that begins. SQZ_EINVAL: it holds a run that is not finished, unless
+ * that was resumed and none of it was whole. What it holds is removed. */
 SQZ_NODISCARD sqz_status sqzi_checkpoints_begin(const sqzi_checkpoints *checkpoints,
                                                 const sqz_trainer *trainer, bool resumed,
                                                 sqz_error *error);

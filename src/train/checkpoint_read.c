@@ -154,7 +154,8 @@ static sqz_status load_numbers(sqz_trainer *t, const opened *o, bool best, bool 
         float *const to[] = {best ? at : p->master, p->m, p->v};
         if (!p->trained) continue;
         for (int k = 0; k < (best ? 1 : 3); k++) {
-            TRY(find_numbers(o->gguf, prefixes[k], p, &tensor, error));
+            TRY(find_numbers(o->gguf, k == 0 && p->beside ? "optim.w." : prefixes[k], p, &tensor,
+                             error));
             if (look) continue;
             sqzi_trainable_place(p, tensor->data, to[k]);
             sqzi_file_map_drop(&o->map, (size_t)tensor->offset, (size_t)tensor->bytes);

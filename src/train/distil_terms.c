@@ -89,18 +89,37 @@ static void put_logits(making *m)
         put(m, SQZ_DISTIL_LOGITS_MSE, term, items * plan->classes);
 }
 
+/* Vectors of the student as they are, or projected to the teacher's width. */
 static void put_embeddings(making *m)
 {
-    const sqzi_distil_term term = {.student = m->student->embeddings,
+    sqzi_distil *d = m->distil;
+    const bool projected = d->plan.of_embeddings.n_out > 0;
+    const uint32_t width = d->plan.teacher_dimensions;
+    const sqzi_distil_term term = {.student = projected ? d->of_embeddings.y
+                                                        : m->student->embeddings,
                                    .teacher = m->teacher->embeddings,
-                                   .d = m->grads->embeddings,
+                                   .d = projected ? d->of_embeddings.d : m->grads->embeddings,
                                    .n = m->batch->n_sequences,
-                                   .width = m->distil->plan.dimensions};
+                                   .width = width};
     const double n = m->counts->sequences;
     if (wanted(m, SQZ_DISTIL_POOLED)) put(m, SQZ_DISTIL_POOLED, term, n);
-    if (wanted(m, SQZ_DISTIL_POOLED_MSE))
-        put(m, SQZ_DISTIL_POOLED_MSE, term, n * m->distil->plan.dimensions);
-    if (wanted(m, SQZ_DISTIL_SIMILARITIES)) put(m, SQZ_DISTIL_SIMILARITIES, term, n * n);
+    if (wanted(m, SQZ_DISTIL_POOLED_MSE)) put(m, SQZ_DISTIL_POOLED_MSE, term, n * width);
+}
+
+/* Cosines of either side's own vectors: their widths may differ. */
+static void put_similarities(making *m)
+{
+    const sqzi_distil_plan *plan = &m->distil->plan;
+    const double n = m->counts->sequences;
+    if (!wanted(m, SQZ_DISTIL_SIMILARITIES)) return;
+    put(m, SQZ_DISTIL_SIMILARITIES,
+        (sqzi_distil_term){.student = m->student->embeddings,
+                           .teacher = m->teacher->embeddings,
+                           .d = m->grads->embeddings,
+                           .n = m->batch->n_sequences,
+                           .width = plan->dimensions,
+                           .teacher_width = plan->teacher_dimensions},
+        n * n);
 }
 
 /* Nothing while memory is counted. */
@@ -128,19 +147,32 @@ static const sqzi_real *hidden_of(const sqzi_outputs *outputs, const sqzi_encode
     return i == encoder->n_blocks ? outputs->hidden : kept(outputs, i)->x;
 }
 
-static void put_hidden(making *m)
+static sqzi_real *d_of_hidden(const making *m, uint32_t i)
 {
-    const sqzi_distil_plan *plan = &m->distil->plan;
-    const uint32_t width = plan->student->width, last = plan->student->n_blocks;
-    if (!wanted(m, SQZ_DISTIL_HIDDEN)) return;
-    for (uint32_t i = 0; i <= last; i++)
-        put(m, SQZ_DISTIL_HIDDEN,
-            (sqzi_distil_term){.student = hidden_of(m->student, plan->student, i),
-                               .teacher = hidden_of(m->teacher, plan->teacher, plan->map[i]),
-                               .d = i == last ? m->grads->hidden : ours(d_of(m, i)->x),
-                               .n = m->batch->n_tokens,
-                               .width = width},
-            m->counts->tokens * width);
+    return i == m->distil->plan.student->n_blocks ? m->grads->hidden : ours(d_of(m, i)->x);
+}
+
+static void put_hidden(making *m, uint32_t i)
+{
+    const sqzi_distil *d = m->distil;
+    const sqzi_distil_plan *plan = &d->plan;
+    const bool projected = plan->of_hidden.n_out > 0;
+    const uint32_t width = plan->teacher->width;
+    put(m, SQZ_DISTIL_HIDDEN,
+        (sqzi_distil_term){.student = projected ? d->of_hidden.y
+                                                : hidden_of(m->student, plan->student, i),
+                           .teacher = hidden_of(m->teacher, plan->teacher, plan->map[i]),
+                           .d = projected ? d->of_hidden.d : d_of_hidden(m, i),
+                           .n = m->batch->n_tokens,
+                           .width = width},
+        m->counts->tokens * width);
+}
+
+static void put_all_hidden(making *m)
+{
+    for (uint32_t i = 0; wanted(m, SQZ_DISTIL_HIDDEN) && i <= m->distil->plan.student->n_blocks;
+         i++)
+        put_hidden(m, i);
 }
 
 static void put_attention(making *m)
@@ -191,100 +223,20 @@ static void put_relations(making *m)
     put_relation(m, SQZ_DISTIL_VALUES, s->v, t->v, d->v);
 }
 
-static void put_all(making *m)
+/* All but those behind a projection, unless memory is counted. */
+static void put_all(making *m, bool projected)
 {
+    const sqzi_distil_plan *plan = &m->distil->plan;
     m->distil->terms.n = 0;
     put_logits(m);
-    put_embeddings(m);
-    put_hidden(m);
+    put_similarities(m);
+    if (projected || !plan->of_embeddings.n_out) put_embeddings(m);
+    if (projected || !plan->of_hidden.n_out) put_all_hidden(m);
     put_attention(m);
     put_relations(m);
 }
 
 /* ---- memory ---- */
-
-static const sqzi_real *rows(sqzi_arena *arena, bool there, size_t n, size_t width)
-{
-    const sqzi_real *taken = there ? sqzi_arena_take(arena, n * width, sizeof *taken) : NULL;
-    return taken;
-}
-
-/* What is read of a block, with memory of its own. */
-static sqzi_block_keep_grad keep_rows(const sqzi_encoder *encoder, uint32_t i, uint32_t needs,
-                                      const sqzi_distil_sizes *sizes, sqzi_arena *arena)
-{
-    const size_t n = sizes->max_tokens, heads = heads_width(encoder, i);
-    sqzi_block_keep_grad keep;
-    keep.x = rows(arena, needs & SQZI_NEEDS_HIDDEN, n, encoder->width);
-    keep.scores = rows(arena, needs & SQZI_NEEDS_SCORES, n * sizes->max_length,
-                       encoder->blocks[i].heads);
-    keep.q = rows(arena, needs & SQZI_NEEDS_QUERIES, n, heads);
-    keep.k = rows(arena, needs & SQZI_NEEDS_KEYS, n, heads);
-    keep.v = rows(arena, needs & SQZI_NEEDS_VALUES, n, heads);
-    return keep;
-}
-
-static const uint32_t of_relations = SQZI_NEEDS_QUERIES | SQZI_NEEDS_KEYS | SQZI_NEEDS_VALUES;
-
-static uint32_t student_needs(const sqzi_distil_plan *plan, uint32_t i)
-{
-    const uint32_t needs = sqzi_distil_needs_of(plan->weights);
-    return i + 1 == plan->student->n_blocks ? needs : needs & ~of_relations;
-}
-
-static uint32_t teacher_needs(const sqzi_distil_plan *plan, uint32_t i)
-{
-    const uint32_t needs = sqzi_distil_needs_of(plan->weights);
-    uint32_t here = i == plan->relation_block ? needs & of_relations : 0;
-    for (uint32_t m = 0; m <= plan->student->n_blocks; m++) {
-        if (plan->map[m] == i) here |= needs & SQZI_NEEDS_HIDDEN;
-        if (m && plan->map[m] == i + 1) here |= needs & SQZI_NEEDS_SCORES;
-    }
-    return here;
-}
-
-static void set_kept(sqzi_block_keep *keep, const sqzi_block_keep_grad *own)
-{
-    const struct {
-        sqzi_real **to;
-        const sqzi_real *from;
-    } all[] = {{&keep->x, own->x},
-               {&keep->scores, own->scores},
-               {&keep->q, own->q},
-               {&keep->k, own->k},
-               {&keep->v, own->v}};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i].from) *all[i].to = ours(all[i].from);
-}
-
-/* What a tape keeps of block i in any case. */
-static uint32_t kept_by(const sqzi_encoder_tape *tape, uint32_t i)
-{
-    const uint32_t first = tape->first_trained ? tape->first_trained - 1 : 0;
-    if (i < first) return 0;
-    return (i == first || tape->recompute ? SQZI_NEEDS_HIDDEN : 0) |
-           (tape->recompute ? 0 : of_relations);
-}
-
-void sqzi_distil_keep_student(const sqzi_distil_plan *plan, const sqzi_distil_sizes *sizes,
-                              sqzi_encoder_tape *tape, sqzi_arena *arena)
-{
-    for (uint32_t i = 0; i < plan->student->n_blocks; i++) {
-        const uint32_t needs = student_needs(plan, i) & ~kept_by(tape, i);
-        const sqzi_block_keep_grad own = keep_rows(plan->student, i, needs, sizes, arena);
-        if (tape->blocks) set_kept(&tape->blocks[i], &own);
-    }
-}
-
-void sqzi_distil_keep_teacher(const sqzi_distil_plan *plan, const sqzi_distil_sizes *sizes,
-                              sqzi_block_keep *blocks, sqzi_arena *arena)
-{
-    for (uint32_t i = 0; i < plan->teacher->n_blocks; i++) {
-        const sqzi_block_keep_grad own = keep_rows(plan->teacher, i, teacher_needs(plan, i), sizes,
-                                                   arena);
-        if (blocks) set_kept(&blocks[i], &own);
-    }
-}
 
 /* Terms, units and scratch of the largest batch: none grows where a batch is smaller. */
 static void lay_out_terms(sqzi_distil *d, const sqzi_distil_sizes *sizes, sqzi_arena *arena)
@@ -302,13 +254,23 @@ static void lay_out_terms(sqzi_distil *d, const sqzi_distil_sizes *sizes, sqzi_a
                 .grads = &no_grads,
                 .counts = &ones,
                 .squares = (double)sizes->max_tokens * sizes->max_length};
-    put_all(&m);
+    put_all(&m, true);
     d->n_scratch = m.scratch;
     d->scratch = sqzi_arena_take(arena, sizes->members * m.scratch, sizeof *d->scratch);
     d->terms.sums = sqzi_arena_take(arena, m.units, sizeof *d->terms.sums);
     d->losses = sqzi_arena_take(arena, d->terms.n, sizeof *d->losses);
     d->list = sqzi_arena_take(arena, d->terms.n, sizeof *d->list);
     d->terms.list = d->list;
+}
+
+static void lay_out_projections(sqzi_distil *d, const sqzi_distil_sizes *sizes, sqzi_arena *arena)
+{
+    const sqzi_distil_plan *plan = &d->plan;
+    sqzi_projection_sizes own = {plan->student->kernels, plan->kernels, sizes->max_tokens,
+                                 sizes->members};
+    sqzi_projection_layout(&d->of_hidden, &plan->of_hidden, &own, arena);
+    own.rows = sizes->max_sequences;
+    sqzi_projection_layout(&d->of_embeddings, &plan->of_embeddings, &own, arena);
 }
 
 void sqzi_distil_layout(sqzi_distil *d, const sqzi_distil_plan *plan,
@@ -319,12 +281,9 @@ void sqzi_distil_layout(sqzi_distil *d, const sqzi_distil_plan *plan,
                        .needs = sqzi_distil_needs_of(plan->weights),
                        .members = sizes->members};
     lay_out_terms(d, sizes, arena);
+    lay_out_projections(d, sizes, arena);
     d->grads = sqzi_arena_take(arena, n, sizeof *d->grads);
-    for (uint32_t i = 0; i < n; i++) {
-        const sqzi_block_keep_grad own = keep_rows(plan->student, i, student_needs(plan, i), sizes,
-                                                   arena);
-        if (d->grads) d->grads[i] = own;
-    }
+    sqzi_distil_keep_grads(plan, sizes, d->grads, arena);
 }
 
 /* ---- a batch ---- */
@@ -367,6 +326,38 @@ double sqzi_distil_squares(const sqzi_batch *batch)
     return squares;
 }
 
+/* The terms that were put, and what they come to. */
+static void run_put(const making *m, sqzi_thread_pool *pool, double values[SQZ_DISTIL_LOSSES])
+{
+    sqzi_distil *d = m->distil;
+    sqzi_thread_pool_run(pool, d->members, run_terms, d);
+    for (uint32_t i = 0; i < d->terms.n; i++)
+        values[d->losses[i]] += sqzi_distil_value(&d->terms, i);
+}
+
+/* What is compared behind a projection, one after the other: its rows have memory once. */
+static void run_projected(making *m, sqzi_thread_pool *pool, double values[SQZ_DISTIL_LOSSES])
+{
+    sqzi_distil *d = m->distil;
+    const sqzi_distil_plan *plan = &d->plan;
+    const uint32_t layers = plan->of_hidden.n_out ? plan->student->n_blocks + 1 : 0;
+    for (uint32_t i = 0; i < layers; i++) {
+        sqzi_projection_forward(&d->of_hidden, hidden_of(m->student, plan->student, i),
+                                m->batch->n_tokens, i == 0, pool);
+        d->terms.n = 0;
+        put_hidden(m, i);
+        run_put(m, pool, values);
+        sqzi_projection_backward(&d->of_hidden, d_of_hidden(m, i), pool);
+    }
+    if (!plan->of_embeddings.n_out) return;
+    sqzi_projection_forward(&d->of_embeddings, m->student->embeddings, m->batch->n_sequences, true,
+                            pool);
+    d->terms.n = 0;
+    put_embeddings(m);
+    run_put(m, pool, values);
+    sqzi_projection_backward(&d->of_embeddings, m->grads->embeddings, pool);
+}
+
 void sqzi_distil_add(sqzi_distil *d, const sqzi_batch *batch, const sqzi_outputs *student,
                      const sqzi_outputs *teacher, const sqzi_output_grads *grads,
                      const sqzi_distil_counts *counts, sqzi_thread_pool *pool,
@@ -380,8 +371,7 @@ void sqzi_distil_add(sqzi_distil *d, const sqzi_batch *batch, const sqzi_outputs
                 .counts = counts,
                 .squares = sqzi_distil_squares(batch)};
     begin_grads(&m);
-    put_all(&m);
-    sqzi_thread_pool_run(pool, d->members, run_terms, d);
-    for (uint32_t i = 0; i < d->terms.n; i++)
-        values[d->losses[i]] += sqzi_distil_value(&d->terms, i);
+    put_all(&m, false);
+    run_put(&m, pool, values);
+    run_projected(&m, pool, values);
 }

@@ -9,6 +9,7 @@
 
 #include "train/loss_distil.h"
 #include "train/outputs.h"
+#include "train/projection.h"
 
 /* What losses read of a model, bits; of blocks which those are, sqzi_distil_plan says. */
 typedef enum sqzi_distil_needs {
@@ -27,7 +28,10 @@ uint32_t sqzi_distil_needs_of(const double weights[SQZ_DISTIL_LOSSES]);
  *
  *   map             [student->n_blocks + 1] hidden states of the teacher
  *   relation_block  of the teacher
+ *   dimensions, teacher_dimensions   of embeddings
  *   tokens          logits are of tokens, not of sequences
+ *   of_hidden, of_embeddings   projections to the teacher's widths; n_out 0: they are the student's
+ *   kernels         of projections; may be NULL without
  */
 typedef struct sqzi_distil_plan {
     const sqzi_encoder *student, *teacher;
@@ -35,8 +39,10 @@ typedef struct sqzi_distil_plan {
     double temperature;
     const uint32_t *map;
     uint32_t relation_heads, relation_block;
-    uint32_t classes, dimensions;
+    uint32_t classes, dimensions, teacher_dimensions;
     bool tokens;
+    sqzi_projection_numbers of_hidden, of_embeddings;
+    const struct sqzk_grad_table *kernels;
 } sqzi_distil_plan;
 
 /* The largest part of a batch. */
@@ -53,8 +59,9 @@ typedef struct sqzi_distil {
     sqzi_distil_plan plan;
     uint32_t needs;
     sqzi_distil_terms terms;
-    sqz_distil_loss *losses;     /* [terms] whose each is */
-    sqzi_distil_term *list;      /* what terms.list points at */
+    sqz_distil_loss *losses; /* [terms] whose each is */
+    sqzi_distil_term *list;  /* what terms.list points at */
+    sqzi_projection of_hidden, of_embeddings;
     sqzi_block_keep_grad *grads; /* [student's blocks] rows in d, NULL where there is none */
     double *scratch;             /* [members, n_scratch] */
     size_t n_scratch;
@@ -72,10 +79,14 @@ void sqzi_distil_keep_student(const sqzi_distil_plan *plan, const sqzi_distil_si
 void sqzi_distil_keep_teacher(const sqzi_distil_plan *plan, const sqzi_distil_sizes *sizes,
                               sqzi_block_keep *blocks, sqzi_arena *arena);
 
+/* Room for d of what is read of the student's blocks: grads [n_blocks], NULL while counting. */
+void sqzi_distil_keep_grads(const sqzi_distil_plan *plan, const sqzi_distil_sizes *sizes,
+                            sqzi_block_keep_grad *grads, sqzi_arena *arena);
+
 double sqzi_distil_squares(const sqzi_batch *batch);
 
-/* Add d of the losses to the student's grads, and each weighted loss to values; those of one batch
- * that is run in parts are its own. */
+/* Add d of the losses to the student's grads and to those of projections, and each weighted loss to
+ * values; those of one batch that is run in parts are its own. */
 void sqzi_distil_add(sqzi_distil *distil, const sqzi_batch *batch, const sqzi_outputs *student,
                      const sqzi_outputs *teacher, const sqzi_output_grads *grads,
                      const sqzi_distil_counts *counts, sqzi_thread_pool *pool,

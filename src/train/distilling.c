@@ -19,7 +19,7 @@ static sqz_status settle(const sqz_distil_recipe *recipe, sqz_distil_recipe *s, 
     TRY(SQZI_RESERVED(recipe, "sqz_distil_recipe", error));
     *s = *recipe;
     s->layers = NULL;
-    if (!s->temperature) s->temperature = 1;
+    if (s->temperature == 0) s->temperature = 1;
     FAIL_IF(!s->teacher, SQZ_EINVAL, 0, "a distillation needs a teacher");
     FAIL_IF(s->cache_bytes && !s->cache, SQZ_EINVAL, 0,
             "%llu bytes of the teacher's outputs are to be kept, but no file is named for them",
@@ -166,13 +166,6 @@ static sqz_status check_widths(const sqzi_distilling *d, const sqz_model *studen
     sqz_status status = SQZ_OK;
     const sqz_model *teacher = d->teacher.model;
     const uint32_t needs = sqzi_distil_needs_of(d->recipe.weights);
-    FAIL_IF(needs & SQZI_NEEDS_EMBEDDINGS && student->info.dimensions != teacher->info.dimensions,
-            SQZ_EINVAL, 0, "the student's embeddings have %u numbers, its teacher's %u",
-            student->info.dimensions, teacher->info.dimensions);
-    FAIL_IF(needs & SQZI_NEEDS_HIDDEN && student->info.width != teacher->info.width, SQZ_EINVAL, 0,
-            "hidden states of %u numbers cannot learn those of %u: learn relations (queries, keys, "
-            "values) or what is pooled",
-            student->info.width, teacher->info.width);
     for (uint32_t i = 0; needs & SQZI_NEEDS_SCORES && i < student->encoder.n_blocks; i++) {
         const uint32_t own = student->encoder.blocks[i].heads,
                        of_teacher = teacher->encoder.blocks[d->map[i + 1] - 1].heads;
@@ -229,10 +222,47 @@ sqz_status sqzi_distilling_fit(sqzi_distilling *d, const sqz_model *student,
     d->plan.map = d->map;
     d->plan.classes = student->info.n_labels;
     d->plan.dimensions = student->info.dimensions;
+    d->plan.teacher_dimensions = teacher->info.dimensions;
     d->plan.tokens = student->head.pooling <= SQZ_POOLING_NONE;
 fail:
     if (status == SQZ_EINVAL && error) sqzi_error_prefix(error, d->recipe.teacher);
     return status;
+}
+
+void sqzi_distilling_limit(const sqzi_distilling *d, sqz_model_info *info)
+{
+    const sqz_model_info *t = &d->teacher.model->info;
+    if (t->max_positions < info->max_positions) info->max_positions = t->max_positions;
+    if (t->n_token_types && (!info->n_token_types || t->n_token_types < info->n_token_types))
+        info->n_token_types = t->n_token_types;
+}
+
+/* ---- projections ---- */
+
+static const char *const projections[SQZI_MOST_BESIDE] = {"projection.hidden",
+                                                          "projection.embeddings"};
+
+void sqzi_distilling_beside(const sqzi_distilling *d, sqzi_beside beside[SQZI_MOST_BESIDE])
+{
+    const sqz_model_info *teacher = &d->teacher.model->info;
+    const double *w = d->recipe.weights;
+    const bool pooled = w[SQZ_DISTIL_POOLED] > 0 || w[SQZ_DISTIL_POOLED_MSE] > 0;
+    beside[0] = (sqzi_beside){projections[0], w[SQZ_DISTIL_HIDDEN] > 0 ? teacher->width : 0, 0};
+    beside[1] = (sqzi_beside){projections[1], pooled ? teacher->dimensions : 0, 0};
+}
+
+void sqzi_distilling_take(sqzi_distilling *d, const sqzi_parameters *parameters,
+                          const struct sqzk_grad_table *kernels)
+{
+    sqzi_projection_numbers *const all[SQZI_MOST_BESIDE] = {&d->plan.of_hidden,
+                                                            &d->plan.of_embeddings};
+    d->plan.kernels = kernels;
+    for (uint32_t k = 0; k < SQZI_MOST_BESIDE; k++) {
+        const sqzi_parameter *p = sqzi_parameters_find(parameters, projections[k]);
+        if (p)
+            *all[k] = (sqzi_projection_numbers){p->entry.rows, p->entry.columns, p->master,
+                                                p->gradient};
+    }
 }
 
 /* ---- steps ---- */

@@ -34,6 +34,15 @@ bool sqzi_distilling_reads_blocks(const sqzi_distilling *d);
  * these two; the text says which, why, and what can. */
 SQZ_NODISCARD sqz_status sqzi_distilling_fit(sqzi_distilling *d, const sqz_model *student,
                                              const sqz_distil_recipe *recipe, sqz_error *error);
+/* What examples may be, so that the teacher can read them too. */
+void sqzi_distilling_limit(const sqzi_distilling *d, sqz_model_info *info);
+
+/* Projections that a student needs whose widths are not the teacher's: rows of each. */
+void sqzi_distilling_beside(const sqzi_distilling *d, sqzi_beside beside[SQZI_MOST_BESIDE]);
+
+/* Where these lie among the student's parameters; kernels live as long. After the fit. */
+void sqzi_distilling_take(sqzi_distilling *d, const sqzi_parameters *parameters,
+                          const struct sqzk_grad_table *kernels);
 
 /* After the layout of the student's gradient, whose tape gets what is to be kept. */
 void sqzi_distilling_layout(sqzi_distilling *d, sqzi_batch_gradient *student,

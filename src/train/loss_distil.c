@@ -142,17 +142,17 @@ static double cosine(const sqzi_distil_term *t, uint32_t unit, double *scratch)
 /* d of row i is that of its own row and of its column, which are the same. */
 static double similarities(const sqzi_distil_term *t, uint32_t unit, double *scratch)
 {
-    const size_t n = t->width;
-    const sqzi_real *s = t->student + unit * n, *a = t->teacher + unit * n;
-    const double of_s = inverse_length(s, n), of_t = inverse_length(a, n);
+    const size_t n = t->width, n_t = t->teacher_width;
+    const sqzi_real *s = t->student + unit * n, *a = t->teacher + unit * n_t;
+    const double of_s = inverse_length(s, n), of_t = inverse_length(a, n_t);
     double sum = 0, along = 0; /* d of the vector of length 1, and its part along it */
     sqzi_real *d = t->d + unit * n;
     for (size_t k = 0; k < n; k++) scratch[k] = 0;
     for (size_t j = 0; j < t->n; j++) {
         const sqzi_real *other = t->student + j * n;
         const double by = inverse_length(other, n), cos = dot(s, other, n) * of_s * by,
-                     off = cos - dot(a, t->teacher + j * n, n) * of_t *
-                                     inverse_length(t->teacher + j * n, n);
+                     off = cos - dot(a, t->teacher + j * n_t, n_t) * of_t *
+                                     inverse_length(t->teacher + j * n_t, n_t);
         sum += off * off;
         for (size_t k = 0; k < n; k++) scratch[k] += 4 * off * (double)other[k] * by;
     }

@@ -36,7 +36,8 @@ typedef enum sqzi_distil_form {
  *
  *   scale        weight of the loss over what it is divided by in the whole batch, which may be run
  *                in parts: B, B width, B^2, N A
- *   student, teacher   [n, width] and [n, teacher_width]; these differ in relations alone
+ *   student, teacher   [n, width] and [n, teacher_width]; these differ in relations
+ *                and similarities alone
  *   d            [n, width] d of student, added to
  *   temperature  of KL and SOFT
  *   heads        A of relations, dividing both widths; first [n_sequences + 1] where sequences

@@ -2,6 +2,7 @@
 /* Parameters: the list of tensors, each beside its place in the structs of numbers. */
 #include "train/parameters.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -93,24 +94,86 @@ static bool is_vector(const sqzi_tensor_entry *entry)
            entry->role == SQZI_ROLE_NORM_BIAS;
 }
 
+static bool is_rounded(const sqzi_tensor_entry *entry)
+{
+    return (entry->part == SQZI_PART_EMBEDDING || entry->part == SQZI_PART_BLOCK) &&
+           !is_vector(entry) && !entry->table;
+}
+
+static bool multiplies_integers(const sqzi_matrix *matrix)
+{
+    return matrix->gemm && matrix->gemm->type == SQZI_S8;
+}
+
+/* Stored as integers; or a bias beside them, which may hold what their inputs' zero point adds. Of
+ * a factor that is packed as floats the file tells; what a head of the file holds says nothing of
+ * a new one, whose matrix is not there yet. */
+static bool holds_integers(const build *b, const sqzi_tensor_entry *entry)
+{
+    const sqzi_linear *linear = entry->linear;
+    if (entry->table) return entry->table->type == SQZI_S8;
+    for (uint32_t t = 0; linear && t < linear->n_terms; t++)
+        if (multiplies_integers(&linear->terms[t].a) || multiplies_integers(&linear->terms[t].b))
+            return true;
+    if (!linear || !entry->columns || !linear->terms[entry->term].b.packed || !b->trained->file)
+        return false;
+    const sqzi_gguf_tensor *tensor = sqzi_gguf_find_tensor(b->trained->file, entry->name);
+    return tensor && tensor->type == SQZI_S8;
+}
+
 /* sqzi_tensor_visitor: without a list, counts. */
 static void add(void *user, const sqzi_tensor_entry *entry)
 {
     const build *b = user;
     sqzi_parameters *p = b->parameters;
-    if (entry->table && entry->table->type == SQZI_S8) return; /* stays as it is stored */
+    const size_t n = (size_t)entry->rows * (entry->columns ? entry->columns : 1);
+    if (!p->list) p->n_numbers += n;
+    const bool expands = b->trained->bits && !entry->table; /* integers become masters */
+    if (!expands && holds_integers(b, entry)) { /* it stays as it is stored */
+        if (entry->linear) p->multiplies_integers = true;
+        if (entry->columns && !entry->table && is_trained(b, entry) && !p->integers[0])
+            memcpy(p->integers, entry->name, sizeof p->integers);
+        return;
+    }
     const uint32_t i = p->n++;
     if (!p->list) return;
     p->list[i] = (sqzi_parameter){.entry = *entry,
-                                  .n = (size_t)entry->rows * (entry->columns ? entry->columns : 1),
+                                  .n = n,
                                   .trained = is_trained(b, entry),
                                   .decays = !is_vector(entry),
+                                  .bits = is_rounded(entry) ? b->trained->bits : 0,
                                   .rate = entry->part == SQZI_PART_HEAD ? b->trained->head_rate
                                                                         : 1};
     if (!p->list[i].trained) return;
     p->n_trained += p->list[i].n;
     if (b->trained->list_words && entry->table == &b->encoder->embedding.word && !b->head->tied)
         p->list[i].rows = &p->words;
+}
+
+/* Without a list, counts. */
+static void add_beside(sqzi_parameters *p, const sqzi_beside *beside)
+{
+    if (!beside->rows) return;
+    const uint32_t i = p->n++;
+    if (!p->list) return;
+    p->list[i] = (sqzi_parameter){.entry = {.role = SQZI_ROLE_WHOLE,
+                                            .rows = beside->rows,
+                                            .columns = beside->columns,
+                                            .groups = 1},
+                                  .n = (size_t)beside->rows * beside->columns,
+                                  .trained = true,
+                                  .beside = true,
+                                  .decays = true,
+                                  .rate = 1};
+    snprintf(p->list[i].entry.name, sizeof p->list[i].entry.name, "%s", beside->name);
+    p->n_trained += p->list[i].n;
+}
+
+static void add_all(build *b)
+{
+    sqzi_tensor_list(b->encoder, b->head, add, b);
+    for (uint32_t k = 0; k < SQZI_MOST_BESIDE; k++)
+        add_beside(b->parameters, &b->trained->beside[k]);
 }
 
 static sqzi_real *take(sqzi_arena *arena, const sqzi_parameter *parameter, bool trained_alone)
@@ -128,6 +191,8 @@ static void lay_out(sqzi_parameters *p, sqzi_arena *arena)
     p->gradients.blocks = sqzi_arena_take(arena, n, sizeof *p->gradients.blocks);
     for (uint32_t i = 0; i < p->n; i++) p->list[i].master = take(arena, &p->list[i], false);
     for (uint32_t i = 0; i < p->n; i++)
+        if (p->list[i].bits) p->list[i].rounded = take(arena, &p->list[i], false);
+    for (uint32_t i = 0; i < p->n; i++)
         if (!p->list[i].rows) p->list[i].gradient = take(arena, &p->list[i], true);
     for (uint32_t i = 0; i < p->n; i++) p->list[i].m = take(arena, &p->list[i], true);
     for (uint32_t i = 0; i < p->n; i++) p->list[i].v = take(arena, &p->list[i], true);
@@ -138,7 +203,9 @@ static void point(const build *b)
     sqzi_parameters *p = b->parameters;
     for (uint32_t i = 0; i < p->n; i++) {
         const sqzi_parameter *parameter = &p->list[i];
-        *place_of(b, &parameter->entry, &p->masters, &p->head_masters) = parameter->master;
+        if (parameter->beside) continue;
+        *place_of(b, &parameter->entry, &p->masters, &p->head_masters) =
+            parameter->bits ? parameter->rounded : parameter->master;
         *place_of(b, &parameter->entry, &p->gradients, &p->head_gradients) = parameter->gradient;
         if (parameter->rows) p->gradients.embedding.word_rows = parameter->rows;
     }
@@ -151,11 +218,11 @@ sqz_status sqzi_parameters_open(const sqz_allocator *allocator, const sqzi_encod
     sqz_status status = SQZ_OK;
     build b = {p, encoder, head, trained};
     *p = (sqzi_parameters){.allocator = allocator, .n_blocks = encoder->n_blocks};
-    sqzi_tensor_list(encoder, head, add, &b);
+    add_all(&b);
     p->list = sqzi_allocate_zeroed(allocator, p->n, sizeof *p->list);
     FAIL_IF(!p->list, SQZ_ENOMEM, 0, "no memory for a list of %u parameters", p->n);
     p->n = 0;
-    sqzi_tensor_list(encoder, head, add, &b);
+    add_all(&b);
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     lay_out(p, &arena);
     p->block = arena.used == SIZE_MAX ? NULL : sqzi_allocate_zeroed(allocator, 1, arena.used);
@@ -196,7 +263,7 @@ const sqzi_parameter *sqzi_parameters_find(const sqzi_parameters *p, const char 
 const sqzi_matrix *sqzi_parameter_matrix(const sqzi_parameter *parameter)
 {
     const sqzi_tensor_entry *entry = &parameter->entry;
-    if (is_vector(entry) || entry->table) return NULL;
+    if (is_vector(entry) || entry->table || parameter->beside) return NULL;
     const sqzi_term *term = &entry->linear->terms[entry->term];
     return entry->role == SQZI_ROLE_FIRST ? &term->a : &term->b;
 }

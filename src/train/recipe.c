@@ -14,6 +14,10 @@
 static const char *const losses[] = {"head", "cosine", "cosent", "ranking"};
 static const char *const schedules[] = {"linear", "cosine", "constant"};
 static const char *const precisions[] = {"f32", "bf16"};
+static const struct {
+    const char *name;
+    uint32_t bits;
+} roundings[] = {{"none", 0}, {"s8", 8}, {"s4", 4}, {"s3", 3}};
 enum { MOST_EPOCHS = 1 << 20, MOST_PARTS = 1 << 16 };
 
 /* 0: `usual`; below 0, where that is a choice: 0. */
@@ -92,6 +96,11 @@ fail:
     return status;
 }
 
+uint32_t sqzi_recipe_bits(sqz_fake_quantise rounding)
+{
+    return roundings[rounding].bits;
+}
+
 const char *sqzi_recipe_loss(sqz_train_loss loss)
 {
     return losses[loss];
@@ -132,6 +141,8 @@ static sqz_status check_loss(const sqz_train_recipe *s, const sqz_train_data *da
             "no schedule has number %d", (int)s->schedule);
     FAIL_IF((unsigned)s->precision > SQZ_PRECISION_BF16, SQZ_EINVAL, 0,
             "no precision has number %d: f32 and bf16 are possible", (int)s->precision);
+    FAIL_IF((unsigned)s->fake_quantise > SQZ_FAKE_QUANTISE_S3, SQZ_EINVAL, 0,
+            "no fake_quantise has number %d: s8, s4 and s3 are possible", (int)s->fake_quantise);
     if (s->loss) return check_embeddings(s, data, error);
     FAIL_IF(data->texts > 1, SQZ_EINVAL, 0,
             "an example has %u texts, a head reads one (a pair is read together)", data->texts);
@@ -152,8 +163,6 @@ static sqz_status check_distil(const sqz_train_recipe *s, sqz_error *error)
             SQZ_EINVAL, 0,
             "label smoothing and class weights are of labels, which are not learned: give the "
             "loss 'labels' a weight");
-    FAIL_IF(weights[SQZ_DISTIL_ATTENTION] > 0 && s->dropout > 0, SQZ_EINVAL, 0,
-            "the loss 'attention' is of scores that nothing is dropped of: set dropout to none");
     FAIL_IF(weights[SQZ_DISTIL_SIMILARITIES] > 0 && s->accumulate > 1, SQZ_EINVAL, 0,
             "the loss 'similarities' is across a whole batch, which cannot be run in %u parts",
             s->accumulate);
@@ -238,6 +247,7 @@ sqz_status sqzi_recipe_text(const sqz_train_recipe *s, const sqzi_distilling *di
         s->freeze_embeddings != 0, s->freeze_blocks);
     add(&t, ",\"freeze_encoder\":%d,\"seed\":%llu,\"precision\":\"%s\"", s->freeze_encoder != 0,
         (unsigned long long)s->seed, precisions[s->precision]);
+    if (s->fake_quantise) add(&t, ",\"fake_quantise\":\"%s\"", roundings[s->fake_quantise].name);
     if (run->evaluate)
         add(&t, ",\"evaluate_steps\":%llu,\"patience\":%u", (unsigned long long)run->evaluate_steps,
             run->patience);
@@ -280,6 +290,9 @@ void sqzi_recipe_history(const sqz_train_recipe *s, const sqzi_distilling *disti
     if (s->precision != SQZ_PRECISION_F32)
         n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --precision %s",
                       precisions[s->precision]);
+    if (s->fake_quantise)
+        n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --fake-quantise %s",
+                      roundings[s->fake_quantise].name);
     if (s->schedule != SQZ_SCHEDULE_LINEAR)
         n += snprintf(line + n, SQZI_RECIPE_LINE - (size_t)n, " --schedule %s",
                       schedules[s->schedule]);

@@ -14,6 +14,9 @@ SQZ_NODISCARD sqz_status sqzi_recipe_settle(const sqz_train_recipe *recipe,
                                             const sqz_train_data *data, sqz_train_recipe *settled,
                                             sqz_error *error);
 
+/* Bits of a number that is rounded so; 0: none is. */
+uint32_t sqzi_recipe_bits(sqz_fake_quantise rounding);
+
 /* "cosent": the name of a loss in the table of losses, "head" for SQZ_LOSS_HEAD. */
 const char *sqzi_recipe_loss(sqz_train_loss loss);
 

@@ -2,12 +2,9 @@
 /* The file is parsed whole: it has a few numbers an example and epoch. */
 #include "train/replay.h"
 
-#include <errno.h>
-#include <jansson.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "base/error.h"
+#include "base/file_map.h"
+#include "data/json_text.h"
 
 /* What is there is arrays of rows; *n_rows of them in all. */
 static sqz_status check(const json_t *root, const char *path, uint32_t below, uint64_t *n_rows,
@@ -49,14 +46,12 @@ static void copy(sqzi_replay *replay, const json_t *root)
 sqz_status sqzi_replay_read(sqzi_replay *replay, const char *path, uint32_t below, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    json_error_t why;
+    uint64_t spare = SQZI_JSON_SPARE;
     json_t *root = NULL;
-    FILE *file = fopen(path, "rbe");
-    FAIL_IF(!file, sqz_status_of_errno(errno, 0), 0, "%s: cannot open: %s", path, strerror(errno));
-    root = json_loadf(file, 0, &why);
-    FAIL_IF(!root && !why.text[0], SQZ_ENOMEM, 0, "%s: no memory for its JSON", path);
-    FAIL_IF(!root, SQZ_EFORMAT, (uint64_t)(why.position > 0 ? why.position : 0),
-            "%s: is no JSON: line %d: %s", path, why.line, why.text);
+    sqzi_file_map map = {0};
+    TRY(sqzi_file_map_open(path, &map, error));
+    TRY(sqzi_json_parse((sqzi_json_text){path, map.data, map.bytes, map.bytes, true}, &spare, &root,
+                        error));
     TRY(check(root, path, below, &replay->n_rows, error));
     replay->n_batches = json_array_size(root);
     replay->begin = sqzi_allocate_zeroed(replay->allocator, replay->n_batches + 1,
@@ -66,7 +61,7 @@ sqz_status sqzi_replay_read(sqzi_replay *replay, const char *path, uint32_t belo
     copy(replay, root);
 fail:
     json_decref(root);
-    if (file) (void)fclose(file);
+    sqzi_file_map_close(&map);
     if (status != SQZ_OK) sqzi_replay_free(replay);
     return status;
 }

@@ -101,7 +101,7 @@ void sqzi_teacher_layout(sqzi_teacher *t, const sqzi_distil_plan *plan,
                                 sizeof *t->logits);
     t->embeddings = sqzi_arena_take(arena,
                                     t->needs & SQZI_NEEDS_EMBEDDINGS
-                                        ? (size_t)sizes->max_sequences * plan->dimensions
+                                        ? (size_t)sizes->max_sequences * plan->teacher_dimensions
                                         : 0,
                                     sizeof *t->embeddings);
     t->blocks = sqzi_arena_take(arena, encoder->n_blocks, sizeof *t->blocks);

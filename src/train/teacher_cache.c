@@ -124,13 +124,14 @@ static sqz_status load(sqzi_teacher_cache *c, sqz_error *error)
         memset(c->known, 1, c->n);
         c->n_known = c->n;
         c->saved = true;
-    } else if (file.map.data && status != SQZ_ENOMEM)
+    } else if (file.map.data && status != SQZ_ENOMEM && status != SQZ_EOUTPUT)
         say(c,
             "%.300s: damaged, or of another teacher, other texts or another machine: the "
             "teacher's outputs are made anew",
             c->path);
     sqzi_keyed_close(&file);
-    return status == SQZ_ENOMEM ? sqzi_fail(error, status, 0, "%s", why.text) : SQZ_OK;
+    if (status != SQZ_ENOMEM && status != SQZ_EOUTPUT) return SQZ_OK;
+    return sqzi_fail(error, status, 0, "%s", why.text);
 }
 
 static void save(sqzi_teacher_cache *c)

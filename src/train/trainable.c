@@ -5,9 +5,8 @@
 #include <math.h>
 
 #include "base/error.h"
-#include "base/philox.h"
 #include "model/words.h"
-#include "nn/pack.h"
+#include "train/normal_numbers.h"
 
 static const sqz_allocator *allocator_of(const sqzi_trainable *t)
 {
@@ -16,18 +15,19 @@ static const sqz_allocator *allocator_of(const sqzi_trainable *t)
 
 /* ---- the base ---- */
 
-static sqz_status check_base(const sqz_model *model, const char *path, sqz_error *error)
+static sqz_status check_integers(const sqzi_trainable *t, const char *path, sqz_error *error)
 {
-    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
-        const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
-        if (t->type == SQZI_S8 && !sqzi_trainable_is_table(t->name))
-            return sqzi_fail(error, SQZ_EUNSUPPORTED, t->offset,
-                             "%s: tensor '%.*s' holds integers, which cannot be trained: train the "
-                             "float model that this one was made from, then quantise what comes "
-                             "out",
-                             path, (int)t->name.n, t->name.bytes);
-    }
-    return SQZ_OK;
+    const char *name = t->parameters.integers;
+    if (t->bits && !t->model->context->kernels.gemm_s8)
+        return sqzi_fail(error, SQZ_EUNSUPPORTED, 0, "there are no kernels for int8 here");
+    if (!name[0]) return SQZ_OK;
+    const sqzi_gguf_tensor *tensor = sqzi_gguf_find_tensor(t->model->gguf, name);
+    return sqzi_fail(error, SQZ_EUNSUPPORTED, tensor ? tensor->offset : 0,
+                     "%s: tensor '%s' holds integers, which can only be trained with fake_quantise "
+                     "(--fake-quantise s8, s4 or s3); or train the float model that this one was "
+                     "made from, then quantise what comes out; or train a head alone: a frozen "
+                     "encoder may hold integers",
+                     path, name);
 }
 
 /* ---- the head ---- */
@@ -135,95 +135,11 @@ static sqz_status take_labels(sqzi_trainable *t, const sqzi_wanted_head *wanted,
     return SQZ_OK;
 }
 
-/* Number i of a new head: normal with deviation 0.02 (Box and Muller), of counter i. */
-static float start_number(uint64_t seed, size_t i)
+/* Number i of a new head, or of what stands beside the model as parameter `beside`. */
+static float start_number(uint64_t seed, uint32_t beside, size_t i)
 {
-    const sqzi_philox_key key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
-    const sqzi_philox_block r = sqzi_philox(
-        (sqzi_philox_block){{(uint32_t)i, (uint32_t)((uint64_t)i >> 32), 0, 0x68656164u}}, key);
-    const uint64_t a = (uint64_t)r.word[0] << 32 | r.word[1],
-                   b = (uint64_t)r.word[2] << 32 | r.word[3];
-    const double u = (double)((a >> 11) + 1) * 0x1p-53, v = (double)(b >> 11) * 0x1p-53;
-    return (float)(0.02 * sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
-}
-
-/* ---- packed matrices ---- */
-
-static sqzi_matrix *matrix_of(const sqzi_parameter *p)
-{
-    return (sqzi_matrix *)(uintptr_t)sqzi_parameter_matrix(p); /* of a model that is ours */
-}
-
-/* Matrices of another gemm get memory of our own, and so do those that have none. */
-static void repack_elsewhere(const sqzi_trainable *t, const sqzk_gemm *gemm, sqzi_arena *arena)
-{
-    for (uint32_t i = 0; i < t->parameters.n; i++) {
-        sqzi_matrix *matrix = matrix_of(&t->parameters.list[i]);
-        if (!matrix || (matrix->gemm == gemm && matrix->packed)) continue;
-        sqzi_matrix ours = sqzi_matrix_of(gemm, matrix->n_in, matrix->n_out, matrix->groups);
-        ours.packing = matrix->packing;
-        ours.gather = matrix->gather;
-        ours.packed = sqzi_arena_take(arena, 1, sqzi_matrix_bytes(&ours));
-        if (ours.packed) *matrix = ours;
-    }
-}
-
-/* The block that the model was packed into holds what is still read: panels, or permutations. */
-static bool reads_weights(const sqzi_trainable *t)
-{
-    const unsigned char *block = t->model->weights.base;
-    const size_t bytes = t->model->weights.capacity;
-    for (uint32_t i = 0; i < t->parameters.n; i++) {
-        const sqzi_linear *linear = t->parameters.list[i].entry.linear;
-        const sqzi_matrix *matrix = matrix_of(&t->parameters.list[i]);
-        if (linear && (linear->in || linear->out || linear->from)) return true;
-        if (matrix && (uintptr_t)matrix->packed - (uintptr_t)block < bytes) return true;
-    }
-    return false;
-}
-
-static sqz_status make_room(sqzi_trainable *t, bool bf16, sqz_error *error)
-{
-    const sqzk_table *kernels = &t->model->context->kernels;
-    const sqzk_gemm *gemm = bf16 ? kernels->gemm_bf16 : kernels->gemm_f32;
-    sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
-    repack_elsewhere(t, gemm, &arena);
-    void *block = sqzi_allocate(allocator_of(t), arena.used);
-    if (!block)
-        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for %zu bytes of weights", arena.used);
-    t->packed = arena = sqzi_arena_over(block, arena.used);
-    repack_elsewhere(t, gemm, &arena);
-    if (!reads_weights(t)) {
-        sqzi_release(allocator_of(t), t->model->weights.base, t->model->weights.capacity);
-        t->model->weights = (sqzi_arena){0};
-    }
-    return SQZ_OK;
-}
-
-typedef struct pack_job {
-    const sqzi_trainable *trainable;
-    bool all;
-} pack_job;
-
-static void pack_part(void *argument, const sqzi_team *team)
-{
-    const pack_job *job = argument;
-    const sqzi_parameters *parameters = &job->trainable->parameters;
-    sqzi_turn turn = {.team = team};
-    uint32_t i;
-    while (sqzi_take_part(&turn, parameters->n, &i)) {
-        const sqzi_parameter *p = &parameters->list[i];
-        const sqzi_matrix *matrix = sqzi_parameter_matrix(p);
-        if (matrix && (p->trained || job->all))
-            sqzi_pack(matrix, (sqzi_numbers){p->master, SQZI_F32, NULL}, NULL,
-                      (void *)(uintptr_t)matrix->packed);
-    }
-}
-
-void sqzi_trainable_pack(const sqzi_trainable *t, bool all)
-{
-    sqzi_thread_pool *pool = t->model->context->pool;
-    sqzi_thread_pool_run(pool, sqzi_thread_pool_size(pool), pack_part, &(pack_job){t, all});
+    enum { HEADS = 0x68656164 };
+    return (float)sqzi_normal_number(0.02, seed, (uint64_t)beside << 32 | HEADS, i);
 }
 
 /* ---- masters ---- */
@@ -259,9 +175,9 @@ static sqz_status read_masters(sqzi_trainable *t, uint64_t seed, sqz_error *erro
     FAIL_IF(!stored, SQZ_ENOMEM, 0, "no memory for %zu numbers", most);
     for (uint32_t i = 0; i < t->parameters.n; i++) {
         const sqzi_parameter *p = &t->parameters.list[i];
-        if (t->new_head && p->entry.part == SQZI_PART_HEAD) {
+        if (p->beside || (t->new_head && p->entry.part == SQZI_PART_HEAD)) {
             for (size_t j = 0; p->entry.columns && j < p->n; j++)
-                p->master[j] = start_number(seed, j);
+                p->master[j] = start_number(seed, p->beside ? i : 0, j);
             continue;
         }
         TRY(read_parameter(t, p, stored, error));
@@ -278,6 +194,7 @@ static void point_model(const sqzi_trainable *t)
     for (uint32_t i = 0; i < t->parameters.n; i++) {
         const sqzi_parameter *p = &t->parameters.list[i];
         const sqzi_tensor_entry *e = &p->entry;
+        if (p->beside) continue;
         if (e->table) {
             sqzi_table *table = (sqzi_table *)(uintptr_t)e->table;
             *table = (sqzi_table){.rows = p->master,
@@ -291,18 +208,22 @@ static void point_model(const sqzi_trainable *t)
         } else if (e->role == SQZI_ROLE_BIAS)
             ((sqzi_linear *)(uintptr_t)e->linear)->bias = p->master;
     }
+    sqzi_rounded_point(t);
 }
 
 static sqz_status make_sources(sqzi_trainable *t, sqz_error *error)
 {
     const uint32_t n = t->parameters.n;
     t->sources = sqzi_allocate(allocator_of(t), 3 * (size_t)n * sizeof *t->sources);
-    if (!t->sources) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a list of tensors");
+    t->rounded = sqzi_allocate_zeroed(allocator_of(t), n, sizeof *t->rounded);
+    if (!t->sources || !t->rounded)
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a list of tensors");
     for (uint32_t i = 0; i < n; i++) {
         const sqzi_parameter *p = &t->parameters.list[i];
         const float *const numbers[] = {p->master, p->m, p->v};
         for (uint32_t k = 0; k < 3; k++)
-            t->sources[k * n + i] = (sqzi_parameter_source){allocator_of(t), p, numbers[k]};
+            t->sources[k * n + i] = (sqzi_parameter_source){allocator_of(t), p, &t->rounded[i],
+                                                            numbers[k]};
     }
     return SQZ_OK;
 }
@@ -324,6 +245,17 @@ static sqz_status settle_head(sqzi_trainable *t, sqzi_wanted_head *head, const c
     return take_labels(t, head, error);
 }
 
+/* Projections are of what has another width than it is to learn. */
+static void settle_beside(const sqz_model *model, sqzi_trained *trained)
+{
+    const uint32_t widths[SQZI_MOST_BESIDE] = {model->info.width, model->info.dimensions};
+    for (uint32_t k = 0; k < SQZI_MOST_BESIDE; k++) {
+        sqzi_beside *b = &trained->beside[k];
+        b->columns = widths[k];
+        if (b->rows == b->columns) b->rows = 0;
+    }
+}
+
 sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
                                const sqzi_wanted_head *wanted, sqzi_trained *trained,
                                sqzi_trainable *t, sqz_error *error)
@@ -332,19 +264,20 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     sqzi_wanted_head settled = *wanted, *head = &settled;
     *t = (sqzi_trainable){0};
     TRY(sqz_model_open(context, path, &t->model, error));
-    TRY(check_base(t->model, path, error));
+    t->bits = trained->bits;
     t->keeps_head = head->none;
     trained->embeds = head->none || head->kind == SQZ_HEAD_NONE;
     if (head->none) head->pooling = t->model->info.pooling;
     else TRY(settle_head(t, head, path, error));
     trained->pooling = head->pooling;
+    settle_beside(t->model, trained);
+    trained->file = t->model->gguf;
     TRY(sqzi_parameters_open(&context->allocator, &t->model->encoder, &t->model->head, trained,
                              &t->parameters, error));
-    t->model->info.n_parameters = sqzi_trainable_frozen(t->model);
-    for (uint32_t i = 0; i < t->parameters.n; i++)
-        t->model->info.n_parameters += t->parameters.list[i].n;
+    TRY(check_integers(t, path, error));
+    t->model->info.n_parameters = t->parameters.n_numbers;
     TRY(make_sources(t, error));
-    TRY(make_room(t, trained->bf16, error));
+    TRY(sqzi_trainable_make_room(t, trained->bf16, error));
     TRY(read_masters(t, head->seed, error));
     point_model(t);
     sqzi_trainable_pack(t, true);
@@ -358,6 +291,7 @@ void sqzi_trainable_close(sqzi_trainable *t)
     sqzi_release(allocator_of(t), t->packed.base, t->packed.capacity);
     sqzi_release(allocator_of(t), t->labels, t->n_labels * sizeof *t->labels);
     sqzi_release(allocator_of(t), t->sources, 3 * (size_t)t->parameters.n * sizeof *t->sources);
+    sqzi_release(allocator_of(t), t->rounded, t->parameters.n * sizeof *t->rounded);
     sqzi_parameters_close(&t->parameters);
     sqz_model_close(t->model);
     *t = (sqzi_trainable){0};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A model that is trained: opened from its file like any other, all its numbers then moved to
  * masters. Norms, biases and tables are read where the masters lie; matrices are packed from them
- * again after each step. So whoever holds the model sees each step, and gets the bits of the file
- * that is written of it; with products in bf16 those of that file with its matrices in bf16, its
- * tables in f32.
+ * again after each step, through their rounding where they are fake-quantised. So whoever holds
+ * the model sees each step, and gets the bits of the file that is written of it; with products in
+ * bf16 those of that file with its float matrices in bf16, its tables in f32.
  */
 #ifndef SQZI_TRAINABLE_H
 #define SQZI_TRAINABLE_H
@@ -12,7 +12,7 @@
 
 #include "model/loader.h"
 #include "rewrite/rewrite.h"
-#include "train/parameters.h"
+#include "train/fake_quantise.h"
 
 /* The head that is wanted; kind NONE: embeddings, and no head. Its labels live as long as the
  * model. */
@@ -31,33 +31,42 @@ typedef struct sqzi_wanted_head {
 typedef struct sqzi_parameter_source {
     const sqz_allocator *allocator;
     const sqzi_parameter *parameter;
+    const sqzi_rounded *rounded; /* of a parameter with bits */
     const float *numbers;
 } sqzi_parameter_source;
 
 typedef struct sqzi_trainable {
     sqz_model *model; /* const for everybody else */
     sqzi_parameters parameters;
+    uint32_t bits; /* of what is fake-quantised, 0: nothing is */
     bool new_head;
     bool keeps_head;     /* it is the base's, description and all */
     const char **labels; /* [n_labels] of the model's */
     uint32_t n_labels;
+    sqzi_rounded *rounded;          /* [parameters.n] what is stored of those with bits */
     sqzi_parameter_source *sources; /* [3, parameters.n]: masters, m, v */
     sqzi_arena packed; /* matrices that were of another type, and those of a new head */
 } sqzi_trainable;
 
-/* Open the file and move its numbers. trained->embeds and ->pooling are set. Close in any case.
+/* Open the file and move its numbers. trained->embeds and ->pooling are set. trained->beside are
+ * projections of hidden states and of embeddings to so many rows; whose columns would be as many
+ * leaves. Close in any case.
  * SQZ_EUNSUPPORTED, SQZ_EINVAL as sqz_trainer_open has them; as sqz_model_open. */
 SQZ_NODISCARD sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
                                              const sqzi_wanted_head *head, sqzi_trained *trained,
                                              sqzi_trainable *trainable, sqz_error *error);
 void sqzi_trainable_close(sqzi_trainable *trainable);
 
-/* Whether a tensor of a file is a table of embeddings, or a part of one: it may hold integers, and
- * then stays as it is. */
-bool sqzi_trainable_is_table(sqzi_span name);
-/* Numbers of such tables of integers: no parameters, but numbers of the model. */
-uint64_t sqzi_trainable_frozen(const sqz_model *model);
+/* Of parameters with bits (trainable_rounded.c): what their matrices are, gemm that of the
+ * gradients; the bias of a linear, NULL where it has none; and, once there are masters and memory,
+ * the biases that are read. */
+void sqzi_rounded_describe(const sqzi_trainable *trainable, const sqzk_gemm *gemm);
+const sqzi_real *sqzi_rounded_bias(const sqzi_trainable *trainable, const sqzi_linear *linear);
+void sqzi_rounded_point(const sqzi_trainable *trainable);
 
+/* Room for matrices that were packed for another gemm; what nothing reads any more goes. */
+SQZ_NODISCARD sqz_status sqzi_trainable_make_room(sqzi_trainable *trainable, bool bf16,
+                                                  sqz_error *error);
 /* The matrices of trained parameters (all: of every one) from their masters. */
 void sqzi_trainable_pack(const sqzi_trainable *trainable, bool all);
 
@@ -69,10 +78,11 @@ void sqzi_trainable_unplace(const sqzi_parameter *parameter, const float *placed
 
 /* Put description, tokenizer and tensors of the model as it is now into a writer: metadata of the
  * base, but for the head's, `history` and the name's `suffix`; tensors in the order of the base,
- * those of a new head last, in f32. The masters are read while the file is written. */
-SQZ_NODISCARD sqz_status sqzi_trainable_put(const sqzi_trainable *trainable, const char *history,
-                                            const char *suffix, sqzi_gguf_writer *writer,
-                                            sqz_error *error);
+ * those of a new head last, in f32; what is fake-quantised as the rows that were last read, or,
+ * with `masters`, in f32 too. The numbers are read while the file is written. */
+SQZ_NODISCARD sqz_status sqzi_trainable_put(const sqzi_trainable *trainable, bool masters,
+                                            const char *history, const char *suffix,
+                                            sqzi_gguf_writer *writer, sqz_error *error);
 
 /* The tensor `prefix`NAME [rows, columns], f32, in the order of a file; the source lives until the
  * writer has written. */

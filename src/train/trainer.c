@@ -154,6 +154,14 @@ static sqzi_loss loss_of(const sqz_trainer *t)
                        .symmetric = r->symmetric != 0};
 }
 
+/* And not projections beside it alone. */
+static bool trains_the_model(const sqzi_parameters *p)
+{
+    for (uint32_t i = 0; i < p->n; i++)
+        if (p->list[i].trained && !p->list[i].beside) return true;
+    return false;
+}
+
 static sqz_status open_model(sqz_trainer *t, const char *base, const sqz_distil_recipe *asked,
                              sqz_error *error)
 {
@@ -171,20 +179,27 @@ static sqz_status open_model(sqz_trainer *t, const char *base, const sqz_distil_
                             .freeze_blocks = r->freeze_encoder ? UINT32_MAX : r->freeze_blocks,
                             .head_rate = r->lr > 0 ? r->head_lr / r->lr : 1,
                             .bf16 = r->precision == SQZ_PRECISION_BF16,
+                            .bits = sqzi_recipe_bits(r->fake_quantise),
                             .list_words = true};
+    if (r->distil) sqzi_distilling_beside(&t->distilling, trained.beside);
     TRY(sqzi_trainable_open(t->context, base, &head, &trained, &t->trainable, error));
     sqz_model *model = t->trainable.model;
     FAIL_IF(r->freeze_blocks > model->info.n_layers, SQZ_EINVAL, 0,
             "%u blocks are to be frozen, the model has %u", r->freeze_blocks, model->info.n_layers);
-    FAIL_IF(!t->trainable.parameters.n_trained, SQZ_EINVAL, 0,
+    FAIL_IF(!trains_the_model(&t->trainable.parameters), SQZ_EINVAL, 0,
             "all of the model is frozen: there is nothing to train");
     t->recipe.pooling = trained.pooling;
     t->loss.dimensions = model->info.dimensions;
     t->gradient.model.padding = UINT32_MAX;
     TRY(sqzi_gguf_get_u32(model->gguf, "tokenizer.ggml.padding_token_id", false,
                           &t->gradient.model.padding, error));
-    if (r->distil) TRY(sqzi_distilling_fit(&t->distilling, model, asked, error));
-    TRY(sqzi_trainer_check_data(&t->data, r, &t->loss, &model->info, &t->facts, error));
+    sqz_model_info limits = model->info;
+    if (r->distil) {
+        TRY(sqzi_distilling_fit(&t->distilling, model, asked, error));
+        sqzi_distilling_take(&t->distilling, &t->trainable.parameters, &t->kernels);
+        sqzi_distilling_limit(&t->distilling, &limits);
+    }
+    TRY(sqzi_trainer_check_data(&t->data, r, &t->loss, &limits, &t->facts, error));
     if (r->distil && sqzi_distilling_reads_blocks(&t->distilling)) t->facts.sizes.narrow = false;
 fail:
     return status;
@@ -288,12 +303,66 @@ size_t sqz_trainer_memory(const sqz_trainer *t)
            t->optimizer.bytes + t->bytes;
 }
 
-sqz_status sqzi_trainer_put(const sqz_trainer *t, sqzi_gguf_writer *writer, sqz_error *error)
+sqz_status sqzi_trainer_put(const sqz_trainer *t, bool masters, sqzi_gguf_writer *writer,
+                            sqz_error *error)
 {
     char history[SQZI_RECIPE_LINE];
     sqzi_recipe_history(&t->recipe, sqzi_trainer_distilling(t), history);
-    return sqzi_trainable_put(&t->trainable, history,
+    return sqzi_trainable_put(&t->trainable, masters, history,
                               t->recipe.distil ? "-distilled" : "-finetuned", writer, error);
+}
+
+/* What the file would compute without its rounding, which a level's arithmetic takes another way
+ * here and there: the tolerance of its reference vectors. */
+static sqz_status compare_with_masters(const sqz_trainer *t, sqzi_references *references,
+                                       const char *path, sqz_error *error)
+{
+    sqzi_gguf_writer *writer = NULL;
+    sqz_status status = sqzi_gguf_writer_open(allocator_of(t), &writer, error);
+    if (status == SQZ_OK) status = sqzi_trainer_put(t, true, writer, error);
+    if (status == SQZ_OK) status = sqzi_references_compare_with(references, writer, path, error);
+    sqzi_gguf_writer_close(writer);
+    return status;
+}
+
+/* By how much a head makes a difference of hidden states larger: matrix by matrix the length of the
+ * longest row. */
+static double gain(const sqz_trainer *t)
+{
+    const sqzi_parameters *parameters = &t->trainable.parameters;
+    double gain = 1;
+    for (uint32_t i = 0; i < parameters->n; i++) {
+        const sqzi_parameter *p = &parameters->list[i];
+        const bool of_head = p->entry.part == SQZI_PART_HEAD || p->entry.part == SQZI_PART_POOLER;
+        double longest = 1;
+        for (size_t r = 0; p->trained && of_head && p->entry.columns && r < p->entry.rows; r++) {
+            double squares = 0;
+            for (size_t k = 0; k < p->entry.columns; k++) {
+                const double w = (double)p->master[r * p->entry.columns + k];
+                squares += w * w;
+            }
+            longest = fmax(longest, sqrt(squares));
+        }
+        gain *= longest;
+    }
+    return gain;
+}
+
+/* By how much levels differ where integers are multiplied, the base says; none where it does not.
+ */
+static sqz_status find_references(const sqz_trainer *t, sqzi_references *references,
+                                  sqz_error *error)
+{
+    const sqz_model *model = t->trainable.model;
+    double tolerance = 0;
+    sqz_status status = sqzi_gguf_get_f64(model->gguf, "sqz.verify.tolerance", false, &tolerance,
+                                          error);
+    const bool integers = t->trainable.parameters.multiplies_integers;
+    references->allocator = allocator_of(t);
+    if (status != SQZ_OK || (integers && !(tolerance > 0))) return status;
+    status = sqzi_references_invent(references, allocator_of(t), &model->info, error);
+    if (integers) references->source_tolerance = tolerance * gain(t);
+    return status;
 }
 
 sqz_status sqz_trainer_write(const sqz_trainer *t, const char *path, sqz_error *error)
@@ -303,8 +372,9 @@ sqz_status sqz_trainer_write(const sqz_trainer *t, const char *path, sqz_error *
     sqzi_references references = {0};
     FAIL_IF(!t || !path, SQZ_EINVAL, 0, "sqz_trainer_write: an argument is NULL");
     TRY(sqzi_gguf_writer_open(allocator_of(t), &writer, error));
-    TRY(sqzi_trainer_put(t, writer, error));
-    TRY(sqzi_references_invent(&references, allocator_of(t), &t->trainable.model->info, error));
+    TRY(sqzi_trainer_put(t, false, writer, error));
+    TRY(find_references(t, &references, error));
+    if (t->trainable.bits) TRY(compare_with_masters(t, &references, path, error));
     TRY(sqzi_rewrite_write(writer, &references, path, error));
 fail:
     sqzi_references_discard(&references);

@@ -88,9 +88,9 @@ SQZ_NODISCARD sqz_status sqzi_trainer_step(sqz_trainer *trainer, sqz_train_progr
 /* NULL: nothing is learned of a teacher. */
 const sqzi_distilling *sqzi_trainer_distilling(const sqz_trainer *trainer);
 
-/* The model as it is now to a writer. */
-SQZ_NODISCARD sqz_status sqzi_trainer_put(const sqz_trainer *trainer, sqzi_gguf_writer *writer,
-                                          sqz_error *error);
+/* The model as it is now to a writer; masters: of what is fake-quantised too. */
+SQZ_NODISCARD sqz_status sqzi_trainer_put(const sqz_trainer *trainer, bool masters,
+                                          sqzi_gguf_writer *writer, sqz_error *error);
 
 /* Masters to trainer->best, and back. */
 SQZ_NODISCARD sqz_status sqzi_trainer_keep_best(sqz_trainer *trainer, sqz_error *error);

@@ -102,6 +102,7 @@ static sqz_status begin(course *c, sqz_error *error)
     sqz_status status = SQZ_OK;
     bool found = false;
     sqz_trainer *t = c->trainer;
+    TRY(sqzi_checkpoints_open(&c->checkpoints, error));
     if (t->state.step > 0) return SQZ_OK;
     if (c->run->resume) TRY(sqzi_checkpoint_resume(&c->checkpoints, t, &found, error));
     if (!found) TRY(sqzi_checkpoints_begin(&c->checkpoints, t, c->run->resume != 0, error));
@@ -152,6 +153,7 @@ sqz_status sqz_trainer_run(sqz_trainer *t, const sqz_train_run *run, sqz_train_r
     status = sqzi_recipe_text(&t->recipe, sqzi_trainer_distilling(t), &t->data, run, &text, error);
     c.checkpoints = (sqzi_checkpoints){.folder = run->checkpoint,
                                        .recipe = (const char *)text.data,
+                                       .lock = -1,
                                        .note = run->note,
                                        .user = run->user};
     if (status == SQZ_OK && run->checkpoint) status = begin(&c, error);
@@ -162,6 +164,7 @@ sqz_status sqz_trainer_run(sqz_trainer *t, const sqz_train_run *run, sqz_train_r
     if (status == SQZ_OK && run->evaluate && t->state.best_step) sqzi_trainer_restore_best(t);
     if (at_end(t)) sqzi_trainer_free_room(t); /* who measures or writes next has it */
     report(&c, result);
+    sqzi_checkpoints_close(&c.checkpoints);
     sqzi_buffer_free(&text);
 fail:
     return status;

@@ -91,7 +91,7 @@ typedef struct step_batch {
     sqzi_batch part; /* the one at hand */
 } step_batch;
 
-/* Part i forward; false: it is empty. */
+/* Part i forward; false: it is empty. Rows that integers cannot stand for make no gradient. */
 static bool run_part(step_batch *b, uint32_t i, sqzi_range *share)
 {
     sqz_trainer *t = b->trainer;
@@ -100,6 +100,7 @@ static bool run_part(step_batch *b, uint32_t i, sqzi_range *share)
     b->part = pack_part(t, b->rows, *share);
     t->gradient.skip = t->part.skip;
     sqzi_batch_forward(&t->gradient, &b->part, t->recipe.dropout > 0 ? &b->dropout : NULL);
+    if (t->gradient.workspace.numeric_error) b->progress->loss = NAN;
     return true;
 }
 
@@ -158,7 +159,7 @@ static void add_across(step_batch *b)
         b->progress->n_tokens += b->part.n_tokens;
     }
     memset(t->whole.d, 0, b->n * width * sizeof(sqzi_real));
-    b->progress->loss = run_loss(b, (sqzi_range){0, b->n}, &outputs, &grads);
+    b->progress->loss += run_loss(b, (sqzi_range){0, b->n}, &outputs, &grads);
     for (uint32_t i = 0; i < parts; i++) {
         if (parts == 1) share = (sqzi_range){0, b->n};
         else if (!run_part(b, i, &share)) continue;
@@ -222,6 +223,7 @@ sqz_status sqzi_trainer_step(sqz_trainer *t, sqz_train_progress *progress, sqz_e
         return status;
     }
     progress->norm = sqzi_optimizer_norm(&t->optimizer);
+    if (t->gradient.workspace.numeric_error) progress->loss = NAN; /* rows could not be int8 */
     if (!isfinite(progress->loss) || !isfinite(progress->norm)) {
         sqzi_parameters_forget(&t->trainable.parameters);
         return sqzi_fail(

@@ -112,6 +112,51 @@ class Build(unittest.TestCase):
         self.assertIn("c.features: damaged, or of another model", got.stderr)
         self.assertEqual(first, read("c.gguf"))
 
+    def test_an_export_gives_the_same_logits_and_says_what_it_cannot_hold(self):
+        build("x.gguf", "--no-cache", "--false-refusals", "20%")
+        got = subprocess.run([PROGRAM, "export", "x.gguf", "-o", "folder"], capture_output=True,
+                             text=True, check=True)
+        self.assertIn("not written: the temperature", got.stderr)
+        self.assertIn("not written: the threshold", got.stderr)
+        run("import", "folder", "-o", "back.gguf")
+        texts = "".join(f"{t}\n" for t, _ in rows())
+        answers = [[json.loads(x) for x in run("classify", name, "--json", "--logits",
+                                               stdin=texts).splitlines()]
+                   for name in ("x.gguf", "back.gguf")]
+        for ours, theirs in zip(*answers):  # int8 inputs here, floats there
+            for a, b in zip(ours["logits"], theirs["logits"]):
+                self.assertLess(abs(a - b), 0.15)
+            self.assertIsNotNone(theirs["label"])
+
+    def test_figures_are_of_rows_that_nothing_was_decided_on(self):
+        r = build("g.gguf", "--no-cache", "--false-refusals", "20%")
+        self.assertEqual(r["folds"], 5)
+        head, *lines = read("g.gguf.predictions.tsv").decode().splitlines()
+        self.assertEqual(head.split("\t")[-3:], ["score", "refused", "truncated"])
+        refused = sum(x.split("\t")[-2] == "1" for x in lines)
+        self.assertEqual(refused, r["held_out"] - r["answered"])
+        card = read("g.gguf.md").decode()
+        self.assertIn("The rows held out are 5 folds", card)
+
+    def test_what_cannot_be_written_is_said_before_anything_is_read(self):
+        for option in ("-o", "--card", "--predictions"):
+            arguments = {"-o": "w.gguf", option: "nowhere/w"}
+            got = run("build", "t.csv", "--base", "s8.gguf", "--no-cache",
+                      *[x for pair in arguments.items() for x in pair], code=1)
+            self.assertIn("there is no folder nowhere", got)
+            self.assertFalse(os.path.exists("w.gguf"))
+        before = read("s8.gguf")
+        self.assertIn("it is what is read here", build("s8.gguf", code=1))
+        self.assertEqual(before, read("s8.gguf"))
+
+    def test_a_small_table_says_why_nothing_is_refused(self):
+        write("small.csv", list(rows())[:40])
+        got = subprocess.run([PROGRAM, "build", "small.csv", "--base", "s8.gguf", "-o", "s.gguf",
+                              "--no-cache", "--progress", "none"],
+                             capture_output=True, text=True, check=True)
+        self.assertIn("12 rows held out", got.stdout)
+        self.assertIn("no text will be refused: for 5 % of false refusals it takes 19", got.stderr)
+
     def test_a_base_of_floats_is_quantised(self):
         build("e.gguf", "--no-cache", base="bare.gguf")
         self.assertIn("s8", run("info", "e.gguf"))

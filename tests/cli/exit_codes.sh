@@ -43,7 +43,7 @@ chmod +x closed_stdin closed_stdout
 # Every verb that reads a model, with what else it needs: @ stands for the model, @o for an output.
 verbs=(
   "export @ -o @o" "info @" "verify @" "quantize @ -o @o"
-  "squeeze @ -o @o --bits 8 --plain" "tokenize @" "classify @" "embed @"
+  "squeeze @ -o @o --bits 8 --plain" "init-student @ -o @o" "tokenize @" "classify @" "embed @"
   "embed @ -o @o" "similarity @" "search @ --file texts" "ner @" "qa @" "fill-mask @"
   "zero-shot @ --labels a,b" "eval @ --task mnli --data glue" "bench @"
   "finetune @ -o @o --data t.csv" "distill --teacher @ --student @ -o @o --texts t.csv"

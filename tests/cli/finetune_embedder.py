@@ -159,6 +159,24 @@ class Embedder(unittest.TestCase):
         train("with.gguf", *RANKING, "--data", "with.csv", "--max-steps", "4")
         self.assertEqual(read("prompts.gguf"), read("with.gguf"))
 
+    def test_figures_of_a_task_have_the_prompts_of_its_texts(self):
+        os.makedirs("STS-B", exist_ok=True)
+        for split, n in (("train", 60), ("dev", 40)):
+            pathlib.Path("STS-B", split + ".tsv").write_text(
+                "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2"
+                "\tscore\n" + "".join(f"{i}\tg\tf\t1\t1\ta\tb\t{q}\t{w}\t{s:.3f}\n"
+                                     for i, (q, _, w, s) in enumerate(rows(n))))
+        prompts = ("--query-prompt", "text:q the ", "--passage-prompt", "text:bad ")
+        got = train("task.gguf", "--loss", "cosent", "--task", "stsb", "--data", "STS-B",
+                    "--max-steps", "2", *prompts)
+        self.assertEqual(got["task_metrics"]["spearman"], got["metrics"]["spearman"])
+        own = ("eval", "task.gguf", "--task", "stsb", "--data", "STS-B", "--json")
+        with_prompts = json.loads(run(*own, "--cosine", *prompts))["metrics"]
+        self.assertEqual(with_prompts, got["task_metrics"])
+        self.assertNotEqual(with_prompts, json.loads(run(*own, "--cosine"))["metrics"])
+        for arguments in (prompts, ("--cosine", "--negative", "genre")):
+            self.assertIn("for data of your own", run(*own, *arguments, code=2))
+
     def test_a_head_of_the_base_is_left_out(self):
         pathlib.Path("t.csv").write_text("text,label\ngood,up\nbad,down\n" * 8)
         train("head.gguf", "--data", "t.csv", "--max-steps", "2")

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A ranking with hard negatives on a sample of QNLI: a question, the sentence that answers it,
-and one that does not, which shares most words with it among the others that hold no answer to
-theirs. Part of the questions is held out, by source; its loss before and after is printed, and must
+and some that do not: those that share the rarest words with question and answer, mostly of the same
+article, among the sentences that hold no answer to theirs. None serves twice, so the part that is
+held out, by source, shares no text with the rest; its loss before and after is printed, and must
 fall.
 
-    ranking_negatives.py PROGRAM BASE.gguf QNLI_10K [--groups N] [--epochs N] [--threads N]
+    ranking_negatives.py PROGRAM BASE.gguf QNLI_10K [--groups N] [--negatives N] [--epochs N]
+        [--threads N]
 
 BASE is a float model file, QNLI_10K a folder with a train.tsv of the columns sentence1, sentence2
 and label. Exits 77 where one of them is missing.
@@ -13,6 +15,7 @@ and label. Exits 77 where one of them is missing.
 import argparse
 import collections
 import json
+import math
 import os
 import pathlib
 import subprocess
@@ -27,24 +30,32 @@ def rows(path):
     return [tuple(line[k] for k in at) for line in lines[1:]]
 
 
-def make_groups(pairs, most):
-    """Question, answer, and the sentence of another question, not an answer, nearest in words."""
-    wrong = sorted({sentence for _, sentence, label in pairs if label == "not_entailment"})
+def words(text):
+    return set(text.lower().replace("?", " ").replace(",", " ").replace(".", " ").split())
+
+
+def make_groups(pairs, most, negatives):
+    """Questions, answers, and of each the sentences of other questions nearest in words."""
+    answers = {sentence for _, sentence, label in pairs if label == "entailment"}
+    free = sorted({sentence for _, sentence, label in pairs} - answers)
     having = collections.defaultdict(list)
-    for i, sentence in enumerate(wrong):
-        for word in set(sentence.lower().split()):
+    for i, sentence in enumerate(free):
+        for word in words(sentence):
             having[word].append(i)
-    groups = []
+    groups, used, seen = [], set(), set()
     for question, answer, label in pairs:
-        if label != "entailment" or len(groups) == most:
+        if label != "entailment" or len(groups) == most or {question, answer} & seen:
             continue
-        counts = collections.Counter()
-        for word in set(question.lower().split()):
-            if len(having[word]) < len(wrong) // 20:  # words that say something
-                counts.update(having[word])
-        best = [i for i, _ in counts.most_common(3) if wrong[i] != answer]
-        if best:
-            groups.append({"text": question, "text2": answer, "negative": wrong[best[0]]})
+        near = collections.Counter()
+        for word in words(question) | words(answer):
+            for i in having[word]:
+                near[i] += math.log(len(free) / len(having[word]))
+        best = [i for i, _ in sorted(near.items(), key=lambda item: (-item[1], item[0]))
+                if i not in used][:negatives]
+        if len(best) == negatives:
+            used.update(best)
+            seen |= {question, answer}
+            groups.append({"text": question, "text2": answer, "negative": [free[i] for i in best]})
     return groups
 
 
@@ -63,7 +74,8 @@ def main():
     parser.add_argument("program", type=os.path.realpath)
     parser.add_argument("base", type=pathlib.Path)
     parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("--groups", type=int, default=1280)
+    parser.add_argument("--groups", type=int, default=1000)
+    parser.add_argument("--negatives", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -73,12 +85,13 @@ def main():
         return 77
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
-        groups = make_groups(rows(path), options.groups)
+        groups = make_groups(rows(path), options.groups, options.negatives)
         (work / "groups.jsonl").write_text("".join(json.dumps(g) + "\n" for g in groups))
         # the first step of a warm-up is of rate 0: the base as it is
         before = finetune(options, work, "--max-steps", "1")
         after = finetune(options, work, "--resume")
-    print(json.dumps({"groups": len(groups), "before": before, "after": after}))
+    print(json.dumps({"groups": len(groups), "negatives": options.negatives,
+                      "before": before, "after": after}))
     return 0 if after["loss"] < before["loss"] else 1
 
 

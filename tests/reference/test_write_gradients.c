@@ -154,7 +154,7 @@ static void write_model(const sqzi_trainable *t, const char *path)
     sqzi_gguf_writer *writer;
     sqzi_references none = {.allocator = &t->model->context->allocator};
     check(sqzi_gguf_writer_open(none.allocator, &writer, &error), &error);
-    check(sqzi_trainable_put(t, "gradients", "", writer, &error), &error);
+    check(sqzi_trainable_put(t, false, "gradients", "", writer, &error), &error);
     check(sqzi_rewrite_write(writer, &none, path, &error), &error);
     sqzi_gguf_writer_close(writer);
 }

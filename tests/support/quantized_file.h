@@ -10,7 +10,7 @@
 #include "base/half.h"
 #include "io/packed_rows.h"
 #include "io/stored_matrix.h"
-#include "squeeze/group_scales.h"
+#include "rewrite/group_scales.h"
 #include "support/test.h"
 
 /* A file read without a model. */

@@ -8,6 +8,7 @@
 #include <squeezebert/import.h>
 #include <squeezebert/squeeze.h>
 #include <squeezebert/squeezebert.h>
+#include <squeezebert/student.h>
 #include <squeezebert/train.h>
 #include <squeezebert/vectors.h>
 
@@ -139,8 +140,8 @@ static void texts_refuse_null(void **state)
     REFUSED(sqz_tokenize(NULL, text, NULL, NULL, encoding, &error));
     REFUSED(sqz_tokenize(sqz_model_tokenizer(model), text, NULL, NULL, NULL, &error));
     sqz_encoding_close(encoding);
-#define EACH(function, ...)                                 \
-    REFUSED(function(NULL, &input, 1, __VA_ARGS__, &error)); \
+#define EACH(function, ...)                                                                        \
+    REFUSED(function(NULL, &input, 1, __VA_ARGS__, &error));                                       \
     REFUSED(function(task, NULL, 1, __VA_ARGS__, &error));
     EACH(sqz_classify, 0, &classified)
     EACH(sqz_embed_texts, NULL, &embedded)
@@ -299,6 +300,7 @@ static void fields_of_a_newer_header_are_refused_by_the_rest(void **state)
     sqz_export_options export = {0};
     sqz_quantize_options quantize = {0};
     sqz_squeeze_options squeeze = {0};
+    sqz_student_options student = {0};
     sqz_train_recipe recipe = {0};
     sqz_train_data data = {0};
     sqz_trainer *trainer = NULL;
@@ -316,10 +318,10 @@ static void fields_of_a_newer_header_are_refused_by_the_rest(void **state)
     RESERVED(sqz_export_options, export, sqz_export(model, "x", &export, &error))
     RESERVED(sqz_quantize_options, quantize, sqz_quantize(context, "x", NULL, &quantize, &error))
     RESERVED(sqz_squeeze_options, squeeze, sqz_squeeze(context, "x", NULL, &squeeze, &error))
+    RESERVED(sqz_student_options, student, sqz_init_student(context, "x", "y", &student, &error))
     RESERVED(sqz_train_recipe, recipe,
              sqz_trainer_open(context, "x", &recipe, &data, &trainer, &error))
-    RESERVED(sqz_train_data, data,
-             sqz_trainer_open(context, "x", &recipe, &data, &trainer, &error))
+    RESERVED(sqz_train_data, data, sqz_trainer_open(context, "x", &recipe, &data, &trainer, &error))
     RESERVED(sqz_texts_options, texts,
              sqz_dataset_open_texts(context, "x", NULL, 0, &texts, &dataset, &error))
     RESERVED(sqz_vectors_options, vectors,

@@ -3,6 +3,7 @@
  * for; and orders of other programs. */
 #include <squeezebert/batches.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "support/test.h"
@@ -235,7 +236,7 @@ static void an_order_that_is_none_is_refused(void **state)
                                             {"[[-1]]", "item 0"},
                                             {"[]", "array of batches"},
                                             {"{}", "array of batches"},
-                                            {"[[0]", "no JSON"}};
+                                            {"[[0]", "order.json, line 1: ']' expected"}};
     sqz_dataset *d = opened("text,label\na,0\nb,1\nc,0\n", (sqz_dataset_options){0});
     sqz_error error = {0};
     sqz_batches *b;
@@ -249,6 +250,25 @@ static void an_order_that_is_none_is_refused(void **state)
     sqz_dataset_close(d);
 }
 
+/* "[]," is three bytes of a file and 160 of memory. */
+static void an_order_that_would_take_too_much_memory_is_refused(void **state)
+{
+    (void)state;
+    enum { PARTS = 200000 };
+    char *text = malloc(3 * PARTS + 2);
+    assert_non_null(text);
+    text[0] = '[';
+    for (size_t i = 0; i < PARTS; i++) memcpy(text + 1 + 3 * i, "[],", 3);
+    memcpy(text + 3 * PARTS, "]", 2); /* for the last comma */
+    sqz_dataset *d = opened("text,label\na,0\nb,1\nc,0\n", (sqz_dataset_options){0});
+    sqz_error error = {0};
+    sqz_batches *b;
+    const sqz_batches_options o = {.batch = 2, .replay = order_file(text)};
+    sqzt_assert_fails(sqz_batches_open(d, &o, &b, &error), SQZ_ELIMIT, &error, "so many values");
+    sqz_dataset_close(d);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +277,7 @@ int main(void)
         cmocka_unit_test(examples_are_what_a_trainer_takes),
         cmocka_unit_test(another_order_is_followed),
         cmocka_unit_test(an_order_that_is_none_is_refused),
+        cmocka_unit_test(an_order_that_would_take_too_much_memory_is_refused),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
 }

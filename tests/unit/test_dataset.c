@@ -3,6 +3,7 @@
  */
 #include <squeezebert/dataset.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "model/context.h"
@@ -228,7 +229,26 @@ static void members_of_clincs_json_are_splits(void **state)
     refused(text, OPTIONS(.format = SQZ_DATA_CLINC, .split = "val+"), SQZ_EINVAL, "val+");
     refused(text, OPTIONS(.format = SQZ_DATA_CLINC, .split = "odd"), SQZ_EFORMAT,
             "item 1 of \"odd\"");
-    refused("[1", OPTIONS(.format = SQZ_DATA_CLINC), SQZ_EFORMAT, "no JSON object");
+    refused("[1", OPTIONS(.format = SQZ_DATA_CLINC), SQZ_EFORMAT, "rows, line 1: ']' expected");
+    refused("[1]", OPTIONS(.format = SQZ_DATA_CLINC), SQZ_EFORMAT, "no JSON object");
+}
+
+/* "[]," is three bytes of text and 160 of memory. */
+static void json_that_would_take_too_much_memory_is_refused(void **state)
+{
+    (void)state;
+    enum { PARTS = 200000, ROOM = 3 * PARTS + 100 };
+    char *text = malloc(ROOM), *parts = malloc(3 * PARTS + 1);
+    assert_true(text && parts);
+    for (size_t i = 0; i < PARTS; i++) memcpy(parts + 3 * i, "[],", 3);
+    parts[3 * PARTS - 1] = '\0';
+    snprintf(text, ROOM, "{\"train\": [%s]}", parts);
+    refused(text, OPTIONS(.format = SQZ_DATA_CLINC), SQZ_ELIMIT, "so many values");
+    snprintf(text, ROOM, "{\"text\": \"a\", \"label\": [%s]}\n", parts);
+    refused(text, OPTIONS(.format = SQZ_DATA_JSONL, .kind = SQZ_LABELS_MANY), SQZ_ELIMIT,
+            "line 1: its 600001 bytes");
+    free(text);
+    free(parts);
 }
 
 static void the_hash_is_of_what_is_read(void **state)
@@ -346,6 +366,7 @@ int main(void)
         cmocka_unit_test(several_labels_come_parted_or_as_an_array),
         cmocka_unit_test(words_in_columns_are_sentences),
         cmocka_unit_test(members_of_clincs_json_are_splits),
+        cmocka_unit_test(json_that_would_take_too_much_memory_is_refused),
         cmocka_unit_test(the_hash_is_of_what_is_read),
         cmocka_unit_test(repeats_and_contradictions_are_found),
         cmocka_unit_test(sources_stay_together),

@@ -165,6 +165,11 @@ static void cosine_and_neighbours_are_their_definitions(void **state)
     assert_true(isnan(fidelity.classes));
     sqzt_assert_ok(sqzi_fidelity_of(&from, &from, &fidelity, &error), &error);
     assert_true(fidelity.neighbours == 1 && fabs(fidelity.cosine - 1) < 1e-6);
+    to.dimensions = D / 2; /* the same numbers as twice as many vectors */
+    sqzt_assert_ok(sqzi_fidelity_of(&from, &to, &fidelity, &error), &error);
+    assert_true(isnan(fidelity.cosine) && isnan(fidelity.cosine_error));
+    assert_true(fidelity.neighbours > 0 && fidelity.neighbours_error > 0);
+    to.dimensions = D;
     to.n = 10;
     sqzt_assert_fails(sqzi_fidelity_of(&from, &to, &fidelity, &error), SQZ_EINVAL, &error,
                       "cannot be compared");

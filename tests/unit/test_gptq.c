@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "io/packed_rows.h"
-#include "squeeze/group_scales.h"
+#include "rewrite/group_scales.h"
 #include "support/planned.h"
 #include "support/random.h"
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "squeeze/rounding.h"
+#include "rewrite/rounding.h"
 #include "support/counting_memory.h"
 #include "support/quantized_file.h"
 #include "support/test.h"

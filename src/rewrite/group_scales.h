@@ -17,7 +17,7 @@
 #ifndef SQZI_GROUP_SCALES_H
 #define SQZI_GROUP_SCALES_H
 
-#include "squeeze/rounding.h"
+#include "rewrite/rounding.h"
 
 /* bits 8: max |w| / 127, and no multipliers; 4, 3, 2: multipliers [ceil(n / 32)] are written.
  * A row of zeros has scale 0 and multipliers 1. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rounding of rows. Quotients are taken in double, so that a scale in the denormal range loses
  * nothing. */
-#include "squeeze/rounding.h"
+#include "rewrite/rounding.h"
 
 #include <math.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The filter between a text and jansson, which asks for its input piece by piece: nothing is
  * copied whole. */
-#include "import/json_lenient.h"
+#include "data/json_lenient.h"
 
 #include <stdbool.h>
 #include <stdint.h>
