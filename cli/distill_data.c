@@ -112,6 +112,12 @@ static void open_labelled(cli_distill_job *j)
     cli_tuning.max_length = length_of(j);
     cli_job_open_data(&j->base, cli_teaching.student_path);
     check_classes(j);
+    if (cli_teaching.texts_path) {
+        open_texts(j);
+        tokenize(j);
+        j->base.texts = j->texts;
+        j->base.most_pieces = cli_teaching.max_pieces;
+    }
     cli_job_open_batches(&j->base);
     j->watch.labelled = &j->base.watch;
     const sqz_example *dev = sqz_dataset_examples(j->base.watch.dev, &n);

@@ -82,6 +82,8 @@ extern cli_tuning_options cli_tuning;
  */
 typedef struct cli_job {
     int task;
+    const sqz_dataset *texts; /* learned beside the rows, without labels; NULL: none */
+    uint64_t most_pieces;     /* of these */
     sqz_label_kind kind;
     sqz_dataset *all, *part, *dev, *part_dev;
     sqz_dataset *train;

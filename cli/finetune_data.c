@@ -143,7 +143,9 @@ void cli_job_open_batches(cli_job *j)
     const sqz_batches_options o = {.batch = cli_tuning.batch,
                                    .seed = cli_tuning.seed,
                                    .distinct = cli_embedder.loss == SQZ_LOSS_RANKING,
-                                   .replay = cli_tuning.replay};
+                                   .replay = cli_tuning.replay,
+                                   .texts = j->texts,
+                                   .most_pieces = j->most_pieces};
     cli_check(sqz_batches_open(j->train, &o, &j->batches, &error), &error);
     j->watch.n_batches = sqz_batches_data(j->batches)->n_batches;
     j->watch.batch = cli_tuning.batch;

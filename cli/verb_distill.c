@@ -40,7 +40,8 @@ static const cli_option what_options[] = {
      "cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte or wnli: --data is the folder of its files, "
      "train and dev"},
     {"data", 0, CLI_TEXT, &cli_tuning.data_path, "PATH",
-     "labelled rows: the task's folder, or a file as `finetune` takes it"},
+     "labelled rows: the task's folder, or a file as `finetune` takes it; --texts beside them are "
+     "learned with every loss but that of labels"},
     {"dev", 0, CLI_TEXT, &cli_tuning.dev_path, "FILE",
      "what to measure on, laid out as --data; of CLINC's JSON val is read"},
     {"source", 0, CLI_TEXT, &cli_tuning.source, "COLUMN",
@@ -129,8 +130,6 @@ static void check_texts(void)
     if (cli_tuning.task_name || cli_tuning.dev_path || cli_tuning.source || cli_tuning.split ||
         cli_tuning.problem)
         cli_die(CLI_USAGE, "--task, --dev, --source, --split and --problem go with --data");
-    if (cli_teaching.whole_texts && cli_teaching.windows)
-        cli_die(CLI_USAGE, "--whole-texts and --windows: texts are cut by one of them");
     cli_refuse_columns("--texts, which have no columns");
     if (cli.quotes) cli_die(CLI_USAGE, "--quotes does not go with --texts, which have no columns");
 }
@@ -157,7 +156,8 @@ static void check_labelled(cli_distill_job *j)
                            "is needed");
     if (cli_tuning.source && isnan(cli_tuning.holdout))
         cli_die(CLI_USAGE, "--source is for --holdout");
-    if (cli_teaching.max_pieces || cli_teaching.whole_texts || cli_teaching.windows)
+    if (!cli_teaching.texts_path &&
+        (cli_teaching.max_pieces || cli_teaching.whole_texts || cli_teaching.windows))
         cli_die(CLI_USAGE, "--max-pieces, --whole-texts and --windows go with --texts");
 }
 
@@ -166,8 +166,10 @@ static void check_usage(cli_distill_job *j)
     if (!cli_teaching.teacher_path)
         cli_die(CLI_USAGE, "--teacher MODEL is needed: what is learned of");
     if (!cli_teaching.student_path) cli_die(CLI_USAGE, "--student MODEL is needed: what learns");
-    if (!cli_teaching.texts_path == !cli_tuning.data_path)
-        cli_die(CLI_USAGE, "what is learned on is --texts FILE or --data PATH, one of them");
+    if (!cli_teaching.texts_path && !cli_tuning.data_path)
+        cli_die(CLI_USAGE, "what is learned on is --texts FILE, --data PATH or both");
+    if (cli_teaching.whole_texts && cli_teaching.windows)
+        cli_die(CLI_USAGE, "--whole-texts and --windows: texts are cut by one of them");
     if (cli_tuning.data_path) check_labelled(j);
     else check_texts();
     if (!cli_tuning.output_path && !cli_tuning.dry_run)
@@ -198,7 +200,8 @@ static void check_usage(cli_distill_job *j)
             cli_not_over(outputs[i],
                          cli_teaching.student_path); /* the model may replace its base */
         cli_not_over(outputs[i], cli_teaching.teacher_path);
-        cli_not_over(outputs[i], j->labelled ? cli_tuning.data_path : cli_teaching.texts_path);
+        if (j->labelled) cli_not_over(outputs[i], cli_tuning.data_path);
+        if (cli_teaching.texts_path) cli_not_over(outputs[i], cli_teaching.texts_path);
         if (cli_tuning.dev_path) cli_not_over(outputs[i], cli_tuning.dev_path);
     }
     cli_not_twice(outputs, sizeof outputs / sizeof *outputs);

@@ -29,6 +29,9 @@ typedef struct sqz_batches sqz_batches;
  *            are more of them where a text stands in more examples than there would be batches
  *   seed     of the order
  *   most_pieces   0, or rows are left out, by chance, so that the others have about so many pieces
+ *   texts    NULL, or a data set of plain texts, tokenised alike, whose examples come behind the
+ *            rows and have no labels (sqz_train_example.unlabelled); most_pieces is of these alone
+ *            then. Stays open
  *   replay   a file of batches, [[3, 0, 7], [1, ...], ...] as JSON: row numbers from 0, within
  *            `rows` where these are given. Batch i of epoch e is number e * n_batches + i of it,
  *            n_batches being what `batch` makes of the rows; those behind its end are drawn. NULL:
@@ -42,6 +45,7 @@ typedef struct sqz_batches_options {
     uint64_t seed;
     const char *replay;
     uint64_t most_pieces;
+    const sqz_dataset *texts;
     uint64_t reserved[4];
 } sqz_batches_options;
 
@@ -51,7 +55,8 @@ typedef struct sqz_batches_options {
  *
  * SQZ_EINVAL: no batch, no rows, a row that is none; the data set has no pieces; a class that no
  * row has (error.offset: the class); distinct, of examples that were not tokenised by their texts,
- * or rows that do not rise, or beside most_pieces. SQZ_EIO: no file to replay. SQZ_EFORMAT: it
+ * or rows that do not rise, or beside most_pieces or
+ * texts; texts beside examples of several texts. SQZ_EIO: no file to replay. SQZ_EFORMAT: it
  * holds something else, the text says which batch; distinct: the negative of an example is one of
  * its other texts. SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_batches_open(const sqz_dataset *dataset,

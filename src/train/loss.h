@@ -14,6 +14,8 @@
  *                   s the logistic function; divided by items times classes
  *   mse             (z - t)^2; divided by items times classes
  *
+ * Of both, items without targets count nothing.
+ *
  * as torch's cross_entropy (ignore_index where a label is < 0), binary_cross_entropy_with_logits
  * and mse_loss have them. Of embeddings, the cosine c of two of an example's texts, across the n
  * examples of the batch, as sentence-transformers' CosineSimilarityLoss, CoSENTLoss and
@@ -39,7 +41,8 @@
 typedef struct sqzi_loss_items {
     size_t n;
     const int32_t *labels; /* [n] of cross entropy, < 0: none */
-    const float *targets;  /* [n, classes] of the others; cosine and cosent: [n] scores */
+    /* [n, classes] of the others, NaN: none; cosine and cosent: [n] scores */
+    const float *targets;
 } sqzi_loss_items;
 
 /* What a loss is handed: it reads outputs, and adds weight times d of its value to grads. */

@@ -61,7 +61,10 @@ static double weight_of(const sqzi_loss *loss, uint32_t k)
 
 double sqzi_count_numbers(const sqzi_loss *loss, const sqzi_loss_items *items)
 {
-    return (double)items->n * loss->classes;
+    size_t n = 0;
+    for (size_t i = 0; i < items->n; i++)
+        if (!isnan(items->targets[i * loss->classes])) n++;
+    return (double)n * loss->classes;
 }
 
 double sqzi_count_weights(const sqzi_loss *loss, const sqzi_loss_items *items)
@@ -153,6 +156,7 @@ static double all_items(const sqzi_loss *loss, const sqzi_loss_args *args, of_nu
     double sum = 0;
     for (size_t i = 0; i < args->items->n; i++) {
         const size_t at = i * loss->classes;
+        if (isnan(args->items->targets[at])) continue;
         sum += of_item(loss, args->items->targets + at, args->count, args->outputs->logits + at,
                        args->grads->logits + at);
     }

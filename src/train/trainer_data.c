@@ -58,7 +58,8 @@ static void hash_text(look *l, const sqz_train_example *e)
 static void hash_label(look *l, const sqz_train_example *e)
 {
     if (!l->loss->kind->check) return;
-    if (l->loss->tokens)
+    if (e->unlabelled) hash_number(l, UINT32_MAX);
+    else if (l->loss->tokens)
         sqzi_sha256_update(&l->hash, e->token_labels, e->n_tokens * sizeof *e->token_labels);
     else if (!l->recipe->loss && l->recipe->problem == SQZ_SINGLE_LABEL) hash_number(l, e->label);
     else sqzi_sha256_update(&l->hash, e->values, l->loss->classes * sizeof *e->values);
@@ -72,7 +73,10 @@ static sqz_status look_at_example(look *l, uint32_t row, sqz_error *error)
         TRY(check_text(l, &texts[t], row, error));
         hash_text(l, &texts[t]);
     }
-    if (l->loss->kind->check) TRY(l->loss->kind->check(l->loss, texts, row, error));
+    FAIL_IF(texts->unlabelled && !l->recipe->distil, SQZ_EINVAL, row,
+            "example %u has no label, and there is no teacher to learn it of", row);
+    if (l->loss->kind->check && !texts->unlabelled)
+        TRY(l->loss->kind->check(l->loss, texts, row, error));
     hash_label(l, texts);
 fail:
     return status;

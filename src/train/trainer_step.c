@@ -37,6 +37,17 @@ static sqzi_batch pack_part(const sqz_trainer *t, const uint32_t *rows, sqzi_ran
     return batch;
 }
 
+/* Without labels: < 0, or NaN. */
+static size_t put_none(const sqz_trainer *t, const sqz_train_example *e, size_t n)
+{
+    const sqzi_packed_part *p = &t->part;
+    const uint32_t items = t->loss.tokens ? e->n_tokens : 1;
+    for (uint32_t i = 0; i < items; i++) p->labels[n + i] = -1;
+    if (t->loss.kind->check && !t->loss.tokens)
+        for (uint32_t k = 0; k < t->loss.classes; k++) p->targets[n * t->loss.classes + k] = NAN;
+    return n + items;
+}
+
 static sqzi_loss_items label_part(const sqz_trainer *t, const uint32_t *rows, sqzi_range share)
 {
     const sqzi_packed_part *p = &t->part;
@@ -45,7 +56,8 @@ static sqzi_loss_items label_part(const sqz_trainer *t, const uint32_t *rows, sq
     size_t n = 0;
     for (size_t i = share.begin; i < share.end; i++) {
         const sqz_train_example *e = &t->data.examples[(size_t)rows[i] * t->loss.texts];
-        if (t->loss.tokens) {
+        if (e->unlabelled) n = put_none(t, e, n);
+        else if (t->loss.tokens) {
             memcpy(p->labels + n, e->token_labels, e->n_tokens * sizeof *p->labels);
             n += e->n_tokens;
         } else if (single) p->labels[n++] = (int32_t)e->label;

@@ -149,13 +149,31 @@ static void count(sqz_batches *b, const sqz_example *e, const sqz_example_pieces
         if (pieces->labels[p] >= 0) b->counts[pieces->labels[p]]++;
 }
 
-static sqz_status put_examples(sqz_batches *b, const sqz_batches_options *o, sqz_error *error)
+/* Texts without labels, behind the rows. */
+typedef struct added {
+    const sqz_dataset *texts; /* NULL: there are none */
+    const uint32_t *rows;     /* [n], or NULL: all */
+    size_t n;
+} added;
+
+static void put_texts(sqz_batches *b, const added *a)
+{
+    sqz_train_example *to = b->examples + b->data.n_examples - a->n;
+    for (uint32_t i = 0; i < a->n; i++) {
+        const sqz_example_pieces pieces = sqz_dataset_pieces(a->texts, a->rows ? a->rows[i] : i);
+        to[i] = (sqz_train_example){
+            .n_tokens = pieces.n, .ids = pieces.ids, .types = pieces.types, .unlabelled = 1};
+    }
+}
+
+static sqz_status put_examples(sqz_batches *b, const sqz_batches_options *o, uint32_t n_rows,
+                               sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     size_t n_all;
     const sqz_example *all = sqzi_dataset_all(b->dataset, &n_all);
     if (b->n_classes) memset(b->counts, 0, b->n_classes * sizeof *b->counts);
-    for (uint32_t i = 0; i < b->data.n_examples; i++) {
+    for (uint32_t i = 0; i < n_rows; i++) {
         const uint32_t row = o->rows ? o->rows[i] : i;
         FAIL_IF(row >= n_all, SQZ_EINVAL, i, "row %u of %zu examples", row, n_all);
         const uint32_t texts = b->data.texts;
@@ -195,6 +213,10 @@ static sqz_status check(const sqz_dataset *dataset, const sqz_batches_options *o
     FAIL_IF(o->distinct && dataset->texts < 2, SQZ_EINVAL, 0,
             "%s: distinct texts are asked for, of examples that are not several texts",
             dataset->name);
+    FAIL_IF(o->texts && (dataset->texts > 1 || o->distinct), SQZ_EINVAL, 0,
+            "%s: plain texts go with examples of one text", dataset->name);
+    FAIL_IF(o->texts && !o->texts->pieces.used, SQZ_EINVAL, 0, "%s: is not tokenised",
+            o->texts->name);
     FAIL_IF(o->distinct && o->most_pieces, SQZ_EINVAL, 0,
             "%s: rows are not left out by their pieces where texts are to be distinct",
             dataset->name);
@@ -254,8 +276,9 @@ fail:
 }
 
 static sqz_status open_rows(const sqz_dataset *dataset, const sqz_batches_options *options,
-                            size_t n, sqz_batches **out, sqz_error *error)
+                            size_t n_rows, const added *more, sqz_batches **out, sqz_error *error)
 {
+    const size_t n = n_rows + more->n;
     sqz_status status = SQZ_OK;
     sqz_batches *b = NULL;
     sqz_batches sizes = {.dataset = dataset,
@@ -292,7 +315,8 @@ static sqz_status open_rows(const sqz_dataset *dataset, const sqz_batches_option
     b->data.labels = b->labels;
     b->data.batch = give_batch;
     b->data.user = b;
-    TRY(put_examples(b, options, error));
+    TRY(put_examples(b, options, (uint32_t)n_rows, error));
+    put_texts(b, more);
     if (options->replay)
         TRY(sqzi_replay_read(&b->replay, options->replay, b->data.n_examples, error));
     *out = b;
@@ -308,7 +332,7 @@ static void choose_rows(const sqz_dataset *dataset, const sqz_batches_options *o
 {
     uint64_t pieces = 0;
     size_t taken = 0;
-    for (uint32_t i = 0; i < *n; i++) rows[i] = o->rows ? o->rows[i] : i;
+    for (uint32_t i = 0; i < *n; i++) rows[i] = o->rows && !o->texts ? o->rows[i] : i;
     sqzi_permute(rows, (uint32_t)*n, o->seed, SQZI_CHANCE_PIECES, 0);
     while (taken < *n && pieces < o->most_pieces)
         pieces += sqz_dataset_pieces(dataset, rows[taken++]).n;
@@ -328,15 +352,16 @@ sqz_status sqz_batches_open(const sqz_dataset *dataset, const sqz_batches_option
     if (options->rows) n = options->n_rows;
     TRY(check(dataset, options, n, error));
     sqz_batches_options own = *options;
+    added more = {.texts = own.texts};
+    if (own.texts) (void)sqzi_dataset_all(own.texts, &more.n);
     if (own.most_pieces) {
-        n_chosen = n;
+        n_chosen = own.texts ? more.n : n;
         chosen = sqzi_allocate(dataset->allocator, n_chosen * sizeof *chosen);
         FAIL_IF(!chosen, SQZ_ENOMEM, 0, "%s: no memory to choose rows", dataset->name);
-        choose_rows(dataset, options, chosen, &n);
-        own.rows = chosen;
-        own.n_rows = n;
+        choose_rows(own.texts ? own.texts : dataset, options, chosen, own.texts ? &more.n : &n);
+        *(own.texts ? &more.rows : &own.rows) = chosen;
     }
-    TRY(open_rows(dataset, &own, n, out, error));
+    TRY(open_rows(dataset, &own, n, &more, out, error));
 fail:
     sqzi_release(dataset->allocator, chosen, n_chosen * sizeof *chosen);
     return status;

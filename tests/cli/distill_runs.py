@@ -324,6 +324,22 @@ class Distill(unittest.TestCase):
         run("distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o", "no.gguf",
             "--texts", "long.txt", "--windows", "--whole-texts", code=2)
 
+    def test_texts_are_learned_beside_rows_without_their_labels(self):
+        def mixed(out, *more):
+            return distill(out, "--data", "t.csv", "--holdout", "0.2", "--max-steps", "6", "--lr",
+                           "5e-3", "--loss", "labels,logits", "--log", out + ".log", *more,
+                           teacher="teacher.gguf")
+        mixed("rows.gguf", "--batch", "1000")
+        mixed("both.gguf", "--batch", "1000", "--texts", "texts.txt")
+        rows, both = (log_of(f"{name}.gguf.log")[0] for name in ("rows", "both"))
+        # one batch of all: the mean over labels is that of the rows, that of logits is of more
+        self.assertAlmostEqual(rows["labels"], both["labels"], delta=1e-6)
+        self.assertNotAlmostEqual(rows["logits"], both["logits"], delta=1e-6)
+        self.assertGreater(both["pieces"], 1.5 * rows["pieces"])
+        mixed("some.gguf", "--batch", "1000", "--texts", "texts.txt", "--max-pieces", "100")
+        some = log_of("some.gguf.log")[0]["pieces"]
+        self.assertTrue(100 <= some - rows["pieces"] < 130, some)
+
     def test_minutes_become_steps(self):
         got = subprocess.run(
             [PROGRAM, "distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o",
@@ -350,7 +366,7 @@ class Distill(unittest.TestCase):
             ("relation heads do not divide", 2, ("--loss", "relations", "--relation-heads", "7")),
             ("in 2 parts", 2, ("--loss", "similarities", "--accumulate", "2")),
             ("holds integers", 3, ("--student", "s8.gguf")),
-            ("--texts FILE or --data", 2, ("--data", "t.csv")),
+            ("--dev FILE or --holdout", 2, ("--data", "t.csv")),
             ("--max-length", 2, ("--max-length", "100000")),
             ("weight above 0", 2, ("--loss", "hidden:0")),
         ):
