@@ -53,20 +53,28 @@ static void permute(sqzt_random *random, uint32_t n, uint32_t *order)
     }
 }
 
-/* Rows as a file has them, and placed by the orders (in NULL: as they are). */
-static void draw_rows(sqzt_random *random, const uint32_t *in, const uint32_t *out, float *stored,
-                      float *placed)
+/* Rows of the file are what quantising makes of `stored`, and what is read means them. */
+static void check_rows_of_file(const sqzi_parameter *p, const sqzi_rounded *stores,
+                               const float *stored, const uint32_t *in, const uint32_t *out)
 {
-    for (size_t i = 0; i < OUT * COLUMNS; i++) /* a row of zeros, groups of other sizes */
-        stored[i] = i / COLUMNS == 3 ? 0
-                                     : (float)(sqzt_uniform(random) - 0.5) *
-                                           (i % COLUMNS / 32 == 1 ? 9.0f : 1.0f);
-    for (size_t r = 0; r < OUT; r++)
+    for (size_t r = 0; r < OUT; r++) {
+        uint8_t wanted_m[8] = {0};
+        const uint8_t *m;
+        int8_t wanted[COLUMNS], got[COLUMNS];
+        sqzi_rounding_error sums = {0, 0};
+        const float *w = stored + r * COLUMNS;
+        const float scale = sqzi_group_scales(p->bits, w, COLUMNS, wanted_m);
+        sqzi_integer_row(p->bits, w, COLUMNS, scale, p->bits < 8 ? wanted_m : NULL, wanted, &sums);
+        assert_true(sqzi_rounded_row(p, stores, r, got, &m) == scale);
+        assert_memory_equal(got, wanted, sizeof got);
+        if (p->bits < 8) assert_memory_equal(m, wanted_m, (COLUMNS + 31) / 32);
+        else assert_null(m);
         for (size_t i = 0; i < COLUMNS; i++) {
-            const size_t g = r / (OUT / GROUPS), row = in ? out[r] : r,
+            const size_t g = r / (OUT / GROUPS), row = out ? out[r] : r,
                          column = in ? in[g * COLUMNS + i] % COLUMNS : i;
-            placed[row * COLUMNS + column] = stored[r * COLUMNS + i];
+            assert_true(p->rounded[row * COLUMNS + column] == scale * (float)wanted[i]);
         }
+    }
 }
 
 static void check_rows(uint32_t bits, bool permuted)
@@ -85,7 +93,16 @@ static void check_rows(uint32_t bits, bool permuted)
     assert_non_null(packed);
     matrix->packed = (unsigned char *)(((uintptr_t)packed + SQZI_ALIGNMENT - 1) / SQZI_ALIGNMENT *
                                        SQZI_ALIGNMENT);
-    draw_rows(&random, permuted ? in : NULL, out, stored, placed);
+    for (size_t i = 0; i < OUT * COLUMNS; i++) /* a row of zeros, groups of other sizes */
+        stored[i] = i / COLUMNS == 3 ? 0
+                                     : (float)(sqzt_uniform(&random) - 0.5) *
+                                           (i % COLUMNS / 32 == 1 ? 9.0f : 1.0f);
+    for (size_t r = 0; r < OUT; r++)
+        for (size_t i = 0; i < COLUMNS; i++) {
+            const size_t g = r / (OUT / GROUPS), row = permuted ? out[r] : r,
+                         column = permuted ? in[g * COLUMNS + i] % COLUMNS : i;
+            placed[row * COLUMNS + column] = stored[r * COLUMNS + i];
+        }
     const sqzi_parameter p = {.entry = {.rows = OUT,
                                         .columns = COLUMNS,
                                         .groups = GROUPS,
@@ -105,24 +122,7 @@ static void check_rows(uint32_t bits, bool permuted)
                             arena.used);
     sqzi_rounded_layout(&p, &stores, &arena);
     sqzi_fake_quantise(&p, NULL, &stores);
-    for (size_t r = 0; r < OUT; r++) {
-        uint8_t wanted_m[8] = {0};
-        const uint8_t *m;
-        int8_t wanted[COLUMNS], got[COLUMNS];
-        sqzi_rounding_error sums = {0, 0};
-        const float *w = stored + r * COLUMNS;
-        const float scale = sqzi_group_scales(bits, w, COLUMNS, wanted_m);
-        sqzi_integer_row(bits, w, COLUMNS, scale, bits < 8 ? wanted_m : NULL, wanted, &sums);
-        assert_true(sqzi_rounded_row(&p, &stores, r, got, &m) == scale);
-        assert_memory_equal(got, wanted, sizeof got);
-        if (bits < 8) assert_memory_equal(m, wanted_m, (COLUMNS + 31) / 32);
-        else assert_null(m);
-        for (size_t i = 0; i < COLUMNS; i++) {
-            const size_t g = r / (OUT / GROUPS), row = permuted ? out[r] : r,
-                         column = permuted ? in[g * COLUMNS + i] % COLUMNS : i;
-            assert_true(rounded[row * COLUMNS + column] == scale * (float)wanted[i]);
-        }
-    }
+    check_rows_of_file(&p, &stores, stored, permuted ? in : NULL, permuted ? out : NULL);
     free(block);
     free(packed);
     sqz_context_close((sqz_context *)(uintptr_t)context);
