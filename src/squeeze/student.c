@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "squeeze/neurons.h"
-#include "base/normal_numbers.h"
+#include "data/normal_numbers.h"
 
 /* ---- options by themselves ---- */
 

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "model/words.h"
-#include "base/normal_numbers.h"
+#include "data/normal_numbers.h"
 
 static const sqz_allocator *allocator_of(const sqzi_trainable *t)
 {
