@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "data/normal_numbers.h"
 #include "squeeze/neurons.h"
-#include "train/normal_numbers.h"
 
 /* ---- options by themselves ---- */
 

@@ -63,7 +63,7 @@ typedef struct sqzi_trained {
     double head_rate;       /* factor of the head's rate */
     bool bf16;              /* matrices are multiplied in bf16, else in f32 */
     uint32_t bits;          /* of matrices of the embedding and of blocks: 0, 8, 4, 3 */
-    const sqzi_gguf *file;  /* where the model lies: without bits, what it holds as integers stays */
+    const sqzi_gguf *file;  /* where the model is: without bits, what it holds as integers stays */
     /* the gradient of the table of words is `words`, whose memory the caller lays out; not where a
      * decoder is tied to the table */
     bool list_words;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Normal numbers by their place. */
-#include "train/normal_numbers.h"
+#include "data/normal_numbers.h"
 
 #include <math.h>
 
