@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Normal numbers by their place. */
-<<<<<<<< HEAD:src/base/normal_numbers.c
-#include "base/normal_numbers.h"
-========
 #include "data/normal_numbers.h"
->>>>>>>> w-c:src/data/normal_numbers.c
 
 #include <math.h>
 

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "squeeze/neurons.h"
 #include "data/normal_numbers.h"
+#include "squeeze/neurons.h"
 
 /* ---- options by themselves ---- */
 

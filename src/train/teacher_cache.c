@@ -151,8 +151,9 @@ sqz_status sqzi_teacher_cache_open(const sqz_context *context, const sqzi_teache
     *c = (sqzi_teacher_cache){.path = keep->path,
                               .n = keep->data->n_examples,
                               .classes = needs & SQZI_NEEDS_LOGITS ? keep->plan->classes : 0,
-                              .dimensions = needs & SQZI_NEEDS_EMBEDDINGS ? keep->plan->dimensions
-                                                                          : 0,
+                              .dimensions = needs & SQZI_NEEDS_EMBEDDINGS
+                                                ? keep->plan->teacher_dimensions
+                                                : 0,
                               .note = keep->note,
                               .user = keep->user};
     const uint64_t items = count_items(keep),

@@ -5,8 +5,8 @@
 #include <math.h>
 
 #include "base/error.h"
-#include "model/words.h"
 #include "data/normal_numbers.h"
+#include "model/words.h"
 
 static const sqz_allocator *allocator_of(const sqzi_trainable *t)
 {
