@@ -269,7 +269,7 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_tokenize_for(sqz_dataset *dataset, 
  *   prompt, second_prompt   put before `text`, and before the others; NULL: none
  *
  * Otherwise as sqz_dataset_tokenize. SQZ_EINVAL also: of WORDS. SQZ_ETOOLONG: a prompt alone fills
- * max_length pieces, and pooling leaves it out. */
+ * the max_length pieces. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_tokenize_texts(sqz_dataset *dataset,
                                                             const sqz_model *model,
                                                             const char *prompt,

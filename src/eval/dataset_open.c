@@ -7,6 +7,14 @@
 #include "base/error.h"
 #include "eval/dataset_reader.h"
 
+/* The column that is the label and a text too, or NULL: a model would learn to copy it. */
+static const char *column_of_both(const sqz_dataset_options *o)
+{
+    const char *label = o->label ? o->label : "label", *text = o->text ? o->text : "text";
+    if (o->kind == SQZ_LABELS_NONE || o->unlabelled) return NULL;
+    return strcmp(label, text) == 0 || (o->text2 && strcmp(label, o->text2) == 0) ? label : NULL;
+}
+
 /* What a layout cannot be asked for. */
 static sqz_status check_options(const sqz_dataset_options *o, sqz_error *error)
 {
@@ -18,6 +26,8 @@ static sqz_status check_options(const sqz_dataset_options *o, sqz_error *error)
             0, "a data set: format %d or kind %d is unknown", (int)o->format, (int)o->kind);
     FAIL_IF(!table && (o->text || o->text2 || o->label || o->source || o->id), SQZ_EINVAL, 0,
             "a data set: columns are named in csv, tsv and jsonl alone");
+    FAIL_IF(table && column_of_both(o), SQZ_EINVAL, 0,
+            "a data set: the column '%.60s' is a text and the label too", column_of_both(o));
     FAIL_IF(!quoted && o->quotes, SQZ_EINVAL, 0,
             "a data set: what quotes mean can be chosen for csv and tsv");
     FAIL_IF(o->format == SQZ_DATA_CONLL && (o->kind != SQZ_LABELS_WORDS || o->unlabelled),

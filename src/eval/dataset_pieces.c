@@ -117,12 +117,18 @@ static sqz_status measure(reading *r, const char *prompt, bool counts, prefix *o
                           sqz_error *error)
 {
     *out = (prefix){{prompt ? prompt : "", prompt ? strlen(prompt) : 0}, 0};
-    if (counts || !out->text.n_bytes) return SQZ_OK;
+    if (!out->text.n_bytes) return SQZ_OK;
+    const uint32_t most = r->options.max_length;
     const sqz_status status = sqz_tokenize(r->tokenizer, out->text, NULL, &r->options, r->encoding,
                                            error);
     if (status != SQZ_OK) return status;
     const uint32_t n = sqz_encoding_first(r->encoding, 1);
-    out->skip = n - (n && sqz_encoding_pieces(r->encoding)[n - 1].special);
+    if (most && n >= most)
+        return sqzi_fail(error, SQZ_ETOOLONG, 0,
+                         "the prompt '%.40s' alone fills the %u pieces that a text may have: give "
+                         "a larger max_length",
+                         out->text.bytes, most);
+    if (!counts) out->skip = n - (n && sqz_encoding_pieces(r->encoding)[n - 1].special);
     return SQZ_OK;
 }
 

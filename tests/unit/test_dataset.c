@@ -152,6 +152,8 @@ static void options_that_do_not_fit_are_refused(void **state)
     refused("", OPTIONS(.format = SQZ_DATA_CONLL), SQZ_EINVAL, "conll");
     refused("", OPTIONS(.format = SQZ_DATA_CLINC, .text = "t"), SQZ_EINVAL, "columns");
     refused("", OPTIONS(.kind = SQZ_LABELS_WORDS), SQZ_EINVAL, "conll, or in jsonl");
+    refused("", OPTIONS(.text = "y", .label = "y"), SQZ_EINVAL, "'y' is a text and the label");
+    refused("", OPTIONS(.text2 = "label"), SQZ_EINVAL, "'label' is a text and the label");
     refused("", OPTIONS(.format = SQZ_DATA_JSONL, .quotes = SQZ_QUOTES_CSV), SQZ_EINVAL, "quotes");
     refused("", OPTIONS(.separator = ";"), SQZ_EINVAL, "separator");
     refused("", OPTIONS(.kind = SQZ_LABELS_MANY, .separator = ""), SQZ_EINVAL, "separator");

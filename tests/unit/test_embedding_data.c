@@ -187,6 +187,8 @@ static void texts_are_read_by_themselves_with_their_prompts(void **state)
     sqz_error error = {0};
     sqzt_assert_fails(sqz_dataset_tokenize_texts(d, model, NULL, NULL, 1, &error), SQZ_EINVAL,
                       &error, "");
+    sqzt_assert_fails(sqz_dataset_tokenize_texts(d, model, NULL, "x y x y ", 5, &error),
+                      SQZ_ETOOLONG, &error, "the prompt 'x y x y ' alone fills the 5 pieces");
     assert_int_equal(sqz_dataset_texts(d), 0);
     sqz_dataset_close(d);
     sqz_dataset_close(plain);
