@@ -73,6 +73,8 @@ typedef struct cli_tuning_options {
     bool resume, dry_run, recompute;
 } cli_tuning_options;
 extern cli_tuning_options cli_tuning;
+/* Those that distill has as well. */
+extern const cli_option cli_training_data_options[], cli_training_recipe[], cli_training_run[];
 
 /* Everything of a run.
  *

@@ -22,7 +22,7 @@ static const cli_option what_options[] = {
      "keep so much of the teacher's logits and embeddings over epochs, and in -o's name with "
      ".teacher behind it, where no other loss asks for more than these; 0: none (default: 256MB)"},
     {"student", 0, CLI_TEXT, &cli_teaching.student_path, "MODEL",
-     "a float model file: what `squeeze` made"},
+     "a model file: what `squeeze` made; one of integers with --fake-quantise"},
     {"loss", 0, CLI_TEXT, &cli_teaching.losses, "NAME:WEIGHT,...",
      "what is learned (default: hidden:1,pooled:5 of texts, labels,logits,hidden of labelled "
      "rows): "
@@ -36,18 +36,9 @@ static const cli_option what_options[] = {
      "that queries, keys and values are cut into (default: the teacher's heads)"},
     {"relation-layer", 0, CLI_COUNT, &cli_teaching.relation_layer, "N",
      "of the teacher, from 1 (default: the last)"},
-    {"task", 0, CLI_TEXT, &cli_tuning.task_name, "NAME",
-     "cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte or wnli: --data is the folder of its files, "
-     "train and dev"},
     {"data", 0, CLI_TEXT, &cli_tuning.data_path, "PATH",
      "labelled rows: the task's folder, or a file as `finetune` takes it; --texts beside them are "
      "learned with every loss but that of labels"},
-    {"dev", 0, CLI_TEXT, &cli_tuning.dev_path, "FILE",
-     "what to measure on, laid out as --data; of CLINC's JSON val is read"},
-    {"source", 0, CLI_TEXT, &cli_tuning.source, "COLUMN",
-     "with --holdout: equal cells are one source too"},
-    {"split", 0, CLI_TEXT, &cli_tuning.split, "NAME",
-     "of CLINC's JSON: train (the default), train+oos_train"},
     {"problem", 0, CLI_CHOICE, &cli_tuning.problem,
      "auto|single_label|multi_label|regression|tokens",
      "what a label is (auto: tokens in conll, else single_label)"},
@@ -66,32 +57,16 @@ static const cli_option recipe_options[] = {
      "times that all is learned (default: 1 of texts, 3 of labelled rows)"},
     {"lr", 0, CLI_REAL, &cli_tuning.lr, "RATE",
      "learning rate after the warm-up (default: 5e-4 on texts, 3e-4 on labelled rows)"},
-    {"batch", 0, CLI_COUNT, &cli_tuning.batch, "N", "examples of a step (default: 32)"},
-    {"accumulate", 0, CLI_COUNT, &cli_tuning.accumulate, "N",
-     "parts that a batch is computed in: less memory, the same step but for rounding"},
     {"seed", 0, CLI_NUMBER, &cli_tuning.seed, "N", "of order, choice and dropout (default: 1)"},
     {"precision", 0, CLI_CHOICE, &cli_tuning.precision, "f32|bf16",
      "of the student's products (default: f32)"},
-    {"fake-quantise", 0, CLI_CHOICE, &cli_tuning.fake_quantise, "none|s8|s4|s3",
-     "train through the rounding of the blocks' matrices to int8, 4 or 3 bits, and write them so "
-     "(default: none)"},
     {"recompute", 0, CLI_FLAG, &cli_tuning.recompute, NULL,
      "run each block once more instead of keeping its rows: less memory, equal bits"},
     {"dropout", 0, CLI_REAL, &cli_tuning.dropout, "SHARE", "of the student (default: 0)"},
-    {"max-length", 0, CLI_COUNT, &cli_tuning.max_length, "N",
-     "pieces of a text, special tokens included (default: 128, or what the model takes)"},
-    {"max-steps", 0, CLI_COUNT, &cli_tuning.max_steps, "N",
-     "stop after so many steps; the schedule stays that of all epochs"},
     {"minutes", 0, CLI_REAL, &cli_teaching.minutes, "M",
      "as many steps as that takes, by the time of two at the start; says them as --max-steps"},
     {"warmup", 0, CLI_REAL, &cli_tuning.warmup, "SHARE",
      "of the steps, rising from 0 (default: 0.05)"},
-    {"schedule", 0, CLI_CHOICE, &cli_tuning.schedule, "linear|cosine|constant",
-     "after the warm-up"},
-    {"weight-decay", 0, CLI_REAL, &cli_tuning.weight_decay, "RATE",
-     "of matrices and tables (default: 0.01)"},
-    {"clip", 0, CLI_REAL, &cli_tuning.clip, "NORM",
-     "largest norm of the gradient, 0: any (default: 1)"},
     {"freeze", 0, CLI_TEXT, &cli_tuning.freeze, "embeddings|N",
      "leave the embeddings as they are, or these and the first N blocks"},
     {0},
@@ -107,18 +82,8 @@ static const cli_option run_options[] = {
      "compare each N steps (default: a tenth of them)"},
     {"patience", 0, CLI_COUNT, &cli_tuning.patience, "N",
      "with --keep best: stop after so many comparisons that were not the best"},
-    {"checkpoint", 0, CLI_TEXT, &cli_tuning.checkpoint, "FOLDER",
-     "where a run can go on from (default: FILE.checkpoint)"},
-    {"checkpoint-steps", 0, CLI_COUNT, &cli_tuning.checkpoint_steps, "N", "write one each N steps"},
-    {"checkpoint-minutes", 0, CLI_REAL, &cli_tuning.checkpoint_minutes, "M",
-     "and each M minutes (default: 10; 0: not by time)"},
-    {"resume", 0, CLI_FLAG, &cli_tuning.resume, NULL,
-     "go on from the newest checkpoint; begin where there is none"},
     {"log", 0, CLI_TEXT, &cli_tuning.log_path, "FILE",
      "add a JSON line for each step and measurement"},
-    {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
-    {"dry-run", 0, CLI_FLAG, &cli_tuning.dry_run, NULL,
-     "take three steps, print what the whole run would take, write nothing"},
     {0},
 };
 
@@ -338,8 +303,10 @@ static int run(char **arguments, uint32_t n)
     return CLI_DONE;
 }
 
-static const cli_option *const tables[] = {what_options, cli_labelled_options, recipe_options,
-                                           run_options,  cli_model_options,    NULL};
+static const cli_option *const tables[] = {
+    what_options,     cli_training_data_options, cli_labelled_options,
+    recipe_options,   cli_training_recipe,       run_options,
+    cli_training_run, cli_model_options,         NULL};
 const cli_verb cli_verb_distill = {
     "distill",
     "teach a smaller model what a larger one makes of texts",

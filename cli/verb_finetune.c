@@ -18,20 +18,11 @@ enum { DRY_STEPS = 3, CHECKPOINT_MINUTES = 10 };
 
 static const cli_option data_options[] = {
     {"output", 'o', CLI_TEXT, &cli_tuning.output_path, "FILE", "the model file to write"},
-    {"task", 0, CLI_TEXT, &cli_tuning.task_name, "NAME",
-     "cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte or wnli: --data is the folder of its files, "
-     "train and dev"},
     {"data", 0, CLI_TEXT, &cli_tuning.data_path, "PATH",
      "what to train on: the task's folder, or a file"},
-    {"dev", 0, CLI_TEXT, &cli_tuning.dev_path, "FILE",
-     "what to measure on, laid out as --data; of CLINC's JSON val is read"},
     {"holdout", 0, CLI_REAL, &cli_tuning.holdout, "SHARE",
      "measure on so much of --data, drawn by --seed and not trained on: whole sources, rows that "
      "share a text together"},
-    {"source", 0, CLI_TEXT, &cli_tuning.source, "COLUMN",
-     "with --holdout: equal cells are one source too"},
-    {"split", 0, CLI_TEXT, &cli_tuning.split, "NAME",
-     "of CLINC's JSON: train (the default), train+oos_train"},
     {"problem", 0, CLI_CHOICE, &cli_tuning.problem,
      "auto|single_label|multi_label|regression|tokens",
      "what a label is: a class, several, a number, a class of each word (auto: tokens in conll, "
@@ -43,32 +34,16 @@ static const cli_option recipe_options[] = {
     {"epochs", 0, CLI_COUNT, &cli_tuning.epochs, "N", "times that all is trained on (default: 5)"},
     {"lr", 0, CLI_REAL, &cli_tuning.lr, "RATE", "learning rate after the warm-up (default: 5e-5)"},
     {"head-lr", 0, CLI_REAL, &cli_tuning.head_lr, "RATE", "of the head (default: as --lr)"},
-    {"batch", 0, CLI_COUNT, &cli_tuning.batch, "N", "examples of a step (default: 32)"},
-    {"accumulate", 0, CLI_COUNT, &cli_tuning.accumulate, "N",
-     "parts that a batch is computed in: less memory, the same step but for rounding"},
     {"seed", 0, CLI_NUMBER, &cli_tuning.seed, "N",
      "of order, dropout, a new head and what --holdout draws (default: 1)"},
     {"precision", 0, CLI_CHOICE, &cli_tuning.precision, "f32|bf16",
      "of the matrix products (default: f32)"},
-    {"fake-quantise", 0, CLI_CHOICE, &cli_tuning.fake_quantise, "none|s8|s4|s3",
-     "train through the rounding of the blocks' matrices to int8, 4 or 3 bits, and write them so "
-     "(default: none)"},
     {"recompute", 0, CLI_FLAG, &cli_tuning.recompute, NULL,
      "keep less of each block and run it again when its gradient is due: less memory, more time, "
      "the same bits"},
     {"dropout", 0, CLI_REAL, &cli_tuning.dropout, "SHARE", "default: 0.1"},
-    {"max-length", 0, CLI_COUNT, &cli_tuning.max_length, "N",
-     "pieces of a text, special tokens included (default: 128, or what the model takes)"},
-    {"max-steps", 0, CLI_COUNT, &cli_tuning.max_steps, "N",
-     "stop after so many steps; the schedule stays that of all epochs"},
     {"warmup", 0, CLI_REAL, &cli_tuning.warmup, "SHARE",
      "of the steps, rising from 0 (default: 0.1)"},
-    {"schedule", 0, CLI_CHOICE, &cli_tuning.schedule, "linear|cosine|constant",
-     "after the warm-up"},
-    {"weight-decay", 0, CLI_REAL, &cli_tuning.weight_decay, "RATE",
-     "of matrices and tables (default: 0.01)"},
-    {"clip", 0, CLI_REAL, &cli_tuning.clip, "NORM",
-     "largest norm of the gradient, 0: any (default: 1)"},
     {"freeze", 0, CLI_TEXT, &cli_tuning.freeze, "embeddings|encoder|N",
      "leave the embeddings as they are, all but the head, or embeddings and the first N blocks"},
     {"class-weights", 0, CLI_TEXT, &cli_tuning.class_weights, "balanced|NAME=W,...",
@@ -88,21 +63,11 @@ static const cli_option run_options[] = {
      "accuracy, macro_f1, micro_f1, mcc, pearson, spearman, f1 of entities, mrr"},
     {"patience", 0, CLI_COUNT, &cli_tuning.patience, "N",
      "with --metric: stop after so many epochs that were not the best"},
-    {"checkpoint", 0, CLI_TEXT, &cli_tuning.checkpoint, "FOLDER",
-     "where a run can go on from (default: FILE.checkpoint)"},
-    {"checkpoint-steps", 0, CLI_COUNT, &cli_tuning.checkpoint_steps, "N", "write one each N steps"},
-    {"checkpoint-minutes", 0, CLI_REAL, &cli_tuning.checkpoint_minutes, "M",
-     "and each M minutes (default: 10; 0: not by time)"},
-    {"resume", 0, CLI_FLAG, &cli_tuning.resume, NULL,
-     "go on from the newest checkpoint; begin where there is none"},
     {"log", 0, CLI_TEXT, &cli_tuning.log_path, "FILE",
      "a JSON line for each step and measurement; with --resume what it has of steps that are taken "
      "again is cut off"},
     {"losses", 0, CLI_TEXT, &cli_tuning.losses_path, "FILE",
      "write the loss of each step, a JSON array"},
-    {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
-    {"dry-run", 0, CLI_FLAG, &cli_tuning.dry_run, NULL,
-     "take three steps, print what the whole run would take, write nothing"},
     {0},
 };
 
@@ -339,9 +304,17 @@ static int run(char **arguments, uint32_t n)
     return CLI_DONE;
 }
 
-static const cli_option *const tables[] = {
-    data_options,   cli_labelled_options, cli_embedder_table, cli_embedding_options,
-    recipe_options, run_options,          cli_model_options,  NULL};
+static const cli_option *const tables[] = {data_options,
+                                           cli_training_data_options,
+                                           cli_labelled_options,
+                                           cli_embedder_table,
+                                           cli_embedding_options,
+                                           recipe_options,
+                                           cli_training_recipe,
+                                           run_options,
+                                           cli_training_run,
+                                           cli_model_options,
+                                           NULL};
 const cli_verb cli_verb_finetune = {
     "finetune",
     "train a model on labelled texts",
