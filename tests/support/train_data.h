@@ -5,9 +5,13 @@
 #ifndef SQZT_TRAIN_DATA_H
 #define SQZT_TRAIN_DATA_H
 
+#include <string.h>
+
+#include <squeezebert/session.h>
 #include <squeezebert/train.h>
 
 #include "support/random.h"
+#include "support/test.h"
 #include "support/tiny_model.h"
 
 enum { SQZT_EXAMPLES = 30, SQZT_LONGEST = 9, SQZT_BATCH = 7, SQZT_BATCHES = 5, SQZT_CLASSES = 3 };
@@ -66,6 +70,26 @@ static inline void sqzt_train_data_make(sqzt_train_data *d, uint64_t seed)
                                .n_batches = SQZT_BATCHES,
                                .batch = sqzt_batch,
                                .user = d};
+}
+
+/* Logits of an example [SQZT_LONGEST, SQZT_CLASSES], those of a head of sequences in the first row.
+ */
+static inline void sqzt_logits_of(const sqz_model *model, const sqzt_train_data *d, uint32_t row,
+                                  float *logits)
+{
+    sqz_error error = {0};
+    sqz_session *session = NULL;
+    const sqz_train_example *e = &d->examples[row];
+    const uint32_t first[] = {0, e->n_tokens};
+    const sqz_batch batch = {.n_sequences = 1, .first = first, .ids = e->ids, .types = e->types};
+    sqzt_assert_ok(sqz_session_open(model,
+                                    &(sqz_session_options){.max_tokens = SQZT_LONGEST,
+                                                           .max_sequences = 1},
+                                    &session, &error),
+                   &error);
+    memset(logits, 0, SQZT_LONGEST * SQZT_CLASSES * sizeof *logits);
+    sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, logits, SQZT_CLASSES, &error), &error);
+    sqz_session_close(session);
 }
 
 #endif

@@ -140,22 +140,6 @@ static void rows_are_those_of_quantising_in_the_order_of_the_file(void **state)
 
 enum { ROWS = SQZT_LONGEST };
 
-static void logits_of(const sqz_model *model, const sqzt_train_data *d, uint32_t row, float *logits)
-{
-    sqz_error error = {0};
-    sqz_session *session = NULL;
-    const sqz_train_example *e = &d->examples[row];
-    const uint32_t first[] = {0, e->n_tokens};
-    const sqz_batch batch = {.n_sequences = 1, .first = first, .ids = e->ids, .types = e->types};
-    sqzt_assert_ok(sqz_session_open(model,
-                                    &(sqz_session_options){.max_tokens = ROWS, .max_sequences = 1},
-                                    &session, &error),
-                   &error);
-    memset(logits, 0, ROWS * SQZT_CLASSES * sizeof *logits);
-    sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, logits, SQZT_CLASSES, &error), &error);
-    sqz_session_close(session);
-}
-
 /* Every matrix of the blocks is stored so, and is what the last forward read. */
 static void check_tensors(const sqz_trainer *trainer, const sqz_model *written, uint32_t bits)
 {
@@ -209,8 +193,8 @@ static void check_form(sqz_context *context, const sqzt_named_tiny *form, size_t
     check_tensors(trainer, written, roundings[rounding].bits);
     for (uint32_t row = 0; row < SQZT_EXAMPLES && precision == SQZ_PRECISION_F32; row++) {
         float x[ROWS * SQZT_CLASSES], y[ROWS * SQZT_CLASSES];
-        logits_of(sqz_trainer_model(trainer), d, row, x);
-        logits_of(written, d, row, y);
+        sqzt_logits_of(sqz_trainer_model(trainer), d, row, x);
+        sqzt_logits_of(written, d, row, y);
         if (memcmp(x, y, sizeof x) != 0)
             fail_msg("%s, %s: logits of row %u: %.9g in the trainer, %.9g of the file", form->name,
                      roundings[rounding].name, row, (double)x[0], (double)y[0]);

@@ -26,29 +26,13 @@ static sqz_context *context_of(uint32_t threads, const char *cpu)
 
 enum { ROWS = SQZT_LONGEST };
 
-static void logits_of(const sqz_model *model, const sqzt_train_data *d, uint32_t row, float *logits)
-{
-    sqz_error error = {0};
-    sqz_session *session = NULL;
-    const sqz_train_example *e = &d->examples[row];
-    const uint32_t first[] = {0, e->n_tokens};
-    const sqz_batch batch = {.n_sequences = 1, .first = first, .ids = e->ids, .types = e->types};
-    sqzt_assert_ok(sqz_session_open(model,
-                                    &(sqz_session_options){.max_tokens = ROWS, .max_sequences = 1},
-                                    &session, &error),
-                   &error);
-    memset(logits, 0, ROWS * SQZT_CLASSES * sizeof *logits);
-    sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, logits, SQZT_CLASSES, &error), &error);
-    sqz_session_close(session);
-}
-
 static void expect_same_logits(const char *form, const sqz_model *a, const sqz_model *b,
                                const sqzt_train_data *d)
 {
     float x[ROWS * SQZT_CLASSES], y[ROWS * SQZT_CLASSES];
     for (uint32_t row = 0; row < SQZT_EXAMPLES; row++) {
-        logits_of(a, d, row, x);
-        logits_of(b, d, row, y);
+        sqzt_logits_of(a, d, row, x);
+        sqzt_logits_of(b, d, row, y);
         if (memcmp(x, y, sizeof x) != 0)
             fail_msg("%s: logits of row %u: %.9g in the trainer, %.9g of the file", form, row,
                      (double)x[0], (double)y[0]);
@@ -241,7 +225,7 @@ static sqz_status no_score(void *user, const sqz_model *model, uint64_t step, do
 {
     float logits[ROWS * SQZT_CLASSES];
     (void)error;
-    logits_of(model, user, (uint32_t)step % SQZT_EXAMPLES, logits);
+    sqzt_logits_of(model, user, (uint32_t)step % SQZT_EXAMPLES, logits);
     *score = NAN; /* never the best */
     return SQZ_OK;
 }
@@ -358,7 +342,7 @@ static void a_step_that_is_not_finite_is_not_taken(void **state)
     sqzt_assert_fails(sqz_trainer_run(trainer, NULL, &result, &error), SQZ_ENUMERIC, &error,
                       "not finite; the step was not taken");
     assert_true(result.step > 0);
-    logits_of(sqz_trainer_model(trainer), &d, 0, logits);
+    sqzt_logits_of(sqz_trainer_model(trainer), &d, 0, logits);
     sqz_trainer_close(trainer);
     sqz_context_close(context);
 }
