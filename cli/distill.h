@@ -48,8 +48,6 @@ typedef struct cli_distilling {
     uint64_t every, stop_after;
     double losses[SQZ_DISTIL_LOSSES];
     uint64_t n_steps;
-    FILE *log;
-    const char *log_name;
     double began, step_seconds;
     uint64_t pieces; /* of the steps but the first */
 } cli_distilling;

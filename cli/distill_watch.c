@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Progress, log and measurements of a distillation on texts. */
 #define _POSIX_C_SOURCE 200809L
-#include <errno.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -16,35 +15,6 @@ static double now_seconds(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-/* ---- the log ---- */
-
-static void log_number(const cli_distilling *d, const char *key, double value)
-{
-    if (isfinite(value)) fprintf(d->log, ",\"%s\":%.9g", key, value);
-    else fprintf(d->log, ",\"%s\":null", key);
-}
-
-static void end_log_line(const cli_distilling *d)
-{
-    if (fputs("}\n", d->log) == EOF || fflush(d->log) != 0)
-        cli_die(cli_code(sqz_status_of_errno(errno, 1)), "%s: cannot write: %s", d->log_name,
-                strerror(errno));
-}
-
-static void log_step(const cli_distilling *d, const sqz_train_progress *p)
-{
-    if (!d->log) return;
-    fprintf(d->log, "{\"step\":%llu,\"epoch\":%u,\"pieces\":%u", (unsigned long long)p->step,
-            p->epoch, p->n_tokens);
-    log_number(d, "loss", p->loss);
-    for (uint32_t i = 0; i < SQZ_DISTIL_LOSSES; i++)
-        if (d->recipe->weights[i] > 0)
-            log_number(d, sqz_distil_loss_name((sqz_distil_loss)i), p->losses[i]);
-    log_number(d, "norm", p->norm);
-    log_number(d, "rate", p->rate);
-    end_log_line(d);
 }
 
 /* ---- comparisons ---- */
@@ -110,10 +80,7 @@ static double compare(cli_distilling *d, const sqz_model *student, uint64_t step
         cli_say("step %llu%s; held out: %s", (unsigned long long)step, losses, figures);
     memset(d->losses, 0, sizeof d->losses);
     d->n_steps = 0;
-    if (!d->log) return f.values[0];
-    fprintf(d->log, "{\"step\":%llu", (unsigned long long)step);
-    for (uint32_t k = 0; k < f.n; k++) log_number(d, f.names[k], f.values[k]);
-    end_log_line(d);
+    cli_log_figures(step, f.names, f.values, f.n);
     return f.values[0];
 }
 
@@ -140,7 +107,7 @@ int cli_distilling_step(void *user, const sqz_train_progress *p)
     cli_distilling *d = user;
     for (uint32_t i = 0; i < SQZ_DISTIL_LOSSES; i++) d->losses[i] += p->losses[i];
     d->n_steps++;
-    log_step(d, p);
+    cli_log_step(p, d->recipe);
     show_step(d, p);
     if (d->every && d->n_texts && (p->step % d->every == 0 || p->step == p->n_steps))
         (void)compare(d, sqz_trainer_model(d->trainer), p->step);

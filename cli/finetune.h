@@ -6,6 +6,7 @@
 #include "labelled.h"
 
 #include <squeezebert/batches.h>
+#include <squeezebert/distil.h>
 
 /*   trainer    whose progress it is
  *   dev        NULL: there is nothing to measure on
@@ -58,8 +59,10 @@ extern const cli_option cli_embedder_table[];
 /* path NULL: there is no log. go_on: one that is there already is kept; dies where its lines are
  * no log's. */
 void cli_log_open(const char *path, bool go_on);
-void cli_log_step(const sqz_train_progress *progress);
-void cli_log_figures(uint64_t step, const sqz_figure *figures, uint32_t n);
+/* losses: those of a distillation, each apart; NULL: there is one. */
+void cli_log_step(const sqz_train_progress *progress, const sqz_distil_recipe *losses);
+/* values [n] by their names; NaN is null. */
+void cli_log_figures(uint64_t step, const char *const *names, const double *values, uint32_t n);
 void cli_log_close(void);
 
 /* The options of the verb. Reals are NAN where they were not given. */

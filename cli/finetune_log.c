@@ -34,8 +34,8 @@ static off_t bytes_before(uint64_t from)
         if (n <= 0 || line[n - 1] != '\n') break;
         if (sscanf(line, "{\"step\":%llu,", &step) != 1)
             cli_die(CLI_BAD_FILE,
-                    "%s: line %llu is none of finetune's log: name another file with --log", name,
-                    (unsigned long long)number);
+                    "%s: line %llu is no line of a training log: name another file with --log",
+                    name, (unsigned long long)number);
         if (step >= from) break;
         kept += n;
     }
@@ -74,23 +74,24 @@ static void end_line(void)
     if (fputs("}\n", file) == EOF || fflush(file) != 0) fail();
 }
 
-void cli_log_step(const sqz_train_progress *p)
+void cli_log_step(const sqz_train_progress *p, const sqz_distil_recipe *losses)
 {
     if (!file) return;
     begin_line(p->step);
     fprintf(file, ",\"epoch\":%u,\"pieces\":%u", p->epoch, p->n_tokens);
     put("loss", p->loss);
+    for (uint32_t i = 0; losses && i < SQZ_DISTIL_LOSSES; i++)
+        if (losses->weights[i] > 0) put(sqz_distil_loss_name((sqz_distil_loss)i), p->losses[i]);
     put("norm", p->norm);
     put("rate", p->rate);
     end_line();
 }
 
-void cli_log_figures(uint64_t step, const sqz_figure *figures, uint32_t n)
+void cli_log_figures(uint64_t step, const char *const *names, const double *values, uint32_t n)
 {
     if (!file) return;
     begin_line(step);
-    for (uint32_t f = 0; f < n; f++)
-        put(figures[f].name, figures[f].metric.reason ? NAN : figures[f].metric.value);
+    for (uint32_t f = 0; f < n; f++) put(names[f], values[f]);
     end_line();
 }
 

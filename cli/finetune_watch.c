@@ -39,7 +39,13 @@ static void show_figures(cli_watch *w, uint64_t step, const sqz_measures *m)
     if (cli.progress != 1 && w->epoch_steps)
         cli_say("step %llu: mean loss of %u steps %.4f%s", (unsigned long long)step, w->epoch_steps,
                 w->epoch_loss / w->epoch_steps, text);
-    cli_log_figures(step, m->figures, m->n_figures);
+    const char *names[SQZ_MAX_METRICS];
+    double values[SQZ_MAX_METRICS];
+    for (uint32_t f = 0; f < m->n_figures; f++) {
+        names[f] = m->figures[f].name;
+        values[f] = m->figures[f].metric.reason ? (double)NAN : m->figures[f].metric.value;
+    }
+    cli_log_figures(step, names, values, m->n_figures);
     w->epoch_loss = 0;
     w->epoch_steps = 0;
 }
@@ -69,7 +75,7 @@ int cli_watch_step(void *user, const sqz_train_progress *p)
     if (w->losses && p->step <= w->n_losses) w->losses[p->step - 1] = p->loss;
     w->epoch_loss += p->loss;
     w->epoch_steps++;
-    cli_log_step(p);
+    cli_log_step(p, NULL);
     show_step(p);
     if (w->each_epoch && p->step % w->n_batches == 0) {
         cli_check(cli_watch_measure(w, sqz_trainer_model(w->trainer), false, &measures, &error),

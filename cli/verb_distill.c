@@ -83,7 +83,8 @@ static const cli_option run_options[] = {
     {"patience", 0, CLI_COUNT, &cli_tuning.patience, "N",
      "with --keep best: stop after so many comparisons that were not the best"},
     {"log", 0, CLI_TEXT, &cli_tuning.log_path, "FILE",
-     "add a JSON line for each step and measurement"},
+     "a JSON line for each step and measurement; with --resume what it has of steps that are taken "
+     "again is cut off"},
     {0},
 };
 
@@ -204,16 +205,6 @@ static sqz_train_recipe recipe_of(cli_distill_job *j)
     return r;
 }
 
-static void open_log(cli_distill_job *j)
-{
-    if (!cli_tuning.log_path || cli_tuning.dry_run) return;
-    j->watch.log = fopen(cli_tuning.log_path, cli_tuning.resume ? "ae" : "we");
-    j->watch.log_name = cli_tuning.log_path;
-    if (!j->watch.log)
-        cli_die(cli_code(sqz_status_of_errno(errno, 1)), "%s: cannot write: %s",
-                cli_tuning.log_path, strerror(errno));
-}
-
 static sqz_train_run run_of(cli_distill_job *j, const char *folder)
 {
     const double minutes = cli_tuning.checkpoint_minutes;
@@ -273,7 +264,7 @@ static void close_job(cli_distill_job *j)
     sqz_dataset_close(j->base.all);
     sqz_model_close(j->student);
     sqz_model_close(j->teacher);
-    if (j->watch.log) (void)fclose(j->watch.log);
+    cli_log_close();
     free(j->watch.texts);
     free(j->rows);
     free(j->layers);
@@ -291,7 +282,7 @@ static int run(char **arguments, uint32_t n)
     cli_check(sqz_model_open(cli_context(), cli_teaching.teacher_path, &j.teacher, &error), &error);
     cli_check(sqz_model_open(cli_context(), cli_teaching.student_path, &j.student, &error), &error);
     cli_distill_open_data(&j);
-    open_log(&j);
+    if (!cli_tuning.dry_run) cli_log_open(cli_tuning.log_path, cli_tuning.resume);
     if (!cli_tuning.dry_run) cli_distill_show_before(&j);
     train(&j);
     if (cli_tuning.dry_run) cli_distill_show_plan(&j);

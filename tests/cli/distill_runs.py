@@ -136,7 +136,7 @@ class Distill(unittest.TestCase):
     def test_a_run_that_is_killed_goes_on(self):
         arguments = (*TEXTS, "--loss", "hidden,relations,pooled", "--checkpoint-steps", "5",
                      "--keep", "best", "--measure-steps", "7")
-        distill("whole.gguf", *arguments)
+        distill("whole.gguf", *arguments, "--log", "whole.log")
         for lines in (12, 60):
             out, log = f"killed{lines}.gguf", f"killed{lines}.log"
             process = subprocess.Popen(
@@ -148,8 +148,9 @@ class Distill(unittest.TestCase):
             process.send_signal(signal.SIGKILL)
             process.wait()
             self.assertFalse(os.path.exists(out))
-            distill(out, "--resume", *arguments)
+            distill(out, "--resume", *arguments, "--log", log)
             self.assertEqual(read("whole.gguf"), read(out))
+            self.assertEqual(read("whole.log"), read(log))
 
     def test_a_checkpoint_of_another_teacher_is_refused(self):
         run("distill", "--teacher", "bare.gguf", "--student", "student.gguf", "-o", "other.gguf",

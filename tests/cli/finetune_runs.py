@@ -161,7 +161,7 @@ class Finetune(unittest.TestCase):
         pathlib.Path("notes.txt").write_text("mine\n")
         said = run("finetune", "bare.gguf", "-o", "again.gguf", *FAST, "--data", "train.csv",
                    "--resume", "--log", "notes.txt", code=3)
-        self.assertIn("notes.txt: line 1 is none of finetune's log", said)
+        self.assertIn("notes.txt: line 1 is no line of a training log", said)
         self.assertEqual(read("notes.txt"), b"mine\n")
 
     def test_another_programs_order_is_followed(self):
