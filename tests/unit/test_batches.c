@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/bytes_source.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
 
@@ -42,26 +43,12 @@ static int close_model(void **state)
     return 0;
 }
 
-typedef struct memory {
-    const char *bytes;
-    size_t n, at;
-} memory;
-
-static ptrdiff_t read_memory(void *user, void *bytes, size_t n)
-{
-    memory *m = user;
-    const size_t got = m->n - m->at < n ? m->n - m->at : n;
-    memcpy(bytes, m->bytes + m->at, got);
-    m->at += got;
-    return (ptrdiff_t)got;
-}
-
 static sqz_dataset *opened(const char *text, sqz_dataset_options options)
 {
     sqz_error error = {0};
     sqz_dataset *dataset;
-    memory m = {text, strlen(text), 0};
-    const sqz_rows_source source = {.name = "rows", .read = read_memory, .user = &m};
+    sqzt_bytes m = {text, strlen(text), 0};
+    const sqz_rows_source source = {.name = "rows", .read = sqzt_read_bytes, .user = &m};
     options.format = SQZ_DATA_CSV;
     sqzt_assert_ok(sqz_dataset_open_source(context, &source, &options, &dataset, &error), &error);
     sqzt_assert_ok(sqz_dataset_tokenize(dataset, sqz_model_tokenizer(model), 40, &error), &error);

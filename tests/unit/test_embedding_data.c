@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "support/bytes_source.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
 
@@ -40,25 +41,11 @@ static int close_model(void **state)
     return 0;
 }
 
-typedef struct memory {
-    const char *bytes;
-    size_t n, at;
-} memory;
-
-static ptrdiff_t read_memory(void *user, void *bytes, size_t n)
-{
-    memory *m = user;
-    const size_t got = m->n - m->at < n ? m->n - m->at : n;
-    memcpy(bytes, m->bytes + m->at, got);
-    m->at += got;
-    return (ptrdiff_t)got;
-}
-
 static sqz_status open_text(const char *text, sqz_dataset_options o, sqz_dataset **dataset,
                             sqz_error *error)
 {
-    memory m = {text, strlen(text), 0};
-    const sqz_rows_source source = {.name = "rows", .read = read_memory, .user = &m};
+    sqzt_bytes m = {text, strlen(text), 0};
+    const sqz_rows_source source = {.name = "rows", .read = sqzt_read_bytes, .user = &m};
     if (!o.format) o.format = SQZ_DATA_CSV;
     return sqz_dataset_open_source(context, &source, &o, dataset, error);
 }

@@ -8,6 +8,7 @@
 
 #include "eval/predictions.h"
 #include "model/context.h"
+#include "support/bytes_source.h"
 #include "support/test.h"
 #include "unit/measure_vectors.h"
 
@@ -21,20 +22,6 @@ static int set_allocator(void **state)
     (void)state;
     context.allocator = sqzi_default_allocator;
     return 0;
-}
-
-typedef struct memory {
-    const char *bytes;
-    size_t n, at;
-} memory;
-
-static ptrdiff_t read_memory(void *user, void *bytes, size_t n)
-{
-    memory *m = user;
-    const size_t got = m->n - m->at < n ? m->n - m->at : n;
-    memcpy(bytes, m->bytes + m->at, got);
-    m->at += got;
-    return (ptrdiff_t)got;
 }
 
 /* A data set and answers to it. */
@@ -52,8 +39,8 @@ static sqz_dataset *open_data(sqz_label_kind kind, const char *data)
 {
     sqz_error error = {0};
     sqz_dataset *dataset;
-    memory m = {data, strlen(data), 0};
-    const sqz_rows_source source = {.name = "rows", .read = read_memory, .user = &m};
+    sqzt_bytes m = {data, strlen(data), 0};
+    const sqz_rows_source source = {.name = "rows", .read = sqzt_read_bytes, .user = &m};
     const sqz_dataset_options o = {.kind = kind,
                                    .format = kind == SQZ_LABELS_WORDS ? SQZ_DATA_CONLL
                                                                       : SQZ_DATA_CSV};
