@@ -32,8 +32,8 @@ static sqz_status check_integers(const sqzi_trainable *t, const char *path, sqz_
     return sqzi_fail(error, SQZ_EUNSUPPORTED, tensor ? tensor->offset : 0,
                      "%s: tensor '%s' holds integers, which can only be trained with fake_quantise "
                      "(--fake-quantise stored, s8, s4 or s3); or train the float model that this "
-                     "one was made from, then quantise what comes out; or train a head alone: a frozen "
-                     "encoder may hold integers",
+                     "one was made from, then quantise what comes out; or train a head alone: a "
+                     "frozen encoder may hold integers",
                      path, name);
 }
 
