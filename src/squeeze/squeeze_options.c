@@ -17,7 +17,7 @@ bool sqzi_squeeze_has_lever(const sqz_squeeze_options *o)
     return o->n_vocabulary || o->drop_impossible || o->layers || o->layers_first ||
            o->layers_every || o->heads > 0 || o->neurons > 0 || o->groups > 1 || o->rank > 0 ||
            o->ranks || o->embedding != SQZ_EMBEDDING_KEEP || o->embedding_bits ||
-           o->position_bits || o->bits || o->budget;
+           o->position_bits || o->bits || o->budget || o->time > 0;
 }
 
 static sqz_status check_share(const char *what, double share, sqz_error *error)
@@ -43,6 +43,9 @@ static sqz_status check_alone(const sqz_squeeze_options *o, sqz_error *error)
             "layers: a list, the first or every so many: one of the three");
     FAIL_IF(o->budget && o->plain, SQZ_EINVAL, 0,
             "budget: what is chosen by what layers read has no plain form");
+    FAIL_IF(o->time != 0, SQZ_EUNSUPPORTED, 0, "time: it cannot be chosen for yet");
+    FAIL_IF(o->at_batch || o->at_length, SQZ_EINVAL, 0,
+            "at: a batch and a length that time is measured at, and no time is asked for");
     TRY(check_share("heads", o->heads, error));
     TRY(check_share("neurons", o->neurons, error));
     TRY(check_share("rank", o->rank, error));
