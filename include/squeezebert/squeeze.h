@@ -300,8 +300,8 @@ typedef struct sqz_squeeze_options {
     void *user;
     uint32_t layers_first, layers_every;
     double time;
-    uint32_t at_batch, at_length;
-    uint64_t reserved[2];
+    uint32_t at_batch, at_length, static_width;
+    uint64_t reserved[1];
 } sqz_squeeze_options;
 
 /* Read a model file, write a smaller one: no training, no labels, no gradient.

@@ -8,11 +8,13 @@
 #include "io/checksum.h"
 #include "squeeze/fidelity.h"
 #include "squeeze/plan_bytes.h"
+#include "squeeze/quantized_model.h"
 #include "data/sentences.h"
 #include "squeeze/squeeze_choice.h"
 #include "squeeze/squeeze_history.h"
 #include "squeeze/squeeze_levers.h"
 #include "squeeze/squeeze_time.h"
+#include "squeeze/static_table.h"
 #include "squeeze/student.h"
 #include "squeeze/text_split.h"
 #include "squeeze/vocabulary_pruning.h"
@@ -108,7 +110,8 @@ static sqz_status collect_sequences(squeezer *s)
         if (status != SQZ_OK) return status;
     }
     return sqzi_sequences_up_to(s->model, whole ? split->learn : sentences->all,
-                                whole ? split->n_learn : sentences->n, SQZI_STATISTICS_MOST,
+                                whole ? split->n_learn : sentences->n,
+                                s->plan.static_width ? SQZI_STATIC_MOST : SQZI_STATISTICS_MOST,
                                 &s->sequences, s->error);
 }
 
@@ -126,6 +129,8 @@ static sqz_status find_statistics(squeezer *s)
     s->result.n_texts = s->sequences.n;
     s->result.n_cut = s->sequences.n_cut;
     s->result.n_pieces = sqzi_sequences_tokens(&s->sequences);
+    if (plan->static_width)
+        return sqzi_statistics_count(s->model, &s->sequences, &s->statistics, error);
     blocks = sqzi_allocate(&s->context->allocator, bytes);
     FAIL_IF(!blocks, SQZ_ENOMEM, 0, "no memory for a list of blocks");
     for (uint32_t i = 0; i < plan->n_blocks; i++) blocks[i] = plan->blocks[i].source;
@@ -175,10 +180,31 @@ fail:
     return status;
 }
 
+/* The teacher runs in int8: its vectors then hardly differ, and a table follows them no nearer.
+ * Where nothing is written the table is not made. */
+static sqz_status squeeze_static(squeezer *s)
+{
+    sqz_model *rounded = NULL;
+    sqz_status status = SQZ_OK;
+    if (!s->plan.static_width) return SQZ_OK;
+    if (s->out)
+        status = sqzi_quantized_open(s->context, s->path, SQZ_QUANTIZE_S8, s->out, &rounded,
+                                     s->error);
+    if (status == SQZ_OK)
+        status = sqzi_squeeze_static(&s->weights, rounded ? rounded : s->model,
+                                     s->out ? &s->sequences : NULL, s->plan.static_width, advance,
+                                     s, s->error);
+    sqz_model_close(rounded);
+    return status;
+}
+
 /* What goes into the file beside weights. */
 static sqzi_step step_of(squeezer *s, char history[SQZI_HISTORY_TEXT])
 {
-    sqzi_step step = {.history = history, .suffix = s->student ? "-student" : "-squeezed"};
+    sqzi_step step = {.history = history,
+                      .suffix = s->student             ? "-student"
+                                : s->plan.static_width ? "-static"
+                                                       : "-squeezed"};
     char verb[SQZI_STUDENT_TEXT] = "squeeze";
     if (s->student) sqzi_student_history(s->student, verb);
     sqzi_squeeze_history(verb, s->student ? &s->student->options->levers : &s->options,
@@ -272,6 +298,7 @@ static sqz_status run_levers(squeezer *s)
     TRY(sqzi_weights_of(s->model, &s->weights, error));
     TRY(sqzi_squeeze_report_make(&s->weights, &s->report, error));
     TRY(squeeze_vocabulary(s));
+    TRY(squeeze_static(s));
     if (chooses(s)) TRY(choose_rest(s));
     const sqzi_squeeze_run run = {.weights = &s->weights,
                                   .plan = &s->plan,
@@ -339,6 +366,7 @@ static sqz_status squeeze(squeezer *s)
     TRY(sqzi_squeeze_plan_by_hand(s->model, &s->options, &s->plan, error));
     if (s->student) TRY(sqzi_student_plan(s->student, s->model, &s->plan, error));
     s->total = 2 * (size_t)s->plan.n_blocks + 3;
+    if (s->plan.static_width) s->total = SQZI_STATIC_SLICES + SQZI_STATIC_EPOCHS + 1;
     if (chooses(s)) s->total += 2 * (size_t)s->plan.n_blocks + SQZI_PLANS_TRIED;
     TRY(split_texts(s));
     TRY(find_statistics(s));
