@@ -70,6 +70,8 @@ enum { SQZ_MOST_TEXTS = 64 }; /* of an example */
  *                 Asked once for every batch of every epoch when the trainer is opened, then in
  *                 the course of the run
  *   user          what batch is called with
+ *   task          the task of GLUE that it is, "sst2", for the file to say (doc/format.md:
+ *                 sqz.task); NULL: none
  */
 typedef struct sqz_train_data {
     const sqz_train_example *examples;
@@ -80,7 +82,8 @@ typedef struct sqz_train_data {
     sqz_status (*batch)(void *user, uint32_t epoch, uint32_t i, const uint32_t **rows, uint32_t *n,
                         sqz_error *error);
     void *user;
-    uint64_t reserved[4];
+    const char *task;
+    uint64_t reserved[3];
 } sqz_train_data;
 
 typedef enum sqz_schedule {
