@@ -19,8 +19,8 @@
 #                          VENV holds)
 #   make bench [BENCH=...] every gemm of this machine at the shapes of the models, as a share of its
 #                          peak; BENCH holds options of bench_gemm
-#   make install PREFIX=DIR   headers, libraries, pkg-config and CMake files, the program; DESTDIR
-#                          goes before PREFIX
+#   make install PREFIX=DIR   headers, libraries, pkg-config and CMake files, the program, the models
+#                          that ship; DESTDIR goes before PREFIX
 #   make uninstall         removes what the last make install put there (the same DESTDIR)
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -134,7 +134,8 @@ uninstall:
 	    "it lists what make install installed"; exit 1; }
 	@sed 's|^|$(DESTDIR)|' $(BUILD)/install_manifest.txt | xargs -d '\n' rm -f
 	@sed 's|^|$(DESTDIR)|; s|/[^/]*$$||' $(BUILD)/install_manifest.txt | sort -u | \
-	  grep '/squeezebert$$' | xargs -d '\n' rmdir
+	  sed -n '/\/squeezebert\(\/models\)\{0,1\}$$/p; s|/squeezebert/models$$|/squeezebert|p' | \
+	  sort -ru | xargs -d '\n' rmdir
 	@rm $(BUILD)/install_manifest.txt
 
 clean:
