@@ -49,7 +49,7 @@ typedef struct cli_option {
 typedef struct cli_verb {
     const char *name;
     const char *summary;             /* one line, no full stop */
-    const char *arguments;           /* "MODEL"; which ones are models, options.c says */
+    const char *arguments;           /* "MODEL"; which ones are models, find_model.c says */
     const char *details;             /* what goes in and what comes out */
     const char *example;             /* lines that work, as typed */
     uint32_t least, most;            /* positional arguments */
@@ -85,8 +85,6 @@ extern const cli_option cli_length_options[]; /* --max-length --long --stride */
 /* Read the options of a verb; arguments are moved to the front of argv, their number comes back.
  * Exits with CLI_USAGE on a mistake. */
 uint32_t cli_read_options(const cli_verb *verb, int argc, char **argv);
-/* Whether its arguments are models, which may be names then (find_model.h). */
-bool cli_takes_models(const cli_verb *verb);
 
 /* ---- help.c: to stdout, not flushed; `verbs` ends with NULL ---- */
 void cli_print_help(const cli_verb *verb);

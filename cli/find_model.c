@@ -162,6 +162,14 @@ static _Noreturn void die_unknown(const char *name)
     cli_die(CLI_BAD_FILE, "%s", text);
 }
 
+bool cli_takes_models(const cli_verb *verb)
+{
+    static const char *const words[] = {"MODEL", "[MODEL]", "MODEL...", "BASE", "TEACHER"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(verb->arguments, words[i]) == 0) return true;
+    return false;
+}
+
 const char *cli_find_model(const char *text)
 {
     struct stat facts;

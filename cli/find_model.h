@@ -22,6 +22,8 @@ char *cli_shipped_folders(void);
 /* What an argument that names a model stands for: itself where there is a file of that name or
  * where it is no plain name, else the path of the model that has this name. Dies where none has. */
 const char *cli_find_model(const char *text);
+/* Whether the arguments of a verb are such. */
+bool cli_takes_models(const cli_verb *verb);
 /* A line, or with --json an object, for each; the exit code. list_models.c */
 int cli_list_models(void);
 

@@ -113,14 +113,6 @@ static const cli_option *find(const cli_option *const *all, uint32_t n, int code
     return NULL;
 }
 
-bool cli_takes_models(const cli_verb *verb)
-{
-    static const char *const words[] = {"MODEL", "[MODEL]", "MODEL...", "BASE", "TEACHER"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strcmp(verb->arguments, words[i]) == 0) return true;
-    return false;
-}
-
 /* Put the path of the model that is meant in the place of each name. */
 static void find_models(const cli_verb *verb, const cli_option *const *all, uint32_t n_options,
                         char **arguments, uint32_t n)

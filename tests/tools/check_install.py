@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""An installed copy can be used: the C example of the README builds against it with pkg-config and
-with find_package, shared and static, starts, and reports a missing model; the example has at most
-30 lines. The shared libraries and the program are not linked with what is loaded when it is needed.
-The installed program finds each of the source's models by its name, in the prefix, with a card beside
-it. `make uninstall` leaves no file and no folder of ours.
+"""An installed copy can be used: the C example of the README builds against it with pkg-config
+and with find_package, shared and static, starts, and reports a missing model; the example has at
+most 30 lines. The shared libraries and the program are not linked with what is loaded when it is
+needed. The installed program finds each of the source's models by its name, in the prefix, with a
+card beside it. `make uninstall` leaves no file and no folder of ours.
 
     check_install.py SOURCE BUILD CMAKE CC
 
