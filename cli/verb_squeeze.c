@@ -13,11 +13,11 @@
 #include "stream.h"
 #include "verbs.h"
 
-enum { VOCABULARY_BYTES = 512 << 20 };
+enum { VOCABULARY_BYTES = 512 << 20, STATIC_WIDTH = 256 };
 
 static const char *output_path, *texts_path, *texts_column, *vocabulary_path, *layers, *heads,
-    *neurons, *rank, *ranks, *embedding, *cache, *budget;
-static uint32_t texts_format, bits, position_bits, groups;
+    *neurons, *rank, *ranks, *embedding, *cache, *budget, *time_share, *at;
+static uint32_t texts_format, bits, position_bits, groups, width;
 static bool keep_pooler, plain, whole_texts, dense_output, drop_impossible, dry_run,
     fidelity = true;
 
@@ -33,6 +33,12 @@ static const cli_option options[] = {
     {"budget", 0, CLI_TEXT, &budget, "BYTES",
      "of the whole file, such as 8.5MB (10^6), 7MiB (2^20) or a number: bits, embeddings, neurons, "
      "heads and layers that no other option names are chosen so that vectors change least"},
+    {"time", 0, CLI_TEXT, &time_share, "SHARE",
+     "of the time that MODEL takes in the type of the result (int8 with --budget or --bits, else "
+     "f32), such as 50%: neurons, heads and layers that no other option names are chosen so that "
+     "vectors change least, by times measured on this machine"},
+    {"at", 0, CLI_TEXT, &at, "BATCHxLENGTH",
+     "sequences and tokens of each that --time is measured at (default: 1x128)"},
     {"bits", 0, CLI_CHOICE, &bits, "32|8|4|3", "of the numbers of all linears"},
     {"embedding", 0, CLI_TEXT, &embedding, "FORM",
      "token embeddings: pq:48 is product quantisation in 48 bytes a piece, width:96 a table so "
@@ -44,7 +50,10 @@ static const cli_option options[] = {
      "feed-forward neurons that stay in each block, such as 50%"},
     {"heads", 0, CLI_TEXT, &heads, "SHARE", "attention heads that stay in each block"},
     {"layers", 0, CLI_TEXT, &layers, "LIST",
-     "blocks that stay: 0,2,3,5, none, first:3, or every:2, which is 0, 2, 4 and so on"},
+     "blocks that stay: 0,2,3,5, first:3, every:2, which is 0, 2, 4 and so on, or none: a static "
+     "table, the mean of whose rows learns the model's vectors of --texts"},
+    {"width", 0, CLI_COUNT, &width, "N",
+     "with --layers none: numbers of a row, which a vector has then (default: 256)"},
     {"rank", 0, CLI_TEXT, &rank, "SHARE",
      "two factors for each linear that hold this share of its parameters; with --groups of what "
      "these leave"},
@@ -67,7 +76,7 @@ static const cli_option options[] = {
     {"plain", 0, CLI_FLAG, &plain, NULL,
      "every lever in its textbook form, without what layers read, to compare with"},
     {"cache", 0, CLI_TEXT, &cache, "FOLDER",
-     "keep what layers read in this folder, and find it there again"},
+     "keep what layers read, and times, in this folder, and find them there again"},
     {"no-fidelity", 0, CLI_NO_FLAG, &fidelity, NULL, "do not measure how near the result is"},
     {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
     {"dry-run", 0, CLI_FLAG, &dry_run, NULL,
@@ -116,6 +125,24 @@ static void show_row(const row *r)
            (unsigned long long)r->before, (unsigned long long)r->after);
 }
 
+/* What was asked for, and what it comes to. */
+static void show_choice(void)
+{
+    printf("chosen for %s%s%s%s: vectors are expected to change by %.4f (1 - cosine)",
+           budget ? budget : "", budget && time_share ? " and " : "", time_share ? time_share : "",
+           time_share ? " of the time" : "", result.change);
+    if (result.next_bytes)
+        printf(", the next better choice takes %llu bytes\n",
+               (unsigned long long)result.next_bytes);
+    else printf(budget && !time_share ? ", and there is no better choice\n" : "\n");
+    if (!time_share) return;
+    printf("by the table of times%s, %.1f%% of the base's %.3f ms\n",
+           result.times_cached ? ", from the cache" : "", 100 * result.time_share, result.base_ms);
+    if (result.measured_share > 0)
+        printf("measured in turn, %.1f%% of the base's %.3f ms\n", 100 * result.measured_share,
+               result.measured_base_ms);
+}
+
 static void show_table(void)
 {
     printf("%-20s %-18s %-28s %9s %10s %10s\n", "part", "was", "is", "error", "bytes", "after");
@@ -130,16 +157,12 @@ static void show_table(void)
         printf("calibrated on %u %s of %u pieces%s\n", result.n_texts,
                whole_texts ? "texts" : "sentences", result.n_pieces,
                result.from_cache ? ", from the cache" : "");
-    if (budget)
-        printf("chosen for %s: vectors are expected to change by %.4f (1 - cosine)", budget,
-               result.change);
-    if (budget && result.next_bytes)
-        printf(", the next better choice takes %llu bytes\n",
-               (unsigned long long)result.next_bytes);
-    else if (budget) printf(", and there is no better choice\n");
+    if (budget || time_share) show_choice();
     if (result.n_held_out)
-        printf("on %u other texts: cosine %.4f, %.1f%% of the ten nearest neighbours stay",
-               result.n_held_out, result.cosine, 100 * result.neighbours);
+        printf("on %u other texts: ", result.n_held_out);
+    if (result.n_held_out && !isnan(result.cosine)) printf("cosine %.4f, ", result.cosine);
+    if (result.n_held_out)
+        printf("%.1f%% of the ten nearest neighbours stay", 100 * result.neighbours);
     if (result.n_held_out && !isnan(result.classes))
         printf(", %.1f%% keep their class", 100 * result.classes);
     if (result.n_held_out) printf("\n");
@@ -157,6 +180,22 @@ static void show_row_json(const row *r)
     cli_json_key_double("error", r->error);
     cli_json_key_number("bytes_before", r->before);
     cli_json_key_number("bytes_after", r->after);
+    cli_json_close('}');
+}
+
+static void show_time_json(void)
+{
+    cli_json_key("time");
+    cli_json_open('{');
+    cli_json_key_double("change", result.change);
+    cli_json_key_double("share", result.time_share);
+    cli_json_key_double("base_ms", result.base_ms);
+    if (result.measured_share > 0) {
+        cli_json_key_double("measured_share", result.measured_share);
+        cli_json_key_double("measured_base_ms", result.measured_base_ms);
+    }
+    cli_json_key("cached");
+    cli_json_bool(result.times_cached != 0);
     cli_json_close('}');
 }
 
@@ -192,11 +231,12 @@ static void show_json(void)
         cli_json_key_number("next_bytes", result.next_bytes);
         cli_json_close('}');
     }
+    if (time_share) show_time_json();
     if (result.n_held_out) {
         cli_json_key("fidelity");
         cli_json_open('{');
         cli_json_key_number("texts", result.n_held_out);
-        cli_json_key_double("cosine", result.cosine);
+        if (!isnan(result.cosine)) cli_json_key_double("cosine", result.cosine);
         cli_json_key_double("neighbours", result.neighbours);
         if (!isnan(result.classes)) cli_json_key_double("classes", result.classes);
         cli_json_close('}');
@@ -222,6 +262,7 @@ static sqz_squeeze_options read_levers(void)
                              .plain = plain,
                              .whole_texts = whole_texts,
                              .budget = cli_read_bytes("budget", budget),
+                             .time = cli_read_share("time", time_share),
                              .cache = cache,
                              .no_fidelity = !fidelity,
                              .part = take_part,
@@ -229,7 +270,10 @@ static sqz_squeeze_options read_levers(void)
                              .progress = cli_show_share,
                              .user = "steps"};
     cli_read_layers(layers, &o);
+    cli_read_at(at, &o.at_batch, &o.at_length);
     cli_read_embedding(embedding, &o);
+    if (o.layers && !o.n_layers && !plain) o.static_width = width ? width : STATIC_WIDTH;
+    else if (width) cli_die(CLI_USAGE, "--width is of a static table, which --layers none makes");
     return o;
 }
 
@@ -242,6 +286,8 @@ static int run(char **arguments, uint32_t n)
                            "the table alone)");
     if (!texts_path && !vocabulary_path && (texts_format || texts_column))
         cli_die(CLI_USAGE, "--texts FILE is missing: its options are given");
+    if (at && !time_share)
+        cli_die(CLI_USAGE, "--time SHARE is missing: --at says what time is measured at");
     if (cache && !texts_path)
         cli_die(CLI_USAGE, "--texts FILE is missing: --cache keeps what layers read on it");
     sqz_squeeze_options o = read_levers();
@@ -266,8 +312,7 @@ static int run(char **arguments, uint32_t n)
     free(rows);
     cli_free_lever_texts(&texts);
     cli_free_lever_texts(&vocabulary);
-    if (result.cache_useless)
-        cli_say("%s: what it kept of these texts was damaged: made anew", cache);
+    if (result.cache_useless) cli_say("%s: what it kept was damaged: made anew", cache);
     if (!dry_run) cli_say("wrote %s", output_path);
     return CLI_DONE;
 }

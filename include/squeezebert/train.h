@@ -117,12 +117,16 @@ typedef enum sqz_precision { SQZ_PRECISION_F32, SQZ_PRECISION_BF16 } sqz_precisi
  * What is written is W' itself, and with products in f32 the model, as sqz_trainer_model has it, is
  * that of the file: equal bits; checkpoints hold W. Norms, biases, tables of floats, pooler and
  * head stay f32. The base may be of floats, int8 or packed rows, which are expanded. Costs 9 bytes
- * a weight, and once a step a nanosecond a weight for s8, 15 to 30 for s4 and s3. */
+ * a weight, and once a step a nanosecond a weight for s8, 15 to 30 for s4 and s3.
+ *
+ * STORED: each matrix, those of pooler and head too, as the base has it: int8, packed rows of 4 or
+ * 3 bits, floats. So what is written has the base's tensors, and its bytes. */
 typedef enum sqz_fake_quantise {
     SQZ_FAKE_QUANTISE_NONE,
     SQZ_FAKE_QUANTISE_S8,
     SQZ_FAKE_QUANTISE_S4,
-    SQZ_FAKE_QUANTISE_S3
+    SQZ_FAKE_QUANTISE_S3,
+    SQZ_FAKE_QUANTISE_STORED
 } sqz_fake_quantise;
 
 /* What is made small. Of a head its problem says it; else it is the vectors that sqz_embed has of
