@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options as the program takes them. */
-#include "squeeze/squeeze_history.h"
+#include "squeeze/squeeze_then.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 
@@ -71,4 +72,12 @@ void sqzi_squeeze_history(const char *verb, const sqz_squeeze_options *o, uint32
     if (n_texts)
         add(line, &used, ", calibrated on %u %s of %u pieces", n_texts,
             o->whole_texts ? "texts" : "sentences", n_pieces);
+}
+
+void sqzi_squeeze_then_step(const sqzi_squeeze_then *then, sqzi_step *step,
+                            char history[SQZI_HISTORY_TEXT])
+{
+    size_t used = strlen(history);
+    add(history, &used, "%s", then->history);
+    step->measured = then->measured;
 }
