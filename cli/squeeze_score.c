@@ -48,7 +48,7 @@ const cli_option cli_score_options[] = {
      "that holds it is searched for"},
     {"minutes", 0, CLI_REAL, &minutes, "M",
      "that healing may take, by the time of its first steps (default: 10)"},
-    {"heal", 0, CLI_NO_FLAG, &heal, NULL,
+    {"no-heal", 0, CLI_NO_FLAG, &heal, NULL,
      "leave what was squeezed as it is: no training, no minutes"},
     {"epochs", 0, CLI_COUNT, &epochs, "N", "of healing, at most (default: 3)"},
     {"lr", 0, CLI_REAL, &rate, "RATE", "of healing (default: 5e-4)"},

@@ -17,7 +17,7 @@
 enum { VOCABULARY_BYTES = 512 << 20 };
 
 static const char *output_path, *texts_path, *texts_column, *vocabulary_path, *layers, *heads,
-    *neurons, *rank, *ranks, *embedding, *cache, *budget;
+    *neurons, *rank, *ranks, *embedding, *cache, *budget, *time_share, *at;
 static uint32_t texts_format, bits, position_bits, groups;
 static bool keep_pooler, plain, whole_texts, dense_output, drop_impossible, dry_run,
     fidelity = true;
@@ -36,6 +36,12 @@ static const cli_option options[] = {
      "of the whole file, such as 8.5MB (10^6), 7MiB (2^20) or a number: bits, embeddings, neurons, "
      "heads and layers that no other option names are chosen so that vectors change least; with "
      "--texts or --data the file is then healed by training, see --minutes and --no-heal"},
+    {"time", 0, CLI_TEXT, &time_share, "SHARE",
+     "of the time that MODEL takes in the type of the result (int8 with --budget or --bits, else "
+     "f32), such as 50%: neurons, heads and layers that no other option names are chosen so that "
+     "vectors change least, by times measured on this machine"},
+    {"at", 0, CLI_TEXT, &at, "BATCHxLENGTH",
+     "sequences and tokens of each that --time is measured at (default: 1x128)"},
     {"bits", 0, CLI_CHOICE, &bits, "32|8|4|3", "of the numbers of all linears"},
     {"embedding", 0, CLI_TEXT, &embedding, "FORM",
      "token embeddings: pq:48 is product quantisation in 48 bytes a piece, width:96 a table so "
@@ -70,7 +76,7 @@ static const cli_option options[] = {
     {"plain", 0, CLI_FLAG, &plain, NULL,
      "every lever in its textbook form, without what layers read, to compare with"},
     {"cache", 0, CLI_TEXT, &cache, "FOLDER",
-     "keep what layers read in this folder, and find it there again"},
+     "keep what layers read, and times, in this folder, and find them there again"},
     {"no-fidelity", 0, CLI_NO_FLAG, &fidelity, NULL, "do not measure how near the result is"},
     {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
     {"dry-run", 0, CLI_FLAG, &dry_run, NULL,
@@ -120,6 +126,24 @@ static void show_row(const row *r)
            (unsigned long long)r->before, (unsigned long long)r->after);
 }
 
+/* What was asked for, and what it comes to. */
+static void show_choice(void)
+{
+    printf("chosen for %s%s%s%s: vectors are expected to change by %.4f (1 - cosine)",
+           budget ? budget : "", budget && time_share ? " and " : "", time_share ? time_share : "",
+           time_share ? " of the time" : "", result.change);
+    if (result.next_bytes)
+        printf(", the next better choice takes %llu bytes\n",
+               (unsigned long long)result.next_bytes);
+    else printf(budget && !time_share ? ", and there is no better choice\n" : "\n");
+    if (!time_share) return;
+    printf("by the table of times%s, %.1f%% of the base's %.3f ms\n",
+           result.times_cached ? ", from the cache" : "", 100 * result.time_share, result.base_ms);
+    if (result.measured_share > 0)
+        printf("measured in turn, %.1f%% of the base's %.3f ms\n", 100 * result.measured_share,
+               result.measured_base_ms);
+}
+
 static void show_table(void)
 {
     printf("%-20s %-18s %-28s %9s %10s %10s\n", "part", "was", "is", "error", "bytes", "after");
@@ -134,13 +158,7 @@ static void show_table(void)
         printf("calibrated on %u %s of %u pieces%s\n", result.n_texts,
                whole_texts ? "texts" : "sentences", result.n_pieces,
                result.from_cache ? ", from the cache" : "");
-    if (budget)
-        printf("chosen for %s: vectors are expected to change by %.4f (1 - cosine)", budget,
-               result.change);
-    if (budget && result.next_bytes)
-        printf(", the next better choice takes %llu bytes\n",
-               (unsigned long long)result.next_bytes);
-    else if (budget) printf(", and there is no better choice\n");
+    if (budget || time_share) show_choice();
     if (result.n_held_out)
         printf("on %u other texts: cosine %.4f, %.1f%% of the ten nearest neighbours stay",
                result.n_held_out, result.cosine, 100 * result.neighbours);
@@ -162,6 +180,22 @@ static void show_row_json(const row *r)
     cli_json_key_double("error", r->error);
     cli_json_key_number("bytes_before", r->before);
     cli_json_key_number("bytes_after", r->after);
+    cli_json_close('}');
+}
+
+static void show_time_json(void)
+{
+    cli_json_key("time");
+    cli_json_open('{');
+    cli_json_key_double("change", result.change);
+    cli_json_key_double("share", result.time_share);
+    cli_json_key_double("base_ms", result.base_ms);
+    if (result.measured_share > 0) {
+        cli_json_key_double("measured_share", result.measured_share);
+        cli_json_key_double("measured_base_ms", result.measured_base_ms);
+    }
+    cli_json_key("cached");
+    cli_json_bool(result.times_cached != 0);
     cli_json_close('}');
 }
 
@@ -197,6 +231,7 @@ static void show_json(void)
         cli_json_key_number("next_bytes", result.next_bytes);
         cli_json_close('}');
     }
+    if (time_share) show_time_json();
     if (result.n_held_out) {
         cli_json_key("fidelity");
         cli_json_open('{');
@@ -228,6 +263,7 @@ static sqz_squeeze_options read_levers(void)
                              .plain = plain,
                              .whole_texts = whole_texts,
                              .budget = cli_read_bytes("budget", budget),
+                             .time = cli_read_share("time", time_share),
                              .cache = cache,
                              .no_fidelity = !fidelity,
                              .part = take_part,
@@ -235,6 +271,7 @@ static sqz_squeeze_options read_levers(void)
                              .progress = cli_show_share,
                              .user = "steps"};
     cli_read_layers(layers, &o);
+    cli_read_at(at, &o.at_batch, &o.at_length);
     cli_read_embedding(embedding, &o);
     return o;
 }
@@ -270,6 +307,8 @@ static void check_usage(void)
                            "the table alone)");
     if (!texts_path && !vocabulary_path && !cli_score_has_rows() && (texts_format || texts_column))
         cli_die(CLI_USAGE, "--texts FILE is missing: its options are given");
+    if (at && !time_share)
+        cli_die(CLI_USAGE, "--time SHARE is missing: --at says what time is measured at");
     if (cache && !texts_path && !cli_score_has_rows())
         cli_die(CLI_USAGE, "--texts FILE is missing: --cache keeps what layers read on it");
 }
@@ -279,7 +318,7 @@ static int run(char **arguments, uint32_t n)
     (void)n;
     int code = CLI_DONE;
     check_usage();
-    const bool judged = cli_score_is_asked(budget != NULL, texts_path, texts_format);
+    const bool judged = cli_score_is_asked(budget || time_share, texts_path, texts_format);
     const uint32_t format = cli_score_has_rows() ? 0 : texts_format;
     const char *column = cli_score_has_rows() ? NULL : texts_column;
     sqz_squeeze_options o = read_levers();
@@ -301,8 +340,7 @@ static int run(char **arguments, uint32_t n)
     free(rows);
     cli_free_lever_texts(&texts);
     cli_free_lever_texts(&vocabulary);
-    if (result.cache_useless)
-        cli_say("%s: what it kept of these texts was damaged: made anew", cache);
+    if (result.cache_useless) cli_say("%s: what it kept was damaged: made anew", cache);
     if (judged) code = cli_score_end(&score);
     if (!dry_run && code == CLI_DONE) cli_say("wrote %s", output_path);
     return code;

@@ -9,6 +9,7 @@
 #include "compress/compressor.h"
 #include "kernel/kernel.h"
 #include "model/context.h"
+#include "squeeze/squeeze_history.h"
 
 enum { MAX_PIECES = 128 };
 

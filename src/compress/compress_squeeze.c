@@ -7,6 +7,7 @@
 #include "compress/compressor.h"
 #include "model/context.h"
 #include "rewrite/keyed_file.h"
+#include "squeeze/squeeze_history.h"
 
 /* What squeezing tells is taken into an attempt. */
 typedef struct told {
@@ -140,22 +141,11 @@ static void name_attempt(const sqzi_compressor *c, sqzi_compress_attempt *a)
     sqzi_compress_name(c, "squeezed", a->key, ".gguf", a->squeezed);
 }
 
-/* sqzi_measured: the last file that is made of this one says it. */
-static sqz_status measure_later(void *user, const char *path, sqz_error *error)
-{
-    (void)user;
-    (void)path;
-    (void)error;
-    return SQZ_OK;
-}
-
 static sqz_status make(sqzi_compressor *c, sqzi_compress_attempt *a, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     told t = {.c = c, .attempt = a};
     sqz_squeeze_options o = a->levers;
-    sqzi_measured measured = c->measured;
-    measured.measure = measure_later;
     o.texts = c->data.calibrate;
     o.n_texts = c->data.n_calibrate;
     o.no_fidelity = 1;
@@ -164,7 +154,7 @@ static sqz_status make(sqzi_compressor *c, sqzi_compress_attempt *a, sqz_error *
     o.result = take_result;
     o.progress = watch;
     o.user = &t;
-    const sqzi_squeeze_then then = {c->history, &measured};
+    const sqzi_squeeze_then then = {c->history, &c->measured};
     TRY(sqzi_squeeze_for(c->context, c->path, c->out ? a->squeezed : NULL, &o, &then, error));
     FAIL_IF(t.no_memory, SQZ_ENOMEM, 0, "no memory for a table of parts");
     if (c->out) TRY(save_parts(c, a, error));

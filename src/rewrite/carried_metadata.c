@@ -91,7 +91,8 @@ sqz_status sqzi_rewrite_metadata_but(sqzi_gguf_writer *writer, const sqz_model *
             sqzi_gguf_put_value(writer, value);
     }
     const sqzi_measured *measured = step->measured;
-    if (measured) sqzi_gguf_put_u32(writer, measured->count_key, measured->count);
+    if (measured && measured->count_key)
+        sqzi_gguf_put_u32(writer, measured->count_key, measured->count);
     for (uint32_t i = 0; measured && i < measured->n; i++)
         sqzi_gguf_put_f64(writer, measured->keys[i], 0);
     sqz_status status = put_name(writer, from, step->suffix, error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options as the program takes them. */
-#include "squeeze/squeeze_then.h"
+#include "squeeze/squeeze_history.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -67,6 +67,8 @@ void sqzi_squeeze_history(const char *verb, const sqz_squeeze_options *o, uint32
     if (o->bits) add(line, &used, " --bits %u", o->bits);
     if (o->keep_pooler) add(line, &used, " --keep-pooler");
     if (o->budget) add(line, &used, " --budget %" PRIu64, o->budget);
+    add_share(line, &used, "time", o->time);
+    if (o->at_batch || o->at_length) add(line, &used, " --at %ux%u", o->at_batch, o->at_length);
     if (o->whole_texts) add(line, &used, " --whole-texts");
     if (o->plain) add(line, &used, " --plain");
     if (n_texts)
@@ -74,10 +76,8 @@ void sqzi_squeeze_history(const char *verb, const sqz_squeeze_options *o, uint32
             o->whole_texts ? "texts" : "sentences", n_pieces);
 }
 
-void sqzi_squeeze_then_step(const sqzi_squeeze_then *then, sqzi_step *step,
-                            char history[SQZI_HISTORY_TEXT])
+void sqzi_squeeze_history_add(char line[SQZI_HISTORY_TEXT], const char *more)
 {
-    size_t used = strlen(history);
-    add(history, &used, "%s", then->history);
-    step->measured = then->measured;
+    size_t used = strlen(line);
+    add(line, &used, "%s", more);
 }

@@ -13,6 +13,9 @@ enum { SQZI_HISTORY_TEXT = 1024 };
 void sqzi_squeeze_history(const char *verb, const sqz_squeeze_options *options, uint32_t n_texts,
                           uint32_t n_pieces, char line[SQZI_HISTORY_TEXT]);
 
+/* What another step says in the same line. */
+void sqzi_squeeze_history_add(char line[SQZI_HISTORY_TEXT], const char *more);
+
 /* A lever is set, or a budget. */
 bool sqzi_squeeze_has_lever(const sqz_squeeze_options *options);
 

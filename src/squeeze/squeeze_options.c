@@ -44,9 +44,11 @@ static sqz_status check_alone(const sqz_squeeze_options *o, sqz_error *error)
             "layers: a list, the first or every so many: one of the three");
     FAIL_IF(o->budget && o->plain, SQZ_EINVAL, 0,
             "budget: what is chosen by what layers read has no plain form");
-    FAIL_IF(o->time != 0, SQZ_EUNSUPPORTED, 0, "time: it cannot be chosen for yet");
-    FAIL_IF(o->at_batch || o->at_length, SQZ_EINVAL, 0,
+    FAIL_IF(o->time > 0 && o->plain, SQZ_EINVAL, 0,
+            "time: what is chosen by what layers read has no plain form");
+    FAIL_IF(!(o->time > 0) && (o->at_batch || o->at_length), SQZ_EINVAL, 0,
             "at: a batch and a length that time is measured at, and no time is asked for");
+    TRY(check_share("time", o->time, error));
     TRY(check_share("heads", o->heads, error));
     TRY(check_share("neurons", o->neurons, error));
     TRY(check_share("rank", o->rank, error));

@@ -7,18 +7,13 @@
 #include <squeezebert/squeeze.h>
 
 #include "rewrite/rewrite.h"
-#include "squeeze/squeeze_history.h"
 
-/* history: put behind the line of sqz.history. measured: in the place of fidelity's numbers; it is
- * not measured, the numbers are 0. */
+/* history: put behind the line of sqz.history. measured: keys in the place of fidelity's, whose
+ * numbers are 0; nothing is measured. */
 typedef struct sqzi_squeeze_then {
     const char *history;
     const sqzi_measured *measured;
 } sqzi_squeeze_then;
-
-/* Put both into a step whose line stands in `history`. */
-void sqzi_squeeze_then_step(const sqzi_squeeze_then *then, sqzi_step *step,
-                            char history[SQZI_HISTORY_TEXT]);
 
 /* ---- squeeze.c ---- */
 
