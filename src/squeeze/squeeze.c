@@ -13,6 +13,7 @@
 #include "squeeze/squeeze_choice.h"
 #include "squeeze/squeeze_history.h"
 #include "squeeze/squeeze_levers.h"
+#include "squeeze/squeeze_then.h"
 #include "squeeze/squeeze_time.h"
 #include "squeeze/static_table.h"
 #include "squeeze/student.h"
@@ -22,7 +23,8 @@
 typedef struct squeezer {
     sqz_context *context;
     sqz_squeeze_options options;
-    sqzi_student *student; /* or NULL */
+    sqzi_student *student;         /* or NULL */
+    const sqzi_squeeze_then *then; /* or NULL */
     const char *path, *out;
     sqz_model *model;
     sqzi_squeeze_plan plan;
@@ -58,20 +60,6 @@ static int stage_done(void *user, size_t done, size_t total)
 }
 
 /* ---- texts and what layers read ---- */
-
-/* Weights are to be floats: what int8 has rounded off is not there any more. */
-static sqz_status check_source(const squeezer *s)
-{
-    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(s->model->gguf); i++) {
-        const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(s->model->gguf, i);
-        if (t->type == SQZI_S8)
-            return sqzi_fail(s->error, SQZ_EUNSUPPORTED, t->offset,
-                             "tensor '%.*s' is I8 already: squeeze the float model that this one "
-                             "was made from",
-                             (int)t->name.n, t->name.bytes);
-    }
-    return SQZ_OK;
-}
 
 /* A budget or a time leaves something to be chosen. */
 static bool chooses(const squeezer *s)
@@ -173,7 +161,7 @@ static sqz_status measure_file(void *user, const char *made, sqz_error *error)
     sqz_status status = SQZ_OK;
     squeezer *s = user;
     const sqzi_measured *fidelity = &s->fidelity.measured;
-    if (s->measured.count_key) TRY(fidelity->measure(fidelity->user, made, error));
+    if (s->measured.count_key && !s->then) TRY(fidelity->measure(fidelity->user, made, error));
     if (s->options.time > 0)
         TRY(sqzi_squeeze_time_measure(s->model, s->path, s->out, made, &s->time, error));
 fail:
@@ -211,8 +199,9 @@ static sqzi_step step_of(squeezer *s, char history[SQZI_HISTORY_TEXT])
                          s->result.n_texts, s->result.n_pieces, history);
     sqzi_fidelity_run_discard(&s->fidelity);
     sqzi_fidelity_run_make(s->model, s->split.held_out, s->split.n_held_out, &s->fidelity);
-    s->measured = (sqzi_measured){0};
-    if (s->split.n_held_out && !s->options.no_fidelity) s->measured = s->fidelity.measured;
+    s->measured = s->then ? *s->then->measured : (sqzi_measured){0};
+    if (s->then) sqzi_squeeze_history_add(history, s->then->history);
+    else if (s->split.n_held_out && !s->options.no_fidelity) s->measured = s->fidelity.measured;
     s->measured.measure = measure_file;
     s->measured.user = s;
     if (s->measured.count_key || s->options.time > 0) step.measured = &s->measured;
@@ -328,7 +317,7 @@ static void take_fidelity(squeezer *s)
 static sqz_status write_file(squeezer *s)
 {
     char history[SQZI_HISTORY_TEXT];
-    const bool measures = s->split.n_held_out && !s->options.no_fidelity;
+    const bool measures = s->split.n_held_out && !s->options.no_fidelity && !s->then;
     const sqzi_step step = step_of(s, history);
     const sqz_status status = sqzi_weights_write(&s->weights, &step, s->out, &s->result.bytes_after,
                                                  s->error);
@@ -360,7 +349,7 @@ static sqz_status squeeze(squeezer *s)
     sqz_status status = SQZ_OK;
     sqz_error *error = s->error;
     TRY(sqzi_checksum_check(&s->model->map, s->model->gguf, &(bool){false}, error));
-    TRY(check_source(s));
+    TRY(sqzi_squeeze_check_source(s->model, error));
     TRY(sqzi_squeeze_time_check(s->model, &s->options, error));
     TRY(sqzi_squeeze_plan_make(s->model, &s->plan, error));
     TRY(sqzi_squeeze_plan_by_hand(s->model, &s->options, &s->plan, error));
@@ -396,6 +385,13 @@ static sqz_status run(squeezer *s)
 sqz_status sqz_squeeze(sqz_context *context, const char *path, const char *out,
                        const sqz_squeeze_options *options, sqz_error *error)
 {
+    return sqzi_squeeze_for(context, path, out, options, NULL, error);
+}
+
+sqz_status sqzi_squeeze_for(sqz_context *context, const char *path, const char *out,
+                            const sqz_squeeze_options *options, const sqzi_squeeze_then *then,
+                            sqz_error *error)
+{
     if (!context || !path || !options)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_squeeze: context, path or options is NULL");
     const sqz_status status = SQZI_RESERVED(options, "sqz_squeeze_options", error);
@@ -406,8 +402,12 @@ sqz_status sqz_squeeze(sqz_context *context, const char *path, const char *out,
             "%s: no lever is set: say a budget, a time, bits, an embedding, neurons, heads, "
             "layers, rank, groups or a vocabulary",
             path);
-    return run(&(squeezer){
-        .context = context, .path = path, .out = out, .options = *options, .error = error});
+    return run(&(squeezer){.context = context,
+                           .path = path,
+                           .out = out,
+                           .then = then,
+                           .options = *options,
+                           .error = error});
 }
 
 sqz_status sqzi_squeeze_student(sqz_context *context, const char *path, const char *out,

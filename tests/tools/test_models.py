@@ -19,6 +19,7 @@ import check_models  # noqa: E402
 import refusals  # noqa: E402
 import sst2_split  # noqa: E402
 import write_card  # noqa: E402
+import write_page  # noqa: E402
 
 
 class Split(unittest.TestCase):
@@ -116,6 +117,19 @@ class Recipes(unittest.TestCase):
             with self.assertRaisesRegex(SystemExit, "other"):
                 pathlib.Path(template).write_text("{other[n]}")
                 write_card.main(template, "tiny", measure, program, recipe, "dev=" + measure)
+
+
+class Page(unittest.TestCase):
+    def test_rows_are_those_of_the_cards_and_no_others(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("b", "a"):
+                pathlib.Path(folder, name + ".md").write_text(
+                    f"---\nbytes: 1234567\nscore: of {name}\n---\n")
+            wanted = ("words\n" + write_page.HEAD + "| [a](../models/a.md) | 1,234,567 | of a |\n"
+                      "| [b](../models/b.md) | 1,234,567 | of b |\n" + "\nmore\n")
+            for old in ("", "| [c](../models/c.md) | 1 | gone |\n"):
+                page = "words\n" + write_page.HEAD + old + "\nmore\n"
+                self.assertEqual(write_page.page_with(page, folder), wanted)
 
 
 class Cards(unittest.TestCase):
