@@ -18,7 +18,7 @@ enum { VOCABULARY_BYTES = 512 << 20 };
 
 static const char *output_path, *texts_path, *texts_column, *vocabulary_path, *layers, *heads,
     *neurons, *rank, *ranks, *embedding, *cache, *budget, *time_share, *at;
-static uint32_t texts_format, bits, position_bits, groups;
+static uint32_t texts_format, bits, depth, position_bits, groups;
 static bool keep_pooler, plain, whole_texts, dense_output, drop_impossible, dry_run,
     fidelity = true;
 
@@ -42,6 +42,8 @@ static const cli_option options[] = {
      "vectors change least, by times measured on this machine"},
     {"at", 0, CLI_TEXT, &at, "BATCHxLENGTH",
      "sequences and tokens of each that --time is measured at (default: 1x128)"},
+    {"depth", 0, CLI_COUNT, &depth, "N",
+     "blocks that stay under --budget or --time; which of them, is chosen (default: that too)"},
     {"bits", 0, CLI_CHOICE, &bits, "32|8|4|3", "of the numbers of all linears"},
     {"embedding", 0, CLI_TEXT, &embedding, "FORM",
      "token embeddings: pq:48 is product quantisation in 48 bytes a piece, width:96 a table so "
@@ -262,6 +264,7 @@ static sqz_squeeze_options read_levers(void)
                              .keep_pooler = keep_pooler,
                              .plain = plain,
                              .whole_texts = whole_texts,
+                             .depth = depth,
                              .budget = cli_read_bytes("budget", budget),
                              .time = cli_read_share("time", time_share),
                              .cache = cache,
