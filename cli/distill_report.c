@@ -72,7 +72,10 @@ static sqz_predictions *predict(const cli_distill_job *j, const sqz_model *model
 {
     sqz_error error = {0};
     sqz_predictions *predictions;
-    const sqz_predict_options o = {.task = &j->base.watch.task};
+    const uint32_t most = sqz_model_get_info(model)->max_positions;
+    sqz_task_options task = j->base.watch.task;
+    if (task.max_length > most) task.max_length = most;
+    const sqz_predict_options o = {.task = &task};
     cli_check(sqz_predict(model, j->base.watch.dev, &o, &predictions, &error), &error);
     cli_check(sqz_measure(predictions, NULL, m, &error), &error);
     return predictions;

@@ -14,11 +14,11 @@
 #include "stream.h"
 #include "verbs.h"
 
-enum { VOCABULARY_BYTES = 512 << 20 };
+enum { VOCABULARY_BYTES = 512 << 20, STATIC_WIDTH = 256 };
 
 static const char *output_path, *texts_path, *texts_column, *vocabulary_path, *layers, *heads,
     *neurons, *rank, *ranks, *embedding, *cache, *budget, *time_share, *at;
-static uint32_t texts_format, bits, depth, position_bits, groups;
+static uint32_t texts_format, bits, depth, position_bits, groups, width;
 static bool keep_pooler, plain, whole_texts, dense_output, drop_impossible, dry_run,
     fidelity = true;
 
@@ -55,7 +55,10 @@ static const cli_option options[] = {
      "feed-forward neurons that stay in each block, such as 50%"},
     {"heads", 0, CLI_TEXT, &heads, "SHARE", "attention heads that stay in each block"},
     {"layers", 0, CLI_TEXT, &layers, "LIST",
-     "blocks that stay: 0,2,3,5, none, first:3, or every:2, which is 0, 2, 4 and so on"},
+     "blocks that stay: 0,2,3,5, first:3, every:2, which is 0, 2, 4 and so on, or none: a static "
+     "table, the mean of whose rows learns the model's vectors of --texts"},
+    {"width", 0, CLI_COUNT, &width, "N",
+     "with --layers none: numbers of a row, which a vector has then (default: 256)"},
     {"rank", 0, CLI_TEXT, &rank, "SHARE",
      "two factors for each linear that hold this share of its parameters; with --groups of what "
      "these leave"},
@@ -162,8 +165,10 @@ static void show_table(void)
                result.from_cache ? ", from the cache" : "");
     if (budget || time_share) show_choice();
     if (result.n_held_out)
-        printf("on %u other texts: cosine %.4f, %.1f%% of the ten nearest neighbours stay",
-               result.n_held_out, result.cosine, 100 * result.neighbours);
+        printf("on %u other texts: ", result.n_held_out);
+    if (result.n_held_out && !isnan(result.cosine)) printf("cosine %.4f, ", result.cosine);
+    if (result.n_held_out)
+        printf("%.1f%% of the ten nearest neighbours stay", 100 * result.neighbours);
     if (result.n_held_out && !isnan(result.classes))
         printf(", %.1f%% keep their class", 100 * result.classes);
     if (result.n_held_out) printf("\n");
@@ -238,7 +243,7 @@ static void show_json(void)
         cli_json_key("fidelity");
         cli_json_open('{');
         cli_json_key_number("texts", result.n_held_out);
-        cli_json_key_double("cosine", result.cosine);
+        if (!isnan(result.cosine)) cli_json_key_double("cosine", result.cosine);
         cli_json_key_double("neighbours", result.neighbours);
         if (!isnan(result.classes)) cli_json_key_double("classes", result.classes);
         cli_json_close('}');
@@ -276,6 +281,8 @@ static sqz_squeeze_options read_levers(void)
     cli_read_layers(layers, &o);
     cli_read_at(at, &o.at_batch, &o.at_length);
     cli_read_embedding(embedding, &o);
+    if (o.layers && !o.n_layers && !plain) o.static_width = width ? width : STATIC_WIDTH;
+    else if (width) cli_die(CLI_USAGE, "--width is of a static table, which --layers none makes");
     return o;
 }
 

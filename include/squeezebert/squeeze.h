@@ -302,7 +302,7 @@ typedef struct sqz_squeeze_options {
     void *user;
     uint32_t layers_first, layers_every;
     double time;
-    uint32_t at_batch, at_length, depth;
+    uint32_t at_batch, at_length, static_width, depth;
     uint64_t reserved[1];
 } sqz_squeeze_options;
 

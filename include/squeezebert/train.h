@@ -41,8 +41,10 @@ extern "C" {
  *   values        SQZ_REGRESSION: [K] numbers; SQZ_MULTI_LABEL: [K] of 0 to 1; SQZ_LOSS_COSINE,
  *                 _COSENT: [1] the score of the pair; else NULL
  *   token_labels  SQZ_HEAD_TOKEN: [n_tokens] classes, -1 for a piece without one; else NULL
- *   unlabelled    of a distillation, 1: it has no label, the three above are not looked at, and the
- *                 mean of the loss LABELS is over the others of its batch
+ *   teachers      of a distillation whose teacher has another vocabulary: n_tokens, ids and types
+ * of the same text as it reads them; of all examples or of none; else NULL unlabelled    of a
+ * distillation, 1: it has no label, the three above are not looked at, and the mean of the loss
+ * LABELS is over the others of its batch
  */
 typedef struct sqz_train_example {
     uint32_t n_tokens;
@@ -52,7 +54,8 @@ typedef struct sqz_train_example {
     const float *values;
     const int32_t *token_labels;
     uint32_t skip, unlabelled;
-    uint64_t reserved[4];
+    const struct sqz_train_example *teachers;
+    uint64_t reserved[3];
 } sqz_train_example;
 
 enum { SQZ_MOST_TEXTS = 64 }; /* of an example */
@@ -70,6 +73,8 @@ enum { SQZ_MOST_TEXTS = 64 }; /* of an example */
  *                 Asked once for every batch of every epoch when the trainer is opened, then in
  *                 the course of the run
  *   user          what batch is called with
+ *   task          the task of GLUE that it is, "sst2", for the file to say (doc/format.md:
+ *                 sqz.task); NULL: none
  */
 typedef struct sqz_train_data {
     const sqz_train_example *examples;
@@ -80,7 +85,8 @@ typedef struct sqz_train_data {
     sqz_status (*batch)(void *user, uint32_t epoch, uint32_t i, const uint32_t **rows, uint32_t *n,
                         sqz_error *error);
     void *user;
-    uint64_t reserved[4];
+    const char *task;
+    uint64_t reserved[3];
 } sqz_train_data;
 
 typedef enum sqz_schedule {

@@ -54,6 +54,7 @@ void sqzi_squeeze_history(const char *verb, const sqz_squeeze_options *o, uint32
     if (o->layers && o->n_layers == 0) add(line, &used, " --layers none");
     for (size_t i = 0; o->layers && i < o->n_layers; i++)
         add(line, &used, "%s%u", i ? "," : " --layers ", o->layers[i]);
+    if (o->static_width) add(line, &used, " --width %u", o->static_width);
     if (o->layers_first) add(line, &used, " --layers first:%u", o->layers_first);
     if (o->layers_every) add(line, &used, " --layers every:%u", o->layers_every);
     add_share(line, &used, "heads", o->heads);

@@ -92,9 +92,10 @@ bool sqzi_squeeze_plan_reads(const sqz_model *model, const sqzi_squeeze_plan *pl
 {
     for (uint32_t i = 0; i < plan->n_blocks; i++)
         if (block_reads(model, &plan->blocks[i], plan->plain)) return true;
-    return !plan->plain &&
-           (plan->embedding != SQZ_EMBEDDING_KEEP ||
-            (model->encoder.embedding.projected && plan->projection != SQZI_STORED_F32));
+    return plan->static_width ||
+           (!plan->plain &&
+            (plan->embedding != SQZ_EMBEDDING_KEEP ||
+             (model->encoder.embedding.projected && plan->projection != SQZI_STORED_F32)));
 }
 
 sqz_status sqzi_squeeze_check_source(const sqz_model *model, sqz_error *error)

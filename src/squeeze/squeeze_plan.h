@@ -33,6 +33,7 @@ typedef struct sqzi_squeeze_plan {
     sqzi_block_plan *blocks; /* [n_blocks], ascending by source; room for n_made */
     sqz_embedding_form embedding;
     uint32_t embedding_size;
+    uint32_t static_width; /* > 0: of a static table, which takes the place of everything */
     sqzi_storage word, factor, position, projection;
     sqzi_storage others; /* what stands behind the blocks, to nearest */
     bool drop_pooler;    /* which neither the head nor the pooling of embeddings reads */

@@ -273,6 +273,7 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     TRY(sqz_model_open(context, path, &t->model, error));
     t->bits = trained->bits;
     t->keeps_head = head->none;
+    t->task = head->task;
     trained->embeds = head->none || head->kind == SQZ_HEAD_NONE;
     if (head->none) head->pooling = t->model->info.pooling;
     else TRY(settle_head(t, head, path, error));
