@@ -136,8 +136,8 @@ esac
 """
 RECIPE = """text=$work/text
 step "$text" cp "$data/text" "$text"
-step "$work/small" "$program" shrink "$text" "$work/small"
-step "$work/embed.gguf" "$program" train "$work/small" "$work/embed.gguf" $MORE
+step "$work/parts/small" "$program" shrink "$text" "$work/parts/small"
+step "$work/embed.gguf" "$program" train "$work/parts/small" "$work/embed.gguf" $MORE
 save "$work/embed.score" "$program" measure "$work/embed.gguf" /dev/stdout
 finish score="$work/embed.score"
 """
@@ -200,7 +200,7 @@ class Make(unittest.TestCase):
         self.assertEqual(self.make(), ["shrink", "train", "measure", "bench", "info"])
         self.assertEqual((self.top / "models/embed.gguf").read_text(), "7\n")
         self.assertIn("score: 7 in 0.5 ms", self.card())
-        self.assertIn("    squeezebert train small embed.gguf\n", self.card())
+        self.assertIn("    squeezebert train parts/small embed.gguf\n", self.card())
         self.assertNotIn(self.folder.name, self.card())
         page = (self.top / "doc/models.md").read_text()
         self.assertIn("| [embed](../models/embed.md) | 2 | 7 in 0.5 ms |", page)
