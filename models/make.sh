@@ -37,6 +37,7 @@ is_done() { # OUTPUT COMMAND...
   done
   if [ $fresh = no ]; then
     rm -rf "$output" "$output.checkpoint"
+    mkdir -p "$(dirname "$output")"
     printf '%s\n' "$*" >"$output.command"
   fi
   [ -e "$output" ]
