@@ -63,8 +63,8 @@ sqz_status cli_distilling_evaluate(void *user, const sqz_model *model, uint64_t 
 sqz_likeness cli_distilling_compare(const cli_distilling *d, const sqz_model *student);
 /* Milliseconds of each model for one text, one after the other: means over some of the texts,
  * models in turn, after a round that is not counted. */
-void cli_time_models(const cli_distilling *d, const sqz_model *const models[], uint32_t n,
-                     double milliseconds[]);
+void cli_time_models(const sqz_text *texts, size_t n_texts, const sqz_model *const models[],
+                     uint32_t n, double milliseconds[]);
 
 /* ---- distill_windows.c ---- */
 

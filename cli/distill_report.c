@@ -158,7 +158,7 @@ void cli_distill_show_result(cli_distill_job *j)
     cli_check(sqz_model_open(cli_context(), cli_tuning.output_path, &written, &error), &error);
     const sqz_model *const models[] = {j->teacher, j->student, written};
     for (int i = 0; i < 3; i++) bytes[i] = sqz_model_get_info(models[i])->file_bytes;
-    cli_time_models(&j->watch, models, 3, ms);
+    cli_time_models(j->watch.texts, j->watch.n_texts, models, 3, ms);
     if (cli.json) {
         cli_json_open('{');
         cli_json_key_string("model", cli_tuning.output_path);

@@ -54,6 +54,15 @@ void cli_read_count(const char *option, const char *text, uint32_t *count, doubl
                 option, text);
 }
 
+void cli_read_at(const char *text, uint32_t *batch, uint32_t *length)
+{
+    const char *at = text;
+    if (!text) return;
+    if (!take_number(&at, batch) || *at++ != 'x' || !take_number(&at, length) || *at || !*batch ||
+        !*length)
+        cli_die(CLI_USAGE, "--at: '%s' is not BATCHxLENGTH, such as 1x128", text);
+}
+
 static uint32_t *layers;
 
 static void free_layers(void)

@@ -15,6 +15,9 @@ void cli_read_layers(const char *text, sqz_squeeze_options *options);
 /* "width:96", "pq:48", "bits:3", "width:96,bits:4". */
 void cli_read_embedding(const char *text, sqz_squeeze_options *options);
 
+/* "1x128": sequences and tokens of each. */
+void cli_read_at(const char *text, uint32_t *batch, uint32_t *length);
+
 /* "8.5MB", "7MiB", "500KB", "8500000": bytes. */
 uint64_t cli_read_bytes(const char *option, const char *text);
 

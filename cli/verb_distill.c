@@ -13,7 +13,7 @@ enum { COMPARISONS = 10, /* of a run */ CHECKPOINT_MINUTES = 10, DRY_STEPS = 3 }
 
 static const cli_option what_options[] = {
     {"output", 'o', CLI_TEXT, &cli_tuning.output_path, "FILE", "the model file to write"},
-    {"teacher", 0, CLI_TEXT, &cli_teaching.teacher_path, "MODEL",
+    {"teacher", 0, CLI_MODEL, &cli_teaching.teacher_path, "MODEL",
      "what is learned of: any model file; with another vocabulary than the student's, logits and "
      "vectors alone"},
     {"teacher-type", 0, CLI_CHOICE, &cli_teaching.teacher_type, "file|f32|bf16|s8",
@@ -22,7 +22,7 @@ static const cli_option what_options[] = {
     {"teacher-cache", 0, CLI_TEXT, &cli_teaching.teacher_cache, "BYTES",
      "keep so much of the teacher's logits and embeddings over epochs, and in -o's name with "
      ".teacher behind it, where no other loss asks for more than these; 0: none (default: 256MB)"},
-    {"student", 0, CLI_TEXT, &cli_teaching.student_path, "MODEL",
+    {"student", 0, CLI_MODEL, &cli_teaching.student_path, "MODEL",
      "a model file: what `squeeze` made; one of integers with --fake-quantise"},
     {"loss", 0, CLI_TEXT, &cli_teaching.losses, "NAME:WEIGHT,...",
      "what is learned (default: hidden:1,pooled:5 of texts, labels,logits,hidden of labelled "

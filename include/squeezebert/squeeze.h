@@ -176,13 +176,19 @@ typedef struct sqz_squeezed_part {
  *                                 share of each text's ten nearest others that stay among its ten
  *                                 nearest, share of texts that keep their class (NaN without one)
  *   pieces_before, pieces_after   of the vocabulary
- *   change, next_bytes            under a budget: 1 - mean cosine of the vectors, of all blocks
- *                   and tables as they were chosen, on texts behind those that were calibrated on,
- *                   where there are any (with rank or groups the sum of what each choice changes
- *                   alone); about the bytes that the next better choice takes, 0: there is none
+ *   change, next_bytes            under a budget or time: 1 - mean cosine of the vectors, of all
+ *                   blocks and tables as they were chosen, on texts behind those that were
+ *                   calibrated on, where there are any (with rank or groups the sum of what each
+ *                   choice changes alone); about the bytes that the next better choice takes, 0:
+ *                   there is none, or time was asked for
  *   tokens_before, tokens_after   pieces of each second text of options.vocabulary by the whole
  *                   vocabulary, and by what the others of them alone would keep: what new texts of
  *                   that kind may cost; 0 without texts
+ *   time_share, base_ms   where time was asked for: the forecast of options.time, from the table,
+ *                   and the milliseconds that the base takes by it; else 0
+ *   measured_share, measured_base_ms   the same of the new file and the base, which ran in turn;
+ *                   0 where nothing is written
+ *   times_cached    the table of times was found in options.cache
  */
 typedef struct sqz_squeeze_result {
     uint64_t bytes_before, bytes_after;
@@ -194,6 +200,8 @@ typedef struct sqz_squeeze_result {
     double tokens_before, tokens_after;
     double change;
     uint64_t next_bytes;
+    double time_share, base_ms, measured_share, measured_base_ms;
+    int times_cached;
 } sqz_squeeze_result;
 
 /* Zero-initialise; at least one lever must be set. Levers are taken in the order in which they
@@ -238,6 +246,19 @@ typedef struct sqz_squeeze_result {
  *                   the levers above do not name is chosen, so that the model's vectors change
  *                   least (squeeze bits, words, positions, neurons, heads, layers: doc/squeezing.md
  *                   "Budget"). Needs texts; not with plain
+ *   time            0, or the share, in (0, 1], of the base's time that the new model may take:
+ *                   heads, neurons and blocks that no lever names are chosen so that the vectors
+ *                   change least; with a budget, bits, words and positions as well, within both;
+ *                   without one these stay as the levers have them. The base is the model as it
+ *                   is, no lever taken, in the type that the new model's blocks run in: quantised
+ *                   to int8 (SQZ_QUANTIZE_S8) with a budget or bits, for int4 and int3 run as
+ *                   int8; else in f32. Both run from token ids to logits, or to vectors where the
+ *                   model has no head, on the context's kernels and threads. What blocks of fewer
+ *                   heads and neurons take is measured on this machine: some seconds, kept in
+ *                   `cache`. So another machine, or a busy one, may choose otherwise. Needs texts;
+ *                   not with plain
+ *   at_batch, at_length   sequences and tokens of each that time is measured at; 0: 1 and 128, or
+ *                   as many tokens as the model reads. Only with time
  *
  *   texts [n_texts] of the kind that the model will read, in any number. Every tenth different
  *                   text, at most 1,000, is held out to measure fidelity, as it was given. What
@@ -248,7 +269,8 @@ typedef struct sqz_squeeze_result {
  *                   for models that read nothing but long ones
  *   cache           NULL, or a folder that is there: what layers read is kept in a file in it, and
  *                   found again for the same model, texts, layers and kernels; one that is damaged
- *                   or of something else is made anew
+ *                   or of something else is made anew. So are times, for the same CPU, kernels,
+ *                   threads, shapes, type, batch and length
  *   no_fidelity     do not measure it
  *
  *   part            called for each linear and table once all is chosen, in the order of the model
@@ -277,7 +299,9 @@ typedef struct sqz_squeeze_options {
     void (*result)(void *user, const sqz_squeeze_result *result);
     void *user;
     uint32_t layers_first, layers_every;
-    uint64_t reserved[4];
+    double time;
+    uint32_t at_batch, at_length, static_width;
+    uint64_t reserved[1];
 } sqz_squeeze_options;
 
 /* Read a model file, write a smaller one: no training, no labels, no gradient.
@@ -297,11 +321,11 @@ typedef struct sqz_squeeze_options {
  * covariances of all layers' inputs in f32 and one layer's in f64.
  *
  * SQZ_EINVAL: no lever, or one that does not fit the model or another; texts are missing or too
- * few: the text has the number that would do. SQZ_EUNSUPPORTED: the source has int8 weights or
- * product-quantised embeddings; a lever needs LAPACK, and this build is without it or its shared
- * libraries (loaded then, for the rest of the process) cannot be loaded: the text says which and
- * what to install. SQZ_ENUMERIC: a weight or an input is not finite. SQZ_ECANCELLED, and else as
- * sqz_quantize.
+ * few, a budget or time cannot be met: the text has the number that would do. SQZ_EUNSUPPORTED: the
+ * source has int8 weights or product-quantised embeddings; a lever needs LAPACK, and this build is
+ * without it or its shared libraries (loaded then, for the rest of the process) cannot be loaded:
+ * the text says which and what to install. SQZ_ENUMERIC: a weight or an input is not finite.
+ * SQZ_ECANCELLED, and else as sqz_quantize.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_squeeze(sqz_context *context, const char *path,
                                              const char *out, const sqz_squeeze_options *options,

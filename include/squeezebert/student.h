@@ -45,7 +45,7 @@ typedef struct sqz_student_tensor {
  *
  *   levers    as of sqz_squeeze, those that leave floats: layers, vocabulary, heads, neurons,
  *             groups, rank, ranks, an embedding of another width, and what they ask of texts. No
- *             bits, budget or product quantisation: those come after training
+ *             bits, budget, time or product quantisation: those come after training
  *   random    parts that are not taken from the teacher, by commas: "embedding" (tables and norm),
  *             "attention", "feed_forward" (four and two linears of each block, and the norm behind
  *             them), "blocks" (both), "all". NULL: none. They have the teacher's sizes, or:

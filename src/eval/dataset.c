@@ -280,6 +280,7 @@ sqz_status sqz_dataset_part(const sqz_dataset *dataset, const uint32_t *rows, si
     FAIL_IF(!n_rows, SQZ_EINVAL, 0, "%s: a part has at least one example", dataset->name);
     TRY(sqzi_dataset_make(dataset->context, dataset->name, dataset->kind, &part, error));
     part->label_name = dataset->label_name;
+    part->task = dataset->task;
     part->labelled = dataset->labelled;
     part->closed = true;
     for (uint32_t k = 0, number; k < dataset->classes.n; k++)

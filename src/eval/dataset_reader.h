@@ -28,6 +28,7 @@ struct sqz_dataset {
     const sqz_allocator *allocator;
     const char *name;
     const char *label_name; /* the column of the label */
+    const char *task;       /* of GLUE; NULL: none */
     sqz_label_kind kind;
     bool labelled;
     bool closed; /* a label that is no class is refused */

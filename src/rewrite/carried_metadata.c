@@ -26,7 +26,7 @@ static bool is_carried(sqzi_span key)
                                             SQZI_CHECKSUM_TENSORS, SQZI_CHECKSUM_THROUGH};
     for (size_t i = 0; i < sizeof made_anew / sizeof *made_anew; i++)
         if (sqzi_span_is(key, made_anew[i])) return false;
-    return !begins_with(key, "sqz.verify.") && !begins_with(key, "sqz.squeeze.fidelity.");
+    return !begins_with(key, "sqz.verify.") && !begins_with(key, "sqz.squeeze.");
 }
 
 static sqz_status put_name(sqzi_gguf_writer *writer, const sqz_model *from, const char *suffix,
@@ -91,7 +91,8 @@ sqz_status sqzi_rewrite_metadata_but(sqzi_gguf_writer *writer, const sqz_model *
             sqzi_gguf_put_value(writer, value);
     }
     const sqzi_measured *measured = step->measured;
-    if (measured) sqzi_gguf_put_u32(writer, measured->count_key, measured->count);
+    if (measured && measured->count_key)
+        sqzi_gguf_put_u32(writer, measured->count_key, measured->count);
     for (uint32_t i = 0; measured && i < measured->n; i++)
         sqzi_gguf_put_f64(writer, measured->keys[i], 0);
     sqz_status status = put_name(writer, from, step->suffix, error);

@@ -26,7 +26,7 @@
  * is written under its temporary name, then what `measure` leaves in `values` when it is given that
  * path. */
 typedef struct sqzi_measured {
-    const char *count_key; /* u32 */
+    const char *count_key; /* u32; NULL: no metadata, n = 0, `measure` is called all the same */
     uint32_t count;
     const char *const *keys; /* [n] */
     double *values;          /* [n] */

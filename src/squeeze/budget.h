@@ -27,6 +27,7 @@ enum { SQZI_FRONTIER_POINTS = 1 << 14 };
 typedef struct sqzi_budget_setting {
     double error; /* finite; may be negative */
     uint64_t bytes;
+    double time; /* bounded_choice.h reads it; finite, may be negative */
 } sqzi_budget_setting;
 
 typedef struct sqzi_budget_item {

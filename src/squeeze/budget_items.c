@@ -11,10 +11,10 @@ static double count_of(const sqzi_budget_task *task, sqzi_change_kind kind)
     return task->counts[kind] > 0 ? task->counts[kind] : 1;
 }
 
-static void add_setting(sqzi_setting_item *to, double error, uint64_t bytes,
+static void add_setting(sqzi_setting_item *to, double error, uint64_t bytes, double time,
                         const sqzi_setting_meaning *means)
 {
-    to->settings[to->n] = (sqzi_budget_setting){error, bytes};
+    to->settings[to->n] = (sqzi_budget_setting){error, bytes, time};
     to->meanings[to->n++] = *means;
 }
 
@@ -69,9 +69,29 @@ static uint32_t inputs_of(const block_task *b, const linears *l, uint32_t j, uin
     return reads ? units * l->unit : b->block->linears[j].n_in;
 }
 
+/* What a block takes with so many heads; what it takes more with so many neurons than with those by
+ * hand. Both halves run one after the other, so that adds up to a block of both. */
+static double time_of(const block_task *b, const linears *l, uint32_t units)
+{
+    const sqzi_time_table *times = b->task->times;
+    sqzi_block_plan plan = *b->plan;
+    if (!times) return 0;
+    if (l->removed == SQZI_REMOVE_HEADS) plan.heads = units;
+    else plan.neurons = units;
+    const double now = sqzi_time_of_block(times, &plan);
+    return l->removed == SQZI_REMOVE_HEADS ? now : now - sqzi_time_of_block(times, b->plan);
+}
+
+/* The numbers of linears and tables have bits of their own where no option names them and bytes
+ * are bounded. */
+static bool bits_by_hand(const sqzi_budget_task *task)
+{
+    return task->options->bits || !task->budget;
+}
+
 /* One choice of storages, the k-th of all. */
-static void add_storages(const block_task *b, const linears *l, uint32_t units, uint32_t k,
-                         sqzi_setting_item *to)
+static void add_storages(const block_task *b, const linears *l, uint32_t units, double time,
+                         uint32_t k, sqzi_setting_item *to)
 {
     sqzi_setting_meaning means = {.units = units};
     const sqzi_removal *removal = &b->errors->removals[l->removed];
@@ -85,54 +105,93 @@ static void add_storages(const block_task *b, const linears *l, uint32_t units, 
         error = sqzi_removal_error(removal, units) * b->errors->change[l->removed] * of_units;
     for (uint32_t j = l->first; j < l->end; j++, k /= SQZI_LINEAR_STORAGES) {
         const uint32_t s = k % SQZI_LINEAR_STORAGES;
-        const bool by_hand = b->task->options->bits != 0;
+        const bool by_hand = bits_by_hand(b->task);
         means.storage[j] = by_hand ? b->plan->linears[j].storage : sqzi_storages[s];
         if (!by_hand)
             error += b->errors->bits[j][s] * (sqzi_storages[s] == SQZI_STORED_S3 ? of_int3 : 1);
         bytes += linear_bytes(&b->block->linears[j], &b->plan->linears[j], means.storage[j],
                               rows_of(b, l, j, units), inputs_of(b, l, j, units));
     }
-    add_setting(to, error, bytes, &means);
+    add_setting(to, error, bytes, time, &means);
 }
 
 static void add_units(const block_task *b, const linears *l, uint32_t units, sqzi_setting_item *to)
 {
+    const double time = time_of(b, l, units);
     uint32_t n = 1;
-    for (uint32_t j = l->first; j < l->end && !b->task->options->bits; j++)
+    for (uint32_t j = l->first; j < l->end && !bits_by_hand(b->task); j++)
         n *= SQZI_LINEAR_STORAGES;
-    for (uint32_t k = 0; k < n; k++) add_storages(b, l, units, k, to);
+    for (uint32_t k = 0; k < n; k++) add_storages(b, l, units, time, k, to);
 }
 
-static void make_item(const block_task *b, const linears *l, uint32_t by_hand, uint32_t multiple,
-                      uint32_t least_share, sqzi_setting_item *to)
+/* Those by hand first. */
+static uint32_t list_units(const block_task *b, const linears *l, uint32_t by_hand,
+                           uint32_t multiple, uint32_t least_share,
+                           uint32_t list[SQZI_BUDGET_SHARES])
 {
     const sqzi_removal *removal = &b->errors->removals[l->removed];
-    to->n = 0;
-    add_units(b, l, by_hand, to);
     const sqz_squeeze_options *o = b->task->options;
-    if ((l->removed == SQZI_REMOVE_NEURONS ? o->neurons : o->heads) > 0) return;
-    if (removal->n_units == 0) return;
+    uint32_t n = 0;
+    list[n++] = by_hand;
+    if ((l->removed == SQZI_REMOVE_NEURONS ? o->neurons : o->heads) > 0) return n;
+    if (removal->n_units == 0) return n;
     while (multiple % removal->multiple) multiple += SQZI_NEURONS_MULTIPLE;
     for (uint32_t share = SQZI_BUDGET_SHARES - 1, last = l->whole; share >= least_share; share--) {
         const uint32_t units = l->whole * share / SQZI_BUDGET_SHARES / multiple * multiple;
-        if (units && units < last) add_units(b, l, units, to);
+        if (units && units < last) list[n++] = units;
         last = units;
     }
+    return n;
+}
+
+static block_task of_block(const sqzi_budget_task *task, const sqzi_block_plan *plan,
+                           linears halves[2])
+{
+    const block_task b = {task, plan, &task->weights->blocks[plan->source],
+                          &task->errors->blocks[plan->source]};
+    halves[0] = (linears){SQZI_REMOVE_HEADS, SQZI_ATTN_Q, SQZI_FFN_UP, b.block->heads,
+                          b.block->head_width};
+    halves[1] = (linears){SQZI_REMOVE_NEURONS, SQZI_FFN_UP, SQZI_BLOCK_LINEARS, b.block->ffn_width,
+                          1};
+    return b;
+}
+
+static uint32_t units_of(const block_task *b, const linears *half,
+                         uint32_t list[SQZI_BUDGET_SHARES])
+{
+    const sqzi_removal *heads = &b->errors->removals[SQZI_REMOVE_HEADS];
+    return half->removed == SQZI_REMOVE_HEADS
+               ? list_units(b, half, b->plan->heads, heads->n_units ? heads->multiple : 1,
+                            SQZI_BUDGET_SHARES / 2, list)
+               : list_units(b, half, b->plan->neurons, SQZI_NEURONS_MULTIPLE, 1, list);
 }
 
 static void make_block(const sqzi_budget_task *task, const sqzi_block_plan *plan,
                        sqzi_setting_item pair[2])
 {
-    const block_task b = {task, plan, &task->weights->blocks[plan->source],
-                          &task->errors->blocks[plan->source]};
-    const linears attention = {SQZI_REMOVE_HEADS, SQZI_ATTN_Q, SQZI_FFN_UP, b.block->heads,
-                               b.block->head_width},
-                  ffn = {SQZI_REMOVE_NEURONS, SQZI_FFN_UP, SQZI_BLOCK_LINEARS, b.block->ffn_width,
-                         1};
-    const sqzi_removal *heads = &b.errors->removals[SQZI_REMOVE_HEADS];
-    make_item(&b, &attention, plan->heads, heads->n_units ? heads->multiple : 1,
-              SQZI_BUDGET_SHARES / 2, &pair[0]);
-    make_item(&b, &ffn, plan->neurons, SQZI_NEURONS_MULTIPLE, 1, &pair[1]);
+    linears halves[2];
+    uint32_t units[SQZI_BUDGET_SHARES];
+    const block_task b = of_block(task, plan, halves);
+    for (int half = 0; half < 2; half++) {
+        const uint32_t n = units_of(&b, &halves[half], units);
+        pair[half].n = 0;
+        for (uint32_t i = 0; i < n; i++) add_units(&b, &halves[half], units[i], &pair[half]);
+    }
+}
+
+uint32_t sqzi_setting_shapes(const sqzi_budget_task *task, const sqzi_block_plan *plan,
+                             sqzi_block_plan shapes[2 * SQZI_BUDGET_SHARES])
+{
+    linears halves[2];
+    uint32_t units[SQZI_BUDGET_SHARES], n = 0;
+    const block_task b = of_block(task, plan, halves);
+    for (int half = 0; half < 2; half++)
+        for (uint32_t i = 0, of = units_of(&b, &halves[half], units); i < of; i++) {
+            shapes[n] = *plan;
+            *(half ? &shapes[n].neurons : &shapes[n].heads) = units[i];
+            n++;
+        }
+    return n;
 }
 
 static void make_table(const sqzi_weight_matrix *table, sqzi_storage by_hand, bool fixed,
@@ -141,33 +200,33 @@ static void make_table(const sqzi_weight_matrix *table, sqzi_storage by_hand, bo
     sqzi_setting_meaning means = {{by_hand}, 0, 0};
     to->n = 0;
     if (fixed) {
-        add_setting(to, 0, matrix_bytes(table->rows, table->columns, by_hand), &means);
+        add_setting(to, 0, matrix_bytes(table->rows, table->columns, by_hand), 0, &means);
         return;
     }
     for (uint32_t s = 0; s < SQZI_TABLE_STORAGES; s++) {
         means.storage[0] = sqzi_storages[s];
         add_setting(to, errors[s] * counts,
-                    matrix_bytes(table->rows, table->columns, sqzi_storages[s]), &means);
+                    matrix_bytes(table->rows, table->columns, sqzi_storages[s]), 0, &means);
     }
 }
 
-bool sqzi_words_by_hand(const sqz_squeeze_options *o)
+bool sqzi_words_by_hand(const sqz_squeeze_options *o, uint64_t budget)
 {
-    return o->embedding != SQZ_EMBEDDING_KEEP || o->embedding_bits;
+    return o->embedding != SQZ_EMBEDDING_KEEP || o->embedding_bits || !budget;
 }
 
 static void make_words(const sqzi_budget_task *task, const sqzi_squeeze_plan *plan,
                        sqzi_setting_item *to)
 {
     const sqzi_setting_errors *errors = task->errors;
-    const bool fixed = sqzi_words_by_hand(task->options);
+    const bool fixed = sqzi_words_by_hand(task->options, task->budget);
     const double counts = count_of(task, SQZI_CHANGE_WORDS);
     make_table(&task->weights->word, plan->word, fixed, errors->words, counts, to);
     /* whatever it takes by hand is a part of what is fixed */
     if (fixed && plan->embedding != SQZ_EMBEDDING_KEEP) to->settings[0].bytes = 0;
     for (uint32_t i = 0; i < errors->n_products && !fixed; i++)
         add_setting(to, errors->products[i].change * counts,
-                    sqzi_squeeze_product_bytes(task->weights, errors->products[i].draft.parts),
+                    sqzi_squeeze_product_bytes(task->weights, errors->products[i].draft.parts), 0,
                     &(sqzi_setting_meaning){.parts = errors->products[i].draft.parts});
 }
 
@@ -194,7 +253,8 @@ sqz_status sqzi_setting_items_make(const sqzi_budget_task *task, const sqzi_sque
     for (uint32_t i = 0; i < plan->n_blocks; i++)
         make_block(task, &plan->blocks[i], &all->list[2 * (size_t)i]);
     make_words(task, plan, &all->list[all->n - 2]);
-    make_table(&task->weights->position, plan->position, task->options->position_bits != 0,
-               task->errors->positions, 1, &all->list[all->n - 1]);
+    make_table(&task->weights->position, plan->position,
+               task->options->position_bits || !task->budget, task->errors->positions, 1,
+               &all->list[all->n - 1]);
     return SQZ_OK;
 }

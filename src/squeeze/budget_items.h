@@ -38,7 +38,12 @@ SQZ_NODISCARD sqz_status sqzi_setting_items_make(const sqzi_budget_task *task,
                                                  const sqzi_squeeze_plan *plan,
                                                  sqzi_setting_items *items, sqz_error *error);
 
-/* The token embeddings are named by hand. */
-bool sqzi_words_by_hand(const sqz_squeeze_options *options);
+/* Every shape of a block that there is a setting for, half by half: its heads with the neurons by
+ * hand, its neurons with the heads by hand. How many there are. */
+uint32_t sqzi_setting_shapes(const sqzi_budget_task *task, const sqzi_block_plan *plan,
+                             sqzi_block_plan shapes[2 * SQZI_BUDGET_SHARES]);
+
+/* The token embeddings are named by hand, or nothing bounds their bytes. */
+bool sqzi_words_by_hand(const sqz_squeeze_options *options, uint64_t budget);
 
 #endif

@@ -6,11 +6,10 @@
 
 #include "base/error.h"
 
-/* Numbers of a permutation, which the writer copies; and what stands for a bias. */
 typedef struct shapes {
     sqzi_weight_block *blocks; /* [n] */
     sqzi_weight_other *others; /* [n_others] of the weights */
-    uint32_t *order;           /* [most] of any linear's sides */
+    sqzi_shape_numbers numbers;
     float bias;
     uint32_t n, most;
 } shapes;
@@ -23,7 +22,8 @@ static void shape_matrix(sqzi_weight_matrix *matrix, uint32_t rows, uint32_t col
 }
 
 /* The terms that rank and groups make of a linear, n_in and n_out set. Rank alone keeps groups. */
-static void shape_terms(shapes *s, const sqzi_linear_plan *plan, sqzi_weight_linear *linear)
+static void shape_terms(const sqzi_shape_numbers *numbers, const sqzi_linear_plan *plan,
+                        sqzi_weight_linear *linear)
 {
     const bool grouped = plan->groups < 2 && linear->n_terms == 1 && !linear->terms[0].a.rows;
     const uint32_t groups = grouped ? linear->terms[0].b.groups : 1;
@@ -32,7 +32,7 @@ static void shape_terms(shapes *s, const sqzi_linear_plan *plan, sqzi_weight_lin
         sqzi_weight_term *term = &linear->terms[linear->n_terms++];
         *term = (sqzi_weight_term){.b.groups = plan->groups};
         shape_matrix(&term->b, linear->n_out, linear->n_in / plan->groups, plan->storage);
-        linear->in = linear->out = s->order;
+        linear->in = linear->out = numbers->order;
     }
     if (plan->rank) {
         sqzi_weight_term *term = &linear->terms[linear->n_terms++];
@@ -42,16 +42,16 @@ static void shape_terms(shapes *s, const sqzi_linear_plan *plan, sqzi_weight_lin
     }
 }
 
-static void shape_linear(shapes *s, const sqzi_linear_plan *plan, uint32_t n_in, uint32_t n_out,
-                         sqzi_weight_linear *linear)
+static void shape_linear(const sqzi_shape_numbers *numbers, const sqzi_linear_plan *plan,
+                         uint32_t n_in, uint32_t n_out, sqzi_weight_linear *linear)
 {
     const bool changed = n_in != linear->n_in || n_out != linear->n_out || plan->groups > 1 ||
                          plan->rank || plan->storage != SQZI_STORED_F32;
     linear->n_in = n_in;
     linear->n_out = n_out;
-    if (changed) linear->bias = &s->bias;
+    if (changed) linear->bias = numbers->bias;
     if (plan->groups > 1 || plan->rank) {
-        shape_terms(s, plan, linear);
+        shape_terms(numbers, plan, linear);
         return;
     }
     for (uint32_t t = 0; t < linear->n_terms; t++) {
@@ -63,7 +63,8 @@ static void shape_linear(shapes *s, const sqzi_linear_plan *plan, uint32_t n_in,
     }
 }
 
-static void shape_block(shapes *s, const sqzi_block_plan *plan, sqzi_weight_block *block)
+void sqzi_plan_shape_block(const sqzi_block_plan *plan, const sqzi_shape_numbers *numbers,
+                           sqzi_weight_block *block)
 {
     const uint32_t inner = plan->heads * block->head_width;
     block->heads = plan->heads;
@@ -76,7 +77,7 @@ static void shape_block(shapes *s, const sqzi_block_plan *plan, sqzi_weight_bloc
                        n_out = j < SQZI_ATTN_OUTPUT ? inner
                                : j == SQZI_FFN_UP   ? plan->neurons
                                                     : linear->n_out;
-        shape_linear(s, &plan->linears[j], n_in, n_out, linear);
+        shape_linear(numbers, &plan->linears[j], n_in, n_out, linear);
     }
 }
 
@@ -93,7 +94,7 @@ static void shape_tables(shapes *s, const sqzi_squeeze_plan *plan, sqzi_weights 
     shape_matrix(&w->word, w->word.rows, w->word.columns, plan->word);
     shape_matrix(&w->position, w->position.rows, w->position.columns, plan->position);
     if (w->projection.n_terms)
-        shape_linear(s, &(sqzi_linear_plan){.groups = 1, .storage = plan->projection},
+        shape_linear(&s->numbers, &(sqzi_linear_plan){.groups = 1, .storage = plan->projection},
                      w->projection.n_in, w->projection.n_out, &w->projection);
 }
 
@@ -106,8 +107,8 @@ static void shape_others(shapes *s, const sqzi_squeeze_plan *plan, sqzi_weights 
         if (plan->drop_pooler && strcmp(w->others[i].name, "pooler") == 0)
             *linear = (sqzi_weight_linear){0};
         else {
-            shape_linear(s, &(sqzi_linear_plan){.groups = 1, .storage = plan->others}, linear->n_in,
-                         linear->n_out, linear);
+            shape_linear(&s->numbers, &(sqzi_linear_plan){.groups = 1, .storage = plan->others},
+                         linear->n_in, linear->n_out, linear);
             if (!bias) linear->bias = NULL;
         }
     }
@@ -133,16 +134,18 @@ sqz_status sqzi_plan_bytes(const sqzi_weights *weights, const sqzi_squeeze_plan 
     sqz_status status = SQZ_OK;
     sqzi_weights w = *weights;
     shapes s = {.n = plan->n_blocks, .most = largest_side(weights)};
-    const size_t block_bytes = s.n * sizeof *s.blocks, order_bytes = s.most * sizeof *s.order,
+    const size_t block_bytes = s.n * sizeof *s.blocks,
+                 order_bytes = s.most * sizeof *s.numbers.order,
                  other_bytes = w.n_others * sizeof *s.others;
     s.blocks = sqzi_allocate(allocator, block_bytes);
-    s.order = sqzi_allocate_zeroed(allocator, s.most, sizeof *s.order);
+    s.numbers.order = sqzi_allocate_zeroed(allocator, s.most, sizeof *s.numbers.order);
+    s.numbers.bias = &s.bias;
     s.others = sqzi_allocate(allocator, other_bytes);
-    FAIL_IF(!s.blocks || !s.order || !s.others, SQZ_ENOMEM, 0,
+    FAIL_IF(!s.blocks || !s.numbers.order || !s.others, SQZ_ENOMEM, 0,
             "no memory for the shapes of %u blocks", s.n);
     for (uint32_t i = 0; i < s.n; i++) {
         s.blocks[i] = weights->blocks[plan->blocks[i].source];
-        shape_block(&s, &plan->blocks[i], &s.blocks[i]);
+        sqzi_plan_shape_block(&plan->blocks[i], &s.numbers, &s.blocks[i]);
     }
     w.blocks = s.blocks;
     w.n_blocks = s.n;
@@ -151,7 +154,7 @@ sqz_status sqzi_plan_bytes(const sqzi_weights *weights, const sqzi_squeeze_plan 
     status = sqzi_weights_write(&w, step, NULL, bytes, error);
 fail:
     sqzi_release(allocator, s.blocks, block_bytes);
-    sqzi_release(allocator, s.order, order_bytes);
+    sqzi_release(allocator, s.numbers.order, order_bytes);
     sqzi_release(allocator, s.others, other_bytes);
     return status;
 }

@@ -11,4 +11,16 @@
 SQZ_NODISCARD sqz_status sqzi_plan_bytes(const sqzi_weights *weights, const sqzi_squeeze_plan *plan,
                                          const sqzi_step *step, uint64_t *bytes, sqz_error *error);
 
+/* What stands for numbers in a shape: `order` for permutations that groups make, `bias` for biases
+ * of linears that change. */
+typedef struct sqzi_shape_numbers {
+    uint32_t *order;
+    float *bias;
+} sqzi_shape_numbers;
+
+/* A block of the model gets the shapes that a plan has for it: sides, groups and storage of its
+ * matrices, which have no numbers where they changed. Nothing is copied or released. */
+void sqzi_plan_shape_block(const sqzi_block_plan *plan, const sqzi_shape_numbers *numbers,
+                           sqzi_weight_block *block);
+
 #endif

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/file_writer.h"
 #include "base/temporaries.h"
-#include "model/loader.h"
+#include "squeeze/weights.h"
 
 bool sqzi_has_integers(const sqz_model *model)
 {
@@ -19,17 +19,19 @@ bool sqzi_has_integers(const sqz_model *model)
     return false;
 }
 
-sqz_status sqzi_quantized_open(sqz_context *context, const char *path, sqz_quantize_type type,
-                               const char *place, sqz_model **model, sqz_error *error)
+/* Writes a model file of this name. */
+typedef sqz_status maker(void *user, const char *name, sqz_error *error);
+
+static sqz_status open_made(sqz_context *context, maker *make, void *user, const char *place,
+                            sqz_model **model, sqz_error *error)
 {
     char found[SQZI_OUTPUT_PATH], name[SQZI_OUTPUT_PATH + SQZI_TEMPORARY_SUFFIX];
     sqzi_place kind;
-    const sqz_quantize_options options = {.type = type};
     sqz_status status = sqzi_place_find(place, found, &kind, error);
     if (status != SQZ_OK) return status;
     sqzi_place_temporary(found, name);
     const int slot = sqzi_temporary_add(AT_FDCWD, name, false);
-    status = sqz_quantize(context, path, name, &options, error);
+    status = make(user, name, error);
     if (status == SQZ_OK) status = sqz_model_open(context, name, model, error);
     (void)unlink(name);
     sqzi_temporary_forget(slot);
@@ -37,5 +39,43 @@ sqz_status sqzi_quantized_open(sqz_context *context, const char *path, sqz_quant
         const sqz_error said = *error; /* a message names what its reader named */
         return sqzi_fail(error, status, said.offset, "%s%s", place, said.text + strlen(name));
     }
+    return status;
+}
+
+typedef struct quantising {
+    sqz_context *context;
+    const char *path;
+    sqz_quantize_type type;
+} quantising;
+
+static sqz_status quantise(void *user, const char *name, sqz_error *error)
+{
+    const quantising *q = user;
+    const sqz_quantize_options options = {.type = q->type};
+    return sqz_quantize(q->context, q->path, name, &options, error);
+}
+
+sqz_status sqzi_quantized_open(sqz_context *context, const char *path, sqz_quantize_type type,
+                               const char *place, sqz_model **model, sqz_error *error)
+{
+    quantising q = {context, path, type};
+    return open_made(context, quantise, &q, place, model, error);
+}
+
+static sqz_status write_floats(void *user, const char *name, sqz_error *error)
+{
+    const sqzi_step step = {.history = "floats", .suffix = "-f32"};
+    uint64_t bytes;
+    return sqzi_weights_write(user, &step, name, &bytes, error);
+}
+
+sqz_status sqzi_floats_open(const sqz_model *from, const char *place, sqz_model **model,
+                            sqz_error *error)
+{
+    sqzi_weights weights;
+    sqz_status status = sqzi_weights_of(from, &weights, error);
+    if (status == SQZ_OK)
+        status = open_made(from->context, write_floats, &weights, place, model, error);
+    sqzi_weights_discard(&weights);
     return status;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A float model file, opened in another type. */
+/* A model file, opened in another type. */
 #ifndef SQZI_QUANTIZED_MODEL_H
 #define SQZI_QUANTIZED_MODEL_H
 
@@ -16,5 +16,10 @@ bool sqzi_has_integers(const sqz_model *model);
 SQZ_NODISCARD sqz_status sqzi_quantized_open(sqz_context *context, const char *path,
                                              sqz_quantize_type type, const char *place,
                                              sqz_model **model, sqz_error *error);
+
+/* The same of a model's weights as f32, whatever they are stored as: as sqzi_weights_of and
+ * sqzi_weights_write. */
+SQZ_NODISCARD sqz_status sqzi_floats_open(const sqz_model *from, const char *place,
+                                          sqz_model **model, sqz_error *error);
 
 #endif

@@ -106,3 +106,18 @@ sqz_status sqzi_sequences_of_texts(const sqz_model *model, const sqz_text *texts
 {
     return sqzi_sequences_up_to(model, texts, n, SQZI_CALIBRATION_MOST, s, error);
 }
+
+sqz_status sqzi_sequences_behind(const sqz_model *model, const sqz_text *texts, size_t n,
+                                 size_t used, uint32_t most, sqzi_sequences *sequences,
+                                 sqz_error *error)
+{
+    sqz_error too_few = {0};
+    const sqz_status status = sqzi_sequences_up_to(model, texts + used, n - used, most, sequences,
+                                                   &too_few);
+    if (status == SQZ_EINVAL) {
+        sqzi_sequences_discard(sequences);
+        return sqzi_sequences_up_to(model, texts, n, most, sequences, error);
+    }
+    if (status != SQZ_OK && error) *error = too_few;
+    return status;
+}

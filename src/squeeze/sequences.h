@@ -38,6 +38,11 @@ SQZ_NODISCARD sqz_status sqzi_sequences_of_texts(const sqz_model *model, const s
 SQZ_NODISCARD sqz_status sqzi_sequences_up_to(const sqz_model *model, const sqz_text *texts,
                                               size_t n, uint32_t most, sqzi_sequences *sequences,
                                               sqz_error *error);
+/* Of the texts behind the first `used`; where these are too few, of all. As sqzi_sequences_up_to.
+ */
+SQZ_NODISCARD sqz_status sqzi_sequences_behind(const sqz_model *model, const sqz_text *texts,
+                                               size_t n, size_t used, uint32_t most,
+                                               sqzi_sequences *sequences, sqz_error *error);
 void sqzi_sequences_discard(sqzi_sequences *sequences);
 uint32_t sqzi_sequences_tokens(const sqzi_sequences *sequences);
 

@@ -281,14 +281,15 @@ static sqz_status gather(gathering *g, const sqzi_sequences *sequences, sqz_erro
     TRY(sqzi_run_parts(g->model->context, g->n, find_orders, g, error));
     for (uint32_t k = 0; k < g->n; k++) {
         const uint32_t i = block_at(g, k);
-        for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++) TRY(gather_bits(g, i, j, error));
+        for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS && !g->options->no_bits; j++)
+            TRY(gather_bits(g, i, j, error));
         TRY(step(g, error));
         TRY(gather_removal(g, i, SQZI_REMOVE_NEURONS, error));
         TRY(gather_removal(g, i, SQZI_REMOVE_HEADS, error));
         TRY(step(g, error));
     }
     gather_layers(g);
-    TRY(gather_tables(g, error));
+    if (!g->options->no_tables) TRY(gather_tables(g, error));
     status = step(g, error);
 fail:
     return status;

@@ -47,7 +47,7 @@ typedef struct sqzi_setting_errors {
 
 /* What is fixed anyway needs no errors. */
 typedef struct sqzi_setting_errors_options {
-    bool no_products, no_neurons, no_heads, no_layers;
+    bool no_bits, no_tables, no_products, no_neurons, no_heads, no_layers;
     /* called after each of 2 n_blocks + 1 steps; other than 0 stops with SQZ_ECANCELLED. May be
      * NULL */
     int (*step)(void *user);

@@ -8,10 +8,14 @@
 #include "io/checksum.h"
 #include "squeeze/fidelity.h"
 #include "squeeze/plan_bytes.h"
+#include "squeeze/quantized_model.h"
 #include "data/sentences.h"
 #include "squeeze/squeeze_choice.h"
 #include "squeeze/squeeze_history.h"
 #include "squeeze/squeeze_levers.h"
+#include "squeeze/squeeze_then.h"
+#include "squeeze/squeeze_time.h"
+#include "squeeze/static_table.h"
 #include "squeeze/student.h"
 #include "squeeze/text_split.h"
 #include "squeeze/vocabulary_pruning.h"
@@ -19,7 +23,8 @@
 typedef struct squeezer {
     sqz_context *context;
     sqz_squeeze_options options;
-    sqzi_student *student; /* or NULL */
+    sqzi_student *student;         /* or NULL */
+    const sqzi_squeeze_then *then; /* or NULL */
     const char *path, *out;
     sqz_model *model;
     sqzi_squeeze_plan plan;
@@ -28,9 +33,11 @@ typedef struct squeezer {
     sqzi_sequences sequences;
     sqzi_statistics statistics;
     sqzi_weights weights;
-    sqzi_setting_errors errors; /* under a budget */
+    sqzi_setting_errors errors; /* where something is chosen */
+    sqzi_squeeze_time time;     /* where it is bounded */
     sqzi_squeeze_report report;
     sqzi_fidelity_run fidelity;
+    sqzi_measured measured; /* all that is asked of the new file */
     sqz_squeeze_result result;
     size_t done, total; /* of the progress */
     sqz_error *error;
@@ -54,23 +61,15 @@ static int stage_done(void *user, size_t done, size_t total)
 
 /* ---- texts and what layers read ---- */
 
-/* Weights are to be floats: what int8 has rounded off is not there any more. */
-static sqz_status check_source(const squeezer *s)
+/* A budget or a time leaves something to be chosen. */
+static bool chooses(const squeezer *s)
 {
-    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(s->model->gguf); i++) {
-        const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(s->model->gguf, i);
-        if (t->type == SQZI_S8)
-            return sqzi_fail(s->error, SQZ_EUNSUPPORTED, t->offset,
-                             "tensor '%.*s' is I8 already: squeeze the float model that this one "
-                             "was made from",
-                             (int)t->name.n, t->name.bytes);
-    }
-    return SQZ_OK;
+    return s->options.budget || s->options.time > 0;
 }
 
 static bool reads(const squeezer *s)
 {
-    return s->options.budget || sqzi_squeeze_plan_reads(s->model, &s->plan);
+    return chooses(s) || sqzi_squeeze_plan_reads(s->model, &s->plan);
 }
 
 static sqz_status split_texts(squeezer *s)
@@ -99,39 +98,9 @@ static sqz_status collect_sequences(squeezer *s)
         if (status != SQZ_OK) return status;
     }
     return sqzi_sequences_up_to(s->model, whole ? split->learn : sentences->all,
-                                whole ? split->n_learn : sentences->n, SQZI_STATISTICS_MOST,
+                                whole ? split->n_learn : sentences->n,
+                                s->plan.static_width ? SQZI_STATIC_MOST : SQZI_STATISTICS_MOST,
                                 &s->sequences, s->error);
-}
-
-static sqz_status cached_statistics(squeezer *s, const uint32_t *blocks, uint32_t n)
-{
-    sqz_status status = SQZ_OK;
-    sqz_error *error = s->error, not_kept = {0};
-    char key[SQZI_STATISTICS_KEY], path[SQZI_OUTPUT_PATH];
-    sqzi_file_map map = {NULL, 0};
-    bool found = false;
-    const char *folder = s->options.cache;
-    if (!folder)
-        return sqzi_statistics_make(s->model, &s->sequences, blocks, n, stage_done, s,
-                                    &s->statistics, error);
-    sqzi_statistics_key(s->model, &s->sequences, blocks, n, key);
-    const int length = snprintf(path, sizeof path, "%s/statistics-%.16s.gguf", folder, key);
-    FAIL_IF(length < 0 || (size_t)length >= sizeof path, SQZ_EINVAL, 0, "cache: '%s' is too long",
-            folder);
-    TRY(sqzi_statistics_load(s->model, key, path, &s->statistics, &found, error));
-    s->result.from_cache = found;
-    s->result.cache_useless = !found && sqzi_file_map_open(path, &map, &not_kept) == SQZ_OK;
-    sqzi_file_map_close(&map);
-    if (found) {
-        s->done += n + 1;
-        return SQZ_OK;
-    }
-    TRY(sqzi_statistics_make(s->model, &s->sequences, blocks, n, stage_done, s, &s->statistics,
-                             error));
-    status = sqzi_statistics_save(&s->statistics, key, path, &not_kept);
-    FAIL_IF(status != SQZ_OK, status, 0, "cache: %s", not_kept.text);
-fail:
-    return status;
 }
 
 /* Of the model with the blocks that stay. */
@@ -141,16 +110,29 @@ static sqz_status find_statistics(squeezer *s)
     const sqzi_squeeze_plan *plan = &s->plan;
     const size_t bytes = plan->n_made * sizeof(uint32_t);
     uint32_t *blocks = NULL;
+    bool found, useless;
     sqz_error *error = s->error;
     if (!s->options.texts || !reads(s)) return SQZ_OK;
     TRY(collect_sequences(s));
     s->result.n_texts = s->sequences.n;
     s->result.n_cut = s->sequences.n_cut;
     s->result.n_pieces = sqzi_sequences_tokens(&s->sequences);
+    if (plan->static_width)
+        return sqzi_statistics_count(s->model, &s->sequences, &s->statistics, error);
     blocks = sqzi_allocate(&s->context->allocator, bytes);
     FAIL_IF(!blocks, SQZ_ENOMEM, 0, "no memory for a list of blocks");
     for (uint32_t i = 0; i < plan->n_blocks; i++) blocks[i] = plan->blocks[i].source;
-    TRY(cached_statistics(s, blocks, plan->n_blocks));
+    const sqzi_statistics_run run = {.model = s->model,
+                                     .sequences = &s->sequences,
+                                     .blocks = blocks,
+                                     .n = plan->n_blocks,
+                                     .folder = s->options.cache,
+                                     .progress = stage_done,
+                                     .user = s};
+    TRY(sqzi_statistics_find(&run, &s->statistics, &found, &useless, error));
+    s->result.from_cache = found;
+    s->result.cache_useless |= useless;
+    if (found) s->done += plan->n_blocks + 1;
 fail:
     sqzi_release(&s->context->allocator, blocks, bytes);
     return status;
@@ -173,17 +155,56 @@ static sqz_status squeeze_vocabulary(squeezer *s)
     return SQZ_OK;
 }
 
+/* sqzi_measured: how near the new file is, and how fast. */
+static sqz_status measure_file(void *user, const char *made, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    squeezer *s = user;
+    const sqzi_measured *fidelity = &s->fidelity.measured;
+    if (s->measured.count_key && !s->then) TRY(fidelity->measure(fidelity->user, made, error));
+    if (s->options.time > 0)
+        TRY(sqzi_squeeze_time_measure(s->model, s->path, s->out, made, &s->time, error));
+fail:
+    return status;
+}
+
+/* The teacher runs in int8: its vectors then hardly differ, and a table follows them no nearer.
+ * Where nothing is written the table is not made. */
+static sqz_status squeeze_static(squeezer *s)
+{
+    sqz_model *rounded = NULL;
+    sqz_status status = SQZ_OK;
+    if (!s->plan.static_width) return SQZ_OK;
+    if (s->out)
+        status = sqzi_quantized_open(s->context, s->path, SQZ_QUANTIZE_S8, s->out, &rounded,
+                                     s->error);
+    if (status == SQZ_OK)
+        status = sqzi_squeeze_static(&s->weights, rounded ? rounded : s->model,
+                                     s->out ? &s->sequences : NULL, s->plan.static_width, advance,
+                                     s, s->error);
+    sqz_model_close(rounded);
+    return status;
+}
+
 /* What goes into the file beside weights. */
 static sqzi_step step_of(squeezer *s, char history[SQZI_HISTORY_TEXT])
 {
-    sqzi_step step = {.history = history, .suffix = s->student ? "-student" : "-squeezed"};
+    sqzi_step step = {.history = history,
+                      .suffix = s->student             ? "-student"
+                                : s->plan.static_width ? "-static"
+                                                       : "-squeezed"};
     char verb[SQZI_STUDENT_TEXT] = "squeeze";
     if (s->student) sqzi_student_history(s->student, verb);
     sqzi_squeeze_history(verb, s->student ? &s->student->options->levers : &s->options,
                          s->result.n_texts, s->result.n_pieces, history);
     sqzi_fidelity_run_discard(&s->fidelity);
     sqzi_fidelity_run_make(s->model, s->split.held_out, s->split.n_held_out, &s->fidelity);
-    if (s->split.n_held_out && !s->options.no_fidelity) step.measured = &s->fidelity.measured;
+    s->measured = s->then ? *s->then->measured : (sqzi_measured){0};
+    if (s->then) sqzi_squeeze_history_add(history, s->then->history);
+    else if (s->split.n_held_out && !s->options.no_fidelity) s->measured = s->fidelity.measured;
+    s->measured.measure = measure_file;
+    s->measured.user = s;
+    if (s->measured.count_key || s->options.time > 0) step.measured = &s->measured;
     return step;
 }
 
@@ -201,23 +222,6 @@ static sqz_status bytes_of(void *user, const sqzi_squeeze_plan *plan, uint64_t *
     return sqzi_plan_bytes(&s->weights, plan, &step, bytes, error);
 }
 
-/* Texts to try on: those behind the ones that layers were observed on, where there are enough. */
-static sqz_status find_trial_texts(squeezer *s, sqzi_sequences *trial)
-{
-    const sqzi_text_split *split = &s->split;
-    const size_t used = s->sequences.n < split->n_learn ? s->sequences.n : split->n_learn;
-    sqz_error too_few = {0};
-    sqz_status status = sqzi_sequences_up_to(s->model, split->learn + used, split->n_learn - used,
-                                             SQZI_PLAN_TOKENS, trial, &too_few);
-    if (status != SQZ_EINVAL) {
-        if (status != SQZ_OK && s->error) *s->error = too_few;
-        return status;
-    }
-    sqzi_sequences_discard(trial);
-    return sqzi_sequences_up_to(s->model, split->learn, split->n_learn, SQZI_PLAN_TOKENS, trial,
-                                s->error);
-}
-
 static sqz_status measure_and_choose(squeezer *s, const uint32_t *blocks, uint32_t n,
                                      const sqzi_sequences *texts, sqzi_budget_outcome *outcome)
 {
@@ -229,24 +233,25 @@ static sqz_status measure_and_choose(squeezer *s, const uint32_t *blocks, uint32
     asks.user = s;
     TRY(sqzi_setting_errors_make(s->model, &s->statistics, texts, blocks, n, &asks, &s->errors,
                                  error));
+    sqzi_budget_task task = {.budget = s->options.budget,
+                             .options = &s->options,
+                             .errors = &s->errors,
+                             .weights = &s->weights,
+                             .bytes_of = bytes_of,
+                             .user = s};
+    if (s->options.time > 0) TRY(sqzi_squeeze_time_make(&task, &s->plan, &s->time, error));
     const bool runs = s->options.rank == 0 && !s->options.ranks && s->options.groups < 2;
     if (runs)
         TRY(sqzi_plan_trial_open(s->model, &s->statistics, &s->errors, texts, blocks, n, &trial,
                                  error));
-    TRY(sqzi_squeeze_choose(&(sqzi_budget_task){.budget = s->options.budget,
-                                                .options = &s->options,
-                                                .errors = &s->errors,
-                                                .weights = &s->weights,
-                                                .bytes_of = bytes_of,
-                                                .user = s},
-                            runs ? &trial : NULL, advance, s, &s->plan, outcome, error));
+    TRY(sqzi_squeeze_choose(&task, runs ? &trial : NULL, advance, s, &s->plan, outcome, error));
 fail:
     sqzi_plan_trial_close(&trial);
     return status;
 }
 
 /* What the plan by hand leaves open; where blocks leave, others read other things. */
-static sqz_status choose_by_budget(squeezer *s)
+static sqz_status choose_rest(squeezer *s)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = s->error;
@@ -257,10 +262,13 @@ static sqz_status choose_by_budget(squeezer *s)
     uint32_t *blocks = sqzi_allocate(&s->context->allocator, bytes);
     FAIL_IF(!blocks, SQZ_ENOMEM, 0, "no memory for a list of blocks");
     for (uint32_t i = 0; i < n; i++) blocks[i] = s->plan.blocks[i].source;
-    TRY(find_trial_texts(s, &texts));
+    const size_t used = s->sequences.n < s->split.n_learn ? s->sequences.n : s->split.n_learn;
+    TRY(sqzi_sequences_behind(s->model, s->split.learn, s->split.n_learn, used, SQZI_PLAN_TOKENS,
+                              &texts, error));
     TRY(measure_and_choose(s, blocks, n, &texts, &outcome));
     s->result.change = outcome.change;
     s->result.next_bytes = outcome.next_bytes;
+    s->time.forecast_ns = outcome.time;
     if (s->plan.n_blocks < n) {
         sqzi_setting_errors_discard(&s->errors);
         sqzi_statistics_discard(&s->statistics);
@@ -279,7 +287,8 @@ static sqz_status run_levers(squeezer *s)
     TRY(sqzi_weights_of(s->model, &s->weights, error));
     TRY(sqzi_squeeze_report_make(&s->weights, &s->report, error));
     TRY(squeeze_vocabulary(s));
-    if (s->options.budget) TRY(choose_by_budget(s));
+    TRY(squeeze_static(s));
+    if (chooses(s)) TRY(choose_rest(s));
     const sqzi_squeeze_run run = {.weights = &s->weights,
                                   .plan = &s->plan,
                                   .statistics = &s->statistics,
@@ -308,12 +317,13 @@ static void take_fidelity(squeezer *s)
 static sqz_status write_file(squeezer *s)
 {
     char history[SQZI_HISTORY_TEXT];
-    const bool measures = s->split.n_held_out && !s->options.no_fidelity;
+    const bool measures = s->split.n_held_out && !s->options.no_fidelity && !s->then;
     const sqzi_step step = step_of(s, history);
     const sqz_status status = sqzi_weights_write(&s->weights, &step, s->out, &s->result.bytes_after,
                                                  s->error);
     s->result.bytes_before = s->model->map.bytes;
     if (status == SQZ_OK && measures && s->out) take_fidelity(s);
+    if (status == SQZ_OK) sqzi_squeeze_time_tell(&s->time, &s->result);
     return status;
 }
 
@@ -324,6 +334,7 @@ static void discard(squeezer *s)
     sqzi_fidelity_run_discard(&s->fidelity);
     sqzi_squeeze_report_discard(&s->report);
     sqzi_setting_errors_discard(&s->errors);
+    sqzi_squeeze_time_discard(&s->time);
     sqzi_weights_discard(&s->weights);
     sqzi_statistics_discard(&s->statistics);
     sqzi_sequences_discard(&s->sequences);
@@ -338,12 +349,14 @@ static sqz_status squeeze(squeezer *s)
     sqz_status status = SQZ_OK;
     sqz_error *error = s->error;
     TRY(sqzi_checksum_check(&s->model->map, s->model->gguf, &(bool){false}, error));
-    TRY(check_source(s));
+    TRY(sqzi_squeeze_check_source(s->model, error));
+    TRY(sqzi_squeeze_time_check(s->model, &s->options, error));
     TRY(sqzi_squeeze_plan_make(s->model, &s->plan, error));
     TRY(sqzi_squeeze_plan_by_hand(s->model, &s->options, &s->plan, error));
     if (s->student) TRY(sqzi_student_plan(s->student, s->model, &s->plan, error));
     s->total = 2 * (size_t)s->plan.n_blocks + 3;
-    if (s->options.budget) s->total += 2 * (size_t)s->plan.n_blocks + SQZI_PLANS_TRIED;
+    if (s->plan.static_width) s->total = SQZI_STATIC_SLICES + SQZI_STATIC_EPOCHS + 1;
+    if (chooses(s)) s->total += 2 * (size_t)s->plan.n_blocks + SQZI_PLANS_TRIED;
     TRY(split_texts(s));
     TRY(find_statistics(s));
     TRY(run_levers(s));
@@ -372,17 +385,29 @@ static sqz_status run(squeezer *s)
 sqz_status sqz_squeeze(sqz_context *context, const char *path, const char *out,
                        const sqz_squeeze_options *options, sqz_error *error)
 {
+    return sqzi_squeeze_for(context, path, out, options, NULL, error);
+}
+
+sqz_status sqzi_squeeze_for(sqz_context *context, const char *path, const char *out,
+                            const sqz_squeeze_options *options, const sqzi_squeeze_then *then,
+                            sqz_error *error)
+{
     if (!context || !path || !options)
         return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_squeeze: context, path or options is NULL");
     const sqz_status status = SQZI_RESERVED(options, "sqz_squeeze_options", error);
     if (status != SQZ_OK) return status;
     if (!sqzi_squeeze_has_lever(options))
-        return sqzi_fail(error, SQZ_EINVAL, 0,
-                         "%s: no lever is set: say a budget, bits, an embedding, neurons, heads, "
-                         "layers, rank, groups or a vocabulary",
-                         path);
-    return run(&(squeezer){
-        .context = context, .path = path, .out = out, .options = *options, .error = error});
+        return sqzi_fail(
+            error, SQZ_EINVAL, 0,
+            "%s: no lever is set: say a budget, a time, bits, an embedding, neurons, heads, "
+            "layers, rank, groups or a vocabulary",
+            path);
+    return run(&(squeezer){.context = context,
+                           .path = path,
+                           .out = out,
+                           .then = then,
+                           .options = *options,
+                           .error = error});
 }
 
 sqz_status sqzi_squeeze_student(sqz_context *context, const char *path, const char *out,

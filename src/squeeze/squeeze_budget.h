@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A plan under a budget of bytes: of the settings that each part of a model may have, those whose
- * changes of the output sum up to least (setting_errors.h, budget.h), for every number of blocks
- * that may be left.
+/* A plan under a budget of bytes, of time, or of both: of the settings that each part of a model
+ * may have, those whose changes of the output sum up to least (setting_errors.h, budget.h), for
+ * every number of blocks that may be left.
  *
  * Chosen are, as far as options do not name them by hand:
  *
@@ -19,7 +19,7 @@
 #define SQZI_SQUEEZE_BUDGET_H
 
 #include "squeeze/setting_errors.h"
-#include "squeeze/squeeze_plan.h"
+#include "squeeze/time_table.h"
 
 /* Which errors are needed for these options. */
 sqzi_setting_errors_options sqzi_squeeze_budget_asks(const sqz_model *model,
@@ -36,7 +36,10 @@ typedef enum sqzi_change_kind {
 } sqzi_change_kind;
 
 typedef struct sqzi_budget_task {
-    uint64_t budget;
+    uint64_t budget; /* 0: bytes are not bounded; bits, words and positions are then by hand */
+    /* NULL: time is not bounded; else of every shape of sqzi_setting_shapes */
+    const sqzi_time_table *times;
+    double time, base_time;             /* nanoseconds of the model at most; of the base */
     double counts[SQZI_CHANGE_KINDS];   /* a change of that kind counts so many times; 0: once */
     const sqz_squeeze_options *options; /* what they name is by hand */
     const sqzi_setting_errors *errors;
@@ -51,11 +54,13 @@ typedef struct sqzi_budget_outcome {
     uint64_t bytes;      /* of the file */
     uint64_t next_bytes; /* about what the next better plan takes, 0: there is none */
     double change;       /* of the output, as foretold */
+    double time;         /* nanoseconds of the model, as foretold; 0 without times */
 } sqzi_budget_outcome;
 
-/* Fill in a plan that was made by hand (squeeze_plan.h); its file does not pass the budget.
- * SQZ_EINVAL: it cannot be met; the text has the least that can. SQZ_ENOMEM, and what bytes_of
- * returns. */
+/* Fill in a plan that was made by hand (squeeze_plan.h); its file does not pass the budget, nor its
+ * time what is given. Without times the best sum there is; with them see bounded_choice.h, for each
+ * number of blocks. SQZ_EINVAL: it cannot be met; the text has the least that can. SQZ_ENOMEM, and
+ * what bytes_of returns. */
 SQZ_NODISCARD sqz_status sqzi_squeeze_plan_by_budget(const sqzi_budget_task *task,
                                                      sqzi_squeeze_plan *plan,
                                                      sqzi_budget_outcome *outcome,

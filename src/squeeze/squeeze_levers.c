@@ -220,8 +220,7 @@ static sqz_status squeeze_words(const sqzi_squeeze_run *run, sqz_error *error)
 {
     const sqzi_squeeze_plan *plan = run->plan;
     sqzi_weights *w = run->weights;
-    const bool counted = run->statistics->n_blocks && !plan->plain;
-    const uint64_t *counts = counted ? run->statistics->word_counts : NULL;
+    const uint64_t *counts = !plan->plain ? run->statistics->word_counts : NULL;
     double *found = &run->report->tables[SQZI_TABLE_WORD].error, rounded = 0;
     sqz_status status = SQZ_OK;
     if (plan->embedding == SQZ_EMBEDDING_PRODUCT)

@@ -48,6 +48,10 @@ SQZ_NODISCARD sqz_status sqzi_statistics_make(
     const sqz_model *model, const sqzi_sequences *sequences, const uint32_t *blocks, uint32_t n,
     int (*progress)(void *user, size_t done, size_t total), void *user, sqzi_statistics *statistics,
     sqz_error *error);
+/* How often each piece occurs, and nothing else. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_statistics_count(const sqz_model *model,
+                                               const sqzi_sequences *sequences,
+                                               sqzi_statistics *statistics, sqz_error *error);
 void sqzi_statistics_discard(sqzi_statistics *statistics);
 
 /* ---- statistics_cache.c ---- */
@@ -64,6 +68,22 @@ void sqzi_statistics_key(const sqz_model *model, const sqzi_sequences *sequences
 SQZ_NODISCARD sqz_status sqzi_statistics_load(const sqz_model *model, const char *key,
                                               const char *path, sqzi_statistics *statistics,
                                               bool *found, sqz_error *error);
+/* What sqzi_statistics_make is called with, and the folder of a cache, or NULL. */
+typedef struct sqzi_statistics_run {
+    const sqz_model *model;
+    const sqzi_sequences *sequences;
+    const uint32_t *blocks; /* [n] or NULL */
+    uint32_t n;
+    const char *folder;
+    int (*progress)(void *user, size_t done, size_t total);
+    void *user;
+} sqzi_statistics_run;
+
+/* Those of the folder, or made, and kept there. *useless: a file was there that was none of them.
+ * As sqzi_statistics_make and _save; SQZ_EINVAL: the folder's name is too long. */
+SQZ_NODISCARD sqz_status sqzi_statistics_find(const sqzi_statistics_run *run,
+                                              sqzi_statistics *statistics, bool *found,
+                                              bool *useless, sqz_error *error);
 /* A GGUF with checksums, in place once it is whole. SQZ_EOUTPUT, SQZ_ERESOURCE, SQZ_ENOMEM. */
 SQZ_NODISCARD sqz_status sqzi_statistics_save(const sqzi_statistics *statistics, const char *key,
                                               const char *path, sqz_error *error);

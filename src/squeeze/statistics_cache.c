@@ -185,3 +185,30 @@ sqz_status sqzi_statistics_load(const sqz_model *model, const char *key, const c
     sqzi_file_map_close(&map);
     return status == SQZ_ENOMEM ? sqzi_fail(error, status, 0, "%s", ignored.text) : SQZ_OK;
 }
+
+sqz_status sqzi_statistics_find(const sqzi_statistics_run *run, sqzi_statistics *statistics,
+                                bool *found, bool *useless, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqz_error not_kept = {0};
+    char key[SQZI_STATISTICS_KEY], path[SQZI_OUTPUT_PATH];
+    sqzi_file_map map = {NULL, 0};
+    *found = *useless = false;
+    if (run->folder) {
+        sqzi_statistics_key(run->model, run->sequences, run->blocks, run->n, key);
+        const int length = snprintf(path, sizeof path, "%s/statistics-%.16s.gguf", run->folder,
+                                    key);
+        FAIL_IF(length < 0 || (size_t)length >= sizeof path, SQZ_EINVAL, 0,
+                "cache: '%s' is too long", run->folder);
+        TRY(sqzi_statistics_load(run->model, key, path, statistics, found, error));
+        *useless = !*found && sqzi_file_map_open(path, &map, &not_kept) == SQZ_OK;
+        sqzi_file_map_close(&map);
+    }
+    if (*found) return SQZ_OK;
+    TRY(sqzi_statistics_make(run->model, run->sequences, run->blocks, run->n, run->progress,
+                             run->user, statistics, error));
+    if (run->folder) status = sqzi_statistics_save(statistics, key, path, &not_kept);
+    FAIL_IF(status != SQZ_OK, status, 0, "cache: %s", not_kept.text);
+fail:
+    return status;
+}

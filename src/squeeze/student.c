@@ -69,6 +69,8 @@ sqz_status sqzi_student_settle(const sqz_student_options *o, sqzi_student *s, sq
     *s = (sqzi_student){.options = o};
     TRY(read_random(s, error));
     TRY(check_floats(l, error));
+    FAIL_IF(l->time != 0, SQZ_EINVAL, 0,
+            "time: a student's layers, heads and neurons are named, not chosen");
     if (o->width) s->embedding = s->attention = s->feed_forward = true;
     FAIL_IF((o->heads && l->heads > 0) || (o->neurons && l->neurons > 0), SQZ_EINVAL, 0,
             "heads, neurons: a number or a share, not both");

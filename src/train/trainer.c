@@ -176,6 +176,7 @@ static sqz_status open_model(sqz_trainer *t, const char *base, const sqz_distil_
                                    .pooling = r->pooling,
                                    .labels = t->data.labels,
                                    .n_labels = t->data.n_labels,
+                                   .task = t->task,
                                    .keep = r->keep_head != 0,
                                    .seed = r->seed};
     sqzi_trained trained = {.freeze_embeddings = r->freeze_embeddings != 0,
@@ -223,6 +224,7 @@ static sqz_status open_teacher(sqz_trainer *t, sqz_train_recipe *recipe, sqz_err
     if (t->labelled) return SQZ_OK;
     t->data.labels = NULL;
     t->data.n_labels = 0;
+    t->task = (sqzi_span){"", 0};
     if (!t->logits) return SQZ_OK;
     if (teacher->info.head != SQZ_HEAD_SEQUENCE && teacher->info.head != SQZ_HEAD_TOKEN)
         return sqzi_fail(error, SQZ_EUNSUPPORTED, 0,
@@ -232,7 +234,7 @@ static sqz_status open_teacher(sqz_trainer *t, sqz_train_recipe *recipe, sqz_err
     recipe->problem = teacher->info.problem;
     t->data.labels = teacher->labels;
     t->data.n_labels = teacher->info.n_labels;
-    return SQZ_OK;
+    return sqzi_gguf_get_string(teacher->gguf, "sqz.task", false, &t->task, error);
 }
 
 sqz_status sqz_trainer_open(sqz_context *context, const char *base, const sqz_train_recipe *recipe,
@@ -246,6 +248,7 @@ sqz_status sqz_trainer_open(sqz_context *context, const char *base, const sqz_tr
     FAIL_IF(!t, SQZ_ENOMEM, 0, "no memory for a trainer");
     t->context = context;
     t->data = *data;
+    t->task = sqzi_span_of(data->task ? data->task : "");
     t->labelled = true;
     t->logits = recipe->loss == SQZ_LOSS_HEAD;
     sqz_train_recipe own = *recipe;

@@ -57,6 +57,7 @@ struct sqz_trainer {
     sqzi_packed_part part;
     sqzi_whole_batch whole;
     bool labelled, logits;      /* labels are learned; the head is run */
+    sqzi_span task;             /* whose labels they are, as data or teacher say */
     sqzi_loss loss;             /* of labels */
     sqzi_distilling distilling; /* with recipe.distil */
     uint64_t n_steps, warmup;   /* of all epochs */

@@ -306,6 +306,7 @@ static sqz_status open_rows(const sqz_dataset *dataset, const sqz_batches_option
     *b = sizes;
     b->data.examples = b->examples;
     b->data.labels = b->labels;
+    b->data.task = dataset->task;
     b->data.batch = give_batch;
     b->data.user = b;
     TRY(put_examples(b, options, (uint32_t)n_rows, error));

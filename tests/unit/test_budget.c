@@ -29,7 +29,7 @@ static void invent(problem *p, uint64_t seed, uint32_t n, uint32_t n_settings, u
         for (uint32_t s = 0; s < p->items[i].n; s++) {
             const uint64_t steps = sqzt_below(&random, 50);
             p->settings[i][s] = (sqzi_budget_setting){
-                weight * exp(-0.1 * (double)steps + 0.3 * sqzt_normal(&random)), steps * step};
+                weight * exp(-0.1 * (double)steps + 0.3 * sqzt_normal(&random)), steps * step, 0};
             if (s && sqzt_below(&random, 6) == 0) p->settings[i][s] = p->settings[i][s - 1];
         }
     }
@@ -177,7 +177,8 @@ static void the_bytes_of_a_choice_and_of_the_next_one_are_budgets_that_give_them
 static void a_budget_below_the_least_gives_the_least(void **state)
 {
     (void)state;
-    const sqzi_budget_setting first[] = {{1, 10}, {0, 20}, {5, 10}}, second[] = {{3, 7}};
+    const sqzi_budget_setting first[] = {{1, 10, 0}, {0, 20, 0}, {5, 10, 0}},
+                              second[] = {{3, 7, 0}};
     const sqzi_budget_item items[] = {{first, 3}, {second, 1}};
     sqzi_frontier frontier;
     sqz_error error = {0};
@@ -200,8 +201,8 @@ static void huge_numbers_are_added_or_refused(void **state)
 {
     (void)state;
     const uint64_t half = UINT64_C(1) << 63;
-    const sqzi_budget_setting large[] = {{1e300, half - 1}, {2e300, 3}}, over[] = {{0, half + 1}},
-                              infinite[] = {{INFINITY, 1}};
+    const sqzi_budget_setting large[] = {{1e300, half - 1, 0}, {2e300, 3, 0}},
+                              over[] = {{0, half + 1, 0}}, infinite[] = {{INFINITY, 1, 0}};
     const sqzi_budget_item fits[] = {{large, 2}, {large, 2}}, not [] = {{large, 2}, {over, 1}},
                            bad[] = {{infinite, 1}}, none[] = {{large, 0}};
     sqzi_frontier frontier;

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What makes models and checks them: the split of SST-2 by source, the card, and that each fault
+of a model's card is seen."""
+import contextlib
+import hashlib
+import io
+import json
+import os
+import pathlib
+import sys
+import tempfile
+import unittest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TOP / "models" / "recipes"), str(TOP / "tests" / "tools")]
+import books  # noqa: E402
+import check_models  # noqa: E402
+import refusals  # noqa: E402
+import sst2_split  # noqa: E402
+import write_card  # noqa: E402
+import write_page  # noqa: E402
+
+
+class Split(unittest.TestCase):
+    ROWS = ["a slow but lovely film \t1", "lovely film\t1", "slow \t0", "A Slow but lovely film\t1",
+            "the plot is thin\t0", "the plot\t0", "plot is thin\t0", "thin\t0", "lovely plot\t1",
+            "film the plot\t0"]
+
+    def test_what_is_held_out_leaves_no_phrase_behind(self):
+        for n in range(1, 5):
+            train, held = sst2_split.split(self.ROWS, n)
+            self.assertEqual(len(held), n)
+            gone = set().union(*(sst2_split.phrases(tuple(row.split("\t")[0].lower().split()))
+                                 for row in held))
+            words = [tuple(row.split("\t")[0].lower().split()) for row in train]
+            self.assertFalse(gone & set(words))
+            left = [row for row in self.ROWS if row not in train]
+            self.assertTrue(all(tuple(r.split("\t")[0].lower().split()) in gone for r in left))
+
+    def test_only_whole_sentences_are_held_out_and_each_once(self):
+        _, held = sst2_split.split(self.ROWS, 9)
+        self.assertEqual(sorted(row.split("\t")[0].strip() for row in held),
+                         ["a slow but lovely film", "film the plot", "lovely plot",
+                          "the plot is thin"])
+
+    def test_the_order_is_that_of_the_hashes(self):
+        _, held = sst2_split.split(self.ROWS, 1)
+        whole = ["a slow but lovely film", "film the plot", "lovely plot", "the plot is thin"]
+        first = min(whole, key=lambda s: hashlib.sha256(s.encode()).digest())
+        self.assertEqual(held[0].split("\t")[0].strip(), first)
+
+    def test_rows_are_written_as_they_are(self):
+        with tempfile.TemporaryDirectory() as folder:
+            source = os.path.join(folder, "all.tsv")
+            with open(source, "w", encoding="utf-8") as file:
+                file.write("\n".join(["sentence\tlabel", *self.ROWS, ""]))
+            with contextlib.redirect_stdout(io.StringIO()):
+                sst2_split.main(source, folder, 2)
+            lines = []
+            for name in ("train.tsv", "dev.tsv"):
+                text = pathlib.Path(folder, name).read_text(encoding="utf-8")
+                self.assertTrue(text.startswith("sentence\tlabel\n") and text.endswith("\n"))
+                lines += text.splitlines()[1:]
+            self.assertLessEqual(set(lines), set(self.ROWS))
+
+
+class Recipes(unittest.TestCase):
+    def test_paragraphs_are_of_both_kinds_in_turn_and_always_the_same(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, letter in (("gutenberg", "n"), ("openstax", "t")):
+                with books.gzip.open(f"{folder}/{name}_en.txt.gz", "wt", encoding="utf-8") as file:
+                    file.writelines(f"{letter} {i} " + "word " * 20 + "\n\nshort\n"
+                                    for i in range(50))
+            books.main(folder, f"{folder}/out", 10)
+            first = pathlib.Path(folder, "out").read_text(encoding="utf-8")
+            self.assertEqual("".join(x[0] for x in first.splitlines()), "nt" * 10)
+            self.assertEqual(len(set(first.splitlines())), 20)
+            books.main(folder, f"{folder}/out", 10)
+            self.assertEqual(first, pathlib.Path(folder, "out").read_text(encoding="utf-8"))
+
+    def test_an_interval_of_a_share_is_wilsons(self):
+        got = refusals.share(8, 10)  # the interval of 8 of 10 by Wilson's formula
+        self.assertAlmostEqual(got["low"], 0.4901625, 6)
+        self.assertAlmostEqual(got["high"], 0.9433178, 6)
+
+    def test_a_card_takes_the_other_models_score_from_the_difference(self):
+        measured = {"dev": {"metrics": {"accuracy": 0.9, "mcc": None},
+                            "against": {"metrics": {"accuracy": -0.02, "mcc": None}}},
+                    "bench": [{"median_ms": 1}]}
+        base, share = write_card.beside(measured)
+        self.assertAlmostEqual(base["dev"]["accuracy"], 0.92)
+        self.assertAlmostEqual(share["dev"]["accuracy"], 0.9 / 0.92)
+        self.assertEqual(list(base), ["dev"])
+
+    def test_every_field_of_the_templates_is_written_or_missed_by_name(self):
+        with tempfile.TemporaryDirectory() as folder:
+            template = os.path.join(folder, "card.md")
+            recipe = os.path.join(folder, "recipe")
+            measure = os.path.join(folder, "m.json")
+            pathlib.Path(template).write_text("{name} {dev[n]:d} {model[sha256]}\n{recipe}\n")
+            pathlib.Path(recipe).write_text("squeezebert one " + "x " * 80 + "\nsecond\n")
+            pathlib.Path(measure).write_text(json.dumps({"n": 7}))
+            program = os.path.join(folder, "program")
+            pathlib.Path(program).write_text("#!/bin/sh\necho '" + json.dumps(
+                dict.fromkeys(("layers", "dimensions", "labels", "parameters",
+                               "embedding_parameters"), 1)) + "'\n")
+            os.chmod(program, 0o755)
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said):
+                write_card.main(template, "tiny", measure, program, recipe, "dev=" + measure)
+            lines = said.getvalue().splitlines()
+            digest = hashlib.sha256(pathlib.Path(measure).read_bytes()).hexdigest()
+            self.assertEqual(lines[0], f"tiny 7 {digest}")
+            self.assertTrue(lines[1].startswith("    squeezebert one") and lines[1].endswith("\\"))
+            self.assertEqual(lines[-1], "    second")
+            with self.assertRaisesRegex(SystemExit, "other"):
+                pathlib.Path(template).write_text("{other[n]}")
+                write_card.main(template, "tiny", measure, program, recipe, "dev=" + measure)
+
+
+class Page(unittest.TestCase):
+    def test_rows_are_those_of_the_cards_and_no_others(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("b", "a"):
+                pathlib.Path(folder, name + ".md").write_text(
+                    f"---\nbytes: 1234567\nscore: of {name}\n---\n")
+            wanted = ("words\n" + write_page.HEAD + "| [a](../models/a.md) | 1,234,567 | of a |\n"
+                      "| [b](../models/b.md) | 1,234,567 | of b |\n" + "\nmore\n")
+            for old in ("", "| [c](../models/c.md) | 1 | gone |\n"):
+                page = "words\n" + write_page.HEAD + old + "\nmore\n"
+                self.assertEqual(write_page.page_with(page, folder), wanted)
+
+
+class Cards(unittest.TestCase):
+    DATA = b"a model"
+
+    def card(self, **changed):
+        fields = {"license": "apache-2.0", "bytes": len(self.DATA),
+                  "sha256": hashlib.sha256(self.DATA).hexdigest(), "score": "accuracy 0.9"}
+        fields.update(changed)
+        sections = "".join(f"\n## {title}\n\nwords\n" for title in check_models.SECTIONS)
+        return "---\n" + "".join(f"{k}: {v}\n" for k, v in fields.items()) + "---\n" + sections
+
+    def check(self, wanted, files):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, data in files.items():
+                pathlib.Path(folder, name).write_bytes(
+                    data if isinstance(data, bytes) else data.encode())
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said):
+                got = check_models.main(folder)
+        self.assertEqual(got, wanted, said.getvalue())
+        return said.getvalue()
+
+    def test_a_model_with_its_card_passes_and_absent_ones_are_named(self):
+        said = self.check(0, {"embed.gguf": self.DATA, "embed.md": self.card()})
+        self.assertIn("skipped: models/sentiment.gguf is not there", said)
+        self.assertNotIn("skipped: models/embed.gguf", said)
+
+    def test_no_model_at_all_is_skipped(self):
+        self.check(77, {})
+
+    def test_every_fault_is_seen(self):
+        whole = {"embed.gguf": self.DATA, "embed.md": self.card()}
+        for fault, files in {
+                "has no card": {"embed.md": None},
+                "says sha256 0": {"embed.md": self.card(sha256=0)},
+                "says bytes 8": {"embed.md": self.card(bytes=8)},
+                "no line score": {"embed.md": self.card(score="")},
+                "no section Limits": {"embed.md": self.card().replace("## Limits", "")},
+                r"was not filled: {dev[n]:.4f}": {"embed.md": self.card() + "{dev[n]:.4f}"},
+                "card without a model": {"intents.md": self.card()},
+                "knows no bound": {"other.gguf": self.DATA, "other.md": self.card()},
+                "allowed": {"embed.gguf": self.DATA * 10 ** 6}}.items():
+            changed = {k: v for k, v in {**whole, **files}.items() if v is not None}
+            self.assertIn(fault, self.check(1, changed))
+
+
+if __name__ == "__main__":
+    unittest.main()
