@@ -7,6 +7,7 @@
 
 #include <squeezebert/squeeze.h>
 
+#include "front.h"
 #include "lever_options.h"
 #include "lever_texts.h"
 #include "output.h"
@@ -17,7 +18,7 @@
 enum { VOCABULARY_BYTES = 512 << 20, STATIC_WIDTH = 256 };
 
 static const char *output_path, *texts_path, *texts_column, *vocabulary_path, *layers, *heads,
-    *neurons, *rank, *ranks, *embedding, *cache, *budget, *time_share, *at;
+    *neurons, *rank, *ranks, *embedding, *cache, *budget, *time_share, *at, *pareto, *budgets;
 static uint32_t texts_format, bits, depth, position_bits, groups, width;
 static bool keep_pooler, plain, whole_texts, dense_output, drop_impossible, dry_run,
     fidelity = true;
@@ -41,7 +42,13 @@ static const cli_option options[] = {
      "f32), such as 50%: neurons, heads and layers that no other option names are chosen so that "
      "vectors change least, by times measured on this machine"},
     {"at", 0, CLI_TEXT, &at, "BATCHxLENGTH",
-     "sequences and tokens of each that --time is measured at (default: 1x128)"},
+     "sequences and tokens of each that time is measured at (default: 1x128)"},
+    {"pareto", 0, CLI_TEXT, &pareto, "OUT.csv",
+     "instead of a model: what MODEL keeps at budgets from large to small, with bytes, ms, "
+     "processor time and energy of each as a table, and as a picture OUT.svg"},
+    {"budgets", 0, CLI_TEXT, &budgets, "LIST",
+     "of --pareto, such as 9MB,7MB,5MB (default: a quarter of MODEL's bytes, three quarters of "
+     "that and so on, eight at most)"},
     {"depth", 0, CLI_COUNT, &depth, "N",
      "blocks that stay under --budget or --time; which of them, is chosen (default: that too)"},
     {"bits", 0, CLI_CHOICE, &bits, "32|8|4|3", "of the numbers of all linears"},
@@ -164,8 +171,7 @@ static void show_table(void)
                whole_texts ? "texts" : "sentences", result.n_pieces,
                result.from_cache ? ", from the cache" : "");
     if (budget || time_share) show_choice();
-    if (result.n_held_out)
-        printf("on %u other texts: ", result.n_held_out);
+    if (result.n_held_out) printf("on %u other texts: ", result.n_held_out);
     if (result.n_held_out && !isnan(result.cosine)) printf("cosine %.4f, ", result.cosine);
     if (result.n_held_out)
         printf("%.1f%% of the ten nearest neighbours stay", 100 * result.neighbours);
@@ -310,17 +316,59 @@ static void compress(const char *path, const sqz_squeeze_options *o, const cli_l
     result = score.result.squeezed;
 }
 
+static void draw_front(const char *model, const sqz_squeeze_options *o)
+{
+    sqz_squeeze_options levers = *o;
+    if (!time_share) levers.at_batch = levers.at_length = 0; /* the front's alone */
+    cli_squeeze_front(&(cli_front_job){.model = model,
+                                       .budgets = budgets,
+                                       .table = pareto,
+                                       .levers = &levers,
+                                       .batch = o->at_batch,
+                                       .length = o->at_length});
+}
+
+static void check_pareto(void)
+{
+    if (budgets && !pareto) cli_die(CLI_USAGE, "--budgets is for --pareto OUT.csv");
+    if (!pareto) return;
+    if (output_path || budget || dry_run || cli.json || !fidelity)
+        cli_die(CLI_USAGE,
+                "--pareto measures files that it does not keep: -o, --budget, --dry-run, "
+                "--json and --no-fidelity do not go with it");
+    if (!texts_path)
+        cli_die(CLI_USAGE, "--texts FILE is missing: --pareto chooses and measures on it");
+}
+
 static void check_usage(void)
 {
-    if (!output_path && !dry_run)
+    check_pareto();
+    if (!output_path && !dry_run && !pareto)
         cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go? (--dry-run prints "
                            "the table alone)");
     if (!texts_path && !vocabulary_path && !cli_score_has_rows() && (texts_format || texts_column))
         cli_die(CLI_USAGE, "--texts FILE is missing: its options are given");
-    if (at && !time_share)
+    if (at && !time_share && !pareto)
         cli_die(CLI_USAGE, "--time SHARE is missing: --at says what time is measured at");
     if (cache && !texts_path && !cli_score_has_rows())
         cli_die(CLI_USAGE, "--texts FILE is missing: --cache keeps what layers read on it");
+}
+
+/* One file, with its table; texts where it is healed, judged or searched for. */
+static int squeeze_one(const char *path, const sqz_squeeze_options *o, const cli_lever_texts *texts)
+{
+    int code = CLI_DONE;
+    if (texts) compress(path, o, texts);
+    else squeeze(path, o);
+    if (cli.json) show_json();
+    else show_table();
+    cli_say_cut(result.n_cut, result.n_texts,
+                whole_texts ? "texts to calibrate on" : "sentences to calibrate on");
+    free(rows);
+    if (result.cache_useless) cli_say("%s: what it kept was damaged: made anew", cache);
+    if (texts) code = cli_score_end(&score);
+    if (!dry_run && code == CLI_DONE) cli_say("wrote %s", output_path);
+    return code;
 }
 
 static int run(char **arguments, uint32_t n)
@@ -341,18 +389,10 @@ static int run(char **arguments, uint32_t n)
     o.n_texts = texts.read.n;
     o.vocabulary = vocabulary.texts;
     o.n_vocabulary = vocabulary.read.n;
-    if (judged) compress(arguments[0], &o, &texts);
-    else squeeze(arguments[0], &o);
-    if (cli.json) show_json();
-    else show_table();
-    cli_say_cut(result.n_cut, result.n_texts,
-                whole_texts ? "texts to calibrate on" : "sentences to calibrate on");
-    free(rows);
+    if (pareto) draw_front(arguments[0], &o);
+    else code = squeeze_one(arguments[0], &o, judged ? &texts : NULL);
     cli_free_lever_texts(&texts);
     cli_free_lever_texts(&vocabulary);
-    if (result.cache_useless) cli_say("%s: what it kept was damaged: made anew", cache);
-    if (judged) code = cli_score_end(&score);
-    if (!dry_run && code == CLI_DONE) cli_say("wrote %s", output_path);
     return code;
 }
 
