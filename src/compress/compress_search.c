@@ -42,13 +42,18 @@ fail:
 
 /* ---- the smallest that holds a score ---- */
 
-/* A file of int8 takes about that; what is not weights stays. */
+/* A file of int8 takes no more: matrices a byte a number and a scale a row, vectors f32, and what
+ * is not weights. */
 static double largest(const sqzi_compressor *c)
 {
-    double weights = 0;
-    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(c->base->gguf); i++)
-        weights += (double)sqzi_gguf_tensor_at(c->base->gguf, i)->bytes;
-    return 1.1 * (double)c->base->info.n_parameters + (double)c->base->info.file_bytes - weights;
+    double bytes = (double)c->base->info.file_bytes;
+    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(c->base->gguf); i++) {
+        const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(c->base->gguf, i);
+        const double rows = (double)t->shape[0];
+        bytes -= (double)t->bytes;
+        bytes += t->n_dims == 2 ? rows * ((double)t->shape[1] + 4) : 4 * rows;
+    }
+    return 1.1 * bytes;
 }
 
 static uint64_t size_of(const sqzi_compressor *c, uint32_t k)
