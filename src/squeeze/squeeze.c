@@ -230,6 +230,7 @@ static sqz_status measure_and_choose(squeezer *s, const uint32_t *blocks, uint32
         TRY(sqzi_plan_trial_open(s->model, &s->statistics, &s->errors, texts, blocks, n, &trial,
                                  error));
     TRY(sqzi_squeeze_choose(&task, runs ? &trial : NULL, advance, s, &s->plan, outcome, error));
+    if (s->options.time > 0) TRY(sqzi_squeeze_time_forecast(&s->plan, &s->time, error));
 fail:
     sqzi_plan_trial_close(&trial);
     return status;
@@ -253,7 +254,6 @@ static sqz_status choose_rest(squeezer *s)
     TRY(measure_and_choose(s, blocks, n, &texts, &outcome));
     s->result.change = outcome.change;
     s->result.next_bytes = outcome.next_bytes;
-    s->time.forecast_ns = outcome.time;
     if (s->plan.n_blocks < n) {
         sqzi_setting_errors_discard(&s->errors);
         sqzi_statistics_discard(&s->statistics);
