@@ -139,6 +139,17 @@ bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input)
     return asked;
 }
 
+const char *cli_score_given(void)
+{
+    return data_path            ? "--data"
+           : min_score          ? "--min-score"
+           : given_of_data()    ? given_of_data()
+           : given_of_healing() ? given_of_healing()
+           : resume             ? "--resume"
+           : folder             ? "--checkpoint"
+                                : NULL;
+}
+
 bool cli_score_has_rows(void)
 {
     return data_path != NULL;

@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `squeeze` prints when all went well. */
+/* The table of a squeeze, as text and as JSON. */
 #include "squeeze_table.h"
 
 #include <math.h>
-#include <stdio.h>
+#include <stdlib.h>
 
 #include "output.h"
 
-cli_squeeze_table cli_squeezed;
-
-void cli_squeeze_take_part(void *user, const sqz_squeezed_part *part)
+typedef struct row {
+    char name[48], from[80], to[80];
+    double error;
+    uint64_t before, after;
+} row;
+static row *rows;
+static size_t n_rows, rows_capacity;
+void cli_squeeze_part(void *user, const sqz_squeezed_part *part)
 {
     (void)user;
-    cli_squeeze_table *t = &cli_squeezed;
-    if (t->n == t->capacity) {
-        t->capacity = t->capacity ? 2 * t->capacity : 128;
-        t->rows = cli_allocate(t->rows, t->capacity * sizeof *t->rows);
+    if (n_rows == rows_capacity) {
+        rows_capacity = rows_capacity ? 2 * rows_capacity : 128;
+        rows = cli_allocate(rows, rows_capacity * sizeof *rows);
     }
-    cli_squeeze_row *r = &t->rows[t->n++];
+    row *r = &rows[n_rows++];
     snprintf(r->name, sizeof r->name, "%s", part->name);
     snprintf(r->from, sizeof r->from, "%s", part->from);
     snprintf(r->to, sizeof r->to, "%s", part->to);
@@ -26,13 +30,7 @@ void cli_squeeze_take_part(void *user, const sqz_squeezed_part *part)
     r->after = part->bytes_after;
 }
 
-void cli_squeeze_take_result(void *user, const sqz_squeeze_result *found)
-{
-    (void)user;
-    cli_squeezed.result = *found;
-}
-
-static void show_row(const cli_squeeze_row *r)
+static void show_row(const row *r)
 {
     char error[16] = "-";
     if (r->error > 0) snprintf(error, sizeof error, "%.2e", r->error);
@@ -44,14 +42,13 @@ static void show_row(const cli_squeeze_row *r)
 static void show_choice(const cli_squeeze_table *t)
 {
     const sqz_squeeze_result *r = &t->result;
-    const char *budget = t->budget, *time = t->time;
     printf("chosen for %s%s%s%s: vectors are expected to change by %.4f (1 - cosine)",
-           budget ? budget : "", budget && time ? " and " : "", time ? time : "",
-           time ? " of the time" : "", r->change);
+           t->budget ? t->budget : "", t->budget && t->time_share ? " and " : "",
+           t->time_share ? t->time_share : "", t->time_share ? " of the time" : "", r->change);
     if (r->next_bytes)
         printf(", the next better choice takes %llu bytes\n", (unsigned long long)r->next_bytes);
-    else printf(budget && !time ? ", and there is no better choice\n" : "\n");
-    if (!time) return;
+    else printf(t->budget && !t->time_share ? ", and there is no better choice\n" : "\n");
+    if (!t->time_share) return;
     printf("by the table of times%s, %.1f%% of the base's %.3f ms\n",
            r->times_cached ? ", from the cache" : "", 100 * r->time_share, r->base_ms);
     if (r->measured_share > 0)
@@ -59,12 +56,11 @@ static void show_choice(const cli_squeeze_table *t)
                r->measured_base_ms);
 }
 
-void cli_squeeze_show(void)
+void cli_squeeze_show(const cli_squeeze_table *t)
 {
-    const cli_squeeze_table *t = &cli_squeezed;
     const sqz_squeeze_result *r = &t->result;
     printf("%-20s %-18s %-28s %9s %10s %10s\n", "part", "was", "is", "error", "bytes", "after");
-    for (size_t i = 0; i < t->n; i++) show_row(&t->rows[i]);
+    for (size_t i = 0; i < n_rows; i++) show_row(&rows[i]);
     if (r->pieces_after < r->pieces_before)
         printf("%u of %u pieces stay", r->pieces_after, r->pieces_before);
     if (r->tokens_before > 0)
@@ -75,7 +71,7 @@ void cli_squeeze_show(void)
         printf("calibrated on %u %s of %u pieces%s\n", r->n_texts,
                t->whole_texts ? "texts" : "sentences", r->n_pieces,
                r->from_cache ? ", from the cache" : "");
-    if (t->budget || t->time) show_choice(t);
+    if (t->budget || t->time_share) show_choice(t);
     if (r->n_held_out) printf("on %u other texts: ", r->n_held_out);
     if (r->n_held_out && !isnan(r->cosine)) printf("cosine %.4f, ", r->cosine);
     if (r->n_held_out) printf("%.1f%% of the ten nearest neighbours stay", 100 * r->neighbours);
@@ -87,7 +83,7 @@ void cli_squeeze_show(void)
     if (t->score) cli_score_show(t->score);
 }
 
-static void show_row_json(const cli_squeeze_row *r)
+static void show_row_json(const row *r)
 {
     cli_json_open('{');
     cli_json_key_string("name", r->name);
@@ -99,8 +95,9 @@ static void show_row_json(const cli_squeeze_row *r)
     cli_json_close('}');
 }
 
-static void show_time_json(const sqz_squeeze_result *r)
+static void show_time_json(const cli_squeeze_table *t)
 {
+    const sqz_squeeze_result *r = &t->result;
     cli_json_key("time");
     cli_json_open('{');
     cli_json_key_double("change", r->change);
@@ -115,14 +112,13 @@ static void show_time_json(const sqz_squeeze_result *r)
     cli_json_close('}');
 }
 
-void cli_squeeze_show_json(void)
+void cli_squeeze_show_json(const cli_squeeze_table *t)
 {
-    const cli_squeeze_table *t = &cli_squeezed;
     const sqz_squeeze_result *r = &t->result;
     cli_json_open('{');
     cli_json_key("parts");
     cli_json_open('[');
-    for (size_t i = 0; i < t->n; i++) show_row_json(&t->rows[i]);
+    for (size_t i = 0; i < n_rows; i++) show_row_json(&rows[i]);
     cli_json_close(']');
     cli_json_key_number("bytes_before", r->bytes_before);
     cli_json_key_number("bytes_after", r->bytes_after);
@@ -149,7 +145,7 @@ void cli_squeeze_show_json(void)
         cli_json_key_number("next_bytes", r->next_bytes);
         cli_json_close('}');
     }
-    if (t->time) show_time_json(r);
+    if (t->time_share) show_time_json(t);
     if (r->n_held_out) {
         cli_json_key("fidelity");
         cli_json_open('{');
@@ -161,4 +157,11 @@ void cli_squeeze_show_json(void)
     }
     if (t->score) cli_score_show_json(t->score);
     cli_json_close('}');
+}
+
+void cli_squeeze_free(void)
+{
+    free(rows);
+    rows = NULL;
+    n_rows = rows_capacity = 0;
 }

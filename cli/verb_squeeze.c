@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* squeeze: a model file of fewer bytes and less work, by levers, with a table of what became of
  * each part and how near the result is. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,6 +96,15 @@ static const cli_option options[] = {
     {0},
 };
 
+static cli_squeeze_table table;
+static cli_score_job score; /* of a run that is judged */
+
+static void take_result(void *user, const sqz_squeeze_result *found)
+{
+    (void)user;
+    table.result = *found;
+}
+
 /* ---- the run ---- */
 
 static sqz_squeeze_options read_levers(void)
@@ -117,8 +127,8 @@ static sqz_squeeze_options read_levers(void)
                              .time = cli_read_share("time", time_share),
                              .cache = cache,
                              .no_fidelity = !fidelity,
-                             .part = cli_squeeze_take_part,
-                             .result = cli_squeeze_take_result,
+                             .part = cli_squeeze_part,
+                             .result = take_result,
                              .progress = cli_show_share,
                              .user = "steps"};
     cli_read_layers(layers, &o);
@@ -142,7 +152,6 @@ static void squeeze(const char *path, const sqz_squeeze_options *o)
 /* Healed, judged or searched for. */
 static void compress(const char *path, const sqz_squeeze_options *o, const cli_lever_texts *texts)
 {
-    static cli_score_job score;
     score = (cli_score_job){.model = path,
                             .output = output_path,
                             .levers = o,
@@ -151,8 +160,8 @@ static void compress(const char *path, const sqz_squeeze_options *o, const cli_l
                             .text = texts_column,
                             .dry_run = dry_run};
     cli_score_run(&score);
-    cli_squeezed.result = score.result.squeezed;
-    cli_squeezed.score = &score;
+    table.result = score.result.squeezed;
+    table.score = &score;
 }
 
 static void draw_front(const char *model, const sqz_squeeze_options *o)
@@ -197,19 +206,18 @@ static void check_usage(void)
 static int squeeze_one(const char *path, const sqz_squeeze_options *o, const cli_lever_texts *texts)
 {
     int code = CLI_DONE;
-    const sqz_squeeze_result *result = &cli_squeezed.result;
-    cli_squeezed.whole_texts = whole_texts;
-    cli_squeezed.budget = budget;
-    cli_squeezed.time = time_share;
     if (texts) compress(path, o, texts);
     else squeeze(path, o);
-    if (cli.json) cli_squeeze_show_json();
-    else cli_squeeze_show();
-    cli_say_cut(result->n_cut, result->n_texts,
+    table.budget = budget;
+    table.time_share = time_share;
+    table.whole_texts = whole_texts;
+    if (cli.json) cli_squeeze_show_json(&table);
+    else cli_squeeze_show(&table);
+    cli_say_cut(table.result.n_cut, table.result.n_texts,
                 whole_texts ? "texts to calibrate on" : "sentences to calibrate on");
-    free(cli_squeezed.rows);
-    if (result->cache_useless) cli_say("%s: what it kept was damaged: made anew", cache);
-    if (texts) code = cli_score_end(cli_squeezed.score);
+    cli_squeeze_free();
+    if (table.result.cache_useless) cli_say("%s: what it kept was damaged: made anew", cache);
+    if (texts) code = cli_score_end(&score);
     if (!dry_run && code == CLI_DONE) cli_say("wrote %s", output_path);
     return code;
 }
@@ -232,6 +240,9 @@ static int run(char **arguments, uint32_t n)
     o.n_texts = texts.read.n;
     o.vocabulary = vocabulary.texts;
     o.n_vocabulary = vocabulary.read.n;
+    if (pareto && cli_score_given())
+        cli_die(CLI_USAGE, "%s does not go with --pareto, which heals and judges nothing",
+                cli_score_given());
     if (pareto) draw_front(arguments[0], &o);
     else code = squeeze_one(arguments[0], &o, judged ? &texts : NULL);
     cli_free_lever_texts(&texts);
