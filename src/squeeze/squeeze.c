@@ -8,7 +8,6 @@
 #include "io/checksum.h"
 #include "squeeze/fidelity.h"
 #include "squeeze/plan_bytes.h"
-#include "squeeze/quantized_model.h"
 #include "data/sentences.h"
 #include "squeeze/squeeze_choice.h"
 #include "squeeze/squeeze_history.h"
@@ -131,9 +130,7 @@ static sqz_status find_statistics(squeezer *s)
     s->result.n_pieces = sqzi_sequences_tokens(&s->sequences);
     if (plan->static_width)
         return sqzi_statistics_count(s->model, &s->sequences, &s->statistics, error);
-    blocks = sqzi_allocate(&s->context->allocator, bytes);
-    FAIL_IF(!blocks, SQZ_ENOMEM, 0, "no memory for a list of blocks");
-    for (uint32_t i = 0; i < plan->n_blocks; i++) blocks[i] = plan->blocks[i].source;
+    TRY(sqzi_squeeze_plan_blocks(plan, &blocks, error));
     const sqzi_statistics_run run = {.model = s->model,
                                      .sequences = &s->sequences,
                                      .blocks = blocks,
@@ -180,32 +177,12 @@ fail:
     return status;
 }
 
-/* The teacher runs in int8: its vectors then hardly differ, and a table follows them no nearer.
- * Where nothing is written the table is not made. */
-static sqz_status squeeze_static(squeezer *s)
-{
-    sqz_model *rounded = NULL;
-    sqz_status status = SQZ_OK;
-    if (!s->plan.static_width) return SQZ_OK;
-    if (s->out)
-        status = sqzi_quantized_open(s->context, s->path, SQZ_QUANTIZE_S8, s->out, &rounded,
-                                     s->error);
-    if (status == SQZ_OK)
-        status = sqzi_squeeze_static(&s->weights, rounded ? rounded : s->model,
-                                     s->out ? &s->sequences : NULL, s->plan.static_width, advance,
-                                     s, s->error);
-    sqz_model_close(rounded);
-    return status;
-}
-
 /* What goes into the file beside weights. */
 static sqzi_step step_of(squeezer *s, char history[SQZI_HISTORY_TEXT])
 {
-    sqzi_step step = {.history = history,
-                      .suffix = s->student             ? "-student"
-                                : s->plan.static_width ? "-static"
-                                                       : "-squeezed"};
+    sqzi_step step = {.history = history, .suffix = s->student ? "-student" : "-squeezed"};
     char verb[SQZI_STUDENT_TEXT] = "squeeze";
+    if (s->plan.static_width) step.suffix = "-static";
     if (s->student) sqzi_student_history(s->student, verb);
     sqzi_squeeze_history(verb, s->student ? &s->student->options->levers : &s->options,
                          s->result.n_texts, s->result.n_pieces, history);
@@ -270,9 +247,8 @@ static sqz_status choose_rest(squeezer *s)
     const size_t bytes = s->plan.n_made * sizeof(uint32_t);
     sqzi_budget_outcome outcome = {0};
     sqzi_sequences texts = {0};
-    uint32_t *blocks = sqzi_allocate(&s->context->allocator, bytes);
-    FAIL_IF(!blocks, SQZ_ENOMEM, 0, "no memory for a list of blocks");
-    for (uint32_t i = 0; i < n; i++) blocks[i] = s->plan.blocks[i].source;
+    uint32_t *blocks = NULL;
+    TRY(sqzi_squeeze_plan_blocks(&s->plan, &blocks, error));
     const size_t used = s->sequences.n < s->split.n_learn ? s->sequences.n : s->split.n_learn;
     TRY(sqzi_sequences_behind(s->model, s->split.learn, s->split.n_learn, used, SQZI_PLAN_TOKENS,
                               &texts, error));
@@ -298,7 +274,9 @@ static sqz_status run_levers(squeezer *s)
     TRY(sqzi_weights_of(s->model, &s->weights, error));
     TRY(sqzi_squeeze_report_make(&s->weights, &s->report, error));
     TRY(squeeze_vocabulary(s));
-    TRY(squeeze_static(s));
+    if (s->plan.static_width)
+        TRY(sqzi_squeeze_static(&s->weights, s->out ? s->path : NULL, s->out, &s->sequences,
+                                s->plan.static_width, advance, s, error));
     if (chooses(s)) TRY(choose_rest(s));
     const sqzi_squeeze_run run = {.weights = &s->weights,
                                   .plan = &s->plan,
