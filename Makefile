@@ -2,8 +2,10 @@
 # A thin front on CMake.
 #
 #   make                   build/squeezebert and the libraries
-#   make demo              builds, gets a real model, searches a text file by meaning (./demo where
-#                          there is no make yet); installs what is missing
+#   make demo              builds, asks the models that ship (./demo where there is no make yet);
+#                          installs what is missing to build, gets nothing else
+#   make demo-import       builds, gets MiniLM-L6 from the network, imports it, searches a text file
+#                          by meaning, and leaves what README.md's commands use in build/demo
 #   make check             builds with the tests, runs them (./check); installs what is missing
 #   make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer, the
 #                          threads under ThreadSanitizer; a Debug build without warnings
@@ -42,9 +44,14 @@ dependencies:
 	@tools/install_dependencies.sh
 
 demo:
+	@tools/install_dependencies.sh
+	@$(MAKE) --no-print-directory all
+	@tools/demo.sh $(BUILD)/squeezebert
+
+demo-import:
 	@tools/install_dependencies.sh python3-pip ca-certificates
 	@$(MAKE) --no-print-directory all
-	@tools/demo.sh $(BUILD)/squeezebert $(BUILD)/demo
+	@tools/demo_import.sh $(BUILD)/squeezebert $(BUILD)/demo
 
 check: dependencies
 	@cmake -S . -B $(BUILD)/check $(TESTED) -DSQZ_BENCH=ON $(CMAKE_FLAGS)
@@ -149,5 +156,5 @@ uninstall:
 clean:
 	@rm -rf $(BUILD)
 
-.PHONY: all configure dependencies demo check check-sanitize check-long check-cross check-import \
-  check-clang bench bench-peers models install uninstall clean
+.PHONY: all configure dependencies demo demo-import check check-sanitize check-long check-cross \
+  check-import check-clang bench bench-peers models install uninstall clean

@@ -57,6 +57,9 @@ void cli_glue_close(cli_glue *glue);
 /* Of a model: how it is asked. */
 sqz_eval_options cli_glue_asked(const cli_glue_model *model, const sqz_task_options *task);
 
+/* "examples of RTE's dev", until the next call. */
+const char *cli_glue_rows_of(const cli_glue_part *part, const char *split);
+
 /* ---- glue_submission.c ---- */
 
 /* Answer the part's test file. */

@@ -59,6 +59,13 @@ sqz_eval_options cli_glue_asked(const cli_glue_model *model, const sqz_task_opti
                               .task = task};
 }
 
+const char *cli_glue_rows_of(const cli_glue_part *part, const char *split)
+{
+    static char text[60];
+    snprintf(text, sizeof text, "examples of %s's %s", part->part->name, split);
+    return text;
+}
+
 static void list_labels(const sqz_model *model, char *to, size_t room)
 {
     const sqz_model_info *info = sqz_model_get_info(model);

@@ -47,7 +47,7 @@ void cli_glue_answer(cli_glue_part *part, const sqz_model *model, const sqz_eval
     if (report.n_skipped)
         cli_die(CLI_BAD_FILE, "%s/%s: %zu of its rows are too short: each needs an answer",
                 part->folder, o.split, report.n_skipped);
-    cli_say_cut(report.n_truncated, report.n, "examples");
+    cli_say_cut(report.n_truncated, report.n, cli_glue_rows_of(part, part->part->test));
 }
 
 void cli_glue_write_submission(const cli_glue *glue)

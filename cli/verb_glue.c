@@ -25,7 +25,8 @@ static void run_part(cli_glue_part *p, const sqz_model *model, const sqz_eval_op
     if (!p->no_figures) {
         cli_check(sqz_glue_measure(model, p->part, p->folder, asked, NULL, &p->result, &error),
                   &error);
-        cli_say_cut(p->result.report.n_truncated, p->result.report.n, "examples");
+        cli_say_cut(p->result.report.n_truncated, p->result.report.n,
+                    cli_glue_rows_of(p, p->part->dev));
     }
     if (glue.submission && !p->no_answers) cli_glue_answer(p, model, asked);
 }

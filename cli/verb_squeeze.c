@@ -7,16 +7,18 @@
 
 #include <squeezebert/squeeze.h>
 
+#include "front.h"
 #include "lever_options.h"
 #include "lever_texts.h"
 #include "output.h"
+#include "squeeze_score.h"
 #include "stream.h"
 #include "verbs.h"
 
 enum { VOCABULARY_BYTES = 512 << 20, STATIC_WIDTH = 256 };
 
 static const char *output_path, *texts_path, *texts_column, *vocabulary_path, *layers, *heads,
-    *neurons, *rank, *ranks, *embedding, *cache, *budget, *time_share, *at;
+    *neurons, *rank, *ranks, *embedding, *cache, *budget, *time_share, *at, *pareto, *budgets;
 static uint32_t texts_format, bits, position_bits, groups, width;
 static bool keep_pooler, plain, whole_texts, dense_output, drop_impossible, dry_run,
     fidelity = true;
@@ -26,19 +28,27 @@ static const cli_option options[] = {
     {"texts", 0, CLI_TEXT, &texts_path, "FILE",
      "texts of the kind that the model will read, one a line or a table (.csv, .tsv, .jsonl): "
      "levers ask what layers read on them, a tenth is held out to say how near the result is"},
-    {"input", 0, CLI_CHOICE, &texts_format, "auto|lines|csv|tsv|jsonl",
-     "what that file, and that of --vocabulary, holds (auto: as its name ends)"},
+    {"input", 0, CLI_CHOICE, &texts_format, CLI_SCORE_INPUT,
+     "what that file, and that of --vocabulary, holds; with --data what that holds (auto: as the "
+     "name ends)"},
     {"text", 0, CLI_TEXT, &texts_column, "COLUMN",
-     "of a table: the column of the text (default: text)"},
+     "of a table, with --data of that: the column of the text (default: text)"},
     {"budget", 0, CLI_TEXT, &budget, "BYTES",
      "of the whole file, such as 8.5MB (10^6), 7MiB (2^20) or a number: bits, embeddings, neurons, "
-     "heads and layers that no other option names are chosen so that vectors change least"},
+     "heads and layers that no other option names are chosen so that vectors change least; with "
+     "--texts or --data the file is then healed by training, see --minutes and --no-heal"},
     {"time", 0, CLI_TEXT, &time_share, "SHARE",
      "of the time that MODEL takes in the type of the result (int8 with --budget or --bits, else "
      "f32), such as 50%: neurons, heads and layers that no other option names are chosen so that "
      "vectors change least, by times measured on this machine"},
     {"at", 0, CLI_TEXT, &at, "BATCHxLENGTH",
-     "sequences and tokens of each that --time is measured at (default: 1x128)"},
+     "sequences and tokens of each that time is measured at (default: 1x128)"},
+    {"pareto", 0, CLI_TEXT, &pareto, "OUT.csv",
+     "instead of a model: what MODEL keeps at budgets from large to small, with bytes, ms, "
+     "processor time and energy of each as a table, and as a picture OUT.svg"},
+    {"budgets", 0, CLI_TEXT, &budgets, "LIST",
+     "of --pareto, such as 9MB,7MB,5MB (default: a quarter of MODEL's bytes, three quarters of "
+     "that and so on, eight at most)"},
     {"bits", 0, CLI_CHOICE, &bits, "32|8|4|3", "of the numbers of all linears"},
     {"embedding", 0, CLI_TEXT, &embedding, "FORM",
      "token embeddings: pq:48 is product quantisation in 48 bytes a piece, width:96 a table so "
@@ -94,6 +104,7 @@ typedef struct row {
 static row *rows;
 static size_t n_rows, rows_capacity;
 static sqz_squeeze_result result;
+static cli_score_job score; /* of a run that is judged */
 
 static void take_part(void *user, const sqz_squeezed_part *part)
 {
@@ -158,8 +169,7 @@ static void show_table(void)
                whole_texts ? "texts" : "sentences", result.n_pieces,
                result.from_cache ? ", from the cache" : "");
     if (budget || time_share) show_choice();
-    if (result.n_held_out)
-        printf("on %u other texts: ", result.n_held_out);
+    if (result.n_held_out) printf("on %u other texts: ", result.n_held_out);
     if (result.n_held_out && !isnan(result.cosine)) printf("cosine %.4f, ", result.cosine);
     if (result.n_held_out)
         printf("%.1f%% of the ten nearest neighbours stay", 100 * result.neighbours);
@@ -169,6 +179,7 @@ static void show_table(void)
     printf("%llu bytes become %llu (%.1f %%)\n", (unsigned long long)result.bytes_before,
            (unsigned long long)result.bytes_after,
            100 * (double)result.bytes_after / (double)result.bytes_before);
+    if (score.model) cli_score_show(&score);
 }
 
 static void show_row_json(const row *r)
@@ -241,6 +252,7 @@ static void show_json(void)
         if (!isnan(result.classes)) cli_json_key_double("classes", result.classes);
         cli_json_close('}');
     }
+    if (score.model) cli_score_show_json(&score);
     cli_json_close('}');
 }
 
@@ -277,47 +289,111 @@ static sqz_squeeze_options read_levers(void)
     return o;
 }
 
-static int run(char **arguments, uint32_t n)
+/* Levers alone; dies on an error. */
+static void squeeze(const char *path, const sqz_squeeze_options *o)
 {
-    (void)n;
     sqz_error error = {0};
-    if (!output_path && !dry_run)
-        cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go? (--dry-run prints "
-                           "the table alone)");
-    if (!texts_path && !vocabulary_path && (texts_format || texts_column))
-        cli_die(CLI_USAGE, "--texts FILE is missing: its options are given");
-    if (at && !time_share)
-        cli_die(CLI_USAGE, "--time SHARE is missing: --at says what time is measured at");
-    if (cache && !texts_path)
-        cli_die(CLI_USAGE, "--texts FILE is missing: --cache keeps what layers read on it");
-    sqz_squeeze_options o = read_levers();
-    if (output_path && texts_path) cli_not_over(output_path, texts_path);
-    if (output_path && vocabulary_path) cli_not_over(output_path, vocabulary_path);
-    cli_lever_texts texts = cli_read_lever_texts(texts_path, texts_format, texts_column,
-                                                 CLI_CALIBRATION_BYTES),
-                    vocabulary = cli_read_lever_texts(vocabulary_path, texts_format, texts_column,
-                                                      VOCABULARY_BYTES);
-    o.texts = texts.texts;
-    o.n_texts = texts.read.n;
-    o.vocabulary = vocabulary.texts;
-    o.n_vocabulary = vocabulary.read.n;
-    const sqz_status status = sqz_squeeze(cli_context(), arguments[0], dry_run ? NULL : output_path,
-                                          &o, &error);
+    const sqz_status status = sqz_squeeze(cli_context(), path, dry_run ? NULL : output_path, o,
+                                          &error);
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
     cli_check(status, &error);
+}
+
+/* Healed, judged or searched for. */
+static void compress(const char *path, const sqz_squeeze_options *o, const cli_lever_texts *texts)
+{
+    score = (cli_score_job){.model = path,
+                            .output = output_path,
+                            .levers = o,
+                            .texts = texts,
+                            .input = texts_format,
+                            .text = texts_column,
+                            .dry_run = dry_run};
+    cli_score_run(&score);
+    result = score.result.squeezed;
+}
+
+static void draw_front(const char *model, const sqz_squeeze_options *o)
+{
+    sqz_squeeze_options levers = *o;
+    if (!time_share) levers.at_batch = levers.at_length = 0; /* the front's alone */
+    cli_squeeze_front(&(cli_front_job){.model = model,
+                                       .budgets = budgets,
+                                       .table = pareto,
+                                       .levers = &levers,
+                                       .batch = o->at_batch,
+                                       .length = o->at_length});
+}
+
+static void check_pareto(void)
+{
+    if (budgets && !pareto) cli_die(CLI_USAGE, "--budgets is for --pareto OUT.csv");
+    if (!pareto) return;
+    if (output_path || budget || dry_run || cli.json || !fidelity)
+        cli_die(CLI_USAGE,
+                "--pareto measures files that it does not keep: -o, --budget, --dry-run, "
+                "--json and --no-fidelity do not go with it");
+    if (!texts_path)
+        cli_die(CLI_USAGE, "--texts FILE is missing: --pareto chooses and measures on it");
+}
+
+static void check_usage(void)
+{
+    check_pareto();
+    if (!output_path && !dry_run && !pareto)
+        cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go? (--dry-run prints "
+                           "the table alone)");
+    if (!texts_path && !vocabulary_path && !cli_score_has_rows() && (texts_format || texts_column))
+        cli_die(CLI_USAGE, "--texts FILE is missing: its options are given");
+    if (at && !time_share && !pareto)
+        cli_die(CLI_USAGE, "--time SHARE is missing: --at says what time is measured at");
+    if (cache && !texts_path && !cli_score_has_rows())
+        cli_die(CLI_USAGE, "--texts FILE is missing: --cache keeps what layers read on it");
+}
+
+/* One file, with its table; texts where it is healed, judged or searched for. */
+static int squeeze_one(const char *path, const sqz_squeeze_options *o, const cli_lever_texts *texts)
+{
+    int code = CLI_DONE;
+    if (texts) compress(path, o, texts);
+    else squeeze(path, o);
     if (cli.json) show_json();
     else show_table();
     cli_say_cut(result.n_cut, result.n_texts,
                 whole_texts ? "texts to calibrate on" : "sentences to calibrate on");
     free(rows);
-    cli_free_lever_texts(&texts);
-    cli_free_lever_texts(&vocabulary);
     if (result.cache_useless) cli_say("%s: what it kept was damaged: made anew", cache);
-    if (!dry_run) cli_say("wrote %s", output_path);
-    return CLI_DONE;
+    if (texts) code = cli_score_end(&score);
+    if (!dry_run && code == CLI_DONE) cli_say("wrote %s", output_path);
+    return code;
 }
 
-static const cli_option *const tables[] = {options, cli_model_options, NULL};
+static int run(char **arguments, uint32_t n)
+{
+    (void)n;
+    int code = CLI_DONE;
+    check_usage();
+    const bool judged = cli_score_is_asked(budget || time_share, texts_path, texts_format);
+    const uint32_t format = cli_score_has_rows() ? 0 : texts_format;
+    const char *column = cli_score_has_rows() ? NULL : texts_column;
+    sqz_squeeze_options o = read_levers();
+    if (output_path && texts_path) cli_not_over(output_path, texts_path);
+    if (output_path && vocabulary_path) cli_not_over(output_path, vocabulary_path);
+    cli_lever_texts texts = cli_read_lever_texts(texts_path, format, column, CLI_CALIBRATION_BYTES),
+                    vocabulary = cli_read_lever_texts(vocabulary_path, format, column,
+                                                      VOCABULARY_BYTES);
+    o.texts = texts.texts;
+    o.n_texts = texts.read.n;
+    o.vocabulary = vocabulary.texts;
+    o.n_vocabulary = vocabulary.read.n;
+    if (pareto) draw_front(arguments[0], &o);
+    else code = squeeze_one(arguments[0], &o, judged ? &texts : NULL);
+    cli_free_lever_texts(&texts);
+    cli_free_lever_texts(&vocabulary);
+    return code;
+}
+
+static const cli_option *const tables[] = {options, cli_score_options, cli_model_options, NULL};
 const cli_verb cli_verb_squeeze = {
     "squeeze",
     "make a model file smaller and faster, without training",

@@ -132,7 +132,7 @@ if(SQZ_FULL)
     ${CMAKE_DL_LIBS})
   target_include_directories(squeezebert_squeeze_static SYSTEM PRIVATE ${LAPACKE_INCLUDE_DIRS}
     ${OPENBLAS_INCLUDE_DIRS})
-  sqz_archive(squeezebert_train_static train build)
+  sqz_archive(squeezebert_train_static train compress build)
   target_link_libraries(squeezebert_train_static PUBLIC squeezebert_squeeze_static)
   set(SQZ_ARCHIVES squeezebert_static)
   foreach(part import eval squeeze train)

@@ -6,8 +6,8 @@
 #   usage: make.sh DATA WORK [MODEL...]
 #
 # DATA holds glue/SST-2, glue/STS-B, glue/QNLI, intent/clinc150 and text/ (CONTRIBUTING.md); WORK
-# is a folder for everything on the way, some gigabytes. MODEL is sentiment, intents, embed or
-# embed-static (default: all). PROGRAM in the environment is the program that makes them
+# is a folder for everything on the way, some gigabytes. MODEL is sentiment, intents or embed
+# (default: all). PROGRAM in the environment is the program that makes them
 # (build/squeezebert), OUT the folder that they go into (models/).
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -37,6 +37,7 @@ is_done() { # OUTPUT COMMAND...
   done
   if [ $fresh = no ]; then
     rm -rf "$output" "$output.checkpoint"
+    mkdir -p "$(dirname "$output")"
     printf '%s\n' "$*" >"$output.command"
   fi
   [ -e "$output" ]
@@ -91,11 +92,16 @@ finish() { # NAME=FILE.json of each measurement that the card's template reads
   echo "$(date +%H:%M:%S) wrote $out/$name.gguf and $out/$name.md"
 }
 
-[ $# -gt 0 ] || set -- sentiment intents embed embed-static
+[ $# -gt 0 ] || set -- sentiment intents embed
 mkdir -p "$out"
 for name; do
-  [ -e "$recipes/$name.sh" ] || { echo "$0: there is no recipe of a model $name" >&2; exit 2; }
+  [ -e "$recipes/$name.card" ] && [ -e "$recipes/$name.sh" ] ||
+    { echo "$0: there is no recipe of a model $name" >&2; exit 2; }
+done
+for name; do
   : >"$work/$name.recipe"
   . "$recipes/$name.sh"
 done
 python3 -B "$top/tests/tools/check_models.py" "$out"
+[ "$(realpath "$out")" != "$top/models" ] ||
+  python3 -B "$recipes/write_page.py" "$out" "$top/doc/models.md"

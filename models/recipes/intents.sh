@@ -12,7 +12,7 @@ healed=$work/intents-healed.gguf
 step "$teacher" "$program" finetune "$minilm" -o "$teacher" --data "$clinc" --pool mean --lr 2e-4 \
   --epochs 5 --holdout 0.1 --seed 1 --resume
 step "$student" "$program" squeeze "$teacher" -o "$student" --texts "$books" --layers 0,2,5 \
-  --neurons 25% --embedding pq:32 --bits 3 --drop-impossible
+  --neurons 25% --embedding pq:32 --bits 3
 step "$healed" "$program" distill --teacher "$teacher" --student "$student" -o "$healed" \
   --data "$clinc" --holdout 0.1 --seed 1 --loss logits:1,hidden:1 --epochs 6 \
   --fake-quantise s3 --resume

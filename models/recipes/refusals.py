@@ -6,7 +6,8 @@
 
 known and others are the texts of test and of oos_test, refused how many of them get no answer as
 the model is, at_5 how many of oos_test where the threshold is moved until a twentieth of test is
-refused; each as {count, of, share, low, high}, low and high Wilson's interval of 95 %. """
+refused; each as {count, of, share, low, high}, low and high Wilson's interval of 95 %.
+"""
 import json
 import math
 import subprocess

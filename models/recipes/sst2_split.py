@@ -9,7 +9,8 @@ Of SST-2's rows some are whole sentences of reviews, the others phrases of these
 row whose words are in a row nowhere inside another's. N of them (1500), in an order that a hash
 of their words gives, become FOLDER/dev.tsv; the rows that are not inside any of them become
 FOLDER/train.tsv, both with the header and the rows of TRAIN.tsv as they are. Of 67,349 rows
-51,032 are left. """
+51,032 are left.
+"""
 import hashlib
 import os
 import sys

@@ -8,7 +8,8 @@ Each FILE is what the program printed with --json (several lines: a list), and t
 {KEY...} are Python's format fields over it: {dev[metrics][accuracy]:.4f}. Besides there are
 {name}, {model} with bytes, mb, sha256 and layers, {recipe}, the commands of RECIPE, and {base} of
 two measures: of an eval with --against the other model's, {base[dev][accuracy]}, and
-{share[dev][accuracy]} of it that is kept. A field that is not there is an error. """
+{share[dev][accuracy]} of it that is kept. A field that is not there is an error.
+"""
 import hashlib
 import json
 import os

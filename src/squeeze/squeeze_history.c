@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 
@@ -74,4 +75,10 @@ void sqzi_squeeze_history(const char *verb, const sqz_squeeze_options *o, uint32
     if (n_texts)
         add(line, &used, ", calibrated on %u %s of %u pieces", n_texts,
             o->whole_texts ? "texts" : "sentences", n_pieces);
+}
+
+void sqzi_squeeze_history_add(char line[SQZI_HISTORY_TEXT], const char *more)
+{
+    size_t used = strlen(line);
+    add(line, &used, "%s", more);
 }

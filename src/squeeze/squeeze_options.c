@@ -8,6 +8,7 @@
 #include "nn/tensor_list.h"
 #include "squeeze/low_rank.h"
 #include "squeeze/neurons.h"
+#include "squeeze/squeeze_history.h"
 #include "squeeze/squeeze_plan.h"
 
 /* ---- what can be wrong without a model ---- */

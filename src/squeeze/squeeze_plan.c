@@ -106,3 +106,16 @@ bool sqzi_squeeze_plan_reads(const sqz_model *model, const sqzi_squeeze_plan *pl
             (plan->embedding != SQZ_EMBEDDING_KEEP ||
              (model->encoder.embedding.projected && plan->projection != SQZI_STORED_F32)));
 }
+
+sqz_status sqzi_squeeze_check_source(const sqz_model *model, sqz_error *error)
+{
+    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
+        const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
+        if (t->type == SQZI_S8)
+            return sqzi_fail(error, SQZ_EUNSUPPORTED, t->offset,
+                             "tensor '%.*s' is I8 already: squeeze the float model that this one "
+                             "was made from",
+                             (int)t->name.n, t->name.bytes);
+    }
+    return SQZ_OK;
+}

@@ -52,14 +52,14 @@ SQZ_NODISCARD sqz_status sqzi_squeeze_plan_blocks(const sqzi_squeeze_plan *plan,
                                                   sqz_error *error);
 void sqzi_squeeze_plan_discard(sqzi_squeeze_plan *plan);
 
-/* A lever is set, or a budget. */
-bool sqzi_squeeze_has_lever(const sqz_squeeze_options *options);
-
 /* What options ask for by hand, over a plan that has just been made. SQZ_EINVAL: a lever that does
  * not fit the model or another, with the number that would. */
 SQZ_NODISCARD sqz_status sqzi_squeeze_plan_by_hand(const sqz_model *model,
                                                    const sqz_squeeze_options *options,
                                                    sqzi_squeeze_plan *plan, sqz_error *error);
+
+/* SQZ_EUNSUPPORTED: not all weights are floats: what int8 has rounded off is not there any more. */
+SQZ_NODISCARD sqz_status sqzi_squeeze_check_source(const sqz_model *model, sqz_error *error);
 
 /* Somebody must have run the model on texts: a lever of the plan asks what a layer reads. */
 bool sqzi_squeeze_plan_reads(const sqz_model *model, const sqzi_squeeze_plan *plan);

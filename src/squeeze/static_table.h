@@ -2,10 +2,11 @@
 /* The static end: a model without blocks whose vector of a text is the mean of its pieces' rows,
  * taught by the vectors that the whole model has of texts.
  *
- *   t = P v / |P v|            of a text: v its vector by the model, P [k, D] the first
- * eigenvectors of the sum of v v' over all texts: cosines keep what k numbers can a / (a + p) P (u
- * - mean)   a row's start: u the vector of the piece alone between [CLS] and [SEP], p its share of
- * all pieces, a = 1e-3, mean weighed by p
+ *   t = P v / |P v|     of a text: v its vector by the model, P [k, D] the first eigenvectors of
+ *                       the sum of v v' over all texts, so that cosines keep what k numbers can
+ *   a / (a + p) P (u - mean)
+ *                       a row's start: u the vector of the piece alone between [CLS] and [SEP], p
+ *                       its share of all pieces, a = 1e-3, mean weighed by p
  *
  * then sqzi_static_fit turns the means of rows to t. Rows of special tokens but [UNK] are zeros.
  */

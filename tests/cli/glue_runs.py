@@ -40,8 +40,8 @@ LAYOUT = {
     "RTE": ("rte", "index sentence1 sentence2 label", (1, 2), 3, TWO, "index sentence1 sentence2"),
     "WNLI": ("wnli", "index sentence1 sentence2 label", (1, 2), 3, "01",
              "index sentence1 sentence2"),
-    "MNLI": ("mnli", "index promptID pairID genre s1_binary_parse s2_binary_parse s1_parse s2_parse "
-             "sentence1 sentence2 label1 gold_label", (8, 9), 11, NLI,
+    "MNLI": ("mnli", "index promptID pairID genre s1_binary_parse s2_binary_parse s1_parse "
+             "s2_parse sentence1 sentence2 label1 gold_label", (8, 9), 11, NLI,
              "index promptID pairID genre s1_binary_parse s2_binary_parse s1_parse s2_parse "
              "sentence1 sentence2"),
 }
@@ -337,7 +337,8 @@ class Glue(unittest.TestCase):
         self.assertEqual([e["part"] for e in glue("s8.gguf")["parts"]], ["SST-2"])
         pathlib.Path("t.csv").write_text("text,label\n" + "good q,0\nbad x,1\n" * 9)
         run("finetune", "sst2.gguf", "-o", "other.gguf", "--data", "t.csv", "--epochs", "1")
-        self.assertIn("does not say which task", run("glue", "other.gguf", "--data", "GLUE", code=2))
+        self.assertIn("does not say which task",
+                      run("glue", "other.gguf", "--data", "GLUE", code=2))
 
     def test_a_student_learns_its_teachers_task(self):
         pathlib.Path("texts.txt").write_text("".join(

@@ -2,17 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every model that ships is within its bytes and has a card that is of this very file.
 
-    check_models.py MODELS [PROGRAM]
+    check_models.py MODELS [PROGRAM [PAGE]]
 
 The card NAME.md begins with lines between ---; of these bytes and sha256 must be the file's,
 license and score be there, and no field of its template be left. With PROGRAM the file must be
 whole by its own checksums and reference vectors as well. Of no model being there it is skipped
-(77). """
+(77).
+"""
 import hashlib
 import os
 import re
 import subprocess
 import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "models",
+                                "recipes"))
+import write_page  # noqa: E402
 
 MOST_BYTES = {"sentiment": 4_000_000, "intents": 4_000_000, "embed": 6_000_000,
               "embed-static": 2_500_000}
@@ -56,7 +61,7 @@ def faults_of(folder, name):
         yield from faults_of_card(name, data, file.read())
 
 
-def main(folder, program=None):
+def main(folder, program=None, page=None):
     there = sorted(n[:-5] for n in os.listdir(folder) if n.endswith(".gguf"))
     cards = sorted(n[:-3] for n in os.listdir(folder) if n.endswith(".md"))
     faults = [f"{name}.md is a card without a model" for name in cards if name not in there]
@@ -67,6 +72,11 @@ def main(folder, program=None):
                                   capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 faults.append(f"{name}.gguf: {done.stdout}{done.stderr}")
+    if page:
+        with open(page, encoding="utf-8") as file:
+            text = file.read()
+        if write_page.page_with(text, folder) != text:
+            faults.append(f"{page} has other rows than the cards give: models/make.sh writes them")
     for name in MOST_BYTES:
         if name not in there:
             print(f"skipped: models/{name}.gguf is not there")
@@ -80,6 +90,6 @@ def main(folder, program=None):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) not in (2, 3, 4):
         sys.exit(__doc__)
     sys.exit(main(*sys.argv[1:]))
