@@ -19,7 +19,7 @@ rows="--text sentence --label label --quotes none"
 # shellcheck disable=SC2086
 step "$teacher" "$program" finetune "$minilm" -o "$teacher" --data "$work/sst2-train.tsv" \
   --dev "$work/sst2-held.tsv" $rows --pool mean --epochs 3 --seed 1 --resume
-step "$student" "$program" squeeze "$teacher" -o "$student" --texts "$books" --layers 0,2,5 \
+step "$student" "$program" squeeze "$teacher" -o "$student" --texts "$sample" --layers 0,2,5 \
   --neurons 50% --embedding pq:32 --bits 4
 # shellcheck disable=SC2086
 step "$work/sentiment.gguf" "$program" distill --teacher "$teacher" --student "$student" \

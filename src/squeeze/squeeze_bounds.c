@@ -109,7 +109,7 @@ static sqz_status say_least(const bounds_search *s, sqz_error *error)
                          "%%",
                          task->time * per_cent, within, ceil(s->least_time * per_cent * 10) / 10);
     }
-    return sqzi_fail(error, SQZ_EINVAL, 0,
+    return sqzi_fail(error, SQZ_EINVAL, s->least_bytes,
                      "a budget of %" PRIu64 " bytes cannot be met: the least that can is %" PRIu64
                      " bytes",
                      task->budget, s->least_bytes);
@@ -125,7 +125,8 @@ sqz_status sqzi_chooser_within_time(const sqzi_chooser *of, sqzi_squeeze_plan *p
                        .best = of->all.chosen + of->all.n,
                        .least_bytes = UINT64_MAX,
                        .least_time = INFINITY};
-    for (uint32_t gone = 0; gone < of->n_depths; gone++) TRY(try_depth(&s, gone, error));
+    for (uint32_t gone = of->first_depth; gone < of->n_depths; gone++)
+        TRY(try_depth(&s, gone, error));
     if (!s.found) return say_least(&s, error);
     sqzi_chooser_apply(of, s.n_gone, s.best, plan);
     *outcome =

@@ -48,6 +48,11 @@ static sqz_status check_alone(const sqz_squeeze_options *o, sqz_error *error)
             "time: what is chosen by what layers read has no plain form");
     FAIL_IF(!(o->time > 0) && (o->at_batch || o->at_length), SQZ_EINVAL, 0,
             "at: a batch and a length that time is measured at, and no time is asked for");
+    FAIL_IF(o->depth &&
+                (!(o->budget || o->time > 0) || o->layers || o->layers_first || o->layers_every),
+            SQZ_EINVAL, 0,
+            "depth: how many blocks a budget or a time leaves, and there is none, or layers are "
+            "named");
     TRY(check_share("time", o->time, error));
     FAIL_IF(o->static_width && (!o->layers || o->n_layers), SQZ_EINVAL, 0,
             "static_width: a static table has no blocks: layers must be an empty list");
@@ -92,6 +97,9 @@ static sqz_status choose_by_rule(const sqz_squeeze_options *o, sqzi_squeeze_plan
 static sqz_status choose_layers(const sqz_squeeze_options *o, sqzi_squeeze_plan *plan,
                                 sqz_error *error)
 {
+    if (o->depth > plan->n_blocks)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "depth: %u blocks are to stay, the model has %u",
+                         o->depth, plan->n_blocks);
     if (!o->layers) return choose_by_rule(o, plan, error);
     for (size_t i = 0; i < o->n_layers; i++) {
         if (o->layers[i] >= plan->n_blocks)

@@ -153,7 +153,7 @@ class Eval(unittest.TestCase):
                                           "--min-accuracy", "0.5")),
             (2, "correlations", ("no/such", "--task", "stsb", "--data", "no/such",
                                  "--min-accuracy", "0.5")),
-            (2, "--against is for", ("a.gguf", "--task", "mrpc", "--data", ".", "--against", "b")),
+            (2, "--against is for", ("a.gguf", "--task", "mrpc", "--data", ".", "--against", "a.gguf")),
             (2, "--text does not go", ("a.gguf", "--task", "mrpc", "--data", ".", "--text", "b")),
             (3, "line 2: the label 'left' is none of the 3 classes 'up', 'down', 'right'",
              ("c.gguf", "--data", "l.csv")),

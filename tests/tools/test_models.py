@@ -17,6 +17,7 @@ import unittest
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "models" / "recipes"), str(TOP / "tests" / "tools")]
 import books  # noqa: E402
+import clinc_texts  # noqa: E402
 import check_models  # noqa: E402
 import refusals  # noqa: E402
 import sst2_split  # noqa: E402
@@ -68,18 +69,29 @@ class Split(unittest.TestCase):
 
 
 class Recipes(unittest.TestCase):
-    def test_paragraphs_are_of_both_kinds_in_turn_and_always_the_same(self):
+    def test_paragraphs_are_all_of_one_kind_and_each_twelfth_of_the_other(self):
         with tempfile.TemporaryDirectory() as folder:
-            for name, letter in (("gutenberg", "n"), ("openstax", "t")):
+            for name, n in (("openstax", 5), ("gutenberg", 25)):
                 with books.gzip.open(f"{folder}/{name}_en.txt.gz", "wt", encoding="utf-8") as file:
-                    file.writelines(f"{letter} {i} " + "word " * 20 + "\n\nshort\n"
-                                    for i in range(50))
-            books.main(folder, f"{folder}/out", 10)
-            first = pathlib.Path(folder, "out").read_text(encoding="utf-8")
-            self.assertEqual("".join(x[0] for x in first.splitlines()), "nt" * 10)
-            self.assertEqual(len(set(first.splitlines())), 20)
-            books.main(folder, f"{folder}/out", 10)
-            self.assertEqual(first, pathlib.Path(folder, "out").read_text(encoding="utf-8"))
+                    file.writelines(f"{name} {i}\n\n  \n" for i in range(1, n + 1))
+            books.main(folder, f"{folder}/out", f"{folder}/sample")
+            lines = pathlib.Path(folder, "out").read_text(encoding="utf-8").splitlines()
+            self.assertEqual(lines, [*(f"openstax {i}" for i in range(1, 6)), "gutenberg 12",
+                                     "gutenberg 24"])
+            sample = pathlib.Path(folder, "sample").read_text(encoding="utf-8")
+            self.assertEqual(sample, "openstax 5\n")
+
+    def test_requests_and_books_are_one_vocabulary_and_a_sample(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data, text = (pathlib.Path(folder, name) for name in ("data.json", "books"))
+            data.write_text(json.dumps({"train": [[f"ask {i}", "a"] for i in range(1, 10)],
+                                        "test": [["unseen", "a"]]}), encoding="utf-8")
+            text.write_text("".join(f"line {i}\n" for i in range(1, 82)), encoding="utf-8")
+            clinc_texts.main(data, text, f"{folder}/all", f"{folder}/sample")
+            every = pathlib.Path(folder, "all").read_text(encoding="utf-8").splitlines()
+            self.assertEqual((len(every), every[0], every[-1]), (90, "line 1", "ask 9"))
+            sample = pathlib.Path(folder, "sample").read_text(encoding="utf-8").splitlines()
+            self.assertEqual(sample, ["ask 4", "ask 8", "line 40", "line 80"])
 
     def test_an_interval_of_a_share_is_wilsons(self):
         got = refusals.share(8, 10)  # the interval of 8 of 10 by Wilson's formula
