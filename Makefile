@@ -2,8 +2,10 @@
 # A thin front on CMake.
 #
 #   make                   build/squeezebert and the libraries
-#   make demo              builds, gets a real model, searches a text file by meaning (./demo where
-#                          there is no make yet); installs what is missing
+#   make demo              builds, asks the models that ship (./demo where there is no make yet);
+#                          installs what is missing to build, gets nothing else
+#   make demo-import       builds, gets MiniLM-L6 from the network, imports it, searches a text file
+#                          by meaning, and leaves what README.md's commands use in build/demo
 #   make check             builds with the tests, runs them (./check); installs what is missing
 #   make check-sanitize    the tests under AddressSanitizer and UndefinedBehaviorSanitizer, the
 #                          threads under ThreadSanitizer; a Debug build without warnings
@@ -15,12 +17,15 @@
 #   make check-import PEERS=VENV   folders of every release of Transformers and
 #                          Sentence-Transformers against both (tests/reference/import_compare.py);
 #                          skipped where PEERS names no virtual environment
+#   make models DATA=DIR [MODELS=...]   the models that ship, and their cards, made again from the
+#                          data by models/recipes: at most two hours of two cores; on the way in
+#                          WORK (build/models-made), where it goes on when it was stopped
 #   make bench-peers PEERS=VENV    other engines on the same inputs (bench/peers/README.md says what
 #                          VENV holds)
 #   make bench [BENCH=...] every gemm of this machine at the shapes of the models, as a share of its
 #                          peak; BENCH holds options of bench_gemm
-#   make install PREFIX=DIR   headers, libraries, pkg-config and CMake files, the program; DESTDIR
-#                          goes before PREFIX
+#   make install PREFIX=DIR   headers, libraries, pkg-config and CMake files, the program,
+#                          models and their cards; DESTDIR goes before PREFIX
 #   make uninstall         removes what the last make install put there (the same DESTDIR)
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -39,9 +44,14 @@ dependencies:
 	@tools/install_dependencies.sh
 
 demo:
+	@tools/install_dependencies.sh
+	@$(MAKE) --no-print-directory all
+	@tools/demo.sh $(BUILD)/squeezebert
+
+demo-import:
 	@tools/install_dependencies.sh python3-pip ca-certificates
 	@$(MAKE) --no-print-directory all
-	@tools/demo.sh $(BUILD)/squeezebert $(BUILD)/demo
+	@tools/demo_import.sh $(BUILD)/squeezebert $(BUILD)/demo
 
 check: dependencies
 	@cmake -S . -B $(BUILD)/check $(TESTED) -DSQZ_BENCH=ON $(CMAKE_FLAGS)
@@ -120,6 +130,11 @@ bench-peers: all
 	  "$(PEERS)/bin/python" -W ignore bench/peers/run.py --cache $(BUILD)/peers \
 	    --data "$(DATA)" $(ARGUMENTS)
 
+WORK ?= $(BUILD)/models-made
+MODELS ?=
+models: all
+	@PROGRAM=$(BUILD)/squeezebert models/make.sh "$(DATA)" "$(WORK)" $(MODELS)
+
 bench:
 	@cmake -S . -B $(BUILD)/bench -DSQZ_BENCH=ON $(CMAKE_FLAGS)
 	@cmake --build $(BUILD)/bench -j $(JOBS) --target bench_gemm
@@ -134,11 +149,12 @@ uninstall:
 	    "it lists what make install installed"; exit 1; }
 	@sed 's|^|$(DESTDIR)|' $(BUILD)/install_manifest.txt | xargs -d '\n' rm -f
 	@sed 's|^|$(DESTDIR)|; s|/[^/]*$$||' $(BUILD)/install_manifest.txt | sort -u | \
-	  grep '/squeezebert$$' | xargs -d '\n' rmdir
+	  sed -n '/\/squeezebert\(\/models\)\{0,1\}$$/p; s|/squeezebert/models$$|/squeezebert|p' | \
+	  sort -ru | xargs -d '\n' rmdir
 	@rm $(BUILD)/install_manifest.txt
 
 clean:
 	@rm -rf $(BUILD)
 
-.PHONY: all configure dependencies demo check check-sanitize check-long check-cross check-import \
-  check-clang bench bench-peers install uninstall clean
+.PHONY: all configure dependencies demo demo-import check check-sanitize check-long check-cross \
+  check-import check-clang bench bench-peers models install uninstall clean

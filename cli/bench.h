@@ -61,6 +61,9 @@ void bench_summarise(bench_times *times, uint32_t n);
 /* The row's times (and profile); model as cli_model gives it. */
 void bench_measure(const sqz_model *model, bench_row *row);
 void bench_release(bench_row *row);
+/* Median ms of each model [n], one sample of every model a round. */
+void bench_in_turn(sqz_model *const *models, uint32_t n, uint32_t sequences, uint32_t length,
+                   uint32_t samples, double *median);
 /* "f32", "bf16", "f16", "s8": see bench_row.type. */
 const char *bench_type(const sqz_model *model);
 

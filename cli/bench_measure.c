@@ -263,6 +263,32 @@ void bench_measure(const sqz_model *model, bench_row *row)
     close_run(&run);
 }
 
+void bench_in_turn(sqz_model *const *models, uint32_t n, uint32_t sequences, uint32_t length,
+                   uint32_t samples, double *median)
+{
+    enum { WARM_UP = 3 };
+    uint32_t *lengths = cli_allocate(NULL, sequences * sizeof *lengths);
+    bench_run *runs = cli_allocate(NULL, n * sizeof *runs);
+    double *ms = cli_allocate(NULL, (size_t)n * samples * sizeof *ms);
+    const bench_shape shape = {sequences, sequences * length, length, lengths, true, ""};
+    for (uint32_t b = 0; b < sequences; b++) lengths[b] = length;
+    for (uint32_t i = 0; i < n; i++) runs[i] = open_run(models[i], &shape, i + 1);
+    for (uint32_t round = 0; round < WARM_UP + samples; round++)
+        for (uint32_t i = 0; i < n; i++) {
+            const double took = time_once(&runs[i]);
+            if (round >= WARM_UP) ms[(size_t)i * samples + round - WARM_UP] = took;
+        }
+    for (uint32_t i = 0; i < n; i++) {
+        bench_times times = {.ms = ms + (size_t)i * samples};
+        bench_summarise(&times, samples);
+        median[i] = times.median;
+        close_run(&runs[i]);
+    }
+    free(ms);
+    free(runs);
+    free(lengths);
+}
+
 void bench_release(bench_row *row)
 {
     bench_times *const all[] = {&row->run, &row->tokenize, &row->encode, &row->head, &row->whole};

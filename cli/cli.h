@@ -24,11 +24,13 @@ enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_BAD_FILE = 3, CLI_NO_RES
 
 /* One option. `target` is where its value goes: bool, const char *, uint32_t, double, or the index
  * of a choice as uint32_t. A CLI_COUNT is a CLI_NUMBER whose 0 would stand for the default in
- * silence: it is refused. */
+ * silence: it is refused. A CLI_MODEL is a CLI_TEXT that names a model file, or a model that
+ * find_model.h finds. */
 typedef enum cli_kind {
     CLI_FLAG,
     CLI_NO_FLAG,
     CLI_TEXT,
+    CLI_MODEL,
     CLI_NUMBER,
     CLI_COUNT,
     CLI_REAL,
@@ -47,7 +49,7 @@ typedef struct cli_option {
 typedef struct cli_verb {
     const char *name;
     const char *summary;             /* one line, no full stop */
-    const char *arguments;           /* "MODEL [FILE]" */
+    const char *arguments;           /* "MODEL"; which ones are models, find_model.c says */
     const char *details;             /* what goes in and what comes out */
     const char *example;             /* lines that work, as typed */
     uint32_t least, most;            /* positional arguments */

@@ -25,6 +25,9 @@ extern cli_teaching_options cli_teaching;
 void cli_read_losses(const char *text, sqz_distil_recipe *recipe);
 /* Dies where a setting is of losses that have no weight. */
 void cli_check_distillation(const sqz_distil_recipe *recipe, bool labelled);
+/* What can be learned of a teacher of another vocabulary; without --loss that of the usual losses.
+ * Dies with CLI_USAGE where --loss names another. */
+void cli_choose_losses_apart(sqz_distil_recipe *recipe, bool labelled);
 /* "uniform", "last", "2,3,5,6"; what is to be freed, or NULL. Dies with CLI_USAGE. */
 uint32_t *cli_read_map(const char *text, sqz_distil_recipe *recipe);
 
@@ -60,8 +63,8 @@ sqz_status cli_distilling_evaluate(void *user, const sqz_model *model, uint64_t 
 sqz_likeness cli_distilling_compare(const cli_distilling *d, const sqz_model *student);
 /* Milliseconds of each model for one text, one after the other: means over some of the texts,
  * models in turn, after a round that is not counted. */
-void cli_time_models(const cli_distilling *d, const sqz_model *const models[], uint32_t n,
-                     double milliseconds[]);
+void cli_time_models(const sqz_text *texts, size_t n_texts, const sqz_model *const models[],
+                     uint32_t n, double milliseconds[]);
 
 /* ---- distill_windows.c ---- */
 
@@ -76,11 +79,12 @@ sqz_text *cli_cut_windows(const sqz_text *texts, size_t n, const sqz_tokenizer *
 /* A run.
  *
  *   labelled   with --task or --data; else plain texts
+ *   apart      the teacher has another vocabulary: each model reads the text in its own pieces
  *   base       labels, batches and what of them is measured; of texts the batches alone
  *   rows       of texts: to learn, then held out
  */
 typedef struct cli_distill_job {
-    bool labelled;
+    bool labelled, apart;
     cli_job base;
     sqz_dataset *texts;
     uint32_t *rows;

@@ -67,6 +67,20 @@ void cli_check_distillation(const sqz_distil_recipe *r, bool labelled)
         cli_die(CLI_USAGE, "--map is for the losses hidden and attention: --loss has neither");
 }
 
+void cli_choose_losses_apart(sqz_distil_recipe *recipe, bool labelled)
+{
+    for (uint32_t i = SQZ_DISTIL_HIDDEN; i <= SQZ_DISTIL_VALUES; i++) {
+        if (cli_teaching.losses && recipe->weights[i] > 0)
+            cli_die(CLI_USAGE,
+                    "--loss %s compares what stands at each piece, and the teacher's vocabulary is "
+                    "another: logits, soft, logits_mse, pooled, pooled_mse and similarities can be "
+                    "learned of it",
+                    sqz_distil_loss_name((sqz_distil_loss)i));
+        recipe->weights[i] = 0;
+    }
+    cli_check_distillation(recipe, labelled);
+}
+
 uint32_t *cli_read_map(const char *text, sqz_distil_recipe *recipe)
 {
     uint32_t *layers, n = 1;

@@ -72,7 +72,10 @@ static sqz_predictions *predict(const cli_distill_job *j, const sqz_model *model
 {
     sqz_error error = {0};
     sqz_predictions *predictions;
-    const sqz_predict_options o = {.task = &j->base.watch.task};
+    const uint32_t most = sqz_model_get_info(model)->max_positions;
+    sqz_task_options task = j->base.watch.task;
+    if (task.max_length > most) task.max_length = most;
+    const sqz_predict_options o = {.task = &task};
     cli_check(sqz_predict(model, j->base.watch.dev, &o, &predictions, &error), &error);
     cli_check(sqz_measure(predictions, NULL, m, &error), &error);
     return predictions;
@@ -155,7 +158,7 @@ void cli_distill_show_result(cli_distill_job *j)
     cli_check(sqz_model_open(cli_context(), cli_tuning.output_path, &written, &error), &error);
     const sqz_model *const models[] = {j->teacher, j->student, written};
     for (int i = 0; i < 3; i++) bytes[i] = sqz_model_get_info(models[i])->file_bytes;
-    cli_time_models(&j->watch, models, 3, ms);
+    cli_time_models(j->watch.texts, j->watch.n_texts, models, 3, ms);
     if (cli.json) {
         cli_json_open('{');
         cli_json_key_string("model", cli_tuning.output_path);

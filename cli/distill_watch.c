@@ -119,28 +119,28 @@ int cli_distilling_step(void *user, const sqz_train_progress *p)
 
 /* ---- milliseconds ---- */
 
-void cli_time_models(const cli_distilling *d, const sqz_model *const models[], uint32_t n,
-                     double milliseconds[])
+void cli_time_models(const sqz_text *texts, size_t n_texts, const sqz_model *const models[],
+                     uint32_t n, double milliseconds[])
 {
     sqz_task *tasks[MOST_MODELS];
-    const size_t texts = d->n_texts < TIMED_TEXTS ? d->n_texts : TIMED_TEXTS;
+    n_texts = n_texts < TIMED_TEXTS ? n_texts : TIMED_TEXTS;
     for (uint32_t m = 0; m < n; m++) {
         sqz_error error = {0};
         cli_check(sqz_task_open(models[m], NULL, &tasks[m], &error), &error);
         milliseconds[m] = 0;
     }
     for (int round = 0; round < 3; round++)
-        for (size_t i = 0; i < texts; i++)
+        for (size_t i = 0; i < n_texts; i++)
             for (uint32_t m = 0; m < n; m++) {
                 sqz_error error = {0};
                 sqz_embedding result;
-                const sqz_input input = {.text = d->texts[i]};
+                const sqz_input input = {.text = texts[i]};
                 const double began = now_seconds();
                 cli_check(sqz_embed_texts(tasks[m], &input, 1, NULL, &result, &error), &error);
                 if (round) milliseconds[m] += 1e3 * (now_seconds() - began);
             }
     for (uint32_t m = 0; m < n; m++) {
-        milliseconds[m] /= 2 * (double)texts;
+        milliseconds[m] /= 2 * (double)n_texts;
         sqz_task_close(tasks[m]);
     }
 }

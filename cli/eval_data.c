@@ -54,17 +54,18 @@ static const char **classes_of(const sqz_model *model)
     return classes;
 }
 
-static sqz_dataset *open_data(const cli_eval_request *r, const sqz_model *model)
+sqz_dataset *cli_open_model_data(const sqz_model *model, const char *path, const cli_data *of)
 {
     const char **classes = classes_of(model);
-    cli_data data = {.path = r->data, .split = r->split, .kind = kind_of(model, r->model)};
+    cli_data data = *of;
+    data.kind = kind_of(model, path);
     const bool embeds = sqz_model_get_info(model)->head == SQZ_HEAD_NONE;
     if (embeds && !cli_columns.text2)
         cli_say("its head is none: measured as a model of embeddings, on pairs of texts (--text2)");
     if (embeds) cli_embedding_columns(&data);
     else if (cli_embedding_given())
         cli_die(CLI_USAGE, "%s is for models of embeddings, %s has a head", cli_embedding_given(),
-                r->model);
+                path);
     if (!embeds && data.kind != SQZ_LABELS_VALUE) {
         data.classes = classes;
         data.n_classes = sqz_model_get_info(model)->n_labels;
@@ -147,7 +148,8 @@ int cli_eval_data(const cli_eval_request *r)
     check_outputs(r);
     if (kind_of(cli_model(r->model), r->model) == SQZ_LABELS_VALUE && !isnan(r->min_accuracy))
         (void)cli_check_accuracy(NULL, r->min_accuracy);
-    e.dataset = open_data(r, cli_model(r->model));
+    e.dataset = cli_open_model_data(cli_model(r->model), r->model,
+                                    &(cli_data){.path = r->data, .split = r->split});
     cli_output *answers = r->predictions ? cli_open_output(r->predictions) : NULL;
     e.predictions = predict(cli_model(r->model), e.dataset);
     if (r->against) e.base = predict_other(r, e.dataset);

@@ -17,6 +17,10 @@ typedef struct cli_eval_request {
     double min_accuracy;
 } cli_eval_request;
 
+/* What a model, of this path, has been trained for: kind and classes are its own, `of` says the
+ * rest; of CLINC's JSON val unless a split is named. Dies as cli_open_data. */
+sqz_dataset *cli_open_model_data(const sqz_model *model, const char *path, const cli_data *of);
+
 /* The verb's exit code. */
 int cli_eval_data(const cli_eval_request *request);
 

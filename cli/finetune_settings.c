@@ -35,9 +35,9 @@ const cli_option cli_training_recipe[] = {
     {"batch", 0, CLI_COUNT, &cli_tuning.batch, "N", "examples of a step (default: 32)"},
     {"accumulate", 0, CLI_COUNT, &cli_tuning.accumulate, "N",
      "parts that a batch is computed in: less memory, the same step but for rounding"},
-    {"fake-quantise", 0, CLI_CHOICE, &cli_tuning.fake_quantise, "none|s8|s4|s3",
-     "train through the rounding of the blocks' matrices to int8, 4 or 3 bits, and write them so "
-     "(default: none)"},
+    {"fake-quantise", 0, CLI_CHOICE, &cli_tuning.fake_quantise, "none|s8|s4|s3|stored",
+     "train through the rounding of the blocks' matrices to int8, 4 or 3 bits, or of all matrices "
+     "as the base stores them, and write them so (default: none)"},
     {"max-length", 0, CLI_COUNT, &cli_tuning.max_length, "N",
      "pieces of a text, special tokens included (default: 128, or what the model takes)"},
     {"max-steps", 0, CLI_COUNT, &cli_tuning.max_steps, "N",

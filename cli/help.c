@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "find_model.h"
 
 enum { HELP_WIDTH = 79, HELP_COLUMN = 30 };
 
+static const char name_or_file[] =
+    "A model is a file, or the name of one that ships: `squeezebert info` lists them.";
 static const char purpose[] = "BERT-class encoders on any CPU: one program, one model file";
 
 void cli_print_overview(FILE *stream, const cli_verb *const *verbs)
@@ -20,6 +22,13 @@ void cli_print_overview(FILE *stream, const cli_verb *const *verbs)
           "Exit codes: 0 done; 1 failed, some records did, or results cannot be written; 2 wrong "
           "usage; 3 bad\ninput file; 4 out of memory, of room on a disk or of another resource.\n",
           stream);
+    char *names = cli_shipped_names();
+    if (names)
+        fprintf(stream,
+                "Models that ship: %s; a name stands for the file. `squeezebert info` lists "
+                "them.\n",
+                names);
+    free(names);
 }
 
 /* "-j, --json" or "    --text COLUMN" */
@@ -61,6 +70,7 @@ void cli_print_help(const cli_verb *verb)
     printf("squeezebert %s: %s.\n\nUsage: squeezebert %s [OPTIONS] %s\n\n", verb->name,
            verb->summary, verb->name, verb->arguments);
     print_wrapped(verb->details, 0);
+    if (cli_takes_models(verb)) print_wrapped(name_or_file, 0);
     printf("\nOptions:\n");
     for (const cli_option *const *table = verb->tables; table && *table; table++) {
         print_table(*table);
@@ -138,6 +148,11 @@ void cli_print_man_page(const cli_verb *const *verbs)
         "whether for a file or for stdout. A program that a signal ends (SIGINT, SIGTERM, SIGHUP, "
         "SIGQUIT, SIGXCPU), or the reader of its pipe (SIGPIPE, without a word), removes what is "
         "half written and dies by that signal: the shell says 128 + its number.");
+    printf("\n.SH MODELS\n");
+    roff("MODEL is a file. Where there is none of this name, and no dot or slash is in it, NAME is "
+         "NAME.gguf in the folder that SQUEEZEBERT_MODELS names, else in models/ beside the "
+         "program, else in share/squeezebert/models of where it is installed. `squeezebert info` "
+         "lists those that are found; a card, NAME.md, lies beside each.");
     printf("\n.SH FILES\n");
     roff("A file appears at the end, as a whole: until then it is FILE.RANDOM.tmp beside it. Links "
          "are followed and stay, permissions of a file that is replaced are kept, one that may not "
@@ -145,6 +160,8 @@ void cli_print_man_page(const cli_verb *const *verbs)
          "model files do not.");
     printf("\n"
            ".SH ENVIRONMENT\n.TP\n.B SQZ_CPU\nCPU features to use, as \\-\\-cpu.\n.TP\n.B "
+           "SQUEEZEBERT_MODELS\na folder of model files that are found by their names, before "
+           "those that ship.\n.TP\n.B "
            "NO_COLOR\nno colour in output.\n.TP\n.B TMPDIR\nwhere bench \\-\\-type and embed \\-o "
            "to a "
            "pipe keep what they make (/tmp).\n");

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "find_model.h"
 #include "output.h"
 
 enum { MAX_OPTIONS = 64, FIRST_VALUE = 256 };
@@ -77,7 +78,8 @@ static void store(const cli_verb *verb, const cli_option *option, const char *te
     switch (option->kind) {
     case CLI_FLAG: *(bool *)option->target = true; break;
     case CLI_NO_FLAG: *(bool *)option->target = false; break;
-    case CLI_TEXT: *(const char **)option->target = text; break;
+    case CLI_TEXT:
+    case CLI_MODEL: *(const char **)option->target = text; break;
     case CLI_NUMBER:
     case CLI_COUNT: *(uint32_t *)option->target = read_number(verb, option, text); break;
     case CLI_REAL: *(double *)option->target = read_real(verb, option, text); break;
@@ -111,6 +113,19 @@ static const cli_option *find(const cli_option *const *all, uint32_t n, int code
     return NULL;
 }
 
+/* Put the path of the model that is meant in the place of each name. */
+static void find_models(const cli_verb *verb, const cli_option *const *all, uint32_t n_options,
+                        char **arguments, uint32_t n)
+{
+    for (uint32_t i = 0; i < n_options; i++) {
+        if (all[i]->kind != CLI_MODEL) continue;
+        const char **path = all[i]->target;
+        if (*path) *path = cli_find_model(*path);
+    }
+    for (uint32_t i = 0; cli_takes_models(verb) && i < n; i++)
+        arguments[i] = (char *)(uintptr_t)cli_find_model(arguments[i]);
+}
+
 uint32_t cli_read_options(const cli_verb *verb, int argc, char **argv)
 {
     const cli_option *all[MAX_OPTIONS];
@@ -141,5 +156,6 @@ uint32_t cli_read_options(const cli_verb *verb, int argc, char **argv)
                    : "too many arguments, from this one on: ",
                argv[optind + (int)verb->most]);
     memmove(argv, argv + optind, arguments * sizeof *argv);
+    find_models(verb, all, n, argv, arguments);
     return arguments;
 }

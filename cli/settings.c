@@ -44,7 +44,8 @@ const cli_option cli_length_options[] = {
     {"stride", 0, CLI_NUMBER, &cli.stride, "N",
      "pieces that a window repeats (default: a quarter of the length, at most 128)"},
     {"batch-tokens", 0, CLI_NUMBER, &cli.batch_tokens, "N",
-     "pieces computed at a time (default: 2048)"},
+     "pieces computed at a time (default: 2048; fewer where they would take more memory than the "
+     "model)"},
     {"literal-special-tokens", 0, CLI_FLAG, &cli.literal_special_tokens, NULL,
      "\"[SEP]\" in a text is text, not the special token"},
     {0},

@@ -2,18 +2,20 @@
 /* A model on a task of GLUE: figures of one file, or of MNLI's two. */
 #include "task_figures.h"
 
+#include <string.h>
 #include <sys/stat.h>
 
-static bool has_mismatched(const char *folder)
+bool cli_has_split(const char *folder, const char *split)
 {
-    static const char *const names[] = {"dev", "validation"}, *const ends[] = {"tsv", "csv",
-                                                                               "jsonl"};
+    static const char *const ends[] = {"tsv", "csv", "jsonl"};
+    const bool dev = strncmp(split, "dev", 3) == 0;
     struct stat facts;
     char path[4096];
     if (stat(folder, &facts) != 0 || !S_ISDIR(facts.st_mode)) return false;
-    for (size_t n = 0; n < 2; n++)
+    for (int other = 0; other <= dev; other++)
         for (size_t e = 0; e < 3; e++) {
-            snprintf(path, sizeof path, "%s/%s_mismatched.%s", folder, names[n], ends[e]);
+            snprintf(path, sizeof path, "%s/%s%s.%s", folder, other ? "validation" : "",
+                     other ? split + 3 : split, ends[e]);
             if (stat(path, &facts) == 0) return true;
         }
     return false;
@@ -26,7 +28,7 @@ void cli_evaluate_task(const sqz_model *model, sqz_glue_task task, const char *f
     sqz_eval_report other;
     sqz_eval_options o = *options;
     cli_check(sqz_evaluate(model, task, folder, &o, report, &error), &error);
-    if (task != SQZ_GLUE_MNLI || o.split || !has_mismatched(folder)) return;
+    if (task != SQZ_GLUE_MNLI || o.split || !cli_has_split(folder, "dev_mismatched")) return;
     if (o.prediction)
         cli_say("the predictions are those of dev_matched: --split dev_mismatched gives the "
                 "others");

@@ -7,6 +7,9 @@
 
 #include <squeezebert/eval.h>
 
+/* Does the folder hold a file that sqz_glue_open would read as this split? */
+bool cli_has_split(const char *folder, const char *split);
+
 /* As sqz_evaluate; dies where that fails. MNLI has two dev files: where no split is named and the
  * folder has both, the figure of dev_mismatched follows as accuracy_mismatched, counts are of both;
  * predictions are of dev_matched alone, which is said. */

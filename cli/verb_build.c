@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "eval_report.h"
+#include "find_model.h"
 #include "output.h"
 #include "stream.h"
 #include "verbs.h"
@@ -19,7 +20,8 @@ static uint32_t seed = 1;
 static bool no_cache;
 
 static const cli_option options[] = {
-    {"base", 0, CLI_TEXT, &base, "MODEL", "the model file that texts are read by"},
+    {"base", 0, CLI_MODEL, &base, "MODEL",
+     "the model file that texts are read by (default: the model embed that ships)"},
     {"output", 'o', CLI_TEXT, &out, "FILE", "the model file to write"},
     {"minutes", 0, CLI_REAL, &minutes, "N",
      "train every weight where that is done in N minutes (default: the encoder stays as it is)"},
@@ -184,9 +186,11 @@ static void show_text(const sqz_dataset *dataset, const sqz_build_result *r)
 
 static void check_usage(const char *data)
 {
+    if (!base) base = cli_shipped_model("embed");
     if (!base)
-        cli_die(CLI_USAGE, "--base MODEL is needed: a model file that reads the texts, such as an "
-                           "embedding model that `squeezebert import` made");
+        cli_die(CLI_USAGE, "--base MODEL is needed, as there is no model named embed here: a model "
+                           "file that reads the texts, such as an embedding model that "
+                           "`squeezebert import` made");
     if (!out) cli_die(CLI_USAGE, "-o FILE is needed: the model to write");
     if (cache && no_cache) cli_die(CLI_USAGE, "--cache and --no-cache: one or the other");
     if (!(minutes >= 0)) cli_die(CLI_USAGE, "--minutes is 0 or more");

@@ -13,19 +13,20 @@ enum { COMPARISONS = 10, /* of a run */ CHECKPOINT_MINUTES = 10, DRY_STEPS = 3 }
 
 static const cli_option what_options[] = {
     {"output", 'o', CLI_TEXT, &cli_tuning.output_path, "FILE", "the model file to write"},
-    {"teacher", 0, CLI_TEXT, &cli_teaching.teacher_path, "MODEL",
-     "what is learned of: any model file with the student's vocabulary"},
+    {"teacher", 0, CLI_MODEL, &cli_teaching.teacher_path, "MODEL",
+     "what is learned of: any model file; with another vocabulary than the student's, logits and "
+     "vectors alone"},
     {"teacher-type", 0, CLI_CHOICE, &cli_teaching.teacher_type, "file|f32|bf16|s8",
      "in what the teacher is computed: bf16 and s8 round its floats in a temporary file beside "
      "-o, and are faster (default: as its file is)"},
     {"teacher-cache", 0, CLI_TEXT, &cli_teaching.teacher_cache, "BYTES",
      "keep so much of the teacher's logits and embeddings over epochs, and in -o's name with "
      ".teacher behind it, where no other loss asks for more than these; 0: none (default: 256MB)"},
-    {"student", 0, CLI_TEXT, &cli_teaching.student_path, "MODEL",
+    {"student", 0, CLI_MODEL, &cli_teaching.student_path, "MODEL",
      "a model file: what `squeeze` made; one of integers with --fake-quantise"},
     {"loss", 0, CLI_TEXT, &cli_teaching.losses, "NAME:WEIGHT,...",
      "what is learned (default: hidden:1,pooled:5 of texts, labels,logits,hidden of labelled "
-     "rows): "
+     "rows, without hidden where vocabularies differ): "
      "labels; logits, soft, logits_mse of the head; hidden "
      "states; attention; queries, keys, values or relations, which are all three; pooled, "
      "pooled_mse, similarities of embeddings"},
@@ -281,6 +282,8 @@ static int run(char **arguments, uint32_t n)
     read_teaching(&j);
     cli_check(sqz_model_open(cli_context(), cli_teaching.teacher_path, &j.teacher, &error), &error);
     cli_check(sqz_model_open(cli_context(), cli_teaching.student_path, &j.student, &error), &error);
+    j.apart = !sqz_same_vocabulary(j.student, j.teacher);
+    if (j.apart) cli_choose_losses_apart(&j.recipe, j.labelled);
     cli_distill_open_data(&j);
     if (!cli_tuning.dry_run) cli_log_open(cli_tuning.log_path, cli_tuning.resume);
     if (!cli_tuning.dry_run) cli_distill_show_before(&j);

@@ -32,7 +32,7 @@ static const cli_option options[] = {
      "the task's classes in the order of the model's logits, where its labels do not tell"},
     {"predictions", 0, CLI_TEXT, &predictions, "FILE",
      "write every answer: a table, or JSON Lines where FILE ends in .jsonl"},
-    {"against", 0, CLI_TEXT, &against, "OTHER",
+    {"against", 0, CLI_MODEL, &against, "OTHER",
      "without --task: another model on the same texts, with the differences of MODEL from it"},
     {"min-accuracy", 0, CLI_REAL, &min_accuracy, "SHARE",
      "exit with 1 where the accuracy is below it"},

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "find_model.h"
 #include "output.h"
 #include "verbs.h"
 
@@ -313,7 +314,9 @@ static int run_check(const char *path)
 
 static int run_info(char **arguments, uint32_t n)
 {
-    (void)n;
+    if (!n && (tensors || markdown || check))
+        cli_die(CLI_USAGE, "--tensors, --markdown and --check are of one model: give MODEL");
+    if (!n) return cli_list_models();
     if (check) return run_check(arguments[0]);
     const sqz_model *model = cli_model(arguments[0]);
     if (cli.json) cli_json_open('{');
@@ -337,14 +340,15 @@ static const cli_option *const info_tables[] = {info_options, cli_model_options,
 const cli_verb cli_verb_info = {
     "info",
     "say what a model file holds",
-    "MODEL",
+    "[MODEL]",
     "Sizes, types of the weights, head, labels, prompts, where it comes from, metadata and, with "
     "--tensors, every tensor with its shape and bytes.\n"
     "With --json one object; long strings of the metadata are cut there as well.\n"
     "With --check the file is compared with the SHA-256 that it carries: exit code 3 and the first "
-    "damaged tensor where it is not what was written, 1 where it carries none.",
+    "damaged tensor where it is not what was written, 1 where it carries none.\n"
+    "Without MODEL: the models that are found by their names, their bytes and files.",
     "squeezebert info minilm.gguf --tensors",
-    1,
+    0,
     1,
     info_tables,
     run_info};

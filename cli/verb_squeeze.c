@@ -7,17 +7,19 @@
 
 #include <squeezebert/squeeze.h>
 
+#include "front.h"
 #include "lever_options.h"
 #include "lever_texts.h"
 #include "output.h"
+#include "squeeze_table.h"
 #include "stream.h"
 #include "verbs.h"
 
-enum { VOCABULARY_BYTES = 512 << 20 };
+enum { VOCABULARY_BYTES = 512 << 20, STATIC_WIDTH = 256 };
 
 static const char *output_path, *texts_path, *texts_column, *vocabulary_path, *layers, *heads,
-    *neurons, *rank, *ranks, *embedding, *cache, *budget, *time_share, *at;
-static uint32_t texts_format, bits, position_bits, groups;
+    *neurons, *rank, *ranks, *embedding, *cache, *budget, *time_share, *at, *pareto, *budgets;
+static uint32_t texts_format, bits, depth, position_bits, groups, width;
 static bool keep_pooler, plain, whole_texts, dense_output, drop_impossible, dry_run,
     fidelity = true;
 
@@ -26,19 +28,29 @@ static const cli_option options[] = {
     {"texts", 0, CLI_TEXT, &texts_path, "FILE",
      "texts of the kind that the model will read, one a line or a table (.csv, .tsv, .jsonl): "
      "levers ask what layers read on them, a tenth is held out to say how near the result is"},
-    {"input", 0, CLI_CHOICE, &texts_format, "auto|lines|csv|tsv|jsonl",
-     "what that file, and that of --vocabulary, holds (auto: as its name ends)"},
+    {"input", 0, CLI_CHOICE, &texts_format, CLI_SCORE_INPUT,
+     "what that file, and that of --vocabulary, holds; with --data what that holds (auto: as the "
+     "name ends)"},
     {"text", 0, CLI_TEXT, &texts_column, "COLUMN",
-     "of a table: the column of the text (default: text)"},
+     "of a table, with --data of that: the column of the text (default: text)"},
     {"budget", 0, CLI_TEXT, &budget, "BYTES",
      "of the whole file, such as 8.5MB (10^6), 7MiB (2^20) or a number: bits, embeddings, neurons, "
-     "heads and layers that no other option names are chosen so that vectors change least"},
+     "heads and layers that no other option names are chosen so that vectors change least; with "
+     "--texts or --data the file is then healed by training, see --minutes and --no-heal"},
     {"time", 0, CLI_TEXT, &time_share, "SHARE",
      "of the time that MODEL takes in the type of the result (int8 with --budget or --bits, else "
      "f32), such as 50%: neurons, heads and layers that no other option names are chosen so that "
      "vectors change least, by times measured on this machine"},
     {"at", 0, CLI_TEXT, &at, "BATCHxLENGTH",
-     "sequences and tokens of each that --time is measured at (default: 1x128)"},
+     "sequences and tokens of each that time is measured at (default: 1x128)"},
+    {"pareto", 0, CLI_TEXT, &pareto, "OUT.csv",
+     "instead of a model: what MODEL keeps at budgets from large to small, with bytes, ms, "
+     "processor time and energy of each as a table, and as a picture OUT.svg"},
+    {"budgets", 0, CLI_TEXT, &budgets, "LIST",
+     "of --pareto, such as 9MB,7MB,5MB (default: a quarter of MODEL's bytes, three quarters of "
+     "that and so on, eight at most)"},
+    {"depth", 0, CLI_COUNT, &depth, "N",
+     "blocks that stay under --budget or --time; which of them, is chosen (default: that too)"},
     {"bits", 0, CLI_CHOICE, &bits, "32|8|4|3", "of the numbers of all linears"},
     {"embedding", 0, CLI_TEXT, &embedding, "FORM",
      "token embeddings: pq:48 is product quantisation in 48 bytes a piece, width:96 a table so "
@@ -50,7 +62,10 @@ static const cli_option options[] = {
      "feed-forward neurons that stay in each block, such as 50%"},
     {"heads", 0, CLI_TEXT, &heads, "SHARE", "attention heads that stay in each block"},
     {"layers", 0, CLI_TEXT, &layers, "LIST",
-     "blocks that stay: 0,2,3,5, none, first:3, or every:2, which is 0, 2, 4 and so on"},
+     "blocks that stay: 0,2,3,5, first:3, every:2, which is 0, 2, 4 and so on, or none: a static "
+     "table, the mean of whose rows learns the model's vectors of --texts"},
+    {"width", 0, CLI_COUNT, &width, "N",
+     "with --layers none: numbers of a row, which a vector has then (default: 256)"},
     {"rank", 0, CLI_TEXT, &rank, "SHARE",
      "two factors for each linear that hold this share of its parameters; with --groups of what "
      "these leave"},
@@ -81,162 +96,13 @@ static const cli_option options[] = {
     {0},
 };
 
-/* ---- the table, shown when all went well ---- */
-
-typedef struct row {
-    char name[48], from[80], to[80];
-    double error;
-    uint64_t before, after;
-} row;
-static row *rows;
-static size_t n_rows, rows_capacity;
-static sqz_squeeze_result result;
-
-static void take_part(void *user, const sqz_squeezed_part *part)
-{
-    (void)user;
-    if (n_rows == rows_capacity) {
-        rows_capacity = rows_capacity ? 2 * rows_capacity : 128;
-        rows = cli_allocate(rows, rows_capacity * sizeof *rows);
-    }
-    row *r = &rows[n_rows++];
-    snprintf(r->name, sizeof r->name, "%s", part->name);
-    snprintf(r->from, sizeof r->from, "%s", part->from);
-    snprintf(r->to, sizeof r->to, "%s", part->to);
-    r->error = part->error;
-    r->before = part->bytes_before;
-    r->after = part->bytes_after;
-}
+static cli_squeeze_table table;
+static cli_score_job score; /* of a run that is judged */
 
 static void take_result(void *user, const sqz_squeeze_result *found)
 {
     (void)user;
-    result = *found;
-}
-
-static void show_row(const row *r)
-{
-    char error[16] = "-";
-    if (r->error > 0) snprintf(error, sizeof error, "%.2e", r->error);
-    printf("%-20s %-18s %-28s %9s %10llu %10llu\n", r->name, r->from, r->to, error,
-           (unsigned long long)r->before, (unsigned long long)r->after);
-}
-
-/* What was asked for, and what it comes to. */
-static void show_choice(void)
-{
-    printf("chosen for %s%s%s%s: vectors are expected to change by %.4f (1 - cosine)",
-           budget ? budget : "", budget && time_share ? " and " : "", time_share ? time_share : "",
-           time_share ? " of the time" : "", result.change);
-    if (result.next_bytes)
-        printf(", the next better choice takes %llu bytes\n",
-               (unsigned long long)result.next_bytes);
-    else printf(budget && !time_share ? ", and there is no better choice\n" : "\n");
-    if (!time_share) return;
-    printf("by the table of times%s, %.1f%% of the base's %.3f ms\n",
-           result.times_cached ? ", from the cache" : "", 100 * result.time_share, result.base_ms);
-    if (result.measured_share > 0)
-        printf("measured in turn, %.1f%% of the base's %.3f ms\n", 100 * result.measured_share,
-               result.measured_base_ms);
-}
-
-static void show_table(void)
-{
-    printf("%-20s %-18s %-28s %9s %10s %10s\n", "part", "was", "is", "error", "bytes", "after");
-    for (size_t i = 0; i < n_rows; i++) show_row(&rows[i]);
-    if (result.pieces_after < result.pieces_before)
-        printf("%u of %u pieces stay", result.pieces_after, result.pieces_before);
-    if (result.tokens_before > 0)
-        printf("; by what each second text keeps, %.2f pieces a text of the others become %.2f",
-               result.tokens_before, result.tokens_after);
-    if (result.pieces_after < result.pieces_before) printf("\n");
-    if (result.n_texts)
-        printf("calibrated on %u %s of %u pieces%s\n", result.n_texts,
-               whole_texts ? "texts" : "sentences", result.n_pieces,
-               result.from_cache ? ", from the cache" : "");
-    if (budget || time_share) show_choice();
-    if (result.n_held_out)
-        printf("on %u other texts: cosine %.4f, %.1f%% of the ten nearest neighbours stay",
-               result.n_held_out, result.cosine, 100 * result.neighbours);
-    if (result.n_held_out && !isnan(result.classes))
-        printf(", %.1f%% keep their class", 100 * result.classes);
-    if (result.n_held_out) printf("\n");
-    printf("%llu bytes become %llu (%.1f %%)\n", (unsigned long long)result.bytes_before,
-           (unsigned long long)result.bytes_after,
-           100 * (double)result.bytes_after / (double)result.bytes_before);
-}
-
-static void show_row_json(const row *r)
-{
-    cli_json_open('{');
-    cli_json_key_string("name", r->name);
-    cli_json_key_string("from", r->from);
-    cli_json_key_string("to", r->to);
-    cli_json_key_double("error", r->error);
-    cli_json_key_number("bytes_before", r->before);
-    cli_json_key_number("bytes_after", r->after);
-    cli_json_close('}');
-}
-
-static void show_time_json(void)
-{
-    cli_json_key("time");
-    cli_json_open('{');
-    cli_json_key_double("change", result.change);
-    cli_json_key_double("share", result.time_share);
-    cli_json_key_double("base_ms", result.base_ms);
-    if (result.measured_share > 0) {
-        cli_json_key_double("measured_share", result.measured_share);
-        cli_json_key_double("measured_base_ms", result.measured_base_ms);
-    }
-    cli_json_key("cached");
-    cli_json_bool(result.times_cached != 0);
-    cli_json_close('}');
-}
-
-static void show_json(void)
-{
-    cli_json_open('{');
-    cli_json_key("parts");
-    cli_json_open('[');
-    for (size_t i = 0; i < n_rows; i++) show_row_json(&rows[i]);
-    cli_json_close(']');
-    cli_json_key_number("bytes_before", result.bytes_before);
-    cli_json_key_number("bytes_after", result.bytes_after);
-    cli_json_key_number("pieces_before", result.pieces_before);
-    cli_json_key_number("pieces_after", result.pieces_after);
-    if (result.tokens_before > 0) {
-        cli_json_key_double("tokens_before", result.tokens_before);
-        cli_json_key_double("tokens_after", result.tokens_after);
-    }
-    if (result.n_texts) {
-        cli_json_key("calibration");
-        cli_json_open('{');
-        cli_json_key_number("texts", result.n_texts);
-        cli_json_key_number("truncated", result.n_cut);
-        cli_json_key_number("pieces", result.n_pieces);
-        cli_json_key("cached");
-        cli_json_bool(result.from_cache != 0);
-        cli_json_close('}');
-    }
-    if (budget) {
-        cli_json_key("budget");
-        cli_json_open('{');
-        cli_json_key_double("change", result.change);
-        cli_json_key_number("next_bytes", result.next_bytes);
-        cli_json_close('}');
-    }
-    if (time_share) show_time_json();
-    if (result.n_held_out) {
-        cli_json_key("fidelity");
-        cli_json_open('{');
-        cli_json_key_number("texts", result.n_held_out);
-        cli_json_key_double("cosine", result.cosine);
-        cli_json_key_double("neighbours", result.neighbours);
-        if (!isnan(result.classes)) cli_json_key_double("classes", result.classes);
-        cli_json_close('}');
-    }
-    cli_json_close('}');
+    table.result = *found;
 }
 
 /* ---- the run ---- */
@@ -256,61 +122,135 @@ static sqz_squeeze_options read_levers(void)
                              .keep_pooler = keep_pooler,
                              .plain = plain,
                              .whole_texts = whole_texts,
+                             .depth = depth,
                              .budget = cli_read_bytes("budget", budget),
                              .time = cli_read_share("time", time_share),
                              .cache = cache,
                              .no_fidelity = !fidelity,
-                             .part = take_part,
+                             .part = cli_squeeze_part,
                              .result = take_result,
                              .progress = cli_show_share,
                              .user = "steps"};
     cli_read_layers(layers, &o);
     cli_read_at(at, &o.at_batch, &o.at_length);
     cli_read_embedding(embedding, &o);
+    if (o.layers && !o.n_layers && !plain) o.static_width = width ? width : STATIC_WIDTH;
+    else if (width) cli_die(CLI_USAGE, "--width is of a static table, which --layers none makes");
     return o;
+}
+
+/* Levers alone; dies on an error. */
+static void squeeze(const char *path, const sqz_squeeze_options *o)
+{
+    sqz_error error = {0};
+    const sqz_status status = sqz_squeeze(cli_context(), path, dry_run ? NULL : output_path, o,
+                                          &error);
+    if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
+    cli_check(status, &error);
+}
+
+/* Healed, judged or searched for. */
+static void compress(const char *path, const sqz_squeeze_options *o, const cli_lever_texts *texts)
+{
+    score = (cli_score_job){.model = path,
+                            .output = output_path,
+                            .levers = o,
+                            .texts = texts,
+                            .input = texts_format,
+                            .text = texts_column,
+                            .dry_run = dry_run};
+    cli_score_run(&score);
+    table.result = score.result.squeezed;
+    table.score = &score;
+}
+
+static void draw_front(const char *model, const sqz_squeeze_options *o)
+{
+    sqz_squeeze_options levers = *o;
+    if (!time_share) levers.at_batch = levers.at_length = 0; /* the front's alone */
+    cli_squeeze_front(&(cli_front_job){.model = model,
+                                       .budgets = budgets,
+                                       .table = pareto,
+                                       .levers = &levers,
+                                       .batch = o->at_batch,
+                                       .length = o->at_length});
+}
+
+static void check_pareto(void)
+{
+    if (budgets && !pareto) cli_die(CLI_USAGE, "--budgets is for --pareto OUT.csv");
+    if (!pareto) return;
+    if (output_path || budget || dry_run || cli.json || !fidelity)
+        cli_die(CLI_USAGE,
+                "--pareto measures files that it does not keep: -o, --budget, --dry-run, "
+                "--json and --no-fidelity do not go with it");
+    if (!texts_path)
+        cli_die(CLI_USAGE, "--texts FILE is missing: --pareto chooses and measures on it");
+}
+
+static void check_usage(void)
+{
+    check_pareto();
+    if (!output_path && !dry_run && !pareto)
+        cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go? (--dry-run prints "
+                           "the table alone)");
+    if (!texts_path && !vocabulary_path && !cli_score_has_rows() && (texts_format || texts_column))
+        cli_die(CLI_USAGE, "--texts FILE is missing: its options are given");
+    if (at && !time_share && !pareto)
+        cli_die(CLI_USAGE, "--time SHARE is missing: --at says what time is measured at");
+    if (cache && !texts_path && !cli_score_has_rows())
+        cli_die(CLI_USAGE, "--texts FILE is missing: --cache keeps what layers read on it");
+}
+
+/* One file, with its table; texts where it is healed, judged or searched for. */
+static int squeeze_one(const char *path, const sqz_squeeze_options *o, const cli_lever_texts *texts)
+{
+    int code = CLI_DONE;
+    if (texts) compress(path, o, texts);
+    else squeeze(path, o);
+    table.budget = budget;
+    table.time_share = time_share;
+    table.whole_texts = whole_texts;
+    if (cli.json) cli_squeeze_show_json(&table);
+    else cli_squeeze_show(&table);
+    cli_say_cut(table.result.n_cut, table.result.n_texts,
+                whole_texts ? "texts to calibrate on" : "sentences to calibrate on");
+    cli_squeeze_free();
+    if (table.result.cache_useless) cli_say("%s: what it kept was damaged: made anew", cache);
+    if (texts) code = cli_score_end(&score);
+    if (!dry_run && code == CLI_DONE) cli_say("wrote %s", output_path);
+    return code;
 }
 
 static int run(char **arguments, uint32_t n)
 {
     (void)n;
-    sqz_error error = {0};
-    if (!output_path && !dry_run)
-        cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go? (--dry-run prints "
-                           "the table alone)");
-    if (!texts_path && !vocabulary_path && (texts_format || texts_column))
-        cli_die(CLI_USAGE, "--texts FILE is missing: its options are given");
-    if (at && !time_share)
-        cli_die(CLI_USAGE, "--time SHARE is missing: --at says what time is measured at");
-    if (cache && !texts_path)
-        cli_die(CLI_USAGE, "--texts FILE is missing: --cache keeps what layers read on it");
+    int code = CLI_DONE;
+    check_usage();
+    const bool judged = cli_score_is_asked(budget || time_share, texts_path, texts_format);
+    const uint32_t format = cli_score_has_rows() ? 0 : texts_format;
+    const char *column = cli_score_has_rows() ? NULL : texts_column;
     sqz_squeeze_options o = read_levers();
     if (output_path && texts_path) cli_not_over(output_path, texts_path);
     if (output_path && vocabulary_path) cli_not_over(output_path, vocabulary_path);
-    cli_lever_texts texts = cli_read_lever_texts(texts_path, texts_format, texts_column,
-                                                 CLI_CALIBRATION_BYTES),
-                    vocabulary = cli_read_lever_texts(vocabulary_path, texts_format, texts_column,
+    cli_lever_texts texts = cli_read_lever_texts(texts_path, format, column, CLI_CALIBRATION_BYTES),
+                    vocabulary = cli_read_lever_texts(vocabulary_path, format, column,
                                                       VOCABULARY_BYTES);
     o.texts = texts.texts;
     o.n_texts = texts.read.n;
     o.vocabulary = vocabulary.texts;
     o.n_vocabulary = vocabulary.read.n;
-    const sqz_status status = sqz_squeeze(cli_context(), arguments[0], dry_run ? NULL : output_path,
-                                          &o, &error);
-    if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
-    cli_check(status, &error);
-    if (cli.json) show_json();
-    else show_table();
-    cli_say_cut(result.n_cut, result.n_texts,
-                whole_texts ? "texts to calibrate on" : "sentences to calibrate on");
-    free(rows);
+    if (pareto && cli_score_given())
+        cli_die(CLI_USAGE, "%s does not go with --pareto, which heals and judges nothing",
+                cli_score_given());
+    if (pareto) draw_front(arguments[0], &o);
+    else code = squeeze_one(arguments[0], &o, judged ? &texts : NULL);
     cli_free_lever_texts(&texts);
     cli_free_lever_texts(&vocabulary);
-    if (result.cache_useless) cli_say("%s: what it kept was damaged: made anew", cache);
-    if (!dry_run) cli_say("wrote %s", output_path);
-    return CLI_DONE;
+    return code;
 }
 
-static const cli_option *const tables[] = {options, cli_model_options, NULL};
+static const cli_option *const tables[] = {options, cli_score_options, cli_model_options, NULL};
 const cli_verb cli_verb_squeeze = {
     "squeeze",
     "make a model file smaller and faster, without training",

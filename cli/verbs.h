@@ -10,8 +10,9 @@
     X(export)                                                                                      \
     X(info)                                                                                        \
     X(verify)                                                                                      \
-    X(quantize) X(squeeze) X(build) X(finetune) X(init_student) X(distill) X(tokenize) X(classify) \
-        X(embed) X(similarity) X(search) X(ner) X(qa) X(fill_mask) X(zero_shot) X(eval) X(bench)   \
+    X(quantize)                                                                                    \
+    X(squeeze) X(build) X(finetune) X(init_student) X(distill) X(tokenize) X(classify) X(embed)    \
+        X(similarity) X(search) X(ner) X(qa) X(fill_mask) X(zero_shot) X(eval) X(glue) X(bench)    \
             X(doctor)
 
 #define CLI_VERB_DECLARE(name) extern const cli_verb cli_verb_##name;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# `make install`: program, libraries, headers, pkg-config files, CMake package.
+# `make install`: program, libraries, headers, pkg-config files, CMake package, models with their
+# cards.
 # find_package(squeezebert) gives squeezebert::squeezebert (shared), squeezebert::squeezebert_static
 # and, where it was built, squeezebert::squeezebert_full.
 include(GNUInstallDirs)
@@ -36,6 +37,11 @@ if(TARGET squeezebert_program)
   if(TARGET squeezebert_man)
     install(FILES ${PROJECT_BINARY_DIR}/squeezebert.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
   endif()
+  file(GLOB SQZ_MODELS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/models/*.gguf)
+  foreach(model ${SQZ_MODELS})
+    string(REGEX REPLACE "\\.gguf$" ".md" card ${model})
+    install(FILES ${model} ${card} DESTINATION ${CMAKE_INSTALL_DATADIR}/squeezebert/models)
+  endforeach()
 endif()
 
 file(WRITE ${PROJECT_BINARY_DIR}/squeezebertConfig.cmake

@@ -9,6 +9,15 @@ if(SQZ_CLI)
   if(SQZ_STATIC)
     target_link_options(squeezebert_program PRIVATE -static)
   endif()
+  # Models that ship are found from where the program lies: in models/ beside it, here a link to the
+  # source's, or in the shared folder of where it is installed.
+  include(GNUInstallDirs)
+  file(RELATIVE_PATH shared_models ${CMAKE_INSTALL_FULL_BINDIR}
+    ${CMAKE_INSTALL_FULL_DATADIR}/squeezebert/models)
+  target_compile_definitions(squeezebert_program PRIVATE CLI_SHARED_MODELS="${shared_models}")
+  if(NOT EXISTS ${PROJECT_BINARY_DIR}/models)
+    file(CREATE_LINK ${PROJECT_SOURCE_DIR}/models ${PROJECT_BINARY_DIR}/models SYMBOLIC)
+  endif()
   # The man page is what the program's own tables say; a cross build cannot ask the program and goes
   # without.
   if(NOT CMAKE_CROSSCOMPILING)

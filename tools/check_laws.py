@@ -31,7 +31,8 @@ LEFT_OF = {  # what a folder of src/ may include; itself is always allowed
     "eval": "base kernel text io data nn model task rewrite",
     "squeeze": "base kernel text io data nn model task rewrite eval",
     "train": "base kernel text io data nn model task rewrite eval squeeze",
-    "build": "base kernel text io data nn model task rewrite eval squeeze train",
+    "compress": "base kernel text io data nn model task rewrite eval squeeze train",
+    "build": "base kernel text io data nn model task rewrite eval squeeze train compress",
     "serve": "",
 }
 RUNTIME = "base kernel text io nn model task".split()

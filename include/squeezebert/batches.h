@@ -56,9 +56,9 @@ typedef struct sqz_batches_options {
  * SQZ_EINVAL: no batch, no rows, a row that is none; the data set has no pieces; a class that no
  * row has (error.offset: the class); distinct, of examples that were not tokenised by their texts,
  * or rows that do not rise, or beside most_pieces or
- * texts; texts beside examples of several texts. SQZ_EIO: no file to replay. SQZ_EFORMAT: it
- * holds something else, the text says which batch; distinct: the negative of an example is one of
- * its other texts. SQZ_ENOMEM. */
+ * texts; texts beside examples of several texts, or one of both alone tokenised for a teacher.
+ * SQZ_EIO: no file to replay. SQZ_EFORMAT: it holds something else, the text says which batch;
+ * distinct: the negative of an example is one of its other texts. SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_batches_open(const sqz_dataset *dataset,
                                                   const sqz_batches_options *options,
                                                   sqz_batches **batches, sqz_error *error);

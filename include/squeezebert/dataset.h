@@ -275,11 +275,21 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_tokenize_texts(sqz_dataset *dataset
                                                             const char *prompt,
                                                             const char *second_prompt,
                                                             uint32_t max_length, sqz_error *error);
+/* Tokenise all examples once more, for a teacher whose vocabulary is another (distil.h): what the
+ * pieces that are there are of, so that both models read the same text, at most max_length pieces.
+ * SQZ_EINVAL: nothing is tokenised, or texts by themselves; of WORDS. Otherwise as
+ * sqz_dataset_tokenize, which drops them. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_tokenize_teacher(sqz_dataset *dataset,
+                                                              const sqz_tokenizer *tokenizer,
+                                                              uint32_t max_length,
+                                                              sqz_error *error);
 /* Texts of an example that were tokenised by themselves; 0: they were not. */
 SQZ_API uint32_t sqz_dataset_texts(const sqz_dataset *dataset);
 /* Of example i, or, of texts by themselves, of text i % texts of example i / texts; until the next
  * sqz_dataset_tokenize or _texts; all 0 where there was none. */
 SQZ_API sqz_example_pieces sqz_dataset_pieces(const sqz_dataset *dataset, size_t i);
+/* What a teacher reads of example i; all 0 where that is the same pieces. */
+SQZ_API sqz_example_pieces sqz_dataset_teacher_pieces(const sqz_dataset *dataset, size_t i);
 
 #ifdef __cplusplus
 }

@@ -94,7 +94,11 @@ typedef enum sqz_teacher_type {
 
 /* Zero-initialise; the teacher and a weight are needed.
  *
- *   teacher      a model file with the student's vocabulary: its pieces are read by both
+ *   teacher      a model file. With the student's vocabulary, its pieces are read by both. With
+ *                another one each reads the text in its own (sqz_train_example.teachers), and what
+ *                stands at a piece has no counterpart: LOGITS, SOFT and LOGITS_MSE of sequences,
+ *                POOLED, POOLED_MSE and SIMILARITIES can be learned, the rest is refused by name.
+ *                Outputs go by the names of classes, where both have them: their order may differ
  *   teacher_type [as it is]; decides bits where the file is another. scratch then names a file that
  *                could be written: the rounded teacher is a temporary file beside it while the
  *                trainer is opened. SQZ_EUNSUPPORTED: the file's weights cannot become that
@@ -125,6 +129,10 @@ typedef struct sqz_distil_recipe {
     uint32_t relation_heads, relation_layer;
     uint64_t reserved[8];
 } sqz_distil_recipe;
+
+/* 1: piece k is the same text in both vocabularies, for every k; 0: not so, and to learn of each
+ * other the two need pieces of their own. */
+SQZ_API int sqz_same_vocabulary(const sqz_model *one, const sqz_model *other);
 
 #ifdef __cplusplus
 }

@@ -159,6 +159,7 @@ typedef struct sqz_prediction {
  *       SQZ_ECANCELLED. May be NULL
  *   glue     how the file is read
  *   prediction called with every example, in order. May be NULL
+ *   unlabelled 1: answers alone, as of a test file; labels are not looked at and there is no metric
  */
 typedef struct sqz_eval_options {
     const char *split;
@@ -171,7 +172,8 @@ typedef struct sqz_eval_options {
     sqz_glue_options glue;
     void (*prediction)(void *user, const sqz_prediction *prediction);
     const char *prompt, *second_prompt;
-    uint64_t reserved[2];
+    int unlabelled;
+    uint64_t reserved[1];
 } sqz_eval_options;
 
 typedef struct sqz_named_metric {
@@ -203,8 +205,8 @@ typedef struct sqz_eval_report {
  * Uses the context's threads. Cost: that of the task over all rows. Memory: the file's rows, and
  * their answers.
  * SQZ_EINVAL: the model's head or classes do not fit the task (the text says which classes it has
- * and how to name them), a prompt is given without cosine, or the file has no labels. SQZ_EFORMAT:
- * it has no example. Else as sqz_glue_open. */
+ * and how to name them), a prompt is given without cosine, or the file has no labels and
+ * options.unlabelled is 0. SQZ_EFORMAT: it has no example. Else as sqz_glue_open. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task,
                                               const char *folder, const sqz_eval_options *options,
                                               sqz_eval_report *report, sqz_error *error);

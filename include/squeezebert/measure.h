@@ -39,7 +39,8 @@ typedef struct sqz_predict_options {
     uint64_t reserved[4];
 } sqz_predict_options;
 
-/* Answer every example. Class k of the data set is the model's logit k: open it with the model's
+/* Answer every example. Outputs are classes by their names, where the model has each name of the
+ * data set once; else class k of the data set is the model's logit k: open it with the model's
  * labels as options.classes.
  *
  *   ONE     the class of the largest logit; one logit alone is refused

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Everything of the runtime library in one include. Headers of their own: import.h, export.h,
- * vectors.h, data.h, eval.h, dataset.h, squeeze.h, distil.h, train.h, batches.h, build.h,
- * peak.h (libsqueezebert-full). */
+ * vectors.h, data.h, eval.h, dataset.h, measure.h, glue.h, squeeze.h, student.h, distil.h, train.h,
+ * batches.h, build.h, peak.h (libsqueezebert-full). */
 #ifndef SQUEEZEBERT_SQUEEZEBERT_H
 #define SQUEEZEBERT_SQUEEZEBERT_H
 

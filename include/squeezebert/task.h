@@ -48,7 +48,9 @@ typedef enum sqz_long_text {
  *   long_text               see above
  *   stride                  pieces that a window repeats from the one before; 0 = a quarter of
  *                           max_length, at most 128
- *   batch_tokens            pieces of one run, 0 = 2048; never less than max_length
+ *   batch_tokens            pieces of one run; 0 = 2048, or, down to 256 a thread, what a session
+ *                           of no more memory than the model's file takes; never less than
+ *                           max_length
  *   literal_special_tokens  as in sqz_tokenize_options
  */
 typedef struct sqz_task_options {

@@ -41,8 +41,10 @@ extern "C" {
  *   values        SQZ_REGRESSION: [K] numbers; SQZ_MULTI_LABEL: [K] of 0 to 1; SQZ_LOSS_COSINE,
  *                 _COSENT: [1] the score of the pair; else NULL
  *   token_labels  SQZ_HEAD_TOKEN: [n_tokens] classes, -1 for a piece without one; else NULL
- *   unlabelled    of a distillation, 1: it has no label, the three above are not looked at, and the
- *                 mean of the loss LABELS is over the others of its batch
+ *   teachers      of a distillation whose teacher has another vocabulary: n_tokens, ids and types
+ * of the same text as it reads them; of all examples or of none; else NULL unlabelled    of a
+ * distillation, 1: it has no label, the three above are not looked at, and the mean of the loss
+ * LABELS is over the others of its batch
  */
 typedef struct sqz_train_example {
     uint32_t n_tokens;
@@ -52,7 +54,8 @@ typedef struct sqz_train_example {
     const float *values;
     const int32_t *token_labels;
     uint32_t skip, unlabelled;
-    uint64_t reserved[4];
+    const struct sqz_train_example *teachers;
+    uint64_t reserved[3];
 } sqz_train_example;
 
 enum { SQZ_MOST_TEXTS = 64 }; /* of an example */
@@ -70,6 +73,8 @@ enum { SQZ_MOST_TEXTS = 64 }; /* of an example */
  *                 Asked once for every batch of every epoch when the trainer is opened, then in
  *                 the course of the run
  *   user          what batch is called with
+ *   task          the task of GLUE that it is, "sst2", for the file to say (doc/format.md:
+ *                 sqz.task); NULL: none
  */
 typedef struct sqz_train_data {
     const sqz_train_example *examples;
@@ -80,7 +85,8 @@ typedef struct sqz_train_data {
     sqz_status (*batch)(void *user, uint32_t epoch, uint32_t i, const uint32_t **rows, uint32_t *n,
                         sqz_error *error);
     void *user;
-    uint64_t reserved[4];
+    const char *task;
+    uint64_t reserved[3];
 } sqz_train_data;
 
 typedef enum sqz_schedule {
@@ -114,12 +120,16 @@ typedef enum sqz_precision { SQZ_PRECISION_F32, SQZ_PRECISION_BF16 } sqz_precisi
  * What is written is W' itself, and with products in f32 the model, as sqz_trainer_model has it, is
  * that of the file: equal bits; checkpoints hold W. Norms, biases, tables of floats, pooler and
  * head stay f32. The base may be of floats, int8 or packed rows, which are expanded. Costs 9 bytes
- * a weight, and once a step a nanosecond a weight for s8, 15 to 30 for s4 and s3. */
+ * a weight, and once a step a nanosecond a weight for s8, 10 to 20 for s4 and s3.
+ *
+ * STORED: each matrix, those of pooler and head too, as the base has it: int8, packed rows of 4 or
+ * 3 bits, floats. So what is written has the base's tensors, and its bytes. */
 typedef enum sqz_fake_quantise {
     SQZ_FAKE_QUANTISE_NONE,
     SQZ_FAKE_QUANTISE_S8,
     SQZ_FAKE_QUANTISE_S4,
-    SQZ_FAKE_QUANTISE_S3
+    SQZ_FAKE_QUANTISE_S3,
+    SQZ_FAKE_QUANTISE_STORED
 } sqz_fake_quantise;
 
 /* What is made small. Of a head its problem says it; else it is the vectors that sqz_embed has of

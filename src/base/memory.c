@@ -25,9 +25,12 @@ static void *default_allocate(void *user, size_t bytes, size_t alignment)
     const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
     void *memory = aligned_alloc(alignment, rounded);
 #ifdef __linux__
-    /* A hint, to the end of the last page. Page faults of a model's weights cost more than packing
-     * them; columns of tiles in a session's rows touch a page a row. */
-    if (memory && huge) (void)madvise(memory, rounded, MADV_HUGEPAGE);
+    /* A hint, to the end of the last page unless what it has beyond is over an eighth of all. Page
+     * faults of a model's weights cost more than packing them; columns of tiles in a session's rows
+     * touch a page a row. */
+    const bool wasteful = rounded - bytes > bytes / 8;
+    if (memory && huge)
+        (void)madvise(memory, wasteful ? bytes / HUGE_PAGE * HUGE_PAGE : rounded, MADV_HUGEPAGE);
 #endif
     return memory;
 }

@@ -42,10 +42,9 @@ sqz_status sqzi_dataset_make(const sqz_context *context, const char *name, sqz_l
     if (!d) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a data set");
     d->context = context;
     d->allocator = d->store.allocator = d->classes.allocator = &context->allocator;
-    sqzi_buffer *const buffers[] = {&d->examples, &d->repeats,      &d->ids,
-                                    &d->types,    &d->piece_labels, &d->pieces};
-    for (size_t b = 0; b < sizeof buffers / sizeof *buffers; b++)
-        *buffers[b] = (sqzi_buffer){.allocator = d->allocator, .limit = SIZE_MAX};
+    const sqzi_buffer empty = {.allocator = d->allocator, .limit = SIZE_MAX};
+    d->examples = d->repeats = empty;
+    d->pieces = d->teachers = (sqzi_pieces){empty, empty, empty, empty};
     d->name = name;
     d->label_name = "label";
     d->kind = kind;
@@ -57,6 +56,14 @@ sqz_status sqzi_dataset_make(const sqz_context *context, const char *name, sqz_l
     return status;
 }
 
+static void free_pieces(sqzi_pieces *pieces)
+{
+    sqzi_buffer_free(&pieces->ids);
+    sqzi_buffer_free(&pieces->types);
+    sqzi_buffer_free(&pieces->labels);
+    sqzi_buffer_free(&pieces->ranges);
+}
+
 void sqz_dataset_close(sqz_dataset *dataset)
 {
     if (!dataset) return;
@@ -64,10 +71,8 @@ void sqz_dataset_close(sqz_dataset *dataset)
     sqzi_text_table_free(&dataset->classes);
     sqzi_buffer_free(&dataset->examples);
     sqzi_buffer_free(&dataset->repeats);
-    sqzi_buffer_free(&dataset->ids);
-    sqzi_buffer_free(&dataset->types);
-    sqzi_buffer_free(&dataset->piece_labels);
-    sqzi_buffer_free(&dataset->pieces);
+    free_pieces(&dataset->pieces);
+    free_pieces(&dataset->teachers);
     sqzi_release(dataset->allocator, dataset, sizeof *dataset);
 }
 
@@ -275,6 +280,7 @@ sqz_status sqz_dataset_part(const sqz_dataset *dataset, const uint32_t *rows, si
     FAIL_IF(!n_rows, SQZ_EINVAL, 0, "%s: a part has at least one example", dataset->name);
     TRY(sqzi_dataset_make(dataset->context, dataset->name, dataset->kind, &part, error));
     part->label_name = dataset->label_name;
+    part->task = dataset->task;
     part->labelled = dataset->labelled;
     part->closed = true;
     for (uint32_t k = 0, number; k < dataset->classes.n; k++)

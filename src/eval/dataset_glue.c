@@ -48,6 +48,7 @@ static sqz_status put_rows(sqz_dataset *dataset, const sqz_glue *glue, sqz_glue_
         TRY(sqzi_dataset_class_of(dataset, (sqz_text){name, strlen(name)}, 0, &number, error));
     }
     dataset->closed = true;
+    dataset->task = sqz_glue_name(task);
     if (task == SQZ_GLUE_STSB) dataset->label_name = "score";
     for (size_t i = 0; i < n; i++) TRY(put_row(dataset, &rows[i], error));
     dataset->n_blank = sqz_glue_blank(glue);

@@ -10,7 +10,7 @@
 enum { USUAL_LENGTH = 128 };
 
 /* The class of each word at its first piece: pieces come in the order of the text. */
-static sqz_status put_labels(sqz_dataset *d, const sqz_example *e, const sqz_piece *pieces,
+static sqz_status put_labels(sqzi_buffer *labels, const sqz_example *e, const sqz_piece *pieces,
                              uint32_t n, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
@@ -22,25 +22,34 @@ static sqz_status put_labels(sqz_dataset *d, const sqz_example *e, const sqz_pie
             if (word < e->n_labels && word != labelled) label = (int32_t)e->labels[word];
             labelled = word;
         }
-        TRY(sqzi_buffer_append(&d->piece_labels, &label, sizeof label, error));
+        TRY(sqzi_buffer_append(labels, &label, sizeof label, error));
     }
 fail:
     return status;
 }
 
-static sqz_status put_example(sqz_dataset *d, const sqz_example *e, sqz_encoding *encoding,
-                              uint32_t skip, sqz_error *error)
+/* Up to where each text of an example was read. */
+static void measure_texts(const sqz_piece *pieces, sqzi_piece_range *range)
+{
+    for (uint32_t p = 0; p < range->n; p++)
+        if (!pieces[p].special) range->bytes[pieces[p].sequence] = pieces[p].end_byte;
+}
+
+static sqz_status put_example(const sqz_dataset *d, const sqz_example *e, sqz_encoding *encoding,
+                              uint32_t skip, sqzi_pieces *to, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    sqzi_piece_range range = {.begin = d->types.used,
+    sqzi_piece_range range = {.begin = to->types.used,
                               .n = sqz_encoding_first(encoding, 1),
                               .cut = sqz_encoding_cut(encoding),
                               .skip = skip};
-    TRY(sqzi_buffer_append(&d->ids, sqz_encoding_ids(encoding), range.n * sizeof(uint32_t), error));
-    TRY(sqzi_buffer_append(&d->types, sqz_encoding_types(encoding), range.n, error));
+    measure_texts(sqz_encoding_pieces(encoding), &range);
+    TRY(sqzi_buffer_append(&to->ids, sqz_encoding_ids(encoding), range.n * sizeof(uint32_t),
+                           error));
+    TRY(sqzi_buffer_append(&to->types, sqz_encoding_types(encoding), range.n, error));
     if (d->kind == SQZ_LABELS_WORDS && d->labelled)
-        TRY(put_labels(d, e, sqz_encoding_pieces(encoding), range.n, error));
-    TRY(sqzi_buffer_append(&d->pieces, &range, sizeof range, error));
+        TRY(put_labels(&to->labels, e, sqz_encoding_pieces(encoding), range.n, error));
+    TRY(sqzi_buffer_append(&to->ranges, &range, sizeof range, error));
 fail:
     return status;
 }
@@ -53,10 +62,15 @@ static void name_line(const sqz_dataset *dataset, const sqz_example *e, sqz_erro
     if (error) error->offset = e->line;
 }
 
+static void forget(sqzi_pieces *pieces)
+{
+    pieces->ids.used = pieces->types.used = pieces->labels.used = pieces->ranges.used = 0;
+}
+
 static void forget_pieces(sqz_dataset *dataset)
 {
-    dataset->ids.used = dataset->types.used = 0;
-    dataset->piece_labels.used = dataset->pieces.used = 0;
+    forget(&dataset->pieces);
+    forget(&dataset->teachers);
     dataset->texts = 0;
 }
 
@@ -76,11 +90,55 @@ sqz_status sqz_dataset_tokenize(sqz_dataset *dataset, const sqz_tokenizer *token
                               encoding, error);
         if (status == SQZ_ETOKEN || status == SQZ_ELIMIT) name_line(dataset, &examples[i], error);
         if (status != SQZ_OK) goto fail;
-        TRY(put_example(dataset, &examples[i], encoding, 0, error));
+        TRY(put_example(dataset, &examples[i], encoding, 0, &dataset->pieces, error));
     }
 fail:
     sqz_encoding_close(encoding);
     if (status != SQZ_OK) forget_pieces(dataset);
+    return status;
+}
+
+/* ---- of a teacher ---- */
+
+static const sqzi_piece_range *range_of(const sqzi_pieces *pieces, size_t i)
+{
+    return (const sqzi_piece_range *)(const void *)pieces->ranges.data + i;
+}
+
+/* What of a text the student reads: all of it, unless pieces were cut off. */
+static sqz_text read_of(sqz_text text, const sqzi_piece_range *range, int t)
+{
+    return range->cut ? (sqz_text){text.bytes, range->bytes[t]} : text;
+}
+
+sqz_status sqz_dataset_tokenize_teacher(sqz_dataset *dataset, const sqz_tokenizer *tokenizer,
+                                        uint32_t max_length, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    size_t n;
+    sqz_encoding *encoding = NULL;
+    const sqz_example *examples = sqzi_dataset_all(dataset, &n);
+    const sqz_tokenize_options options = {.max_length = max_length};
+    forget(&dataset->teachers);
+    FAIL_IF(!dataset->pieces.ranges.used || dataset->texts || dataset->kind == SQZ_LABELS_WORDS,
+            SQZ_EINVAL, 0,
+            "%s: a teacher's pieces are of examples that are tokenised already, and have no "
+            "classes of words",
+            dataset->name);
+    TRY(sqz_encoding_open(dataset->context, &encoding, error));
+    for (size_t i = 0; i < n; i++) {
+        const sqz_input *input = &examples[i].input;
+        const sqzi_piece_range *range = range_of(&dataset->pieces, i);
+        const sqz_text second = read_of(input->second, range, 1);
+        status = sqz_tokenize(tokenizer, read_of(input->text, range, 0),
+                              input->pair ? &second : NULL, &options, encoding, error);
+        if (status == SQZ_ETOKEN || status == SQZ_ELIMIT) name_line(dataset, &examples[i], error);
+        if (status != SQZ_OK) goto fail;
+        TRY(put_example(dataset, &examples[i], encoding, 0, &dataset->teachers, error));
+    }
+fail:
+    sqz_encoding_close(encoding);
+    if (status != SQZ_OK) forget(&dataset->teachers);
     return status;
 }
 
@@ -150,7 +208,7 @@ static sqz_status read_text(reading *r, const sqz_example *e, uint32_t t, sqz_er
             "%s: line %llu: the prompt alone fills all pieces, and pooling leaves it out: give a "
             "larger max_length",
             r->dataset->name, (unsigned long long)e->line);
-    TRY(put_example(r->dataset, e, r->encoding, before->skip, error));
+    TRY(put_example(r->dataset, e, r->encoding, before->skip, &r->dataset->pieces, error));
 fail:
     return status;
 }
@@ -229,18 +287,27 @@ fail:
     return status;
 }
 
-sqz_example_pieces sqz_dataset_pieces(const sqz_dataset *dataset, size_t i)
+static sqz_example_pieces pieces_of(const sqzi_pieces *pieces, size_t i)
 {
-    if (i >= dataset->pieces.used / sizeof(sqzi_piece_range)) return (sqz_example_pieces){0};
-    const sqzi_piece_range *range = (const sqzi_piece_range *)(const void *)dataset->pieces.data +
-                                    i;
+    if (i >= pieces->ranges.used / sizeof(sqzi_piece_range)) return (sqz_example_pieces){0};
+    const sqzi_piece_range *range = range_of(pieces, i);
     return (sqz_example_pieces){
-        .ids = (const uint32_t *)(const void *)dataset->ids.data + range->begin,
-        .types = dataset->types.data + range->begin,
-        .labels = dataset->piece_labels.used
-                      ? (const int32_t *)(const void *)dataset->piece_labels.data + range->begin
+        .ids = (const uint32_t *)(const void *)pieces->ids.data + range->begin,
+        .types = pieces->types.data + range->begin,
+        .labels = pieces->labels.used
+                      ? (const int32_t *)(const void *)pieces->labels.data + range->begin
                       : NULL,
         .n = range->n,
         .cut = range->cut,
         .skip = range->skip};
+}
+
+sqz_example_pieces sqz_dataset_pieces(const sqz_dataset *dataset, size_t i)
+{
+    return pieces_of(&dataset->pieces, i);
+}
+
+sqz_example_pieces sqz_dataset_teacher_pieces(const sqz_dataset *dataset, size_t i)
+{
+    return pieces_of(&dataset->teachers, i);
 }

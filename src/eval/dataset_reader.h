@@ -11,11 +11,24 @@
 #include "data/text_store.h"
 #include "data/text_table.h"
 
+/* What a model reads of each example, or text. */
+typedef struct sqzi_pieces {
+    sqzi_buffer ids, types, labels;
+    sqzi_buffer ranges; /* sqzi_piece_range */
+} sqzi_pieces;
+
+/* Pieces [begin, begin + n) of an example, and the bytes of its texts that they are of. */
+typedef struct sqzi_piece_range {
+    size_t begin;
+    uint32_t n, cut, skip, bytes[2];
+} sqzi_piece_range;
+
 struct sqz_dataset {
     const sqz_context *context;
     const sqz_allocator *allocator;
     const char *name;
     const char *label_name; /* the column of the label */
+    const char *task;       /* of GLUE; NULL: none */
     sqz_label_kind kind;
     bool labelled;
     bool closed; /* a label that is no class is refused */
@@ -25,16 +38,9 @@ struct sqz_dataset {
     uint64_t n_blank, n_skipped, n_ill_formed;
     char sha256[SQZI_SHA256_HEX];
     sqzi_buffer repeats; /* sqz_repeat */
-    sqzi_buffer ids, types, piece_labels;
-    sqzi_buffer pieces; /* sqzi_piece_range, one an example, or a text */
-    uint32_t texts;     /* of an example, tokenised by themselves; 0: they were not */
+    sqzi_pieces pieces, teachers;
+    uint32_t texts; /* of an example, tokenised by themselves; 0: they were not */
 };
-
-/* Pieces [begin, begin + n) of an example. */
-typedef struct sqzi_piece_range {
-    size_t begin;
-    uint32_t n, cut, skip;
-} sqzi_piece_range;
 
 static inline sqz_example *sqzi_dataset_all(const sqz_dataset *dataset, size_t *n)
 {

@@ -6,9 +6,10 @@
 
 #include "base/error.h"
 #include "eval/glue_tasks.h"
+#include "eval/predictions.h"
 #include "model/context.h"
 
-enum { PORTION = 512, MAX_CLASSES = 8 };
+enum { PORTION = 512 };
 
 /* Everything that an evaluation holds while it runs. */
 typedef struct evaluation {
@@ -21,96 +22,13 @@ typedef struct evaluation {
     sqz_task *reader;
     const sqz_glue_row *rows;
     size_t n;
-    uint32_t order[MAX_CLASSES]; /* the task's class of each logit */
+    uint32_t order[SQZI_GLUE_CLASSES]; /* the task's class of each logit */
     double *predicted_score, *true_score;
     uint32_t *predicted, *truth;
     sqz_input *inputs; /* [PORTION] */
     sqz_classification *classified;
     sqz_similarity *similar;
 } evaluation;
-
-/* The name of logit k: what the caller says, else the model's own; NULL where nobody named it. */
-static const char *class_name(const evaluation *e, uint32_t k)
-{
-    if (e->options->classes) return k < e->options->n_classes ? e->options->classes[k] : NULL;
-    return sqz_model_get_info(e->model)->labels_named ? sqz_model_label(e->model, k) : NULL;
-}
-
-/* "'joy', 'anger', ...": what the logits are called, for a message. */
-static void list_names(const evaluation *e, uint32_t n, char *to, size_t room)
-{
-    size_t used = 0;
-    for (uint32_t k = 0; k < n && used < room; k++) {
-        const char *name = class_name(e, k);
-        used += (size_t)snprintf(to + used, room - used, "%s%s%.40s%s", k ? ", " : "",
-                                 name ? "'" : "", name ? name : "no name", name ? "'" : "");
-    }
-}
-
-/* By what the names say; false where not every class has one logit then. */
-static bool match_by(evaluation *e, const sqzi_glue_facts *facts, uint32_t n, bool by_number)
-{
-    uint32_t seen = 0;
-    for (uint32_t k = 0; k < n; k++) {
-        const char *name = class_name(e, k);
-        int c = (int)k; /* unnamed, by number: in order */
-        if (name)
-            c = by_number ? sqzi_glue_number_of(name, strlen(name))
-                          : sqzi_glue_class_of_word(facts, name, strlen(name));
-        else if (!by_number) return false;
-        if (c < 0 || (uint32_t)c >= n) return false;
-        e->order[k] = (uint32_t)c;
-        seen |= 1u << c;
-    }
-    return seen == (1u << n) - 1;
-}
-
-/* Which class each logit stands for: by words, or by numbers where the task's files hold numbers.
- * Anything else would be a guess. */
-static sqz_status match_classes(evaluation *e, sqz_error *error)
-{
-    sqz_status status = SQZ_OK;
-    const sqz_model_info *info = sqz_model_get_info(e->model);
-    const sqzi_glue_facts *facts = &sqzi_glue_facts_of[e->task];
-    const uint32_t n = sqzi_glue_n_classes(facts);
-    char names[200], classes[160];
-    sqzi_glue_list_classes(facts, classes, sizeof classes);
-    FAIL_IF(info->n_labels != n, SQZ_EINVAL, 0, "%s has %u classes, the model has %u", facts->name,
-            n, info->n_labels);
-    FAIL_IF(e->options->classes && e->options->n_classes != n, SQZ_EINVAL, 0,
-            "%u class names were given, %s has %u: %s", e->options->n_classes, facts->name, n,
-            classes);
-    if (match_by(e, facts, n, false) || (facts->numbered && match_by(e, facts, n, true)))
-        return SQZ_OK;
-    list_names(e, n, names, sizeof names);
-    FAIL_IF(true, SQZ_EINVAL, 0,
-            "which class of %s each output stands for is unknown: %s are %s, the task's are %s; "
-            "name them in the order of the model's outputs (--classes A,B,... in the program)",
-            facts->name, e->options->classes ? "the given names" : "the model's names", names,
-            classes);
-fail:
-    return status;
-}
-
-static sqz_status check_model(evaluation *e, sqz_error *error)
-{
-    sqz_status status = SQZ_OK;
-    const sqz_model_info *info = sqz_model_get_info(e->model);
-    FAIL_IF(e->options->cosine && e->task != SQZ_GLUE_STSB, SQZ_EINVAL, 0,
-            "the cosine is a figure for stsb alone, not for %s", sqz_glue_name(e->task));
-    if (e->options->cosine) return SQZ_OK;
-    FAIL_IF(e->options->prompt || e->options->second_prompt, SQZ_EINVAL, 0,
-            "prompts go before texts that are embedded: they need the cosine");
-    FAIL_IF(info->head != SQZ_HEAD_SEQUENCE, SQZ_EINVAL, 0,
-            "%s needs a model with a sequence classification head; an embedding model can do stsb "
-            "by cosine",
-            sqz_glue_name(e->task));
-    FAIL_IF(e->task == SQZ_GLUE_STSB && info->n_labels != 1, SQZ_EINVAL, 0,
-            "stsb needs a model with one output, this one has %u", info->n_labels);
-    if (e->task != SQZ_GLUE_STSB) TRY(match_classes(e, error));
-fail:
-    return status;
-}
 
 /* One allocation for all arrays, laid out twice: counted, then placed. */
 static void lay_out(evaluation *e, sqzi_arena *arena)
@@ -136,7 +54,7 @@ static sqz_status note(evaluation *e, size_t row, const sqz_outcome *outcome, sq
 /* Hand an answer out, its logits in the order of the task's classes. */
 static void tell(const evaluation *e, size_t row, uint32_t i)
 {
-    float logits[MAX_CLASSES];
+    float logits[SQZI_GLUE_CLASSES];
     const uint32_t n = e->task == SQZ_GLUE_STSB ? !e->options->cosine
                                                 : sqz_model_get_info(e->model)->n_labels;
     for (uint32_t k = 0; k < n; k++)
@@ -176,32 +94,42 @@ fail:
     return status;
 }
 
-static void put(evaluation *e, const char *name, sqz_metric metric)
+static void put(sqz_eval_report *report, const char *name, sqz_metric metric)
 {
-    e->report->metrics[e->report->n_metrics++] = (sqz_named_metric){name, metric};
+    report->metrics[report->n_metrics++] = (sqz_named_metric){name, metric};
+}
+
+sqz_status sqzi_glue_figures(const sqz_context *context, sqz_glue_task task, const void *predicted,
+                             const void *truth, size_t n, sqz_eval_report *report, sqz_error *error)
+{
+    sqz_metric spearman;
+    sqz_status status = SQZ_OK;
+    switch (task) {
+    case SQZ_GLUE_STSB:
+        TRY(sqz_spearman(context, predicted, truth, n, &spearman, error));
+        put(report, "pearson", sqz_pearson(predicted, truth, n));
+        put(report, "spearman", spearman);
+        break;
+    case SQZ_GLUE_COLA: put(report, "matthews", sqz_matthews(predicted, truth, n, 2)); break;
+    case SQZ_GLUE_AX: put(report, "rk", sqz_matthews(predicted, truth, n, 3)); break;
+    case SQZ_GLUE_MRPC:
+    case SQZ_GLUE_QQP:
+        put(report, "accuracy", sqz_accuracy(predicted, truth, n));
+        put(report, "f1", sqz_f1(predicted, truth, n, 1));
+        break;
+    default: put(report, "accuracy", sqz_accuracy(predicted, truth, n)); break;
+    }
+fail:
+    return status;
 }
 
 static sqz_status measure(evaluation *e, sqz_error *error)
 {
-    sqz_metric spearman;
-    sqz_status status = SQZ_OK;
-    switch (e->task) {
-    case SQZ_GLUE_STSB:
-        TRY(sqz_spearman(e->context, e->predicted_score, e->true_score, e->n, &spearman, error));
-        put(e, "pearson", sqz_pearson(e->predicted_score, e->true_score, e->n));
-        put(e, "spearman", spearman);
-        break;
-    case SQZ_GLUE_COLA: put(e, "matthews", sqz_matthews(e->predicted, e->truth, e->n, 2)); break;
-    case SQZ_GLUE_AX: put(e, "rk", sqz_matthews(e->predicted, e->truth, e->n, 3)); break;
-    case SQZ_GLUE_MRPC:
-    case SQZ_GLUE_QQP:
-        put(e, "accuracy", sqz_accuracy(e->predicted, e->truth, e->n));
-        put(e, "f1", sqz_f1(e->predicted, e->truth, e->n, 1));
-        break;
-    default: put(e, "accuracy", sqz_accuracy(e->predicted, e->truth, e->n)); break;
-    }
-fail:
-    return status;
+    const bool scores = e->task == SQZ_GLUE_STSB;
+    return sqzi_glue_figures(e->context, e->task,
+                             scores ? (const void *)e->predicted_score : e->predicted,
+                             scores ? (const void *)e->true_score : e->truth, e->n, e->report,
+                             error);
 }
 
 static sqz_status predict(evaluation *e, sqz_error *error)
@@ -237,7 +165,7 @@ sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task, const char *
     *report = (sqz_eval_report){.task = sqz_glue_name(task)};
     FAIL_IF(!report->task, SQZ_EINVAL, 0, "%d is no GLUE task", (int)task);
     TRY(SQZI_RESERVED(options, "sqz_eval_options", error));
-    TRY(check_model(&e, error));
+    TRY(sqzi_glue_fit(model, task, e.options, e.order, error));
     TRY(sqz_glue_open(e.context, task, folder,
                       e.options->split        ? e.options->split
                       : task == SQZ_GLUE_MNLI ? "dev_matched"
@@ -245,7 +173,7 @@ sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task, const char *
                       &e.options->glue, &e.glue, error));
     e.rows = sqz_glue_rows(e.glue, &e.n);
     FAIL_IF(!e.n, SQZ_EFORMAT, 0, "%s: holds no example", sqz_glue_path(e.glue));
-    FAIL_IF(!sqz_glue_labelled(e.glue), SQZ_EINVAL, 0,
+    FAIL_IF(!e.options->unlabelled && !sqz_glue_labelled(e.glue), SQZ_EINVAL, 0,
             "%s: has no labels to compare with, as test files have none: choose another split",
             sqz_glue_path(e.glue));
     TRY(sqz_task_open(model, e.options->task, &e.reader, error));
@@ -260,7 +188,7 @@ sqz_status sqz_evaluate(const sqz_model *model, sqz_glue_task task, const char *
     report->n_skipped = sqz_glue_skipped(e.glue);
     report->n_blank = sqz_glue_blank(e.glue);
     report->n_ill_formed = sqz_glue_ill_formed(e.glue);
-    TRY(measure(&e, error));
+    if (!e.options->unlabelled) TRY(measure(&e, error));
 fail:
     if (block) sqzi_release(&e.context->allocator, block, bytes);
     sqz_task_close(e.reader);

@@ -39,6 +39,11 @@ int sqzi_glue_number_of(const char *word, size_t n);
 uint32_t sqzi_glue_n_classes(const sqzi_glue_facts *facts);
 /* "0 = negative, 1 = positive" or "entailment, neutral, contradiction", for messages. */
 void sqzi_glue_list_classes(const sqzi_glue_facts *facts, char *to, size_t room);
+/* Does the model fit the task, by the options' cosine, prompts and classes? order[k] is the task's
+ * class of logit k; left as it is where the task has scores. SQZ_EINVAL as sqz_evaluate says. */
+SQZ_NODISCARD sqz_status sqzi_glue_fit(const sqz_model *model, sqz_glue_task task,
+                                       const sqz_eval_options *options,
+                                       uint32_t order[SQZI_GLUE_CLASSES], sqz_error *error);
 /* Equal but for the case of ASCII letters. */
 bool sqzi_same_word(const char *a, size_t n, const char *b);
 

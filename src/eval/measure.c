@@ -9,15 +9,12 @@
 #include "data/permutation.h"
 #include "eval/predictions.h"
 
-enum { RESAMPLES = 1000, MOST_RESAMPLES = 1 << 20 };
-
 /* One or two models' figures over all resamples. */
 typedef struct bootstrap {
     const sqz_allocator *allocator;
     sqzi_tally *tally[2]; /* base, or NULL; the one that is measured */
-    uint32_t n, resamples;
-    double tail; /* share of resamples outside at each end */
-    uint64_t seed;
+    uint32_t n;
+    sqzi_resamples resamples;
     uint32_t *weight; /* [n] */
     double *values;   /* [SQZI_FIGURES, resamples] those that are there */
     uint32_t n_values[SQZI_FIGURES];
@@ -26,7 +23,7 @@ typedef struct bootstrap {
 static void lay_out(bootstrap *b, sqzi_arena *arena)
 {
     b->weight = sqzi_arena_take(arena, b->n, sizeof *b->weight);
-    b->values = sqzi_arena_take(arena, b->resamples, SQZI_FIGURES * sizeof *b->values);
+    b->values = sqzi_arena_take(arena, b->resamples.n, SQZI_FIGURES * sizeof *b->values);
 }
 
 /* Figures at the weights; with a base the differences from its. */
@@ -44,30 +41,16 @@ static void figures_at(bootstrap *b, sqz_metric figures[SQZI_FIGURES])
 
 static void resample(bootstrap *b)
 {
-    for (uint32_t r = 0; r < b->resamples; r++) {
+    for (uint32_t r = 0; r < b->resamples.n; r++) {
         sqz_metric figures[SQZI_FIGURES];
         memset(b->weight, 0, b->n * sizeof *b->weight);
         for (uint32_t i = 0; i < b->n; i++)
-            b->weight[sqzi_draw(b->seed, SQZI_CHANCE_RESAMPLES, r, i, b->n)]++;
+            b->weight[sqzi_draw(b->resamples.seed, SQZI_CHANCE_RESAMPLES, r, i, b->n)]++;
         figures_at(b, figures);
         for (int f = 0; f < SQZI_FIGURES; f++)
             if (!figures[f].reason)
-                b->values[(size_t)f * b->resamples + b->n_values[f]++] = figures[f].value;
+                b->values[(size_t)f * b->resamples.n + b->n_values[f]++] = figures[f].value;
     }
-}
-
-static int rising(const void *left, const void *right)
-{
-    const double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-/* Between two neighbours by their distance, as numpy's quantile. */
-static double quantile(const double *sorted, uint32_t n, double share)
-{
-    const double at = share * (n - 1), below = floor(at);
-    const uint32_t i = (uint32_t)below;
-    return i + 1 < n ? sorted[i] + (at - below) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
 }
 
 static void put_figures(bootstrap *b, sqz_figure *to)
@@ -77,46 +60,28 @@ static void put_figures(bootstrap *b, sqz_figure *to)
     figures_at(b, figures);
     resample(b);
     for (int f = 0; f < SQZI_FIGURES; f++) {
-        double *values = b->values + (size_t)f * b->resamples;
-        const uint32_t n = b->n_values[f];
         to[f].metric = figures[f];
-        to[f].has_interval = !figures[f].reason && n && n >= b->resamples - b->resamples / 20;
-        if (!to[f].has_interval) continue;
-        qsort(values, n, sizeof *values, rising);
-        to[f].low = quantile(values, n, b->tail);
-        to[f].high = quantile(values, n, 1 - b->tail);
+        sqzi_put_interval(&b->resamples, b->values + (size_t)f * b->resamples.n, b->n_values[f],
+                          &to[f]);
     }
 }
 
 static sqz_status run(const sqz_predictions *base, const sqz_predictions *p,
                       const sqz_measure_options *options, sqz_figure *figures, sqz_error *error)
 {
-    static const sqz_measure_options defaults = {0};
-    const sqz_measure_options *o = options ? options : &defaults;
     sqz_status status = SQZ_OK;
     const char *const *names = sqzi_figure_names(p->dataset->kind);
-    const double confidence = o->confidence == 0 ? 0.95 : o->confidence;
-    bootstrap b = {.allocator = p->allocator,
-                   .n = p->n,
-                   .resamples = o->point       ? 0
-                                : o->resamples ? o->resamples
-                                               : RESAMPLES,
-                   .tail = (1 - confidence) / 2,
-                   .seed = o->seed};
+    bootstrap b = {.allocator = p->allocator, .n = p->n};
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
     void *block = NULL;
-    TRY(SQZI_RESERVED(options, "sqz_measure_options", error));
-    FAIL_IF(!(confidence > 0 && confidence < 1), SQZ_EINVAL, 0,
-            "the confidence of an interval is above 0 and below 1");
-    FAIL_IF(b.resamples > MOST_RESAMPLES, SQZ_EINVAL, 0, "%u resamples: %d are the most",
-            b.resamples, MOST_RESAMPLES);
+    TRY(sqzi_resamples_of(options, &b.resamples, error));
     FAIL_IF(!p->dataset->labelled, SQZ_EINVAL, 0, "%s: has no labels to compare with",
             p->dataset->name);
     if (base) TRY(sqzi_tally_open(base, &b.tally[0], error));
     TRY(sqzi_tally_open(p, &b.tally[1], error));
     lay_out(&b, &arena);
     block = sqzi_allocate(b.allocator, arena.used);
-    FAIL_IF(!block, SQZ_ENOMEM, 0, "no memory for %u resamples", b.resamples);
+    FAIL_IF(!block, SQZ_ENOMEM, 0, "no memory for %u resamples", b.resamples.n);
     arena = sqzi_arena_over(block, arena.used);
     lay_out(&b, &arena);
     for (int f = 0; f < SQZI_FIGURES; f++) figures[f] = (sqz_figure){.name = names[f]};

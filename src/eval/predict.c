@@ -17,6 +17,7 @@ typedef struct work {
     sqz_task *task;
     sqz_encoding *encoding;
     uint32_t outside; /* WORDS: the class of a word without a piece */
+    uint32_t *classes; /* [n_classes] of the data set, of each output; NULL: the same numbers */
     sqz_input inputs[PORTION];
     sqz_classification classified[PORTION];
     sqz_entities found[PORTION];
@@ -103,6 +104,32 @@ fail:
     return status;
 }
 
+/* Outputs by the names of their classes, where the model has each of the data set's once. */
+static sqz_status match_classes(work *w, sqz_error *error)
+{
+    const uint32_t n = w->p->n_classes;
+    const sqz_model_info *info = sqz_model_get_info(w->model);
+    uint32_t found = 0, *seen;
+    if (!n || !info->labels_named || info->n_labels != n) return SQZ_OK;
+    w->classes = sqzi_allocate_zeroed(w->p->allocator, n, 2 * sizeof *w->classes);
+    if (!w->classes) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for %u classes", n);
+    seen = w->classes + n;
+    for (uint32_t k = 0; k < n; k++) {
+        const char *name = sqz_model_label(w->model, k);
+        const uint32_t number = sqzi_text_table_find(&w->p->dataset->classes,
+                                                     (sqz_text){name, strlen(name)});
+        found += number != UINT32_MAX && !seen[number]++;
+        w->classes[k] = number;
+    }
+    for (uint32_t k = 0; k < n && found < n; k++) w->classes[k] = k;
+    return SQZ_OK;
+}
+
+static uint32_t class_of(const work *w, uint32_t output)
+{
+    return w->classes ? w->classes[output] : output;
+}
+
 /* ---- answers ---- */
 
 static sqz_status note(work *w, uint32_t i, const sqz_outcome *outcome, sqz_error *error)
@@ -125,11 +152,12 @@ static sqz_status put_class(work *w, uint32_t i, const sqz_classification *c, sq
         p->values[i] = (double)c->logits[0];
         return SQZ_OK;
     }
-    memcpy(p->scores + (size_t)i * p->n_classes, c->scores, p->n_classes * sizeof *c->scores);
-    if (p->dataset->kind == SQZ_LABELS_ONE) p->labels[i] = c->label;
+    float *scores = p->scores + (size_t)i * p->n_classes;
+    for (uint32_t k = 0; k < p->n_classes; k++) scores[class_of(w, k)] = c->scores[k];
+    if (p->dataset->kind == SQZ_LABELS_ONE) p->labels[i] = class_of(w, c->label);
     p->is_refused[i] = p->dataset->kind == SQZ_LABELS_ONE && c->refused;
     for (uint32_t k = 0; p->dataset->kind == SQZ_LABELS_MANY && k < p->n_classes; k++)
-        if (c->scores[k] >= 0.5f) TRY(sqzi_buffer_append(&p->set_labels, &k, sizeof k, error));
+        if (scores[k] >= 0.5f) TRY(sqzi_buffer_append(&p->set_labels, &k, sizeof k, error));
     p->first[i + 1] = p->set_labels.used / sizeof(uint32_t);
 fail:
     return status;
@@ -222,6 +250,7 @@ sqz_status sqz_predict(const sqz_model *model, const sqz_dataset *dataset,
     TRY(make(dataset, &w->p, error));
     TRY(sqz_task_open(model, w->options->task, &w->task, error));
     TRY(sqz_encoding_open(dataset->context, &w->encoding, error));
+    TRY(match_classes(w, error));
     if (embeds) memset(w->p->is_cut, 0, w->p->n);
     TRY(embeds ? sqzi_predict_embeddings(w->p, model, w->options, w->task, error)
                : run_all(w, error));
@@ -229,6 +258,7 @@ sqz_status sqz_predict(const sqz_model *model, const sqz_dataset *dataset,
     *out = w->p;
 fail:
     if (w) {
+        sqzi_release(dataset->allocator, w->classes, 2 * dataset->classes.n * sizeof *w->classes);
         if (status != SQZ_OK) sqz_predictions_close(w->p);
         sqz_task_close(w->task);
         sqz_encoding_close(w->encoding);

@@ -56,6 +56,30 @@ void sqzi_tally_close(sqzi_tally *tally);
 void sqzi_tally_figures(sqzi_tally *tally, const uint32_t *weight,
                         sqz_metric figures[SQZI_FIGURES]);
 
+/* ---- interval.c: resamples and what they say ---- */
+
+/*   n      resamples; 0: none
+ *   tail   share of them outside of the interval at each end */
+typedef struct sqzi_resamples {
+    uint32_t n;
+    double tail;
+    uint64_t seed;
+} sqzi_resamples;
+/* options NULL: the defaults. SQZ_EINVAL: as sqz_measure. */
+SQZ_NODISCARD sqz_status sqzi_resamples_of(const sqz_measure_options *options,
+                                           sqzi_resamples *resamples, sqz_error *error);
+/* The interval of a figure of which the resamples gave values [n], which are sorted. */
+void sqzi_put_interval(const sqzi_resamples *resamples, double *values, uint32_t n,
+                       sqz_figure *figure);
+
+/* ---- evaluate.c ---- */
+
+/* The task's figures of n rows: predicted and truth are classes, of STS-B scores. Metrics are
+ * added to the report. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_glue_figures(const sqz_context *context, sqz_glue_task task,
+                                           const void *predicted, const void *truth, size_t n,
+                                           sqz_eval_report *report, sqz_error *error);
+
 /* ---- predict_embed.c ---- */
 
 bool sqzi_predict_by_embeddings(const sqz_dataset *dataset, const sqz_model *model);

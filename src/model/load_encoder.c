@@ -77,6 +77,9 @@ static sqz_status load_embedding(sqzi_loader *loader)
     sqzi_embedding *embedding = &loader->model->encoder.embedding;
     double epsilon = 0;
     uint32_t word_width = info->embedding_width;
+    FAIL_IF(embedding->bare && word_width != info->width, SQZ_EFORMAT, 0,
+            "sqz.embedding.width is %u, of a bare embedding it is sqz.width, %u", word_width,
+            info->width);
     embedding->width = info->embedding_width;
     TRY(find_factor(loader, &embedding->factorised, &word_width));
     if (embedding->factorised) {
@@ -91,14 +94,16 @@ static sqz_status load_embedding(sqzi_loader *loader)
             &embedding->factor.terms[0].b));
     }
     TRY(sqzi_load_words(loader, info->vocabulary, word_width, &embedding->word));
-    TRY(sqzi_load_table(loader, "position_embd.weight", info->max_positions, info->embedding_width,
-                        &embedding->position));
+    if (!embedding->bare) {
+        TRY(sqzi_load_table(loader, "position_embd.weight", info->max_positions,
+                            info->embedding_width, &embedding->position));
+        TRY(sqzi_gguf_get_f64(loader->gguf, "sqz.embedding.norm_epsilon", true, &epsilon, error));
+        TRY(sqzi_load_norm(loader, "token_embd_norm", info->embedding_width, epsilon,
+                           &embedding->norm));
+    }
     if (info->n_token_types)
         TRY(sqzi_load_table(loader, "token_types.weight", info->n_token_types,
                             info->embedding_width, &embedding->type));
-    TRY(sqzi_gguf_get_f64(loader->gguf, "sqz.embedding.norm_epsilon", true, &epsilon, error));
-    TRY(sqzi_load_norm(loader, "token_embd_norm", info->embedding_width, epsilon,
-                       &embedding->norm));
     const sqzi_linear_shape shape = {info->embedding_width, info->width, 1, 1, NULL, SQZK_IDENTITY};
     TRY(sqzi_load_linear(loader, "embd_output", shape, info->embedding_width != info->width,
                          &embedding->projected, &embedding->projection));

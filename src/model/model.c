@@ -9,7 +9,9 @@
 
 enum { MOST_SPARE = 32 << 20, MOST_GROWTH = 12 }; /* of the packed weights over the file */
 
-static const char *const known_features[] = {"groups",
+enum { BARE_EMBEDDING }; /* of the features, what is asked for again */
+static const char *const known_features[] = {"bare_embedding",
+                                             "groups",
                                              "low_rank",
                                              "sum",
                                              "permutation",
@@ -23,8 +25,9 @@ static const char *const known_features[] = {"groups",
                                              "s2",
                                              "product_quantised"};
 
-static sqz_status check_requires(const sqzi_gguf *gguf, sqz_error *error)
+static sqz_status check_requires(sqz_model *model, sqz_error *error)
 {
+    const sqzi_gguf *gguf = model->gguf;
     sqz_status status = SQZ_OK;
     sqzi_span architecture;
     uint32_t version = 0;
@@ -42,8 +45,11 @@ static sqz_status check_requires(const sqzi_gguf *gguf, sqz_error *error)
     for (uint64_t i = 0; features && i < features->n; i++) {
         const sqzi_span feature = sqzi_gguf_next_string(&at);
         bool known = false;
-        for (size_t j = 0; j < sizeof known_features / sizeof *known_features; j++)
-            known |= sqzi_span_is(feature, known_features[j]);
+        for (size_t j = 0; j < sizeof known_features / sizeof *known_features; j++) {
+            if (!sqzi_span_is(feature, known_features[j])) continue;
+            known = true;
+            model->encoder.embedding.bare |= j == BARE_EMBEDDING;
+        }
         FAIL_IF(!known, SQZ_EUNSUPPORTED, 0,
                 "the file requires the feature '%.*s', which this version does not know: use a "
                 "newer program",
@@ -108,10 +114,10 @@ static sqz_status load_description(sqz_model *model, sqz_error *error)
     sqz_status status = SQZ_OK;
     uint32_t n_blocks = 0, max_length = UINT32_MAX;
     sqz_model_info *info = &model->info;
-    TRY(check_requires(model->gguf, error));
+    TRY(check_requires(model, error));
     TRY(sqzi_gguf_get_u32(model->gguf, "sqz.blocks", true, &n_blocks, error));
-    FAIL_IF(n_blocks > 1024, SQZ_ELIMIT, 0,
-            "metadata 'sqz.blocks' is %u, at most 1024 are allowed", n_blocks);
+    FAIL_IF(n_blocks > 1024, SQZ_ELIMIT, 0, "metadata 'sqz.blocks' is %u, at most 1024 are allowed",
+            n_blocks);
     model->encoder.n_blocks = info->n_layers = n_blocks;
     model->encoder.blocks = sqzi_allocate_zeroed(&model->context->allocator, n_blocks,
                                                  sizeof *model->encoder.blocks);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The embedding: rows of three tables summed, normed, and brought to the encoder's width. */
+/* The embedding: rows of three tables summed, normed, and brought to the encoder's width; a bare
+ * one is the sum of words and types. */
 #include "nn/encoder.h"
 
 #include "io/packed_rows.h"
@@ -58,7 +59,7 @@ static void sum_rows(const sqzi_embedding *embedding, const sqzk_table *kernels,
         sqzi_table_row(&embedding->word, kernels, batch->ids[token], 0, out);
     if (embedding->type.n_rows)
         sqzi_table_row(&embedding->type, kernels, batch->types ? batch->types[token] : 0, 1, out);
-    sqzi_table_row(&embedding->position, kernels, position, 1, out);
+    if (!embedding->bare) sqzi_table_row(&embedding->position, kernels, position, 1, out);
 }
 
 bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kernels,
@@ -78,6 +79,7 @@ bool sqzi_embedding_run(const sqzi_embedding *embedding, const sqzk_table *kerne
         sum_rows(embedding, kernels, batch, (uint32_t)token,
                  (uint32_t)token - batch->first[sequence], row);
     }
+    if (embedding->bare) return true;
     const sqzi_norm *norm = &embedding->norm;
     kernels->layer_norm(&(sqzk_layer_norm_args){.m = tokens.end - tokens.begin,
                                                 .n = norm->n,

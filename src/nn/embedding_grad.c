@@ -161,7 +161,7 @@ void sqzi_embedding_grad_rows(const sqzi_embedding_pass *p, sqzi_range rows)
     const sqzi_norm_grad_args norm = norm_args(p);
     if (embedding->projected) project_back(p, rows);
     drop(p->pass, d_sum(p), embedding->width, rows);
-    sqzi_norm_grad_rows(&norm, rows);
+    if (!embedding->bare) sqzi_norm_grad_rows(&norm, rows);
     if (!embedding->factorised) return;
     for (size_t i = rows.begin; i < rows.end; i++)
         sqzi_table_row(&embedding->word, p->pass->encoder->kernels, p->pass->batch->ids[i], 0,

@@ -3,7 +3,8 @@
  * every architecture to this; nothing here asks which one it was, and nothing is derived from C/H
  * or from a global F.
  *
- *   e  = norm(word[id] (times its factor, where factorised) + position[t] + type[y])
+ *   e  = norm(word[id] (times its factor, where factorised) + position[t] + type[y]); bare: word
+ *        and type alone
  *   x  = W e + b, the embedding projection, where E differs from C
  *   block:  q, k, v = linears(x);  s = q k^T / sqrt(D) per head;  c = softmax(s) v
  *           a  = norm(x + attn_output(c))
@@ -45,7 +46,8 @@ typedef struct sqzi_table {
 enum { SQZI_CENTROIDS = 256 }; /* of a part */
 
 typedef struct sqzi_embedding {
-    sqzi_table word, position, type; /* type.n_rows 0: none */
+    sqzi_table word, position, type; /* n_rows 0: none */
+    bool bare; /* neither positions nor a norm */
     bool factorised;
     sqzi_linear factor; /* k to E, of the word row alone, where factorised */
     sqzi_norm norm;
@@ -88,7 +90,8 @@ typedef struct sqzi_block_keep {
  * as that of int8 layers may where `up` is kept (doc/kernels.md). */
 typedef struct sqzi_keep {
     const sqzi_block_keep *blocks; /* [n_blocks], or NULL: none keeps anything */
-    sqzi_real *embedded_sum;       /* [N, E] what the embedding's norm reads, or NULL */
+    sqzi_real *embedded_sum;       /* [N, E] what the embedding's norm reads, or NULL; NULL where
+                                    * that is bare */
     /* NULL, or, of a team of one: called with m rows of n_in numbers before a block's linear or the
      * embedding projection runs on them, each row of the batch once. */
     void (*input)(void *user, const sqzi_linear *linear, size_t m, const sqzi_real *x, size_t ldx);

@@ -263,7 +263,8 @@ void sqzi_encoder_tape_layout(sqzi_encoder_tape *tape, const sqzi_encoder *encod
     own.again = sqzi_arena_take(arena, sizes->recompute ? encoder->n_blocks : 0, sizeof *own.again);
     own.blocks = sqzi_arena_take(arena, encoder->n_blocks, sizeof *own.blocks);
     if (tape->first_trained == 0) {
-        tape->keep.embedded_sum = rows(arena, n, encoder->embedding.width);
+        if (!encoder->embedding.bare)
+            tape->keep.embedded_sum = rows(arena, n, encoder->embedding.width);
         sqzi_embedding_back_layout(&own.embedding, &encoder->embedding, sizes->max_tokens, arena);
         sqzi_embedding_back_need(&own.embedding, &encoder->embedding, &need);
     }

@@ -61,7 +61,9 @@ static void run_linear(const sqzi_layer_pass *p, sqzi_range rows)
         args.y = l->sum + rows.begin * l->n_out;
         args.ldy = l->n_out;
     }
-    (void)sqzi_linear_run(l->linear, &args, &p->scratch->rows); /* floats take every number */
+    if (!sqzi_linear_run(l->linear, &args, &p->scratch->rows)) /* the loss is to tell */
+        for (size_t i = 0; i < m; i++)
+            for (uint32_t j = 0; j < l->n_out; j++) args.y[i * args.ldy + j] = NAN;
     for (size_t i = rows.begin; l->sum && i < rows.end; i++)
         p->pass->kernels->activate(l->activation, l->n_out, l->sum + i * l->n_out, row(p->out, i));
 }

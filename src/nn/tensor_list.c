@@ -173,7 +173,8 @@ static void visit_embedding(const walk *w, const sqzi_embedding *embedding)
                      SQZI_ROLE_WHOLE);
     visit_table(w, "position_embd", &embedding->position);
     visit_table(w, "token_types", &embedding->type);
-    visit_norm(w, "token_embd_norm", SQZI_PART_EMBEDDING, 0, &embedding->norm);
+    if (!embedding->bare)
+        visit_norm(w, "token_embd_norm", SQZI_PART_EMBEDDING, 0, &embedding->norm);
 }
 
 static void visit_block_norms(const walk *w, const sqzi_block *block, uint32_t i)

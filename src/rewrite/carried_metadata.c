@@ -26,7 +26,7 @@ static bool is_carried(sqzi_span key)
                                             SQZI_CHECKSUM_TENSORS, SQZI_CHECKSUM_THROUGH};
     for (size_t i = 0; i < sizeof made_anew / sizeof *made_anew; i++)
         if (sqzi_span_is(key, made_anew[i])) return false;
-    return !begins_with(key, "sqz.verify.") && !begins_with(key, "sqz.squeeze.fidelity.");
+    return !begins_with(key, "sqz.verify.") && !begins_with(key, "sqz.squeeze.");
 }
 
 static sqz_status put_name(sqzi_gguf_writer *writer, const sqz_model *from, const char *suffix,

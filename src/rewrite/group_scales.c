@@ -1,196 +1,179 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Steps of groups and the scale that they share. The error of a step is a sum in f32 over 32
- * numbers in fixed lanes: the same bits everywhere. */
+/* Steps of groups and the scale that they share. The kernel has the error of many steps at once, in
+ * the same bits everywhere. */
 #include "rewrite/group_scales.h"
 
+#include <assert.h>
 #include <math.h>
-#include <string.h>
 
 #include "io/packed_rows.h"
+#include "kernel/optim/optim_table.h"
 
-enum { GROUP = SQZI_PACKED_GROUP, LANES = 8 };
+enum {
+    GROUP = SQZI_PACKED_GROUP,
+    LANES = SQZK_GROUP_LANES,
+    STEPS = SQZK_GROUP_STEPS,
+    MOST_GROUPS = (1 << 16) / GROUP
+};
 
 /* The widest group's multiplier is the largest one divided by this, so that there are as many steps
  * above its own as it takes to meet it. */
 static const float room = 1.25f;
 
-/* One group, filled up with numbers that count nothing: there is 1 or 0. */
-typedef struct group {
-    float weights[GROUP], there[GROUP];
-} group;
-
-typedef struct levels {
-    float lowest, step, n, most; /* levels, and the largest multiplier */
-} levels;
-
-static levels levels_of(uint32_t bits)
-{
-    return (levels){(float)sqzi_packed_lowest(bits), (float)sqzi_packed_step(bits),
-                    (float)(1u << bits), (float)sqzi_packed_most(bits)};
-}
-
-/* Add (w - step level)^2 of half a group, each to its nearest level. Adding 2^23 rounds to an
- * integer. */
-static inline void add_errors(const levels *l, const float *weights, const float *there, float step,
-                              float sums[LANES])
-{
-    const float inverse = 1 / (step * l->step), zero = -l->lowest / l->step, top = l->n - 1;
-    for (size_t i = 0; i < GROUP / 2; i += LANES)
-        for (size_t j = 0; j < LANES; j++) {
-            float code = weights[i + j] * inverse + zero;
-            code = code < 0 ? 0 : code;
-            code = code > top ? top : code;
-            code = (code + 0x1p23f) - 0x1p23f;
-            const float off = weights[i + j] - step * (l->lowest + l->step * code);
-            sums[j] += there[i + j] * off * off;
-        }
-}
-
-static inline float sum_of(const float sums[LANES])
-{
-    float sum = sums[0];
-    for (size_t j = 1; j < LANES; j++) sum += sums[j];
-    return sum;
-}
-
-/* The sum over a group, or, where half of it reaches `enough`, that. */
-static float error_of(const levels *l, const group *g, float step, float enough)
-{
-    float sums[LANES] = {0};
-    add_errors(l, g->weights, g->there, step, sums);
-    const float half = sum_of(sums);
-    if (half >= enough) return half;
-    add_errors(l, g->weights + GROUP / 2, g->there + GROUP / 2, step, sums);
-    return sum_of(sums);
-}
-
-/* A row, and the power of two that brings its numbers to about 1, so that no square overflows. */
+/* A row, and what its groups have in common. */
 typedef struct row {
     const float *weights;
-    size_t n;
-    float by;
+    size_t n, groups;
+    sqzk_optim_table kernels;
+    sqzk_group levels;
+    float by;                /* the power of two that brings the weights to about 1: no square
+                              * overflows */
+    float most[MOST_GROUPS]; /* of |weights * by| of each group */
 } row;
 
-static float power_to_one(const float *x, size_t n)
+/* A maximum in lanes is a vector's. */
+static float most_of(const float *x, size_t n)
 {
-    float most = 0;
-    int exponent;
-    for (size_t i = 0; i < n; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
-    (void)frexpf(most, &exponent);
-    return ldexpf(1, exponent < -100 ? 100 : -exponent);
-}
-
-static void take_group(const row *r, size_t index, group *g)
-{
-    const size_t first = index * GROUP, count = r->n - first < GROUP ? r->n - first : GROUP;
-    memset(g, 0, sizeof *g);
-    for (size_t i = 0; i < count; i++) {
-        g->weights[i] = r->weights[first + i] * r->by;
-        g->there[i] = 1;
-    }
-}
-
-static float most_of(const group *g)
-{
-    float most = 0;
-    for (size_t i = 0; i < GROUP; i++)
-        most = fabsf(g->weights[i]) > most ? fabsf(g->weights[i]) : most;
+    float lanes[LANES] = {0}, most = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t j = 0; j < LANES; j++) {
+            const float size = fabsf(x[i + j]);
+            lanes[j] = size > lanes[j] ? size : lanes[j];
+        }
+    for (; i < n; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+    for (size_t j = 0; j < LANES; j++) most = lanes[j] > most ? lanes[j] : most;
     return most;
 }
 
-/* The step that cuts nothing off; 0 of zeros. */
-static float widest_step(const levels *l, const group *g)
+static size_t weights_of(const row *r, size_t group)
 {
-    return most_of(g) / (l->lowest + l->step * (l->n - 1));
+    return r->n - group * GROUP < GROUP ? r->n - group * GROUP : GROUP;
+}
+
+static void look_at(row *r)
+{
+    float most = 0;
+    int exponent;
+    for (size_t g = 0; g < r->groups; g++) {
+        r->most[g] = most_of(r->weights + g * GROUP, weights_of(r, g));
+        most = r->most[g] > most ? r->most[g] : most;
+    }
+    (void)frexpf(most, &exponent);
+    r->by = ldexpf(1, exponent < -100 ? 100 : -exponent);
+    for (size_t g = 0; g < r->groups; g++) r->most[g] *= r->by;
+}
+
+/* The step that cuts nothing off; 0 of zeros. */
+static float widest_step(const row *r, size_t group)
+{
+    return r->most[group] / (r->levels.lowest + r->levels.step * r->levels.top);
+}
+
+/* A group, its weights in memory of the caller's. */
+static sqzk_group take_group(const row *r, size_t index, float weights[GROUP])
+{
+    sqzk_group g = r->levels;
+    g.weights = weights;
+    g.n = weights_of(r, index);
+    for (size_t i = 0; i < g.n; i++) weights[i] = r->weights[index * GROUP + i] * r->by;
+    return g;
+}
+
+/* The first step of the least error. */
+static uint32_t first_least(const float errors[STEPS])
+{
+    float four[4], least;
+    uint32_t first = 0;
+    for (size_t j = 0; j < 4; j++) {
+        four[j] = errors[j];
+        for (size_t i = j + 4; i < STEPS; i += 4)
+            four[j] = errors[i] < four[j] ? errors[i] : four[j];
+    }
+    least = four[0] < four[1] ? four[0] : four[1];
+    least = four[2] < least ? four[2] : least;
+    least = four[3] < least ? four[3] : least;
+    while (first + 1 < STEPS && errors[first] > least) first++;
+    return first;
 }
 
 /* The best of some steps, from the widest down to half of it. */
-static float best_step(const levels *l, const group *g, float widest)
+static float best_step(const row *r, size_t index)
 {
-    enum { STEPS = 16 };
-    float best = 0, least = INFINITY;
-    for (int i = 0; i < STEPS; i++) {
-        const float step = widest * (1 - (float)i / (2 * STEPS)),
-                    error = error_of(l, g, step, least);
-        if (error < least) {
-            least = error;
-            best = step;
-        }
-    }
-    return best;
+    const float widest = widest_step(r, index);
+    float weights[GROUP], steps[STEPS], errors[STEPS];
+    const sqzk_group g = take_group(r, index, weights);
+    for (int i = 0; i < STEPS; i++) steps[i] = widest * (1 - (float)i / (2 * STEPS));
+    r->kernels.group_errors(&g, steps, errors);
+    return steps[first_least(errors)];
 }
 
 /* The largest of the groups' best steps: of groups that could raise it the widest first, and most
  * of the others cannot. */
-static float largest_step(const levels *l, const row *r, size_t groups)
+static float largest_step(const row *r)
 {
-    float widest = 0, largest = 0;
+    float largest = 0;
     size_t first = 0;
-    group g;
-    for (size_t i = 0; i < groups; i++) {
-        take_group(r, i, &g);
-        const float step = widest_step(l, &g);
-        if (step > widest) {
-            widest = step;
-            first = i;
-        }
-    }
-    for (size_t i = 0; i < groups; i++) {
-        take_group(r, (first + i) % groups, &g);
-        widest = widest_step(l, &g);
-        if (!(widest > largest)) continue;
-        const float step = best_step(l, &g, widest);
+    for (size_t g = 1; g < r->groups; g++)
+        if (r->most[g] > r->most[first]) first = g;
+    for (size_t i = 0; i < r->groups; i++) {
+        const size_t g = (first + i) % r->groups;
+        if (!(widest_step(r, g) > largest)) continue;
+        const float step = best_step(r, g);
         largest = step > largest ? step : largest;
     }
     return largest;
 }
 
-/* What this multiplier cuts off the largest weight is an error that all smaller ones make as well,
- * above `least` by far more than any rounding. */
-static bool cuts_too_much(const levels *l, float most, float step, float least)
+/* Steps of all multipliers; behind the largest it stands again. */
+typedef struct multiples {
+    uint32_t most;
+    float steps[48];
+} multiples;
+
+static multiples multiples_of(float scale, uint32_t most)
 {
-    const float cut = most - step * (l->lowest < 0 ? -l->lowest : l->lowest);
-    return cut > 0 && cut * cut > 1.01f * least;
+    multiples m = {.most = most};
+    for (uint32_t i = 0; i < sizeof m.steps / sizeof *m.steps; i++)
+        m.steps[i] = scale * (float)(i < most ? i + 1 : most);
+    return m;
 }
 
-/* The first multiplier of the least error, looked for from near the widest step on. */
-static uint8_t best_multiplier(const levels *l, const group *g, float scale)
+/* The first multiplier of the least error. */
+static uint8_t best_multiplier(const row *r, size_t index, const multiples *all)
 {
-    const float most = most_of(g), wanted = 0.8f * widest_step(l, g) / scale;
-    const uint32_t top = (uint32_t)l->most, middle = wanted < 1         ? 1
-                                                     : wanted > l->most ? top
-                                                                        : (uint32_t)wanted;
-    uint32_t best = middle;
-    float least = error_of(l, g, scale * (float)middle, INFINITY);
-    for (uint32_t m = middle + 1; m <= top; m++) {
-        const float error = error_of(l, g, scale * (float)m, least);
-        if (error < least) {
-            least = error;
-            best = m;
-        }
-    }
-    for (uint32_t m = middle - 1; m > 0 && !cuts_too_much(l, most, scale * (float)m, least); m--) {
-        const float error = error_of(l, g, scale * (float)m, INFINITY);
-        if (error <= least) {
-            least = error;
-            best = m;
-        }
+    float weights[GROUP], errors[STEPS], least = INFINITY;
+    const sqzk_group g = take_group(r, index, weights);
+    uint32_t best = 1;
+    for (uint32_t m = 0; m < all->most; m += STEPS) {
+        r->kernels.group_errors(&g, all->steps + m, errors);
+        const uint32_t i = first_least(errors);
+        if (!(errors[i] < least)) continue;
+        least = errors[i];
+        best = m + i + 1;
     }
     return (uint8_t)best;
 }
 
-float sqzi_group_scales(uint32_t bits, const float *weights, size_t n, uint8_t *multipliers)
+float sqzi_group_scales(uint32_t features, uint32_t bits, const float *weights, size_t n,
+                        uint8_t *multipliers)
 {
     if (bits == 8) return sqzi_s8_scale(weights, n);
-    const levels l = levels_of(bits);
-    const row r = {weights, n, power_to_one(weights, n)};
-    const size_t groups = sqzi_packed_groups(n);
-    const float scale = largest_step(&l, &r, groups) * room / l.most;
-    group g;
-    for (size_t i = 0; i < groups; i++) {
-        take_group(&r, i, &g);
-        multipliers[i] = scale > 0 ? best_multiplier(&l, &g, scale) : 1;
-    }
+    const uint32_t most = sqzi_packed_most(bits);
+    row r;
+    r.weights = weights;
+    r.n = n;
+    r.groups = sqzi_packed_groups(n);
+    r.levels = (sqzk_group){.lowest = (float)sqzi_packed_lowest(bits),
+                            .step = (float)sqzi_packed_step(bits),
+                            .top = (float)((1u << bits) - 1)};
+    assert(r.groups <= MOST_GROUPS);
+    sqzk_optim_table_init(&r.kernels, features);
+    look_at(&r);
+    const float scale = largest_step(&r) * room / (float)most;
+    const multiples all = multiples_of(scale, most);
+    for (size_t g = 0; g < r.groups; g++)
+        multipliers[g] = scale > 0 ? best_multiplier(&r, g, &all) : 1;
     return scale / r.by;
 }
 

@@ -19,9 +19,11 @@
 
 #include "rewrite/rounding.h"
 
-/* bits 8: max |w| / 127, and no multipliers; 4, 3, 2: multipliers [ceil(n / 32)] are written.
- * A row of zeros has scale 0 and multipliers 1. */
-float sqzi_group_scales(uint32_t bits, const float *weights, size_t n, uint8_t *multipliers);
+/* bits 8: max |w| / 127, and no multipliers; 4, 3, 2: of a row of n <= 65,536 multipliers
+ * [ceil(n / 32)] are written. A row of zeros has scale 0 and multipliers 1. features: of the CPU,
+ * for the kernel (kernel/optim/optim_table.h), whose bits do not depend on them. */
+float sqzi_group_scales(uint32_t features, uint32_t bits, const float *weights, size_t n,
+                        uint8_t *multipliers);
 
 /* The nearest integer to x = w / scale in a group of multiplier m: m times a level, or for bits 8
  * within [-127, 127], half to even. */

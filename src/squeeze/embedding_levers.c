@@ -62,7 +62,7 @@ static void find_gain(const sqzi_weights *w, float *gain)
     const sqzi_norm *norm = &w->model->encoder.embedding.norm;
     float largest = 0;
     for (uint32_t j = 0; j < w->word.columns; j++) {
-        gain[j] = w->factor.rows ? 1 : fabsf(norm->weight[j]);
+        gain[j] = w->factor.rows || sqzi_weights_are_bare(w) ? 1 : fabsf(norm->weight[j]);
         largest = fmaxf(largest, gain[j]);
     }
     for (uint32_t j = 0; j < w->word.columns; j++)

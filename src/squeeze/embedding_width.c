@@ -23,9 +23,12 @@ typedef struct components {
     double about_mean; /* sum_r f_r |e_r - mean|^2, of the mean that is */
 } components;
 
-static bool is_tied(const sqzi_weights *w)
+/* The mean of rows can go nowhere: a decoder tied to them would miss it, or there is no other
+ * table. */
+static bool must_keep_mean(const sqzi_weights *w)
 {
-    return w->model->head.kind == SQZ_HEAD_MASKED_LM && w->model->head.tied;
+    return (w->model->head.kind == SQZ_HEAD_MASKED_LM && w->model->head.tied) ||
+           (!w->type.rows && !w->position.rows);
 }
 
 static void discard(components *c)
@@ -78,7 +81,7 @@ static sqz_status sum_up(const sqzi_weights *w, components *c, double *strip, sq
         c->mean[j] /= total;
         c->about_mean -= total * c->mean[j] * c->mean[j];
     }
-    if (is_tied(w)) memset(c->mean, 0, width * sizeof *c->mean);
+    if (must_keep_mean(w)) memset(c->mean, 0, width * sizeof *c->mean);
     else c->about_mean = 0;
     for (uint32_t begin = 0; begin < c->n; begin += STRIP) {
         const uint32_t m = c->n - begin < STRIP ? c->n - begin : STRIP;

@@ -186,7 +186,8 @@ static sqz_status round_row(sqzi_quantized *t, uint64_t r, bool measuring,
     if (t->to == SQZI_S8) {
         uint8_t *multipliers = t->multipliers ? t->multipliers + r * sqzi_packed_groups(n) : NULL;
         if (measuring && !t->chosen)
-            t->scale[r] = sqzi_group_scales(t->bits, plan->row, n, multipliers);
+            t->scale[r] = sqzi_group_scales(plan->model->context->kernels.features, t->bits,
+                                            plan->row, n, multipliers);
         if (t->chosen) {
             memcpy(plan->rounded, t->chosen + (size_t)r * n, n);
             sqzi_s8_row_error(plan->row, n, t->scale[r], plan->rounded, sums);

@@ -39,13 +39,15 @@ static uint8_t *multipliers_of(const sqzi_weight_matrix *m, size_t row)
 }
 
 /* Scales, and the nearest integers. */
-static void round_rows(sqzi_weight_matrix *m, uint32_t bits, sqzi_rounding_error *sums)
+static void round_rows(const sqzi_weights *w, sqzi_weight_matrix *m, uint32_t bits,
+                       sqzi_rounding_error *sums)
 {
+    const uint32_t features = w->model->context->kernels.features;
     const size_t n = m->columns;
     for (size_t r = 0; r < m->rows; r++) {
         const float *row = m->values + r * n;
         uint8_t *multipliers = multipliers_of(m, r);
-        m->rounded.scale[r] = sqzi_group_scales(bits, row, n, multipliers);
+        m->rounded.scale[r] = sqzi_group_scales(features, bits, row, n, multipliers);
         sqzi_integer_row(bits, row, n, m->rounded.scale[r], multipliers,
                          m->rounded.integers + r * n, sums);
     }
@@ -91,7 +93,7 @@ sqz_status sqzi_weights_round_matrix(const sqzi_weights *w, sqzi_storage storage
         return SQZ_OK;
     }
     TRY(sqzi_weight_matrix_round(w, storage, m, error));
-    round_rows(m, bits, &sums);
+    round_rows(w, m, bits, &sums);
     if (covariance) {
         TRY(round_by_covariance(w, bits, covariance, order, m, error));
         sums = (sqzi_rounding_error){0, 0};

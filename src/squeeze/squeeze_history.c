@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 
@@ -53,6 +54,7 @@ void sqzi_squeeze_history(const char *verb, const sqz_squeeze_options *o, uint32
     if (o->layers && o->n_layers == 0) add(line, &used, " --layers none");
     for (size_t i = 0; o->layers && i < o->n_layers; i++)
         add(line, &used, "%s%u", i ? "," : " --layers ", o->layers[i]);
+    if (o->static_width) add(line, &used, " --width %u", o->static_width);
     if (o->layers_first) add(line, &used, " --layers first:%u", o->layers_first);
     if (o->layers_every) add(line, &used, " --layers every:%u", o->layers_every);
     add_share(line, &used, "heads", o->heads);
@@ -68,9 +70,16 @@ void sqzi_squeeze_history(const char *verb, const sqz_squeeze_options *o, uint32
     if (o->budget) add(line, &used, " --budget %" PRIu64, o->budget);
     add_share(line, &used, "time", o->time);
     if (o->at_batch || o->at_length) add(line, &used, " --at %ux%u", o->at_batch, o->at_length);
+    if (o->depth) add(line, &used, " --depth %u", o->depth);
     if (o->whole_texts) add(line, &used, " --whole-texts");
     if (o->plain) add(line, &used, " --plain");
     if (n_texts)
         add(line, &used, ", calibrated on %u %s of %u pieces", n_texts,
             o->whole_texts ? "texts" : "sentences", n_pieces);
+}
+
+void sqzi_squeeze_history_add(char line[SQZI_HISTORY_TEXT], const char *more)
+{
+    size_t used = strlen(line);
+    add(line, &used, "%s", more);
 }

@@ -159,12 +159,11 @@ fail:
 static sqz_status keep_blocks(const sqzi_squeeze_run *run, sqz_error *error)
 {
     const sqzi_squeeze_plan *plan = run->plan;
-    const size_t bytes = plan->n_made * sizeof(uint32_t);
-    uint32_t *order = sqzi_allocate(plan->allocator, bytes);
-    if (!order) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an order of blocks");
-    for (uint32_t i = 0; i < plan->n_blocks; i++) order[i] = plan->blocks[i].source;
+    uint32_t *order;
+    const sqz_status status = sqzi_squeeze_plan_blocks(plan, &order, error);
+    if (status != SQZ_OK) return status;
     sqzi_weights_keep_blocks(run->weights, order, plan->n_blocks);
-    sqzi_release(plan->allocator, order, bytes);
+    sqzi_release(plan->allocator, order, plan->n_made * sizeof *order);
     return SQZ_OK;
 }
 
@@ -220,8 +219,7 @@ static sqz_status squeeze_words(const sqzi_squeeze_run *run, sqz_error *error)
 {
     const sqzi_squeeze_plan *plan = run->plan;
     sqzi_weights *w = run->weights;
-    const bool counted = run->statistics->n_blocks && !plan->plain;
-    const uint64_t *counts = counted ? run->statistics->word_counts : NULL;
+    const uint64_t *counts = !plan->plain ? run->statistics->word_counts : NULL;
     double *found = &run->report->tables[SQZI_TABLE_WORD].error, rounded = 0;
     sqz_status status = SQZ_OK;
     if (plan->embedding == SQZ_EMBEDDING_PRODUCT)

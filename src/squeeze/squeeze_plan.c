@@ -63,6 +63,15 @@ bool sqzi_squeeze_plan_is(const sqzi_squeeze_plan *a, const sqzi_squeeze_plan *b
            memcmp(a->blocks, b->blocks, a->n_blocks * sizeof *a->blocks) == 0;
 }
 
+sqz_status sqzi_squeeze_plan_blocks(const sqzi_squeeze_plan *plan, uint32_t **blocks,
+                                    sqz_error *error)
+{
+    *blocks = sqzi_allocate(plan->allocator, plan->n_made * sizeof **blocks);
+    if (!*blocks) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a list of blocks");
+    for (uint32_t i = 0; i < plan->n_blocks; i++) (*blocks)[i] = plan->blocks[i].source;
+    return SQZ_OK;
+}
+
 void sqzi_squeeze_plan_discard(sqzi_squeeze_plan *plan)
 {
     if (!plan->allocator) return;
@@ -92,7 +101,21 @@ bool sqzi_squeeze_plan_reads(const sqz_model *model, const sqzi_squeeze_plan *pl
 {
     for (uint32_t i = 0; i < plan->n_blocks; i++)
         if (block_reads(model, &plan->blocks[i], plan->plain)) return true;
-    return !plan->plain &&
-           (plan->embedding != SQZ_EMBEDDING_KEEP ||
-            (model->encoder.embedding.projected && plan->projection != SQZI_STORED_F32));
+    return plan->static_width ||
+           (!plan->plain &&
+            (plan->embedding != SQZ_EMBEDDING_KEEP ||
+             (model->encoder.embedding.projected && plan->projection != SQZI_STORED_F32)));
+}
+
+sqz_status sqzi_squeeze_check_source(const sqz_model *model, sqz_error *error)
+{
+    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(model->gguf); i++) {
+        const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(model->gguf, i);
+        if (t->type == SQZI_S8)
+            return sqzi_fail(error, SQZ_EUNSUPPORTED, t->offset,
+                             "tensor '%.*s' is I8 already: squeeze the float model that this one "
+                             "was made from",
+                             (int)t->name.n, t->name.bytes);
+    }
+    return SQZ_OK;
 }

@@ -33,6 +33,7 @@ typedef struct sqzi_squeeze_plan {
     sqzi_block_plan *blocks; /* [n_blocks], ascending by source; room for n_made */
     sqz_embedding_form embedding;
     uint32_t embedding_size;
+    uint32_t static_width; /* > 0: of a static table, which takes the place of everything */
     sqzi_storage word, factor, position, projection;
     sqzi_storage others; /* what stands behind the blocks, to nearest */
     bool drop_pooler;    /* which neither the head nor the pooling of embeddings reads */
@@ -45,16 +46,20 @@ SQZ_NODISCARD sqz_status sqzi_squeeze_plan_make(const sqz_model *model, sqzi_squ
 /* Over a plan of the same model. */
 void sqzi_squeeze_plan_copy(const sqzi_squeeze_plan *from, sqzi_squeeze_plan *plan);
 bool sqzi_squeeze_plan_is(const sqzi_squeeze_plan *plan, const sqzi_squeeze_plan *other);
+/* *blocks [n_made]: the sources of the plan's blocks, in memory of the plan's allocator.
+ * SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_squeeze_plan_blocks(const sqzi_squeeze_plan *plan, uint32_t **blocks,
+                                                  sqz_error *error);
 void sqzi_squeeze_plan_discard(sqzi_squeeze_plan *plan);
-
-/* A lever is set, or a budget. */
-bool sqzi_squeeze_has_lever(const sqz_squeeze_options *options);
 
 /* What options ask for by hand, over a plan that has just been made. SQZ_EINVAL: a lever that does
  * not fit the model or another, with the number that would. */
 SQZ_NODISCARD sqz_status sqzi_squeeze_plan_by_hand(const sqz_model *model,
                                                    const sqz_squeeze_options *options,
                                                    sqzi_squeeze_plan *plan, sqz_error *error);
+
+/* SQZ_EUNSUPPORTED: not all weights are floats: what int8 has rounded off is not there any more. */
+SQZ_NODISCARD sqz_status sqzi_squeeze_check_source(const sqz_model *model, sqz_error *error);
 
 /* Somebody must have run the model on texts: a lever of the plan asks what a layer reads. */
 bool sqzi_squeeze_plan_reads(const sqz_model *model, const sqzi_squeeze_plan *plan);

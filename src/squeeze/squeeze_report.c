@@ -131,6 +131,8 @@ static void finish_linear(const sqzi_weight_linear *linear, sqzi_squeeze_part *p
 static void finish_table(const sqzi_weight_matrix *table, sqzi_squeeze_part *part)
 {
     if (!part->name[0]) return;
+    snprintf(part->to, sizeof part->to, "removed");
+    if (!table->rows) return;
     snprintf(part->to, sizeof part->to, "%ux%u %s", (unsigned)table->rows, (unsigned)table->columns,
              sqzi_storage_name(table->storage));
     part->bytes_after = sqzi_weight_matrix_bytes(table);

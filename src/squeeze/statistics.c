@@ -350,3 +350,11 @@ fail:
     sqzi_release(allocator, arena.base, arena.capacity);
     return status;
 }
+
+sqz_status sqzi_statistics_count(const sqz_model *model, const sqzi_sequences *sequences,
+                                 sqzi_statistics *s, sqz_error *error)
+{
+    const sqz_status status = sqzi_statistics_begin(model, s, error);
+    if (status == SQZ_OK) count_words(sequences, s);
+    return status;
+}

@@ -48,6 +48,10 @@ SQZ_NODISCARD sqz_status sqzi_statistics_make(
     const sqz_model *model, const sqzi_sequences *sequences, const uint32_t *blocks, uint32_t n,
     int (*progress)(void *user, size_t done, size_t total), void *user, sqzi_statistics *statistics,
     sqz_error *error);
+/* How often each piece occurs, and nothing else. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_statistics_count(const sqz_model *model,
+                                               const sqzi_sequences *sequences,
+                                               sqzi_statistics *statistics, sqz_error *error);
 void sqzi_statistics_discard(sqzi_statistics *statistics);
 
 /* ---- statistics_cache.c ---- */

@@ -93,7 +93,7 @@ typedef struct sqzi_weights {
                                 * `product` takes its place */
     sqzi_weight_product product;
     sqzi_weight_matrix factor;     /* [E, k] where factorised */
-    sqzi_weight_matrix position;   /* [P, E] */
+    sqzi_weight_matrix position;   /* [P, E], rows 0 of a bare embedding */
     sqzi_weight_matrix type;       /* [types, E] or rows 0 */
     sqzi_weight_linear projection; /* E to C, n_terms 0 where there is none */
     /* NULL, or [word.rows]: the row of the model's table that each row was; the tokenizer and a
@@ -114,6 +114,12 @@ typedef struct sqzi_weights {
 static inline bool sqzi_weights_are_new(const sqzi_weights *weights)
 {
     return weights->ones != NULL;
+}
+
+/* Words alone, without positions and norm. */
+static inline bool sqzi_weights_are_bare(const sqzi_weights *weights)
+{
+    return weights->position.rows == 0;
 }
 
 typedef struct sqzi_weight_other {

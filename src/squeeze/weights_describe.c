@@ -54,12 +54,23 @@ static bool is_of_shape(sqzi_span key)
     return begins_with(key, "sqz.head.") || begins_with(key, "sqz.permutation.");
 }
 
+/* What a static table has no use for, or decides itself. */
+static bool is_of_sequences(sqzi_span key)
+{
+    static const char *const keys[] = {"sqz.embedding.norm_epsilon", "sqz.token_types",
+                                       "sqz.normalize", "sqz.similarity", "sqz.include_prompt"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (sqzi_span_is(key, keys[i])) return true;
+    return begins_with(key, "sqz.prompts.");
+}
+
 /* sqzi_rewrite_leaves_out */
 static bool is_described(const void *user, sqzi_span key)
 {
     const sqzi_weights *w = user;
     if (w && w->kept_words && sqzi_vocabulary_describes(key)) return true;
     if (w && w->reshaped && is_of_shape(key)) return true;
+    if (w && w->reshaped && sqzi_weights_are_bare(w) && is_of_sequences(key)) return true;
     return sqzi_span_is(key, "sqz.requires") || sqzi_span_is(key, "sqz.blocks") ||
            sqzi_span_is(key, "sqz.embedding.factor") || begins_with(key, "sqz.block.") ||
            begins_with(key, "sqz.permutation.blk.");
@@ -80,11 +91,12 @@ enum {
     S2,
     BF16,
     PRODUCT_QUANTISED,
+    BARE_EMBEDDING,
     FEATURES
 };
 static const char *const feature_names[FEATURES] = {
     "groups", "low_rank", "sum", "permutation", "reduced_embedding", "s8",
-    "s4",     "s3",       "s2",  "bf16",        "product_quantised"};
+    "s4",     "s3",       "s2",  "bf16",        "product_quantised", "bare_embedding"};
 
 static void see_matrix(const sqzi_weight_matrix *m, bool *has)
 {
@@ -127,6 +139,7 @@ static void find_features(const sqzi_weights *w, bool *has)
     const sqzi_weight_matrix *const tables[] = {&w->word, &w->factor, &w->position, &w->type};
     has[REDUCED_EMBEDDING] = w->factor.rows > 0;
     has[PRODUCT_QUANTISED] = w->product.parts > 0;
+    has[BARE_EMBEDDING] = sqzi_weights_are_bare(w);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) see_matrix(tables[i], has);
     see_linear(&w->projection, has);
     for (uint32_t i = 0; i < w->n_blocks; i++)
@@ -247,16 +260,19 @@ static void put_blocks(const per_block *p)
     }
 }
 
-/* A pooler is gone: what it made of a text, the mean does. */
+/* A pooler is gone: what it made of a text, the mean does; rows that know no place are pooled by
+ * the mean in any case, and their vectors have a direction alone. */
 static void put_shape(const sqzi_weights *w, sqzi_gguf_writer *writer)
 {
-    const sqz_pooling pooling = w->model->info.pooling == SQZ_POOLING_POOLER
+    const bool bare = sqzi_weights_are_bare(w);
+    const sqz_pooling pooling = bare || w->model->info.pooling == SQZ_POOLING_POOLER
                                     ? SQZ_POOLING_MEAN
                                     : w->model->info.pooling;
     sqzi_gguf_put_u32(writer, "sqz.width", w->width);
     sqzi_gguf_put_u32(writer, "sqz.embedding.width", w->embedding_width);
     sqzi_gguf_put_string(writer, "sqz.head.kind", sqzi_head_words[SQZ_HEAD_NONE]);
     sqzi_gguf_put_string(writer, "sqz.pool", sqzi_pooling_names[pooling]);
+    if (bare) sqzi_gguf_put_bool(writer, "sqz.normalize", true);
 }
 
 static void lay_out(per_block *p, sqzi_arena *arena)

@@ -235,13 +235,14 @@ static sqz_status find_references(const sqzi_weights *w, sqzi_references *refere
 {
     sqz_model_info info = w->model->info;
     sqz_status status;
-    if (!sqzi_weights_are_new(w)) {
+    if (!sqzi_weights_are_new(w) && !w->reshaped) {
         status = sqzi_references_copy(references, w->model, error);
         return status == SQZ_OK ? sqzi_vocabulary_references(w, references, error) : status;
     }
     info.width = w->width;
     info.vocabulary = w->word.rows;
     if (w->reshaped) info.head = SQZ_HEAD_NONE;
+    if (sqzi_weights_are_bare(w)) info.n_token_types = 0;
     return sqzi_references_invent(references, &w->model->context->allocator, &info, error);
 }
 

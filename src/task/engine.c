@@ -10,18 +10,31 @@
 #include "base/error.h"
 #include "model/context.h"
 
-enum { BATCH_TOKENS = 2048, MAX_STRIDE = 128, KEEP_BYTES = 1 << 24 };
+enum { BATCH_TOKENS = 2048, LEAST_TOKENS = 256, MAX_STRIDE = 128, KEEP_BYTES = 1 << 24 };
 
-static sqz_status fill_in(sqz_task_options *o, const sqz_model_info *info, sqz_error *error)
+/* Weights that a small file has stay in cache from batch to batch: then a session need not be
+ * larger than they are. */
+static uint32_t tokens_for(const sqz_model *model)
+{
+    const uint32_t least = LEAST_TOKENS * sqzi_thread_pool_size(sqz_model_context(model)->pool);
+    sqz_session_options session = {.max_tokens = BATCH_TOKENS, .max_sequences = 1};
+    while (session.max_tokens / 2 >= least &&
+           sqz_session_plan(model, &session) > sqz_model_get_info(model)->file_bytes)
+        session.max_tokens /= 2;
+    return session.max_tokens;
+}
+
+static sqz_status fill_in(sqz_task_options *o, const sqz_model *model, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
+    const sqz_model_info *info = sqz_model_get_info(model);
     if (!o->max_length) o->max_length = info->max_length;
     FAIL_IF(o->max_length > info->max_positions, SQZ_EINVAL, 0,
             "max_length is %u, the model has %u positions", o->max_length, info->max_positions);
     if (!o->stride) o->stride = o->max_length / 4 < MAX_STRIDE ? o->max_length / 4 : MAX_STRIDE;
     FAIL_IF(o->stride >= o->max_length, SQZ_EINVAL, 0,
             "stride is %u, it must be below max_length, which is %u", o->stride, o->max_length);
-    if (!o->batch_tokens) o->batch_tokens = BATCH_TOKENS;
+    if (!o->batch_tokens) o->batch_tokens = tokens_for(model);
     if (o->batch_tokens < o->max_length) o->batch_tokens = o->max_length;
 fail:
     return status;
@@ -43,7 +56,7 @@ sqz_status sqz_task_open(const sqz_model *model, const sqz_task_options *options
     task->slab.allocator = &context->allocator;
     TRY(SQZI_RESERVED(options, "sqz_task_options", error));
     if (options) task->options = *options;
-    TRY(fill_in(&task->options, task->info, error));
+    TRY(fill_in(&task->options, model, error));
     TRY(sqz_encoding_open(context, &task->encoding, error));
     *out = task;
     return SQZ_OK;

@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/number.h"
-#include "model/words.h"
 
 /* ---- the recipe by itself ---- */
 
@@ -54,6 +53,7 @@ void sqzi_distilling_close(sqzi_distilling *d)
 {
     if (!d->allocator) return;
     sqzi_release(d->allocator, d->map, d->n_map * sizeof *d->map);
+    sqzi_release(d->allocator, d->classes, d->n_classes * sizeof *d->classes);
     sqzi_teacher_cache_close(&d->cache);
     sqzi_teacher_close(&d->teacher);
     *d = (sqzi_distilling){0};
@@ -100,58 +100,6 @@ static sqz_status make_map(sqzi_distilling *d, uint32_t n, uint32_t most, const 
                 "block %u of the student is to learn layer %u of the teacher, which has 1 to %u", m,
                 d->map[m], most);
     }
-fail:
-    return status;
-}
-
-/* The same pieces have the same numbers. */
-static sqz_status check_vocabulary(const sqz_model *student, const sqz_model *teacher,
-                                   sqz_error *error)
-{
-    sqz_status status = SQZ_OK;
-    static const char key[] = "tokenizer.ggml.tokens";
-    const sqzi_gguf_value *own, *others;
-    TRY(sqzi_gguf_get_array(student->gguf, key, SQZI_GGUF_STRING, UINT64_MAX, true, &own, error));
-    TRY(sqzi_gguf_get_array(teacher->gguf, key, SQZI_GGUF_STRING, UINT64_MAX, true, &others,
-                            error));
-    FAIL_IF(own->n != others->n || student->info.vocabulary != teacher->info.vocabulary, SQZ_EINVAL,
-            0,
-            "the student's vocabulary has %u pieces, its teacher's %u: only models that read the "
-            "same pieces can be distilled",
-            student->info.vocabulary, teacher->info.vocabulary);
-    const unsigned char *a = own->data, *b = others->data;
-    for (uint64_t i = 0; i < own->n; i++) {
-        const sqzi_span x = sqzi_gguf_next_string(&a), y = sqzi_gguf_next_string(&b);
-        FAIL_IF(x.n != y.n || memcmp(x.bytes, y.bytes, x.n) != 0, SQZ_EINVAL, i,
-                "piece %llu of the student's vocabulary is '%.*s', of its teacher's '%.*s': only "
-                "models that read the same pieces can be distilled",
-                (unsigned long long)i, (int)(x.n > 60 ? 60 : x.n), x.bytes,
-                (int)(y.n > 60 ? 60 : y.n), y.bytes);
-    }
-fail:
-    return status;
-}
-
-static sqz_status check_logits(const sqzi_distilling *d, const sqz_model *student, sqz_error *error)
-{
-    sqz_status status = SQZ_OK;
-    const sqz_model *teacher = d->teacher.model;
-    const sqz_model_info *s = &student->info, *t = &teacher->info;
-    if (!sqzi_distilling_has_logits(d)) return SQZ_OK;
-    FAIL_IF(s->head != t->head || s->n_labels != t->n_labels, SQZ_EINVAL, 0,
-            "logits cannot be learned: the teacher's head is %s with %u outputs, the student's %s "
-            "with %u",
-            sqzi_head_words[t->head], t->n_labels, sqzi_head_words[s->head], s->n_labels);
-    for (uint32_t k = 0; s->labels_named && t->labels_named && k < s->n_labels; k++)
-        FAIL_IF(strcmp(student->labels[k], teacher->labels[k]) != 0, SQZ_EINVAL, k,
-                "logits cannot be learned: output %u is '%s' of the student and '%s' of its "
-                "teacher",
-                k, student->labels[k], teacher->labels[k]);
-    FAIL_IF(t->n_labels < 2 && (d->recipe.weights[SQZ_DISTIL_LOGITS] > 0 ||
-                                d->recipe.weights[SQZ_DISTIL_SOFT] > 0),
-            SQZ_EINVAL, 0,
-            "the teacher has one output, which is no distribution: learn it with the loss "
-            "logits_mse");
 fail:
     return status;
 }
@@ -205,14 +153,17 @@ fail:
 }
 
 sqz_status sqzi_distilling_fit(sqzi_distilling *d, const sqz_model *student,
-                               const sqz_distil_recipe *recipe, sqz_error *error)
+                               const sqz_distil_recipe *recipe, const sqz_train_data *data,
+                               sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const sqz_model *teacher = d->teacher.model;
+    d->apart = data->examples->teachers != NULL;
+    d->plan.tokens = student->head.pooling <= SQZ_POOLING_NONE;
     TRY(make_map(d, student->encoder.n_blocks, teacher->encoder.n_blocks, recipe->layers,
                  recipe->n_layers, error));
-    TRY(check_vocabulary(student, teacher, error));
-    TRY(check_logits(d, student, error));
+    TRY(sqzi_distilling_match_pieces(d, student, error));
+    TRY(sqzi_distilling_match_logits(d, student, error));
     TRY(check_widths(d, student, error));
     TRY(fit_relations(d, student, error));
     memcpy(d->plan.weights, d->recipe.weights, sizeof d->plan.weights);
@@ -223,7 +174,6 @@ sqz_status sqzi_distilling_fit(sqzi_distilling *d, const sqz_model *student,
     d->plan.classes = student->info.n_labels;
     d->plan.dimensions = student->info.dimensions;
     d->plan.teacher_dimensions = teacher->info.dimensions;
-    d->plan.tokens = student->head.pooling <= SQZ_POOLING_NONE;
 fail:
     if (status == SQZ_EINVAL && error) sqzi_error_prefix(error, d->recipe.teacher);
     return status;
@@ -232,6 +182,7 @@ fail:
 void sqzi_distilling_limit(const sqzi_distilling *d, sqz_model_info *info)
 {
     const sqz_model_info *t = &d->teacher.model->info;
+    if (d->apart) return;
     if (t->max_positions < info->max_positions) info->max_positions = t->max_positions;
     if (t->n_token_types && (!info->n_token_types || t->n_token_types < info->n_token_types))
         info->n_token_types = t->n_token_types;
@@ -268,11 +219,18 @@ void sqzi_distilling_take(sqzi_distilling *d, const sqzi_parameters *parameters,
 /* ---- steps ---- */
 
 void sqzi_distilling_layout(sqzi_distilling *d, sqzi_batch_gradient *student,
-                            const sqzi_distil_sizes *sizes, sqzi_arena *arena)
+                            const sqzi_distil_sizes *sizes, const sqzi_distil_sizes *teacher,
+                            sqzi_arena *arena)
 {
+    const size_t apart = d->apart ? teacher->max_tokens : 0;
     sqzi_distil_keep_student(&d->plan, sizes, &student->tape, arena);
-    sqzi_teacher_layout(&d->teacher, &d->plan, sizes, arena);
+    sqzi_teacher_layout(&d->teacher, &d->plan, d->apart ? teacher : sizes, arena);
     sqzi_distil_layout(&d->distil, &d->plan, sizes, arena);
+    d->read.first = sqzi_arena_take(arena, d->apart ? (size_t)teacher->max_sequences + 1 : 0,
+                                    sizeof *d->read.first);
+    d->read.ids = sqzi_arena_take(arena, apart, sizeof *d->read.ids);
+    d->read.types = sqzi_arena_take(arena, apart, 1);
+    d->row = sqzi_arena_take(arena, d->classes ? d->n_classes : 0, sizeof *d->row);
 }
 
 sqz_status sqzi_distilling_begin(sqzi_distilling *d, const sqz_train_data *data,
@@ -291,17 +249,52 @@ sqz_status sqzi_distilling_begin(sqzi_distilling *d, const sqz_train_data *data,
     return sqzi_teacher_cache_open(d->teacher.model->context, &keep, &d->cache, error);
 }
 
+/* The same examples in the teacher's own pieces. */
+static sqzi_batch read_apart(const sqzi_distilling *d, const sqzi_taught *taught)
+{
+    const sqzi_read_apart *r = &d->read;
+    sqzi_batch batch = {.n_sequences = taught->batch->n_sequences,
+                        .first = r->first,
+                        .ids = r->ids};
+    r->first[0] = 0;
+    for (uint32_t b = 0; b < batch.n_sequences; b++) {
+        const sqz_train_example *e = taught->data->examples[taught->examples[b]].teachers;
+        memcpy(r->ids + batch.n_tokens, e->ids, e->n_tokens * sizeof *e->ids);
+        if (e->types) memcpy(r->types + batch.n_tokens, e->types, e->n_tokens);
+        else memset(r->types + batch.n_tokens, 0, e->n_tokens);
+        batch.n_tokens += e->n_tokens;
+        if (e->n_tokens > batch.longest) batch.longest = e->n_tokens;
+        r->first[b + 1] = batch.n_tokens;
+    }
+    return batch;
+}
+
+/* The teacher's logits in the student's order of classes. */
+static void order_classes(const sqzi_distilling *d, const sqzi_batch *batch)
+{
+    const size_t n = d->n_classes, items = d->plan.tokens ? batch->n_tokens : batch->n_sequences;
+    if (!d->classes) return;
+    for (size_t i = 0; i < items; i++) {
+        sqzi_real *logits = d->teacher.logits + i * n;
+        memcpy(d->row, logits, n * sizeof *logits);
+        for (size_t k = 0; k < n; k++) logits[k] = d->row[d->classes[k]];
+    }
+}
+
 static sqz_status run_teacher(sqzi_distilling *d, const sqzi_taught *taught, sqz_error *error)
 {
-    sqzi_batch same = *taught->batch;
-    same.types = d->teacher.model->info.n_token_types ? taught->types : NULL;
+    sqzi_batch same = d->apart ? read_apart(d, taught) : *taught->batch;
     const bool kept = d->cache.allocator;
-    if (kept && sqzi_teacher_cache_get(&d->cache, taught->examples, &same, &d->teacher))
-        return SQZ_OK;
-    const sqz_status status = sqzi_teacher_run(&d->teacher, &same, error);
-    if (status == SQZ_OK && kept)
-        sqzi_teacher_cache_put(&d->cache, taught->examples, &same, &d->teacher);
-    return status;
+    same.types = !d->teacher.model->info.n_token_types ? NULL
+                 : d->apart                            ? d->read.types
+                                                       : taught->types;
+    if (!kept || !sqzi_teacher_cache_get(&d->cache, taught->examples, &same, &d->teacher)) {
+        const sqz_status status = sqzi_teacher_run(&d->teacher, &same, error);
+        if (status != SQZ_OK) return status;
+        if (kept) sqzi_teacher_cache_put(&d->cache, taught->examples, &same, &d->teacher);
+    }
+    order_classes(d, &same);
+    return SQZ_OK;
 }
 
 sqz_status sqzi_distilling_add(sqzi_distilling *d, sqzi_batch_gradient *student,

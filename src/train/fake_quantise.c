@@ -41,8 +41,9 @@ static void round_to_levels(uint32_t bits, const float *x, size_t n, double inve
 {
     const double lowest = sqzi_packed_lowest(bits), step = sqzi_packed_step(bits), by = m,
                  top = (double)((1u << bits) - 1);
+    const double per_step = 1 / step; /* 1 or 1/2: a product has the quotient's bits */
     for (size_t i = 0; i < n; i++) {
-        double code = (((double)x[i] * inverse / by - lowest) / step + whole) - whole;
+        double code = (((double)x[i] * inverse / by - lowest) * per_step + whole) - whole;
         code = code > top ? top : code;
         code = code < 0 ? 0 : code;
         q[i] = (int8_t)(by * (lowest + step * code));
@@ -58,7 +59,8 @@ static const uint32_t *places_of(const sqzi_matrix *matrix, size_t row)
 
 /* A row of masters in the order of the file, its scales, its integers and what they mean. The
  * numbers that come out are at first the memory of those that go in. */
-static void round_row(const sqzi_parameter *p, const sqzi_rounded *to, size_t row)
+static void round_row(const sqzi_parameter *p, uint32_t features, const sqzi_rounded *to,
+                      size_t row)
 {
     const size_t k = p->entry.columns, groups = sqzi_packed_groups(k);
     const uint32_t *places = places_of(sqzi_parameter_matrix(p), row);
@@ -68,7 +70,8 @@ static void round_row(const sqzi_parameter *p, const sqzi_rounded *to, size_t ro
     int8_t *q = to->integers + row * k, some[GROUP];
     for (size_t i = 0; places && i < k; i++) numbers[i] = master[places[i] % k];
     if (places) master = numbers;
-    const float scale = to->scale[row] = sqzi_group_scales(p->bits, master, k, multipliers);
+    const float scale = to->scale[row] = sqzi_group_scales(features, p->bits, master, k,
+                                                           multipliers);
     const double inverse = scale > 0 ? 1 / (double)scale : 0;
     for (size_t g = 0; g < groups; g++) {
         const size_t first = g * GROUP, n = k - first < GROUP ? k - first : GROUP;
@@ -88,10 +91,11 @@ static void correct_bias(const sqzi_parameter *p, const sqzi_real *bias, const s
                              zero_point * (double)r->scale[j] * (double)r->sums[j]);
 }
 
-void sqzi_fake_quantise(const sqzi_parameter *p, const sqzi_real *bias, const sqzi_rounded *r)
+void sqzi_fake_quantise(const sqzi_parameter *p, uint32_t features, const sqzi_real *bias,
+                        const sqzi_rounded *r)
 {
     const sqzi_matrix *matrix = sqzi_parameter_matrix(p);
-    for (size_t row = 0; row < p->entry.rows; row++) round_row(p, r, row);
+    for (size_t row = 0; row < p->entry.rows; row++) round_row(p, features, r, row);
     sqzi_pack(matrix, (sqzi_numbers){r->integers, SQZI_S8, r->scale}, r->sums,
               (void *)(uintptr_t)matrix->packed);
     if (r->bias) correct_bias(p, bias, r);

@@ -33,7 +33,7 @@ void sqzi_rounded_layout(const sqzi_parameter *parameter, sqzi_rounded *rounded,
 
 /* Masters to integers, to p->rounded, and to what the matrix reads; bias [rows] NULL: there is
  * none. */
-void sqzi_fake_quantise(const sqzi_parameter *parameter, const sqzi_real *bias,
+void sqzi_fake_quantise(const sqzi_parameter *parameter, uint32_t features, const sqzi_real *bias,
                         const sqzi_rounded *rounded);
 
 /* Row r of what a file stores: integers [columns] in its order, and multipliers of packed rows.

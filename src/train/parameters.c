@@ -94,10 +94,19 @@ static bool is_vector(const sqzi_tensor_entry *entry)
            entry->role == SQZI_ROLE_NORM_BIAS;
 }
 
-static bool is_rounded(const sqzi_tensor_entry *entry)
+/* Of a matrix's numbers in the file; of a new one there are none. */
+static uint32_t stored_bits(const build *b, const sqzi_tensor_entry *entry)
 {
-    return (entry->part == SQZI_PART_EMBEDDING || entry->part == SQZI_PART_BLOCK) &&
-           !is_vector(entry) && !entry->table;
+    const bool there = entry->linear && entry->linear->terms[entry->term].b.packed;
+    return there && b->trained->stored_bits ? b->trained->stored_bits(b->trained->file, entry) : 0;
+}
+
+static uint32_t bits_of(const build *b, const sqzi_tensor_entry *entry)
+{
+    if (is_vector(entry) || entry->table || !b->trained->bits) return 0;
+    if (b->trained->bits == SQZI_BITS_AS_STORED) return stored_bits(b, entry);
+    return entry->part == SQZI_PART_EMBEDDING || entry->part == SQZI_PART_BLOCK ? b->trained->bits
+                                                                                : 0;
 }
 
 static bool multiplies_integers(const sqzi_matrix *matrix)
@@ -115,9 +124,7 @@ static bool holds_integers(const build *b, const sqzi_tensor_entry *entry)
     for (uint32_t t = 0; linear && t < linear->n_terms; t++)
         if (multiplies_integers(&linear->terms[t].a) || multiplies_integers(&linear->terms[t].b))
             return true;
-    if (!linear || !entry->columns || !linear->terms[entry->term].b.packed) return false;
-    return b->trained->is_stored_as_integers &&
-           b->trained->is_stored_as_integers(b->trained->file, entry->name);
+    return entry->columns && stored_bits(b, entry) == 8;
 }
 
 /* sqzi_tensor_visitor: without a list, counts. */
@@ -127,7 +134,8 @@ static void add(void *user, const sqzi_tensor_entry *entry)
     sqzi_parameters *p = b->parameters;
     const size_t n = (size_t)entry->rows * (entry->columns ? entry->columns : 1);
     if (!p->list) p->n_numbers += n;
-    const bool expands = b->trained->bits && !entry->table; /* integers become masters */
+    const bool expands = b->trained->bits && !entry->table && /* integers become masters */
+                         (b->trained->bits != SQZI_BITS_AS_STORED || is_trained(b, entry));
     if (!expands && holds_integers(b, entry)) { /* it stays as it is stored */
         if (entry->linear) p->multiplies_integers = true;
         if (entry->columns && !entry->table && is_trained(b, entry) && !p->integers[0])
@@ -140,7 +148,7 @@ static void add(void *user, const sqzi_tensor_entry *entry)
                                   .n = n,
                                   .trained = is_trained(b, entry),
                                   .decays = !is_vector(entry),
-                                  .bits = is_rounded(entry) ? b->trained->bits : 0,
+                                  .bits = bits_of(b, entry),
                                   .rate = entry->part == SQZI_PART_HEAD ? b->trained->head_rate
                                                                         : 1};
     if (!p->list[i].trained) return;

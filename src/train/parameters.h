@@ -53,6 +53,9 @@ typedef struct sqzi_beside {
 } sqzi_beside;
 enum { SQZI_MOST_BESIDE = 2 };
 
+/* As many bits as the file has of each; what of the integers is not trained stays as it is. */
+#define SQZI_BITS_AS_STORED UINT32_MAX
+
 /* What is trained of a model that is used as its head says. */
 typedef struct sqzi_trained {
     bool freeze_embeddings;
@@ -61,9 +64,11 @@ typedef struct sqzi_trained {
     sqz_pooling pooling;    /* of the head, or of embeddings */
     double head_rate;       /* factor of the head's rate */
     bool bf16;              /* matrices are multiplied in bf16, else in f32 */
-    uint32_t bits;          /* of matrices of the embedding and of blocks: 0, 8, 4, 3 */
-    /* without bits, what the model's file holds as integers stays; NULL: there is no file */
-    bool (*is_stored_as_integers)(const void *file, const char *name);
+    /* of matrices of the embedding and of blocks: 0, 8, 4, 3; or AS_STORED, of any matrix */
+    uint32_t bits;
+    /* of the model's file, 0: floats. Without bits, what it holds as integers stays; NULL: there is
+     * no file */
+    uint32_t (*stored_bits)(const void *file, const sqzi_tensor_entry *entry);
     const void *file;
     /* the gradient of the table of words is `words`, whose memory the caller lays out; not where a
      * decoder is tied to the table */

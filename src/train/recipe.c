@@ -17,7 +17,8 @@ static const char *const precisions[] = {"f32", "bf16"};
 static const struct {
     const char *name;
     uint32_t bits;
-} roundings[] = {{"none", 0}, {"s8", 8}, {"s4", 4}, {"s3", 3}};
+} roundings[] = {
+    {"none", 0}, {"s8", 8}, {"s4", 4}, {"s3", 3}, {"stored", SQZI_BITS_AS_STORED}};
 enum { MOST_EPOCHS = 1 << 20, MOST_PARTS = 1 << 16 };
 
 /* 0: `usual`; below 0, where that is a choice: 0. */
@@ -141,8 +142,9 @@ static sqz_status check_loss(const sqz_train_recipe *s, const sqz_train_data *da
             "no schedule has number %d", (int)s->schedule);
     FAIL_IF((unsigned)s->precision > SQZ_PRECISION_BF16, SQZ_EINVAL, 0,
             "no precision has number %d: f32 and bf16 are possible", (int)s->precision);
-    FAIL_IF((unsigned)s->fake_quantise > SQZ_FAKE_QUANTISE_S3, SQZ_EINVAL, 0,
-            "no fake_quantise has number %d: s8, s4 and s3 are possible", (int)s->fake_quantise);
+    FAIL_IF((unsigned)s->fake_quantise > SQZ_FAKE_QUANTISE_STORED, SQZ_EINVAL, 0,
+            "no fake_quantise has number %d: s8, s4, s3 and stored are possible",
+            (int)s->fake_quantise);
     if (s->loss) return check_embeddings(s, data, error);
     FAIL_IF(data->texts > 1, SQZ_EINVAL, 0,
             "an example has %u texts, a head reads one (a pair is read together)", data->texts);

@@ -39,7 +39,8 @@ static void make_key(const sqz_context *context, const sqzi_teacher_keep *keep,
     sqzi_sha256_init(&hash);
     sqzi_sha256_update(&hash, text, (size_t)n + 1);
     for (uint32_t i = 0; i < c->n; i++) {
-        const sqz_train_example *e = &keep->data->examples[i];
+        const sqz_train_example *own = &keep->data->examples[i],
+                                *e = own->teachers ? own->teachers : own;
         const uint32_t head[] = {e->n_tokens, e->types != NULL};
         sqzi_sha256_update(&hash, head, sizeof head);
         sqzi_sha256_update(&hash, e->ids, e->n_tokens * sizeof *e->ids);

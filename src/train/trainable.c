@@ -15,10 +15,11 @@ static const sqz_allocator *allocator_of(const sqzi_trainable *t)
 
 /* ---- the base ---- */
 
-static bool is_stored_as_integers(const void *file, const char *name)
+static uint32_t stored_bits(const void *file, const sqzi_tensor_entry *entry)
 {
-    const sqzi_gguf_tensor *tensor = sqzi_gguf_find_tensor(file, name);
-    return tensor && tensor->type == SQZI_S8;
+    const sqzi_stored stored = sqzi_stored_of(file, entry->name, entry->columns);
+    if (!stored.tensor || stored.tensor->type != SQZI_S8) return 0;
+    return stored.bits ? stored.bits : 8;
 }
 
 static sqz_status check_integers(const sqzi_trainable *t, const char *path, sqz_error *error)
@@ -30,9 +31,9 @@ static sqz_status check_integers(const sqzi_trainable *t, const char *path, sqz_
     const sqzi_gguf_tensor *tensor = sqzi_gguf_find_tensor(t->model->gguf, name);
     return sqzi_fail(error, SQZ_EUNSUPPORTED, tensor ? tensor->offset : 0,
                      "%s: tensor '%s' holds integers, which can only be trained with fake_quantise "
-                     "(--fake-quantise s8, s4 or s3); or train the float model that this one was "
-                     "made from, then quantise what comes out; or train a head alone: a frozen "
-                     "encoder may hold integers",
+                     "(--fake-quantise stored, s8, s4 or s3); or train the float model that this "
+                     "one was made from, then quantise what comes out; or train a head alone: a "
+                     "frozen encoder may hold integers",
                      path, name);
 }
 
@@ -272,12 +273,13 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     TRY(sqz_model_open(context, path, &t->model, error));
     t->bits = trained->bits;
     t->keeps_head = head->none;
+    t->task = head->task;
     trained->embeds = head->none || head->kind == SQZ_HEAD_NONE;
     if (head->none) head->pooling = t->model->info.pooling;
     else TRY(settle_head(t, head, path, error));
     trained->pooling = head->pooling;
     settle_beside(t->model, trained);
-    trained->is_stored_as_integers = is_stored_as_integers;
+    trained->stored_bits = stored_bits;
     trained->file = t->model->gguf;
     TRY(sqzi_parameters_open(&context->allocator, &t->model->encoder, &t->model->head, trained,
                              &t->parameters, error));

@@ -23,8 +23,9 @@ typedef struct sqzi_wanted_head {
     sqz_pooling pooling; /* of a sequence head or embeddings; DEFAULT as in train.h */
     const char *const *labels;
     uint32_t n_labels;
-    bool keep;     /* the base's, or an error */
-    uint64_t seed; /* of a new one */
+    sqzi_span task; /* whose labels they are; n 0: of none that has a name */
+    bool keep;      /* the base's, or an error */
+    uint64_t seed;  /* of a new one */
 } sqzi_wanted_head;
 
 /* Numbers that lie like a parameter's masters, on their way to a file. */
@@ -43,6 +44,7 @@ typedef struct sqzi_trainable {
     bool keeps_head;     /* it is the base's, description and all */
     const char **labels; /* [n_labels] of the model's */
     uint32_t n_labels;
+    sqzi_span task; /* as it was wanted */
     sqzi_rounded *rounded;          /* [parameters.n] what is stored of those with bits */
     sqzi_parameter_source *sources; /* [3, parameters.n]: masters, m, v */
     sqzi_arena packed; /* matrices that were of another type, and those of a new head */

@@ -127,7 +127,8 @@ static void pack_part(void *argument, const sqzi_team *team)
         const sqzi_matrix *matrix = sqzi_parameter_matrix(p);
         if (!matrix || !(p->trained || job->all)) continue;
         if (p->bits)
-            sqzi_fake_quantise(p, sqzi_rounded_bias(job->trainable, p->entry.linear),
+            sqzi_fake_quantise(p, job->trainable->model->context->kernels.features,
+                               sqzi_rounded_bias(job->trainable, p->entry.linear),
                                &job->trainable->rounded[i - n_tied]);
         else
             sqzi_pack(matrix, (sqzi_numbers){p->master, SQZI_F32, NULL}, NULL,

@@ -27,6 +27,7 @@ static bool leaves_out(const void *user, sqzi_span key)
     if (sqzi_span_is(key, "sqz.head.temperature") || sqzi_span_is(key, "sqz.head.threshold"))
         return true; /* found with other weights */
     if (t->keeps_head) return false;
+    if (sqzi_span_is(key, "sqz.task")) return true;
     if (sqzi_span_is(key, "sqz.pool")) return t->model->info.head == SQZ_HEAD_NONE;
     if (!begins_with(key, "sqz.head.")) return false;
     for (size_t i = 0; !t->new_head && i < sizeof kept / sizeof *kept; i++)
@@ -38,6 +39,7 @@ static sqz_status put_head(const sqzi_trainable *t, sqzi_gguf_writer *writer, sq
 {
     const sqz_model_info *info = &t->model->info;
     const sqz_allocator *allocator = &t->model->context->allocator;
+    if (t->task.n) sqzi_gguf_put_span(writer, "sqz.task", t->task);
     if (info->head == SQZ_HEAD_NONE) {
         sqzi_gguf_put_string(writer, "sqz.head.kind", sqzi_head_words[info->head]);
         sqzi_gguf_put_string(writer, "sqz.pool", sqzi_pooling_names[info->pooling]);

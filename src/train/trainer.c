@@ -76,9 +76,12 @@ static void lay_out(sqz_trainer *t, sqzi_arena *arena)
     sqzi_packed_part *p = &t->part;
     sqzi_batch_gradient_layout(&t->gradient, &model, sizes, arena);
     if (t->recipe.distil) {
-        const sqzi_distil_sizes own = {sizes->max_tokens, sizes->max_sequences, sizes->max_length,
-                                       t->gradient.workspace.members};
-        sqzi_distilling_layout(&t->distilling, &t->gradient, &own, arena);
+        sqzi_distil_sizes own = {sizes->max_tokens, sizes->max_sequences, sizes->max_length,
+                                 t->gradient.workspace.members},
+                          teacher = own;
+        teacher.max_tokens = t->facts.teacher_tokens;
+        teacher.max_length = t->facts.teacher_length;
+        sqzi_distilling_layout(&t->distilling, &t->gradient, &own, &teacher, arena);
     }
     p->first = sqzi_arena_take(arena, sequences + 1, sizeof *p->first);
     p->ids = sqzi_arena_take(arena, tokens, sizeof *p->ids);
@@ -173,6 +176,7 @@ static sqz_status open_model(sqz_trainer *t, const char *base, const sqz_distil_
                                    .pooling = r->pooling,
                                    .labels = t->data.labels,
                                    .n_labels = t->data.n_labels,
+                                   .task = t->task,
                                    .keep = r->keep_head != 0,
                                    .seed = r->seed};
     sqzi_trained trained = {.freeze_embeddings = r->freeze_embeddings != 0,
@@ -194,12 +198,14 @@ static sqz_status open_model(sqz_trainer *t, const char *base, const sqz_distil_
     TRY(sqzi_gguf_get_u32(model->gguf, "tokenizer.ggml.padding_token_id", false,
                           &t->gradient.model.padding, error));
     sqz_model_info limits = model->info;
+    const sqz_model_info *teacher = NULL;
     if (r->distil) {
-        TRY(sqzi_distilling_fit(&t->distilling, model, asked, error));
+        TRY(sqzi_distilling_fit(&t->distilling, model, asked, &t->data, error));
+        teacher = &t->distilling.teacher.model->info;
         sqzi_distilling_take(&t->distilling, &t->trainable.parameters, &t->kernels);
         sqzi_distilling_limit(&t->distilling, &limits);
     }
-    TRY(sqzi_trainer_check_data(&t->data, r, &t->loss, &limits, &t->facts, error));
+    TRY(sqzi_trainer_check_data(&t->data, r, &t->loss, &limits, teacher, &t->facts, error));
     if (r->distil && sqzi_distilling_reads_blocks(&t->distilling)) t->facts.sizes.narrow = false;
 fail:
     return status;
@@ -218,6 +224,7 @@ static sqz_status open_teacher(sqz_trainer *t, sqz_train_recipe *recipe, sqz_err
     if (t->labelled) return SQZ_OK;
     t->data.labels = NULL;
     t->data.n_labels = 0;
+    t->task = (sqzi_span){"", 0};
     if (!t->logits) return SQZ_OK;
     if (teacher->info.head != SQZ_HEAD_SEQUENCE && teacher->info.head != SQZ_HEAD_TOKEN)
         return sqzi_fail(error, SQZ_EUNSUPPORTED, 0,
@@ -227,7 +234,7 @@ static sqz_status open_teacher(sqz_trainer *t, sqz_train_recipe *recipe, sqz_err
     recipe->problem = teacher->info.problem;
     t->data.labels = teacher->labels;
     t->data.n_labels = teacher->info.n_labels;
-    return SQZ_OK;
+    return sqzi_gguf_get_string(teacher->gguf, "sqz.task", false, &t->task, error);
 }
 
 sqz_status sqz_trainer_open(sqz_context *context, const char *base, const sqz_train_recipe *recipe,
@@ -241,6 +248,7 @@ sqz_status sqz_trainer_open(sqz_context *context, const char *base, const sqz_tr
     FAIL_IF(!t, SQZ_ENOMEM, 0, "no memory for a trainer");
     t->context = context;
     t->data = *data;
+    t->task = sqzi_span_of(data->task ? data->task : "");
     t->labelled = true;
     t->logits = recipe->loss == SQZ_LOSS_HEAD;
     sqz_train_recipe own = *recipe;

@@ -17,6 +17,8 @@ typedef struct sqzi_data_facts {
     sqzi_gradient_sizes sizes; /* of the largest part of a batch */
     uint32_t max_examples;     /* of the largest batch */
     uint64_t max_batch_tokens;
+    /* of the largest part, in pieces of the teacher's own; 0: it has none */
+    uint32_t teacher_tokens, teacher_length;
     char sha256[SQZI_SHA256_HEX];
 } sqzi_data_facts;
 
@@ -55,6 +57,7 @@ struct sqz_trainer {
     sqzi_packed_part part;
     sqzi_whole_batch whole;
     bool labelled, logits;      /* labels are learned; the head is run */
+    sqzi_span task;             /* whose labels they are, as data or teacher say */
     sqzi_loss loss;             /* of labels */
     sqzi_distilling distilling; /* with recipe.distil */
     uint64_t n_steps, warmup;   /* of all epochs */
@@ -66,10 +69,12 @@ struct sqz_trainer {
     size_t bytes;
 };
 
-/* Examples against the model and the recipe, and every batch of every epoch. */
+/* Examples against the model, the teacher (NULL: there is none) and the recipe, and every batch of
+ * every epoch. */
 SQZ_NODISCARD sqz_status sqzi_trainer_check_data(const sqz_train_data *data,
                                                  const sqz_train_recipe *recipe,
                                                  const sqzi_loss *loss, const sqz_model_info *info,
+                                                 const sqz_model_info *teacher,
                                                  sqzi_data_facts *facts, sqz_error *error);
 
 /* Steps that this run ends at. */

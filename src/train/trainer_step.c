@@ -122,7 +122,7 @@ static sqz_status add_losses(step_batch *b, sqzi_range share, sqz_error *error)
     if (t->labelled)
         losses[SQZ_DISTIL_LABELS] += t->loss.weight * run_loss(b, share, &g->outputs, &g->grads);
     if (!t->recipe.distil) return SQZ_OK;
-    const sqzi_taught taught = {&b->part, t->part.types, t->part.examples, &b->counts};
+    const sqzi_taught taught = {&t->data, &b->part, t->part.types, t->part.examples, &b->counts};
     return sqzi_distilling_add(&t->distilling, g, &taught, losses, error);
 }
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "data/permutation.h"
 #include "eval/dataset_reader.h"
+#include "train/batches_check.h"
 #include "train/distinct.h"
 #include "train/replay.h"
 
@@ -21,7 +22,7 @@ struct sqz_batches {
     sqz_train_data data;
     sqzi_replay replay;
     size_t bytes; /* of this block */
-    sqz_train_example *examples;
+    sqz_train_example *examples, *teachers; /* the latter where a teacher reads other pieces */
     const char **labels;
     float *values;      /* [n, K] of several labels, [n] numbers */
     uint64_t *counts;   /* [n_classes] */
@@ -46,6 +47,8 @@ static void lay_out(sqz_batches *b, sqzi_arena *arena)
     const bool several = b->dataset->kind == SQZ_LABELS_MANY && b->dataset->labelled;
     (void)sqzi_arena_take(arena, 1, sizeof *b);
     b->examples = sqzi_arena_take(arena, n, b->data.texts * sizeof *b->examples);
+    b->teachers = sqzi_arena_take(arena, b->dataset->teachers.ranges.used ? n : 0,
+                                  sizeof *b->teachers);
     b->labels = sqzi_arena_take(arena, b->data.n_labels, sizeof *b->labels);
     b->values = sqzi_arena_take(arena,
                                 several                                ? n
@@ -156,13 +159,24 @@ typedef struct added {
     size_t n;
 } added;
 
+static void put_teachers(sqz_batches *b, const sqz_dataset *from, uint32_t row, size_t i)
+{
+    if (!b->dataset->teachers.ranges.used) return;
+    const sqz_example_pieces pieces = sqz_dataset_teacher_pieces(from, row);
+    b->teachers[i] =
+        (sqz_train_example){.n_tokens = pieces.n, .ids = pieces.ids, .types = pieces.types};
+    b->examples[i].teachers = &b->teachers[i];
+}
+
 static void put_texts(sqz_batches *b, const added *a)
 {
-    sqz_train_example *to = b->examples + b->data.n_examples - a->n;
+    const size_t first = b->data.n_examples - a->n;
     for (uint32_t i = 0; i < a->n; i++) {
-        const sqz_example_pieces pieces = sqz_dataset_pieces(a->texts, a->rows ? a->rows[i] : i);
-        to[i] = (sqz_train_example){
+        const uint32_t row = a->rows ? a->rows[i] : i;
+        const sqz_example_pieces pieces = sqz_dataset_pieces(a->texts, row);
+        b->examples[first + i] = (sqz_train_example){
             .n_tokens = pieces.n, .ids = pieces.ids, .types = pieces.types, .unlabelled = 1};
+        put_teachers(b, a->texts, row, first + i);
     }
 }
 
@@ -187,6 +201,7 @@ static sqz_status put_examples(sqz_batches *b, const sqz_batches_options *o, uin
                                                                      .token_labels = pieces.labels,
                                                                      .skip = pieces.skip};
         }
+        put_teachers(b, b->dataset, row, i);
         if (!b->dataset->labelled) continue;
         put_values(b, i, &all[row]);
         count(b, &all[row], &pieces);
@@ -198,28 +213,6 @@ static sqz_status put_examples(sqz_batches *b, const sqz_batches_options *o, uin
                 b->dataset->name, sqz_dataset_class(b->dataset, k));
     for (uint32_t k = 0; k < b->data.n_labels; k++)
         b->labels[k] = b->n_classes ? sqz_dataset_class(b->dataset, k) : b->dataset->label_name;
-fail:
-    return status;
-}
-
-static sqz_status check(const sqz_dataset *dataset, const sqz_batches_options *o, size_t n,
-                        sqz_error *error)
-{
-    sqz_status status = SQZ_OK;
-    TRY(SQZI_RESERVED(o, "sqz_batches_options", error));
-    FAIL_IF(!o->batch, SQZ_EINVAL, 0, "a batch has at least one example");
-    FAIL_IF(!n, SQZ_EINVAL, 0, "%s: there is no example to train on", dataset->name);
-    FAIL_IF(!dataset->pieces.used, SQZ_EINVAL, 0, "%s: is not tokenised", dataset->name);
-    FAIL_IF(o->distinct && dataset->texts < 2, SQZ_EINVAL, 0,
-            "%s: distinct texts are asked for, of examples that are not several texts",
-            dataset->name);
-    FAIL_IF(o->texts && (dataset->texts > 1 || o->distinct), SQZ_EINVAL, 0,
-            "%s: plain texts go with examples of one text", dataset->name);
-    FAIL_IF(o->texts && !o->texts->pieces.used, SQZ_EINVAL, 0, "%s: is not tokenised",
-            o->texts->name);
-    FAIL_IF(o->distinct && o->most_pieces, SQZ_EINVAL, 0,
-            "%s: rows are not left out by their pieces where texts are to be distinct",
-            dataset->name);
 fail:
     return status;
 }
@@ -313,6 +306,7 @@ static sqz_status open_rows(const sqz_dataset *dataset, const sqz_batches_option
     *b = sizes;
     b->data.examples = b->examples;
     b->data.labels = b->labels;
+    b->data.task = dataset->task;
     b->data.batch = give_batch;
     b->data.user = b;
     TRY(put_examples(b, options, (uint32_t)n_rows, error));
@@ -350,7 +344,7 @@ sqz_status sqz_batches_open(const sqz_dataset *dataset, const sqz_batches_option
     *out = NULL;
     (void)sqzi_dataset_all(dataset, &n);
     if (options->rows) n = options->n_rows;
-    TRY(check(dataset, options, n, error));
+    TRY(sqzi_batches_check(dataset, options, n, error));
     sqz_batches_options own = *options;
     added more = {.texts = own.texts};
     if (own.texts) (void)sqzi_dataset_all(own.texts, &more.n);

@@ -203,7 +203,7 @@ expect 0 '"truncated":true' classify "$work/nli.gguf" --json <<<"$(printf 'a %.0
 # of the command line, of files
 expect 2 "there is no verb 'nonsense'" nonsense </dev/null
 expect 2 "unknown or ambiguous option" info "$work/bare.gguf" --nonsense </dev/null
-expect 2 "too few arguments: give MODEL" info </dev/null
+expect 2 "too few arguments: give MODEL" verify </dev/null
 expect 2 "sequence classification head" classify "$work/bare.gguf" <<<"x"
 expect 3 "no/such.gguf" info no/such.gguf </dev/null
 expect 3 "not a model file" info "$work/lines.txt" </dev/null

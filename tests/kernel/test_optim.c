@@ -114,11 +114,72 @@ static void squares_are_added_lane_by_lane(void **state)
     }
 }
 
+/* The definition, each operation rounded to float. */
+static float group_error(const sqzk_group *g, float step)
+{
+    const volatile float width = step * g->step, inverse = 1 / width, zero = -g->lowest / g->step;
+    volatile float sum = 0;
+    for (size_t lane = 0; lane < SQZK_GROUP_LANES; lane++) {
+        volatile float of_lane = 0;
+        for (size_t i = lane; i < g->n; i += SQZK_GROUP_LANES) {
+            const volatile float scaled = g->weights[i] * inverse, at = scaled + zero,
+                                 code = rintf(fminf(fmaxf(at, 0), g->top)),
+                                 meant = g->lowest + g->step * code, near = step * meant,
+                                 off = g->weights[i] - near, square = off * off;
+            of_lane += square;
+        }
+        sum += of_lane;
+    }
+    return sum;
+}
+
+/* Of 4, 3 and 2 bits; weights and steps of one size, halves of a step among them. */
+static void check_group(const sqzk_optim_table *kernels, size_t n, sqzt_random *random)
+{
+    static const sqzk_group forms[] = {{.lowest = -8, .step = 1, .top = 15},
+                                       {.lowest = -4, .step = 1, .top = 7},
+                                       {.lowest = -3, .step = 2, .top = 3}};
+    sqzk_group g = forms[sqzt_below(random, 3)];
+    sqzt_guarded weights = sqzt_guarded_open(n * sizeof(float)),
+                 steps = sqzt_guarded_open(SQZK_GROUP_STEPS * sizeof(float)),
+                 errors = sqzt_guarded_open(SQZK_GROUP_STEPS * sizeof(float));
+    const float *step = steps.p, *found = errors.p;
+    for (size_t i = 0; i < n; i++)
+        ((float *)weights.p)[i] = sqzt_below(random, 4) ? (float)sqzt_normal(random)
+                                                        : 0.125f * (float)sqzt_below(random, 9);
+    for (size_t t = 0; t < SQZK_GROUP_STEPS; t++)
+        ((float *)steps.p)[t] = t ? (float)(0.01 + sqzt_uniform(random)) : 0.25f;
+    g.weights = weights.p;
+    g.n = n;
+    kernels->group_errors(&g, step, errors.p);
+    for (size_t t = 0; t < SQZK_GROUP_STEPS; t++)
+        if (found[t] != group_error(&g, step[t]))
+            fail_msg("%s, %zu weights, step %.9g: %.9g, %.9g was wanted", kernels->level, n,
+                     (double)step[t], (double)found[t], (double)group_error(&g, step[t]));
+    sqzt_guarded_close(&weights);
+    sqzt_guarded_close(&steps);
+    sqzt_guarded_close(&errors);
+}
+
+static void errors_of_a_group_are_added_lane_by_lane(void **state)
+{
+    (void)state;
+    level l;
+    for (uint32_t i = 0; next_level(&i, &l);) {
+        sqzk_optim_table kernels;
+        sqzt_random random = sqzt_random_of(11);
+        sqzk_optim_table_init(&kernels, l.features);
+        for (size_t n = 1; n <= 32; n++)
+            for (size_t times = 0; times < 12; times++) check_group(&kernels, n, &random);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_level_takes_the_step_to_the_bit),
         cmocka_unit_test(squares_are_added_lane_by_lane),
+        cmocka_unit_test(errors_of_a_group_are_added_lane_by_lane),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,7 +78,7 @@ static inline double sqzt_check_packed(const float *from, uint64_t columns, uint
     assert_true(n <= 1024 && bytes == sqzi_packed_row_bytes(bits, n));
     for (uint64_t r = 0; r < to->shape[0]; r++) {
         const float *row = from + r * n;
-        assert_true(scale[r] == sqzi_group_scales(bits, row, n, multipliers));
+        assert_true(scale[r] == sqzi_group_scales(0, bits, row, n, multipliers));
         sqzi_packed_expand(bits, n, (const uint8_t *)to->data + r * bytes, 0, n, q);
         for (size_t i = 0; i < n; i++) {
             const int m = multipliers[i / 32], lowest = m * sqzi_packed_lowest(bits),

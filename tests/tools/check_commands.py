@@ -4,16 +4,18 @@
 
     check_commands.py SOURCE PROGRAM BUILD CMAKE
 
-In a tree of its own tools/demo.sh makes what `./demo` leaves, with a tiny random model in place of
-the one it gets. Then the indented blocks with commands run as they stand, line by line: those of
-README.md in the top of that tree, a section in a shell of its own, those of the guides where
-`./demo` left its files. A command fails by its exit code, or by making nothing: neither its -o nor
-a word on the terminal. `make install` is done as it does it, from BUILD, and README's C program
-must print what `similarity` prints.
+In a tree of its own tools/demo_import.sh makes what `make demo-import` leaves, with a tiny random
+model in place of the one it gets; tiny ones stand for the models that ship where these are not
+there. tools/demo.sh must run over them. Then the indented blocks with commands run as they stand,
+line by line: those of README.md in the top of that tree, a section in a shell of its own, those of
+the guides where `make demo-import` left its files. A command fails by its exit code, or by making
+nothing: neither its -o nor a word on the terminal. `make install` is done as it does it, from
+BUILD, and README's C program must print what `similarity` prints.
 """
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -61,14 +63,43 @@ def run_all(page, lines, tree, environment):
 
 
 def make_tree(source, program, tree):
-    """What a user has after `./demo`."""
+    """What a user has after `make demo-import`."""
     os.makedirs(os.path.join(tree, "build"))
     os.symlink(program, os.path.join(tree, "build", "squeezebert"))
     folder = os.path.join(tree, "made")
+    make_folder(source, folder, "BertModel")
+    subprocess.run([os.path.join(source, "tools", "demo_import.sh"), "build/squeezebert",
+                    "build/demo", folder], cwd=tree, check=True, capture_output=True)
+    shutil.copytree(os.path.join(source, "examples"), os.path.join(tree, "examples"))
+
+
+def make_folder(source, folder, kind, *faults):
     make = os.path.join(source, "tests", "cli", "make_folder.py")
-    subprocess.run([sys.executable, "-B", make, folder, "BertModel", "positions=512"], check=True)
-    subprocess.run([os.path.join(source, "tools", "demo.sh"), "build/squeezebert", "build/demo",
-                    folder], cwd=tree, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-B", make, folder, kind, "positions=512", *faults], check=True)
+
+
+def make_stand_ins(source, program, folder):
+    """Tiny models in a folder for those of models/ that are not there."""
+    os.makedirs(folder)
+    for name in ("sentiment", "intents", "embed", "embed-static"):
+        if os.path.exists(os.path.join(source, "models", name + ".gguf")):
+            continue
+        print(f"models/{name}.gguf is not there: a tiny model stands for it")
+        kind = "BertModel" if name.startswith("embed") else "BertForSequenceClassification"
+        made = os.path.join(folder, "folder")
+        make_folder(source, made, kind)
+        subprocess.run([program, "import", made, "-o", os.path.join(folder, name + ".gguf")],
+                       check=True, capture_output=True)
+        shutil.rmtree(made)
+
+
+def run_demo(source, program, environment):
+    """tools/demo.sh has something to say of every model."""
+    said = subprocess.run([os.path.join(source, "tools", "demo.sh"), program], check=True,
+                          text=True, env=environment, capture_output=True).stdout
+    for name in ("sentiment", "intents", "embed", "embed-static"):
+        if not re.search(rf"^{name} +\d+ bytes +[\d.]+ ms", said, re.M):
+            sys.exit(f"tools/demo.sh has no line of {name}:\n{said}")
 
 
 def main():
@@ -77,7 +108,10 @@ def main():
     with tempfile.TemporaryDirectory() as home:
         tree = os.path.join(home, "tree")
         make_tree(source, program, tree)
-        environment = dict(os.environ, HOME=home)
+        stand_ins = os.path.join(home, "models")
+        make_stand_ins(source, program, stand_ins)
+        environment = dict(os.environ, HOME=home, SQUEEZEBERT_MODELS=stand_ins)
+        run_demo(source, program, environment)
         with open(os.path.join(source, "README.md"), encoding="utf-8") as file:
             readme = file.read()
         with open(os.path.join(tree, "alike.c"), "w", encoding="utf-8") as file:

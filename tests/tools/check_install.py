@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""An installed copy can be used: the C example of the README builds against it with pkg-config and
-with find_package, shared and static, starts, and reports a missing model; the example has at most
-30 lines. The shared libraries and the program are not linked with what is loaded when it is needed.
-`make uninstall` leaves no file.
+"""An installed copy can be used: the C example of the README builds against it with pkg-config
+and with find_package, shared and static, starts, and reports a missing model; the example has at
+most 30 lines. The shared libraries and the program are not linked with what is loaded when it is
+needed. The installed program finds each of the source's models by its name, in the prefix, with a
+card beside it. `make uninstall` leaves no file and no folder of ours.
 
     check_install.py SOURCE BUILD CMAKE CC
 
 Skipped (77), with the names, while the library still refers to functions of ours that it does not
 define: no program can link it then.
 """
+import filecmp
+import json
 import os
 import re
 import subprocess
@@ -82,6 +85,27 @@ def check_needed(folder):
         sys.exit(f"{folder}: {seen} installed programs and libraries need libc.so")
 
 
+def check_models(source, prefix):
+    """The names of the models that the installed program finds: all of the source's."""
+    wanted = sorted(n[:-5] for n in os.listdir(os.path.join(source, "models"))
+                    if n.endswith(".gguf"))
+    program = os.path.join(prefix, "bin", "squeezebert")
+    if not wanted or not os.path.exists(program):
+        return []
+    environment = {k: v for k, v in os.environ.items() if k != "SQUEEZEBERT_MODELS"}
+    found = {m["model"]: os.path.realpath(m["path"])
+             for m in map(json.loads, run(program, "info", "--json", env=environment).splitlines())}
+    folder = os.path.realpath(os.path.join(prefix, "share", "squeezebert", "models"))
+    for name in wanted:
+        if found.get(name) != os.path.join(folder, name + ".gguf"):
+            sys.exit(f"the installed program finds {name} at {found.get(name)}, not in {folder}")
+        for end in (".gguf", ".md"):
+            if not filecmp.cmp(os.path.join(source, "models", name + end),
+                               os.path.join(folder, name + end), shallow=False):
+                sys.exit(f"{name}{end} was not installed as it is")
+    return wanted
+
+
 def main():
     source, build, cmake, cc = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
@@ -89,6 +113,7 @@ def main():
         run(cmake, "--install", build, "--prefix", prefix)
         names = [os.path.join(top, f) for top, _, files in os.walk(prefix) for f in files]
         check_needed(prefix)
+        models = check_models(source, prefix)
         libraries = next(os.path.dirname(n) for n in names if n.endswith("/libsqueezebert.so"))
         missing = undefined(os.path.join(libraries, "libsqueezebert.so"))
         if missing:
@@ -114,7 +139,11 @@ def main():
         left = [os.path.join(top, f) for top, _, files in os.walk(prefix) for f in files]
         if left:
             sys.exit(f"make uninstall leaves {' '.join(left)}")
-    print("installed, the example built three ways, uninstalled")
+        left = [top for top, _, _ in os.walk(prefix) if os.path.basename(top) == "squeezebert"]
+        if left:
+            sys.exit(f"make uninstall leaves the folders {' '.join(left)}")
+    print("installed, the example built three ways, uninstalled;",
+          f"models: {' '.join(models) or 'none is there'}")
 
 
 if __name__ == "__main__":

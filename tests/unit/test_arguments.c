@@ -5,6 +5,7 @@
 #include <squeezebert/dataset.h>
 #include <squeezebert/eval.h>
 #include <squeezebert/export.h>
+#include <squeezebert/glue.h>
 #include <squeezebert/import.h>
 #include <squeezebert/squeeze.h>
 #include <squeezebert/squeezebert.h>
@@ -182,6 +183,15 @@ static void the_rest_refuses_null(void **state)
     REFUSED(sqz_evaluate(NULL, SQZ_GLUE_RTE, "x", NULL, &report, &error));
     REFUSED(sqz_evaluate(model, SQZ_GLUE_RTE, NULL, NULL, &report, &error));
     REFUSED(sqz_evaluate(model, SQZ_GLUE_RTE, "x", NULL, NULL, &error));
+    const sqz_glue_part *part = sqz_glue_part_at(0);
+    sqz_glue_result result;
+    REFUSED(sqz_glue_fits(NULL, SQZ_GLUE_RTE, NULL, &error));
+    REFUSED(sqz_glue_measure(NULL, part, "x", NULL, NULL, &result, &error));
+    REFUSED(sqz_glue_measure(model, NULL, "x", NULL, NULL, &result, &error));
+    REFUSED(sqz_glue_measure(model, part, NULL, NULL, NULL, &result, &error));
+    REFUSED(sqz_glue_measure(model, part, "x", NULL, NULL, NULL, &error));
+    REFUSED(sqz_glue_measure(model, part, "x", &(sqz_eval_options){.unlabelled = 1}, NULL, &result,
+                             &error));
     REFUSED(sqz_import(NULL, "x", "y", NULL, &error));
     REFUSED(sqz_import(context, NULL, "y", NULL, &error));
     REFUSED(sqz_import(context, "x", NULL, NULL, &error));

@@ -63,7 +63,7 @@ static void check_rows_of_file(const sqzi_parameter *p, const sqzi_rounded *stor
         int8_t wanted[COLUMNS], got[COLUMNS];
         sqzi_rounding_error sums = {0, 0};
         const float *w = stored + r * COLUMNS;
-        const float scale = sqzi_group_scales(p->bits, w, COLUMNS, wanted_m);
+        const float scale = sqzi_group_scales(0, p->bits, w, COLUMNS, wanted_m);
         sqzi_integer_row(p->bits, w, COLUMNS, scale, p->bits < 8 ? wanted_m : NULL, wanted, &sums);
         assert_true(sqzi_rounded_row(p, stores, r, got, &m) == scale);
         assert_memory_equal(got, wanted, sizeof got);
@@ -121,7 +121,7 @@ static void check_rows(uint32_t bits, bool permuted)
                                      SQZI_ALIGNMENT),
                             arena.used);
     sqzi_rounded_layout(&p, &stores, &arena);
-    sqzi_fake_quantise(&p, NULL, &stores);
+    sqzi_fake_quantise(&p, context->kernels.features, NULL, &stores);
     check_rows_of_file(&p, &stores, stored, permuted ? in : NULL, permuted ? out : NULL);
     free(block);
     free(packed);

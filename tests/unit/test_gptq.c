@@ -218,7 +218,7 @@ static void every_level_is_the_nearest_to_what_the_later_ones_leave(void **state
         sqz_error error = {0};
         definition d = define(0, N);
         for (size_t r = 0; r < ROWS; r++)
-            scale[r] = sqzi_group_scales(bits, w + r * N, N, multipliers + r * GROUPS);
+            scale[r] = sqzi_group_scales(0, bits, w + r * N, N, multipliers + r * GROUPS);
         const sqzi_rounding_task task = {.name = "packed",
                                          .rows = ROWS,
                                          .n = N,

@@ -57,7 +57,7 @@ static void bad_recipes_are_refused_by_name(void **state)
                {{.head = SQZ_HEAD_TOKEN, .pooling = SQZ_POOLING_MEAN}, "token head"},
                {{.freeze_blocks = 3}, "the model has 2"},
                {{.precision = (sqz_precision)2}, "no precision has number 2"},
-               {{.fake_quantise = (sqz_fake_quantise)4}, "no fake_quantise has number 4"},
+               {{.fake_quantise = (sqz_fake_quantise)5}, "no fake_quantise has number 5"},
                {{.keep_head = 1}, "cannot be kept"},
                {{.reserved = {1}}, "sqz_train_recipe"}};
     const char *base = sqzt_temporary("base.gguf");

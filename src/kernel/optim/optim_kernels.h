@@ -7,7 +7,8 @@
 
 #define SQZK_OPTIM_KERNELS(level)                                                                  \
     void sqzk_adamw_##level(const sqzk_adamw_args *args);                                          \
-    double sqzk_squares_##level(const sqzi_real *x, size_t n);
+    double sqzk_squares_##level(const sqzi_real *x, size_t n);                                     \
+    void sqzk_group_errors_##level(const sqzk_group *group, const float *steps, float *errors);
 
 SQZK_OPTIM_KERNELS(portable)
 SQZK_OPTIM_KERNELS(avx2)

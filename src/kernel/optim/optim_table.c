@@ -8,7 +8,8 @@
 #define USE(name)                                                                                  \
     *table = (sqzk_optim_table)                                                                    \
     {                                                                                              \
-        .level = #name, .adamw = sqzk_adamw_##name, .squares = sqzk_squares_##name                 \
+        .level = #name, .adamw = sqzk_adamw_##name, .squares = sqzk_squares_##name,                \
+        .group_errors = sqzk_group_errors_##name                                                   \
     }
 
 void sqzk_optim_table_init(sqzk_optim_table *table, uint32_t features)

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A compression's options and its run. */
+#include "squeeze_score.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "distill.h"
+#include "eval_data.h"
+#include "lever_options.h"
+#include "output.h"
+#include "stream.h"
+
+static const char *task_name, *data_path, *dev_path, *source, *split, *min_score, *figure, *folder;
+static double minutes = NAN, holdout = NAN, rate = NAN;
+static uint32_t epochs, batch, max_length, seed = 1;
+static bool heal = true, resume;
+static int task = -1;
+static sqz_dataset *rows, *report;
+static char *own_folder;
+
+const cli_option cli_score_options[] = {
+    {"task", 0, CLI_TEXT, &task_name, "NAME",
+     "cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte or wnli: --data is the folder of its files, dev "
+     "is what the score is reported on"},
+    {"data", 0, CLI_TEXT, &data_path, "PATH",
+     "labelled rows as the model answers them: their score counts, and healing is on their texts; "
+     "--input and --text are of this file"},
+    {"text2", 0, CLI_TEXT, &cli_columns.text2, "COLUMN", "of --data: the column of a second text"},
+    {"label", 0, CLI_TEXT, &cli_columns.label, "COLUMN",
+     "of --data: the column of the label (default: label)"},
+    {"separator", 0, CLI_TEXT, &cli_columns.separator, "TEXT",
+     "of --data: between several labels in one cell (default: |)"},
+    {"dev", 0, CLI_TEXT, &dev_path, "FILE",
+     "rows to report the score on, laid out as --data (default: a part of --data)"},
+    {"holdout", 0, CLI_REAL, &holdout, "SHARE",
+     "of --data: reported on; of the rest as much is chosen on (default: 0.1)"},
+    {"source", 0, CLI_TEXT, &source, "COLUMN",
+     "of --data: rows of equal cells are on one side of a part"},
+    {"split", 0, CLI_TEXT, &split, "NAME", "of CLINC's JSON: train (the default), train+oos_train"},
+    {"figure", 0, CLI_TEXT, &figure, "NAME",
+     "which figure of the rows is the score (default: accuracy; mcc of cola, micro_f1 of several "
+     "labels, spearman of scores, mrr of pairs, f1 of entities)"},
+    {"min-score", 0, CLI_TEXT, &min_score, "SCORE",
+     "99% of the base's, or 0.86: nothing is written and the exit code is 1 where what comes out "
+     "is below it on what was held out. Without a budget, a time or other levers the smallest file "
+     "that holds it is searched for"},
+    {"minutes", 0, CLI_REAL, &minutes, "M",
+     "that healing may take, by the time of its first steps (default: 10)"},
+    {"no-heal", 0, CLI_NO_FLAG, &heal, NULL,
+     "leave what was squeezed as it is: no training, no minutes"},
+    {"epochs", 0, CLI_COUNT, &epochs, "N", "of healing, at most (default: 3)"},
+    {"lr", 0, CLI_REAL, &rate, "RATE", "of healing (default: 5e-4)"},
+    {"batch", 0, CLI_COUNT, &batch, "N", "texts of a step of healing (default: 32)"},
+    {"max-length", 0, CLI_COUNT, &max_length, "N",
+     "pieces of a text that is learned (default: 128, or what the model takes)"},
+    {"seed", 0, CLI_NUMBER, &seed, "N", "of parts, order and choice (default: 1)"},
+    {"checkpoint", 0, CLI_TEXT, &folder, "FOLDER",
+     "where a run that heals keeps what it needs to go on; removed at its end (default: -o with "
+     ".checkpoint behind it)"},
+    {"resume", 0, CLI_FLAG, &resume, NULL, "go on with a run that was stopped"},
+    {0},
+};
+
+/* ---- the command line ---- */
+
+static const char *given_of_data(void)
+{
+    return cli_columns.text2       ? "--text2"
+           : cli_columns.label     ? "--label"
+           : cli_columns.separator ? "--separator"
+           : dev_path              ? "--dev"
+           : source                ? "--source"
+           : split                 ? "--split"
+           : !isnan(holdout)       ? "--holdout"
+           : figure                ? "--figure"
+           : task_name             ? "--task"
+                                   : NULL;
+}
+
+static const char *given_of_healing(void)
+{
+    return !isnan(minutes) ? "--minutes"
+           : epochs        ? "--epochs"
+           : !isnan(rate)  ? "--lr"
+           : batch         ? "--batch"
+           : max_length    ? "--max-length"
+                           : NULL;
+}
+
+static void check_task(void)
+{
+    if (!task_name) return;
+    task = sqz_glue_find(task_name);
+    if (task < 0 || task == SQZ_GLUE_AX)
+        cli_die(CLI_USAGE,
+                "there is no task '%s' to judge on; `squeezebert squeeze --help` lists "
+                "them",
+                task_name);
+    cli_refuse_columns("--task, whose files are known");
+    if (dev_path || source || split || !isnan(holdout))
+        cli_die(CLI_USAGE, "--dev, --source, --split and --holdout do not go with --task, which "
+                           "has its own");
+}
+
+static void check_numbers(void)
+{
+    if (!isnan(minutes) && !(minutes > 0)) cli_die(CLI_USAGE, "--minutes is above 0");
+    if (!isnan(rate) && !(rate > 0)) cli_die(CLI_USAGE, "--lr is above 0");
+    if (!isnan(holdout) && !(holdout > 0 && holdout < 1))
+        cli_die(CLI_USAGE, "--holdout is above 0 and below 1, not %g", holdout);
+    if (!isnan(holdout) && dev_path)
+        cli_die(CLI_USAGE, "--dev and --holdout: the score is reported on one or the other");
+}
+
+bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input)
+{
+    const bool asked = data_path || min_score || (heal && given_of_healing()) ||
+                       (heal && budget && texts_path);
+    if (!data_path && given_of_data())
+        cli_die(CLI_USAGE, "%s goes with --data PATH: labelled rows to judge on", given_of_data());
+    if (!data_path && input > SQZ_ROWS_JSONL)
+        cli_die(CLI_USAGE, "--input conll and clinc are layouts of --data");
+    if (data_path && input == SQZ_ROWS_LINES)
+        cli_die(CLI_USAGE, "--input lines: --data is a table: csv, tsv, jsonl, conll or clinc");
+    if (!heal && given_of_healing())
+        cli_die(CLI_USAGE, "%s is of healing, and --no-heal leaves that out", given_of_healing());
+    if (!asked && (resume || folder))
+        cli_die(CLI_USAGE,
+                "%s: without healing and without a score to hold nothing is kept to go "
+                "on with",
+                resume ? "--resume" : "--checkpoint");
+    check_task();
+    check_numbers();
+    if (asked && !data_path && !texts_path)
+        cli_die(CLI_USAGE, "--texts FILE or --data PATH is missing: what is to be learned and "
+                           "judged on?");
+    return asked;
+}
+
+const char *cli_score_given(void)
+{
+    return data_path            ? "--data"
+           : min_score          ? "--min-score"
+           : given_of_data()    ? given_of_data()
+           : given_of_healing() ? given_of_healing()
+           : resume             ? "--resume"
+           : folder             ? "--checkpoint"
+                                : NULL;
+}
+
+bool cli_score_has_rows(void)
+{
+    return data_path != NULL;
+}
+
+/* ---- data ---- */
+
+static sqz_dataset *open_glue(const char *name)
+{
+    sqz_error error = {0};
+    sqz_dataset *dataset;
+    cli_check(sqz_dataset_open_glue(cli_context(), (sqz_glue_task)task, data_path, name, NULL,
+                                    &dataset, &error),
+              &error);
+    cli_say_left_out(dataset);
+    return dataset;
+}
+
+static void open_rows(const cli_score_job *j)
+{
+    static const sqz_data_format formats[] = {SQZ_DATA_AUTO, SQZ_DATA_AUTO,  SQZ_DATA_CSV,
+                                              SQZ_DATA_TSV,  SQZ_DATA_JSONL, SQZ_DATA_CONLL,
+                                              SQZ_DATA_CLINC};
+    if (!data_path) return;
+    if (task >= 0) {
+        rows = open_glue("train");
+        report = open_glue(task == SQZ_GLUE_MNLI ? "dev_matched" : "dev");
+        if (!figure && task == SQZ_GLUE_COLA) figure = "mcc";
+        return;
+    }
+    const sqz_model *model = cli_model(j->model);
+    cli_columns.input = formats[j->input];
+    cli_columns.text = j->text;
+    cli_data data = {.path = data_path,
+                     .source = source,
+                     .split = split                     ? split
+                              : cli_is_clinc(data_path) ? "train"
+                                                        : NULL};
+    rows = cli_open_model_data(model, j->model, &data);
+    if (!dev_path) return;
+    report = cli_open_model_data(model, j->model, &(cli_data){.path = dev_path});
+}
+
+/* ---- the run ---- */
+
+static int show_progress(void *user, const char *what, size_t done, size_t total)
+{
+    (void)user;
+    return cli_show_share((void *)(uintptr_t)what, done, total);
+}
+
+static void show_note(void *user, const char *text)
+{
+    (void)user;
+    cli_say("%s", text);
+}
+
+/* "99%" of the base's, or a score. */
+static void read_min_score(sqz_compress_options *o)
+{
+    char *end;
+    if (!min_score) return;
+    if (strchr(min_score, '%')) {
+        o->min_score = cli_read_share("min-score", min_score);
+        o->relative = 1;
+        return;
+    }
+    o->min_score = strtod(min_score, &end);
+    if (end == min_score || *end || !(o->min_score > 0) || !(o->min_score <= 1))
+        cli_die(CLI_USAGE,
+                "--min-score: '%s' is neither a share of the base's score, such as 99%%, "
+                "nor a score above 0 and at most 1, such as 0.86",
+                min_score);
+}
+
+static const char *folder_of(const char *output)
+{
+    if (folder || !output) return folder;
+    own_folder = cli_allocate(NULL, strlen(output) + sizeof ".checkpoint");
+    sprintf(own_folder, "%s.checkpoint", output);
+    return own_folder;
+}
+
+static void check_outputs(const cli_score_job *j)
+{
+    if (!j->output || j->dry_run) return;
+    if (data_path && task < 0) cli_not_over(j->output, data_path);
+    if (dev_path) cli_not_over(j->output, dev_path);
+    cli_try_output(j->output, true);
+}
+
+void cli_score_run(cli_score_job *j)
+{
+    sqz_error error = {0};
+    check_outputs(j);
+    open_rows(j);
+    sqz_compress_options o = {.levers = *j->levers,
+                              .dataset = rows,
+                              .report = report,
+                              .holdout = isnan(holdout) ? 0 : holdout,
+                              .figure = figure,
+                              .minutes = !heal            ? -1
+                                         : isnan(minutes) ? 0
+                                                          : minutes,
+                              .epochs = epochs,
+                              .batch = batch,
+                              .max_length = max_length,
+                              .lr = isnan(rate) ? 0 : rate,
+                              .seed = seed,
+                              .folder = folder_of(j->dry_run ? NULL : j->output),
+                              .resume = resume,
+                              .part = j->levers->part,
+                              .progress = show_progress,
+                              .note = show_note};
+    o.levers.part = NULL;
+    o.levers.progress = NULL;
+    o.levers.result = NULL;
+    o.levers.user = NULL;
+    read_min_score(&o);
+    const sqz_status status = sqz_compress(cli_context(), j->model, j->dry_run ? NULL : j->output,
+                                           &o, &j->result, &error);
+    if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
+    cli_check(status, &error);
+    if (!j->dry_run && j->result.met) cli_score_time(j, report ? report : rows);
+}
+
+int cli_score_end(const cli_score_job *j)
+{
+    sqz_dataset_close(rows);
+    sqz_dataset_close(report);
+    free(own_folder);
+    if (j->result.met) return CLI_DONE;
+    cli_say("the %s is %.4f on what was held out, below --min-score %s (%.4f): nothing was written",
+            j->result.name, j->result.after.score, min_score, j->result.least);
+    return CLI_FAILED;
+}

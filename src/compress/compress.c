@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The order of a compression: data, the base's score, attempts, the file. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/number.h"
+#include "compress/compressor.h"
+#include "kernel/kernel.h"
+#include "model/context.h"
+#include "squeeze/squeeze_history.h"
+
+enum { MAX_PIECES = 128 };
+
+/* ---- options ---- */
+
+static double settled(double given, double usual)
+{
+    return given == 0 ? usual : given;
+}
+
+static void fill_in(sqz_compress_options *o)
+{
+    o->holdout = settled(o->holdout, 0.1);
+    o->minutes = settled(o->minutes, 10);
+    if (o->minutes < 0) o->minutes = 0;
+    o->epochs = o->epochs ? o->epochs : 3;
+    o->batch = o->batch ? o->batch : 32;
+    o->lr = settled(o->lr, 5e-4);
+}
+
+static sqz_status check(const sqzi_compressor *c, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_compress_options *o = &c->options;
+    const sqz_squeeze_options *l = &o->levers;
+    TRY(SQZI_RESERVED(o, "sqz_compress_options", error));
+    TRY(SQZI_RESERVED(l, "sqz_squeeze_options", error));
+    FAIL_IF(!(o->holdout > 0 && o->holdout < 1) || !(o->lr > 0) || !isfinite(o->minutes) ||
+                !(o->min_score >= 0),
+            SQZ_EINVAL, 0,
+            "a share held out is between 0 and 1, a rate above 0, a score and minutes are numbers");
+    FAIL_IF(l->part || l->progress || l->result || l->no_fidelity, SQZ_EINVAL, 0,
+            "levers: what happens is told by sqz_compress_options");
+    FAIL_IF(!o->dataset && !l->texts, SQZ_EINVAL, 0, "rows or texts are needed to judge on");
+    FAIL_IF(o->report && !o->dataset, SQZ_EINVAL, 0, "rows to report on, and none to learn");
+    FAIL_IF((l->n_vocabulary || l->drop_impossible) && o->minutes > 0, SQZ_EUNSUPPORTED, 0,
+            "the vocabulary: what is healed (minutes; --no-heal leaves it out) reads the pieces of "
+            "the model that it was made of; squeeze the vocabulary first, then what comes out");
+    FAIL_IF(c->out && !o->folder, SQZ_EINVAL, 0, "a folder is needed to go on in");
+    FAIL_IF(!sqzi_squeeze_has_lever(l) && !(o->min_score > 0 && c->out), SQZ_EINVAL, 0,
+            "%s: no lever is set: say a budget, a time, levers by hand, or a score to be held by "
+            "the file that is written",
+            c->path);
+fail:
+    return status;
+}
+
+static sqz_status settle_length(sqzi_compressor *c, sqz_error *error)
+{
+    const uint32_t most = c->base->info.max_positions, asked = c->options.max_length;
+    c->max_length = asked ? asked : most < MAX_PIECES ? most : MAX_PIECES;
+    if (c->max_length <= most) return SQZ_OK;
+    return sqzi_fail(error, SQZ_EINVAL, 0, "max_length is %u, %s takes %u pieces", asked, c->path,
+                     most);
+}
+
+/* ---- what the file will say ---- */
+
+static void add_key(sqzi_compressor *c, const char *format, const char *name)
+{
+    char *key = c->keys[c->measured.n];
+    snprintf(key, SQZI_COMPRESS_KEY, format, name);
+    c->key_list[c->measured.n++] = key;
+}
+
+static void set_keys(sqzi_compressor *c)
+{
+    const char *name = c->result->name;
+    c->measured = (sqzi_measured){.count_key = c->count_key,
+                                  .count = (uint32_t)c->data.n[SQZI_COMPRESS_REPORT],
+                                  .keys = c->key_list,
+                                  .values = c->values};
+    add_key(c, "sqz.squeeze.heal.steps", name);
+    if (c->options.dataset) {
+        snprintf(c->count_key, sizeof c->count_key, "sqz.squeeze.score.examples");
+        add_key(c, "sqz.squeeze.score.%s", name);
+        add_key(c, "sqz.squeeze.score.%s.low", name);
+        add_key(c, "sqz.squeeze.score.%s.high", name);
+        add_key(c, "sqz.squeeze.score.%s.base", name);
+        return;
+    }
+    snprintf(c->count_key, sizeof c->count_key, "sqz.squeeze.fidelity.texts");
+    add_key(c, "sqz.squeeze.fidelity.cosine", name);
+    add_key(c, "sqz.squeeze.fidelity.neighbours", name);
+    if (c->by_classes) add_key(c, "sqz.squeeze.fidelity.classes", name);
+}
+
+static void hash_texts(sqzi_sha256 *hash, const sqz_text *texts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t bytes = texts[i].n_bytes;
+        sqzi_sha256_update(hash, &bytes, sizeof bytes);
+        sqzi_sha256_update(hash, texts[i].bytes, texts[i].n_bytes);
+    }
+}
+
+/* How it is healed, and on what: texts and rows that are learned. */
+static void set_history(sqzi_compressor *c)
+{
+    sqzi_sha256 hash;
+    char texts[SQZI_SHA256_HEX];
+    sqzi_sha256_init(&hash);
+    hash_texts(&hash, c->data.calibrate, c->data.n_calibrate);
+    sqzi_sha256_final(&hash, texts);
+    int n = snprintf(c->history, sizeof c->history, "; learned %zu texts (sha256 %.16s)",
+                     c->data.n_calibrate, texts);
+    if (c->options.minutes > 0)
+        snprintf(c->history + n, sizeof c->history - (size_t)n,
+                 ", healed for at most %s minutes, at most %u epochs, lr %s, seed %llu",
+                 SQZI_REAL(6, c->options.minutes), c->options.epochs, SQZI_REAL(6, c->options.lr),
+                 (unsigned long long)c->options.seed);
+}
+
+/* ---- what a run is ---- */
+
+static void hash_file(const sqz_model *model, char hex[SQZI_SHA256_HEX])
+{
+    enum { PIECE = 16 << 20 };
+    sqzi_sha256 hash;
+    sqzi_sha256_init(&hash);
+    for (size_t at = 0, n; at < model->map.bytes; at += n) {
+        n = model->map.bytes - at < PIECE ? model->map.bytes - at : PIECE;
+        sqzi_sha256_update(&hash, model->map.data + at, n);
+    }
+    sqzi_sha256_final(&hash, hex);
+}
+
+static void set_key(sqzi_compressor *c)
+{
+    char text[4096], base[SQZI_SHA256_HEX], levers[SQZI_HISTORY_TEXT];
+    sqzi_sha256 hash;
+    const sqz_compress_options *o = &c->options;
+    const sqzk_table *k = &c->context->kernels;
+    hash_file(c->base, base);
+    sqzi_squeeze_history("squeeze", &o->levers, 0, 0, levers);
+    snprintf(text, sizeof text,
+             "1 %s %s %s %s | %s | %s %u %u | %s %s %d | %s %s %u %u %u %llu | %s %s %s", base,
+             o->dataset ? sqz_dataset_sha256(o->dataset) : "",
+             o->report ? sqz_dataset_sha256(o->report) : "", c->history, levers,
+             SQZI_REAL(17, o->levers.time), o->levers.at_batch, o->levers.at_length,
+             c->result->name, SQZI_REAL(17, o->min_score), o->relative, SQZI_REAL(17, o->holdout),
+             SQZI_REAL(17, o->minutes), o->epochs, o->batch, c->max_length,
+             (unsigned long long)o->seed, k->gemm_f32->name, k->gemm_s8 ? k->gemm_s8->name : "",
+             k->rows_level);
+    sqzi_sha256_init(&hash);
+    sqzi_sha256_update(&hash, text, strlen(text));
+    hash_texts(&hash, o->levers.texts, o->levers.n_texts);
+    sqzi_sha256_final(&hash, c->key);
+}
+
+/* ---- the run ---- */
+
+static sqz_status run_attempts(sqzi_compressor *c, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_compress_attempt attempt = {0};
+    if (c->out) TRY(sqzi_compress_choose(c, &attempt, error));
+    else TRY(sqzi_compress_squeeze(c, &c->options.levers, &attempt, error));
+    sqzi_compress_tell(c, &attempt);
+    if (!c->out) goto fail;
+    TRY(sqzi_compress_write(c, &attempt, error));
+    if (!c->result->met && !c->searched)
+        TRY(sqzi_compress_search(c, c->options.levers.budget, &c->result->enough, error));
+fail:
+    sqzi_compress_discard(c, &attempt);
+    return status;
+}
+
+static void settle_score(sqzi_compressor *c)
+{
+    const sqz_compress_options *o = &c->options;
+    sqz_compress_result *r = c->result;
+    r->met = 1;
+    r->least = (double)NAN;
+    if (!(o->min_score > 0)) return;
+    r->least = o->relative ? o->min_score * r->base.score : o->min_score;
+    c->least_to_choose = o->relative ? o->min_score * c->base_to_choose : o->min_score;
+}
+
+/* The smallest that holds the score, where nothing else says how large it may be. */
+static sqz_status find_budget(sqzi_compressor *c, sqz_error *error)
+{
+    c->searched = c->options.min_score > 0 && !sqzi_squeeze_has_lever(&c->options.levers);
+    return c->searched ? sqzi_compress_search(c, 0, &c->options.levers.budget, error) : SQZ_OK;
+}
+
+static sqz_status run(sqzi_compressor *c, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    bool done = false;
+    TRY(sqz_model_open(c->context, c->path, &c->base, error));
+    TRY(settle_length(c, error));
+    TRY(sqzi_compress_open_data(c, error));
+    TRY(sqzi_compress_open_scores(c, error));
+    set_keys(c);
+    set_history(c);
+    set_key(c);
+    settle_score(c);
+    if (c->out) TRY(sqzi_compress_open_folder(c, error));
+    TRY(find_budget(c, error));
+    TRY(run_attempts(c, error));
+    done = true;
+fail:
+    sqzi_compress_close_folder(c, done);
+    sqzi_compress_close_scores(c);
+    sqzi_compress_close_data(c);
+    sqz_model_close(c->base);
+    return status;
+}
+
+sqz_status sqz_compress(sqz_context *context, const char *path, const char *out,
+                        const sqz_compress_options *options, sqz_compress_result *result,
+                        sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_compressor *c = NULL;
+    if (!context || !path || !options || !result)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_compress: an argument is NULL");
+    *result = (sqz_compress_result){0};
+    c = sqzi_allocate_zeroed(&context->allocator, 1, sizeof *c);
+    FAIL_IF(!c, SQZ_ENOMEM, 0, "no memory for a compression");
+    c->context = context;
+    c->allocator = &context->allocator;
+    c->path = path;
+    c->out = out;
+    c->options = *options;
+    c->result = result;
+    fill_in(&c->options);
+    TRY(check(c, error));
+    TRY(run(c, error));
+fail:
+    sqzi_release(&context->allocator, c, sizeof *c);
+    return status;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who learns, chooses and reports: rows by their sources, texts by being different. */
+#include <string.h>
+
+#include "base/error.h"
+#include "compress/compressor.h"
+#include "eval/dataset_reader.h"
+#include "model/context.h"
+
+enum {
+    CHOOSE_ROWS = 2000,
+    LEAST_ROWS = 11,  /* of a part */
+    LEAST_TEXTS = 200 /* different ones: 50 each to report, to choose, and for squeezing */
+};
+
+static bool embeds(const sqzi_compressor *c)
+{
+    return c->base->info.head == SQZ_HEAD_NONE;
+}
+
+/* ---- rows ---- */
+
+/* A data set in two. */
+static sqz_status part(const sqzi_compressor *c, sqz_dataset *whole, double share,
+                       sqz_dataset **more, sqz_dataset **fewer, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    size_t n, n_more = 0;
+    (void)sqz_dataset_examples(whole, &n);
+    uint32_t *rows = sqzi_allocate(c->allocator, n * sizeof *rows);
+    FAIL_IF(!rows, SQZ_ENOMEM, 0, "no memory to deal out %zu rows", n);
+    TRY(sqz_dataset_split(whole, share, c->options.seed, rows, &n_more, error));
+    TRY(sqz_dataset_part(whole, rows, n_more, more, error));
+    TRY(sqz_dataset_part(whole, rows + n_more, n - n_more, fewer, error));
+fail:
+    sqzi_release(c->allocator, rows, n * sizeof *rows);
+    return status;
+}
+
+static sqz_status check_classes(const sqzi_compressor *c, const sqz_dataset *rows, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_model_info *info = &c->base->info;
+    const uint32_t n = sqz_dataset_n_classes(rows);
+    FAIL_IF(!sqz_dataset_labelled(rows), SQZ_EINVAL, 0, "%s: its rows have no labels",
+            sqz_dataset_name(rows));
+    if (!n || embeds(c)) return SQZ_OK;
+    FAIL_IF(n != info->n_labels, SQZ_EINVAL, 0, "%s has %u classes, %s answers with %u",
+            sqz_dataset_name(rows), n, c->path, info->n_labels);
+    for (uint32_t k = 0; info->labels_named && k < n; k++)
+        FAIL_IF(strcmp(c->base->labels[k], sqz_dataset_class(rows, k)) != 0, SQZ_EINVAL, k,
+                "output %u of %s is '%s', class %u of %s '%s'", k, c->path, c->base->labels[k], k,
+                sqz_dataset_name(rows), sqz_dataset_class(rows, k));
+fail:
+    return status;
+}
+
+static sqz_status deal_out_rows(sqzi_compressor *c, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_compress_data *d = &c->data;
+    const sqz_compress_options *o = &c->options;
+    sqz_dataset *rest = o->dataset;
+    size_t n;
+    TRY(check_classes(c, rest, error));
+    d->rows[SQZI_COMPRESS_REPORT] = o->report;
+    if (o->report) TRY(check_classes(c, o->report, error));
+    if (!o->report) {
+        TRY(part(c, rest, o->holdout, &d->rest, &d->own[SQZI_COMPRESS_REPORT], error));
+        d->rows[SQZI_COMPRESS_REPORT] = d->own[SQZI_COMPRESS_REPORT];
+        rest = d->rest;
+    }
+    (void)sqz_dataset_examples(rest, &n);
+    const double most = CHOOSE_ROWS / (double)n;
+    TRY(part(c, rest, o->holdout < most ? o->holdout : most, &d->learn,
+             &d->own[SQZI_COMPRESS_CHOOSE], error));
+    d->rows[SQZI_COMPRESS_CHOOSE] = d->own[SQZI_COMPRESS_CHOOSE];
+    for (int p = 0; p < SQZI_COMPRESS_PARTS; p++) {
+        (void)sqz_dataset_examples(d->rows[p], &d->n[p]);
+        FAIL_IF(d->n[p] < LEAST_ROWS, SQZ_EINVAL, 0,
+                "%s: %zu rows to %s on, %d are needed: give more rows, or hold out more",
+                sqz_dataset_name(d->rows[p]), d->n[p],
+                p == SQZI_COMPRESS_CHOOSE ? "choose" : "report", LEAST_ROWS);
+    }
+    (void)sqz_dataset_examples(d->learn, &c->result->n_learn);
+    d->learn->labelled = false; /* the base's logits are learned, a class may be missing */
+fail:
+    return status;
+}
+
+/* ---- texts ---- */
+
+static sqz_status deal_out_texts(sqzi_compressor *c, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_compress_data *d = &c->data;
+    const sqz_squeeze_options *o = &c->options.levers;
+    sqzi_text_split *reported = &d->reported, *chosen = &d->chosen;
+    TRY(sqzi_text_split_make(c->allocator, o->texts, o->n_texts, reported, error));
+    const size_t n = reported->n_learn + reported->n_held_out;
+    FAIL_IF(n < LEAST_TEXTS, SQZ_EINVAL, 0,
+            "%zu different texts, at least %d are needed: some are learned, some chosen on, and "
+            "the result is judged on others",
+            n, LEAST_TEXTS);
+    TRY(sqzi_text_split_make(c->allocator, reported->learn, reported->n_learn, chosen, error));
+    d->texts[SQZI_COMPRESS_REPORT] = reported->held_out;
+    d->n[SQZI_COMPRESS_REPORT] = reported->n_held_out;
+    d->texts[SQZI_COMPRESS_CHOOSE] = chosen->held_out;
+    d->n[SQZI_COMPRESS_CHOOSE] = chosen->n_held_out;
+    d->plain = chosen->learn;
+    d->n_plain = c->result->n_learn = chosen->n_learn;
+fail:
+    return status;
+}
+
+static void add(sqzi_compress_data *d, sqz_text text)
+{
+    if (text.n_bytes) d->calibrate[d->n_calibrate++] = text;
+}
+
+/* Texts of the rows, then the others. */
+static sqz_status gather(sqzi_compressor *c, sqz_error *error)
+{
+    sqzi_compress_data *d = &c->data;
+    size_t n = 0;
+    const sqz_example *rows = d->learn ? sqz_dataset_examples(d->learn, &n) : NULL;
+    d->calibrate_made = 2 * n + d->n_plain;
+    d->calibrate = sqzi_allocate(c->allocator, d->calibrate_made * sizeof *d->calibrate);
+    if (!d->calibrate)
+        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a list of %zu texts",
+                         d->calibrate_made);
+    for (size_t i = 0; i < n; i++) {
+        add(d, rows[i].input.text);
+        if (rows[i].input.pair) add(d, rows[i].input.second);
+    }
+    for (size_t i = 0; i < d->n_plain; i++) add(d, d->plain[i]);
+    return SQZ_OK;
+}
+
+/* ---- pieces ---- */
+
+/* What is learned without labels: sentences of plain texts; of a model of embeddings the texts of
+ * the rows as well. */
+static sqz_status open_sentences(sqzi_compressor *c, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_compress_data *d = &c->data;
+    const bool all = !d->learn || embeds(c);
+    const sqz_texts_options o = {.whole = d->learn && !d->n_plain};
+    if (!all && !d->n_plain) return SQZ_OK;
+    TRY(sqz_dataset_open_texts(c->context, "texts", all ? d->calibrate : d->plain,
+                               all ? d->n_calibrate : d->n_plain, &o, &d->sentences, error));
+    TRY(sqz_dataset_tokenize(d->sentences, sqz_model_embed_tokenizer(c->base), c->max_length,
+                             error));
+fail:
+    return status;
+}
+
+sqz_status sqzi_compress_open_data(sqzi_compressor *c, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_squeeze_options *levers = &c->options.levers;
+    FAIL_IF(!sqz_model_embed_tokenizer(c->base), SQZ_EINVAL, 0,
+            "%s: it has no tokenizer to read texts with", c->path);
+    if (c->options.dataset) {
+        TRY(deal_out_rows(c, error));
+        c->data.plain = levers->texts;
+        c->data.n_plain = levers->n_texts;
+    } else TRY(deal_out_texts(c, error));
+    TRY(gather(c, error));
+    TRY(open_sentences(c, error));
+    if (c->data.learn && !embeds(c))
+        TRY(sqz_dataset_tokenize(c->data.learn, sqz_model_tokenizer(c->base), c->max_length,
+                                 error));
+    c->result->n_choose = c->data.n[SQZI_COMPRESS_CHOOSE];
+    c->result->n_report = c->data.n[SQZI_COMPRESS_REPORT];
+fail:
+    return status;
+}
+
+void sqzi_compress_close_data(sqzi_compressor *c)
+{
+    sqzi_compress_data *d = &c->data;
+    sqz_dataset_close(d->sentences);
+    sqz_dataset_close(d->own[SQZI_COMPRESS_CHOOSE]);
+    sqz_dataset_close(d->learn);
+    sqz_dataset_close(d->own[SQZI_COMPRESS_REPORT]);
+    sqz_dataset_close(d->rest);
+    sqzi_release(c->allocator, d->calibrate, d->calibrate_made * sizeof *d->calibrate);
+    sqzi_text_split_discard(&d->chosen);
+    sqzi_text_split_discard(&d->reported);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Squeezing as the first of several steps to one file: what the last of them will say of it is in
+ * the first one's file too, so that all have as many bytes. */
+#ifndef SQZI_SQUEEZE_THEN_H
+#define SQZI_SQUEEZE_THEN_H
+
+#include <squeezebert/squeeze.h>
+
+#include "rewrite/rewrite.h"
+
+/* history: put behind the line of sqz.history. measured: keys in the place of fidelity's, whose
+ * numbers are 0; nothing is measured. */
+typedef struct sqzi_squeeze_then {
+    const char *history;
+    const sqzi_measured *measured;
+} sqzi_squeeze_then;
+
+/* ---- squeeze.c ---- */
+
+/* sqz_squeeze with that; NULL: without. */
+SQZ_NODISCARD sqz_status sqzi_squeeze_for(sqz_context *context, const char *path, const char *out,
+                                          const sqz_squeeze_options *options,
+                                          const sqzi_squeeze_then *then, sqz_error *error);
+
+#endif
