@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "io/checksum.h"
 #include "squeeze/plan_bytes.h"
-#include "squeeze/quantized_model.h"
 #include "squeeze/squeeze_choice.h"
 #include "squeeze/squeeze_history.h"
 #include "squeeze/squeezer.h"
@@ -41,24 +40,6 @@ static sqz_status measure_file(void *user, const char *made, sqz_error *error)
     if (s->options.time > 0)
         TRY(sqzi_squeeze_time_measure(s->model, s->path, s->out, made, &s->time, error));
 fail:
-    return status;
-}
-
-/* The teacher runs in int8: its vectors then hardly differ, and a table follows them no nearer.
- * Where nothing is written the table is not made. */
-static sqz_status squeeze_static(sqzi_squeezer *s)
-{
-    sqz_model *rounded = NULL;
-    sqz_status status = SQZ_OK;
-    if (!s->plan.static_width) return SQZ_OK;
-    if (s->out)
-        status = sqzi_quantized_open(s->context, s->path, SQZ_QUANTIZE_S8, s->out, &rounded,
-                                     s->error);
-    if (status == SQZ_OK)
-        status = sqzi_squeeze_static(&s->weights, rounded ? rounded : s->model,
-                                     s->out ? &s->sequences : NULL, s->plan.static_width,
-                                     sqzi_squeezer_advance, s, s->error);
-    sqz_model_close(rounded);
     return status;
 }
 
@@ -122,6 +103,7 @@ static sqz_status measure_and_choose(sqzi_squeezer *s, const uint32_t *blocks, u
                                  error));
     TRY(sqzi_squeeze_choose(&task, runs ? &trial : NULL, sqzi_squeezer_advance, s, &s->plan,
                             outcome, error));
+    if (s->options.time > 0) TRY(sqzi_squeeze_time_forecast(&s->plan, &s->time, error));
 fail:
     sqzi_plan_trial_close(&trial);
     return status;
@@ -145,7 +127,6 @@ static sqz_status choose_rest(sqzi_squeezer *s)
     TRY(measure_and_choose(s, blocks, n, &texts, &outcome));
     s->result.change = outcome.change;
     s->result.next_bytes = outcome.next_bytes;
-    s->time.forecast_ns = outcome.time;
     if (s->plan.n_blocks < n) {
         sqzi_setting_errors_discard(&s->errors);
         sqzi_statistics_discard(&s->statistics);
@@ -164,7 +145,9 @@ static sqz_status run_levers(sqzi_squeezer *s)
     TRY(sqzi_weights_of(s->model, &s->weights, error));
     TRY(sqzi_squeeze_report_make(&s->weights, &s->report, error));
     TRY(squeeze_vocabulary(s));
-    TRY(squeeze_static(s));
+    if (s->plan.static_width)
+        TRY(sqzi_squeeze_static(&s->weights, s->out ? s->path : NULL, s->out, &s->sequences,
+                                s->plan.static_width, sqzi_squeezer_advance, s, error));
     if (sqzi_squeezer_chooses(s)) TRY(choose_rest(s));
     const sqzi_squeeze_run run = {.weights = &s->weights,
                                   .plan = &s->plan,

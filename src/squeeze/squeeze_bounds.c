@@ -102,7 +102,8 @@ static sqz_status say_least(const bounds_search *s, sqz_error *error)
     const sqzi_budget_task *task = s->of->task;
     if (s->least_time < INFINITY) {
         char within[64] = "";
-        const double base = task->base_time, per_cent = 100 / base;
+        const double scale = task->time_scale > 0 ? task->time_scale : 1,
+                     per_cent = 100 * scale / task->base_time;
         if (task->budget)
             snprintf(within, sizeof within, " within %" PRIu64 " bytes", task->budget);
         return sqzi_fail(error, SQZ_EINVAL, 0,

@@ -18,7 +18,7 @@ bool sqzi_squeeze_has_lever(const sqz_squeeze_options *o)
     return o->n_vocabulary || o->drop_impossible || o->layers || o->layers_first ||
            o->layers_every || o->heads > 0 || o->neurons > 0 || o->groups > 1 || o->rank > 0 ||
            o->ranks || o->embedding != SQZ_EMBEDDING_KEEP || o->embedding_bits ||
-           o->position_bits || o->bits || o->budget || o->time > 0;
+           o->position_bits || o->bits || o->static_width || o->budget || o->time > 0;
 }
 
 static sqz_status check_share(const char *what, double share, sqz_error *error)
@@ -300,6 +300,11 @@ static sqz_status choose_tables(const sqz_model *model, const sqz_squeeze_option
     const sqzi_embedding *e = &model->encoder.embedding;
     const bool factorised = e->factorised && !o->static_width;
     const uint32_t width = o->static_width ? o->static_width : e->width;
+    if (o->static_width > model->info.dimensions)
+        return sqzi_fail(error, SQZ_EINVAL, 0,
+                         "static_width: the model's vectors have %u dimensions, so a row of a "
+                         "static table has at most as many, not %u",
+                         model->info.dimensions, o->static_width);
     if (o->embedding != SQZ_EMBEDDING_KEEP && (factorised || o->embedding_size < 1))
         return sqzi_fail(error, SQZ_EINVAL, 0,
                          factorised ? "embedding: it is factorised already: begin with the model "
