@@ -22,7 +22,7 @@ recipes=$top/models/recipes
 minilm=$work/minilm.gguf
 base=$work/base.gguf
 books=$work/books.txt
-sample=$work/sample.txt
+sample=$books.sample # named as what is made with it
 
 # Whether OUTPUT is what this command made of its inputs: OUTPUT.command holds the command and was
 # written when it began, so a file in WORK that is newer than that is another input.
