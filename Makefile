@@ -2,7 +2,8 @@
 # A thin front on CMake.
 #
 #   make                   build/squeezebert and the libraries
-#   make demo              builds, asks the models that ship (./demo where there is no make yet);
+#   make demo              builds, asks the models that ship, or where none does demo-import
+#                          (./demo where there is no make yet);
 #                          installs what is missing to build, gets nothing else
 #   make demo-import       builds, gets MiniLM-L6 from the network, imports it, searches a text file
 #                          by meaning, and leaves what README.md's commands use in build/demo
@@ -43,7 +44,10 @@ configure:
 dependencies:
 	@tools/install_dependencies.sh
 
-demo:
+# where no model ships, a real one that is got from the network
+demo: $(if $(wildcard models/*.gguf),demo-shipped,demo-import)
+
+demo-shipped:
 	@tools/install_dependencies.sh
 	@$(MAKE) --no-print-directory all
 	@tools/demo.sh $(BUILD)/squeezebert
@@ -156,5 +160,5 @@ uninstall:
 clean:
 	@rm -rf $(BUILD)
 
-.PHONY: all configure dependencies demo demo-import check check-sanitize check-long check-cross \
-  check-import check-clang bench bench-peers models install uninstall clean
+.PHONY: all configure dependencies demo demo-shipped demo-import check check-sanitize check-long \
+  check-cross check-import check-clang bench bench-peers models install uninstall clean

@@ -47,12 +47,17 @@ void cli_front_draw(const cli_front *front);
 
 /* ---- squeeze_front.c ---- */
 
-/* --pareto --budgets */
-extern const cli_option cli_front_options[];
-/* Whether --pareto is given; dies where --budgets is without it. */
-bool cli_front_is_asked(void);
-/* Write the table and the picture. Levers with texts; their budget is set for each file, time is
- * measured at at_batch and at_length, 1 and 128 (or what the model takes) where these are 0. */
-void cli_squeeze_front(const char *model, const sqz_squeeze_options *levers);
+/*   model     the path
+ *   levers    with texts; budget is set for each point
+ *   budgets   "8.5MB,6MB", or NULL: eight shares of the model's bytes
+ *   batch, length   0: 1 and 128, or what the model takes
+ *   table     the CSV to write; the picture gets its name with .svg in the place of .csv
+ */
+typedef struct cli_front_job {
+    const char *model, *budgets, *table;
+    const sqz_squeeze_options *levers;
+    uint32_t batch, length;
+} cli_front_job;
+void cli_squeeze_front(const cli_front_job *job);
 
 #endif

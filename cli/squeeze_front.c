@@ -14,17 +14,6 @@
 
 enum { SHARES = 8, LENGTH = 128 };
 
-static const char *table_path, *budget_list;
-const cli_option cli_front_options[] = {
-    {"pareto", 0, CLI_TEXT, &table_path, "OUT.csv",
-     "instead of a model: what MODEL keeps at budgets from large to small, with bytes, ms, "
-     "processor time and energy of each as a table, and as a picture OUT.svg"},
-    {"budgets", 0, CLI_TEXT, &budget_list, "LIST",
-     "of --pareto, such as 9MB,7MB,5MB (default: a quarter of MODEL's bytes, three quarters of "
-     "that and so on, eight at most)"},
-    {0},
-};
-
 static char folder[512], file[600], *picture;
 static sqz_squeeze_result squeezed;
 
@@ -103,17 +92,16 @@ static void set_score(cli_front *front, cli_front_point *p)
 
 /* The model of a budget, open; NULL where it is refused and may be: what differs from a point that
  * was made is the budget alone. */
-static sqz_model *make(const sqz_squeeze_options *levers, uint64_t budget, bool may_be_refused,
+static sqz_model *make(const cli_front_job *job, uint64_t budget, bool may_be_refused,
                        cli_front *front, cli_front_point *p)
 {
     sqz_error error = {0};
     sqz_model *model;
-    sqz_squeeze_options o = *levers;
+    sqz_squeeze_options o = *job->levers;
     o.budget = budget;
-    if (!(o.time > 0)) o.at_batch = o.at_length = 0; /* the front's alone */
     o.part = NULL;
     o.result = take_result;
-    const sqz_status status = sqz_squeeze(cli_context(), front->model, file, &o, &error);
+    const sqz_status status = sqz_squeeze(cli_context(), job->model, file, &o, &error);
     if (status == SQZ_EINVAL && may_be_refused) return NULL;
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
     cli_check(status, &error);
@@ -158,22 +146,22 @@ static void turn_round(cli_front *front, sqz_model **models)
 
 /* Budgets of the user's from the smallest on: one that cannot be met is an error, and it is not to
  * come after an hour. The usual ones fall until one cannot be met. */
-static void make_all(const sqz_squeeze_options *levers, cli_front *front, sqz_model **models)
+static void make_all(const cli_front_job *job, cli_front *front, sqz_model **models)
 {
     uint64_t budgets[CLI_FRONT_POINTS];
-    const uint32_t n = budget_list
-                           ? read_budgets(budget_list, budgets)
+    const uint32_t n = job->budgets
+                           ? read_budgets(job->budgets, budgets)
                            : usual_budgets(sqz_model_get_info(models[0])->file_bytes, budgets);
     make_folder();
     for (uint32_t i = 0; i < n; i++) {
-        const bool may_be_refused = !budget_list && front->n > 1;
+        const bool may_be_refused = !job->budgets && front->n > 1;
         cli_front_point *p = &front->points[front->n];
-        models[front->n] = make(levers, budgets[i], may_be_refused, front, p);
+        models[front->n] = make(job, budgets[i], may_be_refused, front, p);
         if (!models[front->n]) break;
         front->n++;
     }
     remove_made();
-    if (budget_list) turn_round(front, models);
+    if (job->budgets) turn_round(front, models);
     put_whole(front, models[0]);
 }
 
@@ -206,34 +194,27 @@ static void write_as(const char *name, void (*write)(const cli_front *), const c
     cli_commit_output(output);
 }
 
-bool cli_front_is_asked(void)
+void cli_squeeze_front(const cli_front_job *job)
 {
-    if (budget_list && !table_path) cli_die(CLI_USAGE, "--budgets is for --pareto OUT.csv");
-    return table_path != NULL;
-}
-
-void cli_squeeze_front(const char *model, const sqz_squeeze_options *levers)
-{
-    sqz_model *models[CLI_FRONT_POINTS] = {cli_model(model)};
+    sqz_model *models[CLI_FRONT_POINTS] = {cli_model(job->model)};
     const sqz_model_info *info = sqz_model_get_info(models[0]);
-    cli_front front = {.model = model,
-                       .batch = levers->at_batch ? levers->at_batch : 1,
-                       .length = levers->at_length ? levers->at_length : LENGTH,
+    cli_front front = {.model = job->model,
+                       .batch = job->batch ? job->batch : 1,
+                       .length = job->length ? job->length : LENGTH,
                        .n_threads = sqz_context_get_info(cli_context())->n_threads,
                        .n = 1};
-    name_picture(table_path);
-    if (!levers->at_length && front.length > info->max_positions)
-        front.length = info->max_positions;
+    name_picture(job->table);
+    if (!job->length && front.length > info->max_positions) front.length = info->max_positions;
     if (front.length > info->max_positions)
         cli_die(CLI_USAGE, "--at: %u pieces, the model takes %u", front.length,
                 info->max_positions);
-    cli_not_over(table_path, model);
-    cli_try_output(table_path, false);
+    cli_not_over(job->table, job->model);
+    cli_try_output(job->table, false);
     cli_try_output(picture, false);
-    make_all(levers, &front, models);
-    cli_front_measure(&front, models, levers->texts, levers->n_texts);
-    write_as(table_path, cli_front_write, &front);
+    make_all(job, &front, models);
+    cli_front_measure(&front, models, job->levers->texts, job->levers->n_texts);
+    write_as(job->table, cli_front_write, &front);
     write_as(picture, cli_front_draw, &front);
     for (uint32_t i = 1; i < front.n; i++) sqz_model_close(models[i]);
-    cli_say("wrote %s and %s: %u files", table_path, picture, front.n);
+    cli_say("wrote %s and %s: %u files", job->table, picture, front.n);
 }

@@ -12,6 +12,8 @@
 #include "output.h"
 #include "stream.h"
 
+enum { INPUT_LINES = 1, INPUT_JSONL = 4 }; /* of CLI_SCORE_INPUT */
+
 static const char *task_name, *data_path, *dev_path, *source, *split, *min_score, *figure, *folder;
 static double minutes = NAN, holdout = NAN, rate = NAN;
 static uint32_t epochs, batch, max_length, seed = 1;
@@ -120,9 +122,9 @@ bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input)
                        (heal && budget && texts_path);
     if (!data_path && given_of_data())
         cli_die(CLI_USAGE, "%s goes with --data PATH: labelled rows to judge on", given_of_data());
-    if (!data_path && input > SQZ_ROWS_JSONL)
+    if (!data_path && input > INPUT_JSONL)
         cli_die(CLI_USAGE, "--input conll and clinc are layouts of --data");
-    if (data_path && input == SQZ_ROWS_LINES)
+    if (data_path && input == INPUT_LINES)
         cli_die(CLI_USAGE, "--input lines: --data is a table: csv, tsv, jsonl, conll or clinc");
     if (!heal && given_of_healing())
         cli_die(CLI_USAGE, "%s is of healing, and --no-heal leaves that out", given_of_healing());
@@ -137,6 +139,17 @@ bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input)
         cli_die(CLI_USAGE, "--texts FILE or --data PATH is missing: what is to be learned and "
                            "judged on?");
     return asked;
+}
+
+const char *cli_score_given(void)
+{
+    return data_path            ? "--data"
+           : min_score          ? "--min-score"
+           : given_of_data()    ? given_of_data()
+           : given_of_healing() ? given_of_healing()
+           : resume             ? "--resume"
+           : folder             ? "--checkpoint"
+                                : NULL;
 }
 
 bool cli_score_has_rows(void)
@@ -273,5 +286,9 @@ int cli_score_end(const cli_score_job *j)
     if (j->result.met) return CLI_DONE;
     cli_say("the %s is %.4f on what was held out, below --min-score %s (%.4f): nothing was written",
             j->result.name, j->result.after.score, min_score, j->result.least);
+    if (j->result.enough)
+        cli_say("about %llu bytes seem to hold it: --budget %llu",
+                (unsigned long long)j->result.enough, (unsigned long long)j->result.enough);
+    else cli_say("no file that was tried holds it: more --minutes or more texts may");
     return CLI_FAILED;
 }

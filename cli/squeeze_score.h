@@ -16,6 +16,8 @@ extern const cli_option cli_score_options[];
 /* Whether these options, or a budget (or time) with texts, which is healed, ask for it; dies with
  * CLI_USAGE where they do not go together. */
 bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input);
+/* The first of these options that was given, or NULL; --no-heal is none. */
+const char *cli_score_given(void);
 /* --data is given: --input and --text are of it. */
 bool cli_score_has_rows(void);
 

@@ -11,15 +11,15 @@
 #include "lever_options.h"
 #include "lever_texts.h"
 #include "output.h"
-#include "squeeze_score.h"
+#include "squeeze_table.h"
 #include "stream.h"
 #include "verbs.h"
 
 enum { VOCABULARY_BYTES = 512 << 20, STATIC_WIDTH = 256 };
 
 static const char *output_path, *texts_path, *texts_column, *vocabulary_path, *layers, *heads,
-    *neurons, *rank, *ranks, *embedding, *cache, *budget, *time_share, *at;
-static uint32_t texts_format, bits, position_bits, groups, width;
+    *neurons, *rank, *ranks, *embedding, *cache, *budget, *time_share, *at, *pareto, *budgets;
+static uint32_t texts_format, bits, depth, position_bits, groups, width;
 static bool keep_pooler, plain, whole_texts, dense_output, drop_impossible, dry_run,
     fidelity = true;
 
@@ -43,6 +43,14 @@ static const cli_option options[] = {
      "vectors change least, by times measured on this machine"},
     {"at", 0, CLI_TEXT, &at, "BATCHxLENGTH",
      "sequences and tokens of each that time is measured at (default: 1x128)"},
+    {"pareto", 0, CLI_TEXT, &pareto, "OUT.csv",
+     "instead of a model: what MODEL keeps at budgets from large to small, with bytes, ms, "
+     "processor time and energy of each as a table, and as a picture OUT.svg"},
+    {"budgets", 0, CLI_TEXT, &budgets, "LIST",
+     "of --pareto, such as 9MB,7MB,5MB (default: a quarter of MODEL's bytes, three quarters of "
+     "that and so on, eight at most)"},
+    {"depth", 0, CLI_COUNT, &depth, "N",
+     "blocks that stay under --budget or --time; which of them, is chosen (default: that too)"},
     {"bits", 0, CLI_CHOICE, &bits, "32|8|4|3", "of the numbers of all linears"},
     {"embedding", 0, CLI_TEXT, &embedding, "FORM",
      "token embeddings: pq:48 is product quantisation in 48 bytes a piece, width:96 a table so "
@@ -88,167 +96,13 @@ static const cli_option options[] = {
     {0},
 };
 
-/* ---- the table, shown when all went well ---- */
-
-typedef struct row {
-    char name[48], from[80], to[80];
-    double error;
-    uint64_t before, after;
-} row;
-static row *rows;
-static size_t n_rows, rows_capacity;
-static sqz_squeeze_result result;
+static cli_squeeze_table table;
 static cli_score_job score; /* of a run that is judged */
-
-static void take_part(void *user, const sqz_squeezed_part *part)
-{
-    (void)user;
-    if (n_rows == rows_capacity) {
-        rows_capacity = rows_capacity ? 2 * rows_capacity : 128;
-        rows = cli_allocate(rows, rows_capacity * sizeof *rows);
-    }
-    row *r = &rows[n_rows++];
-    snprintf(r->name, sizeof r->name, "%s", part->name);
-    snprintf(r->from, sizeof r->from, "%s", part->from);
-    snprintf(r->to, sizeof r->to, "%s", part->to);
-    r->error = part->error;
-    r->before = part->bytes_before;
-    r->after = part->bytes_after;
-}
 
 static void take_result(void *user, const sqz_squeeze_result *found)
 {
     (void)user;
-    result = *found;
-}
-
-static void show_row(const row *r)
-{
-    char error[16] = "-";
-    if (r->error > 0) snprintf(error, sizeof error, "%.2e", r->error);
-    printf("%-20s %-18s %-28s %9s %10llu %10llu\n", r->name, r->from, r->to, error,
-           (unsigned long long)r->before, (unsigned long long)r->after);
-}
-
-/* What was asked for, and what it comes to. */
-static void show_choice(void)
-{
-    printf("chosen for %s%s%s%s: vectors are expected to change by %.4f (1 - cosine)",
-           budget ? budget : "", budget && time_share ? " and " : "", time_share ? time_share : "",
-           time_share ? " of the time" : "", result.change);
-    if (result.next_bytes)
-        printf(", the next better choice takes %llu bytes\n",
-               (unsigned long long)result.next_bytes);
-    else printf(budget && !time_share ? ", and there is no better choice\n" : "\n");
-    if (!time_share) return;
-    printf("by the table of times%s, %.1f%% of the base's %.3f ms\n",
-           result.times_cached ? ", from the cache" : "", 100 * result.time_share, result.base_ms);
-    if (result.measured_share > 0)
-        printf("measured in turn, %.1f%% of the base's %.3f ms\n", 100 * result.measured_share,
-               result.measured_base_ms);
-}
-
-static void show_table(void)
-{
-    printf("%-20s %-18s %-28s %9s %10s %10s\n", "part", "was", "is", "error", "bytes", "after");
-    for (size_t i = 0; i < n_rows; i++) show_row(&rows[i]);
-    if (result.pieces_after < result.pieces_before)
-        printf("%u of %u pieces stay", result.pieces_after, result.pieces_before);
-    if (result.tokens_before > 0)
-        printf("; by what each second text keeps, %.2f pieces a text of the others become %.2f",
-               result.tokens_before, result.tokens_after);
-    if (result.pieces_after < result.pieces_before) printf("\n");
-    if (result.n_texts)
-        printf("calibrated on %u %s of %u pieces%s\n", result.n_texts,
-               whole_texts ? "texts" : "sentences", result.n_pieces,
-               result.from_cache ? ", from the cache" : "");
-    if (budget || time_share) show_choice();
-    if (result.n_held_out)
-        printf("on %u other texts: ", result.n_held_out);
-    if (result.n_held_out && !isnan(result.cosine)) printf("cosine %.4f, ", result.cosine);
-    if (result.n_held_out)
-        printf("%.1f%% of the ten nearest neighbours stay", 100 * result.neighbours);
-    if (result.n_held_out && !isnan(result.classes))
-        printf(", %.1f%% keep their class", 100 * result.classes);
-    if (result.n_held_out) printf("\n");
-    printf("%llu bytes become %llu (%.1f %%)\n", (unsigned long long)result.bytes_before,
-           (unsigned long long)result.bytes_after,
-           100 * (double)result.bytes_after / (double)result.bytes_before);
-    if (score.model) cli_score_show(&score);
-}
-
-static void show_row_json(const row *r)
-{
-    cli_json_open('{');
-    cli_json_key_string("name", r->name);
-    cli_json_key_string("from", r->from);
-    cli_json_key_string("to", r->to);
-    cli_json_key_double("error", r->error);
-    cli_json_key_number("bytes_before", r->before);
-    cli_json_key_number("bytes_after", r->after);
-    cli_json_close('}');
-}
-
-static void show_time_json(void)
-{
-    cli_json_key("time");
-    cli_json_open('{');
-    cli_json_key_double("change", result.change);
-    cli_json_key_double("share", result.time_share);
-    cli_json_key_double("base_ms", result.base_ms);
-    if (result.measured_share > 0) {
-        cli_json_key_double("measured_share", result.measured_share);
-        cli_json_key_double("measured_base_ms", result.measured_base_ms);
-    }
-    cli_json_key("cached");
-    cli_json_bool(result.times_cached != 0);
-    cli_json_close('}');
-}
-
-static void show_json(void)
-{
-    cli_json_open('{');
-    cli_json_key("parts");
-    cli_json_open('[');
-    for (size_t i = 0; i < n_rows; i++) show_row_json(&rows[i]);
-    cli_json_close(']');
-    cli_json_key_number("bytes_before", result.bytes_before);
-    cli_json_key_number("bytes_after", result.bytes_after);
-    cli_json_key_number("pieces_before", result.pieces_before);
-    cli_json_key_number("pieces_after", result.pieces_after);
-    if (result.tokens_before > 0) {
-        cli_json_key_double("tokens_before", result.tokens_before);
-        cli_json_key_double("tokens_after", result.tokens_after);
-    }
-    if (result.n_texts) {
-        cli_json_key("calibration");
-        cli_json_open('{');
-        cli_json_key_number("texts", result.n_texts);
-        cli_json_key_number("truncated", result.n_cut);
-        cli_json_key_number("pieces", result.n_pieces);
-        cli_json_key("cached");
-        cli_json_bool(result.from_cache != 0);
-        cli_json_close('}');
-    }
-    if (budget) {
-        cli_json_key("budget");
-        cli_json_open('{');
-        cli_json_key_double("change", result.change);
-        cli_json_key_number("next_bytes", result.next_bytes);
-        cli_json_close('}');
-    }
-    if (time_share) show_time_json();
-    if (result.n_held_out) {
-        cli_json_key("fidelity");
-        cli_json_open('{');
-        cli_json_key_number("texts", result.n_held_out);
-        if (!isnan(result.cosine)) cli_json_key_double("cosine", result.cosine);
-        cli_json_key_double("neighbours", result.neighbours);
-        if (!isnan(result.classes)) cli_json_key_double("classes", result.classes);
-        cli_json_close('}');
-    }
-    if (score.model) cli_score_show_json(&score);
-    cli_json_close('}');
+    table.result = *found;
 }
 
 /* ---- the run ---- */
@@ -268,11 +122,12 @@ static sqz_squeeze_options read_levers(void)
                              .keep_pooler = keep_pooler,
                              .plain = plain,
                              .whole_texts = whole_texts,
+                             .depth = depth,
                              .budget = cli_read_bytes("budget", budget),
                              .time = cli_read_share("time", time_share),
                              .cache = cache,
                              .no_fidelity = !fidelity,
-                             .part = take_part,
+                             .part = cli_squeeze_part,
                              .result = take_result,
                              .progress = cli_show_share,
                              .user = "steps"};
@@ -305,37 +160,66 @@ static void compress(const char *path, const sqz_squeeze_options *o, const cli_l
                             .text = texts_column,
                             .dry_run = dry_run};
     cli_score_run(&score);
-    result = score.result.squeezed;
+    table.result = score.result.squeezed;
+    table.score = &score;
 }
 
-/* The exit code. texts NULL: levers alone. */
-static int make_model(const char *path, const sqz_squeeze_options *o, const cli_lever_texts *texts)
+static void draw_front(const char *model, const sqz_squeeze_options *o)
 {
-    int code = CLI_DONE;
-    if (texts) compress(path, o, texts);
-    else squeeze(path, o);
-    if (cli.json) show_json();
-    else show_table();
-    cli_say_cut(result.n_cut, result.n_texts,
-                whole_texts ? "texts to calibrate on" : "sentences to calibrate on");
-    free(rows);
-    if (result.cache_useless) cli_say("%s: what it kept was damaged: made anew", cache);
-    if (texts) code = cli_score_end(&score);
-    if (!dry_run && code == CLI_DONE) cli_say("wrote %s", output_path);
-    return code;
+    sqz_squeeze_options levers = *o;
+    if (!time_share) levers.at_batch = levers.at_length = 0; /* the front's alone */
+    cli_squeeze_front(&(cli_front_job){.model = model,
+                                       .budgets = budgets,
+                                       .table = pareto,
+                                       .levers = &levers,
+                                       .batch = o->at_batch,
+                                       .length = o->at_length});
+}
+
+static void check_pareto(void)
+{
+    if (budgets && !pareto) cli_die(CLI_USAGE, "--budgets is for --pareto OUT.csv");
+    if (!pareto) return;
+    if (output_path || budget || dry_run || cli.json || !fidelity)
+        cli_die(CLI_USAGE,
+                "--pareto measures files that it does not keep: -o, --budget, --dry-run, "
+                "--json and --no-fidelity do not go with it");
+    if (!texts_path)
+        cli_die(CLI_USAGE, "--texts FILE is missing: --pareto chooses and measures on it");
 }
 
 static void check_usage(void)
 {
-    if (!output_path && !dry_run && !cli_front_is_asked())
+    check_pareto();
+    if (!output_path && !dry_run && !pareto)
         cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go? (--dry-run prints "
                            "the table alone)");
     if (!texts_path && !vocabulary_path && !cli_score_has_rows() && (texts_format || texts_column))
         cli_die(CLI_USAGE, "--texts FILE is missing: its options are given");
-    if (at && !time_share && !cli_front_is_asked())
+    if (at && !time_share && !pareto)
         cli_die(CLI_USAGE, "--time SHARE is missing: --at says what time is measured at");
     if (cache && !texts_path && !cli_score_has_rows())
         cli_die(CLI_USAGE, "--texts FILE is missing: --cache keeps what layers read on it");
+}
+
+/* One file, with its table; texts where it is healed, judged or searched for. */
+static int squeeze_one(const char *path, const sqz_squeeze_options *o, const cli_lever_texts *texts)
+{
+    int code = CLI_DONE;
+    if (texts) compress(path, o, texts);
+    else squeeze(path, o);
+    table.budget = budget;
+    table.time_share = time_share;
+    table.whole_texts = whole_texts;
+    if (cli.json) cli_squeeze_show_json(&table);
+    else cli_squeeze_show(&table);
+    cli_say_cut(table.result.n_cut, table.result.n_texts,
+                whole_texts ? "texts to calibrate on" : "sentences to calibrate on");
+    cli_squeeze_free();
+    if (table.result.cache_useless) cli_say("%s: what it kept was damaged: made anew", cache);
+    if (texts) code = cli_score_end(&score);
+    if (!dry_run && code == CLI_DONE) cli_say("wrote %s", output_path);
+    return code;
 }
 
 static int run(char **arguments, uint32_t n)
@@ -343,15 +227,7 @@ static int run(char **arguments, uint32_t n)
     (void)n;
     int code = CLI_DONE;
     check_usage();
-    const bool drawn = cli_front_is_asked(),
-               judged = cli_score_is_asked((budget || time_share) && !drawn, texts_path,
-                                           texts_format);
-    if (drawn && (output_path || budget || dry_run || cli.json || !fidelity || judged))
-        cli_die(CLI_USAGE, "--pareto measures files that it neither keeps nor heals, on plain "
-                           "texts: -o, --budget, --dry-run, --json, --no-fidelity, --data and "
-                           "options of scores and healing do not go with it");
-    if (drawn && !texts_path)
-        cli_die(CLI_USAGE, "--texts FILE is missing: --pareto chooses and measures on it");
+    const bool judged = cli_score_is_asked(budget || time_share, texts_path, texts_format);
     const uint32_t format = cli_score_has_rows() ? 0 : texts_format;
     const char *column = cli_score_has_rows() ? NULL : texts_column;
     sqz_squeeze_options o = read_levers();
@@ -364,15 +240,17 @@ static int run(char **arguments, uint32_t n)
     o.n_texts = texts.read.n;
     o.vocabulary = vocabulary.texts;
     o.n_vocabulary = vocabulary.read.n;
-    if (drawn) cli_squeeze_front(arguments[0], &o);
-    else code = make_model(arguments[0], &o, judged ? &texts : NULL);
+    if (pareto && cli_score_given())
+        cli_die(CLI_USAGE, "%s does not go with --pareto, which heals and judges nothing",
+                cli_score_given());
+    if (pareto) draw_front(arguments[0], &o);
+    else code = squeeze_one(arguments[0], &o, judged ? &texts : NULL);
     cli_free_lever_texts(&texts);
     cli_free_lever_texts(&vocabulary);
     return code;
 }
 
-static const cli_option *const tables[] = {options, cli_front_options, cli_score_options,
-                                           cli_model_options, NULL};
+static const cli_option *const tables[] = {options, cli_score_options, cli_model_options, NULL};
 const cli_verb cli_verb_squeeze = {
     "squeeze",
     "make a model file smaller and faster, without training",

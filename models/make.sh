@@ -20,7 +20,9 @@ program=$(realpath "${PROGRAM:-$top/build/squeezebert}")
 out=${OUT:-$top/models}
 recipes=$top/models/recipes
 minilm=$work/minilm.gguf
+base=$work/base.gguf
 books=$work/books.txt
+sample=$books.sample # named as what is made with it
 
 # Whether OUTPUT is what this command made of its inputs: OUTPUT.command holds the command and was
 # written when it began, so a file in WORK that is newer than that is another input.
@@ -37,6 +39,7 @@ is_done() { # OUTPUT COMMAND...
   done
   if [ $fresh = no ]; then
     rm -rf "$output" "$output.checkpoint"
+    mkdir -p "$(dirname "$output")"
     printf '%s\n' "$*" >"$output.command"
   fi
   [ -e "$output" ]
@@ -74,9 +77,15 @@ get_minilm() {
   step "$minilm" "$program" import "$work/all-MiniLM-L6-v2" -o "$minilm"
 }
 
-# Paragraphs of novels and text books in turn, to calibrate on and to heal with.
+# MiniLM without word pieces that no text is ever cut into: every text gives the same bits.
+get_base() {
+  get_minilm
+  step "$base" "$program" squeeze "$minilm" -o "$base" --drop-impossible
+}
+
+# Paragraphs of text books and novels to heal with, and a sample of them to calibrate on.
 get_books() {
-  step "$books" python3 -B "$recipes/books.py" "$data/text" "$books" 20000
+  step "$books" python3 -B "$recipes/books.py" "$data/text" "$books" "$sample"
 }
 
 # Milliseconds on this machine, the card, and both to where they ship.

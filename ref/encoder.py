@@ -88,9 +88,12 @@ class Model:
         word = t["token_embd.weight"][ids]
         if "token_embd.projection" in t:
             word = word @ t["token_embd.projection"].T
-        x = word + t["position_embd.weight"][:len(ids)]
+        bare = "bare_embedding" in self.meta.get("sqz.requires", [])
+        x = word if bare else word + t["position_embd.weight"][:len(ids)]
         if "token_types.weight" in t:
             x = x + t["token_types.weight"][types]
+        if bare:
+            return x
         x = self.norm("token_embd_norm", x, self.meta["sqz.embedding.norm_epsilon"])
         return self.linear("embd_output",
                            x) if "embd_output.weight" in t or "embd_output.a" in t else x

@@ -259,6 +259,16 @@ typedef struct sqz_squeeze_result {
  *                   not with plain
  *   at_batch, at_length   sequences and tokens of each that time is measured at; 0: 1 and 128, or
  *                   as many tokens as the model reads. Only with time
+ *   static_width    0, or, with an empty list of layers, the numbers of a row of a static table,
+ *                   at most the dimensions of the model's vectors: a model whose vector of a text
+ *                   is the direction of the mean of its pieces' rows, which learn the vectors that
+ *                   the model has of the texts' sentences, up to 2^21 pieces of them
+ *                   (doc/squeezing.md "The static end"). Prompts, head and what is behind the
+ *                   pooling leave. bits are then the table's, where embedding_bits are 0. Goes with
+ *                   vocabulary, drop_impossible, product quantisation and bits alone. Needs texts
+ *                   and LAPACK
+ *
+ *   depth           0, or blocks that stay under a budget or a time; which, is chosen
  *
  *   texts [n_texts] of the kind that the model will read, in any number. Every tenth different
  *                   text, at most 1,000, is held out to measure fidelity, as it was given. What
@@ -300,7 +310,7 @@ typedef struct sqz_squeeze_options {
     void *user;
     uint32_t layers_first, layers_every;
     double time;
-    uint32_t at_batch, at_length, static_width;
+    uint32_t at_batch, at_length, static_width, depth;
     uint64_t reserved[1];
 } sqz_squeeze_options;
 
@@ -321,7 +331,8 @@ typedef struct sqz_squeeze_options {
  * covariances of all layers' inputs in f32 and one layer's in f64.
  *
  * SQZ_EINVAL: no lever, or one that does not fit the model or another; texts are missing or too
- * few, a budget or time cannot be met: the text has the number that would do. SQZ_EUNSUPPORTED: the
+ * few, a budget or time cannot be met: the text has the number that would do, of a budget
+ * alone also error.offset. SQZ_EUNSUPPORTED: the
  * source has int8 weights or product-quantised embeddings; a lever needs LAPACK, and this build is
  * without it or its shared libraries (loaded then, for the rest of the process) cannot be loaded:
  * the text says which and what to install. SQZ_ENUMERIC: a weight or an input is not finite.

@@ -120,7 +120,7 @@ typedef enum sqz_precision { SQZ_PRECISION_F32, SQZ_PRECISION_BF16 } sqz_precisi
  * What is written is W' itself, and with products in f32 the model, as sqz_trainer_model has it, is
  * that of the file: equal bits; checkpoints hold W. Norms, biases, tables of floats, pooler and
  * head stay f32. The base may be of floats, int8 or packed rows, which are expanded. Costs 9 bytes
- * a weight, and once a step a nanosecond a weight for s8, 15 to 30 for s4 and s3.
+ * a weight, and once a step a nanosecond a weight for s8, 10 to 20 for s4 and s3.
  *
  * STORED: each matrix, those of pooler and head too, as the base has it: int8, packed rows of 4 or
  * 3 bits, floats. So what is written has the base's tensors, and its bytes. */

@@ -1,34 +1,36 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Paragraphs of novels and of text books in turn, a line each, the same of everyone.
+"""Paragraphs of text books and of novels, a line each: what models are healed with, and a sample to
+calibrate on.
 
-    books.py FOLDER OUT N
+    books.py FOLDER OUT SAMPLE
 
-FOLDER holds gutenberg_en.txt.gz and openstax_en.txt.gz, a paragraph a line. Of the paragraphs of 60
-to 2,000 letters of each, N are taken, those of the least hashes and in the order of these.
+FOLDER holds openstax_en.txt.gz and gutenberg_en.txt.gz, a paragraph a line. OUT gets all paragraphs
+of the first and each twelfth of the second, as many letters of either; SAMPLE each twelfth of OUT.
 """
 import gzip
-import hashlib
-import heapq
-import itertools
 import os
 import sys
 
-
-def paragraphs(path, n):
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        lines = {" ".join(line.split()) for line in file}
-    return heapq.nsmallest(n, (x for x in lines if 60 <= len(x) <= 2000),
-                           key=lambda x: hashlib.sha256(x.encode()).digest())
+EVERY = 12
 
 
-def main(folder, out, n):
-    kinds = [paragraphs(os.path.join(folder, name + "_en.txt.gz"), int(n))
-             for name in ("gutenberg", "openstax")]
-    with open(out + ".tmp", "w", encoding="utf-8") as file:
-        for turn in itertools.zip_longest(*kinds):
-            file.writelines(x + "\n" for x in turn if x)
-    os.replace(out + ".tmp", out)
+def paragraphs(folder, name):
+    with gzip.open(os.path.join(folder, name), "rt", encoding="utf-8", newline="\n") as file:
+        return [line for line in file if line.strip(" \n")]
+
+
+def write(path, lines):
+    with open(path + ".tmp", "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(lines)
+    os.replace(path + ".tmp", path)
+
+
+def main(folder, out, sample):
+    lines = paragraphs(folder, "openstax_en.txt.gz")
+    lines += paragraphs(folder, "gutenberg_en.txt.gz")[EVERY - 1::EVERY]
+    write(sample, lines[4::EVERY])
+    write(out, lines)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The clock of profiles. Nothing reads it unless a caller asked for a profile. */
+/* The clock of profiles, and of what is asked to take so long. Nothing else reads it. */
 #ifndef SQZI_CLOCK_H
 #define SQZI_CLOCK_H
 

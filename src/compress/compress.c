@@ -49,8 +49,10 @@ static sqz_status check(const sqzi_compressor *c, sqz_error *error)
             "the vocabulary: what is healed (minutes; --no-heal leaves it out) reads the pieces of "
             "the model that it was made of; squeeze the vocabulary first, then what comes out");
     FAIL_IF(c->out && !o->folder, SQZ_EINVAL, 0, "a folder is needed to go on in");
-    FAIL_IF(!sqzi_squeeze_has_lever(l), SQZ_EINVAL, 0,
-            "%s: no lever is set: say a budget, a time, or levers by hand", c->path);
+    FAIL_IF(!sqzi_squeeze_has_lever(l) && !(o->min_score > 0 && c->out), SQZ_EINVAL, 0,
+            "%s: no lever is set: say a budget, a time, levers by hand, or a score to be held by "
+            "the file that is written",
+            c->path);
 fail:
     return status;
 }
@@ -164,11 +166,13 @@ static sqz_status run_attempts(sqzi_compressor *c, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqzi_compress_attempt attempt = {0};
-    TRY(sqzi_compress_squeeze(c, &c->options.levers, &attempt, error));
+    if (c->out) TRY(sqzi_compress_choose(c, &attempt, error));
+    else TRY(sqzi_compress_squeeze(c, &c->options.levers, &attempt, error));
     sqzi_compress_tell(c, &attempt);
     if (!c->out) goto fail;
-    TRY(sqzi_compress_heal(c, c->options.minutes, &attempt, error));
     TRY(sqzi_compress_write(c, &attempt, error));
+    if (!c->result->met && !c->searched)
+        TRY(sqzi_compress_search(c, c->options.levers.budget, &c->result->enough, error));
 fail:
     sqzi_compress_discard(c, &attempt);
     return status;
@@ -180,7 +184,16 @@ static void settle_score(sqzi_compressor *c)
     sqz_compress_result *r = c->result;
     r->met = 1;
     r->least = (double)NAN;
-    if (o->min_score > 0) r->least = o->relative ? o->min_score * r->base.score : o->min_score;
+    if (!(o->min_score > 0)) return;
+    r->least = o->relative ? o->min_score * r->base.score : o->min_score;
+    c->least_to_choose = o->relative ? o->min_score * c->base_to_choose : o->min_score;
+}
+
+/* The smallest that holds the score, where nothing else says how large it may be. */
+static sqz_status find_budget(sqzi_compressor *c, sqz_error *error)
+{
+    c->searched = c->options.min_score > 0 && !sqzi_squeeze_has_lever(&c->options.levers);
+    return c->searched ? sqzi_compress_search(c, 0, &c->options.levers.budget, error) : SQZ_OK;
 }
 
 static sqz_status run(sqzi_compressor *c, sqz_error *error)
@@ -196,6 +209,7 @@ static sqz_status run(sqzi_compressor *c, sqz_error *error)
     set_key(c);
     settle_score(c);
     if (c->out) TRY(sqzi_compress_open_folder(c, error));
+    TRY(find_budget(c, error));
     TRY(run_attempts(c, error));
     done = true;
 fail:

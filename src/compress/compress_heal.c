@@ -208,14 +208,28 @@ fail:
     return status;
 }
 
-static void name_healed(const sqzi_compress_attempt *a, double minutes, char key[SQZI_SHA256_HEX])
+/* Of an attempt and something more. */
+static void make_key(const sqzi_compress_attempt *a, const void *more, size_t bytes,
+                     char key[SQZI_SHA256_HEX])
 {
     sqzi_sha256 hash;
-    const uint64_t milliseconds = (uint64_t)llround(minutes * 60000);
     sqzi_sha256_init(&hash);
     sqzi_sha256_update(&hash, a->key, strlen(a->key));
-    sqzi_sha256_update(&hash, &milliseconds, sizeof milliseconds);
+    sqzi_sha256_update(&hash, more, bytes);
     sqzi_sha256_final(&hash, key);
+}
+
+/* What so many minutes come to: a plan that was healed before is found again. */
+static sqz_status find_plan(sqzi_compressor *c, double minutes, sqzi_compress_attempt *a,
+                            sqzi_healing_plan *plan, char key[SQZI_SHA256_HEX], sqz_error *error)
+{
+    const uint64_t milliseconds = (uint64_t)llround(minutes * 60000);
+    make_key(a, &milliseconds, sizeof milliseconds, key);
+    const sqz_status status = settle_plan(c, a, key, minutes, plan, error);
+    if (status != SQZ_OK) return status;
+    make_key(a, plan, sizeof *plan, key);
+    sqzi_compress_name(c, "healed", key, ".gguf", a->healed);
+    return SQZ_OK;
 }
 
 sqz_status sqzi_compress_heal(sqzi_compressor *c, double minutes, sqzi_compress_attempt *a,
@@ -225,11 +239,11 @@ sqz_status sqzi_compress_heal(sqzi_compressor *c, double minutes, sqzi_compress_
     char key[SQZI_SHA256_HEX];
     sqzi_healing_plan plan;
     double healed, of_healed;
+    a->heals = false;
+    a->steps = a->n_steps = 0;
     TRY(judge(c, a->squeezed, &a->score, &a->error, error));
     if (!(minutes > 0)) goto fail;
-    name_healed(a, minutes, key);
-    sqzi_compress_name(c, "healed", key, ".gguf", a->healed);
-    TRY(settle_plan(c, a, key, minutes, &plan, error));
+    TRY(find_plan(c, minutes, a, &plan, key, error));
     if (!sqzi_compress_is_there(c, a->healed)) TRY(train(c, a, key, &plan, error));
     TRY(count_steps(c, &plan, &a->n_steps, error));
     TRY(judge(c, a->healed, &healed, &of_healed, error));

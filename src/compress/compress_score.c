@@ -170,8 +170,12 @@ sqz_status sqzi_compress_open_scores(sqzi_compressor *c, sqz_error *error)
         .bytes = c->base->info.file_bytes, .score = 1, .low = NAN, .high = NAN};
     if (!c->out) goto fail;
     for (int p = 0; p < SQZI_COMPRESS_PARTS; p++) TRY(read_base(c, (sqzi_compress_part)p, error));
-    if (c->options.dataset) TRY(measure(c, c->of_base[SQZI_COMPRESS_REPORT].answers, score, error));
-    else {
+    c->base_to_choose = 1;
+    if (c->options.dataset) {
+        TRY(measure(c, c->of_base[SQZI_COMPRESS_CHOOSE].answers, score, error));
+        c->base_to_choose = score->score;
+        TRY(measure(c, c->of_base[SQZI_COMPRESS_REPORT].answers, score, error));
+    } else {
         const uint32_t n = (uint32_t)c->data.n[SQZI_COMPRESS_REPORT];
         score->likeness = (sqz_likeness){n, 1, 1, c->by_classes ? 1 : (double)NAN, 0, 0};
     }

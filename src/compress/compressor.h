@@ -63,6 +63,9 @@ typedef struct sqzi_compressor {
     sqz_model *base;
     sqzi_compress_data data;
     sqzi_compress_base of_base[SQZI_COMPRESS_PARTS];
+    /* on the part to choose on, the base's score and what was asked for */
+    double base_to_choose, least_to_choose;
+    bool searched;         /* for the smallest that holds it */
     bool by_classes;       /* texts alone: the score is the share that keeps its class */
     uint32_t figure;       /* of rows: the number of what counts */
     uint32_t max_length;   /* of what is learned */
@@ -143,6 +146,25 @@ void sqzi_compress_tell(const sqzi_compressor *c, const sqzi_compress_attempt *a
 /* Its healed file, of so many minutes, and which of both is better. minutes 0: it is not healed. */
 SQZ_NODISCARD sqz_status sqzi_compress_heal(sqzi_compressor *c, double minutes,
                                             sqzi_compress_attempt *attempt, sqz_error *error);
+
+/* ---- compress_search.c ---- */
+
+/* Depths are chosen where there are so many minutes: at most so many plans, each healed for a
+ * share of them. */
+enum { SQZI_COMPRESS_LEAST_MINUTES = 5, SQZI_COMPRESS_DEPTHS = 4, SQZI_COMPRESS_SHARE = 8 };
+
+/* A plan squeezed and healed, and told as a trial. Discard in any case. */
+SQZ_NODISCARD sqz_status sqzi_compress_try(sqzi_compressor *c, const sqz_squeeze_options *levers,
+                                           double minutes, sqzi_compress_attempt *attempt,
+                                           sqz_error *error);
+/* The least budget above one (0: any) that seems to hold the score, by bisection; 0: none does, and
+ * then, of any, the largest. */
+SQZ_NODISCARD sqz_status sqzi_compress_search(sqzi_compressor *c, uint64_t above, uint64_t *budget,
+                                              sqz_error *error);
+/* The plan of the options, of as many blocks as are best where minutes allow that, healed to the
+ * end. Discard in any case. */
+SQZ_NODISCARD sqz_status sqzi_compress_choose(sqzi_compressor *c, sqzi_compress_attempt *attempt,
+                                              sqz_error *error);
 
 /* ---- compress_write.c ---- */
 

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The export as a whole. */
+#include "base/error.h"
 #include "export/exporter.h"
 #include "model/context.h"
 
 static sqz_status write_folder(sqzi_exporter *e, const char *path)
 {
     sqz_status status = SQZ_OK;
+    sqz_error *error = e->error;
+    FAIL_IF(e->model->encoder.embedding.bare, SQZ_EUNSUPPORTED, 0,
+            "no class of Transformers can express a static table, which has neither positions nor "
+            "a norm: export the model that it was made from");
     TRY(sqzi_gguf_get_f64(e->model->gguf, "sqz.embedding.norm_epsilon", true, &e->epsilon,
                           e->error));
     TRY(sqzi_gguf_get_f64(e->model->gguf, "sqz.head.norm_epsilon", false, &e->head_epsilon,

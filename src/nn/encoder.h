@@ -3,8 +3,8 @@
  * every architecture to this; nothing here asks which one it was, and nothing is derived from C/H
  * or from a global F.
  *
- *   e  = norm(word[id] (times its factor, where factorised) + position[t] + type[y]); bare: the word
- *        and its type
+ *   e  = norm(word[id] (times its factor, where factorised) + position[t] + type[y]); bare: word
+ *        and type alone
  *   x  = W e + b, the embedding projection, where E differs from C
  *   block:  q, k, v = linears(x);  s = q k^T / sqrt(D) per head;  c = softmax(s) v
  *           a  = norm(x + attn_output(c))

@@ -78,6 +78,10 @@ sqz_status sqzi_chooser_open(const sqzi_budget_task *task, const sqzi_squeeze_pl
     const size_t bytes = plan->n_blocks * sizeof *plan->blocks;
     *c = (sqzi_chooser){.task = task, .by_hand = *plan};
     c->n_depths = task->errors->n_order ? task->errors->n_order : 1;
+    if (task->options->depth) { /* blocks that stay, checked with the options */
+        c->first_depth = plan->n_blocks - task->options->depth;
+        c->n_depths = c->first_depth + 1;
+    }
     c->by_hand.blocks = sqzi_allocate(plan->allocator, bytes);
     if (!c->by_hand.blocks)
         return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a plan of %u blocks", plan->n_blocks);

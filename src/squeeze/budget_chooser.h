@@ -10,7 +10,7 @@ typedef struct sqzi_chooser {
     const sqzi_budget_task *task;
     sqzi_squeeze_plan by_hand;
     sqzi_setting_items all;
-    uint32_t n_depths; /* blocks that may have left are 0 .. n_depths - 1: one stays */
+    uint32_t first_depth, n_depths; /* blocks that may have left, up to n_depths - 1: one stays */
 } sqzi_chooser;
 
 /* SQZ_ENOMEM. Close in any case. */

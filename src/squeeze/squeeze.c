@@ -6,141 +6,16 @@
 
 #include "base/error.h"
 #include "io/checksum.h"
-#include "squeeze/fidelity.h"
 #include "squeeze/plan_bytes.h"
-#include "squeeze/quantized_model.h"
-#include "data/sentences.h"
 #include "squeeze/squeeze_choice.h"
 #include "squeeze/squeeze_history.h"
-#include "squeeze/squeeze_levers.h"
-#include "squeeze/squeeze_then.h"
-#include "squeeze/squeeze_time.h"
+#include "squeeze/squeezer.h"
 #include "squeeze/static_table.h"
-#include "squeeze/student.h"
-#include "squeeze/text_split.h"
 #include "squeeze/vocabulary_pruning.h"
-
-typedef struct squeezer {
-    sqz_context *context;
-    sqz_squeeze_options options;
-    sqzi_student *student;         /* or NULL */
-    const sqzi_squeeze_then *then; /* or NULL */
-    const char *path, *out;
-    sqz_model *model;
-    sqzi_squeeze_plan plan;
-    sqzi_text_split split;
-    sqzi_sentences sentences; /* of what is not held out */
-    sqzi_sequences sequences;
-    sqzi_statistics statistics;
-    sqzi_weights weights;
-    sqzi_setting_errors errors; /* where something is chosen */
-    sqzi_squeeze_time time;     /* where it is bounded */
-    sqzi_squeeze_report report;
-    sqzi_fidelity_run fidelity;
-    sqzi_measured measured; /* all that is asked of the new file */
-    sqz_squeeze_result result;
-    size_t done, total; /* of the progress */
-    sqz_error *error;
-} squeezer;
-
-/* ---- progress: the run's stages, each block, the tables, the file ---- */
-
-static int advance(void *user)
-{
-    squeezer *s = user;
-    s->done++;
-    return s->options.progress ? s->options.progress(s->options.user, s->done, s->total) : 0;
-}
-
-static int stage_done(void *user, size_t done, size_t total)
-{
-    (void)done;
-    (void)total;
-    return advance(user);
-}
-
-/* ---- texts and what layers read ---- */
-
-/* A budget or a time leaves something to be chosen. */
-static bool chooses(const squeezer *s)
-{
-    return s->options.budget || s->options.time > 0;
-}
-
-static bool reads(const squeezer *s)
-{
-    return chooses(s) || sqzi_squeeze_plan_reads(s->model, &s->plan);
-}
-
-static sqz_status split_texts(squeezer *s)
-{
-    const sqz_squeeze_options *o = &s->options;
-    if (!o->texts && reads(s))
-        return sqzi_fail(s->error, SQZ_EINVAL, 0,
-                         "texts are missing: these levers ask what each layer reads; some thousand "
-                         "lines of the kind that the model will read do%s",
-                         s->plan.plain ? "" : ", or the plain form of the levers, which is worse");
-    if (!o->texts) return SQZ_OK;
-    if (!sqz_model_embed_tokenizer(s->model))
-        return sqzi_fail(s->error, SQZ_EINVAL, 0, "texts: the model has no tokenizer to read them");
-    return sqzi_text_split_make(&s->context->allocator, o->texts, o->n_texts, &s->split, s->error);
-}
-
-static sqz_status collect_sequences(squeezer *s)
-{
-    const sqzi_text_split *split = &s->split;
-    const sqzi_sentences *sentences = &s->sentences;
-    const bool whole = s->options.whole_texts;
-    if (s->sequences.n) return SQZ_OK;
-    if (!whole) {
-        const sqz_status status = sqzi_sentences_make(&s->context->allocator, split->learn,
-                                                      split->n_learn, &s->sentences, s->error);
-        if (status != SQZ_OK) return status;
-    }
-    return sqzi_sequences_up_to(s->model, whole ? split->learn : sentences->all,
-                                whole ? split->n_learn : sentences->n,
-                                s->plan.static_width ? SQZI_STATIC_MOST : SQZI_STATISTICS_MOST,
-                                &s->sequences, s->error);
-}
-
-/* Of the model with the blocks that stay. */
-static sqz_status find_statistics(squeezer *s)
-{
-    sqz_status status = SQZ_OK;
-    const sqzi_squeeze_plan *plan = &s->plan;
-    const size_t bytes = plan->n_made * sizeof(uint32_t);
-    uint32_t *blocks = NULL;
-    bool found, useless;
-    sqz_error *error = s->error;
-    if (!s->options.texts || !reads(s)) return SQZ_OK;
-    TRY(collect_sequences(s));
-    s->result.n_texts = s->sequences.n;
-    s->result.n_cut = s->sequences.n_cut;
-    s->result.n_pieces = sqzi_sequences_tokens(&s->sequences);
-    if (plan->static_width)
-        return sqzi_statistics_count(s->model, &s->sequences, &s->statistics, error);
-    blocks = sqzi_allocate(&s->context->allocator, bytes);
-    FAIL_IF(!blocks, SQZ_ENOMEM, 0, "no memory for a list of blocks");
-    for (uint32_t i = 0; i < plan->n_blocks; i++) blocks[i] = plan->blocks[i].source;
-    const sqzi_statistics_run run = {.model = s->model,
-                                     .sequences = &s->sequences,
-                                     .blocks = blocks,
-                                     .n = plan->n_blocks,
-                                     .folder = s->options.cache,
-                                     .progress = stage_done,
-                                     .user = s};
-    TRY(sqzi_statistics_find(&run, &s->statistics, &found, &useless, error));
-    s->result.from_cache = found;
-    s->result.cache_useless |= useless;
-    if (found) s->done += plan->n_blocks + 1;
-fail:
-    sqzi_release(&s->context->allocator, blocks, bytes);
-    return status;
-}
 
 /* ---- levers ---- */
 
-static sqz_status squeeze_vocabulary(squeezer *s)
+static sqz_status squeeze_vocabulary(sqzi_squeezer *s)
 {
     const sqz_squeeze_options *o = &s->options;
     s->result.pieces_before = s->result.pieces_after = s->model->info.vocabulary;
@@ -159,7 +34,7 @@ static sqz_status squeeze_vocabulary(squeezer *s)
 static sqz_status measure_file(void *user, const char *made, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    squeezer *s = user;
+    sqzi_squeezer *s = user;
     const sqzi_measured *fidelity = &s->fidelity.measured;
     if (s->measured.count_key && !s->then) TRY(fidelity->measure(fidelity->user, made, error));
     if (s->options.time > 0)
@@ -168,26 +43,8 @@ fail:
     return status;
 }
 
-/* The teacher runs in int8: its vectors then hardly differ, and a table follows them no nearer.
- * Where nothing is written the table is not made. */
-static sqz_status squeeze_static(squeezer *s)
-{
-    sqz_model *rounded = NULL;
-    sqz_status status = SQZ_OK;
-    if (!s->plan.static_width) return SQZ_OK;
-    if (s->out)
-        status = sqzi_quantized_open(s->context, s->path, SQZ_QUANTIZE_S8, s->out, &rounded,
-                                     s->error);
-    if (status == SQZ_OK)
-        status = sqzi_squeeze_static(&s->weights, rounded ? rounded : s->model,
-                                     s->out ? &s->sequences : NULL, s->plan.static_width, advance,
-                                     s, s->error);
-    sqz_model_close(rounded);
-    return status;
-}
-
 /* What goes into the file beside weights. */
-static sqzi_step step_of(squeezer *s, char history[SQZI_HISTORY_TEXT])
+static sqzi_step step_of(sqzi_squeezer *s, char history[SQZI_HISTORY_TEXT])
 {
     sqzi_step step = {.history = history,
                       .suffix = s->student             ? "-student"
@@ -213,7 +70,7 @@ static sqzi_step step_of(squeezer *s, char history[SQZI_HISTORY_TEXT])
 static sqz_status bytes_of(void *user, const sqzi_squeeze_plan *plan, uint64_t *bytes,
                            sqz_error *error)
 {
-    squeezer *s = user;
+    sqzi_squeezer *s = user;
     char history[SQZI_HISTORY_TEXT];
     const uint64_t budget = s->options.budget;
     s->options.budget = UINT64_MAX;
@@ -222,14 +79,14 @@ static sqz_status bytes_of(void *user, const sqzi_squeeze_plan *plan, uint64_t *
     return sqzi_plan_bytes(&s->weights, plan, &step, bytes, error);
 }
 
-static sqz_status measure_and_choose(squeezer *s, const uint32_t *blocks, uint32_t n,
+static sqz_status measure_and_choose(sqzi_squeezer *s, const uint32_t *blocks, uint32_t n,
                                      const sqzi_sequences *texts, sqzi_budget_outcome *outcome)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = s->error;
     sqzi_setting_errors_options asks = sqzi_squeeze_budget_asks(s->model, &s->options);
     sqzi_plan_trial trial = {0};
-    asks.step = advance;
+    asks.step = sqzi_squeezer_advance;
     asks.user = s;
     TRY(sqzi_setting_errors_make(s->model, &s->statistics, texts, blocks, n, &asks, &s->errors,
                                  error));
@@ -244,14 +101,16 @@ static sqz_status measure_and_choose(squeezer *s, const uint32_t *blocks, uint32
     if (runs)
         TRY(sqzi_plan_trial_open(s->model, &s->statistics, &s->errors, texts, blocks, n, &trial,
                                  error));
-    TRY(sqzi_squeeze_choose(&task, runs ? &trial : NULL, advance, s, &s->plan, outcome, error));
+    TRY(sqzi_squeeze_choose(&task, runs ? &trial : NULL, sqzi_squeezer_advance, s, &s->plan,
+                            outcome, error));
+    if (s->options.time > 0) TRY(sqzi_squeeze_time_forecast(&s->plan, &s->time, error));
 fail:
     sqzi_plan_trial_close(&trial);
     return status;
 }
 
 /* What the plan by hand leaves open; where blocks leave, others read other things. */
-static sqz_status choose_rest(squeezer *s)
+static sqz_status choose_rest(sqzi_squeezer *s)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = s->error;
@@ -268,11 +127,10 @@ static sqz_status choose_rest(squeezer *s)
     TRY(measure_and_choose(s, blocks, n, &texts, &outcome));
     s->result.change = outcome.change;
     s->result.next_bytes = outcome.next_bytes;
-    s->time.forecast_ns = outcome.time;
     if (s->plan.n_blocks < n) {
         sqzi_setting_errors_discard(&s->errors);
         sqzi_statistics_discard(&s->statistics);
-        status = find_statistics(s);
+        status = sqzi_squeezer_read(s);
     }
 fail:
     sqzi_sequences_discard(&texts);
@@ -280,21 +138,23 @@ fail:
     return status;
 }
 
-static sqz_status run_levers(squeezer *s)
+static sqz_status run_levers(sqzi_squeezer *s)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = s->error;
     TRY(sqzi_weights_of(s->model, &s->weights, error));
     TRY(sqzi_squeeze_report_make(&s->weights, &s->report, error));
     TRY(squeeze_vocabulary(s));
-    TRY(squeeze_static(s));
-    if (chooses(s)) TRY(choose_rest(s));
+    if (s->plan.static_width)
+        TRY(sqzi_squeeze_static(&s->weights, s->out ? s->path : NULL, s->out, &s->sequences,
+                                s->plan.static_width, sqzi_squeezer_advance, s, error));
+    if (sqzi_squeezer_chooses(s)) TRY(choose_rest(s));
     const sqzi_squeeze_run run = {.weights = &s->weights,
                                   .plan = &s->plan,
                                   .statistics = &s->statistics,
                                   .errors = s->errors.blocks ? &s->errors : NULL,
                                   .report = &s->report,
-                                  .step = advance,
+                                  .step = sqzi_squeezer_advance,
                                   .user = s};
     TRY(sqzi_squeeze_run_levers(&run, error));
     if (s->student) TRY(sqzi_student_fill(s->student, &s->weights, error));
@@ -305,7 +165,7 @@ fail:
 
 /* ---- the file ---- */
 
-static void take_fidelity(squeezer *s)
+static void take_fidelity(sqzi_squeezer *s)
 {
     const sqzi_fidelity *f = &s->fidelity.fidelity;
     s->result.n_held_out = f->n_texts;
@@ -314,7 +174,7 @@ static void take_fidelity(squeezer *s)
     s->result.classes = f->classes;
 }
 
-static sqz_status write_file(squeezer *s)
+static sqz_status write_file(sqzi_squeezer *s)
 {
     char history[SQZI_HISTORY_TEXT];
     const bool measures = s->split.n_held_out && !s->options.no_fidelity && !s->then;
@@ -329,7 +189,7 @@ static sqz_status write_file(squeezer *s)
 
 /* ---- the whole ---- */
 
-static void discard(squeezer *s)
+static void discard(sqzi_squeezer *s)
 {
     sqzi_fidelity_run_discard(&s->fidelity);
     sqzi_squeeze_report_discard(&s->report);
@@ -344,7 +204,7 @@ static void discard(squeezer *s)
     sqz_model_close(s->model);
 }
 
-static sqz_status squeeze(squeezer *s)
+static sqz_status squeeze(sqzi_squeezer *s)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = s->error;
@@ -356,15 +216,15 @@ static sqz_status squeeze(squeezer *s)
     if (s->student) TRY(sqzi_student_plan(s->student, s->model, &s->plan, error));
     s->total = 2 * (size_t)s->plan.n_blocks + 3;
     if (s->plan.static_width) s->total = SQZI_STATIC_SLICES + SQZI_STATIC_EPOCHS + 1;
-    if (chooses(s)) s->total += 2 * (size_t)s->plan.n_blocks + SQZI_PLANS_TRIED;
-    TRY(split_texts(s));
-    TRY(find_statistics(s));
+    if (sqzi_squeezer_chooses(s)) s->total += 2 * (size_t)s->plan.n_blocks + SQZI_PLANS_TRIED;
+    TRY(sqzi_squeezer_split(s));
+    TRY(sqzi_squeezer_read(s));
     TRY(run_levers(s));
 fail:
     return status;
 }
 
-static sqz_status run(squeezer *s)
+static sqz_status run(sqzi_squeezer *s)
 {
     const sqz_squeeze_options *options = &s->options;
     s->result.classes = NAN;
@@ -402,21 +262,21 @@ sqz_status sqzi_squeeze_for(sqz_context *context, const char *path, const char *
             "%s: no lever is set: say a budget, a time, bits, an embedding, neurons, heads, "
             "layers, rank, groups or a vocabulary",
             path);
-    return run(&(squeezer){.context = context,
-                           .path = path,
-                           .out = out,
-                           .then = then,
-                           .options = *options,
-                           .error = error});
+    return run(&(sqzi_squeezer){.context = context,
+                                .path = path,
+                                .out = out,
+                                .then = then,
+                                .options = *options,
+                                .error = error});
 }
 
 sqz_status sqzi_squeeze_student(sqz_context *context, const char *path, const char *out,
                                 sqzi_student *student, sqz_error *error)
 {
-    return run(&(squeezer){.context = context,
-                           .path = path,
-                           .out = out,
-                           .student = student,
-                           .options = sqzi_student_levers(student),
-                           .error = error});
+    return run(&(sqzi_squeezer){.context = context,
+                                .path = path,
+                                .out = out,
+                                .student = student,
+                                .options = sqzi_student_levers(student),
+                                .error = error});
 }

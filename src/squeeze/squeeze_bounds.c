@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/number.h"
 #include "squeeze/bounded_choice.h"
 #include "squeeze/budget_chooser.h"
 
@@ -101,15 +102,16 @@ static sqz_status say_least(const bounds_search *s, sqz_error *error)
     const sqzi_budget_task *task = s->of->task;
     if (s->least_time < INFINITY) {
         char within[64] = "";
-        const double base = task->base_time, per_cent = 100 / base;
+        const double scale = task->time_scale > 0 ? task->time_scale : 1,
+                     per_cent = 100 * scale / task->base_time;
         if (task->budget)
             snprintf(within, sizeof within, " within %" PRIu64 " bytes", task->budget);
         return sqzi_fail(error, SQZ_EINVAL, 0,
-                         "time: %.4g %% of the base's cannot be met%s: the least that can is %.4g "
-                         "%%",
-                         task->time * per_cent, within, ceil(s->least_time * per_cent * 10) / 10);
+                         "time: %s %% of the base's cannot be met%s: the least that can is %s %%",
+                         SQZI_REAL(4, task->time * per_cent), within,
+                         SQZI_REAL(4, ceil(s->least_time * per_cent * 10) / 10));
     }
-    return sqzi_fail(error, SQZ_EINVAL, 0,
+    return sqzi_fail(error, SQZ_EINVAL, s->least_bytes,
                      "a budget of %" PRIu64 " bytes cannot be met: the least that can is %" PRIu64
                      " bytes",
                      task->budget, s->least_bytes);
@@ -125,7 +127,8 @@ sqz_status sqzi_chooser_within_time(const sqzi_chooser *of, sqzi_squeeze_plan *p
                        .best = of->all.chosen + of->all.n,
                        .least_bytes = UINT64_MAX,
                        .least_time = INFINITY};
-    for (uint32_t gone = 0; gone < of->n_depths; gone++) TRY(try_depth(&s, gone, error));
+    for (uint32_t gone = of->first_depth; gone < of->n_depths; gone++)
+        TRY(try_depth(&s, gone, error));
     if (!s.found) return say_least(&s, error);
     sqzi_chooser_apply(of, s.n_gone, s.best, plan);
     *outcome =

@@ -23,7 +23,7 @@ typedef struct chooser {
 
 static sqz_status make_frontiers(const chooser *c, sqz_error *error)
 {
-    for (uint32_t gone = 0; gone < c->of->n_depths; gone++) {
+    for (uint32_t gone = c->of->first_depth; gone < c->of->n_depths; gone++) {
         const uint32_t n = sqzi_chooser_view(c->of, gone);
         const sqz_status status = sqzi_frontier_make(c->of->by_hand.allocator, c->of->all.view, n,
                                                      &c->frontiers[gone], error);
@@ -41,7 +41,7 @@ static bool is_better(const sqzi_choice *a, bool a_met, const choice *b)
 /* The best of items within so many bytes; where none is, the least. */
 static void choose(const chooser *c, int64_t target, uint32_t *tried, choice *best)
 {
-    for (uint32_t gone = 0; gone < c->of->n_depths; gone++) {
+    for (uint32_t gone = c->of->first_depth; gone < c->of->n_depths; gone++) {
         const uint64_t others = sqzi_chooser_overhead(c->of, gone),
                        left = target > (int64_t)others ? (uint64_t)target - others : 0;
         sqzi_choice sums;
@@ -49,7 +49,7 @@ static void choose(const chooser *c, int64_t target, uint32_t *tried, choice *be
         sums.error += sqzi_chooser_without(c->of, gone);
         sums.bytes += others;
         if (sums.next_bytes) sums.next_bytes += others;
-        if (gone && !is_better(&sums, met, best)) continue;
+        if (gone > c->of->first_depth && !is_better(&sums, met, best)) continue;
         best->n_gone = gone;
         best->met = met;
         best->sums = sums;
@@ -79,7 +79,7 @@ static sqz_status settle(const chooser *c, sqzi_squeeze_plan *plan, sqzi_budget_
     choice now = {.chosen = tried + n}, fits = {.chosen = tried + 2 * n};
     uint64_t bytes = 0, fit_bytes;
     TRY(try_choice(c, 0, tried, &fits, plan, &fit_bytes, error));
-    FAIL_IF(fit_bytes > budget, SQZ_EINVAL, 0,
+    FAIL_IF(fit_bytes > budget, SQZ_EINVAL, fit_bytes,
             "a budget of %" PRIu64 " bytes cannot be met: the least that can is %" PRIu64 " bytes",
             budget, fit_bytes);
     int64_t target = (int64_t)budget - ((int64_t)fit_bytes - (int64_t)fits.sums.bytes);

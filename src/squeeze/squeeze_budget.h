@@ -39,7 +39,8 @@ typedef struct sqzi_budget_task {
     uint64_t budget; /* 0: bytes are not bounded; bits, words and positions are then by hand */
     /* NULL: time is not bounded; else of every shape of sqzi_setting_shapes */
     const sqzi_time_table *times;
-    double time, base_time;             /* nanoseconds of the model at most; of the base */
+    double time, base_time; /* nanoseconds of the model at most, by these; of the base */
+    double time_scale;      /* what such a model takes over what it takes by these; 0: 1 */
     double counts[SQZI_CHANGE_KINDS];   /* a change of that kind counts so many times; 0: once */
     const sqz_squeeze_options *options; /* what they name is by hand */
     const sqzi_setting_errors *errors;

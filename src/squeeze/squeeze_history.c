@@ -70,6 +70,7 @@ void sqzi_squeeze_history(const char *verb, const sqz_squeeze_options *o, uint32
     if (o->budget) add(line, &used, " --budget %" PRIu64, o->budget);
     add_share(line, &used, "time", o->time);
     if (o->at_batch || o->at_length) add(line, &used, " --at %ux%u", o->at_batch, o->at_length);
+    if (o->depth) add(line, &used, " --depth %u", o->depth);
     if (o->whole_texts) add(line, &used, " --whole-texts");
     if (o->plain) add(line, &used, " --plain");
     if (n_texts)

@@ -159,12 +159,11 @@ fail:
 static sqz_status keep_blocks(const sqzi_squeeze_run *run, sqz_error *error)
 {
     const sqzi_squeeze_plan *plan = run->plan;
-    const size_t bytes = plan->n_made * sizeof(uint32_t);
-    uint32_t *order = sqzi_allocate(plan->allocator, bytes);
-    if (!order) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for an order of blocks");
-    for (uint32_t i = 0; i < plan->n_blocks; i++) order[i] = plan->blocks[i].source;
+    uint32_t *order;
+    const sqz_status status = sqzi_squeeze_plan_blocks(plan, &order, error);
+    if (status != SQZ_OK) return status;
     sqzi_weights_keep_blocks(run->weights, order, plan->n_blocks);
-    sqzi_release(plan->allocator, order, bytes);
+    sqzi_release(plan->allocator, order, plan->n_made * sizeof *order);
     return SQZ_OK;
 }
 

@@ -18,7 +18,7 @@ bool sqzi_squeeze_has_lever(const sqz_squeeze_options *o)
     return o->n_vocabulary || o->drop_impossible || o->layers || o->layers_first ||
            o->layers_every || o->heads > 0 || o->neurons > 0 || o->groups > 1 || o->rank > 0 ||
            o->ranks || o->embedding != SQZ_EMBEDDING_KEEP || o->embedding_bits ||
-           o->position_bits || o->bits || o->budget || o->time > 0;
+           o->position_bits || o->bits || o->static_width || o->budget || o->time > 0;
 }
 
 static sqz_status check_share(const char *what, double share, sqz_error *error)
@@ -48,6 +48,11 @@ static sqz_status check_alone(const sqz_squeeze_options *o, sqz_error *error)
             "time: what is chosen by what layers read has no plain form");
     FAIL_IF(!(o->time > 0) && (o->at_batch || o->at_length), SQZ_EINVAL, 0,
             "at: a batch and a length that time is measured at, and no time is asked for");
+    FAIL_IF(o->depth &&
+                (!(o->budget || o->time > 0) || o->layers || o->layers_first || o->layers_every),
+            SQZ_EINVAL, 0,
+            "depth: how many blocks a budget or a time leaves, and there is none, or layers are "
+            "named");
     TRY(check_share("time", o->time, error));
     FAIL_IF(o->static_width && (!o->layers || o->n_layers), SQZ_EINVAL, 0,
             "static_width: a static table has no blocks: layers must be an empty list");
@@ -92,6 +97,9 @@ static sqz_status choose_by_rule(const sqz_squeeze_options *o, sqzi_squeeze_plan
 static sqz_status choose_layers(const sqz_squeeze_options *o, sqzi_squeeze_plan *plan,
                                 sqz_error *error)
 {
+    if (o->depth > plan->n_blocks)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "depth: %u blocks are to stay, the model has %u",
+                         o->depth, plan->n_blocks);
     if (!o->layers) return choose_by_rule(o, plan, error);
     for (size_t i = 0; i < o->n_layers; i++) {
         if (o->layers[i] >= plan->n_blocks)
@@ -292,6 +300,11 @@ static sqz_status choose_tables(const sqz_model *model, const sqz_squeeze_option
     const sqzi_embedding *e = &model->encoder.embedding;
     const bool factorised = e->factorised && !o->static_width;
     const uint32_t width = o->static_width ? o->static_width : e->width;
+    if (o->static_width > model->info.dimensions)
+        return sqzi_fail(error, SQZ_EINVAL, 0,
+                         "static_width: the model's vectors have %u dimensions, so a row of a "
+                         "static table has at most as many, not %u",
+                         model->info.dimensions, o->static_width);
     if (o->embedding != SQZ_EMBEDDING_KEEP && (factorised || o->embedding_size < 1))
         return sqzi_fail(error, SQZ_EINVAL, 0,
                          factorised ? "embedding: it is factorised already: begin with the model "

@@ -63,6 +63,15 @@ bool sqzi_squeeze_plan_is(const sqzi_squeeze_plan *a, const sqzi_squeeze_plan *b
            memcmp(a->blocks, b->blocks, a->n_blocks * sizeof *a->blocks) == 0;
 }
 
+sqz_status sqzi_squeeze_plan_blocks(const sqzi_squeeze_plan *plan, uint32_t **blocks,
+                                    sqz_error *error)
+{
+    *blocks = sqzi_allocate(plan->allocator, plan->n_made * sizeof **blocks);
+    if (!*blocks) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a list of blocks");
+    for (uint32_t i = 0; i < plan->n_blocks; i++) (*blocks)[i] = plan->blocks[i].source;
+    return SQZ_OK;
+}
+
 void sqzi_squeeze_plan_discard(sqzi_squeeze_plan *plan)
 {
     if (!plan->allocator) return;

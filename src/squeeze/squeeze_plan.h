@@ -46,6 +46,10 @@ SQZ_NODISCARD sqz_status sqzi_squeeze_plan_make(const sqz_model *model, sqzi_squ
 /* Over a plan of the same model. */
 void sqzi_squeeze_plan_copy(const sqzi_squeeze_plan *from, sqzi_squeeze_plan *plan);
 bool sqzi_squeeze_plan_is(const sqzi_squeeze_plan *plan, const sqzi_squeeze_plan *other);
+/* *blocks [n_made]: the sources of the plan's blocks, in memory of the plan's allocator.
+ * SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_squeeze_plan_blocks(const sqzi_squeeze_plan *plan, uint32_t **blocks,
+                                                  sqz_error *error);
 void sqzi_squeeze_plan_discard(sqzi_squeeze_plan *plan);
 
 /* What options ask for by hand, over a plan that has just been made. SQZ_EINVAL: a lever that does

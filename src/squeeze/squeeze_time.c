@@ -13,7 +13,10 @@ sqz_status sqzi_squeeze_time_check(const sqz_model *model, const sqz_squeeze_opt
                                    sqz_error *error)
 {
     uint32_t n = o->at_batch, length = o->at_length;
-    return o->time > 0 ? sqzi_timed_shape(model, &n, &length, error) : SQZ_OK;
+    if (!(o->time > 0)) return SQZ_OK;
+    if (model->encoder.n_blocks == 0)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "time: the model has no blocks that could be fewer");
+    return sqzi_timed_shape(model, &n, &length, error);
 }
 
 /* Blocks of the model as they are; then every setting of those of the plan. */
@@ -25,6 +28,57 @@ static uint32_t list_blocks(const sqzi_budget_task *task, const sqzi_squeeze_pla
     for (uint32_t i = 0; i < plan->n_blocks; i++)
         n += sqzi_setting_shapes(task, &plan->blocks[i], blocks + n);
     return n;
+}
+
+static void note(sqzi_squeeze_time *time, const sqzi_time_table *table)
+{
+    time->cached &= table->cached;
+    time->useless |= table->useless;
+}
+
+sqz_status sqzi_squeeze_time_forecast(const sqzi_squeeze_plan *plan, sqzi_squeeze_time *time,
+                                      sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqzi_time_table *known = &time->table;
+    const sqz_model *model = known->weights->model;
+    sqzi_time_table table = {0};
+    sqzi_squeeze_plan whole = {0};
+    const size_t most = model->encoder.n_blocks + (size_t)plan->n_blocks,
+                 bytes = most * sizeof(sqzi_block_plan);
+    sqzi_block_plan *blocks = sqzi_allocate(plan->allocator, bytes);
+    FAIL_IF(!blocks, SQZ_ENOMEM, 0, "no memory for %zu blocks", most);
+    TRY(sqzi_squeeze_plan_make(model, &whole, error));
+    memcpy(blocks, whole.blocks, whole.n_blocks * sizeof *blocks);
+    memcpy(blocks + whole.n_blocks, plan->blocks, plan->n_blocks * sizeof *blocks);
+    TRY(sqzi_time_table_make(known->weights, &known->options, blocks, (uint32_t)most, &table,
+                             error));
+    note(time, &table);
+    time->forecast_ns = time->base_ns * sqzi_time_of_blocks(&table, plan->blocks, plan->n_blocks) /
+                        sqzi_time_of_blocks(&table, whole.blocks, whole.n_blocks);
+fail:
+    sqzi_time_table_discard(&table);
+    sqzi_squeeze_plan_discard(&whole);
+    sqzi_release(plan->allocator, blocks, bytes);
+    return status;
+}
+
+/* How far a sum of halves is from a plan of such blocks. */
+static sqz_status find_scale(sqzi_budget_task *task, const sqzi_squeeze_plan *by_hand,
+                             sqzi_squeeze_time *time, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_squeeze_plan first = {0};
+    sqzi_budget_outcome outcome;
+    TRY(sqzi_squeeze_plan_make(task->weights->model, &first, error));
+    sqzi_squeeze_plan_copy(by_hand, &first);
+    TRY(sqzi_squeeze_plan_by_budget(task, &first, &outcome, error));
+    TRY(sqzi_squeeze_time_forecast(&first, time, error));
+    task->time_scale = time->forecast_ns / outcome.time;
+    task->time /= task->time_scale;
+fail:
+    sqzi_squeeze_plan_discard(&first);
+    return status;
 }
 
 sqz_status sqzi_squeeze_time_make(sqzi_budget_task *task, const sqzi_squeeze_plan *plan,
@@ -46,10 +100,14 @@ sqz_status sqzi_squeeze_time_make(sqzi_budget_task *task, const sqzi_squeeze_pla
     TRY(sqzi_squeeze_plan_make(model, &whole, error));
     const uint32_t n = list_blocks(task, plan, &whole, blocks);
     TRY(sqzi_time_table_make(task->weights, &options, blocks, n, &time->table, error));
+    time->cached = true;
+    note(time, &time->table);
     time->base_ns = sqzi_time_of_blocks(&time->table, whole.blocks, whole.n_blocks);
     task->times = &time->table;
     task->base_time = time->base_ns;
     task->time = o->time * time->base_ns;
+    task->time_scale = 1;
+    status = find_scale(task, plan, time, error);
 fail:
     sqzi_squeeze_plan_discard(&whole);
     sqzi_release(plan->allocator, blocks, bytes);
@@ -92,9 +150,9 @@ void sqzi_squeeze_time_tell(const sqzi_squeeze_time *time, sqz_squeeze_result *r
     if (!time->table.weights) return;
     result->base_ms = time->base_ns / 1e6;
     result->time_share = time->forecast_ns / time->base_ns;
-    result->times_cached = time->table.cached;
-    result->cache_useless |= time->table.useless;
-    if (time->measured[0] == 0) return;
-    result->measured_base_ms = (double)time->measured[0] / 1e6;
-    result->measured_share = (double)time->measured[1] / (double)time->measured[0];
+    result->times_cached = time->cached;
+    result->cache_useless |= time->useless;
+    if (!(time->measured[0] > 0)) return;
+    result->measured_base_ms = time->measured[0] / 1e6;
+    result->measured_share = time->measured[1] / time->measured[0];
 }

@@ -9,8 +9,9 @@
 typedef struct sqzi_squeeze_time {
     sqzi_time_table table;
     double base_ns;       /* of the model, no lever taken, in the type of the new file's blocks */
-    double forecast_ns;   /* of the plan that was chosen, by the table; the caller's to set */
-    uint64_t measured[2]; /* nanoseconds of base and new file; 0 until they were measured */
+    double forecast_ns;   /* of the plan that was chosen */
+    bool cached, useless; /* every table was found; a file was there and was made anew */
+    double measured[2];   /* nanoseconds of base and new file; 0 until they were measured */
 } sqzi_squeeze_time;
 
 /* What the options ask for, in their place or none: SQZ_EINVAL as sqzi_timed_shape. */
@@ -19,10 +20,16 @@ SQZ_NODISCARD sqz_status sqzi_squeeze_time_check(const sqz_model *model,
                                                  sqz_error *error);
 
 /* The table for every setting that task's options leave open in a plan by hand, and the base. Sets
- * task->times, time and base_time. As sqzi_time_table_make. Discard in any case. */
+ * task->times, time, base_time and time_scale: halves of blocks were measured one at a time, and
+ * what blocks of both take is a little off; by how much says the first plan, whose blocks are
+ * measured as they are. As sqzi_time_table_make and sqzi_squeeze_plan_by_budget. Discard in any
+ * case. */
 SQZ_NODISCARD sqz_status sqzi_squeeze_time_make(sqzi_budget_task *task,
                                                 const sqzi_squeeze_plan *plan,
                                                 sqzi_squeeze_time *time, sqz_error *error);
+/* The forecast: a plan's blocks are measured as they are. As sqzi_time_table_make. */
+SQZ_NODISCARD sqz_status sqzi_squeeze_time_forecast(const sqzi_squeeze_plan *plan,
+                                                    sqzi_squeeze_time *time, sqz_error *error);
 void sqzi_squeeze_time_discard(sqzi_squeeze_time *time);
 
 /* Run the base and the file at `made` in turn. path: of the model; what the base needs for a moment

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "squeeze/dense_algebra.h"
+#include "squeeze/quantized_model.h"
 #include "squeeze/static_fit.h"
 
 enum { BATCH = 256, PIECES_TOGETHER = 512, STRIP = 256 };
@@ -135,7 +136,7 @@ fail:
 
 /* ---- components ---- */
 
-static void widen(const float *from, size_t n, double *to)
+static void to_double(const float *from, size_t n, double *to)
 {
     for (size_t i = 0; i < n; i++) to[i] = (double)from[i];
 }
@@ -146,7 +147,7 @@ static sqz_status find_components(const making *m, sqz_error *error)
     const uint32_t d = m->dimensions;
     for (uint32_t i = 0; i < m->texts->n; i += STRIP) {
         const uint32_t some = m->texts->n - i < STRIP ? m->texts->n - i : STRIP;
-        widen(m->vectors + (size_t)i * d, (size_t)some * d, m->work);
+        to_double(m->vectors + (size_t)i * d, (size_t)some * d, m->work);
         TRY(sqzi_dense_multiply(&(sqzi_dense_product){.m = d,
                                                       .n = d,
                                                       .k = some,
@@ -174,7 +175,7 @@ static sqz_status project(const making *m, const float *vectors, uint32_t n, boo
     double *made = m->work + (size_t)STRIP * d;
     for (uint32_t i = 0; i < n; i += STRIP) {
         const uint32_t some = n - i < STRIP ? n - i : STRIP;
-        widen(vectors + (size_t)i * d, (size_t)some * d, m->work);
+        to_double(vectors + (size_t)i * d, (size_t)some * d, m->work);
         const sqzi_dense_product product = {.m = some,
                                             .n = k,
                                             .k = d,
@@ -296,39 +297,44 @@ static void make_bare(sqzi_weights *w, uint32_t width)
     for (uint32_t i = 0; i < w->n_others; i++) sqzi_weight_linear_drop(w, &w->others[i].linear);
 }
 
-sqz_status sqzi_squeeze_static(sqzi_weights *w, const sqz_model *teacher,
+static sqz_status teach(sqzi_weights *w, const sqz_model *teacher, const sqzi_sequences *texts,
+                        int (*step_done)(void *), void *user, float *table, uint32_t width,
+                        sqz_error *error)
+{
+    making m = {.weights = w,
+                .teacher = teacher,
+                .texts = texts,
+                .allocator = &teacher->context->allocator,
+                .ids = (const uint32_t *)(const void *)texts->ids.data,
+                .first = (const uint32_t *)(const void *)texts->first.data,
+                .width = width,
+                .dimensions = teacher->info.dimensions,
+                .vocabulary = teacher->info.vocabulary,
+                .n_rows = w->word.rows,
+                .special = sqz_tokenizer_special(sqz_model_embed_tokenizer(teacher)),
+                .step = step_done,
+                .user = user};
+    return learn(&m, table, error);
+}
+
+sqz_status sqzi_squeeze_static(sqzi_weights *w, const char *path, const char *place,
                                const sqzi_sequences *texts, uint32_t width,
                                int (*step_done)(void *), void *user, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqzi_weight_matrix table = {0};
-    const sqz_tokenizer *tokenizer = sqz_model_embed_tokenizer(teacher);
-    FAIL_IF(width < 1 || width > teacher->info.dimensions, SQZ_EINVAL, 0,
-            "static_width: the model's vectors have %u dimensions, a table has at most as many, "
-            "not %u",
-            teacher->info.dimensions, width);
+    sqz_model *teacher = NULL;
     TRY(sqzi_weight_matrix_make(w, w->word.rows, width, 1, &table, error));
-    if (texts) {
-        making m = {.weights = w,
-                    .teacher = teacher,
-                    .texts = texts,
-                    .allocator = &teacher->context->allocator,
-                    .ids = (const uint32_t *)texts->ids.data,
-                    .first = (const uint32_t *)texts->first.data,
-                    .width = width,
-                    .dimensions = teacher->info.dimensions,
-                    .vocabulary = teacher->info.vocabulary,
-                    .n_rows = w->word.rows,
-                    .special = sqz_tokenizer_special(tokenizer),
-                    .step = step_done,
-                    .user = user};
-        TRY(learn(&m, table.values, error));
+    if (path) {
+        TRY(sqzi_quantized_open(w->model->context, path, SQZ_QUANTIZE_S8, place, &teacher, error));
+        TRY(teach(w, teacher, texts, step_done, user, table.values, width, error));
     }
     sqzi_weight_matrix_drop(w, &w->word);
     w->word = table;
+    table = (sqzi_weight_matrix){0};
     make_bare(w, width);
-    return SQZ_OK;
 fail:
+    sqz_model_close(teacher);
     sqzi_weight_matrix_drop(w, &table);
     return status;
 }

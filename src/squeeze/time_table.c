@@ -86,89 +86,104 @@ double sqzi_time_of_blocks(const sqzi_time_table *t, const sqzi_block_plan *bloc
 /* ---- runs ---- */
 
 /* Some shapes in the place of a model's blocks: the session has room for each of them, and finds
- * one at a time, or none. */
+ * one at a time, or none. Run 0 is the table's first shape, which all others are beside; run 1 that
+ * without blocks. */
 typedef struct contest {
     sqzi_time_table *table;
     sqz_model model;
-    sqzi_block *blocks; /* [n] */
+    sqzi_invented_block *invented; /* [n] */
+    sqzi_block *blocks;            /* [n] */
+    double *ns;                    /* [n + 1] */
     uint32_t n;
     sqzi_timed_run run;
 } contest;
 
-/* Run 0 is that without blocks. */
+enum { AROUND = 1 };
+
 static sqz_status run_one(void *user, uint32_t i, uint64_t *ns, sqz_error *error)
 {
     contest *c = user;
-    c->model.encoder.blocks = c->blocks + (i ? i - 1 : 0);
-    c->model.encoder.n_blocks = i > 0;
+    c->model.encoder.blocks = c->blocks + (i > AROUND ? i - AROUND : 0);
+    c->model.encoder.n_blocks = i != AROUND;
     return sqzi_timed_run_once(&c->run, ns, error);
 }
 
-static sqz_status run_contest(contest *c, uint32_t first, uint64_t *least, sqz_error *error)
+static sqz_status run_contest(contest *c, sqz_error *error)
 {
     const uint64_t limit = UINT64_C(4000000000);
     const sqzi_time_options *o = &c->table->options;
-    float *ns = c->table->ns;
     c->model.encoder.blocks = c->blocks;
     c->model.encoder.n_blocks = c->n;
     sqz_status status = sqzi_timed_run_open(&c->model, o->n_sequences, o->length, &c->run, error);
     if (status == SQZ_OK)
-        status = sqzi_least_times(1 + c->n, run_one, c, limit / c->table->n * c->n, least, error);
+        status = sqzi_times_beside(allocator_of(c->table), 1 + c->n, run_one, c,
+                                   limit / c->table->n * c->n, c->ns, error);
     sqzi_timed_run_close(&c->run);
-    if (status != SQZ_OK) return status;
-    if (first == 0) ns[0] = (float)least[0];
-    for (uint32_t i = 0; i < c->n; i++)
-        ns[1 + first + i] = least[1 + i] > least[0] ? (float)(least[1 + i] - least[0]) : 0;
-    return SQZ_OK;
-}
-
-/* From a shape on as many as fit; *end: those behind them. */
-static sqz_status measure_some(sqzi_time_table *t, uint32_t first, sqzi_invented_block *invented,
-                               sqzi_block *blocks, uint64_t *least, uint32_t *end, sqz_error *error)
-{
-    sqz_status status = SQZ_OK;
-    size_t bytes = 0;
-    contest c = {.table = t, .model = *t->weights->model, .blocks = blocks};
-    for (*end = first; *end < t->n && bytes < MOST_MEMORY; ++*end) {
-        sqzi_invented_block *one = &invented[c.n];
-        status = sqzi_invented_block_make(t->weights, &t->plans[*end], t->options.integers, one,
-                                          error);
-        blocks[c.n++] = one->block;
-        bytes += one->bytes;
-        if (status != SQZ_OK) break;
-    }
-    if (status == SQZ_OK) status = run_contest(&c, first, least, error);
-    for (uint32_t i = 0; i < c.n; i++) sqzi_invented_block_discard(t->weights, &invented[i]);
     return status;
 }
 
-typedef struct room {
-    sqzi_invented_block *invented;
-    sqzi_block *blocks;
-    uint64_t *least;
-} room;
-
-static room lay_out(uint32_t n, sqzi_arena *arena)
+static sqz_status invent(contest *c, uint32_t i, size_t *bytes, sqz_error *error)
 {
-    room r;
-    r.invented = sqzi_arena_take(arena, n, sizeof *r.invented);
-    r.blocks = sqzi_arena_take(arena, n, sizeof *r.blocks);
-    r.least = sqzi_arena_take(arena, n + 1, sizeof *r.least);
-    return r;
+    sqzi_time_table *t = c->table;
+    sqzi_invented_block *one = &c->invented[c->n];
+    const sqz_status status = sqzi_invented_block_make(t->weights, &t->plans[i],
+                                                       t->options.integers, one, error);
+    c->blocks[c->n++] = one->block;
+    *bytes += one->bytes;
+    return status;
+}
+
+/* Of shapes from `first` on; the first of the table is in every contest, and what it takes is what
+ * the first contest said. */
+static void take(const contest *c, uint32_t first)
+{
+    float *ns = c->table->ns;
+    const double around = c->ns[AROUND];
+    if (first == 1) {
+        ns[0] = (float)around;
+        ns[1] = (float)fmax(0, c->ns[0] - around);
+    }
+    const double scale = c->ns[0] > 0 ? (double)(ns[0] + ns[1]) / c->ns[0] : 1;
+    for (uint32_t i = 1; i < c->n; i++)
+        ns[first + i] = (float)fmax(0, c->ns[AROUND + i] * scale - (double)ns[0]);
+}
+
+/* From a shape on as many as fit; *end: those behind them. */
+static sqz_status measure_some(contest *c, uint32_t first, uint32_t *end, sqz_error *error)
+{
+    size_t bytes = 0;
+    c->n = 0;
+    sqz_status status = invent(c, 0, &bytes, error);
+    for (*end = first; status == SQZ_OK && *end < c->table->n && bytes < MOST_MEMORY; ++*end)
+        status = invent(c, *end, &bytes, error);
+    if (status == SQZ_OK) status = run_contest(c, error);
+    if (status == SQZ_OK) take(c, first);
+    for (uint32_t i = 0; i < c->n; i++)
+        sqzi_invented_block_discard(c->table->weights, &c->invented[i]);
+    return status;
+}
+
+static void lay_out(contest *c, uint32_t n, sqzi_arena *arena)
+{
+    c->invented = sqzi_arena_take(arena, n, sizeof *c->invented);
+    c->blocks = sqzi_arena_take(arena, n, sizeof *c->blocks);
+    c->ns = sqzi_arena_take(arena, n + 1, sizeof *c->ns);
 }
 
 static sqz_status measure(sqzi_time_table *t, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
+    contest c = {.table = t, .model = *t->weights->model};
     sqzi_arena arena = sqzi_arena_over(NULL, SIZE_MAX);
-    (void)lay_out(t->n, &arena);
+    lay_out(&c, t->n, &arena);
     const size_t bytes = arena.used;
     void *memory = sqzi_allocate(allocator_of(t), bytes);
     FAIL_IF(!memory, SQZ_ENOMEM, 0, "no memory for the times of %u blocks", t->n);
     arena = sqzi_arena_over(memory, bytes);
-    const room r = lay_out(t->n, &arena);
-    for (uint32_t first = 0, end; first < t->n; first = end)
-        TRY(measure_some(t, first, r.invented, r.blocks, r.least, &end, error));
+    lay_out(&c, t->n, &arena);
+    uint32_t end = 1;
+    do TRY(measure_some(&c, end, &end, error));
+    while (end < t->n);
 fail:
     sqzi_release(allocator_of(t), memory, bytes);
     return status;
@@ -194,7 +209,7 @@ sqz_status sqzi_time_table_make(const sqzi_weights *weights, const sqzi_time_opt
         t->shapes[t->n++] = shape;
     }
     if (options->folder) TRY(sqzi_time_table_load(t, error));
-    if (t->cached) return SQZ_OK;
+    if (t->cached || n == 0) return SQZ_OK;
     TRY(measure(t, error));
     if (options->folder) TRY(sqzi_time_table_save(t, error));
 fail:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a model takes by what its blocks are, on this machine: each shape of a block that somebody
  * asks about runs in the model's place of blocks, embedding and head around it, at one batch and
- * length, all shapes in turn (timed_run.h).
+ * length, each beside the first of them (timed_run.h).
  *
  *     time of a model = what is no block + the sum over its blocks
  *     time of a block = the model with it alone - the model without blocks

@@ -12,7 +12,7 @@
 #include "squeeze/time_table.h"
 
 static const char kind[] = "times";
-enum { FORM = 1 }; /* of what is measured how */
+enum { FORM = 2 }; /* of what is measured how */
 
 static void add_text(sqzi_sha256 *hash, const char *text)
 {

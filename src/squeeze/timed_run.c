@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include "squeeze/timed_run.h"
 
+#include <math.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -10,7 +11,7 @@
 #include "base/memory.h"
 #include "model/loader.h"
 
-enum { LENGTH = 128, MOST_TOKENS = 1 << 20, LEAST_ROUNDS = 6, MOST_ROUNDS = 200 };
+enum { LENGTH = 128, MOST_TOKENS = 1 << 20, FEW_ROUNDS = 3, LEAST_ROUNDS = 9, MOST_ROUNDS = 200 };
 
 sqz_status sqzi_timed_shape(const sqz_model *model, uint32_t *n_sequences, uint32_t *length,
                             sqz_error *error)
@@ -109,23 +110,65 @@ sqz_status sqzi_timed_run_once(const sqzi_timed_run *run, uint64_t *ns, sqz_erro
     return status;
 }
 
-sqz_status sqzi_least_times(uint32_t n, sqzi_timed_once *once, void *user, uint64_t limit_ns,
-                            uint64_t *least, sqz_error *error)
+/* ---- pairs ---- */
+
+/* samples[i] [MOST_ROUNDS] ascending: of the base, and of quotients. */
+typedef struct pairs {
+    uint32_t n, rounds;
+    double (*samples)[MOST_ROUNDS];
+    uint64_t spent; /* in all runs */
+} pairs;
+
+static void insert(double *ascending, uint32_t n, double value)
 {
-    const uint64_t begin = sqzi_clock_ns();
-    for (uint32_t i = 0; i < n; i++) least[i] = UINT64_MAX;
-    for (uint32_t round = 0, changed = 0; round < MOST_ROUNDS; round++) {
-        if (round >= LEAST_ROUNDS && round - changed > round / 3) break;
-        if (round >= 2 && sqzi_clock_ns() - begin > limit_ns) break;
-        for (uint32_t i = 0; i < n; i++) {
-            uint64_t ns = 0;
-            const sqz_status status = once(user, i, &ns, error);
-            if (status != SQZ_OK) return status;
-            if (ns < least[i] - least[i] / 100) changed = round;
-            if (ns < least[i]) least[i] = ns;
-        }
+    for (; n > 0 && ascending[n - 1] > value; n--) ascending[n] = ascending[n - 1];
+    ascending[n] = value;
+}
+
+static sqz_status run_round(pairs *p, sqzi_timed_once *once, void *user, sqz_error *error)
+{
+    for (uint32_t i = 1; i < p->n; i++) {
+        uint64_t base = 0, ns = 0;
+        sqz_status status = once(user, 0, &base, error);
+        if (status == SQZ_OK) status = once(user, i, &ns, error);
+        if (status != SQZ_OK) return status;
+        p->spent += base + ns;
+        if (i == 1) insert(p->samples[0], p->rounds, (double)base);
+        insert(p->samples[i], p->rounds, (double)ns / (base ? (double)base : 1));
     }
+    p->rounds++;
     return SQZ_OK;
+}
+
+/* Quartiles are 1.35 standard deviations apart, and a median's error is 1.25 of a mean's. */
+static bool are_known(const pairs *p)
+{
+    for (uint32_t i = 1; i < p->n; i++) {
+        const double *s = p->samples[i];
+        const double spread = (s[p->rounds * 3 / 4] - s[p->rounds / 4]) / 1.35;
+        if (1.25 * spread / sqrt(p->rounds) > 0.005 * s[p->rounds / 2]) return false;
+    }
+    return true;
+}
+
+sqz_status sqzi_times_beside(const sqz_allocator *allocator, uint32_t n, sqzi_timed_once *once,
+                             void *user, uint64_t limit_ns, double *ns, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    pairs p = {.n = n};
+    p.samples = sqzi_allocate(allocator, n * sizeof *p.samples);
+    FAIL_IF(!p.samples, SQZ_ENOMEM, 0, "no memory for the times of %u runs", n);
+    for (;;) {
+        TRY(run_round(&p, once, user, error));
+        const bool late = p.spent > limit_ns;
+        if (p.rounds == MOST_ROUNDS || (late && p.rounds >= FEW_ROUNDS)) break;
+        if (p.rounds >= LEAST_ROUNDS && are_known(&p)) break;
+    }
+    ns[0] = p.samples[0][p.rounds / 2];
+    for (uint32_t i = 1; i < n; i++) ns[i] = ns[0] * p.samples[i][p.rounds / 2];
+fail:
+    sqzi_release(allocator, p.samples, n * sizeof *p.samples);
+    return status;
 }
 
 static sqz_status run_once(void *user, uint32_t i, uint64_t *ns, sqz_error *error)
@@ -134,15 +177,15 @@ static sqz_status run_once(void *user, uint32_t i, uint64_t *ns, sqz_error *erro
     return sqzi_timed_run_once(&runs[i], ns, error);
 }
 
-sqz_status sqzi_time_models(const sqz_model *first, const sqz_model *second, uint32_t n_sequences,
-                            uint32_t length, uint64_t ns[2], sqz_error *error)
+sqz_status sqzi_time_models(const sqz_model *base, const sqz_model *other, uint32_t n_sequences,
+                            uint32_t length, double ns[2], sqz_error *error)
 {
-    const uint64_t limit = UINT64_C(4000000000);
+    const uint64_t limit = UINT64_C(3000000000);
     sqz_status status = SQZ_OK;
     sqzi_timed_run runs[2] = {0};
-    TRY(sqzi_timed_run_open(first, n_sequences, length, &runs[0], error));
-    TRY(sqzi_timed_run_open(second, n_sequences, length, &runs[1], error));
-    TRY(sqzi_least_times(2, run_once, runs, limit, ns, error));
+    TRY(sqzi_timed_run_open(base, n_sequences, length, &runs[0], error));
+    TRY(sqzi_timed_run_open(other, n_sequences, length, &runs[1], error));
+    TRY(sqzi_times_beside(allocator_of(runs), 2, run_once, runs, limit, ns, error));
 fail:
     for (int i = 0; i < 2; i++) sqzi_timed_run_close(&runs[i]);
     return status;

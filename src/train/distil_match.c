@@ -11,6 +11,11 @@
 
 static const char vocabulary[] = "tokenizer.ggml.tokens";
 
+bool sqzi_distilling_has_logits(const sqzi_distilling *d)
+{
+    return sqzi_distil_needs_of(d->recipe.weights) & SQZI_NEEDS_LOGITS;
+}
+
 int sqz_same_vocabulary(const sqz_model *one, const sqz_model *other)
 {
     const sqzi_gguf_value *x, *y;

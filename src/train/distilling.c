@@ -64,11 +64,6 @@ bool sqzi_distilling_has_labels(const sqzi_distilling *d)
     return d->recipe.weights[SQZ_DISTIL_LABELS] > 0;
 }
 
-bool sqzi_distilling_has_logits(const sqzi_distilling *d)
-{
-    return sqzi_distil_needs_of(d->recipe.weights) & SQZI_NEEDS_LOGITS;
-}
-
 bool sqzi_distilling_reads_blocks(const sqzi_distilling *d)
 {
     return sqzi_distil_needs_of(d->recipe.weights) &

@@ -134,6 +134,19 @@ static void budgets_leave_whole_files_or_none(void **state)
     sqzt_sweep_end(&s);
 }
 
+/* All of the time: nothing depends on the clock. */
+static void times_leave_whole_files_or_none(void **state)
+{
+    (void)state;
+    if (!sqzi_dense_algebra_built()) skip();
+    sqzt_subject s = open_subject();
+    options.time = 1;
+    options.bits = 8;
+    options.no_fidelity = 1;
+    assert_true(sqzt_sweep_every("time", squeeze, &s, 41) > 300);
+    sqzt_sweep_end(&s);
+}
+
 static void caches_hold_whole_files_alone(void **state)
 {
     (void)state;
@@ -154,6 +167,7 @@ int main(void)
         cmocka_unit_test(narrower_models_leave_whole_files_or_none),
         cmocka_unit_test(factors_and_groups_leave_whole_files_or_none),
         cmocka_unit_test(budgets_leave_whole_files_or_none),
+        cmocka_unit_test(times_leave_whole_files_or_none),
         cmocka_unit_test(caches_hold_whole_files_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

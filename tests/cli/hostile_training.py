@@ -154,7 +154,7 @@ class Hostile(unittest.TestCase):
             subprocess.run([PROGRAM, *arguments], check=True, capture_output=True)
         labelled = ("distill", "--teacher", "teacher.gguf", "--student", "bare.gguf", "-o",
                     "taught.gguf", "--data", "long.csv", "--holdout", "0.3")
-        self.refused(2, "--max-length 13: the models take 12 pieces at most", *labelled,
+        self.refused(2, "--max-length 13: 12 pieces at most can be read", *labelled,
                      "--max-length", "13")
         got = subprocess.run([PROGRAM, *labelled], capture_output=True, text=True)
         self.assertEqual(got.returncode, 0, got.stderr)

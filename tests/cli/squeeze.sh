@@ -65,7 +65,27 @@ lever 'position_embd .* int4' --positions 4
 lever 'ffn_down +24x[0-9]+ F32 +24x32 F32' --neurons 60%
 lever 'attn_q +24x24 F32 +' --heads 50%
 lever 'blk.0.attn_q .* removed' --layers 1
-lever 'blk.1.ffn_up .* removed' --layers none
+lever 'blk.1.ffn_up .* removed' --layers none --plain
+lever 'token_embd .*x24 F32 .*x12 F32' --layers none --width 12
+lever 'token_embd .*x24 F32 .*x20 int2' --layers none --width 20 \
+  --embedding bits:2 --drop-impossible
+lever 'token_embd .*x24 F32 .*x12 product quantised' --layers none --width 24 --embedding pq:12
+expect 0 "wrote" squeeze bare.gguf -o static.gguf --texts texts --layers none --width 16
+expect 0 "position_embd .* removed" squeeze bare.gguf -o again.gguf --texts texts --layers none \
+  --width 8
+expect 0 "dimensions +16" info static.gguf
+expect 0 "x16 F32 +.*x16 int4" squeeze static.gguf -o again.gguf --texts texts --embedding bits:4
+expect 0 "wrote" quantize static.gguf -o again.gguf --type s8
+expect 0 '"ok":true' verify again.gguf --json
+expect 3 "static table" export static.gguf -o exported
+expect 2 "24 dimensions.*not 256" squeeze bare.gguf -o no.gguf --texts texts --layers none
+expect 2 "texts are missing" squeeze bare.gguf -o no.gguf --layers none --width 8
+expect 2 "static_width" squeeze bare.gguf -o no.gguf --texts texts --layers none --width 8 \
+  --neurons 50%
+expect 2 "--width is of a static table" squeeze bare.gguf -o no.gguf --texts texts --layers 0 \
+  --width 8
+expect 0 "wrote" distill --teacher bare.gguf --student static.gguf -o taught.gguf --texts texts \
+  --loss pooled --epochs 1
 lever 'ffn_up .* rank 8 ' --rank 50%
 lever 'blk.1.ffn_up .* rank 3 int8' --ranks ffn_up=3 --bits 8
 lever 'attn_q .* 2 groups F32' --groups 2

@@ -143,7 +143,7 @@ class Pareto(unittest.TestCase):
             (2, "--pareto", ("--pareto", "f.csv", "--no-fidelity", *texts)),
             (2, "--pareto", ("-o", "x.gguf", "--budgets", "9kB", *texts)),
             (2, "--texts FILE is missing", ("--pareto", "f.csv")),
-            (2, "options of scores and healing", ("--pareto", "f.csv", "--minutes", "1", *texts)),
+            (2, "heals and judges nothing", ("--pareto", "f.csv", "--minutes", "1", *texts)),
             (2, "the least that can is", ("--pareto", "f.csv", "--budgets", "1,90kB", *texts)),
             (2, "is no number of bytes", ("--pareto", "f.csv", "--budgets", "9kB,x", *texts)),
             (2, "the model takes 40", ("--pareto", "f.csv", "--at", "1x41", *texts)),

@@ -206,6 +206,7 @@ static void make_embedding(sqzt_encoder *e, const sqzt_tiny *t)
     sqzi_embedding_numbers *m = &e->masters.embedding, *g = &e->grads.embedding;
     const uint32_t width = t->embedding_width;
     embedding->width = width;
+    embedding->bare = t->bare;
     embedding->factorised = t->factorised > 0;
     embedding->projected = width != t->width;
     make_table(e, "token_embd.weight", SQZT_TINY_VOCABULARY, t->factorised ? t->factorised : width,
@@ -216,12 +217,13 @@ static void make_embedding(sqzt_encoder *e, const sqzt_tiny *t)
         make_linear(e, "token_embd.projection", s, NULL, NULL, &embedding->factor, &m->factor,
                     &g->factor);
     }
-    make_table(e, "position_embd.weight", t->positions, width, &embedding->position, &m->position,
-               &g->position);
+    if (!t->bare)
+        make_table(e, "position_embd.weight", t->positions, width, &embedding->position,
+                   &m->position, &g->position);
     if (t->token_types)
         make_table(e, "token_types.weight", t->token_types, width, &embedding->type, &m->type,
                    &g->type);
-    make_norm(e, "token_embd_norm", width, &embedding->norm, &m->norm, &g->norm);
+    if (!t->bare) make_norm(e, "token_embd_norm", width, &embedding->norm, &m->norm, &g->norm);
     if (embedding->projected)
         make_dense(e, "embd_output", width, t->width, &embedding->projection, &m->projection,
                    &g->projection);

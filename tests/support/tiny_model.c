@@ -260,7 +260,9 @@ static void describe(build *b)
     sqzi_gguf_put_u32(w, "sqz.token_types", t->token_types);
     sqzi_gguf_put_u32(w, "sqz.embedding.width", t->embedding_width);
     if (t->bits && t->factorised) sqzi_gguf_put_u32(w, "sqz.embedding.factor", t->factorised);
-    sqzi_gguf_put_f64(w, "sqz.embedding.norm_epsilon", 1e-12);
+    const sqzi_span bare = sqzi_span_of("bare_embedding");
+    if (t->bare) sqzi_gguf_put_strings(w, "sqz.requires", &bare, 1);
+    else sqzi_gguf_put_f64(w, "sqz.embedding.norm_epsilon", 1e-12);
     put_block_u32(b, "heads", t->heads, 0);
     put_block_u32(b, "head_width", t->head_width, 0);
     put_block_u32(b, "ffn_width", t->ffn_width, t->last_ffn_width);
@@ -423,9 +425,9 @@ static void put_encoder(build *b)
     if (t->parts) put_product(b, word_width);
     else put(b, "token_embd.weight", SQZT_TINY_VOCABULARY, word_width, 0.5, 0);
     if (t->factorised) put(b, "token_embd.projection", t->embedding_width, t->factorised, 0.5, 0);
-    put(b, "position_embd.weight", t->positions, t->embedding_width, 0.3, 0);
+    if (!t->bare) put(b, "position_embd.weight", t->positions, t->embedding_width, 0.3, 0);
     if (t->token_types) put(b, "token_types.weight", t->token_types, t->embedding_width, 0.3, 0);
-    put_norm(b, "token_embd_norm", t->embedding_width);
+    if (!t->bare) put_norm(b, "token_embd_norm", t->embedding_width);
     if (t->embedding_width != t->width) {
         put(b, "embd_output.weight", t->width, t->embedding_width, 0.3, 0);
         put(b, "embd_output.bias", t->width, 0, 0.1, 0);

@@ -13,6 +13,7 @@ typedef struct sqzt_tiny {
     /* differs from width: projected after the norm */
     uint32_t embedding_width;
     uint32_t positions, token_types;
+    bool bare; /* neither a table of positions nor a norm behind the embedding */
     uint32_t groups[6]; /* attn_q, attn_k, attn_v, attn_output, ffn_up, ffn_down; 0 counts as 1 */
     uint32_t rank;      /* > 0: linears are a low-rank pair ... */
     uint32_t factor_groups; /* of that pair, a rank each; 0 counts as 1 */

@@ -8,6 +8,8 @@ import io
 import json
 import os
 import pathlib
+import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -15,6 +17,7 @@ import unittest
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "models" / "recipes"), str(TOP / "tests" / "tools")]
 import books  # noqa: E402
+import clinc_texts  # noqa: E402
 import check_models  # noqa: E402
 import refusals  # noqa: E402
 import sst2_split  # noqa: E402
@@ -66,18 +69,29 @@ class Split(unittest.TestCase):
 
 
 class Recipes(unittest.TestCase):
-    def test_paragraphs_are_of_both_kinds_in_turn_and_always_the_same(self):
+    def test_paragraphs_are_all_of_one_kind_and_each_twelfth_of_the_other(self):
         with tempfile.TemporaryDirectory() as folder:
-            for name, letter in (("gutenberg", "n"), ("openstax", "t")):
+            for name, n in (("openstax", 5), ("gutenberg", 25)):
                 with books.gzip.open(f"{folder}/{name}_en.txt.gz", "wt", encoding="utf-8") as file:
-                    file.writelines(f"{letter} {i} " + "word " * 20 + "\n\nshort\n"
-                                    for i in range(50))
-            books.main(folder, f"{folder}/out", 10)
-            first = pathlib.Path(folder, "out").read_text(encoding="utf-8")
-            self.assertEqual("".join(x[0] for x in first.splitlines()), "nt" * 10)
-            self.assertEqual(len(set(first.splitlines())), 20)
-            books.main(folder, f"{folder}/out", 10)
-            self.assertEqual(first, pathlib.Path(folder, "out").read_text(encoding="utf-8"))
+                    file.writelines(f"{name} {i}\n\n  \n" for i in range(1, n + 1))
+            books.main(folder, f"{folder}/out", f"{folder}/sample")
+            lines = pathlib.Path(folder, "out").read_text(encoding="utf-8").splitlines()
+            self.assertEqual(lines, [*(f"openstax {i}" for i in range(1, 6)), "gutenberg 12",
+                                     "gutenberg 24"])
+            sample = pathlib.Path(folder, "sample").read_text(encoding="utf-8")
+            self.assertEqual(sample, "openstax 5\n")
+
+    def test_requests_and_books_are_one_vocabulary_and_a_sample(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data, text = (pathlib.Path(folder, name) for name in ("data.json", "books"))
+            data.write_text(json.dumps({"train": [[f"ask {i}", "a"] for i in range(1, 10)],
+                                        "test": [["unseen", "a"]]}), encoding="utf-8")
+            text.write_text("".join(f"line {i}\n" for i in range(1, 82)), encoding="utf-8")
+            clinc_texts.main(data, text, f"{folder}/all", f"{folder}/sample")
+            every = pathlib.Path(folder, "all").read_text(encoding="utf-8").splitlines()
+            self.assertEqual((len(every), every[0], every[-1]), (90, "line 1", "ask 9"))
+            sample = pathlib.Path(folder, "sample").read_text(encoding="utf-8").splitlines()
+            self.assertEqual(sample, ["ask 4", "ask 8", "line 40", "line 80"])
 
     def test_an_interval_of_a_share_is_wilsons(self):
         got = refusals.share(8, 10)  # the interval of 8 of 10 by Wilson's formula
@@ -117,6 +131,110 @@ class Recipes(unittest.TestCase):
             with self.assertRaisesRegex(SystemExit, "other"):
                 pathlib.Path(template).write_text("{other[n]}")
                 write_card.main(template, "tiny", measure, program, recipe, "dev=" + measure)
+
+
+PROGRAM = """#!/bin/sh
+echo "$1" >> "$LOG"
+case $1 in
+info) echo '{"layers":1,"dimensions":2,"labels":[],"parameters":3,"embedding_parameters":4}' ;;
+bench) echo '{"median_ms":0.5}' ;;
+train)
+  [ -z "$STOP" ] || { mkdir "$3.checkpoint"; exit 9; }
+  [ -d "$3.checkpoint" ] && echo "goes on" >> "$LOG"
+  rm -rf "$3.checkpoint"
+  cat "$2" > "$3" ;;
+*) cat "$2" > "$3" ;;
+esac
+"""
+RECIPE = """text=$work/text
+step "$text" cp "$data/text" "$text"
+step "$work/parts/small" "$program" shrink "$text" "$work/parts/small"
+step "$work/embed.gguf" "$program" train "$work/parts/small" "$work/embed.gguf" $MORE
+save "$work/embed.score" "$program" measure "$work/embed.gguf" /dev/stdout
+finish score="$work/embed.score"
+"""
+CARD = """---
+license: none
+bytes: {model[bytes]}
+sha256: {model[sha256]}
+score: {score} in {bench[median_ms]} ms
+---
+
+## Scores
+## Data and licence
+## Recipe
+
+{recipe}
+
+## Limits
+"""
+
+
+class Make(unittest.TestCase):
+    """models/make.sh in a tree of its own, with a program that copies files."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.top = pathlib.Path(self.folder.name)
+        for name in ("models/make.sh", "models/recipes/write_card.py",
+                     "models/recipes/write_page.py", "tests/tools/check_models.py"):
+            (self.top / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(TOP / name, self.top / name)
+        for name, text in (("recipes/embed.sh", RECIPE), ("recipes/embed.card", CARD)):
+            (self.top / "models" / name).write_text(text)
+        (self.top / "doc").mkdir()
+        (self.top / "doc/models.md").write_text("words\n\n" + write_page.HEAD)
+        (self.top / "data").mkdir()
+        (self.top / "data/text").write_text("7\n")
+        (self.top / "program").write_text(PROGRAM)
+        (self.top / "program").chmod(0o755)
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def make(self, code=0, **environment):
+        """What the program was asked for."""
+        log = self.top / "log"
+        log.write_text("")
+        values = {**os.environ, "PROGRAM": str(self.top / "program"), "LOG": str(log), "STOP": "",
+                  "MORE": "", **environment}
+        values.pop("OUT", None)
+        done = subprocess.run(["sh", self.top / "models/make.sh", self.top / "data",
+                               self.top / "work", "embed"], env=values, capture_output=True,
+                              text=True, check=False)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return log.read_text().split("\n")[:-1]
+
+    def card(self):
+        return (self.top / "models/embed.md").read_text()
+
+    def test_model_card_and_page_are_made_and_nothing_twice(self):
+        self.assertEqual(self.make(), ["shrink", "train", "measure", "bench", "info"])
+        self.assertEqual((self.top / "models/embed.gguf").read_text(), "7\n")
+        self.assertIn("score: 7 in 0.5 ms", self.card())
+        self.assertIn("    squeezebert train parts/small embed.gguf\n", self.card())
+        self.assertNotIn(self.folder.name, self.card())
+        page = (self.top / "doc/models.md").read_text()
+        self.assertIn("| [embed](../models/embed.md) | 2 | 7 in 0.5 ms |", page)
+        self.assertEqual(self.make(), ["info"])
+
+    def test_a_run_that_was_stopped_goes_on_and_one_of_another_command_begins(self):
+        self.assertEqual(self.make(code=9, STOP="1"), ["shrink", "train"])
+        self.assertEqual(self.make()[:2], ["train", "goes on"])
+        self.make(code=9, STOP="1", MORE="--other")
+        self.assertEqual(self.make(MORE="--another")[:2], ["train", "measure"])
+
+    def test_what_was_made_of_another_input_is_made_again(self):
+        self.make()
+        self.make(code=9, STOP="1", MORE="--other")
+        (self.top / "work/text").write_text("8\n")
+        self.assertEqual(self.make(MORE="--other"),
+                         ["shrink", "train", "measure", "bench", "info"])
+        self.assertIn("score: 8 in", self.card())
+
+    def test_an_unknown_model_is_refused_before_anything_is_made(self):
+        (self.top / "models/recipes/embed.card").unlink()
+        self.assertEqual(self.make(code=2), [])
 
 
 class Page(unittest.TestCase):

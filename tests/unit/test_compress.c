@@ -123,6 +123,7 @@ static void a_file_is_within_its_budget_as_foretold_healed_and_judged(void **sta
     assert_string_equal(r.name, "cosine");
     assert_true(r.after.bytes <= BUDGET && r.after.bytes == foretold.squeezed.bytes_after);
     assert_true(r.met == 1 && r.steps > 0 && r.steps == r.n_steps);
+    assert_true(r.n_trials > 1 && r.trials[r.n_trials - 1].chosen); /* other depths, and the last */
     assert_true(r.after.score > r.before.score && r.after.score <= 1);
     assert_true(r.after.low < r.after.score && r.after.score < r.after.high);
     assert_int_equal(r.n_learn + r.n_choose + r.n_report, TEXTS);
@@ -228,7 +229,7 @@ static void rows_are_judged_by_their_figure_and_below_the_score_nothing_is_writt
     o.min_score = 1.5;
     o.relative = 1;
     sqzt_assert_ok(sqz_compress(context, classifier, out, &o, &r, &error), &error);
-    assert_true(r.met == 0 && r.after.score < r.least);
+    assert_true(r.met == 0 && r.after.score < r.least && r.enough == 0);
     assert_int_not_equal(access(out, F_OK), 0);
     assert_int_not_equal(access(folder, F_OK), 0);
     o.min_score = 0.01;
@@ -241,6 +242,48 @@ static void rows_are_judged_by_their_figure_and_below_the_score_nothing_is_writt
     assert_true(number_of(out, "sqz.squeeze.score.accuracy.base") == r.base.score);
     sqz_dataset_close(rows);
     sqz_context_close(context);
+}
+
+/* By a score alone; what it took. */
+static sqz_compress_result search(double score, const char *out)
+{
+    char folder[400];
+    stop s = {0};
+    sqz_compress_result r;
+    snprintf(folder, sizeof folder, "%s", sqzt_temporary("work"));
+    sqz_compress_options o = options_of(folder, &s);
+    o.levers.budget = 0;
+    o.min_score = score;
+    o.minutes = -1;
+    (void)remove(out);
+    run(2, out, &o, &r);
+    assert_int_equal(access(out, F_OK) == 0, r.met);
+    return r;
+}
+
+static void the_smallest_file_that_holds_a_score_is_found(void **state)
+{
+    (void)state;
+    if (!sqzi_dense_algebra_built()) skip();
+    char out[400];
+    snprintf(out, sizeof out, "%s", sqzt_temporary("out.gguf"));
+    const sqz_compress_result low = search(0.5, out), high = search(0.97, out),
+                              never = search(0.9999999, out);
+    assert_true(low.met && high.met && !never.met);
+    assert_true(low.after.score >= 0.5 && high.after.score >= 0.97);
+    assert_true(low.after.bytes < high.after.bytes && high.after.bytes < high.base.bytes);
+    assert_true(never.after.bytes >= high.after.bytes && never.enough == 0);
+    /* the next smaller one that was tried does not hold it */
+    uint64_t chosen = 0, below = 0;
+    for (uint32_t i = 0; i < high.n_trials; i++)
+        if (high.trials[i].chosen) chosen = high.trials[i].budget;
+    for (uint32_t i = 0; i < high.n_trials; i++) {
+        const sqz_compress_trial *t = &high.trials[i];
+        if (t->budget >= chosen) continue;
+        assert_true(t->score - t->error < 0.97);
+        below = t->budget > below ? t->budget : below;
+    }
+    assert_true(below > 0 && (double)below >= 0.89 * (double)chosen);
 }
 
 static void what_cannot_be_is_refused(void **state)
@@ -289,6 +332,7 @@ int main(void)
         cmocka_unit_test(a_run_that_was_stopped_goes_on_to_the_same_bits),
         cmocka_unit_test(an_unfinished_run_is_not_thrown_away),
         cmocka_unit_test(rows_are_judged_by_their_figure_and_below_the_score_nothing_is_written),
+        cmocka_unit_test(the_smallest_file_that_holds_a_score_is_found),
         cmocka_unit_test(what_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

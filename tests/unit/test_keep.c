@@ -67,7 +67,8 @@ static kept new_kept(const sqzi_encoder *encoder, int which)
 {
     kept k = {.encoder = encoder};
     k.hidden = nothing_yet((size_t)TOKENS * encoder->width);
-    if (which == ARRAYS) k.embedded_sum = nothing_yet((size_t)TOKENS * encoder->embedding.width);
+    if (which == ARRAYS && !encoder->embedding.bare)
+        k.embedded_sum = nothing_yet((size_t)TOKENS * encoder->embedding.width);
     for (uint32_t i = 0; i < encoder->n_blocks; i++)
         for (int a = 0; a < ARRAYS; a++)
             if (which == ARRAYS || which == a)
@@ -277,7 +278,7 @@ static void check_steps(const sqzi_encoder *encoder, kept *k, sqzi_linear_scratc
         check_scores(b, own->q, own->k, own->scores);
         free(inner);
     }
-    if (!encoder->embedding.projected)
+    if (!encoder->embedding.projected && !encoder->embedding.bare)
         assert_norm_of(kernels, &encoder->embedding.norm, k->embedded_sum, k->blocks[0].x, "x");
 }
 

@@ -122,8 +122,9 @@ static void every_number_is_the_nearest_and_the_report_says_so(void **state)
             assert_int_equal(bits, type == 3 ? 4 : type == 4 ? 3 : 0);
             assert_int_equal(sqzi_gguf_find_tensor(after.gguf, "pooler.weight")->type,
                              types[type] == SQZI_S8 ? SQZI_F32 : types[type]);
-            assert_int_equal(sqzi_gguf_find_tensor(after.gguf, "token_embd_norm.weight")->type,
-                             SQZI_F32);
+            assert_int_equal(
+                sqzi_gguf_find_tensor(after.gguf, "blk.0.layer_output_norm.weight")->type,
+                SQZI_F32);
             for (int k = 0; k < TYPES; k++)
                 assert_true(requires_feature(&after, features[k]) == (k == type && k != 2));
             sqzt_close_file(&before);

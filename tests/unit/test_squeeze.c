@@ -25,7 +25,13 @@ static void threads_change_no_byte(void **state)
 {
     (void)state;
     if (!sqzi_dense_algebra_built()) skip();
+    static const uint32_t none[1];
     const sqz_squeeze_options levers[] = {{.budget = 24000},
+                                          {.layers = none, .static_width = 20},
+                                          {.layers = none,
+                                           .static_width = 16,
+                                           .embedding = SQZ_EMBEDDING_PRODUCT,
+                                           .embedding_size = 4},
                                           {.bits = 4,
                                            .neurons = 0.5,
                                            .groups = 2,

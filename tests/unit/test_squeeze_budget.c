@@ -3,7 +3,9 @@
 #include "squeeze/squeeze_budget.h"
 
 #include <math.h>
+#include <stdio.h>
 
+#include "squeeze/budget_items.h"
 #include "squeeze/dense_algebra.h"
 #include "squeeze/plan_bytes.h"
 #include "support/opened.h"
@@ -148,10 +150,165 @@ static void what_is_named_by_hand_stays_and_a_budget_too_small_says_what_would_d
     close_budgeted(&b);
 }
 
+/* Times of every setting, invented: a block takes more the more heads and neurons it has. */
+static void invent_times(budgeted *b, sqzi_budget_task *task, sqzi_time_table *table)
+{
+    sqz_error error = {0};
+    sqzi_squeeze_plan whole;
+    sqzi_block_plan shapes[8 * SQZI_BUDGET_SHARES];
+    uint32_t n = 0;
+    sqzt_assert_ok(sqzi_squeeze_plan_make(b->opened.model, &whole, &error), &error);
+    assert_in_range(whole.n_blocks, 1, 4);
+    for (uint32_t i = 0; i < whole.n_blocks; i++)
+        n += sqzi_setting_shapes(task, &whole.blocks[i], shapes + n);
+    sqzt_assert_ok(sqzi_time_table_make(&b->weights,
+                                        &(sqzi_time_options){.n_sequences = 1, .length = 4}, shapes,
+                                        n, table, &error),
+                   &error);
+    table->ns[0] = 500;
+    for (uint32_t i = 0; i < table->n; i++)
+        table->ns[1 + i] = 300 * (float)table->plans[i].heads + (float)table->plans[i].neurons;
+    task->times = table;
+    task->base_time = sqzi_time_of_blocks(table, whole.blocks, whole.n_blocks);
+    sqzi_squeeze_plan_discard(&whole);
+}
+
+static double time_of(const sqzi_squeeze_plan *plan)
+{
+    double ns = 500;
+    for (uint32_t i = 0; i < plan->n_blocks; i++)
+        ns += 300 * plan->blocks[i].heads + plan->blocks[i].neurons;
+    return ns;
+}
+
+static sqz_status plan_within(budgeted *b, const sqzi_budget_task *task, sqzi_squeeze_plan *plan,
+                              sqzi_budget_outcome *outcome, sqz_error *error)
+{
+    sqz_status status = sqzi_squeeze_plan_make(b->opened.model, plan, error);
+    if (status == SQZ_OK)
+        status = sqzi_squeeze_plan_by_hand(b->opened.model, task->options, plan, error);
+    return status == SQZ_OK ? sqzi_squeeze_plan_by_budget(task, plan, outcome, error) : status;
+}
+
+static void plans_are_within_bytes_and_time_and_change_less_as_time_grows(void **state)
+{
+    (void)state;
+    if (!sqzi_dense_algebra_built()) skip();
+    budgeted b;
+    sqzi_time_table table;
+    sqz_error error = {0};
+    const sqz_squeeze_options options = {.budget = 1, .time = 1};
+    uint32_t plans = 0;
+    open_budgeted(&b);
+    for (uint64_t budget = 30000; budget < 70000; budget += 13000) {
+        sqzi_budget_task task = {.budget = budget,
+                                 .options = &options,
+                                 .errors = &b.errors,
+                                 .weights = &b.weights,
+                                 .bytes_of = bytes_of,
+                                 .user = &b};
+        double before = INFINITY;
+        invent_times(&b, &task, &table);
+        for (double share = 0.3; share <= 1; share += 0.1) {
+            sqzi_squeeze_plan plan;
+            sqzi_budget_outcome outcome = {0};
+            uint64_t bytes = 0;
+            task.time = share * task.base_time;
+            if (plan_within(&b, &task, &plan, &outcome, &error) == SQZ_OK) {
+                sqzt_assert_ok(bytes_of(&b, &plan, &bytes, &error), &error);
+                assert_int_equal(bytes, outcome.bytes);
+                assert_true(bytes <= budget);
+                assert_true(fabs(time_of(&plan) - outcome.time) < 0.5);
+                assert_true(outcome.time <= task.time + 0.5);
+                assert_true(outcome.change <= before * 1.02);
+                before = outcome.change;
+                plans++;
+            }
+            sqzi_squeeze_plan_discard(&plan);
+        }
+        sqzi_time_table_discard(&table);
+    }
+    assert_true(plans > 12);
+    close_budgeted(&b);
+}
+
+/* Nothing bounds bytes: what has to do with them alone stays as it was. */
+static void time_alone_leaves_numbers_as_they_are(void **state)
+{
+    (void)state;
+    if (!sqzi_dense_algebra_built()) skip();
+    budgeted b;
+    sqzi_time_table table;
+    sqz_error error = {0};
+    sqzi_squeeze_plan plan;
+    sqzi_budget_outcome outcome = {0};
+    const sqz_squeeze_options options = {.time = 1};
+    open_budgeted(&b);
+    sqzi_budget_task task = {.options = &options,
+                             .errors = &b.errors,
+                             .weights = &b.weights,
+                             .bytes_of = bytes_of,
+                             .user = &b};
+    invent_times(&b, &task, &table);
+    task.time = 0.7 * task.base_time;
+    sqzt_assert_ok(plan_within(&b, &task, &plan, &outcome, &error), &error);
+    assert_true(time_of(&plan) <= task.time + 0.5 && time_of(&plan) > 0.4 * task.base_time);
+    for (uint32_t i = 0; i < plan.n_blocks; i++)
+        for (uint32_t j = 0; j < SQZI_BLOCK_LINEARS; j++)
+            assert_int_equal(plan.blocks[i].linears[j].storage, SQZI_STORED_F32);
+    assert_int_equal(plan.embedding, SQZ_EMBEDDING_KEEP);
+    assert_int_equal(plan.word, SQZI_STORED_F32);
+    assert_int_equal(plan.position, SQZI_STORED_F32);
+    assert_int_equal(plan.others, SQZI_STORED_F32);
+    sqzi_squeeze_plan_discard(&plan);
+    sqzi_time_table_discard(&table);
+    close_budgeted(&b);
+}
+
+static void a_time_too_short_says_what_would_do_and_that_does(void **state)
+{
+    (void)state;
+    if (!sqzi_dense_algebra_built()) skip();
+    budgeted b;
+    sqzi_time_table table;
+    sqz_error error = {0};
+    sqzi_squeeze_plan plan;
+    sqzi_budget_outcome outcome = {0};
+    const sqz_squeeze_options options = {.budget = 1, .time = 1};
+    open_budgeted(&b);
+    sqzi_budget_task task = {.budget = 60000,
+                             .options = &options,
+                             .errors = &b.errors,
+                             .weights = &b.weights,
+                             .bytes_of = bytes_of,
+                             .user = &b};
+    invent_times(&b, &task, &table);
+    task.time = 0.01 * task.base_time;
+    sqzt_assert_fails(plan_within(&b, &task, &plan, &outcome, &error), SQZ_EINVAL, &error,
+                      "1 % of the base's cannot be met within 60000 bytes: the least that can is ");
+    sqzi_squeeze_plan_discard(&plan);
+    double least = 0;
+    assert_int_equal(sscanf(strstr(error.text, "can is ") + 7, "%lf", &least), 1);
+    for (int enough = 0; enough < 2; enough++) {
+        task.time = (least - (enough ? 0 : 0.2)) / 100 * task.base_time;
+        assert_int_equal(plan_within(&b, &task, &plan, &outcome, &error) == SQZ_OK, enough);
+        sqzi_squeeze_plan_discard(&plan);
+    }
+    task.budget = 100;
+    sqzt_assert_fails(plan_within(&b, &task, &plan, &outcome, &error), SQZ_EINVAL, &error,
+                      "a budget of 100 bytes cannot be met: the least that can is");
+    sqzi_squeeze_plan_discard(&plan);
+    sqzi_time_table_discard(&table);
+    close_budgeted(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_are_within_their_budgets_and_change_less_as_these_grow),
-        cmocka_unit_test(what_is_named_by_hand_stays_and_a_budget_too_small_says_what_would_do)};
+        cmocka_unit_test(what_is_named_by_hand_stays_and_a_budget_too_small_says_what_would_do),
+        cmocka_unit_test(plans_are_within_bytes_and_time_and_change_less_as_time_grows),
+        cmocka_unit_test(time_alone_leaves_numbers_as_they_are),
+        cmocka_unit_test(a_time_too_short_says_what_would_do_and_that_does)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

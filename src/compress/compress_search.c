@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is tried on the part to choose on: the smallest file that holds a score, and how many blocks
+ * a budget is best spent on. */
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "compress/compressor.h"
+#include "model/context.h"
+#include "squeeze/squeeze_history.h"
+
+enum {
+    SIZES = 28,       /* of a search, each this share of the one before: */
+    SEARCH_TRIALS = 5 /* that it takes */
+};
+static const double ratio = 0.9;
+
+/* ---- trials ---- */
+
+static void record(sqzi_compressor *c, const sqzi_compress_attempt *a)
+{
+    sqz_compress_result *r = c->result;
+    if (r->n_trials == SQZ_COMPRESS_TRIALS) return;
+    r->trials[r->n_trials++] = (sqz_compress_trial){.budget = a->levers.budget,
+                                                    .bytes = a->told.bytes_after,
+                                                    .steps = a->steps,
+                                                    .layers = a->n_layers,
+                                                    .score = a->score,
+                                                    .error = a->error};
+}
+
+sqz_status sqzi_compress_try(sqzi_compressor *c, const sqz_squeeze_options *levers, double minutes,
+                             sqzi_compress_attempt *a, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    TRY(sqzi_compress_squeeze(c, levers, a, error));
+    TRY(sqzi_compress_heal(c, minutes, a, error));
+    record(c, a);
+fail:
+    return status;
+}
+
+/* ---- the smallest that holds a score ---- */
+
+/* A file of int8 takes no more: matrices a byte a number and a scale a row, vectors f32, and what
+ * is not weights. */
+static double largest(const sqzi_compressor *c)
+{
+    double bytes = (double)c->base->info.file_bytes;
+    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(c->base->gguf); i++) {
+        const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(c->base->gguf, i);
+        const double rows = (double)t->shape[0];
+        bytes -= (double)t->bytes;
+        bytes += t->n_dims == 2 ? rows * ((double)t->shape[1] + 4) : 4 * rows;
+    }
+    return 1.1 * bytes;
+}
+
+static uint64_t size_of(const sqzi_compressor *c, uint32_t k)
+{
+    return (uint64_t)(largest(c) * pow(ratio, k));
+}
+
+/* A standard error to spare: what just holds it here is as likely as not to miss it elsewhere. */
+static sqz_status holds(sqzi_compressor *c, uint64_t budget, double minutes, bool *yes,
+                        sqz_error *error)
+{
+    sqz_error why = {0};
+    sqzi_compress_attempt a = {0};
+    sqz_squeeze_options levers = c->options.levers;
+    levers.budget = budget;
+    sqz_status status = sqzi_compress_try(c, &levers, minutes, &a, &why);
+    *yes = status == SQZ_OK && a.score - a.error >= c->least_to_choose;
+    if (status == SQZ_EINVAL && why.offset > budget) status = SQZ_OK; /* no file is so small */
+    if (status != SQZ_OK && error) *error = why;
+    sqzi_compress_discard(c, &a);
+    return status;
+}
+
+sqz_status sqzi_compress_search(sqzi_compressor *c, uint64_t above, uint64_t *budget,
+                                sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const double minutes = c->options.minutes / SEARCH_TRIALS;
+    int low = 0, high = SIZES - 1;
+    *budget = 0;
+    while (high >= 0 && size_of(c, (uint32_t)high) <= above) high--;
+    while (low <= high) {
+        const int k = (low + high) / 2;
+        bool yes;
+        TRY(holds(c, size_of(c, (uint32_t)k), minutes, &yes, error));
+        if (yes) *budget = size_of(c, (uint32_t)k);
+        if (yes) low = k + 1;
+        else high = k - 1;
+    }
+    if (!*budget && high < 0 && !above) *budget = size_of(c, 0); /* the best that there is */
+fail:
+    return status;
+}
+
+/* ---- how many blocks ---- */
+
+/* Of a budget alone; each trial is healed for so short a time. */
+static bool may_choose_depth(const sqzi_compressor *c)
+{
+    const sqz_squeeze_options *l = &c->options.levers;
+    return c->options.minutes >= SQZI_COMPRESS_LEAST_MINUTES && l->budget && !l->layers &&
+           !l->layers_first && !l->layers_every && !l->depth && c->base->info.n_layers > 1;
+}
+
+/* One that is better takes the place of the best; *better says so, false also of one that no file
+ * can be. */
+static sqz_status try_depth(sqzi_compressor *c, uint32_t depth, double minutes,
+                            sqzi_compress_attempt *best, bool *better, sqz_error *error)
+{
+    sqz_error why = {0};
+    sqzi_compress_attempt a = {0};
+    sqz_squeeze_options levers = c->options.levers;
+    levers.depth = depth;
+    *better = false;
+    sqz_status status = sqzi_compress_try(c, &levers, minutes, &a, &why);
+    if (status == SQZ_OK && a.score > best->score) {
+        const sqzi_compress_attempt worse = *best;
+        *best = a;
+        a = worse;
+        *better = true;
+    }
+    if (status == SQZ_EINVAL && why.offset > levers.budget) status = SQZ_OK;
+    if (status != SQZ_OK && error) *error = why;
+    sqzi_compress_discard(c, &a);
+    return status;
+}
+
+/* From what the plan has, up or down as long as that is better. */
+static sqz_status walk(sqzi_compressor *c, int by, double minutes, sqzi_compress_attempt *best,
+                       bool *moved, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    bool better = true;
+    *moved = false;
+    while (better && c->result->n_trials < SQZI_COMPRESS_DEPTHS) {
+        const int depth = (int)best->n_layers + by;
+        if (depth < 1 || depth > (int)c->base->info.n_layers) break;
+        TRY(try_depth(c, (uint32_t)depth, minutes, best, &better, error));
+        *moved = *moved || better;
+    }
+fail:
+    return status;
+}
+
+sqz_status sqzi_compress_choose(sqzi_compressor *c, sqzi_compress_attempt *best, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const bool chooses = may_choose_depth(c);
+    const double whole = c->options.minutes, some = whole / SQZI_COMPRESS_SHARE;
+    bool moved = false;
+    TRY(sqzi_compress_try(c, &c->options.levers, chooses ? some : whole, best, error));
+    if (!chooses) goto fail;
+    TRY(walk(c, -1, some, best, &moved, error));
+    if (!moved) TRY(walk(c, 1, some, best, &moved, error));
+    TRY(sqzi_compress_heal(c, whole - some * c->result->n_trials, best, error));
+    record(c, best);
+fail:
+    if (status == SQZ_OK && c->result->n_trials)
+        c->result->trials[c->result->n_trials - 1].chosen = 1;
+    return status;
+}

@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""squeeze with healing and scores, on texts and tables that are written here: files within their
+budgets as foretold, nearer to the base than without healing, refused below a score, gone on with
+where they were killed, and what is refused.
+
+squeeze_score_runs.py PROGRAM
+"""
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+PROGRAM = os.path.realpath(sys.argv.pop())
+WORDS = "good bad film the a no q x".split()
+ALWAYS = ("--progress", "none", "-t", "1", "--json")
+BUDGET = 30000
+
+
+def sentences(seed, n):
+    draw = random.Random(seed)
+    return [" ".join(draw.choice(WORDS) for _ in range(draw.randrange(10, 18))) for _ in range(n)]
+
+
+def setUpModule():
+    global work
+    work = tempfile.TemporaryDirectory()
+    os.chdir(work.name)
+    subprocess.run([sys.executable, "-B", HERE / "make_folder.py", "bare", "BertModel"], check=True)
+    run("import", "bare", "-o", "bare.gguf")
+    if "no LAPACK" in subprocess.run([PROGRAM, "squeeze", "bare.gguf", "--dry-run", "--rank", "50%",
+                                      "--plain"], capture_output=True, text=True).stderr:
+        print("skipped: this build has no LAPACK")
+        sys.exit(77)
+    pathlib.Path("texts.txt").write_text("".join(f"{line}\n" for line in sentences(1, 500)))
+    pathlib.Path("t.csv").write_text("text,label\n" + "".join(
+        f"{line},{'up' if line.count('good') > line.count('bad') else 'down'}\n"
+        for line in sentences(2, 400)))
+    run("finetune", "bare.gguf", "-o", "teacher.gguf", "--data", "t.csv", "--epochs", "10", "--lr",
+        "5e-3", "--batch", "8", "--progress", "none", "-t", "1")
+
+
+def tearDownModule():
+    os.chdir("/")
+    work.cleanup()
+
+
+def run(*arguments, code=0):
+    got = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True)
+    assert got.returncode == code, (arguments, got.returncode, got.stdout, got.stderr)
+    return got.stdout if code == 0 else got.stderr
+
+
+def squeeze(model, out, *arguments):
+    return json.loads(run("squeeze", model, "-o", out, *arguments, *ALWAYS))
+
+
+def read(path):
+    return pathlib.Path(path).read_bytes()
+
+
+TEXTS = ("--texts", "texts.txt", "--budget", str(BUDGET))
+ROWS = ("--data", "t.csv", "--budget", str(BUDGET))
+
+
+class Texts(unittest.TestCase):
+    def test_a_budget_with_texts_is_healed_and_foretold_to_the_byte(self):
+        foretold = json.loads(run("squeeze", "bare.gguf", "--dry-run", *TEXTS, *ALWAYS))
+        made = squeeze("bare.gguf", "healed.gguf", *TEXTS)
+        size = os.path.getsize("healed.gguf")
+        self.assertEqual(foretold["bytes_after"], size)
+        self.assertEqual(made["after"]["bytes"], size)
+        self.assertLessEqual(size, BUDGET)
+        self.assertEqual(made["score"], "cosine")
+        self.assertGreater(made["steps"], 0)
+        self.assertGreater(made["after"]["score"], made["squeezed"]["score"])
+        self.assertEqual(made["learned"] + made["chosen_on"] + made["held_out"], 500)
+        self.assertGreater(made["after"]["milliseconds"], 0)
+        self.assertFalse(os.path.exists("healed.gguf.checkpoint"))
+        run("verify", "healed.gguf")
+        shown = run("info", "healed.gguf")
+        self.assertIn("sqz.squeeze.heal.steps", shown)
+        self.assertIn("healed for at most 10 minutes", shown)
+        table = run("squeeze", "bare.gguf", "-o", "again.gguf", *TEXTS, "--progress", "none", "-t",
+                    "2")
+        self.assertRegex(table, r"healed +0\.\d+ \(0\.\d+ to [01]\.\d+\)")
+        self.assertEqual(read("healed.gguf"), read("again.gguf"))
+
+    def test_without_healing_levers_are_what_they_were(self):
+        made = squeeze("bare.gguf", "plain.gguf", *TEXTS, "--no-heal")
+        self.assertNotIn("score", made)
+        self.assertIn("fidelity", made)
+
+    def test_a_run_that_is_killed_goes_on(self):
+        whole = ("--epochs", "12", *TEXTS)
+        squeeze("bare.gguf", "whole.gguf", *whole)
+        for seconds in (0.2, 0.5, 0.8, 1.2, 1.8):
+            out = "killed.gguf"
+            process = subprocess.Popen([PROGRAM, "squeeze", "bare.gguf", "-o", out, *whole,
+                                        *ALWAYS], stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL)
+            time.sleep(seconds)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            there = os.path.exists(f"{out}.checkpoint/run.gguf")
+            if there:
+                self.assertIn("not finished", run("squeeze", "bare.gguf", "-o", out, *whole,
+                                                  *ALWAYS, code=2))
+            squeeze("bare.gguf", out, *whole, "--resume")
+            self.assertEqual(read("whole.gguf"), read(out))
+            self.assertFalse(os.path.exists(f"{out}.checkpoint"))
+            os.remove(out)
+
+    def test_the_smallest_file_is_searched_for(self):
+        made = squeeze("bare.gguf", "least.gguf", "--texts", "texts.txt", "--min-score", "90%",
+                       "--no-heal")
+        self.assertGreaterEqual(made["after"]["score"], 0.9)
+        self.assertGreater(len(made["tried"]), 2)
+        self.assertLess(made["after"]["bytes"], made["base"]["bytes"])
+
+
+class Rows(unittest.TestCase):
+    def test_the_score_of_rows_is_the_figure_that_eval_has(self):
+        made = squeeze("teacher.gguf", "rows.gguf", *ROWS)
+        self.assertEqual(made["score"], "accuracy")
+        self.assertLessEqual(os.path.getsize("rows.gguf"), BUDGET)
+        self.assertIn("accuracy", made["difference"]["metrics"])
+        pathlib.Path("dev.csv").write_text(read("t.csv").decode().splitlines()[0] + "\n" + "".join(
+            f"{line},{'up' if line.count('good') > line.count('bad') else 'down'}\n"
+            for line in sentences(3, 100)))
+        made = squeeze("teacher.gguf", "rows.gguf", *ROWS, "--dev", "dev.csv", "--figure", "mcc")
+        told = json.loads(run("eval", "rows.gguf", "--data", "dev.csv", "--json"))
+        self.assertAlmostEqual(made["after"]["score"], told["metrics"]["mcc"], 6)
+        self.assertEqual(made["held_out"], 100)
+
+    def test_below_the_score_nothing_is_written_and_what_would_do_is_said(self):
+        said = run("squeeze", "bare.gguf", "-o", "no.gguf", "--texts", "texts.txt", "--budget",
+                   "22kB", "--no-heal", "--min-score", "99%", *ALWAYS, code=1)
+        self.assertIn("below --min-score 99%", said)
+        self.assertRegex(said, r"about \d+ bytes seem to hold it")
+        self.assertIn("nothing was written", said)
+        self.assertFalse(os.path.exists("no.gguf"))
+        self.assertFalse(os.path.exists("no.gguf.checkpoint"))
+
+
+class Refusals(unittest.TestCase):
+    def test_what_does_not_go_together_is_said(self):
+        for arguments, words in (
+                (("--budget", "1MB", "--label", "x"), "goes with --data"),
+                (("--min-score", "99%"), "--texts FILE or --data PATH is missing"),
+                ((*TEXTS, "--min-score", "much"), "neither a share"),
+                ((*TEXTS, "--min-score", "1.5"), "neither a share"),
+                ((*TEXTS, "--no-heal", "--minutes", "3"), "--no-heal leaves that out"),
+                ((*TEXTS, "--no-heal", "--resume"), "nothing is kept"),
+                ((*TEXTS, "--minutes", "0"), "--minutes is above 0"),
+                ((*TEXTS, "--drop-impossible"), "the vocabulary"),
+                ((*TEXTS, "--figure", "f1"), "goes with --data"),
+                ((*TEXTS, "--input", "conll"), "layouts of --data"),
+                (("--texts", "texts.txt", "--depth", "1", "--bits", "4"), "depth"),
+                (("--task", "sst2", "--data", "t.csv", "--label", "x"), "whose files are known")):
+            said = subprocess.run([PROGRAM, "squeeze", "bare.gguf", "-o", "no.gguf", *arguments],
+                                  capture_output=True, text=True)
+            self.assertIn(said.returncode, (2, 3), arguments)
+            self.assertIn(words, said.stderr, arguments)
+            self.assertFalse(os.path.exists("no.gguf"), arguments)
+
+
+unittest.main(verbosity=0)
