@@ -110,7 +110,8 @@ sqzi_setting_errors_options sqzi_squeeze_budget_asks(const sqz_model *model,
                                                         model->encoder.embedding.factorised,
                                          .no_neurons = o->neurons >= 1 || formed,
                                          .no_heads = o->heads >= 1 || formed,
-                                         .no_layers = o->layers != NULL};
+                                         .no_layers = o->layers || o->layers_first ||
+                                                      o->layers_every};
 }
 
 static sqz_status within_bytes(const sqzi_chooser *of, sqzi_squeeze_plan *plan,

@@ -57,6 +57,18 @@ done
   >"$work/out" 2>&1 || fail "import: $(cat "$work/out")"
 "$program" squeeze "$work/groups.gguf" --dry-run --texts "$work/texts" --budget 40kB \
   --no-heal --progress none >"$work/out" 2>&1 </dev/null || fail "groups: $(cat "$work/out")"
+
+# blocks by hand stay, however they are named: the least is larger, and the same
+least_with() {
+  "$program" squeeze "$work/groups.gguf" --dry-run --texts "$work/texts" --budget 1 --no-heal \
+    --progress none "$@" 2>&1 </dev/null | sed -n 's/.*the least that can is \([0-9]*\) bytes.*/\1/p'
+}
+free=$(least_with) listed=$(least_with --layers 0,1)
+[ "$listed" -gt "$free" ] || fail "--layers 0,1: the least is $listed, without it $free"
+for layers in first:2 every:1; do
+  [ "$(least_with --layers $layers)" = "$listed" ] || fail "--layers $layers: a block may leave"
+done
+
 squeeze --dry-run --budget "$(((least + most) / 2))" --neurons 50% --vocabulary "$work/texts" ||
   fail "neurons and vocabulary by hand: $(cat "$work/out")"
 neurons=$(sed -n 's/^blk.*ffn_up  *\([0-9]*\)x[0-9]* F32 *\([0-9]*\)x.*/\1 \2/p' "$work/out")
