@@ -156,6 +156,11 @@ static void set_key(sqzi_compressor *c)
              k->rows_level);
     sqzi_sha256_init(&hash);
     sqzi_sha256_update(&hash, text, strlen(text));
+    /* the line of history has as much of a list as fits */
+    if (o->levers.ranks) sqzi_sha256_update(&hash, o->levers.ranks, strlen(o->levers.ranks) + 1);
+    if (o->levers.n_layers)
+        sqzi_sha256_update(&hash, o->levers.layers, o->levers.n_layers * sizeof *o->levers.layers);
+    hash_texts(&hash, o->levers.vocabulary, o->levers.n_vocabulary);
     hash_texts(&hash, o->levers.texts, o->levers.n_texts);
     sqzi_sha256_final(&hash, c->key);
 }
