@@ -10,12 +10,12 @@ import pathlib
 import random
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
+from program import PROGRAM, enter, leave
+
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAM = os.path.realpath(sys.argv.pop())
 WORDS = "good bad film the a no q x".split()
 
 
@@ -31,18 +31,14 @@ def write(name, table):
 
 
 def setUpModule():
-    global work
-    work = tempfile.TemporaryDirectory()
-    os.chdir(work.name)
+    enter()
     subprocess.run([sys.executable, "-B", HERE / "make_folder.py", "bare", "BertModel"], check=True)
     run("import", "bare", "-o", "bare.gguf")
     run("quantize", "bare.gguf", "-o", "s8.gguf")
     write("t.csv", rows())
 
 
-def tearDownModule():
-    os.chdir("/")
-    work.cleanup()
+tearDownModule = leave
 
 
 def run(*arguments, code=0, stdin=None):

@@ -14,12 +14,12 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
+from program import PROGRAM, enter, leave, run
+
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAM = os.path.realpath(sys.argv.pop())
 WORDS = "good bad film the a no q x".split()
 FAST = ("--batch", "8", "--progress", "none", "-t", "1", "--json")
 TEXTS = ("--texts", "texts.txt", "--epochs", "3", "--lr", "2e-3")
@@ -31,9 +31,7 @@ def sentences(seed, n):
 
 
 def setUpModule():
-    global work
-    work = tempfile.TemporaryDirectory()
-    os.chdir(work.name)
+    enter()
     subprocess.run([sys.executable, "-B", HERE / "make_folder.py", "bare", "BertModel"], check=True)
     run("import", "bare", "-o", "bare.gguf")
     lines = sentences(1, 300)
@@ -49,15 +47,7 @@ def setUpModule():
     run("squeeze", "bare.gguf", "-o", "student.gguf", "--layers", "0", "--keep-pooler")
 
 
-def tearDownModule():
-    os.chdir("/")
-    work.cleanup()
-
-
-def run(*arguments, code=0):
-    got = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True)
-    assert got.returncode == code, (arguments, got.returncode, got.stdout, got.stderr)
-    return got.stdout if code == 0 else got.stderr
+tearDownModule = leave
 
 
 def distill(out, *arguments, teacher="bare.gguf", student="student.gguf"):

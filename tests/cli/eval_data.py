@@ -7,24 +7,21 @@ eval_data.py PROGRAM
 """
 import json
 import math
-import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 import unittest
 
+from program import PROGRAM, enter, leave
+
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAM = os.path.realpath(sys.argv.pop())
 TEXTS = [f"{a} {b} film{c}" for a in ("the", "a", "no", "x") for b in ("good", "bad", "q")
          for c in ("", "s", " .")]
 CLASSES = ("down", "left", "up")
 
 
 def setUpModule():
-    global work
-    work = tempfile.TemporaryDirectory()
-    os.chdir(work.name)
+    enter()
     for name, kind, *fault in (("c", "BertForSequenceClassification", "labels=up,down,right"),
                                ("plain", "BertForSequenceClassification", "labels=LABEL_0,LABEL_1"),
                                ("ner", "BertForTokenClassification"), ("bare", "BertModel")):
@@ -38,9 +35,7 @@ def setUpModule():
             "--lr", "5e-3", "--batch", "8", "--checkpoint-minutes", "0")
 
 
-def tearDownModule():
-    os.chdir("/")
-    work.cleanup()
+tearDownModule = leave
 
 
 def run(*arguments, code=0, **more):

@@ -13,12 +13,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
+from program import PROGRAM, enter, leave
+
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAM = os.path.realpath(sys.argv.pop())
 WORDS = "good bad film the no q x".split()
 FAST = ("--epochs", "8", "--lr", "3e-3", "--batch", "8", "--progress", "none", "-t", "1")
 SIDES = ("--text", "question", "--text2", "answer")
@@ -38,9 +38,7 @@ def rows(n):
 
 
 def setUpModule():
-    global work
-    work = tempfile.TemporaryDirectory()
-    os.chdir(work.name)
+    enter()
     subprocess.run([sys.executable, "-B", HERE / "make_folder.py", "bare", "BertModel"], check=True)
     run("import", "bare", "-o", "bare.gguf")
     some = [row for row in rows(100) if set(row[0].split()) != set(row[2].split()) - {"a"}]
@@ -53,9 +51,7 @@ def setUpModule():
         f"{q},{w},{s}\n" for q, _, w, s in rows(400)))
 
 
-def tearDownModule():
-    os.chdir("/")
-    work.cleanup()
+tearDownModule = leave
 
 
 def run(*arguments, code=0, text=None):

@@ -14,19 +14,17 @@ import re
 import struct
 import subprocess
 import sys
-import tempfile
 import unittest
 
+from program import PROGRAM, enter, leave
+
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAM = os.path.realpath(sys.argv.pop())
 WORDS = "good bad film the a no q x".split()
 FAST = ("--epochs", "2", "--lr", "5e-3", "--batch", "8", "--progress", "none", "-t", "1")
 
 
 def setUpModule():
-    global work
-    work = tempfile.TemporaryDirectory()
-    os.chdir(work.name)
+    enter()
     subprocess.run([sys.executable, "-B", HERE / "make_folder.py", "bare", "BertModel"], check=True)
     run("import", "bare", "-o", "bare.gguf")
     draw = random.Random(2)
@@ -52,9 +50,7 @@ def setUpModule():
                                                   "oos_train": odd, "test": clinc[:5]}))
 
 
-def tearDownModule():
-    os.chdir("/")
-    work.cleanup()
+tearDownModule = leave
 
 
 def run(*arguments, code=0, **more):

@@ -12,12 +12,12 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
+from program import PROGRAM, enter, leave, run
+
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAM = os.path.realpath(sys.argv.pop())
 WORDS = "good bad film the a no q x".split()
 FAST = ("--epochs", "10", "--lr", "5e-3", "--batch", "8", "--progress", "none", "-t", "1")
 
@@ -30,9 +30,7 @@ def rows():
 
 
 def setUpModule():
-    global work
-    work = tempfile.TemporaryDirectory()
-    os.chdir(work.name)
+    enter()
     subprocess.run([sys.executable, "-B", HERE / "make_folder.py", "bare", "BertModel"], check=True)
     run("import", "bare", "-o", "bare.gguf")
     many = {"good", "bad", "film"}
@@ -47,15 +45,7 @@ def setUpModule():
     pathlib.Path("odd.csv").write_text("text,label\na,up\nno,sideways\n")
 
 
-def tearDownModule():
-    os.chdir("/")
-    work.cleanup()
-
-
-def run(*arguments, code=0):
-    got = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True)
-    assert got.returncode == code, (arguments, got.returncode, got.stdout, got.stderr)
-    return got.stdout if code == 0 else got.stderr
+tearDownModule = leave
 
 
 def train(out, *arguments):

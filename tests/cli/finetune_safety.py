@@ -15,12 +15,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
+from program import PROGRAM, enter, leave
+
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAM = os.path.realpath(sys.argv.pop())
 WORDS = "good bad film the a no q x".split()
 STEPS = 150
 COMMON = ("--epochs", "10", "--lr", "5e-3", "--batch", "8", "--progress", "none", "-t", "1",
@@ -36,9 +36,7 @@ def table(word):
 
 
 def setUpModule():
-    global work
-    work = tempfile.TemporaryDirectory()
-    os.chdir(work.name)
+    enter()
     subprocess.run([sys.executable, "-B", HERE / "make_folder.py", "bare", "BertModel"], check=True)
     run("import", "bare", "-o", "bare.gguf")
     pathlib.Path("t.csv").write_text(table("good"))
@@ -46,9 +44,7 @@ def setUpModule():
     run(*finetune("whole.gguf"))
 
 
-def tearDownModule():
-    os.chdir("/")
-    work.cleanup()
+tearDownModule = leave
 
 
 def run(*arguments, code=0, **more):

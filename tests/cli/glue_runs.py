@@ -16,12 +16,12 @@ import pathlib
 import random
 import subprocess
 import sys
-import tempfile
 import unittest
 import zipfile
 
+from program import PROGRAM, enter, leave, run
+
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAM = os.path.realpath(sys.argv.pop())
 WORDS = "good bad film the a no q x".split()
 NLI = ("entailment", "neutral", "contradiction")
 TWO = ("entailment", "not_entailment")
@@ -81,9 +81,7 @@ def write_task(name, folder, splits):
 
 
 def setUpModule():
-    global work
-    work = tempfile.TemporaryDirectory()
-    os.chdir(work.name)
+    enter()
     data = pathlib.Path("GLUE")
     data.mkdir()
     for name in LAYOUT:
@@ -120,15 +118,7 @@ def write_ax(folder, rows, labelled):
                                                  for i, row in enumerate(rows)]))
 
 
-def tearDownModule():
-    os.chdir("/")
-    work.cleanup()
-
-
-def run(*arguments, code=0):
-    got = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True)
-    assert got.returncode == code, (arguments, got.returncode, got.stdout, got.stderr)
-    return got.stdout if code == 0 else got.stderr
+tearDownModule = leave
 
 
 def glue(*arguments, data="GLUE"):

@@ -10,21 +10,19 @@ import pathlib
 import random
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
+from program import PROGRAM, enter, leave
+
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAM = os.path.realpath(sys.argv.pop())
 WORDS = "good bad film the a no q x".split()
 ROWS = "".join(f"good film {i},up\nbad the {i},down\n" for i in range(20))
 PATIENCE = 60  # seconds until a wait is a failure
 
 
 def setUpModule():
-    global work
-    work = tempfile.TemporaryDirectory()
-    os.chdir(work.name)
+    enter()
     subprocess.run([sys.executable, "-B", HERE / "make_folder.py", "bare", "BertModel"], check=True)
     subprocess.run([PROGRAM, "import", "bare", "-o", "bare.gguf"], check=True, capture_output=True)
     write("t.csv", "text,label\n" + ROWS)
@@ -34,9 +32,7 @@ def setUpModule():
                                for _ in range(200)))
 
 
-def tearDownModule():
-    os.chdir("/")
-    work.cleanup()
+tearDownModule = leave
 
 
 def write(name, text):

@@ -10,23 +10,15 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 import unittest
 
+from program import PROGRAM, enter, leave, run
+
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAM = os.path.realpath(sys.argv.pop())
-
-
-def run(*arguments, code=0):
-    got = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True)
-    assert got.returncode == code, (arguments, got.returncode, got.stdout, got.stderr)
-    return got.stdout if code == 0 else got.stderr
 
 
 def setUpModule():
-    global work
-    work = tempfile.TemporaryDirectory()
-    os.chdir(work.name)
+    enter()
     for name, kind in (("bare", "BertModel"), ("nli", "BertForSequenceClassification")):
         subprocess.run([sys.executable, "-B", HERE / "make_folder.py", name, kind], check=True)
         run("import", name, "-o", name + ".gguf")
@@ -36,9 +28,7 @@ def setUpModule():
         for i in range(400)))
 
 
-def tearDownModule():
-    os.chdir("/")
-    work.cleanup()
+tearDownModule = leave
 
 
 def student(*arguments, teacher="bare.gguf", out="s.gguf"):

@@ -61,7 +61,8 @@ done
 # blocks by hand stay, however they are named: the least is larger, and the same
 least_with() {
   "$program" squeeze "$work/groups.gguf" --dry-run --texts "$work/texts" --budget 1 --no-heal \
-    --progress none "$@" 2>&1 </dev/null | sed -n 's/.*the least that can is \([0-9]*\) bytes.*/\1/p'
+    --progress none "$@" 2>&1 </dev/null |
+    sed -n 's/.*the least that can is \([0-9]*\) bytes.*/\1/p'
 }
 free=$(least_with) listed=$(least_with --layers 0,1)
 [ "$listed" -gt "$free" ] || fail "--layers 0,1: the least is $listed, without it $free"

@@ -11,20 +11,18 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 import unittest
 import xml.etree.ElementTree
 
+from program import PROGRAM, enter, leave
+
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAM = os.path.realpath(sys.argv.pop())
 GOLDEN = HERE.parent / "golden" / "models"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def setUpModule():
-    global work
-    work = tempfile.TemporaryDirectory()
-    os.chdir(work.name)
+    enter()
     words = "good film the bad act a was it not very".split()
     pathlib.Path("texts").write_text("".join(
         f"{words[i % 10]} {words[i // 10 % 10]} {words[i // 100 % 10]} {words[i * 7 % 10]} film "
@@ -36,9 +34,7 @@ def setUpModule():
         "--neurons", "256")
 
 
-def tearDownModule():
-    os.chdir("/")
-    work.cleanup()
+tearDownModule = leave
 
 
 def run(*arguments, code=0, **more):

@@ -13,12 +13,12 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
+from program import PROGRAM, enter, leave, run
+
 HERE = pathlib.Path(__file__).resolve().parent
-PROGRAM = os.path.realpath(sys.argv.pop())
 WORDS = "good bad film the a no q x".split()
 ALWAYS = ("--progress", "none", "-t", "1", "--json")
 BUDGET = 30000
@@ -30,9 +30,7 @@ def sentences(seed, n):
 
 
 def setUpModule():
-    global work
-    work = tempfile.TemporaryDirectory()
-    os.chdir(work.name)
+    enter()
     subprocess.run([sys.executable, "-B", HERE / "make_folder.py", "bare", "BertModel"], check=True)
     run("import", "bare", "-o", "bare.gguf")
     if "no LAPACK" in subprocess.run([PROGRAM, "squeeze", "bare.gguf", "--dry-run", "--rank", "50%",
@@ -47,15 +45,7 @@ def setUpModule():
         "5e-3", "--batch", "8", "--progress", "none", "-t", "1")
 
 
-def tearDownModule():
-    os.chdir("/")
-    work.cleanup()
-
-
-def run(*arguments, code=0):
-    got = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True)
-    assert got.returncode == code, (arguments, got.returncode, got.stdout, got.stderr)
-    return got.stdout if code == 0 else got.stderr
+tearDownModule = leave
 
 
 def squeeze(model, out, *arguments):
