@@ -7,29 +7,12 @@
 
 #include "base/sha256.h"
 #include "io/checksum.h"
+#include "support/one_context.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
 
 static const char with[] = "tests/fuzz/corpus/gguf/tiny-rank-checksums",
                   without[] = "tests/fuzz/corpus/gguf/tiny-rank-projected";
-
-static sqz_context *context;
-
-static int open_context(void **state)
-{
-    (void)state;
-    sqz_error error = {0};
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
-                   &error);
-    return 0;
-}
-
-static int close_context(void **state)
-{
-    (void)state;
-    sqz_context_close(context);
-    return 0;
-}
 
 typedef struct bytes {
     unsigned char *data;
@@ -239,5 +222,5 @@ int main(void)
         cmocka_unit_test(what_is_no_model_file_is_refused_by_name),
         cmocka_unit_test(strings_of_metadata_come_one_by_one),
     };
-    return cmocka_run_group_tests(tests, open_context, close_context);
+    return cmocka_run_group_tests(tests, sqzt_open_context, sqzt_close_context);
 }

@@ -11,27 +11,10 @@
 #include "squeeze/dense_algebra.h"
 #include "squeeze/product_quantise.h"
 #include "squeeze/vocabulary_pruning.h"
+#include "support/one_context.h"
 #include "support/random.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
-
-static sqz_context *context;
-
-static int open_context(void **state)
-{
-    (void)state;
-    sqz_error error = {0};
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
-                   &error);
-    return 0;
-}
-
-static int close_context(void **state)
-{
-    (void)state;
-    sqz_context_close(context);
-    return 0;
-}
 
 /* `head` NULL: the form's own. */
 static sqz_model *open_with_head(const char *name, const char *head, const char *file)
@@ -396,5 +379,5 @@ int main(void)
         cmocka_unit_test(wider_tables_lose_less_and_whole_ones_nothing),
         cmocka_unit_test(the_error_of_a_width_is_that_of_its_rows),
         cmocka_unit_test(a_corpus_keeps_its_pieces_and_results)};
-    return cmocka_run_group_tests(tests, open_context, close_context);
+    return cmocka_run_group_tests(tests, sqzt_open_context, sqzt_close_context);
 }

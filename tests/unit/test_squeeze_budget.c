@@ -58,20 +58,30 @@ static sqz_status bytes_of(void *user, const sqzi_squeeze_plan *plan, uint64_t *
     return sqzi_plan_bytes(&b->weights, plan, &b->step, bytes, error);
 }
 
+static sqzi_budget_task task_of(budgeted *b, const sqz_squeeze_options *options, uint64_t budget)
+{
+    return (sqzi_budget_task){.budget = budget,
+                              .options = options,
+                              .errors = &b->errors,
+                              .weights = &b->weights,
+                              .bytes_of = bytes_of,
+                              .user = b};
+}
+
+static sqz_status plan_within(budgeted *b, const sqzi_budget_task *task, sqzi_squeeze_plan *plan,
+                              sqzi_budget_outcome *outcome, sqz_error *error)
+{
+    sqz_status status = sqzi_squeeze_plan_make(b->opened.model, plan, error);
+    if (status == SQZ_OK)
+        status = sqzi_squeeze_plan_by_hand(b->opened.model, task->options, plan, error);
+    return status == SQZ_OK ? sqzi_squeeze_plan_by_budget(task, plan, outcome, error) : status;
+}
+
 static sqz_status plan_for(budgeted *b, const sqz_squeeze_options *options, uint64_t budget,
                            sqzi_squeeze_plan *plan, sqzi_budget_outcome *outcome, sqz_error *error)
 {
-    sqz_status status = sqzi_squeeze_plan_make(b->opened.model, plan, error);
-    if (status == SQZ_OK) status = sqzi_squeeze_plan_by_hand(b->opened.model, options, plan, error);
-    return status == SQZ_OK
-               ? sqzi_squeeze_plan_by_budget(&(sqzi_budget_task){.budget = budget,
-                                                                 .options = options,
-                                                                 .errors = &b->errors,
-                                                                 .weights = &b->weights,
-                                                                 .bytes_of = bytes_of,
-                                                                 .user = b},
-                                             plan, outcome, error)
-               : status;
+    const sqzi_budget_task task = task_of(b, options, budget);
+    return plan_within(b, &task, plan, outcome, error);
 }
 
 /* What is measured: fewer bits and fewer neurons change more, everything changes something. */
@@ -181,15 +191,6 @@ static double time_of(const sqzi_squeeze_plan *plan)
     return ns;
 }
 
-static sqz_status plan_within(budgeted *b, const sqzi_budget_task *task, sqzi_squeeze_plan *plan,
-                              sqzi_budget_outcome *outcome, sqz_error *error)
-{
-    sqz_status status = sqzi_squeeze_plan_make(b->opened.model, plan, error);
-    if (status == SQZ_OK)
-        status = sqzi_squeeze_plan_by_hand(b->opened.model, task->options, plan, error);
-    return status == SQZ_OK ? sqzi_squeeze_plan_by_budget(task, plan, outcome, error) : status;
-}
-
 static void plans_are_within_bytes_and_time_and_change_less_as_time_grows(void **state)
 {
     (void)state;
@@ -201,12 +202,7 @@ static void plans_are_within_bytes_and_time_and_change_less_as_time_grows(void *
     uint32_t plans = 0;
     open_budgeted(&b);
     for (uint64_t budget = 30000; budget < 70000; budget += 13000) {
-        sqzi_budget_task task = {.budget = budget,
-                                 .options = &options,
-                                 .errors = &b.errors,
-                                 .weights = &b.weights,
-                                 .bytes_of = bytes_of,
-                                 .user = &b};
+        sqzi_budget_task task = task_of(&b, &options, budget);
         double before = INFINITY;
         invent_times(&b, &task, &table);
         for (double share = 0.3; share <= 1; share += 0.1) {
@@ -244,11 +240,7 @@ static void time_alone_leaves_numbers_as_they_are(void **state)
     sqzi_budget_outcome outcome = {0};
     const sqz_squeeze_options options = {.time = 1};
     open_budgeted(&b);
-    sqzi_budget_task task = {.options = &options,
-                             .errors = &b.errors,
-                             .weights = &b.weights,
-                             .bytes_of = bytes_of,
-                             .user = &b};
+    sqzi_budget_task task = task_of(&b, &options, 0);
     invent_times(&b, &task, &table);
     task.time = 0.7 * task.base_time;
     sqzt_assert_ok(plan_within(&b, &task, &plan, &outcome, &error), &error);
@@ -276,12 +268,7 @@ static void a_time_too_short_says_what_would_do_and_that_does(void **state)
     sqzi_budget_outcome outcome = {0};
     const sqz_squeeze_options options = {.budget = 1, .time = 1};
     open_budgeted(&b);
-    sqzi_budget_task task = {.budget = 60000,
-                             .options = &options,
-                             .errors = &b.errors,
-                             .weights = &b.weights,
-                             .bytes_of = bytes_of,
-                             .user = &b};
+    sqzi_budget_task task = task_of(&b, &options, 60000);
     invent_times(&b, &task, &table);
     task.time = 0.01 * task.base_time;
     sqzt_assert_fails(plan_within(&b, &task, &plan, &outcome, &error), SQZ_EINVAL, &error,

@@ -11,6 +11,7 @@
 #include "squeeze/dense_algebra.h"
 #include "squeeze/fidelity.h"
 #include "squeeze/static_fit.h"
+#include "support/one_context.h"
 #include "support/random.h"
 #include "support/squeeze_texts.h"
 #include "support/test.h"
@@ -117,24 +118,6 @@ static void a_fit_takes_the_steps_of_adam_down_the_gradient_of_the_cosine(void *
 }
 
 /* ---- the file ---- */
-
-static sqz_context *context;
-
-static int open_context(void **state)
-{
-    (void)state;
-    sqz_error error = {0};
-    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
-                   &error);
-    return 0;
-}
-
-static int close_context(void **state)
-{
-    (void)state;
-    sqz_context_close(context);
-    return 0;
-}
 
 static sqz_text texts[SQZT_SQUEEZE_TEXTS];
 
@@ -284,5 +267,5 @@ int main(void)
         cmocka_unit_test(a_bare_embedding_has_neither_norm_nor_positions_nor_another_width),
         cmocka_unit_test(levers_that_a_table_has_no_place_for_are_refused),
     };
-    return cmocka_run_group_tests(tests, open_context, close_context);
+    return cmocka_run_group_tests(tests, sqzt_open_context, sqzt_close_context);
 }

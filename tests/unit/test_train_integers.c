@@ -20,22 +20,6 @@ static sqz_context *context_of(uint32_t threads)
     return context;
 }
 
-static void logits_of(const sqz_model *model, const sqzt_train_data *d, uint32_t row, float *logits)
-{
-    sqz_error error = {0};
-    sqz_session *session = NULL;
-    const sqz_train_example *e = &d->examples[row];
-    const uint32_t first[] = {0, e->n_tokens};
-    const sqz_batch batch = {.n_sequences = 1, .first = first, .ids = e->ids, .types = e->types};
-    sqzt_assert_ok(sqz_session_open(model,
-                                    &(sqz_session_options){.max_tokens = SQZT_LONGEST,
-                                                           .max_sequences = 1},
-                                    &session, &error),
-                   &error);
-    sqzt_assert_ok(sqz_logits(session, &batch, NULL, 0, logits, SQZT_CLASSES, &error), &error);
-    sqz_session_close(session);
-}
-
 static bool is_made_anew(sqzi_span name)
 {
     return (name.n >= 5 && memcmp(name.bytes, "head.", 5) == 0) ||
@@ -90,7 +74,7 @@ static void train(const char *base, uint32_t threads, sqz_precision precision,
     sqz_train_result result;
     sqz_model *written = NULL, *before = NULL;
     sqz_verification of_base = {0}, verification = {0};
-    float x[SQZT_CLASSES], y[SQZT_CLASSES];
+    float x[SQZT_LONGEST * SQZT_CLASSES], y[SQZT_LONGEST * SQZT_CLASSES];
     sqz_context *context = context_of(threads);
     const sqz_train_recipe recipe = recipe_of(precision);
     const sqz_train_run run = {.progress = watch_loss, .user = w};
@@ -107,8 +91,8 @@ static void train(const char *base, uint32_t threads, sqz_precision precision,
     assert_int_equal(verification.n_vectors, of_base.n_vectors);
     assert_true(verification.tolerance >= of_base.tolerance);
     for (uint32_t row = 0; precision == SQZ_PRECISION_F32 && row < SQZT_EXAMPLES; row++) {
-        logits_of(sqz_trainer_model(trainer), d, row, x);
-        logits_of(written, d, row, y);
+        sqzt_logits_of(sqz_trainer_model(trainer), d, row, x);
+        sqzt_logits_of(written, d, row, y);
         assert_memory_equal(x, y, sizeof x);
     }
     sqz_model_close(before);
