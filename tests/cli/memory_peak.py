@@ -66,7 +66,7 @@ def main():
     if not sys.platform.startswith("linux"):
         print("skipped: bytes resident are counted on Linux")
         return 77
-    if b"AddressSanitizer" in pathlib.Path(PROGRAM).read_bytes() or \
+    if b"__asan_init" in pathlib.Path(PROGRAM).read_bytes() or \
             b"__tsan_init" in pathlib.Path(PROGRAM).read_bytes():
         print("skipped: a sanitizer's own memory would be counted")
         return 77
