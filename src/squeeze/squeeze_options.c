@@ -37,7 +37,7 @@ static sqz_status check_bits(const char *what, uint32_t bits, bool table, sqz_er
                      table ? "8, 4, 3, 2 and 32 (as they are)" : "8, 4 and 3");
 }
 
-static sqz_status check_alone(const sqz_squeeze_options *o, sqz_error *error)
+sqz_status sqzi_squeeze_check_alone(const sqz_squeeze_options *o, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     FAIL_IF((o->layers != NULL) + (o->layers_first > 0) + (o->layers_every > 0) > 1, SQZ_EINVAL, 0,
@@ -336,7 +336,7 @@ sqz_status sqzi_squeeze_plan_by_hand(const sqz_model *model, const sqz_squeeze_o
                                      sqzi_squeeze_plan *plan, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    TRY(check_alone(o, error));
+    TRY(sqzi_squeeze_check_alone(o, error));
     plan->plain = o->plain != 0;
     TRY(choose_layers(o, plan, error));
     for (uint32_t i = 0; i < plan->n_blocks; i++) {

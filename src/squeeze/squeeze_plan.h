@@ -58,6 +58,10 @@ SQZ_NODISCARD sqz_status sqzi_squeeze_plan_by_hand(const sqz_model *model,
                                                    const sqz_squeeze_options *options,
                                                    sqzi_squeeze_plan *plan, sqz_error *error);
 
+/* Options by themselves, of any model: SQZ_EINVAL. */
+SQZ_NODISCARD sqz_status sqzi_squeeze_check_alone(const sqz_squeeze_options *options,
+                                                  sqz_error *error);
+
 /* SQZ_EUNSUPPORTED: not all weights are floats: what int8 has rounded off is not there any more. */
 SQZ_NODISCARD sqz_status sqzi_squeeze_check_source(const sqz_model *model, sqz_error *error);
 

@@ -79,6 +79,7 @@ sqz_status sqzi_student_settle(const sqz_student_options *o, sqzi_student *s, sq
             l->heads > 0 ? "heads" : "neurons");
     FAIL_IF((l->rank > 0 || l->ranks) && (s->attention || s->feed_forward), SQZ_EINVAL, 0,
             "rank: factors are found for the teacher's linears, and some are random here");
+    status = sqzi_squeeze_check_alone(l, error); /* also levers of what is random */
 fail:
     return status;
 }
