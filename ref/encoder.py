@@ -49,7 +49,8 @@ class Model:
     def __init__(self, path):
         self.meta, self.tensors = gguf_file.read(path)
         missing = set(self.meta.get("sqz.requires", [])) - {
-            "groups", "low_rank", "sum", "permutation", "reduced_embedding", "s8", "bf16"}
+            "groups", "low_rank", "sum", "permutation", "reduced_embedding", "s8", "bf16",
+            "bare_embedding"}
         if missing:
             raise ValueError(f"{path}: needs {sorted(missing)}")
 
