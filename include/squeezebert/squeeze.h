@@ -260,13 +260,13 @@ typedef struct sqz_squeeze_result {
  *   at_batch, at_length   sequences and tokens of each that time is measured at; 0: 1 and 128, or
  *                   as many tokens as the model reads. Only with time
  *   static_width    0, or, with an empty list of layers, the numbers of a row of a static table,
- *                   at most the dimensions of the model's vectors: a model whose vector of a text
- *                   is the direction of the mean of its pieces' rows, which learn the vectors that
- *                   the model has of the texts' sentences, up to 2^21 pieces of them
- *                   (doc/squeezing.md "The static end"). Prompts, head and what is behind the
- *                   pooling leave. bits are then the table's, where embedding_bits are 0. Goes with
- *                   vocabulary, drop_impossible, product quantisation and bits alone. Needs texts
- *                   and LAPACK
+ *                   at most the dimensions of the model's vectors (the program takes 256, or these
+ *                   where they are fewer): a model whose vector of a text is the direction of the
+ *                   mean of its pieces' rows, which learn the vectors that the model has of the
+ *                   texts' sentences, up to 2^21 pieces of them (doc/squeezing.md "The static
+ *                   end"). Prompts, head and what is behind the pooling leave. bits are then the
+ *                   table's, where embedding_bits are 0. Goes with vocabulary, drop_impossible,
+ *                   product quantisation and bits alone. Needs texts and LAPACK
  *
  *   depth           0, or blocks that stay under a budget or a time; which, is chosen
  *
