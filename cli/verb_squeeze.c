@@ -231,7 +231,9 @@ static int squeeze_one(const char *path, const sqz_squeeze_options *o, const cli
     cli_squeeze_free();
     if (table.result.cache_useless) cli_say("%s: what it kept was damaged: made anew", cache);
     if (texts) code = cli_score_end(&score);
-    if (!dry_run && code == CLI_DONE) cli_say("wrote %s", output_path);
+    if (dry_run || code != CLI_DONE) return code;
+    if (table.result.scores_dropped) cli_say_scores_dropped(path, output_path);
+    cli_say("wrote %s", output_path);
     return code;
 }
 

@@ -189,6 +189,9 @@ typedef struct sqz_squeezed_part {
  *   measured_share, measured_base_ms   the same of the new file and the base, which ran in turn;
  *                   0 where nothing is written
  *   times_cached    the table of times was found in options.cache
+ *   scores_dropped  1: the model's temperature and threshold (model.h), which were found with its
+ *                   logits, are not in the new file, whose logits are others; sqz_build_run with
+ *                   keep_head finds new ones. A vocabulary alone leaves them as they are
  */
 typedef struct sqz_squeeze_result {
     uint64_t bytes_before, bytes_after;
@@ -201,7 +204,7 @@ typedef struct sqz_squeeze_result {
     double change;
     uint64_t next_bytes;
     double time_share, base_ms, measured_share, measured_base_ms;
-    int times_cached;
+    int times_cached, scores_dropped;
 } sqz_squeeze_result;
 
 /* Zero-initialise; at least one lever must be set. Levers are taken in the order in which they

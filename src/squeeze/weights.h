@@ -103,6 +103,7 @@ typedef struct sqzi_weights {
      * decoder. n_terms 0: it leaves */
     struct sqzi_weight_other *others; /* [n_others] */
     uint32_t n_others;
+    bool new_logits; /* temperature and threshold of the model's are not those of what comes out */
     /* students (student.h) */
     bool reshaped;      /* widths are not the model's: what is carried over leaves, and the head */
     bool new_embedding; /* its norm is new */

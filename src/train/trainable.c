@@ -159,12 +159,16 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     sqzi_wanted_head settled = *wanted, *head = &settled;
     *t = (sqzi_trainable){0};
     TRY(sqz_model_open(context, path, &t->model, error));
+    t->scores_dropped = sqzi_model_has_scores(t->model);
+    t->model->info.temperature = 1; /* they were found with the base's weights */
+    t->model->info.threshold = -HUGE_VAL;
     t->bits = trained->bits;
     t->keeps_head = head->none;
     t->task = head->task;
     trained->embeds = head->none || head->kind == SQZ_HEAD_NONE;
     if (head->none) head->pooling = t->model->info.pooling;
     else TRY(sqzi_trainable_settle_head(t, head, path, error));
+    if (t->new_head) t->scores_dropped = false;
     trained->pooling = head->pooling;
     settle_beside(t->model, trained);
     trained->stored_bits = stored_bits;

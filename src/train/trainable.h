@@ -43,6 +43,7 @@ typedef struct sqzi_trainable {
     uint32_t bits; /* of what is fake-quantised, 0: nothing is */
     bool new_head;
     char lost[160];      /* of a new one: why the base's classes were not kept; "": it had none */
+    bool scores_dropped; /* the base's temperature and threshold, whose head goes on */
     uint32_t *order;     /* [n_labels] or NULL: output k is the base's order[k] */
     bool keeps_head;     /* it is the base's, description and all */
     const char **labels; /* [n_labels] of the model's */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The head of a model that is trained: the base's where it fits, its outputs in the order of the
  * classes that are wanted, else a new one. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -152,8 +151,6 @@ static sqz_status take_labels(sqzi_trainable *t, const sqzi_wanted_head *wanted,
     t->model->labels = t->labels;
     t->model->info.labels_named = !wanted->unnamed;
     t->model->info.problem = wanted->problem;
-    t->model->info.temperature = 1; /* the base's were found with its weights */
-    t->model->info.threshold = -HUGE_VAL;
     return SQZ_OK;
 }
 

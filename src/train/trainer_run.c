@@ -148,7 +148,8 @@ static void report(const course *c, sqz_train_result *result)
                                  .kept_step = best ? s->best_step : s->step,
                                  .best_score = s->best_score,
                                  .last_loss = c->last_loss,
-                                 .stopped_early = s->stopped};
+                                 .stopped_early = s->stopped,
+                                 .scores_dropped = c->trainer->trainable.scores_dropped};
 }
 
 sqz_status sqz_trainer_run(sqz_trainer *t, const sqz_train_run *run, sqz_train_result *result,
