@@ -282,8 +282,8 @@ typedef struct sqz_train_run {
 } sqz_train_run;
 
 /* step: done in all; kept_step: whose weights the model has; best_score: NaN without evaluate;
- * scores_dropped: 1: the base's head goes on, but not its temperature and threshold (model.h), which
- * were found with other weights; sqz_build_run with keep_head finds new ones. */
+ * scores_dropped: 1: the base's head goes on, but not its temperature and threshold (model.h),
+ * which were found with other weights; sqz_build_run with keep_head finds new ones. */
 typedef struct sqz_train_result {
     uint64_t step, kept_step;
     double best_score, last_loss;
