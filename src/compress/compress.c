@@ -162,7 +162,7 @@ static void set_key(sqzi_compressor *c)
         sqzi_sha256_update(&hash, o->levers.layers, o->levers.n_layers * sizeof *o->levers.layers);
     hash_texts(&hash, o->levers.vocabulary, o->levers.n_vocabulary);
     hash_texts(&hash, o->levers.texts, o->levers.n_texts);
-    sqzi_sha256_final(&hash, c->key);
+    sqzi_sha256_final(&hash, c->folder.key);
 }
 
 /* ---- the run ---- */
@@ -218,7 +218,7 @@ static sqz_status run(sqzi_compressor *c, sqz_error *error)
     TRY(run_attempts(c, error));
     done = true;
 fail:
-    sqzi_compress_close_folder(c, done);
+    sqzi_run_folder_close(&c->folder, done && !c->options.keep);
     sqzi_compress_close_scores(c);
     sqzi_compress_close_data(c);
     sqz_model_close(c->base);
