@@ -23,6 +23,7 @@
 #ifndef SQUEEZEBERT_COMPRESS_H
 #define SQUEEZEBERT_COMPRESS_H
 
+#include <squeezebert/distil.h>
 #include <squeezebert/measure.h>
 #include <squeezebert/squeeze.h>
 
@@ -49,6 +50,8 @@ extern "C" {
  *   minutes     [10; below 0: not healed] that healing may take, by the time of its first steps. A
  *               search takes as many once more
  *   epochs      [3] at most, of all texts; lr [5e-4], falling to 0; batch [32]; seed
+ *   teacher_type   [as its file is] in what the base, which teaches, is computed while it heals
+ *               (distil.h); figures are always its file's
  *   max_length  [128, or what the model takes] pieces of a text that is learned
  *   folder      what the run makes on its way is kept here, made where it is missing and removed at
  *               the end
@@ -73,6 +76,7 @@ typedef struct sqz_compress_options {
     uint64_t seed;
     const char *folder;
     int resume, keep;
+    sqz_teacher_type teacher_type;
     void (*part)(void *user, const sqz_squeezed_part *part);
     int (*progress)(void *user, const char *what, size_t done, size_t total);
     void (*note)(void *user, const char *text);
