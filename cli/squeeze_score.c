@@ -17,6 +17,7 @@ enum { INPUT_LINES = 1, INPUT_JSONL = 4 }; /* of CLI_SCORE_INPUT */
 static const char *task_name, *data_path, *dev_path, *source, *split, *min_score, *figure, *folder;
 static double minutes = NAN, holdout = NAN, rate = NAN;
 static uint32_t epochs, batch, max_length, seed = 1;
+static uint32_t teacher_type; /* an sqz_teacher_type */
 static bool heal = true, resume;
 static int task = -1;
 static sqz_dataset *rows, *report;
@@ -57,6 +58,9 @@ const cli_option cli_score_options[] = {
     {"batch", 0, CLI_COUNT, &batch, "N", "texts of a step of healing (default: 32)"},
     {"max-length", 0, CLI_COUNT, &max_length, "N",
      "pieces of a text that is learned (default: 128, or what the model takes)"},
+    {"teacher-type", 0, CLI_CHOICE, &teacher_type, "file|f32|bf16|s8",
+     "in what MODEL is computed while it teaches: bf16 and s8 round its floats, and are faster "
+     "(default: as its file is)"},
     {"seed", 0, CLI_NUMBER, &seed, "N", "of parts, order and choice (default: 1)"},
     {"checkpoint", 0, CLI_TEXT, &folder, "FOLDER",
      "where a run that heals keeps what it needs to go on; removed at its end (default: -o with "
@@ -88,6 +92,7 @@ static const char *given_of_healing(void)
            : !isnan(rate)  ? "--lr"
            : batch         ? "--batch"
            : max_length    ? "--max-length"
+           : teacher_type  ? "--teacher-type"
                            : NULL;
 }
 
@@ -259,6 +264,7 @@ void cli_score_run(cli_score_job *j)
                               .epochs = epochs,
                               .batch = batch,
                               .max_length = max_length,
+                              .teacher_type = (sqz_teacher_type)teacher_type,
                               .lr = isnan(rate) ? 0 : rate,
                               .seed = seed,
                               .folder = folder_of(j->dry_run ? NULL : j->output),
