@@ -56,7 +56,8 @@ extern "C" {
  *   folder      what the run makes on its way is kept here, made where it is missing and removed at
  *               the end
  *   resume      1: go on in that folder; 0: SQZ_EINVAL where it holds a run that is not finished
- *   keep        1: the folder stays at the end, and a call with resume finds all in it
+ *   keep        1: the folder stays at the end, and a call with resume finds all in it; it goes
+ *               by sqz_compress_remove
  *   part        as in sqz_squeeze_options, of what was chosen, before it is healed
  *   progress    called with what is being done; other than 0 stops with SQZ_ECANCELLED, and the run
  *               can go on with resume. May be NULL
@@ -164,6 +165,11 @@ typedef struct sqz_compress_result {
 SQZ_API SQZ_NODISCARD sqz_status sqz_compress(sqz_context *context, const char *path,
                                               const char *out, const sqz_compress_options *options,
                                               sqz_compress_result *result, sqz_error *error);
+
+/* Remove what runs with `keep` left in a folder, and in folders small.NAME of it, where a run of
+ * several keeps each, and then the folder; what else is in it stays, and so does it. None of them
+ * runs. NULL, or none that is there: nothing. */
+SQZ_API void sqz_compress_remove(const char *folder);
 
 #ifdef __cplusplus
 }

@@ -34,3 +34,8 @@ bool sqzi_compress_is_there(const sqzi_compressor *c, const char *path)
 {
     return path[0] && sqzi_run_file_is_there(c->context, path);
 }
+
+void sqz_compress_remove(const char *folder)
+{
+    if (folder) sqzi_run_folder_remove(folder);
+}

@@ -77,18 +77,16 @@ static bool is_ours(const char *name)
     return false;
 }
 
-static void remove_folder(const char *folder);
-
 /* A file, a folder of checkpoints, or that of a run within the run. */
 static void remove_one(const char *path)
 {
     if (unlink(path) == 0) return;
     sqzi_checkpoint_remove_old(path, NULL, NULL);
-    remove_folder(path);
+    sqzi_run_folder_remove(path);
 }
 
 /* The key goes last: until then a run that is resumed makes anew what is gone. */
-static void remove_folder(const char *folder)
+void sqzi_run_folder_remove(const char *folder)
 {
     char path[SQZI_OUTPUT_PATH + 256];
     DIR *dir = opendir(folder);
@@ -105,7 +103,7 @@ static void remove_folder(const char *folder)
 void sqzi_run_folder_close(sqzi_run_folder *f, bool done)
 {
     if (!f->lock.folder) return;
-    if (done) remove_folder(f->path);
+    if (done) sqzi_run_folder_remove(f->path);
     sqzi_checkpoints_close(&f->lock);
 }
 

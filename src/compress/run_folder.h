@@ -24,6 +24,8 @@ typedef struct sqzi_run_folder {
 SQZ_NODISCARD sqz_status sqzi_run_folder_open(sqzi_run_folder *folder, sqz_error *error);
 /* done: it is removed with all that a run makes in it. */
 void sqzi_run_folder_close(sqzi_run_folder *folder, bool done);
+/* What runs made in a folder, and it, if nothing else is in it. */
+void sqzi_run_folder_remove(const char *folder);
 
 /* It is there, a model file, whole. */
 bool sqzi_run_file_is_there(sqz_context *context, const char *path);
