@@ -11,7 +11,7 @@
 #include "bench.h"
 #include "front.h"
 
-enum { SAMPLES = 15, MOST_TEXTS = 200, PASS_MS = 300, MOST_PASSES = 64 };
+enum { SAMPLES = 15, PASS_MS = 300, MOST_PASSES = 64 };
 
 static double cpu_seconds(void)
 {
@@ -119,21 +119,17 @@ static void find_best(cli_front *front)
     }
 }
 
-void cli_front_measure(cli_front *front, sqz_model *const *models, const sqz_text *texts,
-                       size_t n_texts)
+void cli_front_measure(cli_front *front, sqz_model *const *models, const sqz_input *inputs,
+                       uint32_t n)
 {
-    const uint32_t n = n_texts < MOST_TEXTS ? (uint32_t)n_texts : MOST_TEXTS;
     double ms[CLI_FRONT_POINTS];
-    sqz_input *inputs = cli_allocate(NULL, n * sizeof *inputs);
     const size_t of_class = sizeof(sqz_classification), of_vector = sizeof(sqz_embedding);
     void *results = cli_allocate(NULL, n * (of_class > of_vector ? of_class : of_vector));
-    for (uint32_t i = 0; i < n; i++) inputs[i] = (sqz_input){.text = texts[i]};
     bench_in_turn(models, front->n, front->batch, front->length, SAMPLES, ms);
     for (uint32_t i = 0; i < front->n; i++) {
         front->points[i].ms = ms[i];
         measure_texts(&front->points[i], models[i], inputs, n, results);
     }
     find_best(front);
-    free(inputs);
     free(results);
 }

@@ -7,7 +7,7 @@
 #include "front.h"
 #include "output.h"
 
-enum { WIDTH = 800, HEIGHT = 360, TOP = 64, BOTTOM = 52, PANEL = 320, MOST_TICKS = 6 };
+enum { WIDTH = 800, HEIGHT = 376, TOP = 80, BOTTOM = 52, PANEL = 320, MOST_TICKS = 6 };
 #define TEXT  "#1f2328"
 #define FAINT "#59636e"
 #define GRID  "#d1d9e0"
@@ -92,11 +92,22 @@ static double milliseconds(const cli_front_point *p)
     return p->ms;
 }
 
+/* From the score before healing, a dash, to that of the file. */
+static void put_healing(const cli_front_point *p, double x, const axis *up)
+{
+    if (isnan(p->before)) return;
+    fprintf(cli_out(),
+            "<path d=\"M%.1f,%.1fh9m-4.5,0V%.1f\" stroke=\"%s\" stroke-width=\"1.5\">"
+            "<title>before healing %.4f, after it %.4f</title></path>\n",
+            x - 4.5, place(up, p->before), place(up, p->score), FAINT, p->before, p->score);
+}
+
 static void put_dots(const cli_front *front, double (*of)(const cli_front_point *),
                      const axis *across, const axis *up)
 {
     for (uint32_t i = 0; i < front->n; i++) {
         const cli_front_point *p = &front->points[i];
+        put_healing(p, place(across, of(p)), up);
         fprintf(cli_out(),
                 "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\" fill=\"%s\" stroke=\"%s\" "
                 "stroke-width=\"1.5\"><title>%s%.3f MB, %.4f, %.3f ms</title></circle>\n",
@@ -114,8 +125,8 @@ static void put_panel(const cli_front *front, double left, double (*of)(const cl
         const cli_front_point *p = &front->points[i];
         across.low = fmin(across.low, of(p));
         across.high = fmax(across.high, of(p));
-        up.low = fmin(up.low, p->score);
-        up.high = fmax(up.high, p->score);
+        up.low = fmin(up.low, fmin(p->score, p->before)); /* NAN is passed over */
+        up.high = fmax(up.high, fmax(p->score, p->before));
     }
     pad(&across);
     pad(&up);
@@ -123,23 +134,37 @@ static void put_panel(const cli_front *front, double left, double (*of)(const cl
     put_dots(front, of, &across, &up);
 }
 
+static const char *words_of(const char *score_name)
+{
+    return strcmp(score_name, "classes") == 0  ? "share of texts that keep their class"
+           : strcmp(score_name, "cosine") == 0 ? "cosine to the whole model's vectors"
+                                               : score_name;
+}
+
+static void put_heading(const cli_front *front)
+{
+    char text[300], healed[80] = "not healed";
+    if (front->minutes > 0)
+        snprintf(healed, sizeof healed, "healed for %.3g minutes in all: from the dash to the dot",
+                 front->minutes);
+    snprintf(text, sizeof text, "%.200s, squeezed to budgets", front->model);
+    put_text(16, 24, "start", 14, TEXT, text);
+    snprintf(text, sizeof text, "%s, %u %s held out; %s", words_of(front->score_name),
+             front->n_held_out, front->held_out, healed);
+    put_text(16, 44, "start", 12, FAINT, text);
+    put_text(16, 60, "start", 12, FAINT,
+             "a ring: another file is as good in score, bytes and time");
+}
+
 void cli_front_draw(const cli_front *front)
 {
-    char text[300];
-    const bool classes = strcmp(front->score_name, "classes") == 0;
+    char text[80];
     fprintf(cli_out(),
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
             "viewBox=\"0 0 %d %d\" font-family=\"system-ui, sans-serif\" fill=\"none\" "
             "role=\"img\">\n<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n",
             WIDTH, HEIGHT, WIDTH, HEIGHT, WIDTH, HEIGHT);
-    snprintf(text, sizeof text, "%.200s, squeezed to budgets", front->model);
-    put_text(16, 24, "start", 14, TEXT, text);
-    snprintf(text, sizeof text,
-             "%s, %u texts held out; a ring: another file is as good in score, bytes and time",
-             classes ? "share of texts that keep their class"
-                     : "cosine to the whole model's vectors",
-             front->n_texts);
-    put_text(16, 44, "start", 12, FAINT, text);
+    put_heading(front);
     put_panel(front, 56, megabytes, "file, MB");
     snprintf(text, sizeof text, "%u x %u pieces, %u thread%s, ms", front->batch, front->length,
              front->n_threads, front->n_threads == 1 ? "" : "s");

@@ -20,6 +20,9 @@ static void put_point(const cli_front *front, const cli_front_point *p)
     fprintf(out, "%llu,", (unsigned long long)p->bytes);
     put_number(p->score, ",");
     fprintf(out, "%s,", front->score_name);
+    put_number(p->low, ",");
+    put_number(p->high, ",");
+    put_number(p->before, ",");
     put_number(p->cosine, ",");
     put_number(p->neighbours, ",");
     put_number(p->classes, ",");
@@ -29,13 +32,14 @@ static void put_point(const cli_front *front, const cli_front_point *p)
     if (isnan(p->joules)) fputs("not available,", out);
     else put_number(p->joules, ",");
     put_number(p->minutes, ",");
-    fprintf(out, "%s\n", p->best ? "yes" : "no");
+    fprintf(out, "%llu,%s\n", (unsigned long long)p->steps, p->best ? "yes" : "no");
 }
 
 void cli_front_write(const cli_front *front)
 {
-    fputs("budget,bytes,score,score of,cosine,neighbours,classes,ms,at,threads,"
-          "core-seconds per 1000 texts,joules per 1000 texts,healed minutes,on the front\n",
+    fputs("budget,bytes,score,score of,low,high,score before healing,cosine,neighbours,classes,ms,"
+          "at,threads,core-seconds per 1000 texts,joules per 1000 texts,healed minutes,"
+          "healed steps,on the front\n",
           cli_out());
     for (uint32_t i = 0; i < front->n; i++) put_point(front, &front->points[i]);
 }

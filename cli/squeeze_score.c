@@ -50,7 +50,8 @@ const cli_option cli_score_options[] = {
      "is below it on what was held out. Without a budget, a time or other levers the smallest file "
      "that holds it is searched for"},
     {"minutes", 0, CLI_REAL, &minutes, "M",
-     "that healing may take, by the time of its first steps (default: 10)"},
+     "that healing may take, by the time of its first steps (default: 10); with --pareto of all "
+     "files together, in equal parts (default: none is healed)"},
     {"no-heal", 0, CLI_NO_FLAG, &heal, NULL,
      "leave what was squeezed as it is: no training, no minutes"},
     {"epochs", 0, CLI_COUNT, &epochs, "N", "of healing, at most (default: 3)"},
@@ -63,8 +64,8 @@ const cli_option cli_score_options[] = {
      "(default: as its file is)"},
     {"seed", 0, CLI_NUMBER, &seed, "N", "of parts, order and choice (default: 1)"},
     {"checkpoint", 0, CLI_TEXT, &folder, "FOLDER",
-     "where a run that heals keeps what it needs to go on; removed at its end (default: -o with "
-     ".checkpoint behind it)"},
+     "where a run that heals or judges keeps what it needs to go on; removed at its end (default: "
+     "-o or --pareto with .checkpoint behind it)"},
     {"resume", 0, CLI_FLAG, &resume, NULL, "go on with a run that was stopped"},
     {0},
 };
@@ -146,15 +147,16 @@ bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input)
     return asked;
 }
 
-const char *cli_score_given(void)
+void cli_score_check_front(void)
 {
-    return data_path            ? "--data"
-           : min_score          ? "--min-score"
-           : given_of_data()    ? given_of_data()
-           : given_of_healing() ? given_of_healing()
-           : resume             ? "--resume"
-           : folder             ? "--checkpoint"
-                                : NULL;
+    if (min_score)
+        cli_die(CLI_USAGE, "--min-score does not go with --pareto, which shows what every budget "
+                           "holds");
+    if (given_of_healing() && isnan(minutes))
+        cli_die(CLI_USAGE,
+                "%s is of healing: --minutes M says how long the files of --pareto are healed, "
+                "all together",
+                given_of_healing());
 }
 
 bool cli_score_has_rows(void)
@@ -240,43 +242,51 @@ static const char *folder_of(const char *output)
     return own_folder;
 }
 
-static void check_outputs(const cli_score_job *j)
+void cli_score_open(const cli_score_job *j, sqz_compress_options *o)
 {
-    if (!j->output || j->dry_run) return;
-    if (data_path && task < 0) cli_not_over(j->output, data_path);
-    if (dev_path) cli_not_over(j->output, dev_path);
-    cli_try_output(j->output, true);
+    const bool writes = j->output && !j->dry_run;
+    if (writes && data_path && task < 0) cli_not_over(j->output, data_path);
+    if (writes && dev_path) cli_not_over(j->output, dev_path);
+    open_rows(j);
+    *o = (sqz_compress_options){.levers = *j->levers,
+                                .dataset = rows,
+                                .report = report,
+                                .holdout = isnan(holdout) ? 0 : holdout,
+                                .figure = figure,
+                                .minutes = !heal            ? -1
+                                           : isnan(minutes) ? 0
+                                                            : minutes,
+                                .epochs = epochs,
+                                .batch = batch,
+                                .max_length = max_length,
+                                .teacher_type = (sqz_teacher_type)teacher_type,
+                                .lr = isnan(rate) ? 0 : rate,
+                                .seed = seed,
+                                .folder = folder_of(writes ? j->output : NULL),
+                                .resume = resume,
+                                .part = j->levers->part,
+                                .progress = show_progress,
+                                .note = show_note};
+    o->levers.part = NULL;
+    o->levers.progress = NULL;
+    o->levers.result = NULL;
+    o->levers.user = NULL;
+    read_min_score(o);
+}
+
+void cli_score_close(void)
+{
+    sqz_dataset_close(rows);
+    sqz_dataset_close(report);
+    free(own_folder);
 }
 
 void cli_score_run(cli_score_job *j)
 {
     sqz_error error = {0};
-    check_outputs(j);
-    open_rows(j);
-    sqz_compress_options o = {.levers = *j->levers,
-                              .dataset = rows,
-                              .report = report,
-                              .holdout = isnan(holdout) ? 0 : holdout,
-                              .figure = figure,
-                              .minutes = !heal            ? -1
-                                         : isnan(minutes) ? 0
-                                                          : minutes,
-                              .epochs = epochs,
-                              .batch = batch,
-                              .max_length = max_length,
-                              .teacher_type = (sqz_teacher_type)teacher_type,
-                              .lr = isnan(rate) ? 0 : rate,
-                              .seed = seed,
-                              .folder = folder_of(j->dry_run ? NULL : j->output),
-                              .resume = resume,
-                              .part = j->levers->part,
-                              .progress = show_progress,
-                              .note = show_note};
-    o.levers.part = NULL;
-    o.levers.progress = NULL;
-    o.levers.result = NULL;
-    o.levers.user = NULL;
-    read_min_score(&o);
+    sqz_compress_options o;
+    if (j->output && !j->dry_run) cli_try_output(j->output, true);
+    cli_score_open(j, &o);
     const sqz_status status = sqz_compress(cli_context(), j->model, j->dry_run ? NULL : j->output,
                                            &o, &j->result, &error);
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
@@ -286,9 +296,7 @@ void cli_score_run(cli_score_job *j)
 
 int cli_score_end(const cli_score_job *j)
 {
-    sqz_dataset_close(rows);
-    sqz_dataset_close(report);
-    free(own_folder);
+    cli_score_close();
     if (j->result.met) return CLI_DONE;
     cli_say("the %s is %.4f on what was held out, below --min-score %s (%.4f): nothing was written",
             j->result.name, j->result.after.score, min_score, j->result.least);

@@ -16,8 +16,8 @@ extern const cli_option cli_score_options[];
 /* Whether these options, or a budget (or time) with texts, which is healed, ask for it; dies with
  * CLI_USAGE where they do not go together. */
 bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input);
-/* The first of these options that was given, or NULL; --no-heal is none. */
-const char *cli_score_given(void);
+/* Dies with CLI_USAGE where an option does not go with --pareto. */
+void cli_score_check_front(void);
 /* --data is given: --input and --text are of it. */
 bool cli_score_has_rows(void);
 
@@ -36,6 +36,10 @@ typedef struct cli_score_job {
 } cli_score_job;
 
 void cli_score_run(cli_score_job *job);
+/* The options of such a run, for who calls the library: rows are open until cli_score_close, the
+ * folder is the output's; minutes 0: none were said. */
+void cli_score_open(const cli_score_job *job, sqz_compress_options *options);
+void cli_score_close(void);
 /* The verb's exit code: CLI_FAILED where the score was not met. Closes what is open. */
 int cli_score_end(const cli_score_job *job);
 

@@ -45,7 +45,9 @@ static const cli_option options[] = {
      "sequences and tokens of each that time is measured at (default: 1x128)"},
     {"pareto", 0, CLI_TEXT, &pareto, "OUT.csv",
      "instead of a model: what MODEL keeps at budgets from large to small, with bytes, ms, "
-     "processor time and energy of each as a table, and as a picture OUT.svg"},
+     "processor time and energy of each as a table, and as a picture OUT.svg. The score is that of "
+     "--data where it is given, else how near a file is to MODEL. With --minutes M the files are "
+     "healed, each for its part of M, and both scores are shown; without it none is"},
     {"budgets", 0, CLI_TEXT, &budgets, "LIST",
      "of --pareto, such as 9MB,7MB,5MB (default: a quarter of MODEL's bytes, three quarters of "
      "that and so on, eight at most)"},
@@ -177,14 +179,24 @@ static void compress(const char *path, const sqz_squeeze_options *o, const cli_l
     table.score = &score;
 }
 
-static void draw_front(const char *model, const sqz_squeeze_options *o)
+/* texts: where files are judged or healed. */
+static void draw_front(const char *model, const sqz_squeeze_options *o,
+                       const cli_lever_texts *texts)
 {
     sqz_squeeze_options levers = *o;
+    levers.part = NULL;
     if (!time_share) levers.at_batch = levers.at_length = 0; /* the front's alone */
+    score = (cli_score_job){.model = model,
+                            .output = pareto,
+                            .levers = &levers,
+                            .texts = texts,
+                            .input = texts_format,
+                            .text = texts_column};
     cli_squeeze_front(&(cli_front_job){.model = model,
                                        .budgets = budgets,
                                        .table = pareto,
                                        .levers = &levers,
+                                       .score = texts ? &score : NULL,
                                        .batch = o->at_batch,
                                        .length = o->at_length});
 }
@@ -197,8 +209,11 @@ static void check_pareto(void)
         cli_die(CLI_USAGE,
                 "--pareto measures files that it does not keep: -o, --budget, --dry-run, "
                 "--json and --no-fidelity do not go with it");
-    if (!texts_path)
-        cli_die(CLI_USAGE, "--texts FILE is missing: --pareto chooses and measures on it");
+    cli_score_check_front();
+    if (!texts_path && !cli_score_has_rows())
+        cli_die(CLI_USAGE, "--texts FILE or --data PATH is missing: --pareto chooses and measures "
+                           "on it");
+    if (texts_path) cli_not_over(pareto, texts_path);
 }
 
 static void check_usage(void)
@@ -242,7 +257,9 @@ static int run(char **arguments, uint32_t n)
     (void)n;
     int code = CLI_DONE;
     check_usage();
-    const bool judged = cli_score_is_asked(budget || time_share, texts_path, texts_format);
+    /* a front is healed where --minutes says so alone */
+    const bool judged = cli_score_is_asked(!pareto && (budget || time_share), texts_path,
+                                           texts_format);
     const uint32_t format = cli_score_has_rows() ? 0 : texts_format;
     const char *column = cli_score_has_rows() ? NULL : texts_column;
     sqz_squeeze_options o = read_levers(arguments[0]);
@@ -255,10 +272,7 @@ static int run(char **arguments, uint32_t n)
     o.n_texts = texts.read.n;
     o.vocabulary = vocabulary.texts;
     o.n_vocabulary = vocabulary.read.n;
-    if (pareto && cli_score_given())
-        cli_die(CLI_USAGE, "%s does not go with --pareto, which heals and judges nothing",
-                cli_score_given());
-    if (pareto) draw_front(arguments[0], &o);
+    if (pareto) draw_front(arguments[0], &o, judged ? &texts : NULL);
     else code = squeeze_one(arguments[0], &o, judged ? &texts : NULL);
     cli_free_lever_texts(&texts);
     cli_free_lever_texts(&vocabulary);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""squeeze --pareto on tiny models: the table says of each budget what squeeze --budget does, the
-picture shows the same, and what cannot be is refused before it takes long.
+"""squeeze --pareto on tiny models: the table says of each budget what squeeze --budget does, judged
+by rows and healed too, gone on with where it was killed; the picture shows the same, and what
+cannot be is refused before it takes long.
 
 squeeze_pareto.py PROGRAM
 """
@@ -9,8 +10,11 @@ import csv
 import json
 import os
 import pathlib
+import random
+import signal
 import subprocess
 import sys
+import time
 import unittest
 import xml.etree.ElementTree
 
@@ -32,6 +36,13 @@ def setUpModule():
     run("import", "bare", "-o", "bare.gguf")
     run("init-student", "bare.gguf", "-o", "wide.gguf", "--width", "96", "--heads", "3",
         "--neurons", "256")
+    draw = random.Random(3)
+    lines = [" ".join(draw.choice(words) for _ in range(12)) for _ in range(400)]
+    pathlib.Path("t.csv").write_text("text,label\n" + "".join(
+        f"{line},{'up' if line.count('good') > line.count('bad') else 'down'}\n"
+        for line in lines))
+    run("finetune", "bare.gguf", "-o", "teacher.gguf", "--data", "t.csv", "--epochs", "6", "--lr",
+        "5e-3", "--batch", "8", "--progress", "none", "-t", "1")
 
 
 tearDownModule = leave
@@ -44,14 +55,27 @@ def run(*arguments, code=0, **more):
     return got.stdout if code == 0 else got.stderr
 
 
-def front(model, table, *arguments, **more):
-    run("squeeze", model, "--pareto", table, "--texts", "texts", "-t", "1", "--progress", "none",
-        *arguments, **more)
+def read(table):
     with open(table, newline="", encoding="ascii") as file:
         return list(csv.DictReader(file))
 
 
+def front(model, table, *arguments, texts=("--texts", "texts"), **more):
+    run("squeeze", model, "--pareto", table, *texts, "-t", "1", "--progress", "none", *arguments,
+        **more)
+    return read(table)
+
+
+def squeezed(model, *arguments):
+    return json.loads(run("squeeze", model, "-o", "one.gguf", "--json", "-t", "1", "--progress",
+                          "none", *arguments))
+
+
 class Pareto(unittest.TestCase):
+    @staticmethod
+    def words(picture):
+        return [t.text for t in xml.etree.ElementTree.parse(picture).iter(SVG + "text")]
+
     def check(self, model, rows, score):
         self.assertEqual(rows[0]["budget"], "whole")
         self.assertEqual(int(rows[0]["bytes"]), os.path.getsize(model))
@@ -61,6 +85,7 @@ class Pareto(unittest.TestCase):
         for row in rows:
             self.assertEqual((row["score of"], row["at"], row["threads"], row["healed minutes"]),
                              (score, row["at"], "1", "0"))
+            self.assertEqual((row["score before healing"], row["healed steps"]), ("", "0"))
             self.assertEqual(row["score"], row[score])
             self.assertGreater(float(row["ms"]), 0)
             self.assertGreater(float(row["core-seconds per 1000 texts"]), 0)
@@ -78,12 +103,85 @@ class Pareto(unittest.TestCase):
             self.assertEqual([int(row["budget"]) for row in rows[1:]], budgets[::-1])
             self.assertEqual({row["at"] for row in rows}, {"2x9"})
             for row in rows[1:]:
-                made = json.loads(run("squeeze", model, "-o", "one.gguf", "--texts", "texts",
-                                      "--budget", row["budget"], "--no-heal", "--json", "-t", "1"))
+                made = squeezed(model, "--texts", "texts", "--budget", row["budget"], "--no-heal")
                 self.assertEqual(int(row["bytes"]), os.path.getsize("one.gguf"))
                 self.assertLessEqual(int(row["bytes"]), int(row["budget"]))
                 for name in ("cosine", "neighbours"):
                     self.assertAlmostEqual(float(row[name]), made["fidelity"][name], delta=1e-8)
+
+    def test_rows_are_judged_by_their_figure_on_what_was_held_out(self):
+        whole = os.path.getsize("teacher.gguf")
+        budgets = [round(whole * share) for share in (0.5, 0.35)]
+        rows = front("teacher.gguf", "judged.csv", "--budgets", ",".join(map(str, budgets)), "--at",
+                     "1x16", "--figure", "mcc", texts=("--data", "t.csv"))
+        self.assertEqual({row["score of"] for row in rows}, {"mcc"})
+        self.assertEqual({row["healed minutes"] for row in rows}, {"0"})
+        self.assertEqual({row["cosine"] + row["score before healing"] for row in rows}, {""})
+        for row in rows[1:]:
+            made = squeezed("teacher.gguf", "--data", "t.csv", "--figure", "mcc", "--no-heal",
+                            "--budget", row["budget"])
+            for own, score in ((row, made["after"]), (rows[0], made["base"])):
+                self.assertEqual(int(own["bytes"]), score["bytes"])
+                for name in ("score", "low", "high"):
+                    self.assertAlmostEqual(float(own[name]), score[name], delta=1e-8)
+        said = f"mcc, {made['held_out']} rows held out; not healed"
+        self.assertIn(said, self.words("judged.svg"))
+        self.assertFalse(os.path.exists("judged.csv.checkpoint"))
+
+    def test_minutes_are_shared_and_both_scores_are_shown(self):
+        whole = os.path.getsize("bare.gguf")
+        budgets = ",".join(str(round(whole * share)) for share in (0.3, 0.4))
+        rows = front("bare.gguf", "healed.csv", "--budgets", budgets, "--at", "1x16", "--minutes",
+                     "8", "--epochs", "4")
+        self.assertEqual([row["healed minutes"] for row in rows], ["0", "4", "4"])
+        for row in rows[1:]:
+            made = squeezed("bare.gguf", "--texts", "texts", "--budget", row["budget"],
+                            "--minutes", "4", "--epochs", "4")
+            self.assertEqual(int(row["healed steps"]), made["steps"])
+            self.assertAlmostEqual(float(row["score"]), made["after"]["score"], delta=1e-8)
+            self.assertAlmostEqual(float(row["score before healing"]), made["squeezed"]["score"],
+                                   delta=1e-8)
+            self.assertGreater(float(row["score"]), float(row["score before healing"]))
+        titles = [t.text for t in xml.etree.ElementTree.parse("healed.svg").iter(SVG + "title")]
+        for row in rows[1:]:
+            said = (f"before healing {float(row['score before healing']):.4f}, "
+                    f"after it {float(row['score']):.4f}")
+            self.assertEqual(titles.count(said), 2)
+        self.assertTrue(any("healed for 8 minutes in all" in w for w in self.words("healed.svg")))
+
+    def test_a_run_that_is_killed_goes_on_with_what_it_made(self):
+        whole = os.path.getsize("teacher.gguf")
+        command = ("squeeze", "teacher.gguf", "--pareto", "k.csv", "--budgets",
+                   f"{whole // 3},{whole // 2}", "--data", "t.csv", "--minutes", "8", "--at",
+                   "1x16", "-t", "1", "--progress", "none")
+        run(*command)
+        of = ("bytes", "score", "low", "high", "score before healing", "healed steps")
+        wanted = [[row[name] for name in of] for row in read("k.csv")]
+        os.remove("k.csv")
+        kept = pathlib.Path("k.csv.checkpoint")
+        with subprocess.Popen([PROGRAM, *command], stderr=subprocess.DEVNULL) as process:
+            while not list(kept.glob(f"small.{whole // 2}/*.parts")):
+                self.assertIsNone(process.poll())
+                time.sleep(0.005)
+            process.send_signal(signal.SIGKILL)
+        made = [path for path in kept.glob(f"small.{whole // 3}/*.gguf") if path.is_file()]
+        self.assertTrue(any(path.name.startswith("healed-") for path in made))
+        first = {path: path.stat() for path in made}
+        self.assertIn("--resume goes on with it", run(*command, code=2))
+        self.assertIn("other data, options", run(*command, "--resume", "--lr", "1e-3", code=2))
+        found = {}
+        with subprocess.Popen([PROGRAM, *command, "--resume"],
+                              stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None:
+                found.update({path: path.stat() for path in made if path.exists()})
+                time.sleep(0.005)
+        self.assertEqual(process.returncode, 0)
+        for path, stat in found.items():
+            self.assertEqual((stat.st_ino, stat.st_mtime_ns),
+                             (first[path].st_ino, first[path].st_mtime_ns), path)
+        self.assertEqual(len(found), len(made))
+        self.assertEqual([[row[name] for name in of] for row in read("k.csv")], wanted)
+        self.assertFalse(kept.exists())
 
     def test_usual_budgets_fall_until_one_cannot_be_met(self):
         rows = front("wide.gguf", "usual.csv", "--bits", "4", "--layers", "0,1")
@@ -112,7 +210,7 @@ class Pareto(unittest.TestCase):
                         self.assertLessEqual(shown[a][0], shown[b][0])
                     if float(rows[a]["score"]) < float(rows[b]["score"]):
                         self.assertGreaterEqual(shown[a][1], shown[b][1])
-        words = [t.text for t in root.iter(SVG + "text")]
+        words = self.words("drawn.svg")
         self.assertIn("file, MB", words)
         self.assertIn("1 x 16 pieces, 1 thread, ms", words)
 
@@ -138,15 +236,25 @@ class Pareto(unittest.TestCase):
             (2, "--pareto", ("--pareto", "f.csv", "--dry-run", *texts)),
             (2, "--pareto", ("--pareto", "f.csv", "--no-fidelity", *texts)),
             (2, "--pareto", ("-o", "x.gguf", "--budgets", "9kB", *texts)),
-            (2, "--texts FILE is missing", ("--pareto", "f.csv")),
-            (2, "heals and judges nothing", ("--pareto", "f.csv", "--minutes", "1", *texts)),
+            (2, "--texts FILE or --data PATH is missing", ("--pareto", "f.csv")),
+            (2, "--min-score", ("--pareto", "f.csv", "--min-score", "99%", *texts)),
+            (2, "--minutes M says", ("--pareto", "f.csv", "--epochs", "2", *texts)),
+            (2, "--no-heal leaves that out",
+             ("--pareto", "f.csv", "--minutes", "1", "--no-heal", *texts)),
+            (2, "nothing is kept", ("--pareto", "f.csv", "--resume", *texts)),
+            (2, "goes with --data", ("--pareto", "f.csv", "--label", "x", *texts)),
+            (3, "the vocabulary",
+             ("--pareto", "f.csv", "--minutes", "1", "--drop-impossible", *texts)),
+            (1, "it is what is read here", ("--pareto", "t.csv", "--data", "t.csv")),
+            (2, "the least that can is",
+             ("--pareto", "f.csv", "--minutes", "1", "--budgets", "90kB,1", *texts)),
             (2, "the least that can is", ("--pareto", "f.csv", "--budgets", "1,90kB", *texts)),
             (2, "is no number of bytes", ("--pareto", "f.csv", "--budgets", "9kB,x", *texts)),
             (2, "the model takes 40", ("--pareto", "f.csv", "--at", "1x41", *texts)),
             (1, "absent/f.csv", ("--pareto", "absent/f.csv", *texts)),
         ):
             self.assertIn(pattern, run("squeeze", "bare.gguf", *arguments, code=code))
-        self.assertFalse(os.path.exists("f.csv") or os.path.exists("f.svg"))
+        self.assertEqual(list(pathlib.Path().glob("f.*")), [])
 
     def test_nothing_is_left_beside_the_two_files(self):
         os.mkdir("temporary")
