@@ -274,9 +274,11 @@ def main():
     picture = Picture(o)
     if not o.table:
         picture.make_all()
+    if not picture.lines():
+        return f"{picture.path}: this program has finished no row"
     picture.show()
     picture.write()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
