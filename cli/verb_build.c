@@ -17,12 +17,16 @@ enum { MOST_TEXT = 100, MOST_COPIES = 3 };
 static const char *base, *out, *source, *split, *card, *predictions, *cache, *checkpoint, *refusals;
 static double minutes, holdout = NAN;
 static uint32_t seed = 1;
-static bool no_cache;
+static bool no_cache, keep_head;
 
 static const cli_option options[] = {
     {"base", 0, CLI_MODEL, &base, "MODEL",
      "the model file that texts are read by (default: the model embed that ships)"},
     {"output", 'o', CLI_TEXT, &out, "FILE", "the model file to write"},
+    {"keep-head", 0, CLI_FLAG, &keep_head, NULL,
+     "MODEL is a classifier that stays as it is, bit for bit, whatever types it holds: temperature "
+     "and threshold alone are found and set, on rows that it must not have been trained on (the "
+     "--holdout and --seed of its training)"},
     {"minutes", 0, CLI_REAL, &minutes, "N",
      "train every weight where that is done in N minutes (default: the encoder stays as it is)"},
     {"false-refusals", 0, CLI_TEXT, &refusals, "SHARE",
@@ -90,6 +94,7 @@ static void show_data_json(const sqz_build_result *r)
     cli_json_key_number("n", r->n);
     cli_json_key_number("classes", r->n_classes);
     cli_json_key_number("few", r->n_few);
+    cli_json_key_number("absent", r->n_absent);
     cli_json_key_number("repeats", r->n_repeats);
     cli_json_key_number("contradictions", r->n_contradictions);
     cli_json_key_number("median_pieces", r->median_pieces);
@@ -107,11 +112,13 @@ static void show_json(const sqz_dataset *dataset, const sqz_build_result *r)
     cli_json_key_string("model", out);
     cli_json_key_string("data_sha256", sqz_dataset_sha256(dataset));
     show_data_json(r);
-    cli_json_key_string("method", r->full ? "full" : "frozen");
+    cli_json_key_string("method", r->kept ? "kept" : r->full ? "full" : "frozen");
     cli_json_key_string("why", r->why);
-    cli_json_key_double("frozen_accuracy", r->frozen_accuracy);
-    cli_json_key_double("full_accuracy", r->full_accuracy);
-    cli_json_key_double("c", r->strengths[r->chosen].c);
+    if (!r->kept) {
+        cli_json_key_double("frozen_accuracy", r->frozen_accuracy);
+        cli_json_key_double("full_accuracy", r->full_accuracy);
+        cli_json_key_double("c", r->strengths[r->chosen].c);
+    }
     cli_json_key_double("temperature", r->temperature);
     cli_json_key_double("threshold", r->threshold);
     cli_json_key_number("answered", r->measures.n_answered);
@@ -131,9 +138,9 @@ static void print_example(const sqz_example *e, const char *before)
     puts(shown < e->input.text.n_bytes ? "..." : "");
 }
 
-static void print_name(const sqz_dataset *dataset, uint32_t k)
+static void print_class(const sqz_build_result *r, uint32_t k)
 {
-    const char *name = sqz_dataset_class(dataset, k);
+    const char *name = sqz_dataset_class(r->held_out, k);
     cli_print_text(name, strlen(name));
 }
 
@@ -160,7 +167,11 @@ static void show_text(const sqz_dataset *dataset, const sqz_build_result *r)
     const sqz_example *examples = sqz_dataset_examples(dataset, &n);
     const sqz_measures *m = &r->measures;
     show_data(dataset, r);
-    printf("%s: %s\n", r->full ? "every weight was trained" : "frozen encoder", r->why);
+    printf("%s: %s\n",
+           r->kept   ? "the head of the base"
+           : r->full ? "every weight was trained"
+                     : "frozen encoder",
+           r->why);
     printf("on the %zu rows held out, the best class, answered or not%s:\n", m->n,
            r->n_folds > 1 ? "; each is judged by what the others decided" : "");
     cli_print_figures(m->figures, m->n_figures);
@@ -173,9 +184,9 @@ static void show_text(const sqz_dataset *dataset, const sqz_build_result *r)
         const sqz_build_confusion *c = &r->confusions[i];
         if (!i) printf("confused most:\n");
         printf("  %6u  ", c->count);
-        print_name(dataset, c->truth);
+        print_class(r, c->truth);
         printf(" taken for ");
-        print_name(dataset, c->label);
+        print_class(r, c->label);
         putchar('\n');
         for (uint32_t j = 0; j < c->n_rows; j++) print_example(&examples[c->rows[j]], "");
     }
@@ -186,6 +197,12 @@ static void show_text(const sqz_dataset *dataset, const sqz_build_result *r)
 
 static void check_usage(const char *data)
 {
+    if (keep_head && (minutes > 0 || checkpoint))
+        cli_die(CLI_USAGE, "--keep-head and %s: a head that is kept is not trained",
+                minutes > 0 ? "--minutes" : "--checkpoint");
+    if (keep_head && !base)
+        cli_die(CLI_USAGE,
+                "--keep-head: --base MODEL is needed, the classifier whose head is kept");
     if (!base) base = cli_shipped_model("embed");
     if (!base)
         cli_die(CLI_USAGE, "--base MODEL is needed, as there is no model named embed here: a model "
@@ -201,7 +218,7 @@ static void check_usage(const char *data)
     if (!card) card = with_end(out, ".md");
     if (!predictions) predictions = with_end(out, ".predictions.tsv");
     if (!cache && !no_cache) cache = with_end(data, ".features");
-    if (!checkpoint) checkpoint = with_end(out, ".checkpoint");
+    if (!checkpoint && !keep_head) checkpoint = with_end(out, ".checkpoint");
     const char *const outputs[] = {out, card, predictions, cache};
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
         if (!outputs[i]) continue;
@@ -243,6 +260,7 @@ static int run(char **arguments, uint32_t n)
                                  .cache = cache,
                                  .card = card,
                                  .checkpoint = checkpoint,
+                                 .keep_head = keep_head,
                                  .progress = show_progress,
                                  .note = show_note};
     cli_output *answers = cli_open_output(predictions);
@@ -261,9 +279,10 @@ const cli_verb cli_verb_build = {
     "labelled texts to a classifier, all decisions taken",
     "DATA",
     "Looks at the data, holds a part of it out, fits a head to what MODEL makes of the texts (or "
-    "trains every weight, where --minutes allow), finds how sure its answers are and which texts "
-    "get none, and writes the model file, a card and its answers to what was held out. A new "
-    "class: add rows and run it again; texts that were read once are not read again.",
+    "trains every weight, where --minutes allow, or keeps the head that is there), finds how sure "
+    "its answers are and which texts get none, and writes the model file, a card and its answers "
+    "to what was held out. A new class: add rows and run it again; texts that were read once are "
+    "not read again.",
     "squeezebert build tickets.csv --base minilm.gguf --label team -o tickets.gguf",
     1,
     1,

@@ -21,6 +21,13 @@
  *                  and threshold are decided for each on the other four, so that no answer comes
  *                  from what was decided on it. What the file holds is decided on all of them
  *
+ * With `keep_head` the base is a classifier and stays it, bit for bit, as a student that has been
+ * squeezed and distilled: of the above there are the split, temperature, threshold and figures, and
+ * `frozen`, `full` and `kept` are left out. A temperature and a threshold that the base has change
+ * none of that; they are replaced. Figures are true only if the rows held out are ones that it was
+ * not trained on, which only who trained it can know: `holdout` and `seed` are then those of its
+ * training, which part the same data alike.
+ *
  * The head of the frozen encoder reads (doc/format.md) head.dense, which takes the mean of each
  * feature off and divides by its deviation; head.norm; head.output. Figures are those of heads
  * that were fitted without the rows held out. Bits depend on the kernels' level, the data and the
@@ -38,6 +45,7 @@ extern "C" {
 
 /* Zero-initialise, or pass NULL, for the defaults in brackets.
  *
+ *   keep_head       [0] 1: nothing is fitted, the base's own head answers
  *   minutes         [0: frozen alone] what the training may take, by a first estimate
  *   false_refusals  [0.05; below 0: nothing is refused] < 1, of the rows held out
  *   holdout         [0.1; of fewer than 600 examples 60 of them, but at most 0.3] > 0 and < 1
@@ -55,6 +63,7 @@ typedef struct sqz_build_options {
     double minutes, false_refusals, holdout;
     uint64_t seed;
     const char *cache, *card, *checkpoint;
+    int keep_head;
     int (*progress)(void *user, const char *what, size_t done, size_t total);
     void (*note)(void *user, const char *text);
     void *user;
@@ -68,8 +77,8 @@ typedef struct sqz_build_strength {
 } sqz_build_strength;
 enum { SQZ_BUILD_STRENGTHS = 6 };
 
-/* Two examples, one held out, one trained on, whose rows have a cosine of 0.95 or more as the head
- * reads them, behind head.norm. They are not of one source. */
+/* Two examples, one held out, one trained on, whose rows have a cosine of 0.95 or more as a fitted
+ * head reads them, behind head.norm. They are not of one source. */
 typedef struct sqz_near_copy {
     uint32_t held_out, trained; /* numbers of examples */
     float cosine;
@@ -84,8 +93,9 @@ typedef struct sqz_build_confusion {
 /* What was found. Pointers are the build's.
  *
  *   of the data
- *     n, n_classes, counts [n_classes]
- *     n_few              classes of fewer than 5 examples
+ *     n, n_classes, counts [n_classes]   classes of held_out: the data's, and with keep_head
+ *                        behind them those of the base alone, in its order
+ *     n_few, n_absent    classes of 1 to 4 examples; of none
  *     n_repeats, n_contradictions   sqz_dataset_repeats
  *     median_pieces, most_pieces    special tokens included, as far as the model reads
  *     n_cut              texts that are longer than that
@@ -95,6 +105,7 @@ typedef struct sqz_build_confusion {
  *                        than 4e9 pairs; then every k-th
  *   of the decision
  *     full               1: every weight was trained
+ *     kept               1: none, the head neither. Then there are no strengths and accuracies
  *     why                a sentence
  *     n_read             texts that the encoder was run on; the others were in the cache, or are
  *                        repeats
@@ -112,7 +123,7 @@ typedef struct sqz_build_confusion {
  */
 typedef struct sqz_build_result {
     size_t n;
-    uint32_t n_classes, n_few;
+    uint32_t n_classes, n_few, n_absent;
     const uint64_t *counts;
     size_t n_repeats, n_contradictions;
     uint32_t median_pieces, most_pieces;
@@ -120,7 +131,7 @@ typedef struct sqz_build_result {
     const sqz_near_copy *near_copies;
     size_t n_near_copies, n_compared;
 
-    int full;
+    int full, kept;
     const char *why;
     uint32_t n_read;
     sqz_build_strength strengths[SQZ_BUILD_STRENGTHS];
@@ -142,11 +153,13 @@ typedef struct sqz_build sqz_build;
 /* Build a classifier.
  *
  *   base     a model file; of floats, it is quantised to int8 for the frozen encoder, beside `out`
- *            under a temporary name
+ *            under a temporary name. With keep_head one with a head of one class a text; its
+ *            classes go by their names, or, where nobody named them, by number ("0", "1"), in any
+ *            order, and it may have some that the data has not
  *   dataset  SQZ_LABELS_ONE, labelled; outlives the build. Its pieces (sqz_dataset_tokenize) are
  *            made anew
  *   out      the model file: the base, int8 but for the head, which is f32; of full training all
- *            f32
+ *            f32; with keep_head the base, whatever it holds
  *
  * Cost: the encoder over every text; some hundred products of all features [n, C] with the head's
  * weights [K, C]; of the rows held out with those trained on, at most 4e9 pairs. Memory: 12 bytes a
@@ -154,7 +167,9 @@ typedef struct sqz_build sqz_build;
  * for 15,000 short texts, 150 classes and a model of 23 MB and width 384.
  *
  * SQZ_EINVAL: no labels of this kind; fewer than two classes (error.text says what there is); an
- * option out of range; texts that are all the same; as sqz_dataset_split. SQZ_ECANCELLED.
+ * option out of range; keep_head with minutes or checkpoint, with a base of another head, or
+ * without a class that the data has (the text names it); texts that are all the same; as
+ * sqz_dataset_split. SQZ_ECANCELLED.
  * SQZ_ENUMERIC: a state of the encoder, or the head's loss, is not finite. As sqz_model_open,
  * sqz_quantize, sqz_dataset_tokenize, sqz_trainer_open; SQZ_EOUTPUT, SQZ_ERESOURCE
  * (squeezebert/output.h), SQZ_EOUTPUT too where `cache` holds something else than features. What

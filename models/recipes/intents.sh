@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # intents: MiniLM without word pieces that neither these requests nor books need learns CLINC-150's
 # rows, without a tenth; four of its blocks, squeezed, learn from it on the same rows and on
-# sentences of books. `build` then fits a head to what these make of all rows and finds on the
-# tenth, which neither was trained on (one seed holds out the same rows in all three), which texts
-# get no answer.
+# sentences of books. `build` keeps what was learned, head and all, and finds on the tenth, which
+# neither was trained on (one seed holds out the same rows in all three), which texts get no answer.
 get_base
 get_books
 clinc=$data/intent/clinc150/data_full.json
@@ -17,12 +16,12 @@ step "$pruned" "$program" squeeze "$base" -o "$pruned" --vocabulary "$texts"
 step "$teacher" "$program" finetune "$pruned" -o "$teacher" --data "$clinc" --pool mean --lr 2e-4 \
   --head-lr 5e-3 --epochs 6 --holdout 0.1 --seed 1 --resume
 step "$student" "$program" squeeze "$teacher" -o "$student" --texts "$texts.sample" \
-  --layers 0,2,3,5 --neurons 19% --bits 3 --embedding pq:32 --positions 4
+  --layers 0,2,3,5 --neurons 33.4% --bits 3 --embedding pq:48 --positions 4
 step "$healed" "$program" distill --teacher "$teacher" --teacher-type s8 --student "$student" \
   -o "$healed" --data "$clinc" --holdout 0.1 --seed 1 --texts "$books" --max-pieces 600000 \
   --loss logits:1,hidden:1,pooled:2 --temperature 2 --epochs 3 --lr 5e-4 \
   --fake-quantise stored --resume
-step "$work/intents.gguf" "$program" build "$clinc" --base "$healed" \
+step "$work/intents.gguf" "$program" build "$clinc" --base "$healed" --keep-head \
   -o "$work/intents.gguf" --holdout 0.1 --seed 1 --no-cache --card "$work/intents.gguf.build.md"
 
 save "$work/intents.test" "$program" eval "$work/intents.gguf" --data "$clinc" --split test \

@@ -21,6 +21,8 @@ static void lay_out(sqz_build *b, sqzi_arena *arena)
     b->is_copy = sqzi_arena_take(arena, b->result.n, 1);
     b->confusions = sqzi_arena_take(arena, SQZI_CONFUSIONS, sizeof *b->confusions);
     b->labels = sqzi_arena_take(arena, b->result.n_classes, sizeof *b->labels);
+    b->outputs = sqzi_arena_take(arena, b->options.keep_head ? b->result.n_classes : 0,
+                                 sizeof *b->outputs);
 }
 
 static sqz_status make(sqz_build *sizes, sqz_build **out, sqz_error *error)
@@ -35,17 +37,19 @@ static sqz_status make(sqz_build *sizes, sqz_build **out, sqz_error *error)
     *b = *sizes;
     memset(b->counts, 0, b->result.n_classes * sizeof *b->counts);
     memset(b->is_copy, 0, b->result.n);
-    for (uint32_t k = 0; k < b->result.n_classes; k++)
+    for (uint32_t k = 0; k < sqz_dataset_n_classes(b->dataset); k++)
         b->labels[k] = sqz_dataset_class(b->dataset, k);
+    for (size_t i = 0; i < b->result.n; i++) b->counts[b->examples[i].label]++;
     b->result.counts = b->counts;
     b->result.near_copies = b->near_copies;
     b->result.confusions = b->confusions;
     b->result.frozen_accuracy = b->result.full_accuracy = NAN;
     b->result.why = b->why;
+    b->result.kept = b->options.keep_head;
     return SQZ_OK;
 }
 
-/* The frozen encoder is done with. */
+/* The frozen encoder, or the base, is done with. */
 static void close_frozen(sqz_build *b)
 {
     sqzi_frozen_close(&b->frozen);
@@ -79,14 +83,17 @@ static sqz_status quantise(sqz_build *b, sqz_error *error)
     return sqzi_quantized_open(b->context, b->base, SQZ_QUANTIZE_S8, b->out, &b->model, error);
 }
 
-/* Opened, in int8, and with nothing behind its pooling: a head reads what is pooled. */
+/* Opened, in int8 unless its head is kept, and with nothing behind its pooling: a head reads what
+ * is pooled. */
 static sqz_status open_encoder(sqz_build *b, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    TRY(sqz_model_open(b->context, b->base, &b->model, error));
-    if (!sqzi_has_integers(b->model)) TRY(quantise(b, error));
+    const bool keeps = b->options.keep_head;
+    if (keeps) TRY(sqzi_build_match_outputs(b, error));
+    else TRY(sqz_model_open(b->context, b->base, &b->model, error));
+    if (!keeps && !sqzi_has_integers(b->model)) TRY(quantise(b, error));
     sqz_model *model = b->model;
-    b->pooling = model->info.pooling;
+    b->pooling = keeps ? model->head.pooling : model->info.pooling;
     model->head.n_steps = 0;
     model->head.embedding_width = model->info.dimensions = model->info.width;
     TRY(sqz_dataset_tokenize(b->dataset, sqz_model_tokenizer(model), model->info.max_length,
@@ -115,14 +122,16 @@ static sqz_status read_texts(sqz_build *b, sqz_error *error)
 
 /* ---- the head ---- */
 
+/* Rows as a head reads them; the heads that are tried. */
 static sqz_status fit(sqz_build *b, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
+    const bool keeps = b->options.keep_head;
     const sqzi_frozen_calls calls = {b->options.progress, b->options.user};
     const uint32_t n = (uint32_t)b->result.n, n_train = (uint32_t)b->result.n_train;
     TRY(sqzi_frozen_open(b->context, &b->features, b->examples, b->rows, n, n_train,
-                         b->result.n_classes, &b->frozen, error));
-    TRY(sqzi_frozen_try(&b->frozen, &calls, error));
+                         keeps ? 0 : b->result.n_classes, &b->frozen, error));
+    if (!keeps) TRY(sqzi_frozen_try(&b->frozen, &calls, error));
 fail:
     return status;
 }
@@ -162,7 +171,6 @@ static sqz_status run(sqz_build *b, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const uint64_t begin = sqzi_clock_ns();
-    TRY(sqzi_build_check(b, error));
     TRY(open_outputs(b, error));
     TRY(open_encoder(b, error));
     TRY(sqzi_build_look(b, error));
@@ -170,8 +178,8 @@ static sqz_status run(sqz_build *b, sqz_error *error)
     TRY(fit(b, error));
     TRY(sqzi_build_find_copies(b, error));
     b->result.frozen_seconds = 1e-9 * (double)(sqzi_clock_ns() - begin);
-    TRY(sqzi_build_full(b, error));
-    if (!b->choice.full) TRY(write_frozen(b, error));
+    TRY(b->options.keep_head ? sqzi_build_keep(b, error) : sqzi_build_full(b, error));
+    if (!b->choice.whole) TRY(write_frozen(b, error));
     if (b->card) TRY(sqz_output_commit(b->card, error));
 fail:
     close_frozen(b);
@@ -188,6 +196,9 @@ static sqz_status check_options(const sqz_build_options *o, sqz_error *error)
                 !(o->holdout == 0 || (o->holdout > 0 && o->holdout < 1)),
             SQZ_EINVAL, 0,
             "minutes are 0 or more, false refusals below 1, a share held out between 0 and 1");
+    FAIL_IF(o->keep_head && (o->minutes > 0 || o->checkpoint), SQZ_EINVAL, 0,
+            "%s is for training every weight, and a head that is kept (keep_head) is not trained",
+            o->minutes > 0 ? "minutes" : "checkpoint");
 fail:
     return status;
 }
@@ -220,11 +231,14 @@ sqz_status sqz_build_run(sqz_context *context, const char *base, sqz_dataset *da
     if (sizes.options.holdout == 0) sizes.options.holdout = default_holdout(sizes.result.n);
     const double refusals = sizes.options.false_refusals;
     sizes.result.false_refusals = refusals == 0 ? 0.05 : refusals < 0 ? 0 : refusals;
+    TRY(sqzi_build_check(&sizes, error));
+    if (sizes.options.keep_head) TRY(sqzi_build_open_kept(&sizes, error));
     TRY(make(&sizes, &b, error));
     TRY(run(b, error));
     *build = b;
     return SQZ_OK;
 fail:
+    if (!b) sqz_model_close(sizes.model);
     sqz_build_close(b);
     return status;
 }

@@ -38,7 +38,7 @@ static void lay_out(work *w, sqzi_arena *arena)
 static const float *logits_of(const sqz_build *b, const sqzi_choice *c)
 {
     const size_t cells = b->result.n_held_out * b->result.n_classes;
-    return c->full ? b->full_logits : b->frozen.logits + c->strength * cells;
+    return c->whole ? b->logits : b->frozen.logits + c->strength * cells;
 }
 
 static sqzi_scored scored_of(const work *w, const float *logits, size_t n)
@@ -82,15 +82,16 @@ static sqzi_choice decide(const work *w, uint32_t left_out,
                           sqz_build_strength tried[SQZ_BUILD_STRENGTHS])
 {
     const sqz_build *b = w->build;
-    sqzi_choice c = {.full_accuracy = (double)NAN};
+    sqzi_choice c = {.frozen_accuracy = (double)NAN, .full_accuracy = (double)NAN};
     size_t n = 0;
     for (uint32_t i = 0; i < w->n_held; i++)
         if (b->fold[i] != left_out) w->rows[n++] = i;
-    choose_strength(w, n, &c, tried);
-    if (b->full_logits) {
-        const sqzi_scored full = scored_of(w, b->full_logits, n);
+    if (b->options.keep_head) c.whole = true;
+    else choose_strength(w, n, &c, tried);
+    if (b->logits && !c.whole) {
+        const sqzi_scored full = scored_of(w, b->logits, n);
         c.full_accuracy = sqzi_accuracy(&full);
-        c.full = c.full_accuracy > c.frozen_accuracy;
+        c.whole = c.full_accuracy > c.frozen_accuracy;
     }
     const sqzi_scored s = scored_of(w, logits_of(b, &c), n);
     c.temperature = sqzi_find_temperature(&s);

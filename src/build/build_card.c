@@ -84,10 +84,10 @@ static void put_figures(const sqz_build *b, FILE *to)
     }
     if (r->n_folds > 1)
         fprintf(to,
-                "\nThe rows held out are %u folds: strength, way of training, temperature and "
-                "threshold were decided for each on the others, so no row was decided on by "
-                "itself. The model file's own are decided on all of them.\n",
-                r->n_folds);
+                "\nThe rows held out are %u folds: %stemperature and threshold were decided for "
+                "each on the others, so no row was decided on by itself. The model file's own are "
+                "decided on all of them.\n",
+                r->n_folds, r->kept ? "" : "strength, way of training, ");
     else
         fputs("\nThe rows held out are one source: these figures are of what was decided on them, "
               "and too good.\n",
@@ -100,16 +100,24 @@ static void put_figures(const sqz_build *b, FILE *to)
                 PERCENT(part(r->measures.n_answered_right, r->measures.n_answered)));
 }
 
-static void put_decision(const sqz_build *b, FILE *to)
+static void put_strengths(const sqz_build_result *r, FILE *to)
 {
-    const sqz_build_result *r = &b->result;
-    fprintf(to, "\n## Model\n\n%s: %s.\n\n",
-            r->full ? "Every weight was trained" : "Frozen encoder", r->why);
-    fprintf(to, "| C | loss held out | accuracy |\n|---:|---:|---:|\n");
+    fprintf(to, "\n| C | loss held out | accuracy |\n|---:|---:|---:|\n");
     for (uint32_t i = 0; i < SQZ_BUILD_STRENGTHS; i++)
         fprintf(to, "| %s%s | %s | %s |\n", SQZI_REAL(4, r->strengths[i].c),
                 i == r->chosen ? " (taken)" : "", SQZI_REAL(4, r->strengths[i].loss),
                 SQZI_REAL(4, r->strengths[i].accuracy));
+}
+
+static void put_decision(const sqz_build *b, FILE *to)
+{
+    const sqz_build_result *r = &b->result;
+    fprintf(to, "\n## Model\n\n%s: %s.\n",
+            r->kept   ? "The head of the base"
+            : r->full ? "Every weight was trained"
+                      : "Frozen encoder",
+            r->why);
+    if (!r->kept) put_strengths(r, to);
     fprintf(to, "\nTemperature %s", SQZI_REAL(4, r->temperature));
     if (isinf(r->threshold)) fprintf(to, "; nothing is refused.\n");
     else

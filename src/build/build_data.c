@@ -6,10 +6,11 @@
 
 #include "base/error.h"
 #include "build/builder.h"
+#include "eval/dataset_reader.h"
 
 enum { FEW = 5, NAMED = 3 };
 
-sqz_status sqzi_build_check(sqz_build *b, sqz_error *error)
+sqz_status sqzi_build_check(const sqz_build *b, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const char *name = sqz_dataset_name(b->dataset);
@@ -18,29 +19,47 @@ sqz_status sqzi_build_check(sqz_build *b, sqz_error *error)
     FAIL_IF(b->result.n_classes < 2, SQZ_EINVAL, 0,
             "%s: all %zu rows have the label '%.100s': a classifier needs two classes or more",
             name, b->result.n, sqz_dataset_class(b->dataset, 0));
-    for (size_t i = 0; i < b->result.n; i++) b->counts[b->examples[i].label]++;
 fail:
     return status;
 }
 
-/* "2 classes have fewer than 5 examples: refund (1), recall (3)" */
-static void say_few(sqz_build *b)
+/* "2 classes have fewer than 5 examples: refund (1), recall (3)": those of `least` examples or
+ * more, but below `end`, and how many they are. */
+static uint32_t say_classes(const sqz_build *b, uint64_t least, uint64_t end, const char *what)
 {
     char names[400] = "";
     size_t used = 0;
-    uint32_t named = 0;
+    uint32_t n = 0;
     for (uint32_t k = 0; k < b->result.n_classes; k++) {
-        if (b->counts[k] >= FEW) continue;
-        b->result.n_few++;
-        if (named == NAMED) continue;
+        if (b->counts[k] < least || b->counts[k] >= end || n++ >= NAMED) continue;
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%.80s (%llu)",
-                                 named++ ? ", " : "", b->labels[k],
-                                 (unsigned long long)b->counts[k]);
+                                 n > 1 ? ", " : "", b->labels[k], (unsigned long long)b->counts[k]);
     }
-    if (b->result.n_few)
-        sqzi_build_note(b, "%u class%s fewer than %d examples: %s%s", b->result.n_few,
-                        b->result.n_few == 1 ? " has" : "es have", FEW, names,
-                        b->result.n_few > named ? ", ..." : "");
+    if (n)
+        sqzi_build_note(b, "%u class%s %s: %s%s", n, n == 1 ? " has" : "es have", what, names,
+                        n > NAMED ? ", ..." : "");
+    return n;
+}
+
+static void say_few(sqz_build *b)
+{
+    char what[40];
+    snprintf(what, sizeof what, "fewer than %d examples", FEW);
+    b->result.n_few = say_classes(b, 1, FEW, what);
+    b->result.n_absent = say_classes(b, 0, 1, "no example in the data");
+}
+
+/* The rows held out have all classes, their names from now on. */
+static sqz_status name_classes(sqz_build *b, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    TRY(sqzi_dataset_add_classes(b->held_out, b->labels, b->result.n_classes, error));
+    FAIL_IF(sqz_dataset_n_classes(b->held_out) != b->result.n_classes, SQZ_EINVAL, 0,
+            "%s: two of its %u classes have one name", b->base, b->result.n_classes);
+    for (uint32_t k = 0; k < b->result.n_classes; k++)
+        b->labels[k] = sqz_dataset_class(b->held_out, k);
+fail:
+    return status;
 }
 
 static sqz_status count_repeats(sqz_build *b, sqz_error *error)
@@ -105,6 +124,7 @@ sqz_status sqzi_build_look(sqz_build *b, sqz_error *error)
     b->result.n_held_out = b->result.n - b->result.n_train;
     TRY(sqz_dataset_part(b->dataset, b->rows + b->result.n_train, b->result.n_held_out,
                          &b->held_out, error));
+    TRY(name_classes(b, error));
     TRY(sqz_dataset_tokenize(b->held_out, sqz_model_tokenizer(b->model), info->max_length, error));
     b->result.held_out = b->held_out;
 fail:

@@ -11,7 +11,7 @@
 #include "build/builder.h"
 #include "model/context.h"
 
-enum { BATCH = 32, TIMED_STEPS = 3, PORTION = 256, CHECKPOINT_MINUTES = 10 };
+enum { BATCH = 32, TIMED_STEPS = 3, CHECKPOINT_MINUTES = 10 };
 
 typedef struct work {
     sqz_build *build;
@@ -89,49 +89,22 @@ static sqz_status estimate(work *w, bool *fits, sqz_error *error)
     return SQZ_OK;
 }
 
-/* Logits of the trained model on the rows held out. */
-static sqz_status answer(const work *w, float *logits, sqz_error *error)
-{
-    sqz_status status = SQZ_OK;
-    const sqz_build *b = w->build;
-    size_t n;
-    const sqz_example *examples = sqz_dataset_examples(b->held_out, &n);
-    sqz_input inputs[PORTION];
-    sqz_classification results[PORTION];
-    const uint32_t k = b->result.n_classes;
-    sqz_task *task = NULL;
-    TRY(sqz_task_open(sqz_trainer_model(w->trainer), NULL, &task, error));
-    for (size_t i = 0; i < n; i += PORTION) {
-        const uint32_t m = (uint32_t)(n - i < PORTION ? n - i : PORTION);
-        for (uint32_t j = 0; j < m; j++) inputs[j] = examples[i + j].input;
-        TRY(sqz_classify(task, inputs, m, 0, results, error));
-        for (uint32_t j = 0; j < m; j++) {
-            FAIL_IF(results[j].outcome.status != SQZ_OK, results[j].outcome.status, 0, "%s",
-                    results[j].outcome.text);
-            memcpy(logits + (i + j) * k, results[j].logits, k * sizeof *logits);
-        }
-    }
-fail:
-    sqz_task_close(task);
-    return status;
-}
-
 /* The trainer's model, its answers calibrated, if it is right more often. */
 static sqz_status judge(const work *w, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqz_build *b = w->build;
     const size_t bytes = b->result.n_held_out * b->result.n_classes * sizeof(float);
-    b->full_logits = sqzi_allocate(b->allocator, bytes);
-    if (!b->full_logits) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for logits");
-    TRY(answer(w, b->full_logits, error));
+    b->logits = sqzi_allocate(b->allocator, bytes);
+    if (!b->logits) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for logits");
+    TRY(sqzi_build_read_logits(b, sqz_trainer_model(w->trainer), b->logits, error));
     TRY(sqzi_build_decide(b, error));
     snprintf(b->why, sizeof b->why,
              "of the rows held out, %s %% are right where every weight is trained, %s %% where the "
              "encoder stays as it is",
              SQZI_REAL(4, 100 * b->choice.full_accuracy),
              SQZI_REAL(4, 100 * b->choice.frozen_accuracy));
-    if (!b->choice.full) goto fail;
+    if (!b->choice.whole) goto fail;
     sqz_model *model = (sqz_model *)(uintptr_t)sqz_trainer_model(w->trainer); /* it is ours */
     model->info.temperature = b->choice.temperature;
     model->info.threshold = b->choice.threshold;
@@ -139,8 +112,8 @@ static sqz_status judge(const work *w, sqz_error *error)
     TRY(sqzi_build_put_card(b, error));
     TRY(sqz_trainer_write(w->trainer, b->out, error));
 fail:
-    sqzi_release(b->allocator, b->full_logits, bytes);
-    b->full_logits = NULL;
+    sqzi_release(b->allocator, b->logits, bytes);
+    b->logits = NULL;
     return status;
 }
 

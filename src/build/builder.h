@@ -11,12 +11,12 @@
 
 enum { SQZI_CONFUSIONS = 10, SQZI_SENTENCE = 320 };
 
-/* What is decided on rows held out: `full`, every weight trained, else a strength of the frozen
- * encoder's; accuracies on the rows it was decided on. */
+/* What is decided on rows held out: `whole`, the model of build->logits, else a strength of the
+ * frozen encoder's; accuracies on the rows it was decided on. */
 typedef struct sqzi_choice {
     uint32_t strength;
-    bool full;
-    double frozen_accuracy, full_accuracy; /* NaN: not trained */
+    bool whole;
+    double frozen_accuracy, full_accuracy; /* NaN: there is no such model */
     double temperature, threshold;
 } sqzi_choice;
 
@@ -35,15 +35,17 @@ struct sqz_build {
     unsigned char *is_copy;          /* [n] whether a row held out has a near copy */
     sqz_build_confusion *confusions; /* [SQZI_CONFUSIONS] */
     const char **labels;             /* [n_classes] */
+    uint32_t *outputs;               /* [n_classes] of the base, where its head is kept */
     void *block;
     size_t bytes;
     char why[SQZI_SENTENCE];
     bool of_floats;   /* the base; the model is that in int8 */
-    sqz_model *model; /* the frozen encoder */
+    sqz_model *model; /* the frozen encoder, or the base whose head is kept */
     sqz_pooling pooling;
     sqzi_features features;
     sqzi_frozen frozen;
-    float *full_logits; /* [n_held_out, n_classes] of full training; NULL: there was none */
+    /* [n_held_out, n_classes] of a whole model, all weights trained or all kept; NULL: none */
+    float *logits;
     sqzi_choice choice;
     sqz_dataset *held_out;
     sqz_predictions *predictions;
@@ -65,7 +67,7 @@ SQZ_NODISCARD sqz_status sqzi_build_decide(sqz_build *build, sqz_error *error);
 /* Counts, repeats, the split, lengths: the data set has pieces by then. */
 SQZ_NODISCARD sqz_status sqzi_build_look(sqz_build *build, sqz_error *error);
 /* What can be said of a data set before anything is run. */
-SQZ_NODISCARD sqz_status sqzi_build_check(sqz_build *build, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_build_check(const sqz_build *build, sqz_error *error);
 /* Confusions of the predictions. */
 void sqzi_build_find_confusions(sqz_build *build);
 
@@ -79,6 +81,22 @@ SQZ_NODISCARD sqz_status sqzi_build_find_copies(sqz_build *build, sqz_error *err
 /* Whether every weight can be trained in the minutes that are left, and training them; then the
  * choice. The file is written where it is theirs. */
 SQZ_NODISCARD sqz_status sqzi_build_full(sqz_build *build, sqz_error *error);
+
+/* ---- build_keep.c ---- */
+
+/* The base, whose head is kept: opened, and as many classes as it has. */
+SQZ_NODISCARD sqz_status sqzi_build_open_kept(sqz_build *build, sqz_error *error);
+/* Its output of each class, the data's by their names, the others behind them. */
+SQZ_NODISCARD sqz_status sqzi_build_match_outputs(sqz_build *build, sqz_error *error);
+/* The choice by its answers, and the file. */
+SQZ_NODISCARD sqz_status sqzi_build_keep(sqz_build *build, sqz_error *error);
+
+/* ---- build_logits.c ---- */
+
+/* Logits [n_held_out, n_classes] of a model on the rows held out, from build->outputs where the
+ * head is kept. */
+SQZ_NODISCARD sqz_status sqzi_build_read_logits(const sqz_build *build, const sqz_model *model,
+                                                float *logits, sqz_error *error);
 
 /* ---- build_card.c ---- */
 

@@ -97,17 +97,21 @@ static sqz_status put_metadata(const sqzi_frozen *f, const sqzi_frozen_file *fil
     return status;
 }
 
-static void put_tensors(const sqzi_frozen *f, const sqz_model *base, const tensors *t,
-                        sqzi_gguf_writer *writer)
+void sqzi_put_tensors_of(const sqz_model *base, bool with_head, sqzi_gguf_writer *writer)
 {
-    const uint64_t width = f->features->width, classes = f->classes;
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(base->gguf); i++) {
         const sqzi_gguf_tensor *x = sqzi_gguf_tensor_at(base->gguf, i);
-        char name[160];
-        if (begins_with(x->name, "head.") || begins_with(x->name, "verify.")) continue;
+        char name[64]; /* no file has a longer one */
+        if (begins_with(x->name, "verify.") || (!with_head && begins_with(x->name, "head.")))
+            continue;
         snprintf(name, sizeof name, "%.*s", (int)x->name.n, x->name.bytes);
         sqzi_gguf_put_tensor(writer, name, x->type, x->n_dims, x->shape, x->data);
     }
+}
+
+static void put_head(const sqzi_frozen *f, const tensors *t, sqzi_gguf_writer *writer)
+{
+    const uint64_t width = f->features->width, classes = f->classes;
     const uint64_t square[] = {width, width}, wide[] = {classes, width};
     sqzi_gguf_put_tensor(writer, "head.dense.weight", SQZI_F32, 2, square, t->dense);
     sqzi_gguf_put_tensor(writer, "head.dense.bias", SQZI_F32, 1, &width, t->dense_bias);
@@ -151,7 +155,8 @@ sqz_status sqzi_frozen_write(const sqzi_frozen *f, const sqzi_frozen_file *file,
     fill(f, file->labels, &t);
     TRY(sqzi_gguf_writer_open(allocator, &writer, error));
     TRY(put_metadata(f, file, &t, writer, error));
-    put_tensors(f, file->base, &t, writer);
+    sqzi_put_tensors_of(file->base, false, writer);
+    put_head(f, &t, writer);
     TRY(find_references(f, file->base, &references, error));
     TRY(sqzi_rewrite_write(writer, &references, out, error));
 fail:

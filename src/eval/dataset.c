@@ -247,6 +247,21 @@ sqz_status sqzi_dataset_finish(sqz_dataset *dataset, sqz_error *error)
     return status;
 }
 
+sqz_status sqzi_dataset_add_classes(sqz_dataset *dataset, const char *const *names, uint32_t n,
+                                    sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    for (uint32_t k = 0, number; k < n; k++) {
+        sqz_text name = {names[k], strlen(names[k])};
+        if (sqzi_text_table_find(&dataset->classes, name) != UINT32_MAX) continue;
+        TRY(sqzi_dataset_keep(dataset, name, &name, error));
+        TRY(sqzi_text_table_add(&dataset->classes, name, &number, error));
+    }
+    hash_all(dataset);
+fail:
+    return status;
+}
+
 /* ---- scores ---- */
 
 sqz_status sqz_dataset_scale(sqz_dataset *dataset, double low, double high, sqz_error *error)

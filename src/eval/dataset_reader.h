@@ -64,6 +64,10 @@ SQZ_NODISCARD sqz_status sqzi_dataset_add(sqz_dataset *dataset, const sqz_exampl
                                           sqz_error *error);
 /* Sort the classes unless they were given, number labels by them, hash. */
 SQZ_NODISCARD sqz_status sqzi_dataset_finish(sqz_dataset *dataset, sqz_error *error);
+/* Classes behind the others, of which there is no example; names that are there already are passed
+ * over. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_dataset_add_classes(sqz_dataset *dataset, const char *const *names,
+                                                  uint32_t n, sqz_error *error);
 
 /* ---- one a layout; format is not AUTO ---- */
 SQZ_NODISCARD sqz_status sqzi_dataset_read_table(sqz_dataset *dataset,

@@ -22,7 +22,8 @@ static const struct {
 static unsigned bits_at(const uint8_t *from, size_t at, unsigned n)
 {
     unsigned value = 0;
-    for (unsigned i = 0; i < n; i++) value |= (from[(at + i) / 8] >> (at + i) % 8 & 1u) << i;
+    for (unsigned i = 0; i < n; i++)
+        value |= ((unsigned)from[(at + i) / 8] >> (at + i) % 8 & 1u) << i;
     return value;
 }
 
