@@ -4,7 +4,7 @@
 moment and started again with the same command.
 
     distil_figures.py PROGRAM MINILM.gguf DATA WORK [--only heal|sst2 ...] [--seed 1 ...]
-        [--pieces 300000 ...] [--short STEPS] [--table]
+        [--pieces 300000 ...] [--sst2-teacher FILE] [--epochs N] [--short STEPS] [--table]
 
 DATA holds glue/ and text/gutenberg_en.txt.gz. WORK/runs.jsonl has a line for each run that is
 finished by this program: those are not made again, and a run goes on from its checkpoint. Labels of
@@ -14,8 +14,11 @@ dev are looked at once a run, by its figure; nothing is chosen by them.
          number of pieces a run of its own (its rate falls to 0): STS-B dev, Spearman of cosines.
          Bar: 0.860 within 3 million pieces and 15 minutes
   sst2   MiniLM fine-tuned on SST-2 (three epochs, rate 5e-5) teaches its own layers 0, 2 and 5:
-         logits and hidden states, a run a seed; then what each loss adds, seed 1 alone. Bar: the
-         mean of the seeds is 97.5 % of the teacher's dev accuracy
+         logits and hidden states, a run a seed; then what each loss adds, seed 1 alone, --epochs
+         each. Bar: the mean of the seeds is 97.5 % of the teacher's dev accuracy
+
+Teachers run in int8 (--teacher-type s8). --sst2-teacher is a model that was fine-tuned before, as
+finetune_figures.py leaves it.
 
 --short STEPS bounds every training by so many steps: figures that are labelled so in the table, of
 a teacher and students that have not learned all they could.
@@ -78,7 +81,16 @@ class Figures:
     def taught(self, teacher, student, name, *options):
         out = self.o.work / f"{name}{'-short' if self.o.short else ''}.gguf"
         _, minutes = call([self.o.program, "distill", "--teacher", teacher, "--student", student,
-                           "-o", out, *options, "--measure-steps", 100000, *self.run_options])
+                           "--teacher-type", "s8", "-o", out, *options, "--measure-steps", 100000,
+                           *self.run_options])
+        return out, minutes
+
+    def tuned(self, student, name, *options):
+        """The same student by labels alone: a new head, no dropout, the rate of distilling."""
+        out = self.o.work / f"{name}{'-short' if self.o.short else ''}.gguf"
+        _, minutes = call([self.o.program, "finetune", student, "-o", out, *options, "--pool",
+                           "pooler", "--lr", 3e-4, "--dropout", 0, "--warmup", 0.05,
+                           *self.run_options])
         return out, minutes
 
     # ---- an embedder ----
@@ -107,6 +119,11 @@ class Figures:
 
     def sst2_teacher(self):
         out = self.o.work / f"sst2{'-short' if self.o.short else ''}.gguf"
+        if self.o.sst2_teacher:
+            return self.o.sst2_teacher, self.once(
+                lambda: (0, {"accuracy": self.eval(self.o.sst2_teacher, "sst2",
+                                                   "SST-2")["accuracy"]}),
+                run="sst2 teacher", sha256=digest(self.o.sst2_teacher))
 
         def make():
             _, minutes = call([self.o.program, "finetune", self.o.model, "-o", out, "--task",
@@ -115,15 +132,18 @@ class Figures:
             return minutes, {"accuracy": self.eval(out, "sst2", "SST-2")["accuracy"]}
         return out, self.once(make, run="sst2 teacher")
 
-    def sst2(self, teacher, losses, seed):
+    def sst2(self, teacher, losses, seed, epochs=3):
         def make():
             student = self.squeezed(teacher, "0,2,5")
-            name = f"sst2-{losses.replace(':', '').replace(',', '-')}-{seed}"
-            out, minutes = self.taught(teacher, student, name, "--task", "sst2", "--data",
-                                       self.o.data / "glue/SST-2", "--loss", losses, "--seed",
-                                       seed)
+            name = f"sst2-{losses.replace(':', '').replace(',', '-')}-{seed}-{epochs}"
+            rows = ["--task", "sst2", "--data", self.o.data / "glue/SST-2", "--seed", seed,
+                    "--epochs", epochs]
+            if losses == "labels":
+                out, minutes = self.tuned(student, name, *rows)
+            else:
+                out, minutes = self.taught(teacher, student, name, "--loss", losses, *rows)
             return minutes, {"accuracy": self.eval(out, "sst2", "SST-2")["accuracy"]}
-        return self.once(make, run="sst2", losses=losses, seed=seed)
+        return self.once(make, run="sst2", losses=losses, seed=seed, epochs=epochs)
 
     def sst2_rows(self):
         path, teacher = self.sst2_teacher()
@@ -136,7 +156,8 @@ class Figures:
             yield (f"mean of {len(seeds)}: {100 * mean / teacher['accuracy']:.1f} % of the "
                    "teacher's, bar 97.5", {"accuracy": mean, "minutes": 0}, "accuracy")
         for losses in self.o.losses:
-            yield f"{losses}, seed 1", self.sst2(path, losses, 1), "accuracy"
+            yield (f"{losses}, seed 1, {self.o.epochs} epochs",
+                   self.sst2(path, losses, 1, self.o.epochs), "accuracy")
 
 
 def main():
@@ -147,6 +168,8 @@ def main():
     parser.add_argument("--seed", nargs="+", type=int, default=(1, 2, 3))
     parser.add_argument("--pieces", nargs="+", type=int, default=(300000, 1000000, 3000000))
     parser.add_argument("--losses", nargs="*", default=ABLATION)
+    parser.add_argument("--sst2-teacher", type=pathlib.Path)
+    parser.add_argument("--epochs", type=int, default=3, help="of each mix of losses")
     parser.add_argument("--short", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--table", action="store_true", help="of what is there; run nothing")
