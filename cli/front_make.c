@@ -93,6 +93,12 @@ static sqz_status squeeze(const cli_front_job *job, cli_front *front, uint64_t b
     return SQZ_OK;
 }
 
+/* No file is so small: the error has the least that is. */
+static bool is_refused(sqz_status status, uint64_t budget, const sqz_error *error)
+{
+    return status == SQZ_EINVAL && error->offset > budget;
+}
+
 /* ---- judged ---- */
 
 static bool holds_points(const char *folder)
@@ -145,7 +151,11 @@ static sqz_status compress(const cli_front_job *job, cli_front *front, uint64_t 
     o.minutes = front->minutes > 0 ? front->minutes / n_left : -1;
     o.folder = point_folder;
     o.keep = 1;
+    const bool fresh = access(point_folder, F_OK) != 0;
     const sqz_status status = sqz_compress(cli_context(), job->model, file, &o, &compressed, error);
+    if (is_refused(status, budget, error) ||
+        (fresh && (status == SQZ_EINVAL || status == SQZ_EUNSUPPORTED)))
+        sqz_compress_remove(point_folder); /* there is nothing to go on with */
     if (status != SQZ_OK) return status;
     front->points[0] = judged_point(&compressed.base, 0);
     *p = judged_point(&compressed.after, budget);
@@ -180,10 +190,7 @@ sqz_model *cli_front_make(const cli_front_job *job, cli_front *front, uint64_t b
     sqz_model *model;
     const sqz_status status = job->score ? compress(job, front, budget, n_left, p, error)
                                          : squeeze(job, front, budget, p, error);
-    if (status == SQZ_EINVAL && error->offset > budget) {
-        if (job->score) sqz_compress_remove(point_folder);
-        return NULL;
-    }
+    if (is_refused(status, budget, error)) return NULL;
     if (status != SQZ_OK) cli_front_give_up(job);
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error->text);
     cli_check(status, error);

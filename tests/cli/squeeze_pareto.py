@@ -245,6 +245,8 @@ class Pareto(unittest.TestCase):
             (2, "goes with --data", ("--pareto", "f.csv", "--label", "x", *texts)),
             (3, "the vocabulary",
              ("--pareto", "f.csv", "--minutes", "1", "--drop-impossible", *texts)),
+            (2, "static_width", ("--pareto", "f.csv", "--minutes", "1", "--layers", "none",
+                                 *texts)),
             (1, "it is what is read here", ("--pareto", "t.csv", "--data", "t.csv")),
             (2, "the least that can is",
              ("--pareto", "f.csv", "--minutes", "1", "--budgets", "90kB,1", *texts)),
