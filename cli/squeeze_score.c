@@ -216,24 +216,6 @@ static void show_note(void *user, const char *text)
     cli_say("%s", text);
 }
 
-/* "99%" of the base's, or a score. */
-static void read_min_score(sqz_compress_options *o)
-{
-    char *end;
-    if (!min_score) return;
-    if (strchr(min_score, '%')) {
-        o->min_score = cli_read_share("min-score", min_score);
-        o->relative = 1;
-        return;
-    }
-    o->min_score = strtod(min_score, &end);
-    if (end == min_score || *end || !(o->min_score > 0) || !(o->min_score <= 1))
-        cli_die(CLI_USAGE,
-                "--min-score: '%s' is neither a share of the base's score, such as 99%%, "
-                "nor a score above 0 and at most 1, such as 0.86",
-                min_score);
-}
-
 static const char *folder_of(const char *output)
 {
     if (folder || !output) return folder;
@@ -271,7 +253,7 @@ void cli_score_open(const cli_score_job *j, sqz_compress_options *o)
     o->levers.progress = NULL;
     o->levers.result = NULL;
     o->levers.user = NULL;
-    read_min_score(o);
+    cli_read_min_score(min_score, o);
 }
 
 void cli_score_close(void)
@@ -294,15 +276,20 @@ void cli_score_run(cli_score_job *j)
     if (!j->dry_run && j->result.met) cli_score_time(j, report ? report : rows);
 }
 
+void cli_say_unmet(const sqz_compress_result *r, const char *wanted)
+{
+    cli_say("the %s is %.4f on what was held out, below --min-score %s (%.4f): nothing was written",
+            r->name, r->after.score, wanted, r->least);
+    if (r->enough)
+        cli_say("about %llu bytes seem to hold it: --budget %llu", (unsigned long long)r->enough,
+                (unsigned long long)r->enough);
+    else cli_say("no file that was tried holds it: more --minutes or more texts may");
+}
+
 int cli_score_end(const cli_score_job *j)
 {
     cli_score_close();
     if (j->result.met) return CLI_DONE;
-    cli_say("the %s is %.4f on what was held out, below --min-score %s (%.4f): nothing was written",
-            j->result.name, j->result.after.score, min_score, j->result.least);
-    if (j->result.enough)
-        cli_say("about %llu bytes seem to hold it: --budget %llu",
-                (unsigned long long)j->result.enough, (unsigned long long)j->result.enough);
-    else cli_say("no file that was tried holds it: more --minutes or more texts may");
+    cli_say_unmet(&j->result, min_score);
     return CLI_FAILED;
 }

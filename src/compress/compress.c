@@ -132,25 +132,13 @@ static void set_history(sqzi_compressor *c)
 
 /* ---- what a run is ---- */
 
-static void hash_file(const sqz_model *model, char hex[SQZI_SHA256_HEX])
-{
-    enum { PIECE = 16 << 20 };
-    sqzi_sha256 hash;
-    sqzi_sha256_init(&hash);
-    for (size_t at = 0, n; at < model->map.bytes; at += n) {
-        n = model->map.bytes - at < PIECE ? model->map.bytes - at : PIECE;
-        sqzi_sha256_update(&hash, model->map.data + at, n);
-    }
-    sqzi_sha256_final(&hash, hex);
-}
-
 static void set_key(sqzi_compressor *c)
 {
     char text[4096], base[SQZI_SHA256_HEX], levers[SQZI_HISTORY_TEXT];
     sqzi_sha256 hash;
     const sqz_compress_options *o = &c->options;
     const sqzk_table *k = &c->context->kernels;
-    hash_file(c->base, base);
+    sqzi_run_hash_model(c->base, base);
     sqzi_squeeze_history("squeeze", &o->levers, 0, 0, levers);
     snprintf(text, sizeof text,
              "1 %s %s %s %s | %s | %s %u %u | %s %s %d | %s %s %u %u %u %llu | %s %s %s", base,

@@ -67,11 +67,12 @@ fail:
 
 /* ---- the end ---- */
 
-/* What runs make, in the folder or in one of it. */
+/* What runs make, in the folder or in one of it; behind these names a temporary one has more. */
 static bool is_ours(const char *name)
 {
-    static const char *const begins[] = {"squeezed-", "healed-",  "statistics-", "times-",
-                                         "base.",     "teacher.", "features.",   "small."};
+    static const char *const begins[] = {"squeezed-", "healed-", "statistics-",
+                                         "times-",    "base.",   "teacher.",
+                                         "features.", "small.",  "run.gguf."};
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
         if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;
     return false;
@@ -115,4 +116,16 @@ bool sqzi_run_file_is_there(sqz_context *context, const char *path)
     sqz_error error = {0};
     return access(path, F_OK) == 0 && sqz_model_check(context, path, &check, &error) == SQZ_OK &&
            check.has_checksum;
+}
+
+void sqzi_run_hash_model(const sqz_model *model, char hex[SQZI_SHA256_HEX])
+{
+    enum { PIECE = 16 << 20 };
+    sqzi_sha256 hash;
+    sqzi_sha256_init(&hash);
+    for (size_t at = 0, n; at < model->map.bytes; at += n) {
+        n = model->map.bytes - at < PIECE ? model->map.bytes - at : PIECE;
+        sqzi_sha256_update(&hash, model->map.data + at, n);
+    }
+    sqzi_sha256_final(&hash, hex);
 }

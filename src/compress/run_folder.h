@@ -6,6 +6,7 @@
 
 #include "base/file_writer.h"
 #include "base/sha256.h"
+#include "model/loader.h"
 #include "train/checkpoint.h"
 
 /*   path, kind   of the folder; "compress": whose run it is
@@ -29,5 +30,8 @@ void sqzi_run_folder_remove(const char *folder);
 
 /* It is there, a model file, whole. */
 bool sqzi_run_file_is_there(sqz_context *context, const char *path);
+
+/* SHA-256 of a model's file: for a key. */
+void sqzi_run_hash_model(const sqz_model *model, char hex[SQZI_SHA256_HEX]);
 
 #endif
