@@ -4,6 +4,7 @@
 
 #include "distill.h"
 #include "output.h"
+#include "stream.h"
 
 void cli_distill_show_plan(const cli_distill_job *j)
 {
@@ -149,6 +150,17 @@ void cli_distill_show_before(cli_distill_job *j)
                 j->before.neighbours, j->watch.n_texts);
 }
 
+/* The student's, or the teacher's, whose logits it learned. */
+static void say_scores_dropped(const cli_distill_job *j, const sqz_model_info *written)
+{
+    const sqz_model_info *info = sqz_model_get_info(j->teacher);
+    const bool teachers = (info->temperature != 1 || info->threshold > -HUGE_VAL) &&
+                          written->head == info->head && written->n_labels == info->n_labels;
+    if (j->base.result.scores_dropped || teachers)
+        cli_say_scores_dropped(teachers ? cli_teaching.teacher_path : cli_teaching.student_path,
+                               cli_tuning.output_path);
+}
+
 void cli_distill_show_result(cli_distill_job *j)
 {
     sqz_error error = {0};
@@ -174,5 +186,6 @@ void cli_distill_show_result(cli_distill_job *j)
     if (j->labelled) show_labelled(j, written, bytes, ms);
     else show_likeness(j, written, bytes, ms);
     if (cli.json) cli_json_close('}');
+    say_scores_dropped(j, sqz_model_get_info(written));
     sqz_model_close(written);
 }

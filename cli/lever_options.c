@@ -162,3 +162,20 @@ uint64_t cli_read_bytes(const char *option, const char *text)
                 option, text);
     return bytes;
 }
+
+void cli_read_min_score(const char *min_score, sqz_compress_options *o)
+{
+    char *end;
+    if (!min_score) return;
+    if (strchr(min_score, '%')) {
+        o->min_score = cli_read_share("min-score", min_score);
+        o->relative = 1;
+        return;
+    }
+    o->min_score = strtod(min_score, &end);
+    if (end == min_score || *end || !(o->min_score > 0) || !(o->min_score <= 1))
+        cli_die(CLI_USAGE,
+                "--min-score: '%s' is neither a share of the whole model's score, such as 99%%, "
+                "nor a score above 0 and at most 1, such as 0.86",
+                min_score);
+}

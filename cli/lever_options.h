@@ -4,7 +4,7 @@
 #ifndef CLI_LEVER_OPTIONS_H
 #define CLI_LEVER_OPTIONS_H
 
-#include <squeezebert/squeeze.h>
+#include <squeezebert/compress.h>
 
 /* "50%" as 0.5. */
 double cli_read_share(const char *option, const char *text);
@@ -20,5 +20,8 @@ void cli_read_at(const char *text, uint32_t *batch, uint32_t *length);
 
 /* "8.5MB", "7MiB", "500KB", "8500000": bytes. */
 uint64_t cli_read_bytes(const char *option, const char *text);
+
+/* "99%" of the base's score, or a score such as 0.86. */
+void cli_read_min_score(const char *text, sqz_compress_options *options);
 
 #endif

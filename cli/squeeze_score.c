@@ -17,6 +17,7 @@ enum { INPUT_LINES = 1, INPUT_JSONL = 4 }; /* of CLI_SCORE_INPUT */
 static const char *task_name, *data_path, *dev_path, *source, *split, *min_score, *figure, *folder;
 static double minutes = NAN, holdout = NAN, rate = NAN;
 static uint32_t epochs, batch, max_length, seed = 1;
+static uint32_t teacher_type; /* an sqz_teacher_type */
 static bool heal = true, resume;
 static int task = -1;
 static sqz_dataset *rows, *report;
@@ -57,6 +58,9 @@ const cli_option cli_score_options[] = {
     {"batch", 0, CLI_COUNT, &batch, "N", "texts of a step of healing (default: 32)"},
     {"max-length", 0, CLI_COUNT, &max_length, "N",
      "pieces of a text that is learned (default: 128, or what the model takes)"},
+    {"teacher-type", 0, CLI_CHOICE, &teacher_type, "file|f32|bf16|s8",
+     "in what MODEL is computed while it teaches: bf16 and s8 round its floats, and are faster "
+     "(default: as its file is)"},
     {"seed", 0, CLI_NUMBER, &seed, "N", "of parts, order and choice (default: 1)"},
     {"checkpoint", 0, CLI_TEXT, &folder, "FOLDER",
      "where a run that heals keeps what it needs to go on; removed at its end (default: -o with "
@@ -88,6 +92,7 @@ static const char *given_of_healing(void)
            : !isnan(rate)  ? "--lr"
            : batch         ? "--batch"
            : max_length    ? "--max-length"
+           : teacher_type  ? "--teacher-type"
                            : NULL;
 }
 
@@ -209,24 +214,6 @@ static void show_note(void *user, const char *text)
     cli_say("%s", text);
 }
 
-/* "99%" of the base's, or a score. */
-static void read_min_score(sqz_compress_options *o)
-{
-    char *end;
-    if (!min_score) return;
-    if (strchr(min_score, '%')) {
-        o->min_score = cli_read_share("min-score", min_score);
-        o->relative = 1;
-        return;
-    }
-    o->min_score = strtod(min_score, &end);
-    if (end == min_score || *end || !(o->min_score > 0) || !(o->min_score <= 1))
-        cli_die(CLI_USAGE,
-                "--min-score: '%s' is neither a share of the base's score, such as 99%%, "
-                "nor a score above 0 and at most 1, such as 0.86",
-                min_score);
-}
-
 static const char *folder_of(const char *output)
 {
     if (folder || !output) return folder;
@@ -259,6 +246,7 @@ void cli_score_run(cli_score_job *j)
                               .epochs = epochs,
                               .batch = batch,
                               .max_length = max_length,
+                              .teacher_type = (sqz_teacher_type)teacher_type,
                               .lr = isnan(rate) ? 0 : rate,
                               .seed = seed,
                               .folder = folder_of(j->dry_run ? NULL : j->output),
@@ -270,12 +258,22 @@ void cli_score_run(cli_score_job *j)
     o.levers.progress = NULL;
     o.levers.result = NULL;
     o.levers.user = NULL;
-    read_min_score(&o);
+    cli_read_min_score(min_score, &o);
     const sqz_status status = sqz_compress(cli_context(), j->model, j->dry_run ? NULL : j->output,
                                            &o, &j->result, &error);
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
     cli_check(status, &error);
     if (!j->dry_run && j->result.met) cli_score_time(j, report ? report : rows);
+}
+
+void cli_say_unmet(const sqz_compress_result *r, const char *wanted)
+{
+    cli_say("the %s is %.4f on what was held out, below --min-score %s (%.4f): nothing was written",
+            r->name, r->after.score, wanted, r->least);
+    if (r->enough)
+        cli_say("about %llu bytes seem to hold it: --budget %llu", (unsigned long long)r->enough,
+                (unsigned long long)r->enough);
+    else cli_say("no file that was tried holds it: more --minutes or more texts may");
 }
 
 int cli_score_end(const cli_score_job *j)
@@ -284,11 +282,6 @@ int cli_score_end(const cli_score_job *j)
     sqz_dataset_close(report);
     free(own_folder);
     if (j->result.met) return CLI_DONE;
-    cli_say("the %s is %.4f on what was held out, below --min-score %s (%.4f): nothing was written",
-            j->result.name, j->result.after.score, min_score, j->result.least);
-    if (j->result.enough)
-        cli_say("about %llu bytes seem to hold it: --budget %llu",
-                (unsigned long long)j->result.enough, (unsigned long long)j->result.enough);
-    else cli_say("no file that was tried holds it: more --minutes or more texts may");
+    cli_say_unmet(&j->result, min_score);
     return CLI_FAILED;
 }

@@ -28,6 +28,14 @@ void cli_say_cut(uint64_t n_cut, uint64_t n, const char *what)
                 (unsigned long long)n, what);
 }
 
+void cli_say_scores_dropped(const char *from, const char *out)
+{
+    cli_say("%s: its temperature and threshold were found with its logits, and are left out: "
+            "`squeezebert build DATA --keep-head --base %s` finds new ones, on rows that were held "
+            "out",
+            from, out);
+}
+
 uint32_t cli_offset(uint32_t code_points, uint32_t bytes)
 {
     return cli.bytes ? bytes : code_points;

@@ -32,6 +32,9 @@ int cli_run_stream(const cli_stream *stream);
 /* "N of M WHAT were cut to the maximal length" on stderr, where any was. */
 void cli_say_cut(uint64_t n_cut, uint64_t n, const char *what);
 
+/* That the temperature and the threshold of a model did not go into the one that was made of it. */
+void cli_say_scores_dropped(const char *from, const char *out);
+
 /* [begin, end) in code points, or in bytes with --bytes. */
 uint32_t cli_offset(uint32_t code_points, uint32_t bytes);
 

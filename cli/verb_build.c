@@ -6,18 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "build_report.h"
 #include "eval_report.h"
 #include "find_model.h"
+#include "lever_options.h"
 #include "output.h"
+#include "squeeze_score.h"
 #include "stream.h"
 #include "verbs.h"
 
-enum { MOST_TEXT = 100, MOST_COPIES = 3 };
-
-static const char *base, *out, *source, *split, *card, *predictions, *cache, *checkpoint, *refusals;
-static double minutes, holdout = NAN;
+static const char *base, *out, *source, *split, *card, *predictions, *cache, *checkpoint, *refusals,
+    *budget, *time_share, *min_score, *texts_path;
+static double minutes = NAN, holdout = NAN;
 static uint32_t seed = 1;
-static bool no_cache, keep_head;
+static bool no_cache, keep_head, resume;
 
 static const cli_option options[] = {
     {"base", 0, CLI_MODEL, &base, "MODEL",
@@ -28,7 +30,22 @@ static const cli_option options[] = {
      "and threshold alone are found and set, on rows that it must not have been trained on (the "
      "--holdout and --seed of its training)"},
     {"minutes", 0, CLI_REAL, &minutes, "N",
-     "train every weight where that is done in N minutes (default: the encoder stays as it is)"},
+     "train every weight where that is done in N minutes (default: the encoder stays as it is); "
+     "with --budget, --time or --min-score what all may take, about (default: 10): a third to "
+     "train "
+     "what is squeezed then, half to heal it"},
+    {"budget", 0, CLI_TEXT, &budget, "BYTES",
+     "of the model file, such as 4MB: the classifier is squeezed to it and learns again, from the "
+     "rows that are not held out, what it knew"},
+    {"time", 0, CLI_TEXT, &time_share, "SHARE",
+     "of the time that MODEL takes for a text of 128 pieces in int8, such as 50%"},
+    {"min-score", 0, CLI_TEXT, &min_score, "SCORE",
+     "accuracy on what was held out, 98% of that before squeezing or 0.86: nothing is written and "
+     "the exit code is 1 below it. Without --budget and --time the smallest file that holds it is "
+     "searched for"},
+    {"texts", 0, CLI_TEXT, &texts_path, "FILE",
+     "plain texts of the same kind, one a line or a table, to squeeze and heal on beside the rows"},
+    {"resume", 0, CLI_FLAG, &resume, NULL, "go on with a run that was stopped while it squeezed"},
     {"false-refusals", 0, CLI_TEXT, &refusals, "SHARE",
      "of the texts that belong to a class, those that may get no answer: 5% (the default), 0.02, "
      "or 0: every text is answered"},
@@ -43,10 +60,12 @@ static const cli_option options[] = {
      "answers to what was held out: a table, or JSON Lines where FILE ends in .jsonl (default: "
      "OUT.predictions.tsv)"},
     {"cache", 0, CLI_TEXT, &cache, "FILE",
-     "what the encoder made of the texts, for the next run (default: DATA.features)"},
+     "what the encoder made of the texts, for the next run (default: DATA.features; with --budget "
+     "and such none)"},
     {"no-cache", 0, CLI_FLAG, &no_cache, NULL, "keep nothing of that"},
     {"checkpoint", 0, CLI_TEXT, &checkpoint, "FOLDER",
-     "where training of every weight goes on from (default: OUT.checkpoint)"},
+     "where training of every weight, or a run that squeezes, goes on from (default: "
+     "OUT.checkpoint)"},
     {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
     {0},
 };
@@ -87,116 +106,23 @@ static void show_note(void *user, const char *text)
     cli_say("%s", text);
 }
 
-/* ---- what was found ---- */
-
-static void show_data_json(const sqz_build_result *r)
+static bool squeezes(void)
 {
-    cli_json_key_number("n", r->n);
-    cli_json_key_number("classes", r->n_classes);
-    cli_json_key_number("few", r->n_few);
-    cli_json_key_number("absent", r->n_absent);
-    cli_json_key_number("repeats", r->n_repeats);
-    cli_json_key_number("contradictions", r->n_contradictions);
-    cli_json_key_number("median_pieces", r->median_pieces);
-    cli_json_key_number("most_pieces", r->most_pieces);
-    cli_json_key_number("truncated", r->n_cut);
-    cli_json_key_number("held_out", r->n_held_out);
-    cli_json_key_number("near_copies", r->n_near_copies);
-    cli_json_key_number("folds", r->n_folds);
-    cli_json_key_number("texts_read", r->n_read);
-}
-
-static void show_json(const sqz_dataset *dataset, const sqz_build_result *r)
-{
-    cli_json_open('{');
-    cli_json_key_string("model", out);
-    cli_json_key_string("data_sha256", sqz_dataset_sha256(dataset));
-    show_data_json(r);
-    cli_json_key_string("method", r->kept ? "kept" : r->full ? "full" : "frozen");
-    cli_json_key_string("why", r->why);
-    if (!r->kept) {
-        cli_json_key_double("frozen_accuracy", r->frozen_accuracy);
-        cli_json_key_double("full_accuracy", r->full_accuracy);
-        cli_json_key_double("c", r->strengths[r->chosen].c);
-    }
-    cli_json_key_double("temperature", r->temperature);
-    cli_json_key_double("threshold", r->threshold);
-    cli_json_key_number("answered", r->measures.n_answered);
-    cli_json_key_number("answered_right", r->measures.n_answered_right);
-    cli_json_figures(r->measures.figures, r->measures.n_figures);
-    cli_json_close('}');
-}
-
-static void print_example(const sqz_example *e, const char *before)
-{
-    size_t shown = e->input.text.n_bytes < MOST_TEXT ? e->input.text.n_bytes : MOST_TEXT;
-    while (shown < e->input.text.n_bytes && shown &&
-           ((unsigned char)e->input.text.bytes[shown] & 0xC0) == 0x80)
-        shown--;
-    printf("      %sline %llu: ", before, (unsigned long long)e->line);
-    cli_print_text(e->input.text.bytes, shown);
-    puts(shown < e->input.text.n_bytes ? "..." : "");
-}
-
-static void print_class(const sqz_build_result *r, uint32_t k)
-{
-    const char *name = sqz_dataset_class(r->held_out, k);
-    cli_print_text(name, strlen(name));
-}
-
-static void show_data(const sqz_dataset *dataset, const sqz_build_result *r)
-{
-    size_t n;
-    const sqz_example *examples = sqz_dataset_examples(dataset, &n);
-    printf("%zu rows, %u classes; %zu rows repeat a text, %zu contradict it\n", r->n, r->n_classes,
-           r->n_repeats, r->n_contradictions);
-    printf("%u pieces a text (median), %u at most; %zu rows held out\n", r->median_pieces,
-           r->most_pieces, r->n_held_out);
-    if (r->n_near_copies)
-        printf("%zu of %zu of these have a near copy among the others, such as\n", r->n_near_copies,
-               r->n_compared);
-    for (size_t i = 0; i < r->n_near_copies && i < MOST_COPIES; i++) {
-        print_example(&examples[r->near_copies[i].trained], "");
-        print_example(&examples[r->near_copies[i].held_out], "held out, ");
-    }
-}
-
-static void show_text(const sqz_dataset *dataset, const sqz_build_result *r)
-{
-    size_t n;
-    const sqz_example *examples = sqz_dataset_examples(dataset, &n);
-    const sqz_measures *m = &r->measures;
-    show_data(dataset, r);
-    printf("%s: %s\n",
-           r->kept   ? "the head of the base"
-           : r->full ? "every weight was trained"
-                     : "frozen encoder",
-           r->why);
-    printf("on the %zu rows held out, the best class, answered or not%s:\n", m->n,
-           r->n_folds > 1 ? "; each is judged by what the others decided" : "");
-    cli_print_figures(m->figures, m->n_figures);
-    if (isinf(r->threshold)) printf("every text is answered\n");
-    else
-        printf("%.1f %% of them are answered, %.1f %% of the answers are right\n",
-               100 * (double)m->n_answered / (double)m->n,
-               m->n_answered ? 100 * (double)m->n_answered_right / (double)m->n_answered : 0.0);
-    for (uint32_t i = 0; i < r->n_confusions; i++) {
-        const sqz_build_confusion *c = &r->confusions[i];
-        if (!i) printf("confused most:\n");
-        printf("  %6u  ", c->count);
-        print_class(r, c->truth);
-        printf(" taken for ");
-        print_class(r, c->label);
-        putchar('\n');
-        for (uint32_t j = 0; j < c->n_rows; j++) print_example(&examples[c->rows[j]], "");
-    }
-    printf("wrote %s, %s and %s\n", out, card, predictions);
+    return budget || time_share || min_score;
 }
 
 /* ---- the run ---- */
 
 static void check_usage(const char *data)
 {
+    if (keep_head && squeezes())
+        cli_die(
+            CLI_USAGE,
+            "--keep-head leaves a classifier as it is, and %s makes one and squeezes it: one or "
+            "the other",
+            budget       ? "--budget"
+            : time_share ? "--time"
+                         : "--min-score");
     if (keep_head && (minutes > 0 || checkpoint))
         cli_die(CLI_USAGE, "--keep-head and %s: a head that is kept is not trained",
                 minutes > 0 ? "--minutes" : "--checkpoint");
@@ -210,14 +136,17 @@ static void check_usage(const char *data)
                            "`squeezebert import` made");
     if (!out) cli_die(CLI_USAGE, "-o FILE is needed: the model to write");
     if (cache && no_cache) cli_die(CLI_USAGE, "--cache and --no-cache: one or the other");
-    if (!(minutes >= 0)) cli_die(CLI_USAGE, "--minutes is 0 or more");
+    if (!isnan(minutes) && !(minutes >= 0)) cli_die(CLI_USAGE, "--minutes is 0 or more");
+    if (!squeezes() && (resume || texts_path))
+        cli_die(CLI_USAGE, "%s is of a model that is squeezed: say --budget, --time or --min-score",
+                resume ? "--resume" : "--texts");
     if (!isnan(holdout) && !(holdout > 0 && holdout < 1))
         cli_die(CLI_USAGE, "--holdout is a share between 0 and 1, not %g", holdout);
     if (cli_columns.input == SQZ_DATA_CONLL || cli_columns.separator)
         cli_die(CLI_USAGE, "build is for one class a row: --input conll and --separator are not");
     if (!card) card = with_end(out, ".md");
     if (!predictions) predictions = with_end(out, ".predictions.tsv");
-    if (!cache && !no_cache) cache = with_end(data, ".features");
+    if (!cache && !no_cache && !squeezes()) cache = with_end(data, ".features");
     if (!checkpoint && !keep_head) checkpoint = with_end(out, ".checkpoint");
     const char *const outputs[] = {out, card, predictions, cache};
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
@@ -229,6 +158,17 @@ static void check_usage(const char *data)
     cli_try_output(out, true);
     cli_try_output(card, true);
     cli_try_output(predictions, false);
+}
+
+static sqz_compress_options read_compress(const cli_lever_texts *texts)
+{
+    sqz_compress_options o = {.levers = {.budget = cli_read_bytes("budget", budget),
+                                         .time = cli_read_share("time", time_share),
+                                         .texts = texts->texts,
+                                         .n_texts = texts->read.n},
+                              .resume = resume};
+    cli_read_min_score(min_score, &o);
+    return o;
 }
 
 static void write_answers(sqz_build *build, cli_output *answers)
@@ -253,7 +193,11 @@ static int run(char **arguments, uint32_t n)
     check_usage(arguments[0]);
     const cli_data data = {.path = arguments[0], .source = source, .split = split};
     sqz_dataset *dataset = cli_open_data(&data);
-    const sqz_build_options o = {.minutes = minutes,
+    cli_lever_texts texts = cli_read_lever_texts(texts_path, 0, NULL, CLI_CALIBRATION_BYTES);
+    const sqz_compress_options compress = read_compress(&texts);
+    const sqz_build_options o = {.minutes = isnan(minutes)               ? 0
+                                            : squeezes() && minutes == 0 ? -1
+                                                                         : minutes,
                                  .false_refusals = share,
                                  .holdout = isnan(holdout) ? 0 : holdout,
                                  .seed = seed,
@@ -261,16 +205,21 @@ static int run(char **arguments, uint32_t n)
                                  .card = card,
                                  .checkpoint = checkpoint,
                                  .keep_head = keep_head,
+                                 .compress = squeezes() ? &compress : NULL,
                                  .progress = show_progress,
                                  .note = show_note};
     cli_output *answers = cli_open_output(predictions);
     cli_check(sqz_build_run(cli_context(), base, dataset, out, &o, &build, &error), &error);
-    write_answers(build, answers);
-    if (cli.json) show_json(dataset, sqz_build_get(build));
-    else show_text(dataset, sqz_build_get(build));
+    const cli_built built = {base, out, card, predictions, dataset, sqz_build_get(build)};
+    const bool written = cli_was_built(&built);
+    if (written) write_answers(build, answers);
+    if (cli.json) cli_built_show_json(&built);
+    else cli_built_show(&built);
+    if (!written) cli_say_unmet(built.result->compressed, min_score);
     sqz_build_close(build);
     sqz_dataset_close(dataset);
-    return CLI_DONE;
+    cli_free_lever_texts(&texts);
+    return written ? CLI_DONE : CLI_FAILED;
 }
 
 static const cli_option *const tables[] = {options, cli_labelled_options, cli_model_options, NULL};

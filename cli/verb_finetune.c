@@ -11,6 +11,7 @@
 #include "embedding_data.h"
 #include "finetune.h"
 #include "output.h"
+#include "stream.h"
 #include "task_figures.h"
 #include "verbs.h"
 
@@ -249,7 +250,7 @@ static sqz_eval_report official(const cli_job *j, const sqz_model *model)
     return report;
 }
 
-static void finish(cli_job *j)
+static void finish(cli_job *j, const char *base)
 {
     sqz_error error = {0};
     sqz_measures measures;
@@ -267,6 +268,7 @@ static void finish(cli_job *j)
         cli_check(cli_watch_measure(&j->watch, model, true, &measures, &error), &error);
     sqz_model_close(written);
     cli_job_report(j, j->watch.dev ? &measures : NULL, &report);
+    if (j->result.scores_dropped) cli_say_scores_dropped(base, cli_tuning.output_path);
 }
 
 static void close_job(cli_job *j)
@@ -299,7 +301,7 @@ static int run(char **arguments, uint32_t n)
     if (!cli_tuning.dry_run) cli_log_open(cli_tuning.log_path, cli_tuning.resume);
     train(&j, arguments[0]);
     if (cli_tuning.dry_run) show_plan(&j);
-    else finish(&j);
+    else finish(&j, arguments[0]);
     close_job(&j);
     return CLI_DONE;
 }

@@ -218,6 +218,7 @@ static int run(char **arguments, uint32_t n)
     cli_say_cut(result.n_cut, result.n_texts, "sentences to calibrate on");
     free(rows);
     cli_free_lever_texts(&texts);
+    if (result.scores_dropped) cli_say_scores_dropped(arguments[0], output_path);
     cli_say("wrote %s", output_path);
     return CLI_DONE;
 }

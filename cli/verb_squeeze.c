@@ -65,7 +65,8 @@ static const cli_option options[] = {
      "blocks that stay: 0,2,3,5, first:3, every:2, which is 0, 2, 4 and so on, or none: a static "
      "table, the mean of whose rows learns the model's vectors of --texts"},
     {"width", 0, CLI_COUNT, &width, "N",
-     "with --layers none: numbers of a row, which a vector has then (default: 256)"},
+     "with --layers none: numbers of a row, which a vector has then (default: 256, or MODEL's own "
+     "dimensions where they are fewer)"},
     {"rank", 0, CLI_TEXT, &rank, "SHARE",
      "two factors for each linear that hold this share of its parameters; with --groups of what "
      "these leave"},
@@ -107,7 +108,19 @@ static void take_result(void *user, const sqz_squeeze_result *found)
 
 /* ---- the run ---- */
 
-static sqz_squeeze_options read_levers(void)
+/* Of a static table: no row is longer than the vectors that it learns. */
+static uint32_t usual_width(const char *path)
+{
+    sqz_error error = {0};
+    sqz_model *model;
+    cli_refuse_folder(path);
+    cli_check(sqz_model_open(cli_context(), path, &model, &error), &error);
+    const uint32_t most = sqz_model_get_info(model)->dimensions;
+    sqz_model_close(model);
+    return most < STATIC_WIDTH ? most : STATIC_WIDTH;
+}
+
+static sqz_squeeze_options read_levers(const char *path)
 {
     static const uint32_t bits_of[] = {0, 8, 4, 3}, position_bits_of[] = {0, 32, 8, 4, 3, 2};
     sqz_squeeze_options o = {.drop_impossible = drop_impossible,
@@ -134,7 +147,7 @@ static sqz_squeeze_options read_levers(void)
     cli_read_layers(layers, &o);
     cli_read_at(at, &o.at_batch, &o.at_length);
     cli_read_embedding(embedding, &o);
-    if (o.layers && !o.n_layers && !plain) o.static_width = width ? width : STATIC_WIDTH;
+    if (o.layers && !o.n_layers && !plain) o.static_width = width ? width : usual_width(path);
     else if (width) cli_die(CLI_USAGE, "--width is of a static table, which --layers none makes");
     return o;
 }
@@ -218,7 +231,9 @@ static int squeeze_one(const char *path, const sqz_squeeze_options *o, const cli
     cli_squeeze_free();
     if (table.result.cache_useless) cli_say("%s: what it kept was damaged: made anew", cache);
     if (texts) code = cli_score_end(&score);
-    if (!dry_run && code == CLI_DONE) cli_say("wrote %s", output_path);
+    if (dry_run || code != CLI_DONE) return code;
+    if (table.result.scores_dropped) cli_say_scores_dropped(path, output_path);
+    cli_say("wrote %s", output_path);
     return code;
 }
 
@@ -230,7 +245,7 @@ static int run(char **arguments, uint32_t n)
     const bool judged = cli_score_is_asked(budget || time_share, texts_path, texts_format);
     const uint32_t format = cli_score_has_rows() ? 0 : texts_format;
     const char *column = cli_score_has_rows() ? NULL : texts_column;
-    sqz_squeeze_options o = read_levers();
+    sqz_squeeze_options o = read_levers(arguments[0]);
     if (output_path && texts_path) cli_not_over(output_path, texts_path);
     if (output_path && vocabulary_path) cli_not_over(output_path, vocabulary_path);
     cli_lever_texts texts = cli_read_lever_texts(texts_path, format, column, CLI_CALIBRATION_BYTES),

@@ -1,48 +1,59 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Draws what a squeezed model keeps against its bytes and its time, a line a lever, from the log of
-tests/reference/squeeze_levers.py.
+tests/reference/squeeze_levers.py or squeeze_picture.py.
 
-    draw_squeeze.py LOG OUT-PREFIX [--measure sts|retrieval|probe|neighbours]
+    draw_squeeze.py LOG OUT-PREFIX [--measure sts|retrieval|mrr|probe|neighbours]
 
 OUT-PREFIX-light.svg and OUT-PREFIX-dark.svg are the same picture for light and dark pages. Left:
 megabytes of the file; right: time over that of the whole int8 model; every line begins at that
-model. Of a setting that was run more than once the newest line counts. Needs nothing but python3.
+model. Where lines were healed these are drawn, and those of before are dashed. Several levers at
+once, static tables and words alone are points, hollow where they were not healed. Of a setting that
+was run more than once the newest line counts. Needs nothing but python3.
 """
 import argparse
+import html
 import json
 
 MEASURES = {"sts": "STS-B dev, Spearman", "retrieval": "MRR@10 of questions of QNLI",
+            "mrr": "mean reciprocal rank of questions of QNLI, each among 32",
             "probe": "accuracy on CLINC-150 by frozen vectors",
             "neighbours": "share of the ten nearest neighbours kept"}
 LEVERS = ["bits", "neurons", "layers", "rank", "groups"]
+ALONE = ["mix", "static", "tf-idf"]
 THEMES = {
     "light": {"text": "#1f2328", "faint": "#59636e", "grid": "#d1d9e0", "page": "#ffffff",
               "bits": "#1a7f37", "neurons": "#0969da", "layers": "#8250df", "rank": "#bc4c00",
-              "groups": "#bf3989"},
+              "groups": "#bf3989", "mix": "#9a6700", "static": "#1b7c83", "tf-idf": "#59636e"},
     "dark": {"text": "#f0f6fc", "faint": "#9198a1", "grid": "#3d444d", "page": "#0d1117",
              "bits": "#3fb950", "neurons": "#4493f8", "layers": "#ab7df8", "rank": "#f0883e",
-             "groups": "#db61a2"},
+             "groups": "#db61a2", "mix": "#d29922", "static": "#39c5cf", "tf-idf": "#9198a1"},
 }
 SHAPES = {"bits": "M-4,-4h8v8h-8z", "neurons": "M0,-4.5a4.5,4.5 0 1 0 .01,0z",
           "layers": "M0,-5.5l5.5,5.5l-5.5,5.5l-5.5,-5.5z", "rank": "M0,-5.5l5.2,9h-10.4z",
-          "groups": "M0,5.5l5.2,-9h-10.4z"}
+          "groups": "M0,5.5l5.2,-9h-10.4z", "mix": "M-1.5,-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
+          "static": "M-5,0l2.5,-4.3h5l2.5,4.3l-2.5,4.3h-5z", "tf-idf": "M-5,-2h10v4h-10z"}
 WORDS = {"bits": (0, 16, "middle"), "neurons": (-5, -7, "end"), "layers": (-7, 11, "end"),
          "rank": (6, 12, "start"), "groups": (8, 4, "start")}  # a setting's place beside its point
 WIDTH, HEIGHT, TOP, BOTTOM, LEFTS, PANEL = 800, 372, 82, 44, (56, 440), 336
 
 
 def read(path):
-    """{lever: [line of the log]}, the whole int8 model first in each."""
+    """The whole int8 model; {lever: [line of the log]}, that model first in each, of lines that
+    were not healed and of those that were; and what stands alone."""
     newest = {}
     with open(path, encoding="utf-8") as file:
         for line in filter(str.strip, file):
             found = json.loads(line)
-            newest[found["lever"], found["setting"]] = found
-    whole = newest.get(("bits", "8 bits"))
-    points = {lever: [x for (name, _), x in newest.items() if name == lever and x is not whole]
-              for lever in LEVERS}
-    return whole, {lever: [whole, *found] for lever, found in points.items() if found}
+            newest[found["lever"], found["setting"], bool(found.get("healed"))] = found
+    whole = newest.get(("bits", "8 bits", False))
+
+    def curves(healed):
+        points = {lever: [x for (name, _, was), x in newest.items()
+                          if name == lever and was == healed and x is not whole]
+                  for lever in LEVERS}
+        return {lever: [whole, *found] for lever, found in points.items() if found}
+    return whole, curves(False), curves(True), [x for x in newest.values() if x["lever"] in ALONE]
 
 
 def ticks(low, high, most=6):
@@ -63,14 +74,16 @@ def text(x, y, words, colour, size=11, anchor="start", weight=400):
             f'text-anchor="{anchor}" font-weight="{weight}">{words}</text>')
 
 
-def marker(lever, x, y, theme):
+def marker(lever, x, y, theme, hollow=False, title=""):
+    fill, edge = (theme["page"], theme[lever]) if hollow else (theme[lever], theme["page"])
     return (f'<path transform="translate({x:.1f},{y:.1f})" d="{SHAPES[lever]}" '
-            f'fill="{theme[lever]}" stroke="{theme["page"]}" stroke-width="1"/>')
+            f'fill="{fill}" stroke="{edge}" stroke-width="1">'
+            + (f"<title>{html.escape(title)}</title>" if title else "") + "</path>")
 
 
-def panel(left, points, of, measure, title, theme):
+def panel(left, points, before, alone, of, measure, title, theme):
     """Axes, lines and points of one half of the picture."""
-    everything = [x for found in points.values() for x in found]
+    everything = [x for found in [*points.values(), *before.values(), alone] for x in found]
     across, up = bounds([of(x) for x in everything]), bounds([x[measure] for x in everything])
 
     def place(x):
@@ -84,6 +97,10 @@ def panel(left, points, of, measure, title, theme):
     for at in ticks(*across):
         x = left + PANEL * (at - across[0]) / (across[1] - across[0])
         parts.append(text(x, HEIGHT - BOTTOM + 16, f"{at:g}", theme["faint"], anchor="middle"))
+    for lever, found in before.items():
+        way = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place, sorted(found, key=of)))
+        parts.append(f'<polyline points="{way}" fill="none" stroke="{theme[lever]}" '
+                     'stroke-width="1" stroke-dasharray="4 3"/>')
     for lever, found in points.items():
         ordered = [found[0], *sorted(found[1:], key=of, reverse=True)]
         way = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place, ordered))
@@ -94,22 +111,29 @@ def panel(left, points, of, measure, title, theme):
             parts += [marker(lever, *place(x), theme),
                       text(place(x)[0] + right, place(x)[1] + down,
                            x["setting"].replace(" bits", ""), theme[lever], 9, anchor)]
+    parts += [marker(x["lever"], *place(x), theme, not x.get("healed"), x["setting"])
+              for x in alone]
     x, y = place(everything[0])
     parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{theme["text"]}"/>',
               text(x - 8, y - 8, "int8, whole", theme["text"], 10, "end")]
     return parts
 
 
-def draw(points, measure, theme):
+def draw(points, before, alone, measure, theme):
     """The picture as one string."""
-    parts = [text(12, 22, "Each lever alone, linears int8 but for bits: what is kept, "
+    several = " and several at once" if alone else ""
+    parts = [text(12, 22, f"Each lever alone{several}, linears int8 but for bits: what is kept, "
                   "at which size and time", theme["text"], 14, weight=600),
-             text(12, 66, MEASURES[measure], theme["faint"])]
-    for i, lever in enumerate(points):
+             text(12, 66, MEASURES[measure] + ("; dashed and hollow: not healed" if before else ""),
+                  theme["faint"])]
+    shown = [*points, *(lever for lever in ALONE if lever in {x["lever"] for x in alone})]
+    for i, lever in enumerate(shown):
         parts += [marker(lever, 20 + 90 * i, 42, theme),
                   text(30 + 90 * i, 46, lever, theme["text"], 12)]
-    parts += panel(LEFTS[0], points, lambda x: x["bytes"] / 1e6, measure, "file, MB", theme)
-    parts += panel(LEFTS[1], points, lambda x: 1 / x["time_ratio"], measure,
+    parts += panel(LEFTS[0], points, before, alone, lambda x: x["bytes"] / 1e6, measure,
+                   "file, MB", theme)
+    parts += panel(LEFTS[1], points, before, [x for x in alone if "time_ratio" in x],
+                   lambda x: 1 / x["time_ratio"], measure,
                    "time of 128 pieces, one thread, over that of the whole", theme)
     head = (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
             f'viewBox="0 0 {WIDTH} {HEIGHT}" font-family="system-ui, sans-serif" role="img" '
@@ -124,12 +148,13 @@ def main():
     parser.add_argument("prefix")
     parser.add_argument("--measure", default="sts", choices=MEASURES)
     options = parser.parse_args()
-    whole, points = read(options.log)
+    whole, points, healed, alone = read(options.log)
     if not whole or not points:
         parser.error(f"{options.log} lacks " + ("a point besides the whole model" if whole else
                                                 "bits, 8 bits: the whole int8 model"))
     for name, theme in THEMES.items():
-        picture = draw(points, options.measure, theme)
+        picture = (draw(healed, points, alone, options.measure, theme) if healed else
+                   draw(points, {}, alone, options.measure, theme))
         with open(f"{options.prefix}-{name}.svg", "w", encoding="utf-8") as file:
             file.write(picture)
 

@@ -28,6 +28,19 @@
  * not trained on, which only who trained it can know: `holdout` and `seed` are then those of its
  * training, which part the same data alike.
  *
+ * With `compress` the classifier is squeezed to bytes, a time or a score (compress.h):
+ *
+ *     teacher      as above, from the rows that are not held out, but f32: those rows are split
+ *                  again for its own decisions. A base of integers is first written as the floats
+ *                  that they mean
+ *     squeezed     and healed on the same rows, by the teacher
+ *     kept         its head, as with `keep_head`: temperature, threshold and figures are found on
+ *                  the rows held out, of which nothing was learned or chosen until then
+ *
+ * The file has at most the budget's bytes with all that it says of itself. Of the minutes a third
+ * is the teacher's, half is for healing; the rest is left for squeezing, which takes what it takes:
+ * a minute and a half for MiniLM.
+ *
  * The head of the frozen encoder reads (doc/format.md) head.dense, which takes the mean of each
  * feature off and divides by its deviation; head.norm; head.output. Figures are those of heads
  * that were fitted without the rows held out. Bits depend on the kernels' level, the data and the
@@ -37,6 +50,7 @@
 #define SQUEEZEBERT_BUILD_H
 
 #include <squeezebert/batches.h>
+#include <squeezebert/compress.h>
 #include <squeezebert/measure.h>
 
 #ifdef __cplusplus
@@ -46,7 +60,13 @@ extern "C" {
 /* Zero-initialise, or pass NULL, for the defaults in brackets.
  *
  *   keep_head       [0] 1: nothing is fitted, the base's own head answers
- *   minutes         [0: frozen alone] what the training may take, by a first estimate
+ *   compress        [none] what the classifier is squeezed to: levers, min_score and relative,
+ *                   figure, resume, and of healing epochs [20], batch, lr, max_length and
+ *                   teacher_type. The rest of it stays 0: what is here takes its place. Needs
+ *                   checkpoint
+ *   minutes         [0: frozen alone; with compress 10] what the training may take, by a first
+ *                   estimate; with compress what all may take, about. Below 0, with compress alone:
+ *                   frozen and not healed
  *   false_refusals  [0.05; below 0: nothing is refused] < 1, of the rows held out
  *   holdout         [0.1; of fewer than 600 examples 60 of them, but at most 0.3] > 0 and < 1
  *   seed            of the split, and of full training
@@ -54,7 +74,9 @@ extern "C" {
  *                   model; rows that are added are read and put in. One that is damaged or of
  *                   another model is made anew, a note says so; another file is left alone
  *   card            [none] a file: what was found, for people, in Markdown
- *   checkpoint      [none] folder for full training, which goes on from there (train.h)
+ *   checkpoint      [none] folder for full training, which goes on from there (train.h). With
+ *                   compress one for all that is made on the way, removed at the end; a run that
+ *                   was stopped goes on with compress->resume and the same arguments
  *   progress        called with what is being done; a return other than 0 stops with
  *                   SQZ_ECANCELLED. May be NULL
  *   note            called with a line that a user should see. May be NULL
@@ -64,10 +86,11 @@ typedef struct sqz_build_options {
     uint64_t seed;
     const char *cache, *card, *checkpoint;
     int keep_head;
+    const sqz_compress_options *compress;
     int (*progress)(void *user, const char *what, size_t done, size_t total);
     void (*note)(void *user, const char *text);
     void *user;
-    uint64_t reserved[4];
+    uint64_t reserved[3];
 } sqz_build_options;
 
 /* A head that was tried: C, and on the rows held out the mean loss at its best temperature and the
@@ -109,6 +132,8 @@ typedef struct sqz_build_confusion {
  *     why                a sentence
  *     n_read             texts that the encoder was run on; the others were in the cache, or are
  *                        repeats
+ *                        With compress all of this is the teacher's, and the rows are those that
+ *                        it held out itself
  *     strengths, chosen  of the frozen encoder; frozen_accuracy, full_accuracy: what the file's own
  *                        choice was made by, on all rows held out (measures are of folds);
  *                        full_accuracy NaN: there was no such training
@@ -120,6 +145,11 @@ typedef struct sqz_build_confusion {
  *     measures, predictions     on held_out, a data set of the rows held out, each at its fold's
  *                        temperature and threshold
  *     confusions [n_confusions] by falling count, at most 10
+ *   of what was squeezed
+ *     compressed         NULL without compress. base: the teacher; after, on held_out: the file.
+ *                        met 0: it does not hold the score that was asked for, nothing was written,
+ *                        and there is nothing of the model
+ *     teacher_seconds, compress_seconds   measured: all until the teacher stood, and from then on
  */
 typedef struct sqz_build_result {
     size_t n;
@@ -145,7 +175,9 @@ typedef struct sqz_build_result {
     const sqz_dataset *held_out;
     const sqz_build_confusion *confusions;
     uint32_t n_confusions, n_folds;
-    uint64_t reserved[8];
+    const sqz_compress_result *compressed;
+    double teacher_seconds, compress_seconds;
+    uint64_t reserved[5];
 } sqz_build_result;
 
 typedef struct sqz_build sqz_build;
@@ -159,7 +191,7 @@ typedef struct sqz_build sqz_build;
  *   dataset  SQZ_LABELS_ONE, labelled; outlives the build. Its pieces (sqz_dataset_tokenize) are
  *            made anew
  *   out      the model file: the base, int8 but for the head, which is f32; of full training all
- *            f32; with keep_head the base, whatever it holds
+ *            f32; with keep_head the base, whatever it holds; with compress as sqz_squeeze makes it
  *
  * Cost: the encoder over every text; some hundred products of all features [n, C] with the head's
  * weights [K, C]; of the rows held out with those trained on, at most 4e9 pairs. Memory: 12 bytes a
@@ -168,8 +200,8 @@ typedef struct sqz_build sqz_build;
  *
  * SQZ_EINVAL: no labels of this kind; fewer than two classes (error.text says what there is); an
  * option out of range; keep_head with minutes or checkpoint, with a base of another head, or
- * without a class that the data has (the text names it); texts that are all the same; as
- * sqz_dataset_split. SQZ_ECANCELLED.
+ * without a class that the data has (the text names it); compress with keep_head, or as
+ * sqz_compress; texts that are all the same; as sqz_dataset_split. SQZ_ECANCELLED.
  * SQZ_ENUMERIC: a state of the encoder, or the head's loss, is not finite. As sqz_model_open,
  * sqz_quantize, sqz_dataset_tokenize, sqz_trainer_open; SQZ_EOUTPUT, SQZ_ERESOURCE
  * (squeezebert/output.h), SQZ_EOUTPUT too where `cache` holds something else than features. What

@@ -2,9 +2,9 @@
 /* A smaller model that keeps its score: squeezed to a budget, taught by what it was made of, judged
  * on what was held out. In libsqueezebert-full.
  *
- *     sqz_compress_options options = {.levers = {.budget = 4000000}, .dataset = rows, .minutes =
- * 10, .folder = "small.gguf.checkpoint"}; sqz_compress(context, "model.gguf", "small.gguf",
- * &options, &result, &error)
+ *     sqz_compress_options options = {.levers = {.budget = 4000000}, .dataset = rows,
+ *                                     .minutes = 10, .folder = "small.gguf.checkpoint"};
+ *     sqz_compress(context, "model.gguf", "small.gguf", &options, &result, &error)
  *
  *     split       rows and texts in three parts, by source: to learn, to choose, to report
  *     squeeze     levers and a budget, calibrated on what is learned (squeeze.h)
@@ -23,6 +23,7 @@
 #ifndef SQUEEZEBERT_COMPRESS_H
 #define SQUEEZEBERT_COMPRESS_H
 
+#include <squeezebert/distil.h>
 #include <squeezebert/measure.h>
 #include <squeezebert/squeeze.h>
 
@@ -32,25 +33,34 @@ extern "C" {
 
 /* Zero-initialise; levers, a folder, and rows or texts are needed.
  *
- *   levers     as of sqz_squeeze: budget, time, and what is named by hand; with healing no
- *              vocabulary, which leaves no pieces to learn in common. texts: plain ones, beside
- * rows or alone. part, progress, result, user, cache and no_fidelity stay 0: below is what takes
- * their place dataset    [none] rows as the model answers them (sqz_predict): classes in the order
- * of its logits; scores of pairs, or pairs, for a model of embeddings. Not changed, but tokenised
- * anew; outlives the call report     [a part of dataset] rows of the same kind to report on, and
- * nothing else holdout    [0.1] share of dataset that is reported on, where report is NULL, and of
- * the rest that is chosen on, at most 2,000 rows figure     [accuracy; spearman of scores; mrr of
- * pairs; f1 of words] its name in measure.h min_score  [0: none] what the new model's score must be
- * at least: with `relative` as a share of the base's. Without budget and time, and no lever by
- * hand, the smallest file that holds it is searched for minutes    [10; below 0: not healed] that
- * healing may take, by the time of its first steps. A search takes as many once more epochs     [3]
- * at most, of all texts; lr [5e-4], falling to 0; batch [32]; seed max_length [128, or what the
- * model takes] pieces of a text that is learned folder     what the run makes on its way is kept
- * here, made where it is missing and removed at the end resume     1: go on in that folder; 0:
- * SQZ_EINVAL where it holds a run that is not finished part       as in sqz_squeeze_options, of
- * what was chosen, before it is healed progress   called with what is being done; other than 0
- * stops with SQZ_ECANCELLED, and the run can go on with resume. May be NULL note       called with
- * a line that a user should see. May be NULL
+ *   levers      as of sqz_squeeze: budget, time, and what is named by hand; with healing no
+ *               vocabulary, which leaves no pieces to learn in common. texts: plain ones, beside
+ *               rows or alone. part, progress, result, user, cache and no_fidelity stay 0: below is
+ *               what takes their place
+ *   dataset     [none] rows as the model answers them (sqz_predict): classes in the order of its
+ *               logits; scores of pairs, or pairs, for a model of embeddings. Not changed, but
+ *               tokenised anew; outlives the call
+ *   report      [a part of dataset] rows of the same kind to report on, and nothing else
+ *   holdout     [0.1] share of dataset that is reported on, where report is NULL, and of the rest
+ *               that is chosen on, at most 2,000 rows
+ *   figure      [accuracy; spearman of scores; mrr of pairs; f1 of words] its name in measure.h
+ *   min_score   [0: none] what the new model's score must be at least: with `relative` as a share
+ *               of the base's. Without budget and time, and no lever by hand, the smallest file
+ *               that holds it is searched for
+ *   minutes     [10; below 0: not healed] that healing may take, by the time of its first steps. A
+ *               search takes as many once more
+ *   epochs      [3] at most, of all texts; lr [5e-4], falling to 0; batch [32]; seed
+ *   teacher_type   [as its file is] in what the base, which teaches, is computed while it heals
+ *               (distil.h); figures are always its file's
+ *   max_length  [128, or what the model takes] pieces of a text that is learned
+ *   folder      what the run makes on its way is kept here, made where it is missing and removed at
+ *               the end
+ *   resume      1: go on in that folder; 0: SQZ_EINVAL where it holds a run that is not finished
+ *   keep        1: the folder stays at the end, and a call with resume finds all in it
+ *   part        as in sqz_squeeze_options, of what was chosen, before it is healed
+ *   progress    called with what is being done; other than 0 stops with SQZ_ECANCELLED, and the run
+ *               can go on with resume. May be NULL
+ *   note        called with a line that a user should see. May be NULL
  */
 typedef struct sqz_compress_options {
     sqz_squeeze_options levers;
@@ -65,7 +75,8 @@ typedef struct sqz_compress_options {
     double lr;
     uint64_t seed;
     const char *folder;
-    int resume;
+    int resume, keep;
+    sqz_teacher_type teacher_type;
     void (*part)(void *user, const sqz_squeezed_part *part);
     int (*progress)(void *user, const char *what, size_t done, size_t total);
     void (*note)(void *user, const char *text);

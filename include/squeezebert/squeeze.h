@@ -189,6 +189,9 @@ typedef struct sqz_squeezed_part {
  *   measured_share, measured_base_ms   the same of the new file and the base, which ran in turn;
  *                   0 where nothing is written
  *   times_cached    the table of times was found in options.cache
+ *   scores_dropped  1: the model's temperature and threshold (model.h), which were found with its
+ *                   logits, are not in the new file, whose logits are others; sqz_build_run with
+ *                   keep_head finds new ones. A vocabulary alone leaves them as they are
  */
 typedef struct sqz_squeeze_result {
     uint64_t bytes_before, bytes_after;
@@ -201,7 +204,7 @@ typedef struct sqz_squeeze_result {
     double change;
     uint64_t next_bytes;
     double time_share, base_ms, measured_share, measured_base_ms;
-    int times_cached;
+    int times_cached, scores_dropped;
 } sqz_squeeze_result;
 
 /* Zero-initialise; at least one lever must be set. Levers are taken in the order in which they
@@ -260,13 +263,13 @@ typedef struct sqz_squeeze_result {
  *   at_batch, at_length   sequences and tokens of each that time is measured at; 0: 1 and 128, or
  *                   as many tokens as the model reads. Only with time
  *   static_width    0, or, with an empty list of layers, the numbers of a row of a static table,
- *                   at most the dimensions of the model's vectors: a model whose vector of a text
- *                   is the direction of the mean of its pieces' rows, which learn the vectors that
- *                   the model has of the texts' sentences, up to 2^21 pieces of them
- *                   (doc/squeezing.md "The static end"). Prompts, head and what is behind the
- *                   pooling leave. bits are then the table's, where embedding_bits are 0. Goes with
- *                   vocabulary, drop_impossible, product quantisation and bits alone. Needs texts
- *                   and LAPACK
+ *                   at most the dimensions of the model's vectors (the program takes 256, or these
+ *                   where they are fewer): a model whose vector of a text is the direction of the
+ *                   mean of its pieces' rows, which learn the vectors that the model has of the
+ *                   texts' sentences, up to 2^21 pieces of them (doc/squeezing.md "The static
+ *                   end"). Prompts, head and what is behind the pooling leave. bits are then the
+ *                   table's, where embedding_bits are 0. Goes with vocabulary, drop_impossible,
+ *                   product quantisation and bits alone. Needs texts and LAPACK
  *
  *   depth           0, or blocks that stay under a budget or a time; which, is chosen
  *

@@ -170,9 +170,10 @@ typedef enum sqz_train_loss {
  *                  goes on, else the pooler where there is one, else the mean]. Of embeddings any
  *                  that makes one vector of a text [as the file says]
  *   keep_head      1: the base's head goes on, SQZ_EINVAL where it does not fit; 0: it does where
- *                  kind, problem, pooling and labels are the same (labels that nobody named fit any
- *                  of that number), else the model gets a new one: a linear of what is pooled,
- *                  weights normal with deviation 0.02, bias 0
+ *                  kind, problem, pooling and labels are the same, in any order (labels that nobody
+ *                  named fit any of that number), else the model gets a new one: a linear of what
+ *                  is pooled, weights normal with deviation 0.02, bias 0; of a base that answers
+ *                  with classes sqz_train_run.note is told why
  *   epochs         [5]
  *   max_steps      [all] stops early; the schedule stays that of all epochs
  *   lr, head_lr    [5e-5]; of the head's dense and output [lr]
@@ -261,7 +262,8 @@ typedef struct sqz_train_progress {
  *                    best stay. One run at a time: another with this folder gets SQZ_EOUTPUT
  *   resume           1: go on from the newest checkpoint that is whole, begin where there is none
  *   note             called with a line of text that a user should see: a checkpoint that is
- *                    damaged and the one that takes its place. May be NULL
+ *                    damaged and the one that takes its place; why classes of the base's head are
+ *                    not kept. May be NULL
  */
 typedef struct sqz_train_run {
     int (*progress)(void *user, const sqz_train_progress *progress);
@@ -279,11 +281,14 @@ typedef struct sqz_train_run {
     uint64_t reserved[7];
 } sqz_train_run;
 
-/* step: done in all; kept_step: whose weights the model has; best_score: NaN without evaluate. */
+/* step: done in all; kept_step: whose weights the model has; best_score: NaN without evaluate;
+ * scores_dropped: 1: the base's head goes on, but not its temperature and threshold (model.h),
+ * which were found with other weights; sqz_build_run with keep_head finds new ones. */
 typedef struct sqz_train_result {
     uint64_t step, kept_step;
     double best_score, last_loss;
     int stopped_early; /* by patience */
+    int scores_dropped;
     uint64_t reserved[4];
 } sqz_train_result;
 

@@ -8,6 +8,7 @@
 #include "build/builder.h"
 #include "model/context.h"
 #include "squeeze/quantized_model.h"
+#include "squeeze/squeeze_history.h"
 
 /* ---- what a build is ---- */
 
@@ -21,8 +22,7 @@ static void lay_out(sqz_build *b, sqzi_arena *arena)
     b->is_copy = sqzi_arena_take(arena, b->result.n, 1);
     b->confusions = sqzi_arena_take(arena, SQZI_CONFUSIONS, sizeof *b->confusions);
     b->labels = sqzi_arena_take(arena, b->result.n_classes, sizeof *b->labels);
-    b->outputs = sqzi_arena_take(arena, b->options.keep_head ? b->result.n_classes : 0,
-                                 sizeof *b->outputs);
+    b->outputs = sqzi_arena_take(arena, b->result.n_classes, sizeof *b->outputs);
 }
 
 static sqz_status make(sqz_build *sizes, sqz_build **out, sqz_error *error)
@@ -79,19 +79,19 @@ static sqz_status quantise(sqz_build *b, sqz_error *error)
 {
     sqz_model_close(b->model);
     b->model = NULL;
-    b->of_floats = true;
     return sqzi_quantized_open(b->context, b->base, SQZ_QUANTIZE_S8, b->out, &b->model, error);
 }
 
-/* Opened, in int8 unless its head is kept, and with nothing behind its pooling: a head reads what
- * is pooled. */
+/* Opened, in int8 unless its head is kept or it is to be squeezed, and with nothing behind its
+ * pooling: a head reads what is pooled. */
 static sqz_status open_encoder(sqz_build *b, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const bool keeps = b->options.keep_head;
     if (keeps) TRY(sqzi_build_match_outputs(b, error));
     else TRY(sqz_model_open(b->context, b->base, &b->model, error));
-    if (!keeps && !sqzi_has_integers(b->model)) TRY(quantise(b, error));
+    b->of_floats = !sqzi_has_integers(b->model);
+    if (b->of_floats && !keeps && !b->as_floats) TRY(quantise(b, error));
     sqz_model *model = b->model;
     b->pooling = keeps ? model->head.pooling : model->info.pooling;
     model->head.n_steps = 0;
@@ -167,20 +167,29 @@ fail:
     return status;
 }
 
-static sqz_status run(sqz_build *b, sqz_error *error)
+sqz_status sqzi_build_make(sqz_build *b, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     const uint64_t begin = sqzi_clock_ns();
-    TRY(open_outputs(b, error));
     TRY(open_encoder(b, error));
-    TRY(sqzi_build_look(b, error));
+    if (!b->held_out) TRY(sqzi_build_look(b, error));
     TRY(read_texts(b, error));
     TRY(fit(b, error));
     TRY(sqzi_build_find_copies(b, error));
-    b->result.frozen_seconds = 1e-9 * (double)(sqzi_clock_ns() - begin);
+    if (!b->options.keep_head) b->result.frozen_seconds = 1e-9 * (double)(sqzi_clock_ns() - begin);
     TRY(b->options.keep_head ? sqzi_build_keep(b, error) : sqzi_build_full(b, error));
     if (!b->choice.whole) TRY(write_frozen(b, error));
-    if (b->card) TRY(sqz_output_commit(b->card, error));
+fail:
+    return status;
+}
+
+static sqz_status run(sqz_build *b, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    TRY(open_outputs(b, error));
+    TRY(b->options.compress ? sqzi_build_budget(b, error) : sqzi_build_make(b, error));
+    const bool written = !b->options.compress || b->compressed.met;
+    if (b->card && written) TRY(sqz_output_commit(b->card, error));
 fail:
     close_frozen(b);
     sqz_output_close(b->card);
@@ -188,11 +197,35 @@ fail:
     return status;
 }
 
+/* What a build decides itself. */
+static sqz_status check_compress(const sqz_build_options *o, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_compress_options *c = o->compress;
+    TRY(SQZI_RESERVED(c, "sqz_compress_options", error));
+    FAIL_IF(
+        o->keep_head, SQZ_EINVAL, 0,
+        "compress makes a classifier and squeezes it, keep_head leaves one as it is: one or the "
+        "other");
+    FAIL_IF(!o->checkpoint, SQZ_EINVAL, 0, "compress: a folder (checkpoint) is needed to go on in");
+    FAIL_IF(c->dataset || c->report || c->holdout != 0 || c->minutes != 0 || c->seed || c->folder ||
+                c->keep || c->part || c->progress || c->note,
+            SQZ_EINVAL, 0,
+            "compress: rows, what is held out, minutes, seed, folder and what is told are those of "
+            "sqz_build_options");
+    FAIL_IF(!sqzi_squeeze_has_lever(&c->levers) && !(c->min_score > 0), SQZ_EINVAL, 0,
+            "compress: say a budget, a time, levers by hand, or a score to be held");
+fail:
+    return status;
+}
+
 static sqz_status check_options(const sqz_build_options *o, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     TRY(SQZI_RESERVED(o, "sqz_build_options", error));
-    FAIL_IF(!(o->minutes >= 0) || !(o->false_refusals < 1) ||
+    if (o->compress) TRY(check_compress(o, error));
+    FAIL_IF((!o->compress && !(o->minutes >= 0)) || !isfinite(o->minutes) ||
+                !(o->false_refusals < 1) ||
                 !(o->holdout == 0 || (o->holdout > 0 && o->holdout < 1)),
             SQZ_EINVAL, 0,
             "minutes are 0 or more, false refusals below 1, a share held out between 0 and 1");
@@ -211,23 +244,21 @@ static double default_holdout(size_t n)
     return (double)n * 0.3 > ENOUGH ? (double)ENOUGH / (double)n : 0.3;
 }
 
-sqz_status sqz_build_run(sqz_context *context, const char *base, sqz_dataset *dataset,
-                         const char *out, const sqz_build_options *options, sqz_build **build,
-                         sqz_error *error)
+static sqz_status build(const sqz_build *begun, const sqz_build_options *options, sqz_build **made,
+                        sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    sqz_build sizes = {.context = context, .dataset = dataset, .base = base, .out = out};
-    sqz_build *b = NULL;
-    FAIL_IF(!context || !base || !dataset || !out || !build, SQZ_EINVAL, 0,
+    sqz_build sizes = *begun, *b = NULL;
+    FAIL_IF(!sizes.context || !sizes.base || !sizes.dataset || !sizes.out || !made, SQZ_EINVAL, 0,
             "sqz_build_run: an argument is NULL");
-    *build = NULL;
+    *made = NULL;
     if (options) {
         TRY(check_options(options, error));
         sizes.options = *options;
     }
-    sizes.allocator = &context->allocator;
-    sizes.examples = sqz_dataset_examples(dataset, &sizes.result.n);
-    sizes.result.n_classes = sqz_dataset_n_classes(dataset);
+    sizes.allocator = &sizes.context->allocator;
+    sizes.examples = sqz_dataset_examples(sizes.dataset, &sizes.result.n);
+    sizes.result.n_classes = sqz_dataset_n_classes(sizes.dataset);
     if (sizes.options.holdout == 0) sizes.options.holdout = default_holdout(sizes.result.n);
     const double refusals = sizes.options.false_refusals;
     sizes.result.false_refusals = refusals == 0 ? 0.05 : refusals < 0 ? 0 : refusals;
@@ -235,10 +266,27 @@ sqz_status sqz_build_run(sqz_context *context, const char *base, sqz_dataset *da
     if (sizes.options.keep_head) TRY(sqzi_build_open_kept(&sizes, error));
     TRY(make(&sizes, &b, error));
     TRY(run(b, error));
-    *build = b;
+    *made = b;
     return SQZ_OK;
 fail:
     if (!b) sqz_model_close(sizes.model);
     sqz_build_close(b);
     return status;
+}
+
+sqz_status sqz_build_run(sqz_context *context, const char *base, sqz_dataset *dataset,
+                         const char *out, const sqz_build_options *options, sqz_build **made,
+                         sqz_error *error)
+{
+    const sqz_build begun = {.context = context, .dataset = dataset, .base = base, .out = out};
+    return build(&begun, options, made, error);
+}
+
+sqz_status sqzi_build_teacher(sqz_context *context, const char *base, sqz_dataset *dataset,
+                              const char *out, const sqz_build_options *options,
+                              sqz_build **teacher, sqz_error *error)
+{
+    const sqz_build begun = {
+        .context = context, .dataset = dataset, .base = base, .out = out, .as_floats = true};
+    return build(&begun, options, teacher, error);
 }

@@ -153,9 +153,11 @@ static void answer_all(const work *w)
     sqz_build *b = w->build;
     sqz_build_strength ignored[SQZ_BUILD_STRENGTHS];
     b->choice = decide(w, FOLDS, b->result.strengths);
-    b->result.chosen = b->choice.strength;
-    b->result.frozen_accuracy = b->choice.frozen_accuracy;
-    b->result.full_accuracy = b->choice.full_accuracy;
+    if (!b->options.keep_head) {
+        b->result.chosen = b->choice.strength;
+        b->result.frozen_accuracy = b->choice.frozen_accuracy;
+        b->result.full_accuracy = b->choice.full_accuracy;
+    }
     b->result.temperature = b->choice.temperature;
     b->result.threshold = b->choice.threshold;
     for (uint32_t f = 0; f < b->result.n_folds; f++) {

@@ -87,7 +87,7 @@ static void put_figures(const sqz_build *b, FILE *to)
                 "\nThe rows held out are %u folds: %stemperature and threshold were decided for "
                 "each on the others, so no row was decided on by itself. The model file's own are "
                 "decided on all of them.\n",
-                r->n_folds, r->kept ? "" : "strength, way of training, ");
+                r->n_folds, r->kept || r->compressed ? "" : "strength, way of training, ");
     else
         fputs("\nThe rows held out are one source: these figures are of what was decided on them, "
               "and too good.\n",
@@ -109,15 +109,49 @@ static void put_strengths(const sqz_build_result *r, FILE *to)
                 SQZI_REAL(4, r->strengths[i].accuracy));
 }
 
+static void put_score(FILE *to, const char *what, const sqz_compress_score *s)
+{
+    fprintf(to, "| %s | %llu | %s |", what, (unsigned long long)s->bytes, SQZI_REAL(4, s->score));
+    if (isnan(s->low)) fputs(" |\n", to);
+    else fprintf(to, " %s to %s |\n", SQZI_REAL(4, s->low), SQZI_REAL(4, s->high));
+}
+
+/* Whole, squeezed and healed, on the rows held out. */
+static void put_compressed(const sqz_build_result *r, FILE *to)
+{
+    const sqz_compress_result *c = r->compressed;
+    fprintf(to,
+            "\n## Squeezed\n\nOn the rows held out, of which nothing was learned or chosen:\n\n"
+            "| | bytes | %s | 95 %% interval |\n|---|---:|---:|---|\n",
+            c->name);
+    put_score(to, "before, in f32", &c->base);
+    put_score(to, "squeezed", &c->before);
+    if (c->steps) put_score(to, "healed", &c->after);
+    fprintf(to, "\n%llu steps of healing on %zu rows%s. ", (unsigned long long)c->n_steps,
+            c->n_learn,
+            c->n_steps && !c->steps ? ", which made it no better and are left out" : "");
+    for (uint32_t f = 0; f < c->comparison.n_figures; f++) {
+        const sqz_figure *d = &c->comparison.figures[f];
+        if (strcmp(d->name, c->name) != 0 || d->metric.reason) continue;
+        fprintf(to, "Difference of %s in paired resamples: %s", d->name,
+                SQZI_REAL(4, d->metric.value));
+        if (d->has_interval)
+            fprintf(to, " (%s to %s)", SQZI_REAL(4, d->low), SQZI_REAL(4, d->high));
+        fputs(".\n", to);
+    }
+}
+
 static void put_decision(const sqz_build *b, FILE *to)
 {
     const sqz_build_result *r = &b->result;
-    fprintf(to, "\n## Model\n\n%s: %s.\n",
+    fprintf(to, "\n## Model\n\n%s%s: %s.\n",
+            r->compressed ? "Before it was squeezed, on a part of the other rows. " : "",
             r->kept   ? "The head of the base"
             : r->full ? "Every weight was trained"
                       : "Frozen encoder",
             r->why);
     if (!r->kept) put_strengths(r, to);
+    if (r->compressed) put_compressed(r, to);
     fprintf(to, "\nTemperature %s", SQZI_REAL(4, r->temperature));
     if (isinf(r->threshold)) fprintf(to, "; nothing is refused.\n");
     else

@@ -10,8 +10,9 @@
 #include "base/number.h"
 #include "build/builder.h"
 #include "model/context.h"
+#include "train/checkpoint_file.h"
 
-enum { BATCH = 32, TIMED_STEPS = 3, CHECKPOINT_MINUTES = 10 };
+enum { BATCH = 32, TIMED_STEPS = 3, CHECKPOINT_MINUTES = 10, TEACHERS_MINUTES = 1 };
 
 typedef struct work {
     sqz_build *build;
@@ -67,6 +68,21 @@ fail:
     return status;
 }
 
+/* Of a teacher's minutes what reading the texts has left. */
+static double left(const sqz_build *b)
+{
+    return b->as_floats ? fmax(b->options.minutes - b->result.frozen_seconds / 60, 0)
+                        : b->options.minutes;
+}
+
+/* A teacher's training that had begun goes on, whatever the clock says now. */
+static bool has_begun(const sqz_build *b)
+{
+    uint64_t step;
+    return b->as_floats && b->options.checkpoint &&
+           sqzi_checkpoint_newest(b->options.checkpoint, UINT64_MAX, &step);
+}
+
 /* Whether all steps fit in the minutes, by the time of the first ones. */
 static sqz_status estimate(work *w, bool *fits, sqz_error *error)
 {
@@ -80,12 +96,12 @@ static sqz_status estimate(work *w, bool *fits, sqz_error *error)
     const double minutes = w->step_seconds * (double)sqz_trainer_steps(w->trainer) / 60;
     b->result.step_seconds = w->step_seconds;
     b->result.full_minutes = minutes;
-    *fits = minutes <= b->options.minutes;
+    *fits = minutes <= left(b);
     if (!*fits)
         snprintf(b->why, sizeof b->why,
                  "training every weight would take about %s minutes, over the %s that it may take: "
                  "the encoder stays as it is",
-                 SQZI_REAL(3, minutes), SQZI_REAL(3, b->options.minutes));
+                 SQZI_REAL(3, minutes), SQZI_REAL(3, left(b)));
     return SQZ_OK;
 }
 
@@ -129,8 +145,9 @@ sqz_status sqzi_build_full(sqz_build *b, sqz_error *error)
                                          : "the base holds integers, which cannot be trained");
         return sqzi_build_decide(b, error);
     }
-    TRY(open_trainer(&w, error));
-    TRY(estimate(&w, &fits, error));
+    fits = has_begun(b);
+    if (!fits) TRY(open_trainer(&w, error));
+    if (!fits) TRY(estimate(&w, &fits, error));
     if (!fits) {
         TRY(sqzi_build_decide(b, error));
         goto fail;
@@ -140,7 +157,9 @@ sqz_status sqzi_build_full(sqz_build *b, sqz_error *error)
                                .note = pass_note,
                                .user = &w,
                                .checkpoint = b->options.checkpoint,
-                               .checkpoint_minutes = b->options.checkpoint ? CHECKPOINT_MINUTES : 0,
+                               .checkpoint_minutes = !b->options.checkpoint ? 0
+                                                     : b->as_floats         ? TEACHERS_MINUTES
+                                                                            : CHECKPOINT_MINUTES,
                                .resume = b->options.checkpoint != NULL};
     TRY(sqz_trainer_run(w.trainer, &run, &result, error));
     TRY(judge(&w, error));

@@ -105,11 +105,20 @@ static void put_of_weights(const sqz_model *base, sqzi_gguf_writer *writer)
     }
 }
 
+static const sqzi_step step = {
+    .history = "build, temperature and threshold of the head that was there", .suffix = "-built"};
+
+uint64_t sqzi_build_kept_bytes(void)
+{
+    static const char keys[] = "sqz.head.temperature"
+                               "sqz.head.threshold";
+    enum { LENGTH = 8, TYPE = 4, NUMBER = 8, ALIGNMENT = 64 };
+    return LENGTH + strlen(step.history) + strlen(step.suffix) + strlen(keys) +
+           2 * (LENGTH + TYPE + NUMBER) + ALIGNMENT;
+}
+
 static sqz_status put_metadata(const sqz_build *b, sqzi_gguf_writer *writer, sqz_error *error)
 {
-    const sqzi_step step = {.history =
-                                "build, temperature and threshold of the head that was there",
-                            .suffix = "-built"};
     const sqz_status status = sqzi_rewrite_metadata_but(writer, b->model, &step, leaves_out, NULL,
                                                         error);
     put_of_weights(b->model, writer);
@@ -119,7 +128,8 @@ static sqz_status put_metadata(const sqz_build *b, sqzi_gguf_writer *writer, sqz
     return status;
 }
 
-static sqz_status write_file(const sqz_build *b, sqz_error *error)
+/* out NULL: its bytes alone. */
+static sqz_status write_file(const sqz_build *b, const char *out, uint64_t *bytes, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqzi_gguf_writer *writer = NULL;
@@ -128,30 +138,47 @@ static sqz_status write_file(const sqz_build *b, sqz_error *error)
     TRY(sqzi_gguf_writer_open(b->allocator, &writer, error));
     TRY(put_metadata(b, writer, error));
     sqzi_put_tensors_of(b->model, true, writer);
-    TRY(sqzi_rewrite_write(writer, &references, b->out, error));
+    if (out) TRY(sqzi_rewrite_write(writer, &references, out, error));
+    else TRY(sqzi_rewrite_bytes(writer, &references, bytes, error));
 fail:
     sqzi_references_discard(&references);
     sqzi_gguf_writer_close(writer);
     return status;
 }
 
-sqz_status sqzi_build_keep(sqz_build *b, sqz_error *error)
+/* Of what was squeezed, for the card: the healed file and that before it have the same. */
+static sqz_status count_bytes(sqz_build *b, sqz_error *error)
 {
-    sqz_status status = SQZ_OK;
-    const size_t bytes = b->result.n_held_out * b->result.n_classes * sizeof *b->logits;
+    uint64_t bytes = 0;
+    if (!b->result.compressed) return SQZ_OK;
+    const sqz_status status = write_file(b, NULL, &bytes, error);
+    b->compressed.before.bytes = b->compressed.after.bytes = bytes;
+    return status;
+}
+
+static void say_on_trust(sqz_build *b)
+{
     snprintf(b->why, sizeof b->why,
              "nothing is fitted; figures and threshold are true if it was trained without the rows "
              "that are held out here (--holdout %s --seed %llu), which only who trained it can "
              "know",
              SQZI_REAL(6, b->options.holdout), (unsigned long long)b->options.seed);
+}
+
+sqz_status sqzi_build_keep(sqz_build *b, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const size_t bytes = b->result.n_held_out * b->result.n_classes * sizeof *b->logits;
+    if (!b->result.compressed) say_on_trust(b);
     b->logits = sqzi_allocate(b->allocator, bytes);
     if (!b->logits) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for logits");
     TRY(sqzi_build_read_logits(b, b->model, b->logits, error));
     FAIL_IF(sqzi_has_nonfinite(b->logits, bytes / sizeof *b->logits, SQZI_F32), SQZ_ENUMERIC, 0,
             "%s: a logit is not finite", b->base);
     TRY(sqzi_build_decide(b, error));
+    TRY(count_bytes(b, error));
     TRY(sqzi_build_put_card(b, error));
-    TRY(write_file(b, error));
+    TRY(write_file(b, b->out, NULL, error));
 fail:
     sqzi_release(b->allocator, b->logits, bytes);
     b->logits = NULL;

@@ -39,7 +39,8 @@ struct sqz_build {
     void *block;
     size_t bytes;
     char why[SQZI_SENTENCE];
-    bool of_floats;   /* the base; the model is that in int8 */
+    bool of_floats;   /* the base; the model is that in int8, unless: */
+    bool as_floats;   /* it stays so, to be squeezed */
     sqz_model *model; /* the frozen encoder, or the base whose head is kept */
     sqz_pooling pooling;
     sqzi_features features;
@@ -50,7 +51,19 @@ struct sqz_build {
     sqz_dataset *held_out;
     sqz_predictions *predictions;
     sqz_output *card; /* under its temporary name; NULL: none */
+    sqz_compress_result compressed;
 };
+
+/* ---- build.c ---- */
+
+/* A build whose file is to be squeezed: sqz_build_run that leaves floats as they are. */
+SQZ_NODISCARD sqz_status sqzi_build_teacher(sqz_context *context, const char *base,
+                                            sqz_dataset *dataset, const char *out,
+                                            const sqz_build_options *options, sqz_build **build,
+                                            sqz_error *error);
+/* From the base to the file: rows looked at, unless they were, a head fitted or kept, the choice.
+ */
+SQZ_NODISCARD sqz_status sqzi_build_make(sqz_build *build, sqz_error *error);
 
 /* ---- build_note.c ---- */
 
@@ -90,6 +103,13 @@ SQZ_NODISCARD sqz_status sqzi_build_open_kept(sqz_build *build, sqz_error *error
 SQZ_NODISCARD sqz_status sqzi_build_match_outputs(sqz_build *build, sqz_error *error);
 /* The choice by its answers, and the file. */
 SQZ_NODISCARD sqz_status sqzi_build_keep(sqz_build *build, sqz_error *error);
+/* Bytes that the file may have more than the base. */
+uint64_t sqzi_build_kept_bytes(void);
+
+/* ---- build_budget.c ---- */
+
+/* The options' compress: a teacher, what is squeezed of it, and that with its head kept. */
+SQZ_NODISCARD sqz_status sqzi_build_budget(sqz_build *build, sqz_error *error);
 
 /* ---- build_logits.c ---- */
 

@@ -10,6 +10,7 @@
 #include "kernel/kernel.h"
 #include "model/context.h"
 #include "squeeze/squeeze_history.h"
+#include "train/teacher.h"
 
 enum { MAX_PIECES = 128 };
 
@@ -41,6 +42,8 @@ static sqz_status check(const sqzi_compressor *c, sqz_error *error)
                 !(o->min_score >= 0),
             SQZ_EINVAL, 0,
             "a share held out is between 0 and 1, a rate above 0, a score and minutes are numbers");
+    FAIL_IF(o->teacher_type && !(o->minutes > 0), SQZ_EINVAL, 0,
+            "the teacher's type is of healing, and nothing is healed (minutes)");
     FAIL_IF(l->part || l->progress || l->result || l->no_fidelity, SQZ_EINVAL, 0,
             "levers: what happens is told by sqz_compress_options");
     FAIL_IF(!o->dataset && !l->texts, SQZ_EINVAL, 0, "rows or texts are needed to judge on");
@@ -109,6 +112,10 @@ static void hash_texts(sqzi_sha256 *hash, const sqz_text *texts, size_t n)
 /* How it is healed, and on what: texts and rows that are learned. */
 static void set_history(sqzi_compressor *c)
 {
+    static const char *const teachers[] = {[SQZ_TEACHER_AS_IS] = "",
+                                           [SQZ_TEACHER_F32] = ", teacher f32",
+                                           [SQZ_TEACHER_BF16] = ", teacher bf16",
+                                           [SQZ_TEACHER_S8] = ", teacher s8"};
     sqzi_sha256 hash;
     char texts[SQZI_SHA256_HEX];
     sqzi_sha256_init(&hash);
@@ -118,24 +125,12 @@ static void set_history(sqzi_compressor *c)
                      c->data.n_calibrate, texts);
     if (c->options.minutes > 0)
         snprintf(c->history + n, sizeof c->history - (size_t)n,
-                 ", healed for at most %s minutes, at most %u epochs, lr %s, seed %llu",
+                 ", healed for at most %s minutes, at most %u epochs, lr %s, seed %llu%s",
                  SQZI_REAL(6, c->options.minutes), c->options.epochs, SQZI_REAL(6, c->options.lr),
-                 (unsigned long long)c->options.seed);
+                 (unsigned long long)c->options.seed, teachers[c->options.teacher_type]);
 }
 
 /* ---- what a run is ---- */
-
-static void hash_file(const sqz_model *model, char hex[SQZI_SHA256_HEX])
-{
-    enum { PIECE = 16 << 20 };
-    sqzi_sha256 hash;
-    sqzi_sha256_init(&hash);
-    for (size_t at = 0, n; at < model->map.bytes; at += n) {
-        n = model->map.bytes - at < PIECE ? model->map.bytes - at : PIECE;
-        sqzi_sha256_update(&hash, model->map.data + at, n);
-    }
-    sqzi_sha256_final(&hash, hex);
-}
 
 static void set_key(sqzi_compressor *c)
 {
@@ -143,7 +138,7 @@ static void set_key(sqzi_compressor *c)
     sqzi_sha256 hash;
     const sqz_compress_options *o = &c->options;
     const sqzk_table *k = &c->context->kernels;
-    hash_file(c->base, base);
+    sqzi_run_hash_model(c->base, base);
     sqzi_squeeze_history("squeeze", &o->levers, 0, 0, levers);
     snprintf(text, sizeof text,
              "1 %s %s %s %s | %s | %s %u %u | %s %s %d | %s %s %u %u %u %llu | %s %s %s", base,
@@ -162,7 +157,7 @@ static void set_key(sqzi_compressor *c)
         sqzi_sha256_update(&hash, o->levers.layers, o->levers.n_layers * sizeof *o->levers.layers);
     hash_texts(&hash, o->levers.vocabulary, o->levers.n_vocabulary);
     hash_texts(&hash, o->levers.texts, o->levers.n_texts);
-    sqzi_sha256_final(&hash, c->key);
+    sqzi_sha256_final(&hash, c->folder.key);
 }
 
 /* ---- the run ---- */
@@ -206,6 +201,7 @@ static sqz_status run(sqzi_compressor *c, sqz_error *error)
     sqz_status status = SQZ_OK;
     bool done = false;
     TRY(sqz_model_open(c->context, c->path, &c->base, error));
+    TRY(sqzi_teacher_check_type(c->base, c->options.teacher_type, error));
     TRY(settle_length(c, error));
     TRY(sqzi_compress_open_data(c, error));
     TRY(sqzi_compress_open_scores(c, error));
@@ -218,7 +214,7 @@ static sqz_status run(sqzi_compressor *c, sqz_error *error)
     TRY(run_attempts(c, error));
     done = true;
 fail:
-    sqzi_compress_close_folder(c, done);
+    sqzi_run_folder_close(&c->folder, done && !c->options.keep);
     sqzi_compress_close_scores(c);
     sqzi_compress_close_data(c);
     sqz_model_close(c->base);

@@ -21,7 +21,9 @@ static void set_losses(const sqzi_compressor *c, const sqzi_compress_attempt *a,
     const sqz_model_info *info = &c->base->info;
     const bool classes = info->head == SQZ_HEAD_SEQUENCE || info->head == SQZ_HEAD_TOKEN,
                one = info->problem == SQZ_SINGLE_LABEL && info->n_labels > 1;
-    *r = (sqz_distil_recipe){.teacher = c->path};
+    *r = (sqz_distil_recipe){.teacher = c->path,
+                             .teacher_type = c->options.teacher_type,
+                             .scratch = a->squeezed};
     if (a->n_layers) {
         r->weights[SQZ_DISTIL_HIDDEN] = 1;
         r->map = SQZ_DISTIL_EXPLICIT;

@@ -134,7 +134,7 @@ static void name_attempt(const sqzi_compressor *c, sqzi_compress_attempt *a)
     char line[SQZI_HISTORY_TEXT];
     sqzi_squeeze_history("squeeze", &a->levers, 0, 0, line);
     sqzi_sha256_init(&hash);
-    sqzi_sha256_update(&hash, c->key, strlen(c->key));
+    sqzi_sha256_update(&hash, c->folder.key, strlen(c->folder.key));
     sqzi_sha256_update(&hash, line, strlen(line));
     sqzi_sha256_update(&hash, &a->levers.budget, sizeof a->levers.budget);
     sqzi_sha256_final(&hash, a->key);

@@ -8,11 +8,9 @@
 #include <squeezebert/compress.h>
 
 #include "base/error.h"
-#include "base/file_writer.h"
-#include "base/sha256.h"
+#include "compress/run_folder.h"
 #include "squeeze/fidelity.h"
 #include "squeeze/squeeze_then.h"
-#include "train/checkpoint.h"
 
 typedef enum sqzi_compress_part { SQZI_COMPRESS_CHOOSE, SQZI_COMPRESS_REPORT } sqzi_compress_part;
 enum { SQZI_COMPRESS_PARTS = 2 };
@@ -69,8 +67,7 @@ typedef struct sqzi_compressor {
     bool by_classes;       /* texts alone: the score is the share that keeps its class */
     uint32_t figure;       /* of rows: the number of what counts */
     uint32_t max_length;   /* of what is learned */
-    sqzi_checkpoints lock; /* of the folder */
-    char key[SQZI_SHA256_HEX];
+    sqzi_run_folder folder;
     char history[SQZI_COMPRESS_HISTORY];
     /* numbers that the file has of what was measured */
     sqzi_measured measured;
@@ -120,11 +117,8 @@ double sqzi_compress_error(const sqzi_compressor *c, const sqz_compress_score *s
 
 /* ---- compress_folder.c ---- */
 
-/* Make the folder, lock it, and see that what it holds is this run's. SQZ_EINVAL: it is not, or it
- * was not to be gone on with. SQZ_EOUTPUT, SQZ_ERESOURCE. */
+/* As sqzi_run_folder_open. */
 SQZ_NODISCARD sqz_status sqzi_compress_open_folder(sqzi_compressor *c, sqz_error *error);
-/* done: it is removed with all that a run makes in it. */
-void sqzi_compress_close_folder(sqzi_compressor *c, bool done);
 /* "FOLDER/NAME-0123456789abcdefENDING" by a key. */
 void sqzi_compress_name(const sqzi_compressor *c, const char *name, const char *key,
                         const char *ending, char path[SQZI_OUTPUT_PATH]);

@@ -4,6 +4,8 @@
 #ifndef SQZI_LOADER_H
 #define SQZI_LOADER_H
 
+#include <math.h>
+
 #include "io/stored_matrix.h"
 #include "model/context.h"
 #include "nn/head.h"
@@ -26,6 +28,12 @@ struct sqz_model {
     sqzi_arena weights;        /* packed linears */
     sqzi_arena strings;        /* names and labels, each with a NUL */
 };
+
+/* It is known how sure its logits are. */
+static inline bool sqzi_model_has_scores(const sqz_model *model)
+{
+    return model->info.temperature != 1 || model->info.threshold > -HUGE_VAL;
+}
 
 typedef struct sqzi_loader {
     sqz_model *model;

@@ -62,20 +62,24 @@ sqz_status sqzi_quantized_open(sqz_context *context, const char *path, sqz_quant
     return open_made(context, quantise, &q, place, model, error);
 }
 
-static sqz_status write_floats(void *user, const char *name, sqz_error *error)
+sqz_status sqzi_floats_write(const sqz_model *from, const char *out, sqz_error *error)
 {
     const sqzi_step step = {.history = "floats", .suffix = "-f32"};
     uint64_t bytes;
-    return sqzi_weights_write(user, &step, name, &bytes, error);
+    sqzi_weights weights;
+    sqz_status status = sqzi_weights_of(from, &weights, error);
+    if (status == SQZ_OK) status = sqzi_weights_write(&weights, &step, out, &bytes, error);
+    sqzi_weights_discard(&weights);
+    return status;
+}
+
+static sqz_status write_floats(void *user, const char *name, sqz_error *error)
+{
+    return sqzi_floats_write(user, name, error);
 }
 
 sqz_status sqzi_floats_open(const sqz_model *from, const char *place, sqz_model **model,
                             sqz_error *error)
 {
-    sqzi_weights weights;
-    sqz_status status = sqzi_weights_of(from, &weights, error);
-    if (status == SQZ_OK)
-        status = open_made(from->context, write_floats, &weights, place, model, error);
-    sqzi_weights_discard(&weights);
-    return status;
+    return open_made(from->context, write_floats, (void *)(uintptr_t)from, place, model, error);
 }

@@ -17,8 +17,11 @@ SQZ_NODISCARD sqz_status sqzi_quantized_open(sqz_context *context, const char *p
                                              sqz_quantize_type type, const char *place,
                                              sqz_model **model, sqz_error *error);
 
-/* The same of a model's weights as f32, whatever they are stored as: as sqzi_weights_of and
- * sqzi_weights_write. */
+/* A model's weights as f32, whatever they are stored as: the numbers that a run of it has of them,
+ * bit for bit. As sqzi_weights_of and sqzi_weights_write. */
+SQZ_NODISCARD sqz_status sqzi_floats_write(const sqz_model *from, const char *out,
+                                           sqz_error *error);
+/* The same, opened as sqzi_quantized_open has it. */
 SQZ_NODISCARD sqz_status sqzi_floats_open(const sqz_model *from, const char *place,
                                           sqz_model **model, sqz_error *error);
 

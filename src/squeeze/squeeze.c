@@ -143,6 +143,7 @@ static sqz_status run_levers(sqzi_squeezer *s)
     sqz_status status = SQZ_OK;
     sqz_error *error = s->error;
     TRY(sqzi_weights_of(s->model, &s->weights, error));
+    s->weights.new_logits = s->student || sqzi_squeeze_changes_numbers(&s->options);
     TRY(sqzi_squeeze_report_make(&s->weights, &s->report, error));
     TRY(squeeze_vocabulary(s));
     if (s->plan.static_width)
@@ -182,6 +183,8 @@ static sqz_status write_file(sqzi_squeezer *s)
     const sqz_status status = sqzi_weights_write(&s->weights, &step, s->out, &s->result.bytes_after,
                                                  s->error);
     s->result.bytes_before = s->model->map.bytes;
+    s->result.scores_dropped = s->weights.new_logits && !s->weights.reshaped &&
+                               sqzi_model_has_scores(s->model);
     if (status == SQZ_OK && measures && s->out) take_fidelity(s);
     if (status == SQZ_OK) sqzi_squeeze_time_tell(&s->time, &s->result);
     return status;

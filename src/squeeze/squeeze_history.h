@@ -18,5 +18,7 @@ void sqzi_squeeze_history_add(char line[SQZI_HISTORY_TEXT], const char *more);
 
 /* A lever is set, or a budget. */
 bool sqzi_squeeze_has_lever(const sqz_squeeze_options *options);
+/* One that is not of the vocabulary alone, which changes no number. */
+bool sqzi_squeeze_changes_numbers(const sqz_squeeze_options *options);
 
 #endif

@@ -21,6 +21,14 @@ bool sqzi_squeeze_has_lever(const sqz_squeeze_options *o)
            o->position_bits || o->bits || o->static_width || o->budget || o->time > 0;
 }
 
+bool sqzi_squeeze_changes_numbers(const sqz_squeeze_options *o)
+{
+    sqz_squeeze_options others = *o;
+    others.n_vocabulary = 0;
+    others.drop_impossible = 0;
+    return sqzi_squeeze_has_lever(&others);
+}
+
 static sqz_status check_share(const char *what, double share, sqz_error *error)
 {
     if (share >= 0 && share <= 1) return SQZ_OK;

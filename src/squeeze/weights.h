@@ -103,6 +103,7 @@ typedef struct sqzi_weights {
      * decoder. n_terms 0: it leaves */
     struct sqzi_weight_other *others; /* [n_others] */
     uint32_t n_others;
+    bool new_logits; /* temperature and threshold of the model's are not those of what comes out */
     /* students (student.h) */
     bool reshaped;      /* widths are not the model's: what is carried over leaves, and the head */
     bool new_embedding; /* its norm is new */
@@ -127,8 +128,8 @@ typedef struct sqzi_weight_other {
     sqzi_weight_linear linear;
 } sqzi_weight_other;
 
-/* All of a model's weights as f32; the model must live as long. SQZ_ENOMEM; SQZ_ENUMERIC where one
- * is not finite; SQZ_EUNSUPPORTED where the model is product quantised. Discard in any case. */
+/* All of a model's weights as f32, the numbers that a run of it has of them; the model must live as
+ * long. SQZ_ENOMEM; SQZ_ENUMERIC where one is not finite. Discard in any case. */
 SQZ_NODISCARD sqz_status sqzi_weights_of(const sqz_model *model, sqzi_weights *weights,
                                          sqz_error *error);
 void sqzi_weights_discard(sqzi_weights *weights);

@@ -64,11 +64,18 @@ static bool is_of_sequences(sqzi_span key)
     return begins_with(key, "sqz.prompts.");
 }
 
+/* What was found with the model's logits. */
+static bool is_of_scores(sqzi_span key)
+{
+    return sqzi_span_is(key, "sqz.head.temperature") || sqzi_span_is(key, "sqz.head.threshold");
+}
+
 /* sqzi_rewrite_leaves_out */
 static bool is_described(const void *user, sqzi_span key)
 {
     const sqzi_weights *w = user;
     if (w && w->kept_words && sqzi_vocabulary_describes(key)) return true;
+    if (w && w->new_logits && is_of_scores(key)) return true;
     if (w && w->reshaped && is_of_shape(key)) return true;
     if (w && w->reshaped && sqzi_weights_are_bare(w) && is_of_sequences(key)) return true;
     return sqzi_span_is(key, "sqz.requires") || sqzi_span_is(key, "sqz.blocks") ||

@@ -272,9 +272,6 @@ sqz_status sqzi_weights_of(const sqz_model *model, sqzi_weights *w, sqz_error *e
                         .width = model->encoder.width,
                         .embedding_width = model->encoder.embedding.width,
                         .n_made = n};
-    FAIL_IF(sqzi_gguf_find_tensor(model->gguf, "token_embd.codes"), SQZ_EUNSUPPORTED, 0,
-            "the token embeddings are product quantised already: begin with the model that this "
-            "one was made from");
     w->blocks = sqzi_allocate_zeroed(allocator_of(w), n, sizeof *w->blocks);
     FAIL_IF(!w->blocks, SQZ_ENOMEM, 0, "no memory for %u blocks", n);
     TRY(read_tables(w, error));

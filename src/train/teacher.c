@@ -44,6 +44,13 @@ fail:
     return status;
 }
 
+sqz_status sqzi_teacher_check_type(const sqz_model *model, sqz_teacher_type asked, sqz_error *error)
+{
+    bool as_it_is;
+    sqz_quantize_type type;
+    return find_type(model, asked, &as_it_is, &type, error);
+}
+
 static sqz_status round_weights(sqz_context *context, const sqz_distil_recipe *recipe,
                                 sqz_quantize_type type, sqzi_teacher *t, sqz_error *error)
 {

@@ -20,6 +20,10 @@ typedef struct sqzi_teacher {
     sqzi_outputs outputs; /* of the last batch */
 } sqzi_teacher;
 
+/* Whether a model can be a teacher in that type. SQZ_EINVAL, SQZ_EUNSUPPORTED as below. */
+SQZ_NODISCARD sqz_status sqzi_teacher_check_type(const sqz_model *model, sqz_teacher_type type,
+                                                 sqz_error *error);
+
 /* Close in any case. SQZ_EINVAL: there is no such type, or no place for a temporary file;
  * SQZ_EUNSUPPORTED: the weights cannot become that; as sqz_model_open and sqz_quantize. */
 SQZ_NODISCARD sqz_status sqzi_teacher_open(sqz_context *context, const sqz_distil_recipe *recipe,

@@ -3,10 +3,10 @@
 #include "train/trainable.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "data/normal_numbers.h"
-#include "model/words.h"
 
 static const sqz_allocator *allocator_of(const sqzi_trainable *t)
 {
@@ -37,110 +37,7 @@ static sqz_status check_integers(const sqzi_trainable *t, const char *path, sqz_
                      path, name);
 }
 
-/* ---- the head ---- */
-
-/* Labels that nobody named fit any of that number. */
-static bool same_labels(const sqz_model *model, const sqzi_wanted_head *wanted)
-{
-    if (model->info.n_labels != wanted->n_labels) return false;
-    for (uint32_t k = 0; model->labels && model->info.labels_named && k < wanted->n_labels; k++)
-        if (strcmp(model->labels[k], wanted->labels[k]) != 0) return false;
-    return true;
-}
-
-static bool head_fits(const sqz_model *model, const sqzi_wanted_head *wanted)
-{
-    const sqz_model_info *info = &model->info;
-    return info->head == wanted->kind && info->problem == wanted->problem &&
-           model->head.pooling == wanted->pooling && same_labels(model, wanted);
-}
-
-static sqz_status check_head(const sqz_model *model, const sqzi_wanted_head *wanted,
-                             const char *path, sqz_error *error)
-{
-    const sqz_model_info *info = &model->info;
-    if (wanted->pooling == SQZ_POOLING_POOLER && !model->head.has_pooler)
-        return sqzi_fail(error, SQZ_EINVAL, 0, "%s: the model has no pooler; pool by mean or cls",
-                         path);
-    if (wanted->keep && !head_fits(model, wanted))
-        return sqzi_fail(error, SQZ_EINVAL, 0,
-                         "%s: its head (%s, %s, reads %s, %u outputs) cannot be kept: the data ask "
-                         "for %s, %s, %s, %u outputs%s",
-                         path, sqzi_head_words[info->head], sqzi_problem_words[info->problem],
-                         sqzi_pooling_names[model->head.pooling], info->n_labels,
-                         sqzi_head_words[wanted->kind], sqzi_problem_words[wanted->problem],
-                         sqzi_pooling_names[wanted->pooling], wanted->n_labels,
-                         info->n_labels == wanted->n_labels ? " or have other labels" : "");
-    return SQZ_OK;
-}
-
-/* Where nothing is said: what the base's head reads if it can go on, else the pooler, else the
- * mean. */
-static sqz_pooling settle_pooling(const sqz_model *model, const sqzi_wanted_head *wanted)
-{
-    const sqz_model_info *info = &model->info;
-    if (wanted->kind == SQZ_HEAD_TOKEN) return SQZ_POOLING_NONE;
-    if (wanted->pooling != SQZ_POOLING_DEFAULT) return wanted->pooling;
-    if (wanted->kind == SQZ_HEAD_NONE) return info->pooling;
-    if (info->head == wanted->kind && info->problem == wanted->problem &&
-        same_labels(model, wanted))
-        return model->head.pooling;
-    return model->head.has_pooler ? SQZ_POOLING_POOLER : SQZ_POOLING_MEAN;
-}
-
-static const sqzi_real no_bias_yet; /* there is one: its place comes with the masters */
-
-/* Pooling and output; what is behind the pooling of embeddings stays. */
-static void make_head(sqz_model *model, const sqzi_wanted_head *wanted)
-{
-    sqzi_head *head = &model->head;
-    head->kind = wanted->kind;
-    head->pooling = wanted->pooling;
-    head->has_dense = head->has_norm = head->tied = head->factorised = false;
-    head->activation = SQZK_IDENTITY;
-    head->classes = wanted->n_labels;
-    head->output = (sqzi_linear){.n_in = head->width,
-                                 .n_out = wanted->n_labels,
-                                 .n_terms = 1,
-                                 .bias = &no_bias_yet,
-                                 .kernels = &model->context->kernels};
-    head->output.terms[0].b = (sqzi_matrix){.n_in = head->width,
-                                            .n_out = wanted->n_labels,
-                                            .groups = 1}; /* packed later */
-    model->info.head = wanted->kind;
-    model->info.n_labels = wanted->n_labels;
-}
-
-/* Embeddings are trained, by this pooling: the base's head would fit them no more. */
-static void drop_head(sqz_model *model, sqz_pooling pooling)
-{
-    sqzi_head *head = &model->head;
-    head->kind = SQZ_HEAD_NONE;
-    head->pooling = SQZ_POOLING_DEFAULT;
-    head->has_dense = head->has_norm = head->tied = head->factorised = false;
-    head->classes = 0;
-    head->output = (sqzi_linear){0};
-    model->labels = NULL;
-    model->info.head = SQZ_HEAD_NONE;
-    model->info.problem = SQZ_SINGLE_LABEL;
-    model->info.n_labels = 0;
-    model->info.labels_named = 0;
-    model->info.pooling = pooling;
-}
-
-static sqz_status take_labels(sqzi_trainable *t, const sqzi_wanted_head *wanted, sqz_error *error)
-{
-    t->labels = sqzi_allocate(allocator_of(t), wanted->n_labels * sizeof *t->labels);
-    if (!t->labels) return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for labels");
-    t->n_labels = wanted->n_labels;
-    for (uint32_t k = 0; k < t->n_labels; k++) t->labels[k] = wanted->labels[k];
-    t->model->labels = t->labels;
-    t->model->info.labels_named = 1;
-    t->model->info.problem = wanted->problem;
-    t->model->info.temperature = 1; /* the base's were found with its weights */
-    t->model->info.threshold = -HUGE_VAL;
-    return SQZ_OK;
-}
+/* ---- masters ---- */
 
 /* Number i of a new head, or of what stands beside the model as parameter `beside`. */
 static float start_number(uint64_t seed, uint32_t beside, size_t i)
@@ -149,7 +46,12 @@ static float start_number(uint64_t seed, uint32_t beside, size_t i)
     return (float)sqzi_normal_number(0.02, seed, (uint64_t)beside << 32 | HEADS, i);
 }
 
-/* ---- masters ---- */
+/* The row of the file's tensor that becomes row r: they differ in what makes logits alone. */
+static size_t base_row(const sqzi_trainable *t, const sqzi_tensor_entry *e, size_t r)
+{
+    const bool of_logits = e->linear == &t->model->head.output && e->role != SQZI_ROLE_FIRST;
+    return t->order && of_logits ? t->order[r] : r;
+}
 
 static sqz_status read_parameter(const sqzi_trainable *t, const sqzi_parameter *p, float *stored,
                                  sqz_error *error)
@@ -160,8 +62,9 @@ static sqz_status read_parameter(const sqzi_trainable *t, const sqzi_parameter *
                                                 : sqzi_gguf_find_tensor(t->model->gguf, e->name);
     const sqzi_stored matrix = sqzi_stored_of(t->model->gguf, e->name, columns);
     for (size_t r = 0; e->columns && r < e->rows; r++)
-        sqzi_stored_row_f32(&matrix, r, stored + r * columns);
-    if (vector) memcpy(stored, vector->data, p->n * sizeof *stored);
+        sqzi_stored_row_f32(&matrix, base_row(t, e, r), stored + r * columns);
+    for (size_t i = 0; vector && i < p->n; i++)
+        stored[i] = ((const float *)vector->data)[base_row(t, e, i)];
     for (size_t i = 0; i < p->n; i++)
         if (!isfinite(stored[i]))
             return sqzi_fail(error, SQZ_ENUMERIC, matrix.tensor ? matrix.tensor->offset : 0,
@@ -237,21 +140,6 @@ static sqz_status make_sources(sqzi_trainable *t, sqz_error *error)
 
 /* ---- the whole ---- */
 
-static sqz_status settle_head(sqzi_trainable *t, sqzi_wanted_head *head, const char *path,
-                              sqz_error *error)
-{
-    head->pooling = settle_pooling(t->model, head);
-    const sqz_status status = check_head(t->model, head, path, error);
-    if (status != SQZ_OK) return status;
-    t->new_head = head->kind == SQZ_HEAD_NONE || !head_fits(t->model, head);
-    if (head->kind == SQZ_HEAD_NONE) {
-        drop_head(t->model, head->pooling);
-        return SQZ_OK;
-    }
-    if (t->new_head) make_head(t->model, head);
-    return take_labels(t, head, error);
-}
-
 /* Projections are of what has another width than it is to learn. */
 static void settle_beside(const sqz_model *model, sqzi_trained *trained)
 {
@@ -271,12 +159,16 @@ sqz_status sqzi_trainable_open(sqz_context *context, const char *path,
     sqzi_wanted_head settled = *wanted, *head = &settled;
     *t = (sqzi_trainable){0};
     TRY(sqz_model_open(context, path, &t->model, error));
+    t->scores_dropped = sqzi_model_has_scores(t->model);
+    t->model->info.temperature = 1; /* they were found with the base's weights */
+    t->model->info.threshold = -HUGE_VAL;
     t->bits = trained->bits;
     t->keeps_head = head->none;
     t->task = head->task;
     trained->embeds = head->none || head->kind == SQZ_HEAD_NONE;
     if (head->none) head->pooling = t->model->info.pooling;
-    else TRY(settle_head(t, head, path, error));
+    else TRY(sqzi_trainable_settle_head(t, head, path, error));
+    if (t->new_head) t->scores_dropped = false;
     trained->pooling = head->pooling;
     settle_beside(t->model, trained);
     trained->stored_bits = stored_bits;
@@ -299,6 +191,7 @@ void sqzi_trainable_close(sqzi_trainable *t)
     if (!t->model) return;
     sqzi_release(allocator_of(t), t->packed.base, t->packed.capacity);
     sqzi_release(allocator_of(t), t->labels, t->n_labels * sizeof *t->labels);
+    sqzi_release(allocator_of(t), t->order, t->n_labels * sizeof *t->order);
     sqzi_release(allocator_of(t), t->sources, 3 * (size_t)t->parameters.n * sizeof *t->sources);
     sqzi_release(allocator_of(t), t->rounded, t->parameters.n * sizeof *t->rounded);
     sqzi_parameters_close(&t->parameters);

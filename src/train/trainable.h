@@ -23,6 +23,7 @@ typedef struct sqzi_wanted_head {
     sqz_pooling pooling; /* of a sequence head or embeddings; DEFAULT as in train.h */
     const char *const *labels;
     uint32_t n_labels;
+    bool unnamed;   /* nobody named them: those of a head that fits else stay */
     sqzi_span task; /* whose labels they are; n 0: of none that has a name */
     bool keep;      /* the base's, or an error */
     uint64_t seed;  /* of a new one */
@@ -41,6 +42,9 @@ typedef struct sqzi_trainable {
     sqzi_parameters parameters;
     uint32_t bits; /* of what is fake-quantised, 0: nothing is */
     bool new_head;
+    char lost[160];      /* of a new one: why the base's classes were not kept; "": it had none */
+    bool scores_dropped; /* the base's temperature and threshold, whose head goes on */
+    uint32_t *order;     /* [n_labels] or NULL: output k is the base's order[k] */
     bool keeps_head;     /* it is the base's, description and all */
     const char **labels; /* [n_labels] of the model's */
     uint32_t n_labels;
@@ -58,6 +62,12 @@ SQZ_NODISCARD sqz_status sqzi_trainable_open(sqz_context *context, const char *p
                                              const sqzi_wanted_head *head, sqzi_trained *trained,
                                              sqzi_trainable *trainable, sqz_error *error);
 void sqzi_trainable_close(sqzi_trainable *trainable);
+
+/* What head the model gets (trainable_head.c), before there are masters: *head is the whole of what
+ * is wanted then. SQZ_EINVAL: it has no pooler; the base's is to be kept and does not fit. */
+SQZ_NODISCARD sqz_status sqzi_trainable_settle_head(sqzi_trainable *trainable,
+                                                    sqzi_wanted_head *head, const char *path,
+                                                    sqz_error *error);
 
 /* Of parameters with bits (trainable_rounded.c): what their matrices are, gemm that of the
  * gradients; the bias of a linear, NULL where it has none; and, once there are masters and memory,

@@ -52,7 +52,7 @@ static sqz_status put_head(const sqzi_trainable *t, sqzi_gguf_writer *writer, sq
     sqzi_gguf_put_string(writer, "sqz.head.pool", sqzi_pooling_names[t->model->head.pooling]);
     sqzi_gguf_put_string(writer, "sqz.head.problem", sqzi_problem_words[info->problem]);
     sqzi_gguf_put_strings(writer, "sqz.head.labels", labels, t->n_labels);
-    sqzi_gguf_put_bool(writer, "sqz.head.labels_named", true);
+    sqzi_gguf_put_bool(writer, "sqz.head.labels_named", info->labels_named != 0);
     if (info->temperature != 1)
         sqzi_gguf_put_f64(writer, "sqz.head.temperature", info->temperature);
     if (info->threshold > -HUGE_VAL)

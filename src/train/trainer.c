@@ -176,6 +176,7 @@ static sqz_status open_model(sqz_trainer *t, const char *base, const sqz_distil_
                                    .pooling = r->pooling,
                                    .labels = t->data.labels,
                                    .n_labels = t->data.n_labels,
+                                   .unnamed = t->unnamed,
                                    .task = t->task,
                                    .keep = r->keep_head != 0,
                                    .seed = r->seed};
@@ -233,6 +234,7 @@ static sqz_status open_teacher(sqz_trainer *t, sqz_train_recipe *recipe, sqz_err
     recipe->head = teacher->info.head;
     recipe->problem = teacher->info.problem;
     t->data.labels = teacher->labels;
+    t->unnamed = !teacher->info.labels_named;
     t->data.n_labels = teacher->info.n_labels;
     return sqzi_gguf_get_string(teacher->gguf, "sqz.task", false, &t->task, error);
 }

@@ -57,6 +57,7 @@ struct sqz_trainer {
     sqzi_packed_part part;
     sqzi_whole_batch whole;
     bool labelled, logits;      /* labels are learned; the head is run */
+    bool unnamed;               /* labels are the teacher's, who names none */
     sqzi_span task;             /* whose labels they are, as data or teacher say */
     sqzi_loss loss;             /* of labels */
     sqzi_distilling distilling; /* with recipe.distil */

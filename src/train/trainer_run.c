@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A run: steps, evaluations, the best of them, checkpoints, and where it ends. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -96,6 +97,16 @@ fail:
     return status;
 }
 
+/* What of the base is lost, once. */
+static void tell_lost(const course *c)
+{
+    char text[sizeof c->trainer->trainable.lost + 80];
+    if (!c->trainer->trainable.lost[0] || !c->run->note) return;
+    snprintf(text, sizeof text, "the model's own head is not kept: %s; a new one is learned",
+             c->trainer->trainable.lost);
+    c->run->note(c->run->user, text);
+}
+
 /* From a checkpoint, or from the start; a trainer that was stopped goes on from where it is. */
 static sqz_status begin(course *c, sqz_error *error)
 {
@@ -137,7 +148,8 @@ static void report(const course *c, sqz_train_result *result)
                                  .kept_step = best ? s->best_step : s->step,
                                  .best_score = s->best_score,
                                  .last_loss = c->last_loss,
-                                 .stopped_early = s->stopped};
+                                 .stopped_early = s->stopped,
+                                 .scores_dropped = c->trainer->trainable.scores_dropped};
 }
 
 sqz_status sqz_trainer_run(sqz_trainer *t, const sqz_train_run *run, sqz_train_result *result,
@@ -160,6 +172,7 @@ sqz_status sqz_trainer_run(sqz_trainer *t, const sqz_train_run *run, sqz_train_r
     if (status == SQZ_OK && t->recipe.distil && sqzi_trainer_end(t) > t->data.n_batches)
         status = sqzi_distilling_begin(&t->distilling, &t->data, run, error);
     c.begun = c.last_checkpoint = sqzi_clock_ns();
+    if (status == SQZ_OK && t->state.step == 0) tell_lost(&c);
     if (status == SQZ_OK) status = take_steps(&c, error);
     if (status == SQZ_OK && run->evaluate && t->state.best_step) sqzi_trainer_restore_best(t);
     if (at_end(t)) sqzi_trainer_free_room(t); /* who measures or writes next has it */

@@ -78,7 +78,8 @@ expect 0 "x16 F32 +.*x16 int4" squeeze static.gguf -o again.gguf --texts texts -
 expect 0 "wrote" quantize static.gguf -o again.gguf --type s8
 expect 0 '"ok":true' verify again.gguf --json
 expect 3 "static table" export static.gguf -o exported
-expect 2 "24 dimensions.*not 256" squeeze bare.gguf -o no.gguf --texts texts --layers none
+lever 'token_embd .*x24 F32 .*x24 F32' --layers none
+expect 2 "24 dimensions.*not 25" squeeze bare.gguf -o no.gguf --texts texts --layers none --width 25
 expect 2 "texts are missing" squeeze bare.gguf -o no.gguf --layers none --width 8
 expect 2 "static_width" squeeze bare.gguf -o no.gguf --texts texts --layers none --width 8 \
   --neurons 50%

@@ -83,6 +83,25 @@ class Texts(unittest.TestCase):
         self.assertRegex(table, r"healed +0\.\d+ \(0\.\d+ to [01]\.\d+\)")
         self.assertEqual(read("healed.gguf"), read("again.gguf"))
 
+    def test_the_teacher_runs_in_the_type_that_is_said(self):
+        few = (*TEXTS, "--minutes", "4", "--epochs", "1")
+        for name, more in (("own", ()), ("f32", ("--teacher-type", "f32")),
+                           ("s8", ("--teacher-type", "s8"))):
+            made = squeeze("bare.gguf", f"{name}.gguf", *few, *more)
+            self.assertGreater(made["after"]["score"], made["squeezed"]["score"])
+            self.assertEqual("teacher s8" in run("info", f"{name}.gguf"), name == "s8")
+        ends = {name: read(f"{name}.gguf")[-4096:] for name in ("own", "f32", "s8")}
+        self.assertEqual(ends["own"], ends["f32"])
+        self.assertNotEqual(ends["own"], ends["s8"])
+        foretold = json.loads(run("squeeze", "bare.gguf", "--dry-run", *few, "--teacher-type", "s8",
+                                  *ALWAYS))
+        self.assertEqual(foretold["bytes_after"], os.path.getsize("s8.gguf"))
+        run("quantize", "bare.gguf", "-o", "bf16.gguf", "--type", "bf16")
+        self.assertIn("the teacher cannot run in f32", run(
+            "squeeze", "bf16.gguf", "-o", "no.gguf", *few, "--teacher-type", "f32", *ALWAYS,
+            code=3))
+        self.assertFalse(os.path.exists("no.gguf.checkpoint"))
+
     def test_without_healing_levers_are_what_they_were(self):
         made = squeeze("bare.gguf", "plain.gguf", *TEXTS, "--no-heal")
         self.assertNotIn("score", made)
@@ -148,6 +167,7 @@ class Refusals(unittest.TestCase):
                 ((*TEXTS, "--min-score", "much"), "neither a share"),
                 ((*TEXTS, "--min-score", "1.5"), "neither a share"),
                 ((*TEXTS, "--no-heal", "--minutes", "3"), "--no-heal leaves that out"),
+                ((*TEXTS, "--no-heal", "--teacher-type", "s8"), "--no-heal leaves that out"),
                 ((*TEXTS, "--no-heal", "--resume"), "nothing is kept"),
                 ((*TEXTS, "--minutes", "0"), "--minutes is above 0"),
                 ((*TEXTS, "--drop-impossible"), "the vocabulary"),

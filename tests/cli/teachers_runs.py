@@ -142,6 +142,33 @@ class Classes(unittest.TestCase):
             self.assertEqual(reports[0][who]["metrics"]["accuracy"],
                              reports[1][who]["metrics"]["accuracy"])
 
+    def test_a_students_own_head_goes_on_in_whatever_order_its_classes_stand(self):
+        run("squeeze", "teacher.gguf", "-o", "own.gguf", "--layers", "0")
+        swap_classes("own.gguf", "turned.gguf", ["up", "down"])
+        for kind, arguments in (("rows", (*ROWS, "--loss", "labels,logits")),
+                                ("texts", (*TEXTS, "--loss", "logits"))):
+            for student in "own", "turned":
+                distill(f"{student}_{kind}.gguf", *arguments, "--max-steps", "3",
+                        teacher="teacher.gguf", student=f"{student}.gguf")
+            self.assertEqual(weights(f"own_{kind}.gguf"), weights(f"turned_{kind}.gguf"))
+        for student in "own", "turned":
+            run("quantize", f"{student}.gguf", "-o", f"{student}8.gguf")
+            distill(f"{student}_8.gguf", *ROWS, "--max-steps", "3", "--fake-quantise", "stored",
+                    teacher="teacher.gguf", student=f"{student}8.gguf")
+            run("finetune", f"{student}.gguf", "-o", f"{student}_tuned.gguf", *ROWS,
+                "--max-steps", "3", "--freeze", "encoder", *FAST)
+        self.assertEqual(weights("own_8.gguf"), weights("turned_8.gguf"))
+        self.assertEqual(weights("own_tuned.gguf"), weights("turned_tuned.gguf"))
+
+    def test_a_head_of_other_classes_is_not_lost_in_silence(self):
+        run("squeeze", "teacher.gguf", "-o", "own.gguf", "--layers", "0")
+        swap_classes("own.gguf", "aside.gguf", ["up", "aside"])
+        said = subprocess.run(
+            [distill_runs.PROGRAM, "distill", "--teacher", "teacher.gguf", "--student",
+             "aside.gguf", "-o", "new_head.gguf", *FAST, *ROWS, "--max-steps", "1"],
+            capture_output=True, text=True, check=True).stderr
+        self.assertIn("own head is not kept: it has no output 'down'; a new one is learned", said)
+
     def test_other_classes_are_refused_by_name(self):
         swap_classes("teacher.gguf", "others.gguf", ["up", "aside"])
         self.assertIn("others.gguf has no class 'down'", run(

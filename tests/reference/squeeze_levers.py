@@ -13,6 +13,7 @@ thread, CPU time, in turn. A setting a line of LOG: what the same program has ma
 run again; its file stays in WORK, and --time-again measures the time of all of them anew, on a
 machine with nothing else to do. Squeezing and judging have the lowest priority. SQZ_LIBRARY names
 the library for the time; default: that beside PROGRAM. tools/draw_squeeze.py draws LOG.
+squeeze_picture.py has the same settings healed, and needs no judge.
 """
 import argparse
 import json
@@ -124,11 +125,11 @@ def show_points(lines):
               f"{x['neighbours']:.3f} |")
 
 
-def show_equal(points, of, places, title):
+def show_equal(points, of, places, title, numbers=("sts", "neighbours")):
     """The levers side by side at the same bytes, or the same time."""
     print(f"\n| {title} | " + " | ".join(points) + " |\n|---" + "|---" * len(points) + "|")
     for place in places:
-        cells = [" / ".join(at(found, of, place, what) for what in ("sts", "neighbours"))
+        cells = [" / ".join(at(found, of, place, what) for what in numbers)
                  for found in points.values()]
         print(f"| {place} | " + " | ".join(cells) + " |")
 

@@ -69,6 +69,28 @@ def check_squeeze():
            "--measure neighbours does not draw neighbours")
 
 
+def check_healed():
+    """Of what was healed the lines are whole, those of before dashed, and what is alone a point."""
+    lines = [("bits", "8 bits", 0, 24e6, 1, 0.8), ("rank", "50 %", 0, 18e6, 2, 0.6),
+             ("rank", "50 %", 9, 18e6, 2, 0.75), ("mix", "a & b", 0, 9e6, 2, 0.7),
+             ("mix", "a & b", 9, 9e6, 2, 0.72), ("tf-idf", "words", 0, 1e6, None, 0.5)]
+    names = ("lever", "setting", "healed", "bytes", "time_ratio", "sts")
+    with open("healed.jsonl", "w", encoding="utf-8") as file:
+        for line in lines:
+            found = {k: v for k, v in zip(names, line) if v is not None}
+            file.write(json.dumps(found) + "\n")
+    said = draw("draw_squeeze.py", "healed.jsonl", "healed")
+    expect(said.returncode == 0, f"draw_squeeze.py fails: {said.stderr}")
+    tree = xml.etree.ElementTree.parse("healed-dark.svg")
+    dashed = [line.get("stroke-dasharray") is not None for line in tree.iter(SVG + "polyline")]
+    expect(dashed == [True, False] * 2, f"dashed lines: {dashed}")
+    before, after = ways("healed-dark.svg")[:2]
+    expect(sorted(before)[0][0] == sorted(after)[0][0], "18 MB are not 18 MB")
+    expect(sorted(before)[0][1] > sorted(after)[0][1], "what was healed is not above")
+    titles = [title.text for title in tree.iter(SVG + "title")]
+    expect(titles == ["a & b", "a & b", "words", "a & b", "a & b"], f"points alone: {titles}")
+
+
 def check_refusals():
     log([("rank", "50 %", 18e6, 2, 0.7)])
     said = draw("draw_squeeze.py", "log.jsonl", "none")
@@ -103,6 +125,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         check_squeeze()
+        check_healed()
         check_refusals()
         check_speed()
         os.chdir(ROOT)

@@ -203,8 +203,12 @@ static void an_unfinished_run_is_not_thrown_away(void **state)
     o.seed = 4;
     assert_int_equal(sqz_compress(context, source, out, &o, &r, &error), SQZ_EINVAL);
     assert_non_null(strstr(error.text, "another model, other data, options"));
-    assert_int_not_equal(access(out, F_OK), 0);
     o.seed = 3;
+    o.teacher_type = SQZ_TEACHER_S8;
+    assert_int_equal(sqz_compress(context, source, out, &o, &r, &error), SQZ_EINVAL);
+    assert_non_null(strstr(error.text, "another model, other data, options"));
+    assert_int_not_equal(access(out, F_OK), 0);
+    o.teacher_type = SQZ_TEACHER_AS_IS;
     sqzt_assert_ok(sqz_compress(context, source, out, &o, &r, &error), &error);
     sqz_context_close(context);
 }
@@ -295,16 +299,21 @@ static void what_cannot_be_is_refused(void **state)
     sqz_context *context = context_of(1);
     snprintf(out, sizeof out, "%s", sqzt_temporary("out.gguf"));
     snprintf(folder, sizeof folder, "%s", sqzt_temporary("work"));
-    sqz_compress_options all[5];
-    for (int i = 0; i < 5; i++) all[i] = options_of(folder, &s);
+    enum { REFUSED = 7 };
+    sqz_compress_options all[REFUSED];
+    for (int i = 0; i < REFUSED; i++) all[i] = options_of(folder, &s);
     all[0].levers.n_texts = 150;
     all[1].levers.drop_impossible = 1;
     all[2].folder = NULL;
     all[3].figure = "accuracy";
     all[4].levers.no_fidelity = 1;
+    all[5].teacher_type = SQZ_TEACHER_S8;
+    all[5].minutes = -1;
+    all[6].teacher_type = (sqz_teacher_type)9;
     static const char *const wanted[] = {"at least 200", "the vocabulary", "a folder",
-                                         "of labelled rows", "told by sqz_compress_options"};
-    for (int i = 0; i < 5; i++) {
+                                         "of labelled rows", "told by sqz_compress_options",
+                                         "nothing is healed", "none of sqz_teacher_type"};
+    for (int i = 0; i < REFUSED; i++) {
         sqz_error error = {0};
         const sqz_status status = sqz_compress(context, source, out, &all[i], &r, &error);
         assert_true(status == SQZ_EINVAL || status == SQZ_EUNSUPPORTED);

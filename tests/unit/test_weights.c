@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "model/context.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
 
@@ -79,6 +80,24 @@ static float number(const sqz_model *model, const sqzi_gguf_tensor *t, const cha
     return scale[i / t->shape[1]] * (float)((const int8_t *)t->data)[i];
 }
 
+/* Codes become the rows that a run makes of them. */
+static void check_same_words(const sqz_model *from, const sqz_model *to)
+{
+    const sqzi_table *a = &from->encoder.embedding.word, *b = &to->encoder.embedding.word;
+    const size_t n = a->width;
+    float *rows = calloc(2 * n, sizeof *rows);
+    assert_non_null(rows);
+    assert_int_equal(a->n_rows, b->n_rows);
+    assert_int_equal(n, b->width);
+    assert_int_equal(b->parts, 0);
+    for (uint32_t r = 0; r < a->n_rows; r++) {
+        sqzi_table_row(a, &context->kernels, r, 0, rows);
+        sqzi_table_row(b, &context->kernels, r, 0, rows + n);
+        assert_memory_equal(rows, rows + n, n * sizeof *rows);
+    }
+    free(rows);
+}
+
 static bool is_reference(const char *name)
 {
     return strncmp(name, "verify.", 7) == 0;
@@ -92,6 +111,7 @@ static void check_same_tensors(const sqz_model *from, const sqz_model *to, const
         const sqzi_gguf_tensor *a = sqzi_gguf_tensor_at(from->gguf, i),
                                *b = sqzi_gguf_find_tensor(to->gguf, name);
         if (length > 6 && strcmp(name + length - 6, ".scale") == 0) continue;
+        if (strstr(name, "token_embd.c")) continue; /* codes and centroids: check_same_words */
         if (!b) fail_msg("%s: tensor '%s' is missing", form, name);
         assert_int_equal(a->n, b->n);
         assert_memory_equal(a->shape, b->shape, sizeof a->shape);
@@ -136,15 +156,9 @@ static void untouched_weights_are_the_tensors_of_the_source(void **state)
         tiny.expanded = true; /* packed rows: test_round_weights.c */
         sqz_model *model = open_tiny(&tiny, "source.gguf");
         sqzi_weights weights;
-        if (f->tiny.parts) {
-            sqzt_assert_fails(sqzi_weights_of(model, &weights, &error), SQZ_EUNSUPPORTED,
-                              &error, "product quantised already");
-            sqzi_weights_discard(&weights);
-            sqz_model_close(model);
-            continue;
-        }
         sqzt_assert_ok(sqzi_weights_of(model, &weights, &error), &error);
         sqz_model *copy = write_and_open(&weights, "copy.gguf");
+        check_same_words(model, copy);
         check_same_tensors(model, copy, f->name);
         check_same_metadata(model, copy, f->name);
         sqz_model_close(copy);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The folder of a run: run.gguf in it holds the run's key. */
+#define _DEFAULT_SOURCE
+#include "compress/run_folder.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "rewrite/keyed_file.h"
+#include "train/checkpoint_file.h"
+
+static void run_path(const char *folder, char path[SQZI_OUTPUT_PATH])
+{
+    snprintf(path, SQZI_OUTPUT_PATH, "%.4000s/run.gguf", folder);
+}
+
+static sqz_status save_run(const sqzi_run_folder *f, const char *path, sqz_error *error)
+{
+    const int32_t version = 1;
+    const sqzi_keyed_tensor tensor = {"version", SQZI_I32, 1, 1, &version};
+    return sqzi_keyed_save(f->allocator, path, f->kind, f->key, &tensor, 1, error);
+}
+
+/* Whether a run of this key is there; one of another is an error. */
+static sqz_status find_run(const sqzi_run_folder *f, const char *path, bool *found,
+                           sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqz_error why = {0};
+    sqzi_keyed_tensor tensor = {"version", SQZI_I32, 1, 1, NULL};
+    sqzi_keyed_file file = {0};
+    *found = false;
+    if (access(path, F_OK) != 0) return SQZ_OK;
+    FAIL_IF(!f->resume, SQZ_EINVAL, 0,
+            "%s holds a run that is not finished: resume it, remove the folder or name another one",
+            f->path);
+    status = sqzi_keyed_open(f->allocator, path, f->kind, f->key, &tensor, 1, &file, &why);
+    FAIL_IF(status == SQZ_ENOMEM, SQZ_ENOMEM, 0, "%s", why.text);
+    FAIL_IF(status != SQZ_OK, SQZ_EINVAL, 0,
+            "%s holds a run of another model, other data, options or kernels (%.100s): it cannot "
+            "be gone on with; remove the folder or name another one",
+            f->path, why.text);
+    *found = true;
+fail:
+    sqzi_keyed_close(&file);
+    return status;
+}
+
+sqz_status sqzi_run_folder_open(sqzi_run_folder *f, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    char path[SQZI_OUTPUT_PATH];
+    bool found;
+    f->lock = (sqzi_checkpoints){.folder = f->path, .lock = -1};
+    FAIL_IF(strlen(f->path) + 96 > SQZI_OUTPUT_PATH, SQZ_EOUTPUT, 0,
+            "%.80s..: the name is too long", f->path);
+    TRY(sqzi_checkpoints_open(&f->lock, error));
+    run_path(f->path, path);
+    TRY(find_run(f, path, &found, error));
+    if (!found) TRY(save_run(f, path, error));
+fail:
+    return status;
+}
+
+/* ---- the end ---- */
+
+/* What runs make, in the folder or in one of it; behind these names a temporary one has more. */
+static bool is_ours(const char *name)
+{
+    static const char *const begins[] = {"squeezed-", "healed-", "statistics-",
+                                         "times-",    "base.",   "teacher.",
+                                         "features.", "small.",  "run.gguf."};
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+        if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;
+    return false;
+}
+
+static void remove_folder(const char *folder);
+
+/* A file, a folder of checkpoints, or that of a run within the run. */
+static void remove_one(const char *path)
+{
+    if (unlink(path) == 0) return;
+    sqzi_checkpoint_remove_old(path, NULL, NULL);
+    remove_folder(path);
+}
+
+/* The key goes last: until then a run that is resumed makes anew what is gone. */
+static void remove_folder(const char *folder)
+{
+    char path[SQZI_OUTPUT_PATH + 256];
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (is_ours(entry->d_name)) remove_one(path);
+    }
+    if (dir) closedir(dir);
+    run_path(folder, path);
+    (void)unlink(path);
+    (void)rmdir(folder); /* unless somebody else has something in it */
+}
+
+void sqzi_run_folder_close(sqzi_run_folder *f, bool done)
+{
+    if (!f->lock.folder) return;
+    if (done) remove_folder(f->path);
+    sqzi_checkpoints_close(&f->lock);
+}
+
+/* ---- its files ---- */
+
+bool sqzi_run_file_is_there(sqz_context *context, const char *path)
+{
+    sqz_file_check check;
+    sqz_error error = {0};
+    return access(path, F_OK) == 0 && sqz_model_check(context, path, &check, &error) == SQZ_OK &&
+           check.has_checksum;
+}
+
+void sqzi_run_hash_model(const sqz_model *model, char hex[SQZI_SHA256_HEX])
+{
+    enum { PIECE = 16 << 20 };
+    sqzi_sha256 hash;
+    sqzi_sha256_init(&hash);
+    for (size_t at = 0, n; at < model->map.bytes; at += n) {
+        n = model->map.bytes - at < PIECE ? model->map.bytes - at : PIECE;
+        sqzi_sha256_update(&hash, model->map.data + at, n);
+    }
+    sqzi_sha256_final(&hash, hex);
+}

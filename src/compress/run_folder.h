@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A folder that a run of several steps goes on in. A file of it is whole once it has its name: that
+ * is all that a run which was killed needs to know. */
+#ifndef SQZI_RUN_FOLDER_H
+#define SQZI_RUN_FOLDER_H
+
+#include "base/file_writer.h"
+#include "base/sha256.h"
+#include "model/loader.h"
+#include "train/checkpoint.h"
+
+/*   path, kind   of the folder; "compress": whose run it is
+ *   key          of all that decides what the run makes
+ *   resume       the folder may hold such a run */
+typedef struct sqzi_run_folder {
+    const sqz_allocator *allocator;
+    const char *path, *kind;
+    char key[SQZI_SHA256_HEX];
+    bool resume;
+    sqzi_checkpoints lock;
+} sqzi_run_folder;
+
+/* Make the folder, lock it, and see that what it holds is this run's. SQZ_EINVAL: it is not, or it
+ * was not to be gone on with. SQZ_EOUTPUT, SQZ_ERESOURCE. Close in any case. */
+SQZ_NODISCARD sqz_status sqzi_run_folder_open(sqzi_run_folder *folder, sqz_error *error);
+/* done: it is removed with all that a run makes in it. */
+void sqzi_run_folder_close(sqzi_run_folder *folder, bool done);
+
+/* It is there, a model file, whole. */
+bool sqzi_run_file_is_there(sqz_context *context, const char *path);
+
+/* SHA-256 of a model's file: for a key. */
+void sqzi_run_hash_model(const sqz_model *model, char hex[SQZI_SHA256_HEX]);
+
+#endif

@@ -1,0 +1,245 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""build with a budget, on tables that are written here: files within their bytes, figures of rows
+that nothing was learned of, bases of integers, runs that are killed, and what is refused.
+
+build_budget_runs.py PROGRAM
+"""
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+from program import PROGRAM, enter, leave, run
+
+HERE = pathlib.Path(__file__).resolve().parent
+WORDS = "good bad film the a no q x".split()
+BUDGET = 32000
+ALWAYS = ("--progress", "none", "--json", "-t", "1", "--minutes", "9")
+
+
+def table(name, odd_lines=()):
+    """Texts whose class says which of three words is most frequent; of odd lines another text."""
+    draw = random.Random(2)
+    with open(name, "w", encoding="utf-8") as file:
+        file.write("text,label\n")
+        for i in range(500):
+            words = [draw.choice(WORDS) for _ in range(draw.randrange(9, 16))]
+            label = max(("bad", "good", "q"), key=words.count)
+            if i + 2 in odd_lines:
+                words = ["film film x x x", *["a"] * (i % 29), *["no"] * (i // 29)]
+            file.write(f"{' '.join(words)},{label}\n")
+
+
+def setUpModule():
+    enter()
+    subprocess.run([sys.executable, "-B", HERE / "make_folder.py", "bare", "BertModel"], check=True)
+    run("import", "bare", "-o", "bare.gguf")
+    if "no LAPACK" in subprocess.run([PROGRAM, "squeeze", "bare.gguf", "--dry-run", "--rank", "50%",
+                                      "--plain"], capture_output=True, text=True).stderr:
+        print("skipped: this build has no LAPACK")
+        sys.exit(77)
+    table("t.csv")
+
+
+tearDownModule = leave
+
+
+def arguments(out, *more, base="bare.gguf", data="t.csv"):
+    return ["build", data, "--base", base, "-o", out, *ALWAYS, *more]
+
+
+def build(out, *more, budget=BUDGET, **given):
+    return json.loads(run(*arguments(out, "--budget", str(budget), *more, **given)))
+
+
+def read(path):
+    return pathlib.Path(path).read_bytes()
+
+
+def describe(name):
+    return json.loads(run("info", name, "--json", "--tensors"))
+
+
+def weights(name):
+    data = read(name)
+    return {t["name"]: data[t["offset"]:t["offset"] + t["bytes"]]
+            for t in describe(name)["tensors"] if not t["name"].startswith("verify.")}
+
+
+def held_out(name):
+    head, *lines = pathlib.Path(name + ".predictions.tsv").read_text().splitlines()
+    return [dict(zip(head.split("\t"), line.split("\t"))) for line in lines]
+
+
+def classify(name, texts):
+    got = subprocess.run([PROGRAM, "classify", name, "--json", "--logits"], check=True,
+                         input="".join(f"{x}\n" for x in texts), capture_output=True, text=True)
+    return [json.loads(x) for x in got.stdout.splitlines()]
+
+
+class Budget(unittest.TestCase):
+    def test_the_file_and_all_that_it_says_is_within_the_bytes(self):
+        made = build("a.gguf")
+        size = os.path.getsize("a.gguf")
+        self.assertLessEqual(size, BUDGET)
+        self.assertGreater(size, 0.8 * BUDGET)
+        self.assertEqual(made["compressed"]["after"]["bytes"], size)
+        self.assertGreater(made["compressed"]["base"]["bytes"], BUDGET)
+        self.assertGreater(made["compressed"]["after"]["milliseconds"], 0)
+        info = describe("a.gguf")
+        self.assertEqual(info["labels"], ["bad", "good", "q"])
+        said = info["metadata"]
+        self.assertAlmostEqual(float(said["sqz.head.temperature"]), made["temperature"], 5)
+        self.assertAlmostEqual(float(said["sqz.head.threshold"]), made["threshold"], 5)
+        self.assertAlmostEqual(float(said["sqz.squeeze.score.accuracy"]),
+                               made["compressed"]["after"]["score"], 6)
+        run("verify", "a.gguf")
+        self.assertFalse(os.path.exists("a.gguf.checkpoint"))
+        self.assertFalse(os.path.exists("t.csv.features"))
+        card = pathlib.Path("a.gguf.md").read_text()
+        self.assertIn(f"| {size} |", card)
+        self.assertIn("Difference of accuracy in paired resamples", card)
+
+    def test_the_least_that_is_said_of_a_budget_that_cannot_be_met_is_met(self):
+        said = run(*arguments("b.gguf", "--budget", "9000"), code=2)
+        least = int(said.split("the least that can is ")[1].split()[0])
+        self.assertFalse(os.path.exists("b.gguf"))
+        self.assertTrue(os.path.exists("b.gguf.checkpoint"))
+        self.assertIn("of another model", run(*arguments("b.gguf", "--budget", str(least),
+                                                         "--resume"), code=2))
+        build("b.gguf", "--checkpoint", "b.other", budget=least)
+        self.assertLessEqual(os.path.getsize("b.gguf"), least)
+
+    def test_a_small_table_asks_for_plain_texts_before_anything_is_trained(self):
+        lines = read("t.csv").decode().splitlines()
+        pathlib.Path("small.csv").write_text("\n".join(lines[:161]) + "\n")
+        said = run(*arguments("p.gguf", "--budget", str(BUDGET), data="small.csv"), code=2)
+        self.assertIn("at least 2048 are needed", said)
+        self.assertFalse(os.path.exists("p.gguf.checkpoint/teacher.gguf"))
+        pathlib.Path("plain.txt").write_text("".join(x.split(",")[0] + "\n" for x in lines[161:]))
+        made = build("p.gguf", "--texts", "plain.txt", "--resume", data="small.csv")
+        self.assertLessEqual(made["compressed"]["after"]["bytes"], BUDGET)
+
+    def test_more_bytes_than_the_model_has_are_said_to_be_that(self):
+        got = subprocess.run([PROGRAM, *arguments("m.gguf", "--budget", "4MB")], check=True,
+                             capture_output=True, text=True)
+        self.assertIn("the budget of 4000000 bytes is more than the", got.stderr)
+        run("verify", "m.gguf")
+
+    def test_figures_are_of_the_file_on_the_rows_held_out(self):
+        made = build("f.gguf", "--false-refusals", "20%")
+        rows, texts = held_out("f.gguf"), read("t.csv").decode().splitlines()
+        self.assertEqual(len(rows), made["held_out"])
+        answers = classify("f.gguf", [texts[int(r["line"]) - 1].split(",")[0] for r in rows])
+        best = [["bad", "good", "q"][x["logits"].index(max(x["logits"]))] for x in answers]
+        self.assertEqual(best, [r["prediction"] for r in rows])
+        right = sum(b == r["truth"] for b, r in zip(best, rows)) / len(rows)
+        self.assertAlmostEqual(right, made["metrics"]["accuracy"])
+        squeezed = made["compressed"]
+        self.assertAlmostEqual(right, squeezed["after"]["score"])
+        self.assertAlmostEqual(squeezed["difference"]["metrics"]["accuracy"],
+                               right - squeezed["base"]["score"])
+        for x in answers:
+            above = max(x["logits"]) - made["threshold"]
+            self.assertTrue(abs(above) < 1e-5 or (x["label"] is None) == (above < 0))
+        self.assertEqual(squeezed["learned"] + squeezed["chosen_on"] + len(rows), made["n"])
+
+    def test_nothing_is_learned_of_the_rows_held_out(self):
+        build("l.gguf")
+        table("odd.csv", odd_lines={int(r["line"]) for r in held_out("l.gguf")})
+        build("odd.gguf", data="odd.csv")
+        self.assertNotEqual(describe("l.gguf")["metadata"]["sqz.head.temperature"],
+                            describe("odd.gguf")["metadata"]["sqz.head.temperature"])
+        self.assertEqual(weights("l.gguf"), weights("odd.gguf"))
+
+    def test_threads_change_no_bit(self):
+        build("one.gguf", "-t", "1")
+        build("two.gguf", "-t", "2")
+        self.assertEqual(read("one.gguf"), read("two.gguf"))
+
+    def test_a_share_of_the_time_is_foretold_and_measured(self):
+        made = build("h.gguf", "--time", "60%", "--minutes", "0")["compressed"]
+        self.assertLessEqual(made["time_share"], 0.6)
+        self.assertGreater(made["measured_share"], 0)
+        self.assertLessEqual(os.path.getsize("h.gguf"), BUDGET)
+
+    def test_no_minutes_leave_it_unhealed(self):
+        made = build("n.gguf", "--minutes", "0")
+        self.assertEqual(made["compressed"]["steps"], 0)
+        self.assertEqual(made["method"], "frozen")
+        self.assertIsNone(made["full_accuracy"])
+
+    def test_minutes_are_kept_and_what_they_cut_is_said(self):
+        got = subprocess.run([PROGRAM, *arguments("c.gguf", "--budget", str(BUDGET), "--minutes",
+                                                  "0.002")],
+                             check=True, capture_output=True, text=True)
+        made = json.loads(got.stdout)
+        self.assertIn("minutes, over the", made["why"])
+        self.assertRegex(got.stderr, r"there was time for \d+ steps of healing")
+
+    def test_below_the_score_nothing_is_written(self):
+        before = set(os.listdir("."))
+        said = run(*arguments("s.gguf", "--budget", "22kB", "--minutes", "0", "--min-score",
+                              "99.9%"), code=1)
+        self.assertIn("below --min-score 99.9%", said)
+        self.assertIn("nothing was written", said)
+        self.assertEqual(before, set(os.listdir(".")))
+
+
+class Bases(unittest.TestCase):
+    def test_a_base_of_integers_is_expanded_to_the_floats_that_it_means(self):
+        run("quantize", "bare.gguf", "-o", "s8.gguf")
+        run("squeeze", "bare.gguf", "-o", "pq.gguf", "--bits", "4", "--embedding", "pq:8",
+            "--texts", "t.csv", "--progress", "none")
+        for base in ("s8.gguf", "pq.gguf"):
+            before = read(base)
+            made = build("i.gguf", base=base)
+            self.assertLessEqual(os.path.getsize("i.gguf"), BUDGET)
+            self.assertGreater(made["compressed"]["base"]["score"], 0.7)
+            self.assertIsNotNone(made["full_accuracy"])
+            self.assertIn("floats", str(describe("i.gguf")["metadata"]["sqz.history"]))
+            self.assertEqual(before, read(base))
+
+
+class Killed(unittest.TestCase):
+    def test_a_run_that_is_killed_goes_on_to_the_same_bits(self):
+        build("whole.gguf")
+        for seconds in (0.05, 0.15, 0.3, 0.45, 0.6, 0.8):
+            command = arguments("k.gguf", "--budget", str(BUDGET))
+            process = subprocess.Popen([PROGRAM, *command], stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL)
+            time.sleep(seconds)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            if os.path.exists("k.gguf.checkpoint/run.gguf"):
+                self.assertIn("not finished", run(*command, code=2))
+            run(*command, "--resume")
+            self.assertEqual(read("whole.gguf"), read("k.gguf"))
+            self.assertFalse(os.path.exists("k.gguf.checkpoint"))
+            os.remove("k.gguf")
+
+
+class Refusals(unittest.TestCase):
+    def test_what_does_not_go_together_is_refused_by_name(self):
+        budget = ("--budget", str(BUDGET))
+        for more, words in (((*budget, "--keep-head"), "--keep-head leaves a classifier as it is"),
+                            (("--keep-head", "--min-score", "98%"), "--min-score makes one"),
+                            (("--resume",), "--resume is of a model that is squeezed"),
+                            (("--texts", "t.csv"), "--texts is of a model that is squeezed"),
+                            (("--budget", "much"), "much"),
+                            ((*budget, "--min-score", "1.5"), "neither a share"),
+                            ((*budget, "--time", "fast"), "fast"),
+                            ((*budget, "--minutes", "-1"), "--minutes is 0 or more")):
+            said = run(*arguments("no.gguf", *more), code=2)
+            self.assertIn(words, said, more)
+            self.assertFalse(os.path.exists("no.gguf"))
+
+
+if __name__ == "__main__":
+    unittest.main()
