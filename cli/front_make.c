@@ -101,14 +101,44 @@ static bool is_refused(sqz_status status, uint64_t budget, const sqz_error *erro
 
 /* ---- judged ---- */
 
+/* small.BYTES and what is named after it */
+static bool is_point(const char *name)
+{
+    const size_t n = strlen(of_point);
+    return strncmp(name, of_point, n) == 0 && name[n] >= '0' && name[n] <= '9';
+}
+
 static bool holds_points(const char *folder)
 {
     bool found = false;
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && !found && (entry = readdir(dir));)
-        found = strncmp(entry->d_name, of_point, strlen(of_point)) == 0;
+        found = is_point(entry->d_name);
     if (dir) closedir(dir);
     return found;
+}
+
+/* A point's own, and what was measured of the model. */
+static bool is_of_front(const char *name)
+{
+    static const char *const measured[] = {"statistics-", "times-"};
+    for (size_t i = 0; i < sizeof measured / sizeof *measured; i++)
+        if (strncmp(name, measured[i], strlen(measured[i])) == 0) return true;
+    return is_point(name);
+}
+
+/* At the end all of it is removed, so a folder of other things is none for it. */
+static void refuse_others(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            !is_of_front(entry->d_name))
+            cli_die(CLI_USAGE,
+                    "%s holds %s, which is no run's: --checkpoint names an empty folder, or a new "
+                    "one",
+                    folder, entry->d_name);
+    if (dir) closedir(dir);
 }
 
 static void open_folder(const char *folder)
@@ -116,6 +146,7 @@ static void open_folder(const char *folder)
     if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         cli_die(cli_code(sqz_status_of_errno(errno, 1)), "%s: the folder cannot be made: %s",
                 folder, strerror(errno));
+    refuse_others(folder);
     if (!options.resume && holds_points(folder))
         cli_die(CLI_USAGE,
                 "%s holds a run that is not finished: --resume goes on with it; or remove the "

@@ -49,6 +49,24 @@ fail:
     return status;
 }
 
+/* A run begins in an empty folder: at its end all that has names as runs give is removed, and in a
+ * folder of other things some of these may have such a name. */
+static sqz_status refuse_others(const char *folder, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        const char *name = entry->d_name;
+        const bool none = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+        FAIL_IF(!none && strncmp(name, "run.gguf", 8) != 0, SQZ_EINVAL, 0,
+                "%.2000s holds %.200s and no run to go on with: name an empty folder, or a new one",
+                folder, name);
+    }
+fail:
+    if (dir) closedir(dir);
+    return status;
+}
+
 sqz_status sqzi_run_folder_open(sqzi_run_folder *f, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
@@ -60,6 +78,7 @@ sqz_status sqzi_run_folder_open(sqzi_run_folder *f, sqz_error *error)
     TRY(sqzi_checkpoints_open(&f->lock, error));
     run_path(f->path, path);
     TRY(find_run(f, path, &found, error));
+    if (!found) TRY(refuse_others(f->path, error));
     if (!found) TRY(save_run(f, path, error));
 fail:
     return status;

@@ -21,7 +21,8 @@ typedef struct sqzi_run_folder {
 } sqzi_run_folder;
 
 /* Make the folder, lock it, and see that what it holds is this run's. SQZ_EINVAL: it is not, or it
- * was not to be gone on with. SQZ_EOUTPUT, SQZ_ERESOURCE. Close in any case. */
+ * was not to be gone on with, or a run would begin among other files. SQZ_EOUTPUT, SQZ_ERESOURCE.
+ * Close in any case. */
 SQZ_NODISCARD sqz_status sqzi_run_folder_open(sqzi_run_folder *folder, sqz_error *error);
 /* done: it is removed with all that a run makes in it. */
 void sqzi_run_folder_close(sqzi_run_folder *folder, bool done);

@@ -127,6 +127,22 @@ class Texts(unittest.TestCase):
             self.assertFalse(os.path.exists(f"{out}.checkpoint"))
             os.remove(out)
 
+    def test_a_folder_of_other_files_is_no_run_s(self):
+        os.mkdir("own")
+        for name in ("small.gguf", "teacher.gguf", "statistics-1.gguf"):
+            with open(f"own/{name}", "w", encoding="ascii") as file:
+                file.write(name)
+        for more in ((), ("--resume",)):
+            self.assertIn("no run to go on with", run(
+                "squeeze", "bare.gguf", "-o", "no.gguf", *TEXTS, "--checkpoint", "own", *more,
+                *ALWAYS, code=2))
+        self.assertIn("which is no run's", run(
+            "squeeze", "bare.gguf", "--pareto", "f.csv", "--texts", "texts.txt", "--minutes", "1",
+            "--checkpoint", "own", code=2))
+        self.assertEqual(sorted(os.listdir("own")),
+                         ["small.gguf", "statistics-1.gguf", "teacher.gguf"])
+        self.assertEqual(read("own/teacher.gguf"), b"teacher.gguf")
+
     def test_the_smallest_file_is_searched_for(self):
         made = squeeze("bare.gguf", "least.gguf", "--texts", "texts.txt", "--min-score", "90%",
                        "--no-heal")
