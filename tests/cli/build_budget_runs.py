@@ -240,6 +240,17 @@ class Refusals(unittest.TestCase):
             self.assertIn(words, said, more)
             self.assertFalse(os.path.exists("no.gguf"))
 
+    def test_no_output_takes_the_place_of_the_texts(self):
+        plain = pathlib.Path("texts.txt")
+        plain.write_text("a good film\n" * 40)
+        for out, *more in (("texts.txt",), ("no.gguf", "--card", "texts.txt"),
+                           ("no.gguf", "--predictions", "./texts.txt"),
+                           ("no.gguf", "--cache", "texts.txt")):
+            said = run(*arguments(out, "--budget", str(BUDGET), "--texts", "texts.txt", *more),
+                       code=1)
+            self.assertIn("it is what is read here", said)
+            self.assertEqual(plain.read_text(), "a good film\n" * 40)
+
 
 if __name__ == "__main__":
     unittest.main()
