@@ -213,9 +213,15 @@ static sqz_status make_teacher(work *w, sqz_error *error)
                                  .checkpoint = w->teacher_run,
                                  .progress = b->options.progress,
                                  .user = b->options.user};
+    const sqz_build begun = {.context = b->context,
+                             .dataset = w->rows,
+                             .base = b->base,
+                             .out = w->teacher,
+                             .as_floats = true};
     const sqzi_keyed_tensor tensor = {"told", SQZI_I32, 1, sizeof t / 4, &t};
     if (!find_teacher(w, &t)) {
-        TRY(sqzi_build_teacher(b->context, b->base, w->rows, w->teacher, &o, &teacher, error));
+        TRY(sqzi_build_open(&begun, &o, &teacher, error));
+        TRY(sqzi_build_run(teacher, sqzi_build_make, error));
         take(teacher, &t);
         TRY(sqzi_keyed_save(b->allocator, w->told, told_kind, w->folder.key, &tensor, 1, error));
     }
