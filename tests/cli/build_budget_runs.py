@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,6 +208,17 @@ class Bases(unittest.TestCase):
             self.assertEqual(before, read(base))
 
 
+def kill_when(command, path):
+    """Whether the run was killed once there was such a file, and not too late."""
+    with subprocess.Popen([PROGRAM, *command], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as process:
+        end = time.monotonic() + 120
+        while not os.path.exists(path) and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        return process.wait() == -signal.SIGKILL and os.path.exists(path)
+
+
 class Killed(unittest.TestCase):
     def test_a_run_that_is_killed_goes_on_to_the_same_bits(self):
         build("whole.gguf")
@@ -223,6 +235,19 @@ class Killed(unittest.TestCase):
             self.assertEqual(read("whole.gguf"), read("k.gguf"))
             self.assertFalse(os.path.exists("k.gguf.checkpoint"))
             os.remove("k.gguf")
+
+    def test_a_teacher_of_rows_that_are_held_out_now_is_not_taken(self):
+        head, *lines = read("t.csv").decode().splitlines()
+        with open("sources.csv", "w", encoding="utf-8") as file:
+            file.write(f"{head},of\n")
+            file.writelines(f"{x},{i // 9}\n" for i, x in enumerate(lines))
+        few = ("--minutes", "0", "--source", "of")
+        build("sources.gguf", *few, data="sources.csv")
+        command = arguments("r.gguf", "--budget", str(BUDGET), *few[:2], data="sources.csv")
+        self.assertTrue(kill_when(command, "r.gguf.checkpoint/teacher.told"))
+        shutil.rmtree("r.gguf.checkpoint/small.run", ignore_errors=True)
+        run(*command, *few[2:], "--resume")
+        self.assertEqual(read("sources.gguf"), read("r.gguf"))
 
 
 class Refusals(unittest.TestCase):
