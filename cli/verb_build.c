@@ -153,6 +153,7 @@ static void check_usage(const char *data)
         if (!outputs[i]) continue;
         cli_not_over(outputs[i], data);
         cli_not_over(outputs[i], base);
+        if (texts_path) cli_not_over(outputs[i], texts_path);
     }
     cli_not_twice(outputs, sizeof outputs / sizeof *outputs);
     cli_try_output(out, true);

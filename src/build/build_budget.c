@@ -37,6 +37,7 @@ typedef struct work {
     sqz_dataset *rows; /* to learn */
     double minutes;
     uint64_t begin;
+    char teacher_key[SQZI_SHA256_HEX]; /* the run's, and the rows to learn */
     char base[SQZI_OUTPUT_PATH], features[SQZI_OUTPUT_PATH], teacher[SQZI_OUTPUT_PATH],
         told[SQZI_OUTPUT_PATH], teacher_run[SQZI_OUTPUT_PATH], small[SQZI_OUTPUT_PATH],
         small_run[SQZI_OUTPUT_PATH];
@@ -79,6 +80,17 @@ static void set_key(work *w)
     sqzi_sha256_init(&hash);
     sqzi_sha256_update(&hash, text, strlen(text));
     sqzi_sha256_final(&hash, w->folder.key);
+}
+
+/* Which rows are held out depends on sources too, which the data's hash does not know. */
+static void set_teacher_key(work *w)
+{
+    sqzi_sha256 hash;
+    const char *rows = sqz_dataset_sha256(w->rows);
+    sqzi_sha256_init(&hash);
+    sqzi_sha256_update(&hash, w->folder.key, strlen(w->folder.key));
+    sqzi_sha256_update(&hash, rows, strlen(rows));
+    sqzi_sha256_final(&hash, w->teacher_key);
 }
 
 static sqz_status open_folder(work *w, sqz_error *error)
@@ -142,6 +154,7 @@ static sqz_status look(work *w, sqz_error *error)
     TRY(sqzi_build_look(b, error));
     TRY(check_pieces(w, error));
     TRY(sqz_dataset_part(b->dataset, b->rows, b->result.n_train, &w->rows, error));
+    set_teacher_key(w);
 fail:
     sqz_model_close(b->model);
     b->model = NULL;
@@ -194,7 +207,7 @@ static bool find_teacher(const work *w, told *t)
     sqzi_keyed_file file = {0};
     sqzi_keyed_tensor tensor = {"told", SQZI_I32, 1, sizeof *t / 4, NULL};
     const bool found = sqzi_run_file_is_there(w->build->context, w->teacher) &&
-                       sqzi_keyed_open(w->build->allocator, w->told, told_kind, w->folder.key,
+                       sqzi_keyed_open(w->build->allocator, w->told, told_kind, w->teacher_key,
                                        &tensor, 1, &file, &none) == SQZ_OK;
     if (found) memcpy(t, tensor.data, sizeof *t);
     sqzi_keyed_close(&file);
@@ -213,11 +226,17 @@ static sqz_status make_teacher(work *w, sqz_error *error)
                                  .checkpoint = w->teacher_run,
                                  .progress = b->options.progress,
                                  .user = b->options.user};
+    const sqz_build begun = {.context = b->context,
+                             .dataset = w->rows,
+                             .base = b->base,
+                             .out = w->teacher,
+                             .as_floats = true};
     const sqzi_keyed_tensor tensor = {"told", SQZI_I32, 1, sizeof t / 4, &t};
     if (!find_teacher(w, &t)) {
-        TRY(sqzi_build_teacher(b->context, b->base, w->rows, w->teacher, &o, &teacher, error));
+        TRY(sqzi_build_open(&begun, &o, &teacher, error));
+        TRY(sqzi_build_run(teacher, sqzi_build_make, error));
         take(teacher, &t);
-        TRY(sqzi_keyed_save(b->allocator, w->told, told_kind, w->folder.key, &tensor, 1, error));
+        TRY(sqzi_keyed_save(b->allocator, w->told, told_kind, w->teacher_key, &tensor, 1, error));
     }
     tell(&t, b);
 fail:

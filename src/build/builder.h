@@ -54,13 +54,21 @@ struct sqz_build {
     sqz_compress_result compressed;
 };
 
-/* ---- build.c ---- */
+/* ---- build_open.c ---- */
 
-/* A build whose file is to be squeezed: sqz_build_run that leaves floats as they are. */
-SQZ_NODISCARD sqz_status sqzi_build_teacher(sqz_context *context, const char *base,
-                                            sqz_dataset *dataset, const char *out,
-                                            const sqz_build_options *options, sqz_build **build,
-                                            sqz_error *error);
+/* One of begun's context, base, data set and out, whose options are good and nothing is done. */
+SQZ_NODISCARD sqz_status sqzi_build_open(const sqz_build *begun, const sqz_build_options *options,
+                                         sqz_build **build, sqz_error *error);
+/* The frozen encoder, or the base, is done with. */
+void sqzi_build_close_frozen(sqz_build *build);
+
+/* ---- build_make.c ---- */
+
+typedef sqz_status sqzi_build_steps(sqz_build *build, sqz_error *error);
+/* Whether the files can be written, before anything is computed; the steps, sqzi_build_make or
+ * sqzi_build_budget; the card. */
+SQZ_NODISCARD sqz_status sqzi_build_run(sqz_build *build, sqzi_build_steps *steps,
+                                        sqz_error *error);
 /* From the base to the file: rows looked at, unless they were, a head fitted or kept, the choice.
  */
 SQZ_NODISCARD sqz_status sqzi_build_make(sqz_build *build, sqz_error *error);

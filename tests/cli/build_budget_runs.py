@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,6 +208,17 @@ class Bases(unittest.TestCase):
             self.assertEqual(before, read(base))
 
 
+def kill_when(command, path):
+    """Whether the run was killed once there was such a file, and not too late."""
+    with subprocess.Popen([PROGRAM, *command], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as process:
+        end = time.monotonic() + 120
+        while not os.path.exists(path) and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        return process.wait() == -signal.SIGKILL and os.path.exists(path)
+
+
 class Killed(unittest.TestCase):
     def test_a_run_that_is_killed_goes_on_to_the_same_bits(self):
         build("whole.gguf")
@@ -224,6 +236,19 @@ class Killed(unittest.TestCase):
             self.assertFalse(os.path.exists("k.gguf.checkpoint"))
             os.remove("k.gguf")
 
+    def test_a_teacher_of_rows_that_are_held_out_now_is_not_taken(self):
+        head, *lines = read("t.csv").decode().splitlines()
+        with open("sources.csv", "w", encoding="utf-8") as file:
+            file.write(f"{head},of\n")
+            file.writelines(f"{x},{i // 9}\n" for i, x in enumerate(lines))
+        few = ("--minutes", "0", "--source", "of")
+        build("sources.gguf", *few, data="sources.csv")
+        command = arguments("r.gguf", "--budget", str(BUDGET), *few[:2], data="sources.csv")
+        self.assertTrue(kill_when(command, "r.gguf.checkpoint/teacher.told"))
+        shutil.rmtree("r.gguf.checkpoint/small.run", ignore_errors=True)
+        run(*command, *few[2:], "--resume")
+        self.assertEqual(read("sources.gguf"), read("r.gguf"))
+
 
 class Refusals(unittest.TestCase):
     def test_what_does_not_go_together_is_refused_by_name(self):
@@ -239,6 +264,17 @@ class Refusals(unittest.TestCase):
             said = run(*arguments("no.gguf", *more), code=2)
             self.assertIn(words, said, more)
             self.assertFalse(os.path.exists("no.gguf"))
+
+    def test_no_output_takes_the_place_of_the_texts(self):
+        plain = pathlib.Path("texts.txt")
+        plain.write_text("a good film\n" * 40)
+        for out, *more in (("texts.txt",), ("no.gguf", "--card", "texts.txt"),
+                           ("no.gguf", "--predictions", "./texts.txt"),
+                           ("no.gguf", "--cache", "texts.txt")):
+            said = run(*arguments(out, "--budget", str(BUDGET), "--texts", "texts.txt", *more),
+                       code=1)
+            self.assertIn("it is what is read here", said)
+            self.assertEqual(plain.read_text(), "a good film\n" * 40)
 
 
 if __name__ == "__main__":
