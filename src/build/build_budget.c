@@ -111,14 +111,14 @@ fail:
 
 /* ---- the teacher ---- */
 
-/* Integers as the floats that they mean: what is trained and squeezed is floats. */
+/* Integers as the floats that they mean: what is trained and squeezed is floats. Written at each
+ * run: no file that is found says what it was made of. */
 static sqz_status make_floats(work *w, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqz_build *b = w->build;
     if (sqzi_has_integers(b->model)) {
-        if (!sqzi_run_file_is_there(b->context, w->base))
-            TRY(sqzi_floats_write(b->model, w->base, error));
+        TRY(sqzi_floats_write(b->model, w->base, error));
         b->base = w->base;
     }
     sqz_model_close(b->model);

@@ -207,6 +207,14 @@ class Bases(unittest.TestCase):
             self.assertIn("floats", str(describe("i.gguf")["metadata"]["sqz.history"]))
             self.assertEqual(before, read(base))
 
+    def test_floats_that_are_found_in_the_folder_are_not_trusted(self):
+        run("quantize", "bare.gguf", "-o", "s8.gguf")
+        build("g.gguf", "--minutes", "0", base="s8.gguf")
+        os.mkdir("j.gguf.checkpoint")
+        shutil.copy("bare.gguf", "j.gguf.checkpoint/base.gguf")
+        build("j.gguf", "--minutes", "0", base="s8.gguf")
+        self.assertEqual(read("g.gguf"), read("j.gguf"))
+
 
 def kill_when(command, path):
     """Whether the run was killed once there was such a file, and not too late."""
