@@ -176,6 +176,11 @@ class Budget(unittest.TestCase):
         self.assertEqual(made["method"], "frozen")
         self.assertIsNone(made["full_accuracy"])
 
+    def test_texts_that_were_read_are_the_teachers(self):
+        made = build("v.gguf", "--minutes", "0")
+        self.assertGreater(made["texts_read"], made["n"] / 2)
+        self.assertLessEqual(made["texts_read"], made["n"] - made["held_out"])
+
     def test_minutes_are_kept_and_what_they_cut_is_said(self):
         got = subprocess.run([PROGRAM, *arguments("c.gguf", "--budget", str(BUDGET), "--minutes",
                                                   "0.002")],
