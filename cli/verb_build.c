@@ -62,7 +62,8 @@ static const cli_option options[] = {
     {"cache", 0, CLI_TEXT, &cache, "FILE",
      "what the encoder made of the texts, for the next run (default: DATA.features; with --budget "
      "and such none)"},
-    {"no-cache", 0, CLI_FLAG, &no_cache, NULL, "keep nothing of that"},
+    {"no-cache", 0, CLI_FLAG, &no_cache, NULL,
+     "keep nothing of that; the folder of a run that squeezes has it all the same, until its end"},
     {"checkpoint", 0, CLI_TEXT, &checkpoint, "FOLDER",
      "where training of every weight, or a run that squeezes, goes on from (default: "
      "OUT.checkpoint)"},

@@ -227,6 +227,7 @@ static sqz_status make_teacher(work *w, sqz_error *error)
                                  .cache = b->options.cache ? b->options.cache : w->features,
                                  .checkpoint = w->teacher_run,
                                  .progress = b->options.progress,
+                                 .note = b->options.note,
                                  .user = b->options.user};
     const sqz_build begun = {.context = b->context,
                              .dataset = w->rows,

@@ -176,6 +176,16 @@ class Budget(unittest.TestCase):
         self.assertEqual(made["method"], "frozen")
         self.assertIsNone(made["full_accuracy"])
 
+    def test_notes_of_the_teacher_are_passed_on(self):
+        build("y.gguf", "--minutes", "0", "--cache", "y.features")
+        data = bytearray(read("y.features"))
+        data[-1] ^= 1
+        pathlib.Path("y.features").write_bytes(data)
+        got = subprocess.run([PROGRAM, *arguments("y.gguf", "--budget", str(BUDGET), "--minutes",
+                                                  "0", "--cache", "y.features")],
+                             check=True, capture_output=True, text=True)
+        self.assertIn("y.features", got.stderr)
+
     def test_texts_that_were_read_are_the_teachers(self):
         made = build("v.gguf", "--minutes", "0")
         self.assertGreater(made["texts_read"], made["n"] / 2)
