@@ -42,7 +42,8 @@ static const cli_option options[] = {
     {"min-score", 0, CLI_TEXT, &min_score, "SCORE",
      "accuracy on what was held out, 98% of that before squeezing or 0.86: nothing is written and "
      "the exit code is 1 below it. Without --budget and --time the smallest file that holds it is "
-     "searched for"},
+     "searched for, which may take half of --minutes once more, as healing does; so may the search "
+     "for one that is enough where SCORE is missed"},
     {"texts", 0, CLI_TEXT, &texts_path, "FILE",
      "plain texts of the same kind, one a line or a table, to squeeze and heal on beside the rows"},
     {"resume", 0, CLI_FLAG, &resume, NULL, "go on with a run that was stopped while it squeezed"},
@@ -62,7 +63,8 @@ static const cli_option options[] = {
     {"cache", 0, CLI_TEXT, &cache, "FILE",
      "what the encoder made of the texts, for the next run (default: DATA.features; with --budget "
      "and such none)"},
-    {"no-cache", 0, CLI_FLAG, &no_cache, NULL, "keep nothing of that"},
+    {"no-cache", 0, CLI_FLAG, &no_cache, NULL,
+     "keep nothing of that; the folder of a run that squeezes has it all the same, until its end"},
     {"checkpoint", 0, CLI_TEXT, &checkpoint, "FOLDER",
      "where training of every weight, or a run that squeezes, goes on from (default: "
      "OUT.checkpoint)"},

@@ -39,7 +39,8 @@
  *
  * The file has at most the budget's bytes with all that it says of itself. Of the minutes a third
  * is the teacher's, half is for healing; the rest is left for squeezing, which takes what it takes:
- * a minute and a half for MiniLM.
+ * a minute and a half for MiniLM. A search for a size, of a min_score alone or after one that was
+ * missed, may take healing's half once more.
  *
  * The head of the frozen encoder reads (doc/format.md) head.dense, which takes the mean of each
  * feature off and divides by its deviation; head.norm; head.output. Figures are those of heads

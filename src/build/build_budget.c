@@ -111,14 +111,14 @@ fail:
 
 /* ---- the teacher ---- */
 
-/* Integers as the floats that they mean: what is trained and squeezed is floats. */
+/* Integers as the floats that they mean: what is trained and squeezed is floats. Written at each
+ * run: no file that is found says what it was made of. */
 static sqz_status make_floats(work *w, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqz_build *b = w->build;
     if (sqzi_has_integers(b->model)) {
-        if (!sqzi_run_file_is_there(b->context, w->base))
-            TRY(sqzi_floats_write(b->model, w->base, error));
+        TRY(sqzi_floats_write(b->model, w->base, error));
         b->base = w->base;
     }
     sqz_model_close(b->model);
@@ -182,6 +182,7 @@ static void tell(const told *t, sqz_build *b)
     r->full_minutes = t->full_minutes;
     memcpy(r->strengths, t->strengths, sizeof r->strengths);
     r->chosen = t->chosen;
+    r->n_read = t->n_read;
     r->full = t->full;
     memcpy(b->why, t->why, sizeof b->why);
 }
@@ -195,6 +196,7 @@ static void take(const sqz_build *teacher, told *t)
                 .step_seconds = r->step_seconds,
                 .full_minutes = r->full_minutes,
                 .chosen = r->chosen,
+                .n_read = r->n_read,
                 .full = r->full};
     memcpy(t->strengths, r->strengths, sizeof t->strengths);
     memcpy(t->why, teacher->why, sizeof t->why);
@@ -225,6 +227,7 @@ static sqz_status make_teacher(work *w, sqz_error *error)
                                  .cache = b->options.cache ? b->options.cache : w->features,
                                  .checkpoint = w->teacher_run,
                                  .progress = b->options.progress,
+                                 .note = b->options.note,
                                  .user = b->options.user};
     const sqz_build begun = {.context = b->context,
                              .dataset = w->rows,
@@ -304,16 +307,19 @@ static void say_cut(const work *w)
             (unsigned long long)budget, (unsigned long long)b->compressed.base.bytes);
 }
 
-/* Temperature, threshold and figures: the head stays what it has become. */
+/* Temperature, threshold and figures: the head stays what it has become. Texts read are the
+ * teacher's. */
 static sqz_status calibrate(work *w, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqz_build *b = w->build;
+    const uint32_t n_read = b->result.n_read;
     b->base = w->small;
     b->options.keep_head = 1;
     b->options.cache = NULL;
     TRY(sqzi_build_open_kept(b, error));
     TRY(sqzi_build_make(b, error));
+    b->result.n_read = n_read;
 fail:
     return status;
 }

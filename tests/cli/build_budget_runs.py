@@ -176,6 +176,21 @@ class Budget(unittest.TestCase):
         self.assertEqual(made["method"], "frozen")
         self.assertIsNone(made["full_accuracy"])
 
+    def test_notes_of_the_teacher_are_passed_on(self):
+        build("y.gguf", "--minutes", "0", "--cache", "y.features")
+        data = bytearray(read("y.features"))
+        data[-1] ^= 1
+        pathlib.Path("y.features").write_bytes(data)
+        got = subprocess.run([PROGRAM, *arguments("y.gguf", "--budget", str(BUDGET), "--minutes",
+                                                  "0", "--cache", "y.features")],
+                             check=True, capture_output=True, text=True)
+        self.assertIn("y.features", got.stderr)
+
+    def test_texts_that_were_read_are_the_teachers(self):
+        made = build("v.gguf", "--minutes", "0")
+        self.assertGreater(made["texts_read"], made["n"] / 2)
+        self.assertLessEqual(made["texts_read"], made["n"] - made["held_out"])
+
     def test_minutes_are_kept_and_what_they_cut_is_said(self):
         got = subprocess.run([PROGRAM, *arguments("c.gguf", "--budget", str(BUDGET), "--minutes",
                                                   "0.002")],
@@ -207,6 +222,14 @@ class Bases(unittest.TestCase):
             self.assertIn("floats", str(describe("i.gguf")["metadata"]["sqz.history"]))
             self.assertEqual(before, read(base))
 
+    def test_floats_that_are_found_in_the_folder_are_not_trusted(self):
+        run("quantize", "bare.gguf", "-o", "s8.gguf")
+        build("g.gguf", "--minutes", "0", base="s8.gguf")
+        os.mkdir("j.gguf.checkpoint")
+        shutil.copy("bare.gguf", "j.gguf.checkpoint/base.gguf")
+        build("j.gguf", "--minutes", "0", base="s8.gguf")
+        self.assertEqual(read("g.gguf"), read("j.gguf"))
+
 
 def kill_when(command, path):
     """Whether the run was killed once there was such a file, and not too late."""
@@ -222,15 +245,15 @@ def kill_when(command, path):
 class Killed(unittest.TestCase):
     def test_a_run_that_is_killed_goes_on_to_the_same_bits(self):
         build("whole.gguf")
-        for seconds in (0.05, 0.15, 0.3, 0.45, 0.6, 0.8):
+        for name in ("run.gguf", "teacher.told", "small.run/run.gguf"):
             command = arguments("k.gguf", "--budget", str(BUDGET))
-            process = subprocess.Popen([PROGRAM, *command], stdout=subprocess.DEVNULL,
-                                       stderr=subprocess.DEVNULL)
-            time.sleep(seconds)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            if os.path.exists("k.gguf.checkpoint/run.gguf"):
-                self.assertIn("not finished", run(*command, code=2))
+            for _ in range(5):
+                hit = kill_when(command, f"k.gguf.checkpoint/{name}")
+                if hit:
+                    break
+                shutil.rmtree("k.gguf.checkpoint", ignore_errors=True)
+            self.assertTrue(hit, name)
+            self.assertIn("not finished", run(*command, code=2))
             run(*command, "--resume")
             self.assertEqual(read("whole.gguf"), read("k.gguf"))
             self.assertFalse(os.path.exists("k.gguf.checkpoint"))
