@@ -49,16 +49,25 @@ fail:
     return status;
 }
 
-/* A run begins in an empty folder: at its end all that has names as runs give is removed, and in a
- * folder of other things some of these may have such a name. */
+/* What runs make, in the folder or in one of it; behind these names a temporary one has more. */
+static bool is_ours(const char *name)
+{
+    static const char *const begins[] = {"squeezed-", "healed-", "statistics-",
+                                         "times-",    "base.",   "teacher.",
+                                         "features.", "small.",  "run.gguf."};
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+        if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;
+    return false;
+}
+
+/* At its end a run removes all that has such a name: none of it may have been there before. */
 static sqz_status refuse_others(const char *folder, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
         const char *name = entry->d_name;
-        const bool none = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-        FAIL_IF(!none && strncmp(name, "run.gguf", 8) != 0, SQZ_EINVAL, 0,
+        FAIL_IF(is_ours(name) && strncmp(name, "run.gguf", 8) != 0, SQZ_EINVAL, 0,
                 "%.2000s holds %.200s and no run to go on with: name an empty folder, or a new one",
                 folder, name);
     }
@@ -85,17 +94,6 @@ fail:
 }
 
 /* ---- the end ---- */
-
-/* What runs make, in the folder or in one of it; behind these names a temporary one has more. */
-static bool is_ours(const char *name)
-{
-    static const char *const begins[] = {"squeezed-", "healed-", "statistics-",
-                                         "times-",    "base.",   "teacher.",
-                                         "features.", "small.",  "run.gguf."};
-    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
-        if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;
-    return false;
-}
 
 /* A file, a folder of checkpoints, or that of a run within the run. */
 static void remove_one(const char *path)

@@ -224,11 +224,12 @@ class Bases(unittest.TestCase):
 
     def test_floats_that_are_found_in_the_folder_are_not_trusted(self):
         run("quantize", "bare.gguf", "-o", "s8.gguf")
-        build("g.gguf", "--minutes", "0", base="s8.gguf")
         os.mkdir("j.gguf.checkpoint")
         shutil.copy("bare.gguf", "j.gguf.checkpoint/base.gguf")
-        build("j.gguf", "--minutes", "0", base="s8.gguf")
-        self.assertEqual(read("g.gguf"), read("j.gguf"))
+        for more in ((), ("--resume",)):
+            told = run(*arguments("j.gguf", "--budget", str(BUDGET), *more, base="s8.gguf"), code=2)
+            self.assertIn("base.gguf and no run to go on with", told)
+        self.assertEqual(read("bare.gguf"), read("j.gguf.checkpoint/base.gguf"))
 
 
 def kill_when(command, path):

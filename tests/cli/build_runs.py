@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -175,7 +176,13 @@ class Build(unittest.TestCase):
         self.assertIn("from 1 sources", build("kept.gguf", data="same.csv", code=2))
         self.assertIn("team", build("kept.gguf", "--label", "team", code=3))
         self.assertEqual(read("kept.gguf"), b"old")
-        self.assertIn("--base MODEL is needed", run("build", "t.csv", "-o", "x.gguf", code=2))
+        # without the models that ship beside it
+        os.mkdir("alone")
+        alone = shutil.copy(PROGRAM, "alone")
+        got = subprocess.run([alone, "build", "t.csv", "-o", "x.gguf"], capture_output=True,
+                             text=True, check=False)
+        self.assertEqual(got.returncode, 2)
+        self.assertIn("--base MODEL is needed", got.stderr)
 
     def test_few_examples_and_contradictions_are_said(self):
         write("odd.csv", [*rows(), ("zz film q q", "rare"), ("zz no no no", "rare"),
