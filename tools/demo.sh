@@ -58,7 +58,7 @@ echo
 for model in sentiment intents embed embed-static; do
   path=$(path_of $model)
   [ -n "$path" ] || continue
-  printf '%-12s %9d bytes  %6.2f ms a text of 16 pieces  %s\n' "$model" "$(wc -c <"$path")" \
+  printf '%-12s %9d bytes  %7.3f ms a text of 16 pieces  %s\n' "$model" "$(wc -c <"$path")" \
     "$(milliseconds $model)" "$(score_of "$path")"
 done
 echo "Cards of the models lie beside them: what they were made of, and what they are not for."
