@@ -2,7 +2,6 @@
 /* A classifier within a budget while memory fails, of a base of integers: it says so, holds nothing
  * and writes nothing. */
 #define _POSIX_C_SOURCE 200809L
-#include <dirent.h>
 #include <squeezebert/build.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include "squeeze/dense_algebra.h"
 #include "support/allocation_sweep.h"
 #include "support/random.h"
+#include "support/remove_all.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
 
@@ -33,19 +33,6 @@ static void write_table(void)
     assert_int_equal(fclose(file), 0);
 }
 
-static void remove_all(const char *path)
-{
-    char entry_path[2 * PATH];
-    DIR *entries = opendir(path);
-    for (const struct dirent *entry; entries && (entry = readdir(entries));) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        snprintf(entry_path, sizeof entry_path, "%s/%s", path, entry->d_name);
-        if (unlink(entry_path) != 0) remove_all(entry_path);
-    }
-    if (entries) closedir(entries);
-    (void)rmdir(path);
-}
-
 static sqz_status build_for(const sqzt_subject *s, double minutes, sqz_error *error)
 {
     const sqz_compress_options small = {.levers = {.bits = 4}, .epochs = 1, .batch = 64};
@@ -53,7 +40,7 @@ static sqz_status build_for(const sqzt_subject *s, double minutes, sqz_error *er
         .minutes = minutes, .compress = &small, .checkpoint = folder, .card = card};
     sqz_dataset *dataset = NULL;
     sqz_build *build = NULL;
-    remove_all(folder);
+    sqzt_remove_all(folder);
     (void)remove(out);
     (void)remove(card);
     sqz_status status = sqz_dataset_open(s->context, data, NULL, &dataset, error);
@@ -99,7 +86,7 @@ static void a_build_says_so_holds_nothing_and_writes_nothing(void **state)
     sqzt_tiny_write(&tiny, base);
     assert_true(sqzt_sweep_every("unhealed", unhealed, &s, 37) > 600);
     assert_true(sqzt_sweep_every("healed", healed, &s, 307) > 900);
-    remove_all(folder);
+    sqzt_remove_all(folder);
     sqzt_sweep_end(&s);
 }
 

@@ -4,7 +4,6 @@
  * the bits of one that nothing happened to. */
 #define _POSIX_C_SOURCE 200809L
 #include <squeezebert/compress.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include "support/allocation_sweep.h"
 #include "support/bytes_source.h"
 #include "support/random.h"
+#include "support/remove_all.h"
 #include "support/same_files.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
@@ -51,20 +51,6 @@ static sqz_status open_rows(const sqz_context *context, sqz_dataset **rows, sqz_
     return sqz_dataset_open_source(context, &from, &o, rows, error);
 }
 
-/* Files, and folders of files. */
-static void remove_all(const char *path)
-{
-    char entry_path[2 * PATH];
-    DIR *entries = opendir(path);
-    for (const struct dirent *entry; entries && (entry = readdir(entries));) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        snprintf(entry_path, sizeof entry_path, "%s/%s", path, entry->d_name);
-        if (unlink(entry_path) != 0) remove_all(entry_path);
-    }
-    if (entries) closedir(entries);
-    (void)rmdir(path);
-}
-
 /* One that fails leaves no file; its folder is kept for who goes on. */
 static sqz_status compress(const sqzt_subject *s, const char *path, sqz_compress_options *o,
                            sqz_error *error)
@@ -83,7 +69,7 @@ static sqz_status compress(const sqzt_subject *s, const char *path, sqz_compress
 static sqz_status afresh(const sqzt_subject *s, const char *path, sqz_compress_options *o,
                          sqz_error *error)
 {
-    remove_all(folder);
+    sqzt_remove_all(folder);
     (void)remove(out);
     return compress(s, path, o, error);
 }
@@ -148,7 +134,7 @@ static void a_compression_says_so_holds_nothing_and_writes_nothing(void **state)
     assert_true(sqzt_sweep_every("healed", healed, &s, 31) > 300);
     assert_true(sqzt_sweep_every("of rows", of_rows, &s, 61) > 300);
     assert_true(sqzt_sweep_every("searched", searched, &s, 211) > 300);
-    remove_all(folder);
+    sqzt_remove_all(folder);
     sqzt_sweep_end(&s);
 }
 
