@@ -16,7 +16,7 @@ import sys
 import time
 import unittest
 
-from program import PROGRAM, enter, leave, run
+from program import PROGRAM, enter, leave, need_lapack, run
 
 HERE = pathlib.Path(__file__).resolve().parent
 WORDS = "good bad film the a no q x".split()
@@ -41,10 +41,7 @@ def setUpModule():
     enter()
     subprocess.run([sys.executable, "-B", HERE / "make_folder.py", "bare", "BertModel"], check=True)
     run("import", "bare", "-o", "bare.gguf")
-    if "no LAPACK" in subprocess.run([PROGRAM, "squeeze", "bare.gguf", "--dry-run", "--rank", "50%",
-                                      "--plain"], capture_output=True, text=True).stderr:
-        print("skipped: this build has no LAPACK")
-        sys.exit(77)
+    need_lapack("bare.gguf")
     table("t.csv")
 
 

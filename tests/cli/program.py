@@ -27,3 +27,17 @@ def run(*arguments, code=0):
     got = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True)
     assert got.returncode == code, (arguments, got.returncode, got.stdout, got.stderr)
     return got.stdout if code == 0 else got.stderr
+
+
+def has_lapack(model):
+    """Whether this build can squeeze."""
+    probe = subprocess.run([PROGRAM, "squeeze", model, "--dry-run", "--rank", "50%", "--plain"],
+                           capture_output=True, text=True)
+    return "no LAPACK" not in probe.stderr
+
+
+def need_lapack(model):
+    """All tests are skipped without it."""
+    if not has_lapack(model):
+        print("skipped: this build has no LAPACK")
+        sys.exit(77)

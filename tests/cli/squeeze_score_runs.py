@@ -16,7 +16,7 @@ import sys
 import time
 import unittest
 
-from program import PROGRAM, enter, leave, run
+from program import PROGRAM, enter, leave, need_lapack, run
 
 HERE = pathlib.Path(__file__).resolve().parent
 WORDS = "good bad film the a no q x".split()
@@ -33,10 +33,7 @@ def setUpModule():
     enter()
     subprocess.run([sys.executable, "-B", HERE / "make_folder.py", "bare", "BertModel"], check=True)
     run("import", "bare", "-o", "bare.gguf")
-    if "no LAPACK" in subprocess.run([PROGRAM, "squeeze", "bare.gguf", "--dry-run", "--rank", "50%",
-                                      "--plain"], capture_output=True, text=True).stderr:
-        print("skipped: this build has no LAPACK")
-        sys.exit(77)
+    need_lapack("bare.gguf")
     pathlib.Path("texts.txt").write_text("".join(f"{line}\n" for line in sentences(1, 500)))
     pathlib.Path("t.csv").write_text("text,label\n" + "".join(
         f"{line},{'up' if line.count('good') > line.count('bad') else 'down'}\n"
