@@ -32,8 +32,7 @@ static const cli_option options[] = {
     {"minutes", 0, CLI_REAL, &minutes, "N",
      "train every weight where that is done in N minutes (default: the encoder stays as it is); "
      "with --budget, --time or --min-score what all may take, about (default: 10): a third to "
-     "train "
-     "what is squeezed then, half to heal it"},
+     "train what is squeezed then, half to heal it"},
     {"budget", 0, CLI_TEXT, &budget, "BYTES",
      "of the model file, such as 4MB: the classifier is squeezed to it and learns again, from the "
      "rows that are not held out, what it knew"},

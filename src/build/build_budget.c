@@ -61,8 +61,8 @@ static void name_all(work *w)
     name(w, "small.run", w->small_run);
 }
 
-/* Of all that decides what the steps make; what a compression's own options decide, its folder
- * knows. */
+/* Of the steps and what they are to come to: a run is gone on with as it was asked for. What texts
+ * are given, and how is healed, the compression's own folder knows. */
 static void set_key(work *w)
 {
     char base[SQZI_SHA256_HEX], levers[SQZI_HISTORY_TEXT], text[2048];
