@@ -23,4 +23,10 @@ static inline bool sqzi_span_is(sqzi_span span, const char *text)
     return span.n == n && (n == 0 || memcmp(span.bytes, text, n) == 0);
 }
 
+static inline bool sqzi_span_begins(sqzi_span span, const char *prefix)
+{
+    const size_t n = strlen(prefix);
+    return span.n >= n && (n == 0 || memcmp(span.bytes, prefix, n) == 0);
+}
+
 #endif

@@ -82,16 +82,10 @@ fail:
 
 /* ---- the file ---- */
 
-static bool begins_with(sqzi_span text, const char *prefix)
-{
-    const size_t n = strlen(prefix);
-    return text.n >= n && memcmp(text.bytes, prefix, n) == 0;
-}
-
 static bool leaves_out(const void *user, sqzi_span key)
 {
     (void)user;
-    return sqzi_span_is(key, "sqz.head.temperature") || sqzi_span_is(key, "sqz.head.threshold");
+    return sqzi_is_of_scores(key);
 }
 
 /* What other steps leave out is as true as before: the weights are the same. */
@@ -99,7 +93,7 @@ static void put_of_weights(const sqz_model *base, sqzi_gguf_writer *writer)
 {
     for (uint32_t i = 0; i < sqzi_gguf_n_values(base->gguf); i++) {
         const sqzi_gguf_value *value = sqzi_gguf_value_at(base->gguf, i);
-        if (begins_with(value->key, "sqz.squeeze.") ||
+        if (sqzi_span_begins(value->key, "sqz.squeeze.") ||
             sqzi_span_is(value->key, "general.file_type"))
             sqzi_gguf_put_value(writer, value);
     }

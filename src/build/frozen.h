@@ -67,7 +67,5 @@ typedef struct sqzi_frozen_file {
 /* As sqz_trainer_write. */
 SQZ_NODISCARD sqz_status sqzi_frozen_write(const sqzi_frozen *frozen, const sqzi_frozen_file *file,
                                            const char *out, sqz_error *error);
-/* The base's tensors as they are, with its head's or without. */
-void sqzi_put_tensors_of(const sqz_model *base, bool with_head, sqzi_gguf_writer *writer);
 
 #endif

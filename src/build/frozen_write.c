@@ -64,16 +64,10 @@ static double gain(const sqzi_frozen *f)
     return most;
 }
 
-static bool begins_with(sqzi_span text, const char *prefix)
-{
-    const size_t n = strlen(prefix);
-    return text.n >= n && memcmp(text.bytes, prefix, n) == 0;
-}
-
 static bool leaves_out(const void *user, sqzi_span key)
 {
     (void)user;
-    return begins_with(key, "sqz.head.");
+    return sqzi_span_begins(key, "sqz.head.");
 }
 
 static sqz_status put_metadata(const sqzi_frozen *f, const sqzi_frozen_file *file, const tensors *t,
@@ -95,18 +89,6 @@ static sqz_status put_metadata(const sqzi_frozen *f, const sqzi_frozen_file *fil
     sqzi_gguf_put_strings(writer, "sqz.head.labels", t->labels, f->classes);
     sqzi_gguf_put_bool(writer, "sqz.head.labels_named", true);
     return status;
-}
-
-void sqzi_put_tensors_of(const sqz_model *base, bool with_head, sqzi_gguf_writer *writer)
-{
-    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(base->gguf); i++) {
-        const sqzi_gguf_tensor *x = sqzi_gguf_tensor_at(base->gguf, i);
-        char name[64]; /* no file has a longer one */
-        if (begins_with(x->name, "verify.") || (!with_head && begins_with(x->name, "head.")))
-            continue;
-        snprintf(name, sizeof name, "%.*s", (int)x->name.n, x->name.bytes);
-        sqzi_gguf_put_tensor(writer, name, x->type, x->n_dims, x->shape, x->data);
-    }
 }
 
 static void put_head(const sqzi_frozen *f, const tensors *t, sqzi_gguf_writer *writer)

@@ -65,17 +65,6 @@ fail:
     return status;
 }
 
-static void put_tensors(const sqz_model *from, sqzi_gguf_writer *writer)
-{
-    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(from->gguf); i++) {
-        const sqzi_gguf_tensor *t = sqzi_gguf_tensor_at(from->gguf, i);
-        char name[SQZI_TENSOR_NAME + 16];
-        if (t->name.n >= 7 && memcmp(t->name.bytes, "verify.", 7) == 0) continue;
-        snprintf(name, sizeof name, "%.*s", (int)t->name.n, t->name.bytes);
-        sqzi_gguf_put_tensor(writer, name, t->type, t->n_dims, t->shape, t->data);
-    }
-}
-
 /* Vectors come with the tensors, unless the squeezed file has none. */
 static sqz_status put_all(const sqzi_compressor *c, const sqz_model *squeezed,
                           const sqz_model *better, sqzi_measured *measured, sqz_error *error)
@@ -89,7 +78,7 @@ static sqz_status put_all(const sqzi_compressor *c, const sqz_model *squeezed,
     references.measured = measured;
     TRY(sqzi_gguf_writer_open(c->allocator, &writer, error));
     TRY(sqzi_rewrite_metadata(writer, squeezed, &step, error));
-    put_tensors(better, writer);
+    sqzi_put_tensors_of(better, true, writer);
     TRY(sqzi_rewrite_write(writer, &references, c->out, error));
 fail:
     sqzi_references_discard(&references);

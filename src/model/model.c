@@ -59,20 +59,14 @@ fail:
     return status;
 }
 
-static bool begins_with(sqzi_span text, const char *prefix)
-{
-    const size_t n = strlen(prefix);
-    return text.n >= n && memcmp(text.bytes, prefix, n) == 0;
-}
-
 /* Every tensor must have been asked for: one that was not is a part of a model that this is not.
  * Reference vectors and the moments of a checkpoint are not weights. */
 static sqz_status check_used(const sqzi_loader *loader)
 {
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(loader->gguf); i++) {
         const sqzi_gguf_tensor *tensor = sqzi_gguf_tensor_at(loader->gguf, i);
-        if (!loader->used[i] && !begins_with(tensor->name, "verify.") &&
-            !begins_with(tensor->name, "optim."))
+        if (!loader->used[i] && !sqzi_span_begins(tensor->name, "verify.") &&
+            !sqzi_span_begins(tensor->name, "optim."))
             return sqzi_fail(
                 loader->error, SQZ_EFORMAT, tensor->offset,
                 "tensor '%.*s' belongs to no part of the model that the metadata describe",

@@ -6,12 +6,6 @@
 
 enum { MAX_FEATURES = 32, MAX_HISTORY = 4096 };
 
-static bool begins_with(sqzi_span text, const char *prefix)
-{
-    const size_t n = strlen(prefix);
-    return text.n >= n && memcmp(text.bytes, prefix, n) == 0;
-}
-
 static bool ends_with(sqzi_span text, const char *suffix)
 {
     const size_t n = strlen(suffix);
@@ -26,7 +20,7 @@ static bool is_carried(sqzi_span key)
                                             SQZI_CHECKSUM_TENSORS, SQZI_CHECKSUM_THROUGH};
     for (size_t i = 0; i < sizeof made_anew / sizeof *made_anew; i++)
         if (sqzi_span_is(key, made_anew[i])) return false;
-    return !begins_with(key, "sqz.verify.") && !begins_with(key, "sqz.squeeze.");
+    return !sqzi_span_begins(key, "sqz.verify.") && !sqzi_span_begins(key, "sqz.squeeze.");
 }
 
 static sqz_status put_name(sqzi_gguf_writer *writer, const sqz_model *from, const char *suffix,
@@ -109,4 +103,22 @@ sqz_status sqzi_rewrite_metadata(sqzi_gguf_writer *writer, const sqz_model *from
                                  const sqzi_step *step, sqz_error *error)
 {
     return sqzi_rewrite_metadata_but(writer, from, step, NULL, NULL, error);
+}
+
+bool sqzi_is_of_scores(sqzi_span key)
+{
+    return sqzi_span_is(key, "sqz.head.temperature") || sqzi_span_is(key, "sqz.head.threshold");
+}
+
+void sqzi_put_tensors_of(const sqz_model *from, bool with_head, sqzi_gguf_writer *writer)
+{
+    for (uint32_t i = 0; i < sqzi_gguf_n_tensors(from->gguf); i++) {
+        const sqzi_gguf_tensor *x = sqzi_gguf_tensor_at(from->gguf, i);
+        char name[64]; /* no file has a longer one */
+        if (sqzi_span_begins(x->name, "verify.") ||
+            (!with_head && sqzi_span_begins(x->name, "head.")))
+            continue;
+        snprintf(name, sizeof name, "%.*s", (int)x->name.n, x->name.bytes);
+        sqzi_gguf_put_tensor(writer, name, x->type, x->n_dims, x->shape, x->data);
+    }
 }

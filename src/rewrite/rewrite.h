@@ -64,6 +64,13 @@ SQZ_NODISCARD sqz_status sqzi_rewrite_metadata_but(sqzi_gguf_writer *writer, con
                                                    sqzi_rewrite_leaves_out *leaves_out,
                                                    const void *user, sqz_error *error);
 
+/* What was found with a model's logits, and is not true of others: temperature and threshold. */
+bool sqzi_is_of_scores(sqzi_span key);
+
+/* Its tensors as they are, with its head's or without; no reference vectors. The model stays open
+ * until they are written. */
+void sqzi_put_tensors_of(const sqz_model *from, bool with_head, sqzi_gguf_writer *writer);
+
 /* ---- reference vectors (doc/format.md "Provenance and proof") ---- */
 
 /* One sequence and what a model makes of it. */

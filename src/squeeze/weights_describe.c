@@ -8,12 +8,6 @@
 #include "model/words.h"
 #include "squeeze/vocabulary_pruning.h"
 
-static bool begins_with(sqzi_span text, const char *prefix)
-{
-    const size_t n = strlen(prefix);
-    return text.n >= n && memcmp(text.bytes, prefix, n) == 0;
-}
-
 static bool ends_with(sqzi_span text, const char *suffix)
 {
     const size_t n = strlen(suffix);
@@ -24,7 +18,7 @@ static bool ends_with(sqzi_span text, const char *suffix)
 static bool is_part_of(sqzi_span name, const char *prefix)
 {
     const size_t n = strlen(prefix);
-    return begins_with(name, prefix) && name.n > n && name.bytes[n] == '.';
+    return sqzi_span_begins(name, prefix) && name.n > n && name.bytes[n] == '.';
 }
 
 bool sqzi_weights_carry(const sqzi_weights *w, uint32_t i)
@@ -33,7 +27,7 @@ bool sqzi_weights_carry(const sqzi_weights *w, uint32_t i)
                                        "embd_output.", "blk.",           "verify."};
     const sqzi_span name = sqzi_gguf_tensor_at(w->model->gguf, i)->name;
     for (size_t j = 0; j < sizeof held / sizeof *held; j++)
-        if (begins_with(name, held[j])) return false;
+        if (sqzi_span_begins(name, held[j])) return false;
     for (uint32_t j = 0; j < w->n_others; j++)
         if (is_part_of(name, w->others[j].name)) return false;
     return !w->reshaped || sqzi_weights_is_new_norm(w, name);
@@ -41,7 +35,7 @@ bool sqzi_weights_carry(const sqzi_weights *w, uint32_t i)
 
 bool sqzi_weights_is_new_norm(const sqzi_weights *w, sqzi_span name)
 {
-    return w->new_embedding && begins_with(name, "token_embd_norm.");
+    return w->new_embedding && sqzi_span_begins(name, "token_embd_norm.");
 }
 
 /* What depends on the width, or stands behind the blocks. */
@@ -51,7 +45,7 @@ static bool is_of_shape(sqzi_span key)
                                        "sqz.embed.steps", "sqz.pool"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (sqzi_span_is(key, keys[i])) return true;
-    return begins_with(key, "sqz.head.") || begins_with(key, "sqz.permutation.");
+    return sqzi_span_begins(key, "sqz.head.") || sqzi_span_begins(key, "sqz.permutation.");
 }
 
 /* What a static table has no use for, or decides itself. */
@@ -61,13 +55,7 @@ static bool is_of_sequences(sqzi_span key)
                                        "sqz.normalize", "sqz.similarity", "sqz.include_prompt"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (sqzi_span_is(key, keys[i])) return true;
-    return begins_with(key, "sqz.prompts.");
-}
-
-/* What was found with the model's logits. */
-static bool is_of_scores(sqzi_span key)
-{
-    return sqzi_span_is(key, "sqz.head.temperature") || sqzi_span_is(key, "sqz.head.threshold");
+    return sqzi_span_begins(key, "sqz.prompts.");
 }
 
 /* sqzi_rewrite_leaves_out */
@@ -75,12 +63,12 @@ static bool is_described(const void *user, sqzi_span key)
 {
     const sqzi_weights *w = user;
     if (w && w->kept_words && sqzi_vocabulary_describes(key)) return true;
-    if (w && w->new_logits && is_of_scores(key)) return true;
+    if (w && w->new_logits && sqzi_is_of_scores(key)) return true;
     if (w && w->reshaped && is_of_shape(key)) return true;
     if (w && w->reshaped && sqzi_weights_are_bare(w) && is_of_sequences(key)) return true;
     return sqzi_span_is(key, "sqz.requires") || sqzi_span_is(key, "sqz.blocks") ||
-           sqzi_span_is(key, "sqz.embedding.factor") || begins_with(key, "sqz.block.") ||
-           begins_with(key, "sqz.permutation.blk.");
+           sqzi_span_is(key, "sqz.embedding.factor") || sqzi_span_begins(key, "sqz.block.") ||
+           sqzi_span_begins(key, "sqz.permutation.blk.");
 }
 
 /* ---- features ---- */
@@ -137,7 +125,7 @@ static void see_carried(const sqzi_weights *w, bool *has)
     }
     for (uint32_t i = 0; i < sqzi_gguf_n_values(model->gguf); i++) {
         const sqzi_span key = sqzi_gguf_value_at(model->gguf, i)->key;
-        has[PERMUTATION] |= begins_with(key, "sqz.permutation.") && !is_described(NULL, key);
+        has[PERMUTATION] |= sqzi_span_begins(key, "sqz.permutation.") && !is_described(NULL, key);
     }
 }
 

@@ -11,25 +11,18 @@
 
 enum { MAX_FEATURES = 32 };
 
-static bool begins_with(sqzi_span text, const char *prefix)
-{
-    const size_t n = strlen(prefix);
-    return text.n >= n && memcmp(text.bytes, prefix, n) == 0;
-}
-
 /* Of the base's metadata: what describes its head or pooling, or was found with its weights. */
 static bool leaves_out(const void *user, sqzi_span key)
 {
     const sqzi_trainable *t = user;
     static const char *const kept[] = {"sqz.head.activation", "sqz.head.norm_epsilon",
                                        "sqz.head.tied"};
-    if (begins_with(key, "sqz.train.") || sqzi_span_is(key, "sqz.requires")) return true;
-    if (sqzi_span_is(key, "sqz.head.temperature") || sqzi_span_is(key, "sqz.head.threshold"))
-        return true; /* found with other weights */
+    if (sqzi_span_begins(key, "sqz.train.") || sqzi_span_is(key, "sqz.requires")) return true;
+    if (sqzi_is_of_scores(key)) return true; /* found with other weights */
     if (t->keeps_head) return false;
     if (sqzi_span_is(key, "sqz.task")) return true;
     if (sqzi_span_is(key, "sqz.pool")) return t->model->info.head == SQZ_HEAD_NONE;
-    if (!begins_with(key, "sqz.head.")) return false;
+    if (!sqzi_span_begins(key, "sqz.head.")) return false;
     for (size_t i = 0; !t->new_head && i < sizeof kept / sizeof *kept; i++)
         if (sqzi_span_is(key, kept[i])) return false;
     return true;
@@ -76,7 +69,7 @@ static bool holds(const sqzi_gguf_tensor *tensor, const char *name)
 {
     const size_t n = strlen(name);
     sqzi_span rest = tensor->name;
-    if (!begins_with(rest, name)) return false;
+    if (!sqzi_span_begins(rest, name)) return false;
     rest = (sqzi_span){rest.bytes + n, rest.n - n};
     return rest.n == 0 || sqzi_span_is(rest, ".s4") || sqzi_span_is(rest, ".s3") ||
            sqzi_span_is(rest, ".s2");
@@ -87,7 +80,7 @@ static bool is_scale_of_any(const sqzi_gguf_tensor *tensor, const sqzi_parameter
 {
     for (uint32_t j = 0; j < p->n; j++) {
         const size_t n = strlen(p->list[j].entry.name);
-        if (begins_with(tensor->name, p->list[j].entry.name) &&
+        if (sqzi_span_begins(tensor->name, p->list[j].entry.name) &&
             sqzi_span_is((sqzi_span){tensor->name.bytes + n, tensor->name.n - n}, ".scale"))
             return true;
     }
@@ -98,8 +91,8 @@ static bool is_scale_of_any(const sqzi_gguf_tensor *tensor, const sqzi_parameter
 static bool stays(const sqzi_trainable *t, const sqzi_gguf_tensor *tensor)
 {
     const sqzi_parameters *p = &t->parameters;
-    if (begins_with(tensor->name, "verify.") || is_scale_of_any(tensor, p)) return false;
-    if (t->new_head && begins_with(tensor->name, "head.")) return false;
+    if (sqzi_span_begins(tensor->name, "verify.") || is_scale_of_any(tensor, p)) return false;
+    if (t->new_head && sqzi_span_begins(tensor->name, "head.")) return false;
     for (uint32_t j = 0; j < p->n; j++)
         if (holds(tensor, p->list[j].entry.name)) return false;
     return true;
@@ -112,8 +105,8 @@ static void find_storages(const sqzi_trainable *t, bool masters, bool has[STORAG
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(t->model->gguf); i++) {
         const sqzi_gguf_tensor *tensor = sqzi_gguf_tensor_at(t->model->gguf, i);
         uint32_t packed = S4;
-        if (tensor->type != SQZI_S8 || !stays(t, tensor) ||
-            ends_with(tensor->name, ".codes") || ends_with(tensor->name, ".centroids"))
+        if (tensor->type != SQZI_S8 || !stays(t, tensor) || ends_with(tensor->name, ".codes") ||
+            ends_with(tensor->name, ".centroids"))
             continue;
         while (packed < STORAGES && !ends_with(tensor->name, endings[packed])) packed++;
         has[packed < STORAGES ? packed : S8] = true;
@@ -244,7 +237,7 @@ static void put_tensors(const sqzi_trainable *t, bool masters, sqzi_gguf_writer 
     const sqzi_parameters *p = &t->parameters;
     for (uint32_t i = 0; i < sqzi_gguf_n_tensors(t->model->gguf); i++) {
         const sqzi_gguf_tensor *tensor = sqzi_gguf_tensor_at(t->model->gguf, i);
-        if (t->new_head && begins_with(tensor->name, "head.")) continue;
+        if (t->new_head && sqzi_span_begins(tensor->name, "head.")) continue;
         uint32_t j = 0;
         while (j < p->n && !holds(tensor, p->list[j].entry.name)) j++;
         if (j < p->n) put_number(t, j, masters, writer);
