@@ -43,7 +43,8 @@ import subprocess
 import sys
 
 from squeeze_levers import CURVES, FILES, show_equal, with_bits
-from squeeze_runs import Log, digest, file_of, run_nice, squeeze, time_ratio
+from squeeze_runs import (Log, digest, file_of, map_of, rows_of, run_json, squeeze, time_ratio,
+                          write_whole)
 
 TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
 FORMS = {"groups": {"4, SqueezeBERT's": ["--groups", "4", "--dense-output"]}}
@@ -73,11 +74,6 @@ def paragraphs(data, every):
         return [line for i, line in enumerate(filter(str.strip, lines)) if i % every == 0]
 
 
-def rows_of(path):
-    with open(path, encoding="utf-8", newline="\n") as lines:
-        return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-
-
 class Picture:
     def __init__(self, o):
         self.o, self.path = o, o.work / "picture.jsonl"
@@ -91,17 +87,14 @@ class Picture:
         self.cache.mkdir(exist_ok=True)
         for path, every in ((self.texts, EVERY), (self.books, BOOKS_EVERY)):
             if not path.exists():
-                part = path.with_suffix(".part")
-                part.write_text("".join(paragraphs(self.o.data, every)), encoding="utf-8")
-                part.rename(path)
+                write_whole(path, "".join(paragraphs(self.o.data, every)))
         lines = (self.o.data / "glue/QNLI/dev.tsv").read_text(encoding="utf-8").split("\n")
         self.questions.write_text("\n".join(
             [lines[0], *(x for x in lines if x.endswith("\tentailment"))]) + "\n",
             encoding="utf-8")
 
     def run(self, *command):
-        said, seconds = run_nice([self.o.program, *command])
-        return json.loads(said.strip().split("\n")[-1]), round(seconds, 1)
+        return run_json(self.o.program, *command)
 
     # ---- a row ----
 
@@ -126,16 +119,15 @@ class Picture:
         """The file, and the CPU seconds that it took; as many blocks as stay are mapped."""
         out = model.with_name(f"{model.stem}-{self.o.pieces}-{self.o.short}.gguf")
         kept = levers[levers.index("--layers") + 1].split(",") if "--layers" in levers else []
-        last = json.loads(run_nice([self.o.program, "info", self.o.model, "--json"])[0])
-        ends = [*kept[1:], str(last["layers"])] if kept else []
         if out.exists():
             return out, 0
+        whole, _ = self.run("info", self.o.model, "--json")
         _, seconds = self.run(
             "distill", "--teacher", self.o.model, "--teacher-type", "s8", "--student", model, "-o",
             out, "--texts", self.o.data / "text/gutenberg_en.txt.gz", "--max-pieces",
             self.o.pieces, "--loss", "hidden:1,pooled:5", "--lr", "5e-4", "--fake-quantise",
             "stored", "--measure-steps", 100000, "--resume", "--checkpoint-minutes", 5,
-            *(["--map", ",".join(ends)] if ends else []),
+            *(map_of(kept, whole["layers"]) if kept else []),
             *(["--max-steps", self.o.short] if self.o.short else []), *self.common)
         shutil.rmtree(f"{out}.checkpoint")
         return out, seconds

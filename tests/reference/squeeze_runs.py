@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What squeeze_levers.py and squeeze_shapes.py share: a log from which a killed run goes on,
-squeezing at the lowest priority, and the time of a model over that of another in one process.
+"""What squeeze_levers.py, squeeze_picture.py, squeeze_shapes.py and glue_small.py share: a log from
+which a killed run goes on, tables and whole files, commands and squeezing at the lowest priority,
+and the time of a model over that of another in one process.
 """
+import csv
+import ctypes
 import hashlib
 import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
 
 import sqz
+
+LIBC, PR_SET_PDEATHSIG = ctypes.CDLL(None), 1
 
 
 class Log:
@@ -47,10 +54,31 @@ def digest(path):
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
+def rows_of(path):
+    """Rows of a tab-separated table, a dictionary each; a quotation mark is text."""
+    with open(path, encoding="utf-8-sig", newline="\n") as lines:
+        return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def write_whole(path, text):
+    """The file appears when all of it is there."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.rename(path)
+
+
+def become_child():
+    """At the lowest priority, and, where the system can, ended with the program that waits for it:
+    else a run that is started again would meet the one of before at its checkpoint."""
+    os.nice(19)
+    if hasattr(LIBC, "prctl"):
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def run_nice(command):
     """Output and CPU seconds of a command at the lowest priority."""
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True,
-                               preexec_fn=lambda: os.nice(19))
+                               preexec_fn=become_child)
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.stdout.close()
@@ -58,6 +86,19 @@ def run_nice(command):
     if process.returncode:
         raise SystemExit(f"exit {process.returncode}: {' '.join(map(str, command))}")
     return output, usage.ru_utime + usage.ru_stime
+
+
+def run_json(*command):
+    """The last line of what a command prints, which is JSON, and its CPU seconds."""
+    print(*command, file=sys.stderr, flush=True)
+    said, seconds = run_nice(command)
+    return json.loads(said.strip().split("\n")[-1]), round(seconds, 1)
+
+
+def map_of(kept, layers):
+    """--map of `distill` where these blocks of so many stay: each learns what the next one that
+    stays read in the teacher, the last what the teacher ends with."""
+    return ["--map", ",".join(map(str, [*kept[1:], layers]))]
 
 
 def squeeze(program, model, out, texts, levers, cache=None):
