@@ -74,9 +74,14 @@ class Runs:
         shutil.rmtree(f"{out}.checkpoint", ignore_errors=True)
         return out, self.log.get(**key)
 
+    def given(self, name, seed):
+        """--teacher's file, or None."""
+        path = self.o.teacher.get(name)
+        return path and pathlib.Path(path.replace("{seed}", str(seed)))
+
     def teacher(self, name, seed):
-        if name in self.o.teacher:
-            return pathlib.Path(self.o.teacher[name].replace("{seed}", str(seed)))
+        if self.given(name, seed):
+            return self.given(name, seed)
         known, rows = finetune_figures.TASKS.get(name), self.rows[name]
 
         def make(out):
@@ -209,6 +214,10 @@ def main():
     runs = Runs(o)
     if not runs.jobs():
         return "nothing to run: 10 % is asked of sst2 and stsb alone"
+    given = [runs.given(name, seed) for _, name, seed in runs.jobs()]
+    lacking = [str(path) for path in given if path and not path.exists()]
+    if lacking and not o.table:
+        return f"no such file: {', '.join(lacking)}"
     for job in [] if o.table else runs.jobs():
         runs.student(*job)
     if not runs.lines():
