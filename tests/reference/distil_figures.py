@@ -3,12 +3,13 @@
 """Students of MiniLM-L6 beside their teachers: a Markdown table. Hours; it may be stopped at any
 moment and started again with the same command.
 
-    distil_figures.py PROGRAM MINILM.gguf DATA WORK [--only heal|sst2 ...] [--seed 1 ...]
-        [--pieces 300000 ...] [--sst2-teacher FILE] [--epochs N] [--short STEPS] [--table]
+    distil_figures.py PROGRAM MINILM.gguf DATA WORK [--only heal|sst2|groups|bits|int4 ...]
+        [--seed 1 ...] [--pieces 300000 ...] [--sst2-teacher FILE] [--epochs N] [--short STEPS]
+        [--judge embedder_eval.py] [--table]
 
-DATA holds glue/ and text/gutenberg_en.txt.gz. WORK/runs.jsonl has a line for each run that is
-finished by this program: those are not made again, and a run goes on from its checkpoint. Labels of
-dev are looked at once a run, by its figure; nothing is chosen by them.
+DATA holds glue/ and text/ with gutenberg_en and openstax_en. WORK/runs.jsonl has a line for each
+run that is finished by this program: those are not made again, and a run goes on from its
+checkpoint. Labels of dev are looked at once a run, by its figure; nothing is chosen by them.
 
   heal   layers 0, 2, 3 and 5 healed on sentences of books, one mix of losses after the other, each
          number of pieces a run of its own (its rate falls to 0): STS-B dev, Spearman of cosines.
@@ -16,7 +17,16 @@ dev are looked at once a run, by its figure; nothing is chosen by them.
   sst2   MiniLM fine-tuned on SST-2 (three epochs, rate 5e-5) teaches its own layers 0, 2 and 5:
          logits and hidden states, a run a seed; then what each loss adds, seed 1 alone, --epochs
          each. Bar: the mean of the seeds is 97.5 % of the teacher's dev accuracy
+  groups SqueezeBERT's shape, six blocks in 4 groups with a whole attn_output, of permuted blocks of
+         MiniLM and of random ones, and a dense student of as many operations (three blocks of 672
+         neurons: 22.5 squares of the width, both), taught alike; STS-B dev, and the time of MiniLM
+         over theirs in f32 and in int8, 1 x 128, one thread, CPU time, in turn
+  bits   the students of `heal` and `sst2`, taught plainly or through the rounding of the type that
+         they are then stored in: figures of the stored files
+  int4   four blocks of half the neurons in int4, 48 bytes a word piece (4.9 MB): sts, retrieval and
+         probe by the program --judge, called `JUDGE PROGRAM MODEL --data DATA`
 
+`groups` and `int4` learn of text books and novels (models/recipes/books.py).
 Teachers run in int8 (--teacher-type s8). --sst2-teacher is a model that was fine-tuned before, as
 finetune_figures.py leaves it.
 
@@ -29,14 +39,22 @@ import os
 import pathlib
 import statistics
 import subprocess
+import sys
 import time
 
-from squeeze_runs import Log, digest
+from squeeze_runs import Log, digest, time_ratio
 
+BOOKS = pathlib.Path(__file__).resolve().parents[2] / "models/recipes/books.py"
 MIXES = ("hidden:1,pooled:5", "pooled:1", "relations:1,pooled:5")
 ABLATION = ("labels", "labels,logits", "labels,logits,hidden", "labels,logits,hidden,attention",
             "labels,logits,hidden,attention,relations")
 TAUGHT = "logits:1,hidden:1"
+GROUPS = ("--groups", "4", "--dense-output")
+SHAPES = {"permuted blocks": ("init-student", *GROUPS, "--texts"),
+          "random blocks": ("init-student", *GROUPS, "--random", "blocks", "--seed", "1"),
+          "dense, 3 blocks": ("squeeze", "--layers", "0,2,5", "--neurons", "43.75%", "--texts")}
+FOUR = ("--layers", "0,2,3,5", "--neurons", "50%", "--bits", "4", "--embedding", "pq:48",
+        "--positions", "4", "--drop-impossible", "--texts")
 
 
 def call(command):
@@ -80,9 +98,13 @@ class Figures:
 
     def taught(self, teacher, student, name, *options):
         out = self.o.work / f"{name}{'-short' if self.o.short else ''}.gguf"
+        made = self.log.get(file=out.name)
+        if made and out.exists():
+            return out, made["minutes"]
         _, minutes = call([self.o.program, "distill", "--teacher", teacher, "--student", student,
                            "--teacher-type", "s8", "-o", out, *options, "--measure-steps", 100000,
                            *self.run_options])
+        self.log.add({"file": out.name, "minutes": round(minutes, 1)})
         return out, minutes
 
     def tuned(self, student, name, *options):
@@ -95,25 +117,118 @@ class Figures:
 
     # ---- an embedder ----
 
-    def heal(self, mix, pieces):
-        student = self.squeezed(self.o.model, "0,2,3,5")
+    def heal_file(self, mix, pieces, *through):
+        name = "-".join(("heal", mix.replace(":", "").replace(",", "-"), str(pieces), *through[1:]))
+        return self.taught(self.o.model, self.squeezed(self.o.model, "0,2,3,5"), name, "--texts",
+                           self.o.data / "text/gutenberg_en.txt.gz", "--max-pieces", pieces,
+                           "--loss", mix, *through)
 
+    def heal(self, mix, pieces):
         def make():
-            name = f"heal-{mix.replace(':', '').replace(',', '-')}-{pieces}"
-            out, minutes = self.taught(
-                self.o.model, student, name, "--texts", self.o.data / "text/gutenberg_en.txt.gz",
-                "--max-pieces", pieces, "--loss", mix)
-            return minutes, {"sts": self.eval(out, "stsb", "STS-B", "--cosine")["spearman"]}
+            out, minutes = self.heal_file(mix, pieces)
+            return minutes, self.cosine(out)
         return self.once(make, run="heal", mix=mix, pieces=pieces)
 
     def heal_rows(self):
         for model, name in ((self.o.model, "teacher"),
                             (self.squeezed(self.o.model, "0,2,3,5"), "student, not healed")):
-            yield name, self.once(lambda m=model: (0, {"sts": self.eval(
-                m, "stsb", "STS-B", "--cosine")["spearman"]}), run="as it is", model=name), "sts"
+            yield name, self.once(lambda m=model: (0, self.cosine(m)), run="as it is",
+                                  model=name), "sts"
         for mix in MIXES:
             for pieces in self.o.pieces:
                 yield f"{mix}, {pieces} pieces", self.heal(mix, pieces), "sts"
+
+    # ---- other shapes, and bits ----
+
+    def books(self):
+        texts, sample = self.o.work / "books.txt", self.o.work / "sample.txt"
+        if not texts.exists():
+            subprocess.run([sys.executable, "-B", BOOKS, self.o.data / "text", texts, sample],
+                           check=True)
+        return texts, sample
+
+    def stored(self, model, kind):
+        """The file of integers that is run."""
+        out = self.o.work / f"{model.stem}-{kind}.gguf"
+        if not out.exists():
+            call([self.o.program, "quantize", model, "-o", out, "--type", kind])
+        return out
+
+    def cosine(self, model):
+        return {"sts": self.eval(model, "stsb", "STS-B", "--cosine")["spearman"]}
+
+    def student(self, name, verb, *levers):
+        """A student that is made with a sample of the books, where its levers ask for one."""
+        out, (_, sample) = self.o.work / name, self.books()
+        if not out.exists():
+            call([self.o.program, verb, self.o.model, "-o", out, *levers,
+                  *([sample] if levers[-1] == "--texts" else [])])
+        return out
+
+    def groups(self, name, pieces):
+        def make():
+            texts, _ = self.books()
+            student = self.student(name.replace(",", "").replace(" ", "-") + ".gguf", *SHAPES[name])
+            out, minutes = self.taught(self.o.model, student, f"{student.stem}-{pieces}",
+                                       "--texts", texts, "--max-pieces", pieces, "--loss",
+                                       MIXES[0], "--lr", "5e-4")
+            files = {"f32": (self.o.model, out),
+                     "s8": (self.stored(self.o.model, "s8"), self.stored(out, "s8"))}
+            return minutes, {**self.cosine(out), "untaught": self.cosine(student)["sts"],
+                             "faster": {kind: time_ratio(*both)["time_ratio"]
+                                        for kind, both in files.items()}}
+        return self.once(make, run="groups", student=name, pieces=pieces)
+
+    def groups_rows(self):
+        for pieces in self.o.pieces:
+            for name in SHAPES:
+                line = self.groups(name, pieces)
+                faster = line and line["faster"]
+                said = (f", {line['untaught']:.4f} untaught, {faster['f32']:.2f} times as fast as "
+                        f"MiniLM in f32, {faster['s8']:.2f} in int8") if line else ""
+                yield f"{name}, {pieces} pieces{said}", line, "sts"
+
+    def bits_rows(self):
+        path, _ = self.sst2_teacher()
+        for task, kinds in (("STS-B", ("s8", "s4")), ("SST-2", ("s8",))):
+            for rounding in (None, *kinds):
+                for kind in (rounding,) if rounding else kinds:
+                    yield (f"{task}, stored in {kind}, taught "
+                           f"{'through that rounding' if rounding else 'plainly'}",
+                           self.once(lambda t=task, r=rounding, k=kind: self.bits(path, t, r, k),
+                                     run="bits", task=task, rounding=rounding, kind=kind), "figure")
+
+    def bits(self, teacher, task, rounding, kind):
+        """What a student has when it is stored in integers, and the minutes of its teaching."""
+        through = ("--fake-quantise", rounding) if rounding else ()
+        if task == "STS-B":
+            out, minutes = self.heal_file(MIXES[0], self.o.pieces[0], *through)
+            return minutes, {"figure": self.cosine(self.stored(out, kind))["sts"]}
+        out, minutes = self.sst2_file(teacher, TAUGHT, 1, 3, *through)
+        return minutes, {"figure": self.eval(self.stored(out, kind), "sst2", "SST-2")["accuracy"]}
+
+    def judged(self, model):
+        said = subprocess.run([sys.executable, self.o.judge, self.o.program, model, "--data",
+                               self.o.data], stdout=subprocess.PIPE, text=True, check=True)
+        return {k: v for k, v in json.loads(said.stdout).items() if k != "model"}
+
+    def int4(self, pieces):
+        def make():
+            texts, _ = self.books()
+            student = self.student("four.gguf", "squeeze", *FOUR)
+            if not pieces:
+                return 0, self.judged(student)
+            out, minutes = self.taught(
+                self.o.model, student, f"four-{pieces}", "--texts", texts, "--max-pieces", pieces,
+                "--loss", MIXES[0], "--fake-quantise", "s4", "--lr", "5e-4")
+            return minutes, self.judged(out)
+        return self.once(make, run="int4", pieces=pieces)
+
+    def int4_rows(self):
+        for pieces in (0, *self.o.pieces):
+            line = self.int4(pieces)
+            said = f", retrieval {line['retrieval']}, probe {line['probe']}" if line else ""
+            yield f"{pieces} pieces{said}", line, "sts"
 
     # ---- a classifier ----
 
@@ -132,16 +247,19 @@ class Figures:
             return minutes, {"accuracy": self.eval(out, "sst2", "SST-2")["accuracy"]}
         return out, self.once(make, run="sst2 teacher")
 
+    def sst2_file(self, teacher, losses, seed, epochs, *through):
+        student = self.squeezed(teacher, "0,2,5")
+        name = "-".join(("sst2", losses.replace(":", "").replace(",", "-"), str(seed), str(epochs),
+                         *through[1:]))
+        rows = ["--task", "sst2", "--data", self.o.data / "glue/SST-2", "--seed", seed, "--epochs",
+                epochs]
+        if losses == "labels":
+            return self.tuned(student, name, *rows)
+        return self.taught(teacher, student, name, "--loss", losses, *rows, *through)
+
     def sst2(self, teacher, losses, seed, epochs=3):
         def make():
-            student = self.squeezed(teacher, "0,2,5")
-            name = f"sst2-{losses.replace(':', '').replace(',', '-')}-{seed}-{epochs}"
-            rows = ["--task", "sst2", "--data", self.o.data / "glue/SST-2", "--seed", seed,
-                    "--epochs", epochs]
-            if losses == "labels":
-                out, minutes = self.tuned(student, name, *rows)
-            else:
-                out, minutes = self.taught(teacher, student, name, "--loss", losses, *rows)
+            out, minutes = self.sst2_file(teacher, losses, seed, epochs)
             return minutes, {"accuracy": self.eval(out, "sst2", "SST-2")["accuracy"]}
         return self.once(make, run="sst2", losses=losses, seed=seed, epochs=epochs)
 
@@ -164,17 +282,22 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ("program", "model", "data", "work"):
         parser.add_argument(name, type=pathlib.Path)
-    parser.add_argument("--only", nargs="+", choices=("heal", "sst2"), default=("heal", "sst2"))
+    parts = ("heal", "sst2", "groups", "bits", "int4")
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts)
     parser.add_argument("--seed", nargs="+", type=int, default=(1, 2, 3))
     parser.add_argument("--pieces", nargs="+", type=int, default=(300000, 1000000, 3000000))
     parser.add_argument("--losses", nargs="*", default=ABLATION)
     parser.add_argument("--sst2-teacher", type=pathlib.Path)
     parser.add_argument("--epochs", type=int, default=3, help="of each mix of losses")
+    parser.add_argument("--judge", type=pathlib.Path, help="of int4")
     parser.add_argument("--short", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--table", action="store_true", help="of what is there; run nothing")
     o = parser.parse_args()
+    if "int4" in o.only and not o.judge:
+        parser.error("int4 needs --judge")
     o.work.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("SQZ_LIBRARY", str(o.program.resolve().parent / "libsqueezebert-full.so"))
     os.nice(2)
     figures, rows = Figures(o), []
     for part in o.only:
