@@ -2,7 +2,7 @@
 /* How near a training step comes to what the machine can do.
  *
  *   bench_train_step [--threads N] [--precision f32|bf16] [--batch mixed|AxB|LENGTHS]...
- *                    [--samples S] [--parts] MODEL...
+ *                    [--samples S] [--parts] [--teacher FILE] MODEL...
  *   bench_train_step [--threads N] [--precision f32|bf16] --serve FILE MODEL
  *
  * A step is the trainer's own: forward with dropout 0.1, backward, norm, AdamW, matrices packed
@@ -16,6 +16,10 @@
  * over samples of step over floor. One thread's times are its CPU time, those of several the
  * clock's. --parts: steps between the others say where the time goes (step_watch.h), in parts of
  * the floor.
+ *
+ * --teacher: the step is of a distillation, MODEL learns hidden states and vectors of FILE, without
+ * dropout and without a head; the time of sqz_encode of FILE on the same batch, taken before each
+ * step, is added to the floor.
  *
  * --serve: FILE holds a batch a line, as lengths with spaces between them. For each line that is
  * read from the standard input the next batch is trained, and its seconds are written, the clock's
@@ -35,7 +39,7 @@ typedef struct options {
     batch batches[MOST_BATCHES];
     const char *names[MOST_BATCHES];
     const char *const *models;
-    const char *serve;
+    const char *serve, *teacher;
     bool parts, bf16;
 } options;
 
@@ -48,6 +52,10 @@ typedef struct bench {
     double operations; /* of a step, of the first batch */
     const sqzk_peak *peak;
     uint64_t rounds;
+    sqz_model *teacher; /* NULL: none */
+    sqz_session *session;
+    sqz_batch batch;
+    float *hidden;
 } bench;
 
 static void fail(const char *what, const sqz_error *error)
@@ -64,11 +72,23 @@ static double operations_of(const sqz_trainer *t, const batch *b)
     for (uint32_t i = 0; i < b->n; i++) first[i + 1] = first[i] + b->lengths[i];
     sqzi_profile_add_run(&profile, &none, &t->trainable.model->encoder,
                          &(sqzi_batch){.n_sequences = b->n, .n_tokens = b->tokens, .first = first});
-    sqzi_profile_add_head(&profile, &t->trainable.model->head, b->n, 0);
+    if (!t->recipe.distil) sqzi_profile_add_head(&profile, &t->trainable.model->head, b->n, 0);
     double operations = 0;
     for (int s = 0; s < SQZ_STAGES; s++)
         operations += 2.0 * (double)profile.stages[s].multiply_adds;
     return 3 * operations;
+}
+
+static void open_teacher(bench *b, const char *path, const batch *of)
+{
+    sqz_error error;
+    uint32_t *first = take(of->n + 1, sizeof *first);
+    for (uint32_t i = 0; i < of->n; i++) first[i + 1] = first[i] + of->lengths[i];
+    if (sqz_model_open(b->context, path, &b->teacher, &error)) fail(path, &error);
+    const sqz_session_options most = {.max_tokens = of->tokens, .max_sequences = of->n};
+    if (sqz_session_open(b->teacher, &most, &b->session, &error)) fail(path, &error);
+    b->batch = (sqz_batch){.n_sequences = of->n, .first = first, .ids = b->data->ids};
+    b->hidden = take(of->tokens, sqz_model_get_info(b->teacher)->width * sizeof *b->hidden);
 }
 
 static void open_bench(bench *b, const options *o, const char *path, const batch *batches,
@@ -76,16 +96,25 @@ static void open_bench(bench *b, const options *o, const char *path, const batch
 {
     sqz_error error;
     sqz_model *model = NULL;
+    const sqz_distil_recipe distil = {
+        .teacher = o->teacher, .weights = {[SQZ_DISTIL_HIDDEN] = 1, [SQZ_DISTIL_POOLED] = 5}};
     const sqz_train_recipe recipe = {.epochs = 1u << 20,
                                      .lr = 1e-5,
                                      .seed = 1,
-                                     .precision = o->bf16 ? SQZ_PRECISION_BF16 : SQZ_PRECISION_F32};
+                                     .dropout = o->teacher ? -1 : 0,
+                                     .precision = o->bf16 ? SQZ_PRECISION_BF16 : SQZ_PRECISION_F32,
+                                     .distil = o->teacher ? &distil : NULL};
     *b = (bench){0};
     if (sqz_context_open(&(sqz_context_options){.n_threads = o->threads}, &b->context, &error))
         fail("a context", &error);
     if (sqz_model_open(b->context, path, &model, &error)) fail(path, &error);
     b->data = make_data(batches, n, sqz_model_get_info(model)->vocabulary);
     sqz_model_close(model);
+    if (o->teacher) {
+        open_teacher(b, o->teacher, batches);
+        b->data->train.labels = NULL;
+        b->data->train.n_labels = 0;
+    }
     watch_context(b->context);
     if (sqz_trainer_open(b->context, path, &recipe, &b->data->train, &b->trainer, &error))
         fail(path, &error);
@@ -98,7 +127,11 @@ static void open_bench(bench *b, const options *o, const char *path, const batch
 static void close_bench(bench *b)
 {
     sqz_trainer_close(b->trainer);
+    sqz_session_close(b->session);
+    sqz_model_close(b->teacher);
     sqz_context_close(b->context);
+    free((void *)b->batch.first);
+    free(b->hidden);
     free_data(b->data);
 }
 
@@ -125,6 +158,13 @@ static void step(bench *b)
     sqz_error error;
     sqz_train_progress progress;
     if (sqzi_trainer_step(b->trainer, &progress, &error)) fail("a step", &error);
+}
+
+static void run_teacher(bench *b)
+{
+    sqz_error error;
+    const size_t width = sqz_model_get_info(b->teacher)->width;
+    if (sqz_encode(b->session, &b->batch, b->hidden, width, &error)) fail("the teacher", &error);
 }
 
 static void peak_part(void *argument, const sqzi_team *team)
@@ -162,7 +202,8 @@ static void run_reader(bench *b)
 
 typedef struct samples {
     double wall[MOST_SAMPLES], cpu[MOST_SAMPLES], floor[MOST_SAMPLES], ratio[MOST_SAMPLES],
-        peak[MOST_SAMPLES], bandwidth[MOST_SAMPLES], part[STEP_PARTS + 1][MOST_SAMPLES];
+        peak[MOST_SAMPLES], bandwidth[MOST_SAMPLES], teacher[MOST_SAMPLES],
+        part[STEP_PARTS + 1][MOST_SAMPLES];
 } samples;
 
 static double of_clock(const options *o, seconds s)
@@ -178,6 +219,9 @@ static void sample_floor(bench *b, const options *o, samples *s, size_t i)
     s->peak[i] = 4.0 * o->threads * (double)(b->rounds * b->peak->operations) / peak_seconds;
     s->bandwidth[i] = (double)(p->bytes / READ_BYTES * READ_BYTES) / read_seconds;
     s->floor[i] = b->operations / s->peak[i] + 28.0 * (double)p->n_trained / s->bandwidth[i];
+    if (!b->teacher) return;
+    s->teacher[i] = of_clock(o, measure(b, run_teacher));
+    s->floor[i] += s->teacher[i];
 }
 
 /* In parts of the floor; what no watch saw is the last. */
@@ -227,6 +271,7 @@ static void run_batch(const options *o, const char *path, size_t which)
            1e3 * median(s.wall, o->samples), 1e3 * median(s.cpu, o->samples), b.operations * 1e-9,
            1e-9 * median(s.peak, o->samples), 1e-9 * median(s.bandwidth, o->samples),
            1e3 * median(s.floor, o->samples), median(s.ratio, o->samples));
+    if (b.teacher) printf("    the teacher %34.1f ms\n", 1e3 * median(s.teacher, o->samples));
     if (o->parts) report_parts(&s, o->samples);
     fflush(stdout);
     close_bench(&b);
@@ -298,6 +343,7 @@ static bool read_option(options *o, const char *name, const char *value)
     if (strcmp(name, "--precision") == 0)
         return (o->bf16 = strcmp(value, "bf16") == 0) || strcmp(value, "f32") == 0;
     if (strcmp(name, "--serve") == 0) return (o->serve = value) != NULL;
+    if (strcmp(name, "--teacher") == 0) return (o->teacher = value) != NULL;
     if (strcmp(name, "--batch") != 0 || o->n_batches == MOST_BATCHES) return false;
     o->names[o->n_batches] = value;
     return read_batch(value, &o->batches[o->n_batches++]);
@@ -314,11 +360,12 @@ int main(int n, char **arguments)
     }
     o.models = (const char *const *)arguments + i;
     o.n_models = (size_t)(n - i);
-    if (o.n_models == 0 || strncmp(arguments[i], "--", 2) == 0 || (o.serve && o.n_models > 1)) {
+    if (o.n_models == 0 || strncmp(arguments[i], "--", 2) == 0 ||
+        (o.serve && (o.n_models > 1 || o.teacher))) {
         fprintf(stderr,
                 "bench_train_step: cannot use '%s'\n"
                 "bench_train_step [--threads N] [--precision f32|bf16] [--batch "
-                "mixed|AxB|LENGTHS]... [--samples S] [--parts] MODEL...\n"
+                "mixed|AxB|LENGTHS]... [--samples S] [--parts] [--teacher FILE] MODEL...\n"
                 "bench_train_step [--threads N] [--precision f32|bf16] --serve FILE MODEL\n",
                 i < n ? arguments[i] : "");
         return 2;

@@ -41,10 +41,10 @@ extern "C" {
  *   values        SQZ_REGRESSION: [K] numbers; SQZ_MULTI_LABEL: [K] of 0 to 1; SQZ_LOSS_COSINE,
  *                 _COSENT: [1] the score of the pair; else NULL
  *   token_labels  SQZ_HEAD_TOKEN: [n_tokens] classes, -1 for a piece without one; else NULL
+ *   unlabelled    of a distillation, 1: it has no label, the three above are not looked at, and the
+ *                 mean of the loss LABELS is over the others of its batch
  *   teachers      of a distillation whose teacher has another vocabulary: n_tokens, ids and types
- * of the same text as it reads them; of all examples or of none; else NULL unlabelled    of a
- * distillation, 1: it has no label, the three above are not looked at, and the mean of the loss
- * LABELS is over the others of its batch
+ *                 of the same text as it reads them; of all examples or of none; else NULL
  */
 typedef struct sqz_train_example {
     uint32_t n_tokens;
