@@ -6,8 +6,8 @@
 #   usage: make.sh DATA WORK [MODEL...]
 #
 # DATA holds glue/SST-2, glue/STS-B, glue/QNLI, intent/clinc150 and text/ (CONTRIBUTING.md); WORK
-# is a folder for everything on the way, some gigabytes. MODEL is sentiment, intents or embed
-# (default: all). PROGRAM in the environment is the program that makes them
+# is a folder for everything on the way, some gigabytes. MODEL is the name of a recipe, such as
+# sentiment (default: all of them). PROGRAM in the environment is the program that makes them
 # (build/squeezebert), OUT the folder that they go into (models/).
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -100,7 +100,9 @@ finish() { # NAME=FILE.json of each measurement that the card's template reads
   echo "$(date +%H:%M:%S) wrote $out/$name.gguf and $out/$name.md"
 }
 
-[ $# -gt 0 ] || set -- sentiment intents embed
+if [ $# = 0 ]; then
+  for card in "$recipes"/*.card; do set -- "$@" "$(basename "$card" .card)"; done
+fi
 mkdir -p "$out"
 for name; do
   [ -e "$recipes/$name.card" ] && [ -e "$recipes/$name.sh" ] ||
