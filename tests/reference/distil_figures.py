@@ -49,12 +49,13 @@ MIXES = ("hidden:1,pooled:5", "pooled:1", "relations:1,pooled:5")
 ABLATION = ("labels", "labels,logits", "labels,logits,hidden", "labels,logits,hidden,attention",
             "labels,logits,hidden,attention,relations")
 TAUGHT = "logits:1,hidden:1"
+TABLES = r"_embd\.weight|token_types|^head|^pooler"
 GROUPS = ("--groups", "4", "--dense-output")
 SHAPES = {"permuted blocks": ("init-student", *GROUPS, "--texts"),
           "random blocks": ("init-student", *GROUPS, "--random", "blocks", "--seed", "1"),
           "dense, 3 blocks": ("squeeze", "--layers", "0,2,5", "--neurons", "43.75%", "--texts")}
 FOUR = ("--layers", "0,2,3,5", "--neurons", "50%", "--bits", "4", "--embedding", "pq:48",
-        "--positions", "4", "--drop-impossible", "--texts")
+        "--positions", "4", "--texts")
 
 
 def call(command):
@@ -118,7 +119,8 @@ class Figures:
     # ---- an embedder ----
 
     def heal_file(self, mix, pieces, *through):
-        name = "-".join(("heal", mix.replace(":", "").replace(",", "-"), str(pieces), *through[1:]))
+        name = "-".join(("heal", mix.replace(":", "").replace(",", "-"), str(pieces),
+                         *(f"through-{kind}" for kind in through[1:])))
         return self.taught(self.o.model, self.squeezed(self.o.model, "0,2,3,5"), name, "--texts",
                            self.o.data / "text/gutenberg_en.txt.gz", "--max-pieces", pieces,
                            "--loss", mix, *through)
@@ -147,28 +149,37 @@ class Figures:
                            check=True)
         return texts, sample
 
-    def stored(self, model, kind):
+    def stored(self, model, kind, *options):
         """The file of integers that is run."""
         out = self.o.work / f"{model.stem}-{kind}.gguf"
         if not out.exists():
-            call([self.o.program, "quantize", model, "-o", out, "--type", kind])
+            call([self.o.program, "quantize", model, "-o", out, "--type", kind, *options])
         return out
 
     def cosine(self, model):
         return {"sts": self.eval(model, "stsb", "STS-B", "--cosine")["spearman"]}
 
-    def student(self, name, verb, *levers):
+    def base(self):
+        """MINILM without word pieces that no text is ever cut into."""
+        out = self.o.work / "base.gguf"
+        if not out.exists():
+            call([self.o.program, "squeeze", self.o.model, "-o", out, "--drop-impossible"])
+        return out
+
+    def student(self, name, verb, teacher, *levers):
         """A student that is made with a sample of the books, where its levers ask for one."""
         out, (_, sample) = self.o.work / name, self.books()
         if not out.exists():
-            call([self.o.program, verb, self.o.model, "-o", out, *levers,
+            call([self.o.program, verb, teacher, "-o", out, *levers,
                   *([sample] if levers[-1] == "--texts" else [])])
         return out
 
     def groups(self, name, pieces):
         def make():
             texts, _ = self.books()
-            student = self.student(name.replace(",", "").replace(" ", "-") + ".gguf", *SHAPES[name])
+            verb, *levers = SHAPES[name]
+            student = self.student(name.replace(",", "").replace(" ", "-") + ".gguf", verb,
+                                   self.o.model, *levers)
             out, minutes = self.taught(self.o.model, student, f"{student.stem}-{pieces}",
                                        "--texts", texts, "--max-pieces", pieces, "--loss",
                                        MIXES[0], "--lr", "5e-4")
@@ -199,13 +210,17 @@ class Figures:
                                      run="bits", task=task, rounding=rounding, kind=kind), "figure")
 
     def bits(self, teacher, task, rounding, kind):
-        """What a student has when it is stored in integers, and the minutes of its teaching."""
+        """What a student has whose blocks are stored in integers, and the minutes of its teaching.
+        Its tables stay in f32: so does what is taught through a rounding, which is stored so."""
         through = ("--fake-quantise", rounding) if rounding else ()
+
+        def integers(model):
+            return model if rounding else self.stored(model, kind, "--keep", TABLES)
         if task == "STS-B":
             out, minutes = self.heal_file(MIXES[0], self.o.pieces[0], *through)
-            return minutes, {"figure": self.cosine(self.stored(out, kind))["sts"]}
+            return minutes, {"figure": self.cosine(integers(out))["sts"]}
         out, minutes = self.sst2_file(teacher, TAUGHT, 1, 3, *through)
-        return minutes, {"figure": self.eval(self.stored(out, kind), "sst2", "SST-2")["accuracy"]}
+        return minutes, {"figure": self.eval(integers(out), "sst2", "SST-2")["accuracy"]}
 
     def judged(self, model):
         said = subprocess.run([sys.executable, self.o.judge, self.o.program, model, "--data",
@@ -215,11 +230,11 @@ class Figures:
     def int4(self, pieces):
         def make():
             texts, _ = self.books()
-            student = self.student("four.gguf", "squeeze", *FOUR)
+            student = self.student("four.gguf", "squeeze", self.base(), *FOUR)
             if not pieces:
                 return 0, self.judged(student)
             out, minutes = self.taught(
-                self.o.model, student, f"four-{pieces}", "--texts", texts, "--max-pieces", pieces,
+                self.base(), student, f"four-{pieces}", "--texts", texts, "--max-pieces", pieces,
                 "--loss", MIXES[0], "--fake-quantise", "s4", "--lr", "5e-4")
             return minutes, self.judged(out)
         return self.once(make, run="int4", pieces=pieces)
@@ -250,7 +265,7 @@ class Figures:
     def sst2_file(self, teacher, losses, seed, epochs, *through):
         student = self.squeezed(teacher, "0,2,5")
         name = "-".join(("sst2", losses.replace(":", "").replace(",", "-"), str(seed), str(epochs),
-                         *through[1:]))
+                         *(f"through-{kind}" for kind in through[1:])))
         rows = ["--task", "sst2", "--data", self.o.data / "glue/SST-2", "--seed", seed, "--epochs",
                 epochs]
         if losses == "labels":
