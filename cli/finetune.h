@@ -78,6 +78,10 @@ typedef struct cli_tuning_options {
 extern cli_tuning_options cli_tuning;
 /* Those that distill has as well. */
 extern const cli_option cli_training_data_options[], cli_training_recipe[], cli_training_run[];
+/* Where checkpoints go: --checkpoint, or beside -o; NULL without both. */
+const char *cli_training_folder(void);
+/* Dies where the model, its checkpoints or the log cannot be written. */
+void cli_try_training_places(void);
 
 /* Everything of a run.
  *

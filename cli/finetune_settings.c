@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options that finetune and distill share, and what they do where none says otherwise. */
+#define _POSIX_C_SOURCE 200809L
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "finetune.h"
+#include "output.h"
 
 enum { BATCH = 32 };
 
@@ -64,3 +69,30 @@ const cli_option cli_training_run[] = {
      "take three steps, print what the whole run would take, write nothing"},
     {0},
 };
+
+static char *own_folder;
+
+static void free_folder(void)
+{
+    free(own_folder);
+    own_folder = NULL;
+}
+
+const char *cli_training_folder(void)
+{
+    const char *output = cli_tuning.output_path;
+    if (cli_tuning.checkpoint || !output) return cli_tuning.checkpoint;
+    if (own_folder) return own_folder;
+    own_folder = cli_allocate(NULL, strlen(output) + sizeof ".checkpoint");
+    cli_at_end(free_folder);
+    sprintf(own_folder, "%s.checkpoint", output);
+    return own_folder;
+}
+
+void cli_try_training_places(void)
+{
+    const char *log = cli_tuning.log_path;
+    cli_try_output(cli_tuning.output_path, true);
+    cli_try_folder(cli_training_folder(), true);
+    if (log && access(log, F_OK) != 0) cli_try_output(log, false); /* else it is written in place */
+}

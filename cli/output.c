@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -102,6 +103,20 @@ void cli_try_output(const char *name, bool whole)
     if (!whole && is_stream(name)) return;
     cli_check(sqz_output_open(NULL, name, SQZ_OUTPUT_FILE, &output, &error), &error);
     sqz_output_close(output);
+}
+
+void cli_try_folder(const char *name, bool makes)
+{
+    struct stat facts;
+    const bool there = stat(name, &facts) == 0;
+    size_t n = strlen(name);
+    if (there && !S_ISDIR(facts.st_mode))
+        cli_die(cli_code(SQZ_EOUTPUT), "%s: cannot write: it is no folder; name another", name);
+    while (n > 1 && name[n - 1] == '/') n--;
+    char *path = cli_allocate(NULL, n + sizeof "/file");
+    sprintf(path, "%.*s%s", (int)n, name, there || !makes ? "/file" : "");
+    cli_try_output(path, true);
+    free(path);
 }
 
 cli_output *cli_open_output(const char *name)

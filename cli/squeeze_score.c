@@ -224,6 +224,13 @@ static const char *folder_of(const char *output)
     return own_folder;
 }
 
+void cli_score_try_folder(const char *output)
+{
+    cli_try_folder(folder_of(output), true);
+    free(own_folder);
+    own_folder = NULL;
+}
+
 void cli_score_open(const cli_score_job *j, sqz_compress_options *o)
 {
     const bool writes = j->output && !j->dry_run;
@@ -267,7 +274,6 @@ void cli_score_run(cli_score_job *j)
 {
     sqz_error error = {0};
     sqz_compress_options o;
-    if (j->output && !j->dry_run) cli_try_output(j->output, true);
     cli_score_open(j, &o);
     const sqz_status status = sqz_compress(cli_context(), j->model, j->dry_run ? NULL : j->output,
                                            &o, &j->result, &error);

@@ -147,7 +147,8 @@ static void check_usage(const char *data)
         cli_die(CLI_USAGE, "build is for one class a row: --input conll and --separator are not");
     if (!card) card = with_end(out, ".md");
     if (!predictions) predictions = with_end(out, ".predictions.tsv");
-    if (!cache && !no_cache && !squeezes()) cache = with_end(data, ".features");
+    if (cache) cli_try_output(cache, true);
+    else if (!no_cache && !squeezes()) cache = with_end(data, ".features");
     if (!checkpoint && !keep_head) checkpoint = with_end(out, ".checkpoint");
     const char *const outputs[] = {out, card, predictions, cache};
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
@@ -160,6 +161,7 @@ static void check_usage(const char *data)
     cli_try_output(out, true);
     cli_try_output(card, true);
     cli_try_output(predictions, false);
+    if (squeezes() || minutes > 0) cli_try_folder(checkpoint, true);
 }
 
 static sqz_compress_options read_compress(const cli_lever_texts *texts)

@@ -172,7 +172,7 @@ static void check_usage(cli_distill_job *j)
         if (cli_tuning.dev_path) cli_not_over(outputs[i], cli_tuning.dev_path);
     }
     cli_not_twice(outputs, sizeof outputs / sizeof *outputs);
-    if (!cli_tuning.dry_run) cli_try_output(cli_tuning.output_path, true);
+    if (!cli_tuning.dry_run) cli_try_training_places();
 }
 
 /* ---- the run ---- */
@@ -206,7 +206,7 @@ static sqz_train_recipe recipe_of(cli_distill_job *j)
     return r;
 }
 
-static sqz_train_run run_of(cli_distill_job *j, const char *folder)
+static sqz_train_run run_of(cli_distill_job *j)
 {
     const double minutes = cli_tuning.checkpoint_minutes;
     const uint64_t steps = sqz_trainer_steps(j->base.trainer),
@@ -224,7 +224,7 @@ static sqz_train_run run_of(cli_distill_job *j, const char *folder)
         run.evaluate_steps = every;
         run.patience = cli_tuning.patience;
     } else j->watch.every = every;
-    run.checkpoint = folder;
+    run.checkpoint = cli_training_folder();
     run.checkpoint_steps = cli_tuning.checkpoint_steps;
     run.checkpoint_minutes = isnan(minutes) ? CHECKPOINT_MINUTES : minutes;
     run.resume = cli_tuning.resume;
@@ -235,7 +235,6 @@ static void train(cli_distill_job *j)
 {
     sqz_error error = {0};
     sqz_train_recipe recipe = recipe_of(j);
-    char *folder = NULL;
     if (!isnan(cli_teaching.minutes)) {
         cli_bound_minutes(j, &recipe);
         recipe.max_steps = cli_tuning.max_steps;
@@ -243,14 +242,9 @@ static void train(cli_distill_job *j)
     cli_check(sqz_trainer_open(cli_context(), cli_teaching.student_path, &recipe,
                                sqz_batches_data(j->base.batches), &j->base.trainer, &error),
               &error);
-    if (cli_tuning.output_path && !cli_tuning.checkpoint) {
-        folder = cli_allocate(NULL, strlen(cli_tuning.output_path) + sizeof ".checkpoint");
-        sprintf(folder, "%s.checkpoint", cli_tuning.output_path);
-    }
-    const sqz_train_run run = run_of(j, folder ? folder : cli_tuning.checkpoint);
+    const sqz_train_run run = run_of(j);
     const sqz_status status = sqz_trainer_run(j->base.trainer, &run, &j->base.result, &error);
     if (!(cli_tuning.dry_run && status == SQZ_ECANCELLED)) cli_check(status, &error);
-    free(folder);
 }
 
 static void close_job(cli_distill_job *j)

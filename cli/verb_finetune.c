@@ -154,7 +154,7 @@ static void check_outputs(const char *base)
     }
     cli_not_twice(outputs, sizeof outputs / sizeof *outputs);
     if (cli_tuning.dry_run) return;
-    cli_try_output(cli_tuning.output_path, true);
+    cli_try_training_places();
     if (cli_tuning.losses_path) cli_try_output(cli_tuning.losses_path, false);
 }
 
@@ -177,12 +177,8 @@ static void train(cli_job *j, const char *base)
     sqz_error error = {0};
     const sqz_train_recipe recipe = cli_job_recipe(j);
     const sqz_train_data *data = sqz_batches_data(j->batches);
-    char *folder = NULL, score[160];
+    char score[160];
     cli_check(sqz_trainer_open(cli_context(), base, &recipe, data, &j->trainer, &error), &error);
-    if (!cli_tuning.dry_run && cli_tuning.output_path && !cli_tuning.checkpoint) {
-        folder = cli_allocate(NULL, strlen(cli_tuning.output_path) + sizeof ".checkpoint");
-        sprintf(folder, "%s.checkpoint", cli_tuning.output_path);
-    }
     j->watch.trainer = j->trainer;
     j->watch.each_epoch = j->watch.dev && !cli_tuning.metric && !cli_tuning.dry_run;
     j->watch.stop_after = cli_tuning.dry_run ? DRY_STEPS : 0;
@@ -198,14 +194,13 @@ static void train(cli_job *j, const char *base)
         run.evaluate = cli_tuning.metric ? cli_watch_evaluate : NULL;
         run.score = cli_tuning.metric ? score : NULL;
         run.patience = cli_tuning.patience;
-        run.checkpoint = folder ? folder : cli_tuning.checkpoint;
+        run.checkpoint = cli_training_folder();
         run.checkpoint_steps = cli_tuning.checkpoint_steps;
         run.checkpoint_minutes = isnan(minutes) ? CHECKPOINT_MINUTES : minutes;
         run.resume = cli_tuning.resume;
     }
     const sqz_status status = sqz_trainer_run(j->trainer, &run, &j->result, &error);
     if (!(cli_tuning.dry_run && status == SQZ_ECANCELLED)) cli_check(status, &error);
-    free(folder);
 }
 
 static void show_plan(const cli_job *j)

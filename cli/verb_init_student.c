@@ -203,6 +203,7 @@ static int run(char **arguments, uint32_t n)
     if (!texts_path && (texts_format || texts_column))
         cli_die(CLI_USAGE, "--texts FILE is missing: its options are given");
     sqz_student_options o = read_options();
+    cli_try_output(output_path, true);
     cli_not_over(output_path, arguments[0]);
     if (texts_path) cli_not_over(output_path, texts_path);
     cli_lever_texts texts = cli_read_lever_texts(texts_path, texts_format, texts_column,

@@ -189,6 +189,7 @@ static int run(char **arguments, uint32_t n)
     if (!calibrate && (calibrate_format || calibrate_column))
         cli_die(CLI_USAGE, "--calibrate FILE is missing: its options are given");
     cli_texts read = {0};
+    if (!dry_run) cli_try_output(output_path, true);
     if (calibrate && output_path) cli_not_over(output_path, calibrate);
     sqz_text *texts = calibrate ? read_texts(&read) : NULL;
     const sqz_quantize_options o = {.type = (sqz_quantize_type)type,

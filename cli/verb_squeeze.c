@@ -230,6 +230,15 @@ static void check_usage(void)
         cli_die(CLI_USAGE, "--texts FILE is missing: --cache keeps what layers read on it");
 }
 
+/* Whether there is room for what comes out, and for what is kept on the way. */
+static void try_places(bool judged)
+{
+    const char *output = pareto ? pareto : dry_run ? NULL : output_path;
+    if (output) cli_try_output(output, !pareto);
+    if (cache) cli_try_folder(cache, false);
+    if (judged && output) cli_score_try_folder(output);
+}
+
 /* One file, with its table; texts where it is healed, judged or searched for. */
 static int squeeze_one(const char *path, const sqz_squeeze_options *o, const cli_lever_texts *texts)
 {
@@ -263,6 +272,7 @@ static int run(char **arguments, uint32_t n)
     const uint32_t format = cli_score_has_rows() ? 0 : texts_format;
     const char *column = cli_score_has_rows() ? NULL : texts_column;
     sqz_squeeze_options o = read_levers(arguments[0]);
+    try_places(judged);
     if (output_path && texts_path) cli_not_over(output_path, texts_path);
     if (output_path && vocabulary_path) cli_not_over(output_path, vocabulary_path);
     cli_lever_texts texts = cli_read_lever_texts(texts_path, format, column, CLI_CALIBRATION_BYTES),

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Where a long run would write, at its end or on its way, is tried before its data are read: here
+# these are not there either, which would be said if they were asked for first.
+# usage: places.sh PROGRAM
+set -u
+program=$(realpath "$1")
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+
+# refused PATTERN ARGUMENTS...
+refused() {
+  local pattern=$1 out got
+  shift
+  out=$("$program" "$@" 2>&1 </dev/null)
+  got=$?
+  if [ "$got" -ne 1 ] || ! grep -Eq -- "$pattern" <<<"$out"; then
+    echo "FAILED: squeezebert $*: exit $got (1 expected), output without '$pattern':"
+    sed 's/^/    /' <<<"$out" | head -3
+    failed=1
+  fi
+}
+
+"$program" import "$here/../golden/models/bert-sequence" -o m.gguf >said 2>&1 ||
+  { cat said; exit 1; }
+echo "a film" >file
+none="there is no folder none; make it"
+squeeze="squeeze m.gguf --bits 4 --texts no-such"
+budget="squeeze m.gguf --budget 1MB --texts no-such"
+front="squeeze m.gguf --texts no-such --pareto"
+build="build no-such.csv --base m.gguf"
+teach="distill --teacher m.gguf --student m.gguf --texts no-such"
+tune="finetune m.gguf --data no-such.csv"
+# shellcheck disable=SC2086
+{
+  refused "$none" $squeeze -o none/m.gguf
+  refused "$none" $squeeze -o x.gguf --cache none
+  refused "file: .* no folder" $squeeze -o x.gguf --cache file
+  refused "$none" $squeeze --dry-run --cache none
+  refused "$none" $budget -o none/m.gguf
+  refused "$none" $budget -o x.gguf --checkpoint none/here
+  refused "file: .* no folder" $budget -o x.gguf --checkpoint file
+  refused "$none" $front none/x.csv
+  refused "$none" $front x.csv --cache none
+  refused "$none" $front x.csv --minutes 1 --checkpoint none/here
+  for squeezed in "" "--budget 1MB"; do
+    refused "$none" $build $squeezed -o none/m.gguf
+    refused "$none" $build $squeezed -o x.gguf --card none/card.md
+    refused "$none" $build $squeezed -o x.gguf --predictions none/p.tsv
+    refused "$none" $build $squeezed -o x.gguf --cache none/features
+  done
+  refused "$none" $build -o x.gguf --budget 1MB --checkpoint none/here/
+  refused "$none" $build -o x.gguf --minutes 1 --checkpoint none/here
+  for train in "$teach" "$tune"; do
+    refused "$none" $train -o none/m.gguf
+    refused "$none" $train -o x.gguf --log none/log
+    refused "$none" $train -o x.gguf --checkpoint none/here
+    refused "file: .* no folder" $train -o x.gguf --checkpoint file
+  done
+  refused "$none" $tune -o x.gguf --losses none/losses
+  refused "$none" quantize m.gguf -o none/m.gguf --calibrate no-such
+  refused "$none" init-student m.gguf -o none/m.gguf --layers 0 --texts no-such
+}
+[ "$(echo *)" = "file m.gguf said" ] || { echo "FAILED: it left $(echo *)"; failed=1; }
+exit $failed
