@@ -12,11 +12,11 @@
 #include "output.h"
 #include "stream.h"
 
-enum { INPUT_LINES = 1, INPUT_JSONL = 4 }; /* of CLI_SCORE_INPUT */
+enum { INPUT_LINES = 1, INPUT_JSONL = 4 /* of CLI_SCORE_INPUT */, USUAL_SEED = 1 };
 
 static const char *task_name, *data_path, *dev_path, *source, *split, *min_score, *figure, *folder;
 static double minutes = NAN, holdout = NAN, rate = NAN;
-static uint32_t epochs, batch, max_length, seed = 1;
+static uint32_t epochs, batch, max_length, seed = USUAL_SEED;
 static uint32_t teacher_type; /* an sqz_teacher_type */
 static bool heal = true, resume;
 static int task = -1;
@@ -97,7 +97,7 @@ static const char *given_of_healing(void)
                            : NULL;
 }
 
-static void check_task(void)
+static void check_task(uint32_t input, const char *text)
 {
     if (!task_name) return;
     task = sqz_glue_find(task_name);
@@ -107,6 +107,9 @@ static void check_task(void)
                 "them",
                 task_name);
     cli_refuse_columns("--task, whose files are known");
+    if (input || text)
+        cli_die(CLI_USAGE, "%s does not go with --task, whose files are known",
+                input ? "--input" : "--text");
     if (dev_path || source || split || !isnan(holdout))
         cli_die(CLI_USAGE, "--dev, --source, --split and --holdout do not go with --task, which "
                            "has its own");
@@ -122,7 +125,7 @@ static void check_numbers(void)
         cli_die(CLI_USAGE, "--dev and --holdout: the score is reported on one or the other");
 }
 
-bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input)
+bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input, const char *text)
 {
     const bool asked = data_path || min_score || (heal && given_of_healing()) ||
                        (heal && budget && texts_path);
@@ -139,7 +142,9 @@ bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input)
                 "%s: without healing and without a score to hold nothing is kept to go "
                 "on with",
                 resume ? "--resume" : "--checkpoint");
-    check_task();
+    if (seed != USUAL_SEED && !data_path && !(asked && heal))
+        cli_die(CLI_USAGE, "--seed is of healing and of the parts of --data: there is neither");
+    check_task(input, text);
     check_numbers();
     if (asked && !data_path && !texts_path)
         cli_die(CLI_USAGE, "--texts FILE or --data PATH is missing: what is to be learned and "

@@ -15,7 +15,7 @@ extern const cli_option cli_score_options[];
 
 /* Whether these options, or a budget (or time) with texts, which is healed, ask for it; dies with
  * CLI_USAGE where they do not go together. */
-bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input);
+bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input, const char *text);
 /* Dies with CLI_USAGE where an option does not go with --pareto. */
 void cli_score_check_front(void);
 /* Dies where the folder of a run that writes `output` cannot be made. */

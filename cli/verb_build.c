@@ -141,6 +141,9 @@ static void check_usage(const char *data)
     if (!squeezes() && (resume || texts_path))
         cli_die(CLI_USAGE, "%s is of a model that is squeezed: say --budget, --time or --min-score",
                 resume ? "--resume" : "--texts");
+    if (checkpoint && !squeezes() && !(minutes > 0))
+        cli_die(CLI_USAGE, "--checkpoint is where training of every weight goes on from, or a run "
+                           "that squeezes: say --minutes, --budget, --time or --min-score");
     if (!isnan(holdout) && !(holdout > 0 && holdout < 1))
         cli_die(CLI_USAGE, "--holdout is a share between 0 and 1, not %g", holdout);
     if (cli_columns.input == SQZ_DATA_CONLL || cli_columns.separator)

@@ -226,8 +226,22 @@ static void check_usage(void)
         cli_die(CLI_USAGE, "--texts FILE is missing: its options are given");
     if (at && !time_share && !pareto)
         cli_die(CLI_USAGE, "--time SHARE is missing: --at says what time is measured at");
-    if (cache && !texts_path && !cli_score_has_rows())
-        cli_die(CLI_USAGE, "--texts FILE is missing: --cache keeps what layers read on it");
+    if ((cache || whole_texts) && !texts_path && !cli_score_has_rows())
+        cli_die(CLI_USAGE, "--texts FILE is missing: %s",
+                cache ? "--cache keeps what layers read on it"
+                      : "--whole-texts says how it is read");
+}
+
+static void check_judged(const sqz_squeeze_options *o)
+{
+    if (o->static_width)
+        cli_die(CLI_USAGE,
+                "--layers none makes a static table, which learns by itself and is as large as "
+                "--width and --embedding say: --budget, --time, --pareto, --data, --min-score and "
+                "the options of healing do not go with it");
+    if (!fidelity)
+        cli_die(CLI_USAGE, "--no-fidelity: what is healed or judged is measured on what was held "
+                           "out; with --no-heal, and no score to hold, it is not");
 }
 
 /* Whether there is room for what comes out, and for what is kept on the way. */
@@ -268,10 +282,11 @@ static int run(char **arguments, uint32_t n)
     check_usage();
     /* a front is healed where --minutes says so alone */
     const bool judged = cli_score_is_asked(!pareto && (budget || time_share), texts_path,
-                                           texts_format);
+                                           texts_format, texts_column);
     const uint32_t format = cli_score_has_rows() ? 0 : texts_format;
     const char *column = cli_score_has_rows() ? NULL : texts_column;
     sqz_squeeze_options o = read_levers(arguments[0]);
+    if (judged) check_judged(&o);
     try_places(judged);
     if (output_path && texts_path) cli_not_over(output_path, texts_path);
     if (output_path && vocabulary_path) cli_not_over(output_path, vocabulary_path);

@@ -224,7 +224,8 @@ typedef struct sqz_squeeze_result {
  *                   same way, in multiples of 32
  *   groups          > 1: each linear of the blocks becomes block diagonal in so many groups, its
  *                   inputs and outputs permuted so that what matters lies in them; 0, 1: not
- *   dense_output    groups leave attn_output whole, as SqueezeBERT has it
+ *   dense_output    groups, of which there are some, leave attn_output whole, as SqueezeBERT
+ *                   has it
  *   rank            share f of a linear's parameters that two factors hold, in (0, 1): W [m, n]
  *                   becomes B [m, r] A [r, n], r = max(8, f m n / (m + n)), nearest on what the
  *                   layer reads; 1 or 0: not. Of a layer that has groups each gets such factors, m
@@ -279,7 +280,8 @@ typedef struct sqz_squeeze_result {
  *                   the second of each and so on, until they reach 32,768 pieces. NULL only with
  *                   `plain`, or where no lever but layers and the vocabulary is set
  *   whole_texts     what layers read is gathered on the texts as they were given, in their order:
- *                   for models that read nothing but long ones
+ *                   for models that read nothing but long ones. Not with levers that ask nothing
+ *                   of it
  *   cache           NULL, or a folder that is there: what layers read is kept in a file in it, and
  *                   found again for the same model, texts, layers and kernels; one that is damaged
  *                   or of something else is made anew. So are times, for the same CPU, kernels,
@@ -333,12 +335,13 @@ typedef struct sqz_squeeze_options {
  * both models. MiniLM-L6 takes half a minute of one core. Memory: the weights as f32 twice, the
  * covariances of all layers' inputs in f32 and one layer's in f64.
  *
- * SQZ_EINVAL: no lever, or one that does not fit the model or another; texts are missing or too
- * few, a budget or time cannot be met: the text has the number that would do, of a budget
- * alone also error.offset. SQZ_EUNSUPPORTED: the
- * source has int8 weights or product-quantised embeddings; a lever needs LAPACK, and this build is
- * without it or its shared libraries (loaded then, for the rest of the process) cannot be loaded:
- * the text says which and what to install. SQZ_ENUMERIC: a weight or an input is not finite.
+ * SQZ_EINVAL: no lever, one that does not fit the model or another, or that there is nothing for
+ * (of blocks where none stays, dense_output without groups, whole_texts that nothing reads); texts
+ * are missing or too few, a budget or time cannot be met: the text has the number that would do, of
+ * a budget alone also error.offset. SQZ_EUNSUPPORTED: the source has int8 weights or
+ * product-quantised embeddings; a lever needs LAPACK, and this build is without it or its shared
+ * libraries (loaded then, for the rest of the process) cannot be loaded: the text says which and
+ * what to install. SQZ_ENUMERIC: a weight or an input is not finite.
  * SQZ_ECANCELLED, and else as sqz_quantize.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_squeeze(sqz_context *context, const char *path,

@@ -61,15 +61,18 @@ sqz_status sqzi_squeeze_check_alone(const sqz_squeeze_options *o, sqz_error *err
             SQZ_EINVAL, 0,
             "depth: how many blocks a budget or a time leaves, and there is none, or layers are "
             "named");
+    FAIL_IF(o->dense_output && o->groups < 2, SQZ_EINVAL, 0,
+            "dense_output: groups leave attn_output whole, and there are none");
     TRY(check_share("time", o->time, error));
     FAIL_IF(o->static_width && (!o->layers || o->n_layers), SQZ_EINVAL, 0,
             "static_width: a static table has no blocks: layers must be an empty list");
-    FAIL_IF(o->static_width && (o->heads > 0 || o->neurons > 0 || o->rank > 0 || o->ranks ||
-                                o->groups > 1 || o->position_bits || o->budget || o->time > 0 ||
-                                o->plain || o->cache || o->embedding == SQZ_EMBEDDING_WIDTH),
+    FAIL_IF(o->static_width &&
+                (o->heads > 0 || o->neurons > 0 || o->rank > 0 || o->ranks || o->groups > 1 ||
+                 o->position_bits || o->budget || o->time > 0 || o->plain || o->cache ||
+                 o->keep_pooler || o->embedding == SQZ_EMBEDDING_WIDTH),
             SQZ_EINVAL, 0,
-            "static_width: a static table has no heads, neurons, linears and positions, and no "
-            "narrower one inside it; vocabulary, bits and product quantisation go with it");
+            "static_width: a static table has no heads, neurons, linears, positions and pooler, "
+            "and no narrower one inside it; vocabulary, bits and product quantisation go with it");
     TRY(check_share("heads", o->heads, error));
     TRY(check_share("neurons", o->neurons, error));
     TRY(check_share("rank", o->rank, error));
@@ -347,6 +350,10 @@ sqz_status sqzi_squeeze_plan_by_hand(const sqz_model *model, const sqz_squeeze_o
     TRY(sqzi_squeeze_check_alone(o, error));
     plan->plain = o->plain != 0;
     TRY(choose_layers(o, plan, error));
+    FAIL_IF(!plan->n_blocks &&
+                (o->heads > 0 || o->neurons > 0 || o->rank > 0 || o->ranks || o->groups > 1),
+            SQZ_EINVAL, 0,
+            "layers: no block stays: heads, neurons, ranks and groups are of blocks");
     for (uint32_t i = 0; i < plan->n_blocks; i++) {
         sqzi_block_plan *b = &plan->blocks[i];
         choose_block(model, o, b);

@@ -87,7 +87,7 @@ fail:
 sqz_squeeze_options sqzi_student_levers(const sqzi_student *s)
 {
     sqz_squeeze_options levers = s->options->levers;
-    if (s->attention && s->feed_forward) levers.groups = 0;
+    if (s->attention && s->feed_forward) levers.groups = 0, levers.dense_output = 0;
     if (s->embedding) {
         levers.embedding = SQZ_EMBEDDING_KEEP;
         levers.embedding_size = 0;

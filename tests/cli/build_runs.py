@@ -175,6 +175,9 @@ class Build(unittest.TestCase):
         write("same.csv", [("good", "up"), ("good", "down")] * 5)
         self.assertIn("from 1 sources", build("kept.gguf", data="same.csv", code=2))
         self.assertIn("team", build("kept.gguf", "--label", "team", code=3))
+        for trains in ((), ("--minutes", "0")):
+            self.assertIn("--checkpoint is where training of every weight goes on from",
+                          build("kept.gguf", "--checkpoint", "f", *trains, code=2))
         self.assertEqual(read("kept.gguf"), b"old")
         # without the models that ship beside it
         os.mkdir("alone")

@@ -158,6 +158,24 @@ expect 2 "rank 3 are no smaller than 6 x 6 numbers; at most 2 is" squeeze groupe
   -o never.gguf --texts texts --ranks attn_k=3
 refused 2 "block 9 is none" --texts texts --ranks 9.ffn_up=3
 refused 2 "texts FILE is missing" --bits 4 --cache cache
+refused 2 "there are none" --texts texts --bits 8 --dense-output
+refused 2 "there are none" --texts texts --bits 8 --dense-output --groups 1
+refused 2 "whole-texts says how" --plain --bits 8 --whole-texts
+refused 2 "nothing of what layers read" --texts texts --layers 0 --whole-texts
+refused 2 "there is neither" --texts texts --bits 8 --seed 2
+refused 2 "there is neither" --texts texts --budget 30kB --no-heal --seed 2
+for block in "--neurons 50%" "--heads 50%" "--rank 50%" "--ranks ffn_up=3" "--groups 2"; do
+  # shellcheck disable=SC2086
+  refused 2 "no block stays" --layers none --plain $block
+done
+refused 2 "static_width.* pooler" --texts texts --layers none --keep-pooler
+for judged in "--budget 30kB" "--minutes 1" "--min-score 90%" "--data texts.csv"; do
+  # shellcheck disable=SC2086
+  refused 2 "static table, which learns by itself" --texts texts --layers none $judged
+done
+refused 2 "no-fidelity: what is healed" --texts texts --budget 30kB --no-fidelity
+refused 2 "--input does not go with --task" --bits 8 --task sst2 --data . --input csv
+refused 2 "--text does not go with --task" --bits 8 --task sst2 --data . --text body
 refused 2 "names a column" --texts texts --text body --bits 4
 expect 2 "o FILE is missing" squeeze bare.gguf --bits 4
 expect 1 "cannot write" squeeze bare.gguf -o no/such/folder.gguf --texts texts --bits 4
