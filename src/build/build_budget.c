@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/number.h"
 #include "build/builder.h"
+#include "compress/compress_rows.h"
 #include "compress/run_folder.h"
 #include "kernel/kernel.h"
 #include "model/context.h"
@@ -154,6 +155,8 @@ static sqz_status look(work *w, sqz_error *error)
     TRY(sqzi_build_look(b, error));
     TRY(check_pieces(w, error));
     TRY(sqz_dataset_part(b->dataset, b->rows, b->result.n_train, &w->rows, error));
+    TRY(sqzi_compress_check_rows(b->allocator, w->rows, b->held_out, SQZI_COMPRESS_HOLDOUT,
+                                 b->options.seed, error));
     set_teacher_key(w);
 fail:
     sqz_model_close(b->model);

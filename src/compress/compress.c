@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/number.h"
+#include "compress/compress_rows.h"
 #include "compress/compressor.h"
 #include "kernel/kernel.h"
 #include "model/context.h"
@@ -23,7 +24,7 @@ static double settled(double given, double usual)
 
 static void fill_in(sqz_compress_options *o)
 {
-    o->holdout = settled(o->holdout, 0.1);
+    o->holdout = settled(o->holdout, SQZI_COMPRESS_HOLDOUT);
     o->minutes = settled(o->minutes, 10);
     if (o->minutes < 0) o->minutes = 0;
     o->epochs = o->epochs ? o->epochs : 3;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "compress/compress_rows.h"
 #include "compress/compressor.h"
 #include "eval/dataset_reader.h"
 #include "model/context.h"
@@ -19,6 +20,39 @@ static bool embeds(const sqzi_compressor *c)
 }
 
 /* ---- rows ---- */
+
+/* What is chosen on, of so many rows. */
+static double to_choose(double holdout, size_t n)
+{
+    const double most = CHOOSE_ROWS / (double)n;
+    return holdout < most ? holdout : most;
+}
+
+static sqz_status check_enough(const sqz_dataset *rows, size_t n, bool choose, sqz_error *error)
+{
+    if (n >= LEAST_ROWS) return SQZ_OK;
+    return sqzi_fail(error, SQZ_EINVAL, 0,
+                     "%s: %zu rows to %s on, %d are needed: give more rows, or hold out more",
+                     sqz_dataset_name(rows), n, choose ? "choose" : "report", LEAST_ROWS);
+}
+
+sqz_status sqzi_compress_check_rows(const sqz_allocator *allocator, sqz_dataset *learn,
+                                    const sqz_dataset *report, double holdout, uint64_t seed,
+                                    sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    size_t n, n_report, n_learn = 0;
+    (void)sqz_dataset_examples(learn, &n);
+    (void)sqz_dataset_examples(report, &n_report);
+    uint32_t *rows = sqzi_allocate(allocator, n * sizeof *rows);
+    FAIL_IF(!rows, SQZ_ENOMEM, 0, "no memory to deal out %zu rows", n);
+    TRY(check_enough(report, n_report, false, error));
+    TRY(sqz_dataset_split(learn, to_choose(holdout, n), seed, rows, &n_learn, error));
+    TRY(check_enough(learn, n - n_learn, true, error));
+fail:
+    sqzi_release(allocator, rows, n * sizeof *rows);
+    return status;
+}
 
 /* A data set in two. */
 static sqz_status part(const sqzi_compressor *c, sqz_dataset *whole, double share,
@@ -71,16 +105,11 @@ static sqz_status deal_out_rows(sqzi_compressor *c, sqz_error *error)
         rest = d->rest;
     }
     (void)sqz_dataset_examples(rest, &n);
-    const double most = CHOOSE_ROWS / (double)n;
-    TRY(part(c, rest, o->holdout < most ? o->holdout : most, &d->learn,
-             &d->own[SQZI_COMPRESS_CHOOSE], error));
+    TRY(part(c, rest, to_choose(o->holdout, n), &d->learn, &d->own[SQZI_COMPRESS_CHOOSE], error));
     d->rows[SQZI_COMPRESS_CHOOSE] = d->own[SQZI_COMPRESS_CHOOSE];
     for (int p = 0; p < SQZI_COMPRESS_PARTS; p++) {
         (void)sqz_dataset_examples(d->rows[p], &d->n[p]);
-        FAIL_IF(d->n[p] < LEAST_ROWS, SQZ_EINVAL, 0,
-                "%s: %zu rows to %s on, %d are needed: give more rows, or hold out more",
-                sqz_dataset_name(d->rows[p]), d->n[p],
-                p == SQZI_COMPRESS_CHOOSE ? "choose" : "report", LEAST_ROWS);
+        TRY(check_enough(d->rows[p], d->n[p], p == SQZI_COMPRESS_CHOOSE, error));
     }
     (void)sqz_dataset_examples(d->learn, &c->result->n_learn);
     d->learn->labelled = false; /* the base's logits are learned, a class may be missing */

@@ -124,6 +124,17 @@ class Budget(unittest.TestCase):
         made = build("p.gguf", "--texts", "plain.txt", "--resume", data="small.csv")
         self.assertLessEqual(made["compressed"]["after"]["bytes"], BUDGET)
 
+    def test_too_few_rows_to_choose_on_are_said_before_anything_is_trained(self):
+        lines = read("t.csv").decode().splitlines()
+        pathlib.Path("few.csv").write_text("\n".join(lines[:121]) + "\n")
+        pathlib.Path("others.txt").write_text("".join(x.split(",")[0] + "\n" for x in lines[121:]))
+        command = ("--budget", str(BUDGET), "--texts", "others.txt")
+        said = run(*arguments("w.gguf", *command, data="few.csv"), code=2)
+        self.assertIn("rows to choose on, 11 are needed", said)
+        self.assertFalse(os.path.exists("w.gguf.checkpoint/teacher.gguf"))
+        said = run(*arguments("x.gguf", *command, "--holdout", "0.05", data="few.csv"), code=2)
+        self.assertIn("6 rows to report on", said)
+
     def test_more_bytes_than_the_model_has_are_said_to_be_that(self):
         got = subprocess.run([PROGRAM, *arguments("m.gguf", "--budget", "4MB")], check=True,
                              capture_output=True, text=True)
