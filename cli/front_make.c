@@ -182,11 +182,7 @@ static sqz_status compress(const cli_front_job *job, cli_front *front, uint64_t 
     o.minutes = front->minutes > 0 ? front->minutes / n_left : -1;
     o.folder = point_folder;
     o.keep = 1;
-    const bool fresh = access(point_folder, F_OK) != 0;
     const sqz_status status = sqz_compress(cli_context(), job->model, file, &o, &compressed, error);
-    if (is_refused(status, budget, error) ||
-        (fresh && (status == SQZ_EINVAL || status == SQZ_EUNSUPPORTED)))
-        sqz_compress_remove(point_folder); /* there is nothing to go on with */
     if (status != SQZ_OK) return status;
     front->points[0] = judged_point(&compressed.base, 0);
     *p = judged_point(&compressed.after, budget);

@@ -12,8 +12,8 @@
 
 /* SQZ_EINVAL: rows to report on are too few, or those that would be chosen on of the ones to
  * learn. */
-SQZ_NODISCARD sqz_status sqzi_compress_check_rows(const sqz_allocator *allocator, sqz_dataset *learn,
-                                                  const sqz_dataset *report, double holdout,
-                                                  uint64_t seed, sqz_error *error);
+SQZ_NODISCARD sqz_status sqzi_compress_check_rows(const sqz_allocator *allocator,
+                                                  sqz_dataset *learn, const sqz_dataset *report,
+                                                  double holdout, uint64_t seed, sqz_error *error);
 
 #endif

@@ -89,6 +89,7 @@ sqz_status sqzi_run_folder_open(sqzi_run_folder *f, sqz_error *error)
     TRY(find_run(f, path, &found, error));
     if (!found) TRY(refuse_others(f->path, error));
     if (!found) TRY(save_run(f, path, error));
+    f->is_open = true;
 fail:
     return status;
 }
@@ -116,6 +117,11 @@ void sqzi_run_folder_remove(const char *folder)
     run_path(folder, path);
     (void)unlink(path);
     (void)rmdir(folder); /* unless somebody else has something in it */
+}
+
+bool sqzi_run_is_refused(const sqzi_run_folder *f, sqz_status status)
+{
+    return f->is_open && (status == SQZ_EINVAL || status == SQZ_EUNSUPPORTED);
 }
 
 void sqzi_run_folder_close(sqzi_run_folder *f, bool done)

@@ -99,6 +99,14 @@ class Texts(unittest.TestCase):
             code=3))
         self.assertFalse(os.path.exists("no.gguf.checkpoint"))
 
+    def test_a_run_that_cannot_be_leaves_no_folder(self):
+        for more, words in ((("--budget", "1"), "the least that can is"),
+                            (("--neurons", "50%", "--ranks", "up=3"), "is not LINEAR=RANK")):
+            said = run("squeeze", "bare.gguf", "-o", "never.gguf", "--texts", "texts.txt",
+                       "--minutes", "1", *more, *ALWAYS, code=2)
+            self.assertIn(words, said)
+            self.assertFalse(os.path.exists("never.gguf.checkpoint"))
+
     def test_without_healing_levers_are_what_they_were(self):
         made = squeeze("bare.gguf", "plain.gguf", *TEXTS, "--no-heal")
         self.assertNotIn("score", made)
