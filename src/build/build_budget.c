@@ -9,9 +9,11 @@
  *   small.run/      the folder of the compression
  *   small.gguf      what that came to
  */
+#define _DEFAULT_SOURCE
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -24,7 +26,6 @@
 #include "rewrite/keyed_file.h"
 #include "squeeze/quantized_model.h"
 #include "squeeze/sequences.h"
-#include "squeeze/squeeze_history.h"
 
 /* Of the minutes: the teacher's, those of healing. The rest is for squeezing. */
 static const double of_teacher = 1.0 / 3, of_healing = 1.0 / 2, usual_minutes = 10;
@@ -38,7 +39,7 @@ typedef struct work {
     sqz_dataset *rows; /* to learn */
     double minutes;
     uint64_t begin;
-    char teacher_key[SQZI_SHA256_HEX]; /* the run's, and the rows to learn */
+    char teacher_key[SQZI_SHA256_HEX]; /* the folder's, and the rows to learn */
     char base[SQZI_OUTPUT_PATH], features[SQZI_OUTPUT_PATH], teacher[SQZI_OUTPUT_PATH],
         told[SQZI_OUTPUT_PATH], teacher_run[SQZI_OUTPUT_PATH], small[SQZI_OUTPUT_PATH],
         small_run[SQZI_OUTPUT_PATH];
@@ -62,22 +63,19 @@ static void name_all(work *w)
     name(w, "small.run", w->small_run);
 }
 
-/* Of the steps and what they are to come to: a run is gone on with as it was asked for. What texts
- * are given, and how is healed, the compression's own folder knows. */
+/* Of the teacher's steps. What it is squeezed to, on which texts, and how is healed, the
+ * compression's own folder knows: a budget that cannot be met is followed by one that can. */
 static void set_key(work *w)
 {
-    char base[SQZI_SHA256_HEX], levers[SQZI_HISTORY_TEXT], text[2048];
+    char base[SQZI_SHA256_HEX], text[2048];
     sqzi_sha256 hash;
     const sqz_build *b = w->build;
-    const sqz_compress_options *o = b->options.compress;
     const sqzk_table *k = &b->context->kernels;
     sqzi_run_hash_model(b->model, base);
-    sqzi_squeeze_history("build", &o->levers, 0, 0, levers);
-    snprintf(text, sizeof text, "1 %s %s | %s %s %llu | %.1000s | %s %d | %s %s %s", base,
+    snprintf(text, sizeof text, "2 %s %s | %s %s %llu | %s %s %s", base,
              sqz_dataset_sha256(b->dataset), SQZI_REAL(17, b->options.minutes),
-             SQZI_REAL(17, b->options.holdout), (unsigned long long)b->options.seed, levers,
-             SQZI_REAL(17, o->min_score), o->relative, k->gemm_f32->name,
-             k->gemm_s8 ? k->gemm_s8->name : "", k->rows_level);
+             SQZI_REAL(17, b->options.holdout), (unsigned long long)b->options.seed,
+             k->gemm_f32->name, k->gemm_s8 ? k->gemm_s8->name : "", k->rows_level);
     sqzi_sha256_init(&hash);
     sqzi_sha256_update(&hash, text, strlen(text));
     sqzi_sha256_final(&hash, w->folder.key);
@@ -282,7 +280,8 @@ static sqz_status compress(work *w, sqz_error *error)
                                            &why);
     if (status == SQZ_EINVAL && budget && why.offset > o.levers.budget)
         return sqzi_fail(error, SQZ_EINVAL, why.offset + more,
-                         "a budget of %llu bytes cannot be met: the least that can is %llu",
+                         "a budget of %llu bytes cannot be met: the least that can is %llu bytes; "
+                         "with one that can, resuming takes up what was trained",
                          (unsigned long long)budget, (unsigned long long)(why.offset + more));
     if (status != SQZ_OK && error) *error = why;
     add_bytes(&b->compressed, more);
@@ -346,6 +345,11 @@ fail:
     return status;
 }
 
+static bool has_trained(const work *w)
+{
+    return access(w->teacher, F_OK) == 0 || access(w->teacher_run, F_OK) == 0;
+}
+
 sqz_status sqzi_build_budget(sqz_build *b, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
@@ -357,7 +361,9 @@ sqz_status sqzi_build_budget(sqz_build *b, sqz_error *error)
     TRY(open_folder(w, error));
     TRY(run(w, error));
 fail:
-    sqzi_run_folder_close(&w->folder, status == SQZ_OK);
+    sqzi_run_folder_close(&w->folder,
+                          status == SQZ_OK ||
+                              (sqzi_run_is_refused(&w->folder, status) && !has_trained(w)));
     sqz_dataset_close(w->rows);
     sqzi_release(b->allocator, w, sizeof *w);
     return status;

@@ -107,19 +107,29 @@ class Budget(unittest.TestCase):
     def test_the_least_that_is_said_of_a_budget_that_cannot_be_met_is_met(self):
         said = run(*arguments("b.gguf", "--budget", "9000"), code=2)
         least = int(said.split("the least that can is ")[1].split()[0])
+        self.assertIn("resuming takes up what was trained", said)
         self.assertFalse(os.path.exists("b.gguf"))
-        self.assertTrue(os.path.exists("b.gguf.checkpoint"))
-        self.assertIn("of another model", run(*arguments("b.gguf", "--budget", str(least),
-                                                         "--resume"), code=2))
-        build("b.gguf", "--checkpoint", "b.other", budget=least)
+        self.assertFalse(os.path.exists("b.gguf.checkpoint/small.run"))
+        shutil.copytree("b.gguf.checkpoint", "c.gguf.checkpoint")
+        teacher = os.stat("b.gguf.checkpoint/teacher.gguf")
+        run(*arguments("b.gguf", "--budget", "9001", "--resume"), code=2)
+        again = os.stat("b.gguf.checkpoint/teacher.gguf")
+        self.assertEqual((teacher.st_ino, teacher.st_mtime_ns), (again.st_ino, again.st_mtime_ns))
+        build("b.gguf", "--resume", budget=least)
         self.assertLessEqual(os.path.getsize("b.gguf"), least)
+        self.assertFalse(os.path.exists("b.gguf.checkpoint"))
+        build("o.gguf", "--checkpoint", "b.other", budget=least)
+        self.assertEqual(read("b.gguf"), read("o.gguf"))
+        for more in (("--seed", "2"), ("--minutes", "3"), ("--holdout", "0.2")):
+            self.assertIn("of another model", run(*arguments(
+                "c.gguf", "--budget", str(least), "--resume", *more), code=2))
 
     def test_a_small_table_asks_for_plain_texts_before_anything_is_trained(self):
         lines = read("t.csv").decode().splitlines()
         pathlib.Path("small.csv").write_text("\n".join(lines[:161]) + "\n")
         said = run(*arguments("p.gguf", "--budget", str(BUDGET), data="small.csv"), code=2)
         self.assertIn("at least 2048 are needed", said)
-        self.assertFalse(os.path.exists("p.gguf.checkpoint/teacher.gguf"))
+        self.assertFalse(os.path.exists("p.gguf.checkpoint"))
         pathlib.Path("plain.txt").write_text("".join(x.split(",")[0] + "\n" for x in lines[161:]))
         made = build("p.gguf", "--texts", "plain.txt", "--resume", data="small.csv")
         self.assertLessEqual(made["compressed"]["after"]["bytes"], BUDGET)
@@ -131,7 +141,7 @@ class Budget(unittest.TestCase):
         command = ("--budget", str(BUDGET), "--texts", "others.txt")
         said = run(*arguments("w.gguf", *command, data="few.csv"), code=2)
         self.assertIn("rows to choose on, 11 are needed", said)
-        self.assertFalse(os.path.exists("w.gguf.checkpoint/teacher.gguf"))
+        self.assertFalse(os.path.exists("w.gguf.checkpoint"))
         said = run(*arguments("x.gguf", *command, "--holdout", "0.05", data="few.csv"), code=2)
         self.assertIn("6 rows to report on", said)
 
