@@ -15,7 +15,6 @@
 #include "signals.h"
 
 enum { MOST_TEXTS = 200, PATH_BYTES = 4200 };
-static const char of_point[] = "small."; /* sqz_compress_remove knows them */
 
 static char temporary[512], file[PATH_BYTES], point_folder[PATH_BYTES - 8];
 static sqz_squeeze_result squeezed;
@@ -104,8 +103,8 @@ static bool is_refused(sqz_status status, uint64_t budget, const sqz_error *erro
 /* small.BYTES and what is named after it */
 static bool is_point(const char *name)
 {
-    const size_t n = strlen(of_point);
-    return strncmp(name, of_point, n) == 0 && name[n] >= '0' && name[n] <= '9';
+    const size_t n = strlen(SQZ_COMPRESS_EACH);
+    return strncmp(name, SQZ_COMPRESS_EACH, n) == 0 && name[n] >= '0' && name[n] <= '9';
 }
 
 static bool holds_points(const char *folder)
@@ -172,8 +171,8 @@ static sqz_status compress(const cli_front_job *job, cli_front *front, uint64_t 
                            uint32_t n_left, cli_front_point *p, sqz_error *error)
 {
     sqz_compress_options o = options;
-    const int n = snprintf(point_folder, sizeof point_folder, "%s/%s%llu", options.folder, of_point,
-                           (unsigned long long)budget);
+    const int n = snprintf(point_folder, sizeof point_folder, "%s/" SQZ_COMPRESS_EACH "%llu",
+                           options.folder, (unsigned long long)budget);
     if (n >= (int)sizeof point_folder)
         cli_die(CLI_USAGE, "%.80s..: the name is too long", point_folder);
     snprintf(file, sizeof file, "%s.gguf", point_folder);

@@ -167,9 +167,12 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_compress(sqz_context *context, const char *
                                               const char *out, const sqz_compress_options *options,
                                               sqz_compress_result *result, sqz_error *error);
 
-/* Remove what runs with `keep` left in a folder, and in folders small.NAME of it, where a run of
- * several keeps each, and then the folder; what else is in it stays, and so does it. None of them
- * runs. NULL, or none that is there: nothing. */
+/* How names begin of what a run of several compressions keeps of each in its own folder. */
+#define SQZ_COMPRESS_EACH "small."
+
+/* Remove what runs with `keep` left in a folder, and in folders SQZ_COMPRESS_EACH.. of it, and then
+ * the folder; what else is in it stays, and so does it. None of them runs. NULL, or none that is
+ * there: nothing. */
 SQZ_API void sqz_compress_remove(const char *folder);
 
 #ifdef __cplusplus

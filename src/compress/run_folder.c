@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <squeezebert/compress.h>
+
 #include "base/error.h"
 #include "rewrite/keyed_file.h"
 #include "train/checkpoint_file.h"
@@ -52,9 +54,9 @@ fail:
 /* What runs make, in the folder or in one of it; behind these names a temporary one has more. */
 static bool is_ours(const char *name)
 {
-    static const char *const begins[] = {"squeezed-", "healed-", "statistics-",
-                                         "times-",    "base.",   "teacher.",
-                                         "features.", "small.",  "run.gguf."};
+    static const char *const begins[] = {"squeezed-", "healed-",   "statistics-",
+                                         "times-",    "base.",     "teacher.",
+                                         "features.", "run.gguf.", SQZ_COMPRESS_EACH};
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
         if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;
     return false;
