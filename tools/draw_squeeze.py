@@ -20,18 +20,21 @@ MEASURES = {"sts": "STS-B dev, Spearman", "retrieval": "MRR@10 of questions of Q
             "probe": "accuracy on CLINC-150 by frozen vectors",
             "neighbours": "share of the ten nearest neighbours kept"}
 LEVERS = ["bits", "neurons", "layers", "rank", "groups"]
-ALONE = ["mix", "static", "tf-idf"]
+ALONE = ["mix", "chosen", "static", "tf-idf"]
 THEMES = {
     "light": {"text": "#1f2328", "faint": "#59636e", "grid": "#d1d9e0", "page": "#ffffff",
               "bits": "#1a7f37", "neurons": "#0969da", "layers": "#8250df", "rank": "#bc4c00",
-              "groups": "#bf3989", "mix": "#9a6700", "static": "#1b7c83", "tf-idf": "#59636e"},
+              "groups": "#bf3989", "mix": "#9a6700", "chosen": "#cf222e", "static": "#1b7c83",
+              "tf-idf": "#59636e"},
     "dark": {"text": "#f0f6fc", "faint": "#9198a1", "grid": "#3d444d", "page": "#0d1117",
              "bits": "#3fb950", "neurons": "#4493f8", "layers": "#ab7df8", "rank": "#f0883e",
-             "groups": "#db61a2", "mix": "#d29922", "static": "#39c5cf", "tf-idf": "#9198a1"},
+             "groups": "#db61a2", "mix": "#d29922", "chosen": "#ff7b72", "static": "#39c5cf",
+             "tf-idf": "#9198a1"},
 }
 SHAPES = {"bits": "M-4,-4h8v8h-8z", "neurons": "M0,-4.5a4.5,4.5 0 1 0 .01,0z",
           "layers": "M0,-5.5l5.5,5.5l-5.5,5.5l-5.5,-5.5z", "rank": "M0,-5.5l5.2,9h-10.4z",
           "groups": "M0,5.5l5.2,-9h-10.4z", "mix": "M-1.5,-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
+          "chosen": "M0,-6l1.8,4.2h4.4l-3.6,2.7l1.4,4.4l-4,-2.7l-4,2.7l1.4,-4.4l-3.6,-2.7h4.4z",
           "static": "M-5,0l2.5,-4.3h5l2.5,4.3l-2.5,4.3h-5z", "tf-idf": "M-5,-2h10v4h-10z"}
 WORDS = {"bits": (0, 16, "middle"), "neurons": (-5, -7, "end"), "layers": (-7, 11, "end"),
          "rank": (6, 12, "start"), "groups": (8, 4, "start")}  # a setting's place beside its point

@@ -37,7 +37,8 @@ import sys
 import finetune_figures
 from glue_rows import ASKED, TASKS, Rows
 from glue_table import show
-from squeeze_runs import Log, digest, file_of, map_of, run_json, run_nice, time_ratio
+from squeeze_runs import (Log, blocks_of, digest, file_of, map_of, run_json, run_nice,
+                          time_ratio)
 
 RECIPES = pathlib.Path(__file__).resolve().parents[2] / "models/recipes"
 HISTORY = 1024  # bytes that are left for the line of `distill` in the file's history
@@ -105,10 +106,9 @@ class Runs:
             said, seconds = self.run("squeeze", pruned, "-o", out, "--budget", budget, "--no-heal",
                                      "--texts", rows.calibrate, "--no-fidelity", "--cache",
                                      self.o.work / "cache", *self.common)
-            stay = [part["to"] != "removed" for part in said["parts"]
-                    if part["name"].endswith(".ffn_up")]
-            return {"cpu_seconds": seconds, "blocks": [i for i, x in enumerate(stay) if x],
-                    "layers": len(stay), "change": said["budget"]["change"]}
+            blocks, layers = blocks_of(said)
+            return {"cpu_seconds": seconds, "blocks": blocks, "layers": layers,
+                    "change": said["budget"]["change"]}
         return (pruned, *self.made(squeeze, run="squeezed", share=share, **key))
 
     def taught(self, name, share, seed, teacher, key):

@@ -17,6 +17,8 @@ WORK/picture-sts-light.svg, -dark.svg and -mrr- (tools/draw_squeeze.py) are made
               the rounding of each tensor: hidden:1,pooled:5, rate 5e-4 falling to 0. A block learns
               what the next one that stays read in the teacher
   groups      SqueezeBERT's form among them: attn_output whole, the rest in 4 permuted groups
+  chosen      what `squeeze` chooses itself within bytes and a share of the int8 model's time, which
+              it measures on this machine
   static      tables, which are fitted to MINILM's vectors of the books, not healed; `as it was`:
               the bag of its own pieces, untaught, in the place of fastText's, whose vectors are of
               other texts and of no size that these could be set beside
@@ -43,12 +45,15 @@ import subprocess
 import sys
 
 from squeeze_levers import CURVES, FILES, show_equal, with_bits
-from squeeze_runs import (Log, digest, file_of, map_of, rows_of, run_json, squeeze, time_ratio,
-                          write_whole)
+from squeeze_runs import (Log, blocks_of, digest, file_of, map_of, rows_of, run_json, squeeze,
+                          time_ratio, write_whole)
 
 TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
 FORMS = {"groups": {"4, SqueezeBERT's": ["--groups", "4", "--dense-output"]}}
 MIXES = {name: levers for name, (levers, _, _) in FILES.items()}
+CHOSEN = {f"{budget}, {time} of the time": ["--budget", budget, "--time", time, "--no-heal"]
+          for budget, time in (("8.5MB", "75%"), ("6MB", "60%"), ("4.5MB", "47%"),
+                               ("3.5MB", "35%"))}
 STATIC = {
     "232, 2 bits": ["--width", "232", "--embedding", "bits:2", "--drop-impossible"],
     "256, 4 bits": ["--width", "256", "--embedding", "bits:4", "--drop-impossible"],
@@ -65,6 +70,7 @@ def settings():
     curves = {lever: {**forms, **FORMS.get(lever, {})} for lever, forms in CURVES.items()}
     found = {lever: {name: with_bits(levers) for name, levers in forms.items()}
              for lever, forms in {**curves, "mix": MIXES}.items()}
+    found["chosen"] = CHOSEN
     found["static"] = {name: ["--layers", "none", *levers] for name, levers in STATIC.items()}
     return {"bits": found.pop("bits"), **found, "tf-idf": {"words": None}}
 
@@ -107,27 +113,26 @@ class Picture:
         return {"sts": pairs["metrics"]["spearman"], "mrr": asked["metrics"]["mrr"]}
 
     def squeezed(self, lever, setting, levers):
+        """The file, and what squeeze said of it."""
         out = file_of(self.o.work, lever, setting, self.log.made_by["program"])
-        if out.exists():
-            return out, 0
-        table = lever == "static"
-        said = squeeze(self.o.program, self.o.model, out, self.books if table else self.texts,
-                       [*levers, "--no-fidelity"], None if table else self.cache)
-        return out, said["cpu_seconds"]
+        told, table = out.with_suffix(".json"), lever == "static"
+        if not out.exists() or not told.exists():
+            write_whole(told, json.dumps(squeeze(
+                self.o.program, self.o.model, out, self.books if table else self.texts,
+                [*levers, "--no-fidelity"], None if table else self.cache)))
+        return out, json.loads(told.read_text(encoding="utf-8"))
 
-    def healed(self, model, levers):
+    def healed(self, model, said):
         """The file, and the CPU seconds that it took; as many blocks as stay are mapped."""
         out = model.with_name(f"{model.stem}-{self.o.pieces}-{self.o.short}.gguf")
-        kept = levers[levers.index("--layers") + 1].split(",") if "--layers" in levers else []
         if out.exists():
             return out, 0
-        whole, _ = self.run("info", self.o.model, "--json")
         _, seconds = self.run(
             "distill", "--teacher", self.o.model, "--teacher-type", "s8", "--student", model, "-o",
             out, "--texts", self.o.data / "text/gutenberg_en.txt.gz", "--max-pieces",
             self.o.pieces, "--loss", "hidden:1,pooled:5", "--lr", "5e-4", "--fake-quantise",
             "stored", "--measure-steps", 100000, "--resume", "--checkpoint-minutes", 5,
-            *(map_of(kept, whole["layers"]) if kept else []),
+            *map_of(*blocks_of(said)),
             *(["--max-steps", self.o.short] if self.o.short else []), *self.common)
         shutil.rmtree(f"{out}.checkpoint")
         return out, seconds
@@ -140,15 +145,15 @@ class Picture:
             if not made:
                 self.add({**key, "healed": 0, **tf_idf(self.books, self.o.data, self.questions)})
             return
-        model, seconds = self.squeezed(lever, setting, levers)
+        model, said = self.squeezed(lever, setting, levers)
         if not made:
             self.add({**key, "healed": 0, "options": " ".join(levers),
-                      "bytes": model.stat().st_size, "cpu_seconds": seconds,
+                      "bytes": model.stat().st_size, "cpu_seconds": said["cpu_seconds"],
                       **time_ratio(self.whole, model), **self.scores(model)})
             made = self.log.get(**key, healed=0)
         if not heals or self.log.get(**key, **self.as_healed):
             return
-        healed, seconds = self.healed(model, levers)
+        healed, seconds = self.healed(model, said)
         self.add({**key, **self.as_healed, "options": made["options"],
                   "bytes": healed.stat().st_size, "cpu_seconds": seconds,
                   **{k: made[k] for k in ("time_ratio", "whole_ms", "ms")},

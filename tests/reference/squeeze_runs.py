@@ -95,6 +95,12 @@ def run_json(*command):
     return json.loads(said.strip().split("\n")[-1]), round(seconds, 1)
 
 
+def blocks_of(said):
+    """The blocks that stay by what `squeeze --json` says, and how many there were."""
+    stay = [part["to"] != "removed" for part in said["parts"] if part["name"].endswith(".ffn_up")]
+    return [i for i, x in enumerate(stay) if x], len(stay)
+
+
 def map_of(kept, layers):
     """--map of `distill` where these blocks of so many stay: each learns what the next one that
     stays read in the teacher, the last what the teacher ends with."""
