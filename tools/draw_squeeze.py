@@ -84,9 +84,10 @@ def marker(lever, x, y, theme, hollow=False, title=""):
             + (f"<title>{html.escape(title)}</title>" if title else "") + "</path>")
 
 
-def panel(left, points, before, alone, of, measure, title, theme):
+def panel(left, whole, points, before, alone, of, measure, title, theme):
     """Axes, lines and points of one half of the picture."""
-    everything = [x for found in [*points.values(), *before.values(), alone] for x in found]
+    everything = [whole, *(x for found in [*points.values(), *before.values(), alone]
+                           for x in found)]
     across, up = bounds([of(x) for x in everything]), bounds([x[measure] for x in everything])
 
     def place(x):
@@ -94,7 +95,7 @@ def panel(left, points, before, alone, of, measure, title, theme):
                 HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (x[measure] - up[0]) / (up[1] - up[0]))
     parts = [text(left + PANEL / 2, HEIGHT - 8, title, theme["faint"], anchor="middle")]
     for at in ticks(*up):
-        y = place({**everything[0], measure: at})[1]
+        y = place({**whole, measure: at})[1]
         parts += [f'<path d="M{left},{y:.1f}h{PANEL}" stroke="{theme["grid"]}"/>',
                   text(left - 6, y + 4, f"{at:g}", theme["faint"], anchor="end")]
     for at in ticks(*across):
@@ -116,13 +117,13 @@ def panel(left, points, before, alone, of, measure, title, theme):
                            x["setting"].replace(" bits", ""), theme[lever], 9, anchor)]
     parts += [marker(x["lever"], *place(x), theme, not x.get("healed"), x["setting"])
               for x in alone]
-    x, y = place(everything[0])
+    x, y = place(whole)
     parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{theme["text"]}"/>',
               text(x - 8, y - 8, "int8, whole", theme["text"], 10, "end")]
     return parts
 
 
-def draw(points, before, alone, measure, theme):
+def draw(whole, points, before, alone, measure, theme):
     """The picture as one string."""
     several = " and several at once" if alone else ""
     parts = [text(12, 22, f"Each lever alone{several}, linears int8 but for bits: what is kept, "
@@ -133,9 +134,9 @@ def draw(points, before, alone, measure, theme):
     for i, lever in enumerate(shown):
         parts += [marker(lever, 20 + 90 * i, 42, theme),
                   text(30 + 90 * i, 46, lever, theme["text"], 12)]
-    parts += panel(LEFTS[0], points, before, alone, lambda x: x["bytes"] / 1e6, measure,
+    parts += panel(LEFTS[0], whole, points, before, alone, lambda x: x["bytes"] / 1e6, measure,
                    "file, MB", theme)
-    parts += panel(LEFTS[1], points, before, [x for x in alone if "time_ratio" in x],
+    parts += panel(LEFTS[1], whole, points, before, [x for x in alone if "time_ratio" in x],
                    lambda x: 1 / x["time_ratio"], measure,
                    "time of 128 pieces, one thread, over that of the whole", theme)
     head = (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
@@ -152,12 +153,12 @@ def main():
     parser.add_argument("--measure", default="sts", choices=MEASURES)
     options = parser.parse_args()
     whole, points, healed, alone = read(options.log)
-    if not whole or not points:
+    if not whole or not (points or alone):
         parser.error(f"{options.log} lacks " + ("a point besides the whole model" if whole else
                                                 "bits, 8 bits: the whole int8 model"))
     for name, theme in THEMES.items():
-        picture = (draw(healed, points, alone, options.measure, theme) if healed else
-                   draw(points, {}, alone, options.measure, theme))
+        picture = (draw(whole, healed, points, alone, options.measure, theme) if healed else
+                   draw(whole, points, {}, alone, options.measure, theme))
         with open(f"{options.prefix}-{name}.svg", "w", encoding="utf-8") as file:
             file.write(picture)
 
