@@ -197,6 +197,13 @@ static sqz_status find_budget(sqzi_compressor *c, sqz_error *error)
     return c->searched ? sqzi_compress_search(c, 0, &c->options.levers.budget, error) : SQZ_OK;
 }
 
+/* The budget: no file is so small. */
+static bool cannot_be_met(const sqzi_compressor *c, sqz_status status, const sqz_error *error)
+{
+    const uint64_t budget = c->options.levers.budget;
+    return status == SQZ_EINVAL && budget && error && error->offset > budget;
+}
+
 static sqz_status run(sqzi_compressor *c, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
@@ -215,8 +222,9 @@ static sqz_status run(sqzi_compressor *c, sqz_error *error)
     TRY(run_attempts(c, error));
     done = true;
 fail:
-    sqzi_run_folder_close(&c->folder,
-                          done ? !c->options.keep : sqzi_run_is_refused(&c->folder, status));
+    sqzi_run_folder_close(&c->folder, done ? !c->options.keep
+                                           : cannot_be_met(c, status, error) ||
+                                                 sqzi_run_is_refused(&c->folder, status));
     sqzi_compress_close_scores(c);
     sqzi_compress_close_data(c);
     sqz_model_close(c->base);

@@ -91,7 +91,7 @@ sqz_status sqzi_run_folder_open(sqzi_run_folder *f, sqz_error *error)
     TRY(find_run(f, path, &found, error));
     if (!found) TRY(refuse_others(f->path, error));
     if (!found) TRY(save_run(f, path, error));
-    f->is_open = true;
+    f->is_new = !found;
 fail:
     return status;
 }
@@ -123,7 +123,7 @@ void sqzi_run_folder_remove(const char *folder)
 
 bool sqzi_run_is_refused(const sqzi_run_folder *f, sqz_status status)
 {
-    return f->is_open && (status == SQZ_EINVAL || status == SQZ_EUNSUPPORTED);
+    return f->is_new && (status == SQZ_EINVAL || status == SQZ_EUNSUPPORTED);
 }
 
 void sqzi_run_folder_close(sqzi_run_folder *f, bool done)

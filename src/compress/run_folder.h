@@ -12,12 +12,12 @@
 /*   path, kind   of the folder; "compress": whose run it is
  *   key          of all that decides what the run makes
  *   resume       the folder may hold such a run
- *   is_open      what it holds is this run's */
+ *   is_new       the run began with this call */
 typedef struct sqzi_run_folder {
     const sqz_allocator *allocator;
     const char *path, *kind;
     char key[SQZI_SHA256_HEX];
-    bool resume, is_open;
+    bool resume, is_new;
     sqzi_checkpoints lock;
 } sqzi_run_folder;
 
@@ -25,7 +25,8 @@ typedef struct sqzi_run_folder {
  * was not to be gone on with, or a run would begin among other files. SQZ_EOUTPUT, SQZ_ERESOURCE.
  * Close in any case. */
 SQZ_NODISCARD sqz_status sqzi_run_folder_open(sqzi_run_folder *folder, sqz_error *error);
-/* A run that ended so would end so again: nothing in its folder is of use. */
+/* A run that began, and ended so, would end so again: nothing in its folder is of use. One that was
+ * gone on with may be another version's, which can. */
 bool sqzi_run_is_refused(const sqzi_run_folder *folder, sqz_status status);
 /* done: it is removed with all that a run makes in it. */
 void sqzi_run_folder_close(sqzi_run_folder *folder, bool done);
