@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where results go, and what becomes of them when something cannot be written. */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "output.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,45 @@ void cli_not_twice(const char *const *names, uint32_t n)
         for (uint32_t k = 0; k < i; k++)
             if (names[i] && names[k] && same_place(names[i], names[k]))
                 cli_die(CLI_USAGE, "%s would be written twice: name another file", names[i]);
+}
+
+static char *copy_of(const char *text)
+{
+    return strcpy(cli_allocate(NULL, strlen(text) + 1), text);
+}
+
+/* Without links; of what is not there, of its folder. NULL: neither is. */
+static char *real_place(const char *name)
+{
+    char *real = realpath(name, NULL);
+    if (real) return real;
+    char *of_folder = copy_of(name), *of_name = copy_of(name);
+    char *folder = realpath(dirname(of_folder), NULL);
+    const char *last = basename(of_name);
+    if (folder) {
+        real = cli_allocate(NULL, strlen(folder) + strlen(last) + 2);
+        sprintf(real, "%s/%s", folder, last);
+    }
+    free(folder);
+    free(of_folder);
+    free(of_name);
+    return real;
+}
+
+void cli_not_inside(const char *folder, const char *const *names, uint32_t n)
+{
+    char *outer = real_place(folder);
+    const size_t length = outer ? strlen(outer) : 0;
+    for (uint32_t i = 0; outer && i < n; i++) {
+        char *inner = names[i] && !is_stream(names[i]) ? real_place(names[i]) : NULL;
+        if (inner && strncmp(inner, outer, length) == 0 && (!inner[length] || inner[length] == '/'))
+            cli_die(cli_code(SQZ_EOUTPUT),
+                    "%s: cannot write: it is, or is in, the folder of the run, %s, which is "
+                    "removed at its end; name another place",
+                    names[i], folder);
+        free(inner);
+    }
+    free(outer);
 }
 
 void cli_try_output(const char *name, bool whole)

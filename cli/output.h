@@ -50,6 +50,8 @@ void cli_not_over(const char *output, const char *input);
 /* Die where two outputs of one run would take each other's place; NULL: none. Devices and pipes may
  * take both. */
 void cli_not_twice(const char *const *outputs, uint32_t n);
+/* Die where an output is, or is in, the folder of a run, which goes at its end; NULL: none. */
+void cli_not_inside(const char *folder, const char *const *outputs, uint32_t n);
 /* Die where the output cannot be written: a run of hours is not to end at its name. whole: it will
  * be put in place as a whole, as model files are, which devices and pipes cannot have. */
 void cli_try_output(const char *name, bool whole);

@@ -229,9 +229,11 @@ static const char *folder_of(const char *output)
     return own_folder;
 }
 
-void cli_score_try_folder(const char *output)
+void cli_score_try_folder(const char *output, const char *cache)
 {
-    cli_try_folder(folder_of(output), true);
+    const char *const stay[] = {output, cache}, *of_run = folder_of(output);
+    cli_not_inside(of_run, stay, sizeof stay / sizeof *stay);
+    cli_try_folder(of_run, true);
     free(own_folder);
     own_folder = NULL;
 }

@@ -161,6 +161,7 @@ static void check_usage(const char *data)
         if (texts_path) cli_not_over(outputs[i], texts_path);
     }
     cli_not_twice(outputs, sizeof outputs / sizeof *outputs);
+    if (squeezes()) cli_not_inside(checkpoint, outputs, sizeof outputs / sizeof *outputs);
     cli_try_output(out, true);
     cli_try_output(card, true);
     cli_try_output(predictions, false);

@@ -250,7 +250,7 @@ static void try_places(bool judged)
     const char *output = pareto ? pareto : dry_run ? NULL : output_path;
     if (output) cli_try_output(output, !pareto);
     if (cache) cli_try_folder(cache, false);
-    if (judged && output) cli_score_try_folder(output);
+    if (judged && output) cli_score_try_folder(output, cache);
 }
 
 /* One file, with its table; texts where it is healed, judged or searched for. */

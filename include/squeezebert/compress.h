@@ -54,8 +54,8 @@ extern "C" {
  *               (distil.h); figures are always its file's
  *   max_length  [128, or what the model takes] pieces of a text that is learned
  *   folder      what the run makes on its way is kept here, made where it is missing and removed at
- *               the end, and where a run that began in it ends with SQZ_EINVAL or
- *               SQZ_EUNSUPPORTED, as it would again
+ *               the end, so neither `out` nor a cache is in it (SQZ_EOUTPUT); also removed where a
+ *               run that began in it ends with SQZ_EINVAL or SQZ_EUNSUPPORTED, as it would again
  *   resume      1: go on in that folder; 0: SQZ_EINVAL where it holds a run that is not finished
  *   keep        1: the folder stays at the end, and a call with resume finds all in it; it goes
  *               by sqz_compress_remove

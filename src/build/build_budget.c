@@ -96,6 +96,9 @@ static sqz_status open_folder(work *w, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqz_build *b = w->build;
+    const char *const stay[] = {b->out, b->options.card, b->options.cache};
+    for (size_t i = 0; i < sizeof stay / sizeof *stay; i++)
+        TRY(sqzi_run_folder_spare(b->options.checkpoint, stay[i], error));
     TRY(sqz_model_open(b->context, b->base, &b->model, error));
     set_key(w);
     w->folder.allocator = b->allocator;

@@ -53,6 +53,8 @@ static sqz_status check(const sqzi_compressor *c, sqz_error *error)
             "the vocabulary: what is healed (minutes; --no-heal leaves it out) reads the pieces of "
             "the model that it was made of; squeeze the vocabulary first, then what comes out");
     FAIL_IF(c->out && !o->folder, SQZ_EINVAL, 0, "a folder is needed to go on in");
+    if (c->out) TRY(sqzi_run_folder_spare(o->folder, c->out, error));
+    if (c->out) TRY(sqzi_run_folder_spare(o->folder, l->cache, error));
     FAIL_IF(!sqzi_squeeze_has_lever(l) && !(o->min_score > 0 && c->out), SQZ_EINVAL, 0,
             "%s: no lever is set: say a budget, a time, levers by hand, or a score to be held by "
             "the file that is written",

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -75,6 +76,43 @@ static sqz_status refuse_others(const char *folder, sqz_error *error)
     }
 fail:
     if (dir) closedir(dir);
+    return status;
+}
+
+/* A name without links: of what is not there, that of the folder in which it would be, and the
+ * rest. */
+static void find_real(const char *path, char real[SQZI_OUTPUT_PATH])
+{
+    char folder[SQZI_OUTPUT_PATH];
+    size_t at = strlen(path);
+    bool found = at < SQZI_OUTPUT_PATH && realpath(path, real);
+    if (found) return;
+    while (!found && at > 0) {
+        for (at--; at > 0 && path[at - 1] != '/';) at--;
+        snprintf(folder, sizeof folder, "%.*s", at ? (int)at : 1, at ? path : ".");
+        found = realpath(folder, real);
+    }
+    if (!found) real[0] = '\0';
+    const size_t n = strlen(real);
+    snprintf(real + n, SQZI_OUTPUT_PATH - n, "/%s", path + at);
+    for (size_t end = strlen(real); end > 1 && real[end - 1] == '/';) real[--end] = '\0';
+}
+
+sqz_status sqzi_run_folder_spare(const char *folder, const char *name, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    char place[SQZI_OUTPUT_PATH], inner[SQZI_OUTPUT_PATH], outer[SQZI_OUTPUT_PATH];
+    sqzi_place kind;
+    if (!name) return SQZ_OK;
+    TRY(sqzi_place_find(name, place, &kind, error));
+    find_real(place, inner);
+    find_real(folder, outer);
+    const size_t n = strlen(outer);
+    FAIL_IF(n && strncmp(inner, outer, n) == 0 && (!inner[n] || inner[n] == '/'), SQZ_EOUTPUT, 0,
+            "%.1000s: cannot write: it is, or is in, the folder of the run, %.1000s, which is "
+            "removed at its end; name another place",
+            name, folder);
+fail:
     return status;
 }
 

@@ -21,6 +21,10 @@ typedef struct sqzi_run_folder {
     sqzi_checkpoints lock;
 } sqzi_run_folder;
 
+/* Before all: SQZ_EOUTPUT where `name`, which is to stay, is in the folder, there or not. NULL:
+ * nothing. */
+SQZ_NODISCARD sqz_status sqzi_run_folder_spare(const char *folder, const char *name,
+                                               sqz_error *error);
 /* Make the folder, lock it, and see that what it holds is this run's. SQZ_EINVAL: it is not, or it
  * was not to be gone on with, or a run would begin among other files. SQZ_EOUTPUT, SQZ_ERESOURCE.
  * Close in any case. */

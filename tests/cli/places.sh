@@ -64,5 +64,27 @@ tune="finetune m.gguf --data no-such.csv"
   refused "$none" quantize m.gguf -o none/m.gguf --calibrate no-such
   refused "$none" init-student m.gguf -o none/m.gguf --layers 0 --texts no-such
 }
+# what is to stay is not in the folder that a run removes at its end
+mkdir e
+ln -s e link
+inside="or is in, the folder of the run"
+# shellcheck disable=SC2086
+{
+  for of in "$budget" "$build --budget 1MB"; do
+    refused "e/small.gguf: .*$inside, e," $of -o e/small.gguf --checkpoint e
+    refused "$inside" $of -o e/x.gguf --checkpoint link
+    refused "$inside" $of -o link/x.gguf --checkpoint e/
+    refused "$inside" $of -o small.gguf --checkpoint .
+    refused "$inside" $of -o x --checkpoint ./x
+  done
+  refused "$inside" $budget -o x.gguf --cache e --checkpoint link
+  refused "$inside" $front e/x.csv --minutes 1 --checkpoint e
+  refused "$inside" $front x.csv --minutes 1 --cache e --checkpoint ./e/
+  refused "$inside" $build -o x.gguf --budget 1MB --cache e/features.gguf --checkpoint e
+  refused "$inside" $build -o x.gguf --budget 1MB --card e/small.md --checkpoint e
+}
+rm link
+rmdir e
+
 [ "$(echo *)" = "file m.gguf said" ] || { echo "FAILED: it left $(echo *)"; failed=1; }
 exit $failed

@@ -335,7 +335,7 @@ static void what_cannot_be_is_refused(void **state)
     sqz_context *context = context_of(1);
     snprintf(out, sizeof out, "%s", sqzt_temporary("out.gguf"));
     snprintf(folder, sizeof folder, "%s", sqzt_temporary("work"));
-    enum { REFUSED = 7 };
+    enum { REFUSED = 9 };
     sqz_compress_options all[REFUSED];
     for (int i = 0; i < REFUSED; i++) all[i] = options_of(folder, &s);
     all[0].levers.n_texts = 150;
@@ -346,13 +346,17 @@ static void what_cannot_be_is_refused(void **state)
     all[5].teacher_type = SQZ_TEACHER_S8;
     all[5].minutes = -1;
     all[6].teacher_type = (sqz_teacher_type)9;
+    all[7].folder = out;
+    all[8].levers.cache = folder;
     static const char *const wanted[] = {"at least 200", "the vocabulary", "a folder",
                                          "of labelled rows", "told by sqz_compress_options",
-                                         "nothing is healed", "none of sqz_teacher_type"};
+                                         "nothing is healed", "none of sqz_teacher_type",
+                                         "out.gguf: cannot write: it is, or is in",
+                                         "work: cannot write: it is, or is in"};
     for (int i = 0; i < REFUSED; i++) {
         sqz_error error = {0};
         const sqz_status status = sqz_compress(context, source, out, &all[i], &r, &error);
-        assert_true(status == SQZ_EINVAL || status == SQZ_EUNSUPPORTED);
+        assert_true(status == (i < 7 ? SQZ_EINVAL : SQZ_EOUTPUT) || status == SQZ_EUNSUPPORTED);
         if (!strstr(error.text, wanted[i])) fail_msg("%d: %s", i, error.text);
         assert_int_not_equal(access(folder, F_OK), 0);
     }
