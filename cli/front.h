@@ -56,6 +56,8 @@ typedef struct cli_front_job {
 } cli_front_job;
 
 /* ---- squeeze_front.c ---- */
+/* OUT.svg beside OUT.csv, before the front is made; dies where that is not the table's name. */
+const char *cli_front_picture(const char *table);
 void cli_squeeze_front(const cli_front_job *job);
 
 /* ---- front_make.c ---- */

@@ -80,23 +80,6 @@ static bool is_stream(const char *name)
     return stat(name, &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISDIR(facts.st_mode);
 }
 
-/* By name, and where both are there as files. */
-static bool same_place(const char *a, const char *b)
-{
-    struct stat x, y;
-    if (is_stream(a)) return false;
-    return strcmp(a, b) == 0 ||
-           (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
-}
-
-void cli_not_twice(const char *const *names, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        for (uint32_t k = 0; k < i; k++)
-            if (names[i] && names[k] && same_place(names[i], names[k]))
-                cli_die(CLI_USAGE, "%s would be written twice: name another file", names[i]);
-}
-
 static char *copy_of(const char *text)
 {
     return strcpy(cli_allocate(NULL, strlen(text) + 1), text);
@@ -118,6 +101,27 @@ static char *real_place(const char *name)
     free(of_folder);
     free(of_name);
     return real;
+}
+
+/* By name, and where both are there as files. */
+static bool same_place(const char *a, const char *b)
+{
+    struct stat x, y;
+    if (is_stream(a) || is_stream(b)) return false;
+    char *real_a = real_place(a), *real_b = real_place(b);
+    const bool same = strcmp(real_a ? real_a : a, real_b ? real_b : b) == 0;
+    free(real_a);
+    free(real_b);
+    return same ||
+           (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+void cli_not_twice(const char *const *names, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < i; k++)
+            if (names[i] && names[k] && same_place(names[i], names[k]))
+                cli_die(CLI_USAGE, "%s would be written twice: name another place", names[i]);
 }
 
 void cli_not_inside(const char *folder, const char *const *names, uint32_t n)

@@ -47,8 +47,8 @@ void cli_flush_output(void);
 typedef struct cli_output cli_output;
 /* Die where the output would take the place of a file that is read in this run. */
 void cli_not_over(const char *output, const char *input);
-/* Die where two outputs of one run would take each other's place; NULL: none. Devices and pipes may
- * take both. */
+/* Die where two outputs of one run, its folder among them, would take each other's place; NULL:
+ * none. Devices and pipes may take both. */
 void cli_not_twice(const char *const *outputs, uint32_t n);
 /* Die where an output is, or is in, the folder of a run, which goes at its end; NULL: none. */
 void cli_not_inside(const char *folder, const char *const *outputs, uint32_t n);

@@ -91,8 +91,7 @@ static void free_picture(void)
     picture = NULL;
 }
 
-/* OUT.svg beside OUT.csv. */
-static void name_picture(const char *table)
+const char *cli_front_picture(const char *table)
 {
     const size_t n = strlen(table);
     if (n < 5 || strcmp(table + n - 4, ".csv") != 0)
@@ -102,6 +101,7 @@ static void name_picture(const char *table)
     cli_at_end(free_picture);
     memcpy(picture, table, n + 1);
     memcpy(picture + n - 3, "svg", 3);
+    return picture;
 }
 
 static void write_as(const char *name, void (*write)(const cli_front *), const cli_front *front)
@@ -129,14 +129,11 @@ void cli_squeeze_front(const cli_front_job *job)
                        .length = job->length ? job->length : LENGTH,
                        .n_threads = sqz_context_get_info(cli_context())->n_threads,
                        .n = 1};
-    name_picture(job->table);
     if (!job->length && front.length > info->max_positions) front.length = info->max_positions;
     if (front.length > info->max_positions)
         cli_die(CLI_USAGE, "--at: %u pieces, the model takes %u", front.length,
                 info->max_positions);
     cli_not_over(job->table, job->model);
-    cli_try_output(job->table, false);
-    cli_try_output(picture, false);
     make_all(job, &front, models);
     measure(job, &front, models);
     write_as(job->table, cli_front_write, &front);

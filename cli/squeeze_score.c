@@ -229,10 +229,10 @@ static const char *folder_of(const char *output)
     return own_folder;
 }
 
-void cli_score_try_folder(const char *output, const char *cache)
+void cli_score_try_folder(const char *output, const char *const *stay, uint32_t n)
 {
-    const char *const stay[] = {output, cache}, *of_run = folder_of(output);
-    cli_not_inside(of_run, stay, sizeof stay / sizeof *stay);
+    const char *of_run = folder_of(output);
+    cli_not_inside(of_run, stay, n);
     cli_try_folder(of_run, true);
     free(own_folder);
     own_folder = NULL;

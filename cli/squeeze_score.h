@@ -18,9 +18,9 @@ extern const cli_option cli_score_options[];
 bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input, const char *text);
 /* Dies with CLI_USAGE where an option does not go with --pareto. */
 void cli_score_check_front(void);
-/* Dies where the folder of a run that writes `output` cannot be made, or has the output in it, or
- * `cache` (NULL: none). */
-void cli_score_try_folder(const char *output, const char *cache);
+/* Dies where the folder of a run that writes `output` cannot be made, or has in it what is to stay
+ * (NULL: nothing). */
+void cli_score_try_folder(const char *output, const char *const *stay, uint32_t n);
 /* --data is given: --input and --text are of it. */
 bool cli_score_has_rows(void);
 

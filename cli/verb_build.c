@@ -160,8 +160,9 @@ static void check_usage(const char *data)
         cli_not_over(outputs[i], base);
         if (texts_path) cli_not_over(outputs[i], texts_path);
     }
-    cli_not_twice(outputs, sizeof outputs / sizeof *outputs);
     if (squeezes()) cli_not_inside(checkpoint, outputs, sizeof outputs / sizeof *outputs);
+    const char *const written[] = {out, card, predictions, cache, checkpoint};
+    cli_not_twice(written, sizeof written / sizeof *written);
     cli_try_output(out, true);
     cli_try_output(card, true);
     cli_try_output(predictions, false);

@@ -171,7 +171,8 @@ static void check_usage(cli_distill_job *j)
         if (cli_teaching.texts_path) cli_not_over(outputs[i], cli_teaching.texts_path);
         if (cli_tuning.dev_path) cli_not_over(outputs[i], cli_tuning.dev_path);
     }
-    cli_not_twice(outputs, sizeof outputs / sizeof *outputs);
+    const char *const written[] = {outputs[0], outputs[1], cli_training_folder()};
+    cli_not_twice(written, sizeof written / sizeof *written);
     if (!cli_tuning.dry_run) cli_try_training_places();
 }
 

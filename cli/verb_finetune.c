@@ -152,7 +152,8 @@ static void check_outputs(const char *base)
         if (cli_tuning.dev_path) cli_not_over(outputs[i], cli_tuning.dev_path);
         if (cli_tuning.replay) cli_not_over(outputs[i], cli_tuning.replay);
     }
-    cli_not_twice(outputs, sizeof outputs / sizeof *outputs);
+    const char *const written[] = {outputs[0], outputs[1], outputs[2], cli_training_folder()};
+    cli_not_twice(written, sizeof written / sizeof *written);
     if (cli_tuning.dry_run) return;
     cli_try_training_places();
     if (cli_tuning.losses_path) cli_try_output(cli_tuning.losses_path, false);

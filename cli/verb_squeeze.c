@@ -247,10 +247,15 @@ static void check_judged(const sqz_squeeze_options *o)
 /* Whether there is room for what comes out, and for what is kept on the way. */
 static void try_places(bool judged)
 {
-    const char *output = pareto ? pareto : dry_run ? NULL : output_path;
+    const char *output = pareto    ? pareto
+                         : dry_run ? NULL
+                                   : output_path,
+               *picture = pareto ? cli_front_picture(pareto) : NULL;
+    const char *const stay[] = {output, picture, cache};
     if (output) cli_try_output(output, !pareto);
+    if (picture) cli_try_output(picture, false);
     if (cache) cli_try_folder(cache, false);
-    if (judged && output) cli_score_try_folder(output, cache);
+    if (judged && output) cli_score_try_folder(output, stay, sizeof stay / sizeof *stay);
 }
 
 /* One file, with its table; texts where it is healed, judged or searched for. */

@@ -10,6 +10,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 failed=0
+wanted=1 # the exit code
 
 # refused PATTERN ARGUMENTS...
 refused() {
@@ -17,8 +18,8 @@ refused() {
   shift
   out=$("$program" "$@" 2>&1 </dev/null)
   got=$?
-  if [ "$got" -ne 1 ] || ! grep -Eq -- "$pattern" <<<"$out"; then
-    echo "FAILED: squeezebert $*: exit $got (1 expected), output without '$pattern':"
+  if [ "$got" -ne "$wanted" ] || ! grep -Eq -- "$pattern" <<<"$out"; then
+    echo "FAILED: squeezebert $*: exit $got ($wanted expected), output without '$pattern':"
     sed 's/^/    /' <<<"$out" | head -3
     failed=1
   fi
@@ -81,10 +82,21 @@ inside="or is in, the folder of the run"
   refused "$inside" $front e/x.csv --minutes 1 --checkpoint e
   refused "$inside" $front x.csv --minutes 1 --cache e --checkpoint ./e/
   refused "$inside" $build -o x.gguf --budget 1MB --cache e/features.gguf --checkpoint e
+  refused "$inside" $front x.csv --minutes 1 --checkpoint x.csv
+  refused "$inside" $front x.csv --minutes 1 --checkpoint x.svg/
   refused "$inside" $build -o x.gguf --budget 1MB --card e/small.md --checkpoint e
 }
 rm link
 rmdir e
+
+# nor do a result and a folder take each other's place
+# shellcheck disable=SC2086
+for train in "$teach" "$tune" "$build --minutes 1"; do
+  wanted=2
+  refused "would be written twice" $train -o x --checkpoint x
+  refused "would be written twice" $train -o x --checkpoint ./x/
+done
+wanted=1
 
 [ "$(echo *)" = "file m.gguf said" ] || { echo "FAILED: it left $(echo *)"; failed=1; }
 exit $failed
