@@ -117,22 +117,21 @@ static bool holds_points(const char *folder)
     return found;
 }
 
-/* A point's own, and what was measured of the model. */
-static bool is_of_front(const char *name)
+/* What was measured of the model, which a cache of the user's has too. */
+static bool is_measured(const char *name)
 {
-    static const char *const measured[] = {"statistics-", "times-"};
-    for (size_t i = 0; i < sizeof measured / sizeof *measured; i++)
-        if (strncmp(name, measured[i], strlen(measured[i])) == 0) return true;
-    return is_point(name);
+    return strncmp(name, "statistics-", 11) == 0 || strncmp(name, "times-", 6) == 0;
 }
 
-/* At the end all of it is removed, so a folder of other things is none for it. */
+/* At the end all of it is removed, so a folder of other things, or of no point's, is none for it.
+ */
 static void refuse_others(const char *folder)
 {
+    const bool has_points = holds_points(folder);
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && (entry = readdir(dir));)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            !is_of_front(entry->d_name))
+            !is_point(entry->d_name) && !(has_points && is_measured(entry->d_name)))
             cli_die(CLI_USAGE,
                     "%s holds %s, which is no run's: --checkpoint names an empty folder, or a new "
                     "one",

@@ -146,6 +146,14 @@ class Texts(unittest.TestCase):
             "--checkpoint", "own", code=2))
         self.assertEqual(sorted(os.listdir("own")),
                          ["small.gguf", "statistics-1.gguf", "teacher.gguf"])
+        for name in ("small.gguf", "teacher.gguf"):
+            os.rename(f"own/{name}", name)
+        for more in ((), ("--resume",)):  # a cache
+            self.assertIn("holds statistics-1.gguf, which is no run's", run(
+                "squeeze", "bare.gguf", "--pareto", "f.csv", "--texts", "texts.txt", "--minutes",
+                "1", "--budgets", str(BUDGET), "--checkpoint", "own", *more, code=2))
+        for name in ("small.gguf", "teacher.gguf"):
+            os.rename(name, f"own/{name}")
         self.assertEqual(read("own/teacher.gguf"), b"teacher.gguf")
 
     def test_the_smallest_file_is_searched_for(self):
