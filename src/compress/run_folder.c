@@ -52,12 +52,20 @@ fail:
     return status;
 }
 
+/* A key that a process which was killed had begun to write. */
+static bool is_left_over(const char *name)
+{
+    static const char key[] = "run.gguf.", like[] = "run.gguf.k3x9qa7m.tmp";
+    const size_t n = sizeof like - 1;
+    return strlen(name) == n && strncmp(name, key, sizeof key - 1) == 0 &&
+           strcmp(name + n - 4, ".tmp") == 0;
+}
+
 /* What runs make, in the folder or in one of it; behind these names a temporary one has more. */
 static bool is_ours(const char *name)
 {
-    static const char *const begins[] = {"squeezed-", "healed-",   "statistics-",
-                                         "times-",    "base.",     "teacher.",
-                                         "features.", "run.gguf.", SQZ_COMPRESS_EACH};
+    static const char *const begins[] = {"squeezed-", "healed-",  "statistics-", "times-",
+                                         "base.",     "teacher.", "features.",   SQZ_COMPRESS_EACH};
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
         if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;
     return false;
@@ -70,7 +78,7 @@ static sqz_status refuse_others(const char *folder, sqz_error *error)
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
         const char *name = entry->d_name;
-        FAIL_IF(is_ours(name) && strncmp(name, "run.gguf", 8) != 0, SQZ_EINVAL, 0,
+        FAIL_IF(is_ours(name), SQZ_EINVAL, 0,
                 "%.2000s holds %.200s and no run to go on with: name an empty folder, or a new one",
                 folder, name);
     }
@@ -151,7 +159,7 @@ void sqzi_run_folder_remove(const char *folder)
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (is_ours(entry->d_name)) remove_one(path);
+        if (is_ours(entry->d_name) || is_left_over(entry->d_name)) remove_one(path);
     }
     if (dir) closedir(dir);
     run_path(folder, path);
