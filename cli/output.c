@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "signals.h"
 
@@ -149,18 +150,42 @@ void cli_try_output(const char *name, bool whole)
     sqz_output_close(output);
 }
 
+static _Noreturn void cannot_write(const char *name, int reason)
+{
+    cli_die(cli_code(sqz_status_of_errno(reason, 1)), "%s: cannot write: %s", name,
+            strerror(reason));
+}
+
+/* Where a folder of this name is to be. */
+static void try_parent(const char *name)
+{
+    struct stat facts;
+    char *copy = copy_of(name);
+    const char *parent = dirname(copy);
+    if (stat(parent, &facts) != 0 || !S_ISDIR(facts.st_mode))
+        cli_die(cli_code(SQZ_EOUTPUT),
+                "%s: cannot write: there is no folder %s; make it, or name another place", name,
+                parent);
+    if (access(parent, W_OK | X_OK) != 0) cannot_write(name, errno);
+    free(copy);
+}
+
 void cli_try_folder(const char *name, bool makes)
 {
     struct stat facts;
     const bool there = stat(name, &facts) == 0;
-    size_t n = strlen(name);
-    if (there && !S_ISDIR(facts.st_mode))
+    const int reason = there ? 0 : errno;
+    if (!*name) cli_die(CLI_USAGE, "the name of a folder is empty: name one");
+    if (there ? !S_ISDIR(facts.st_mode) : lstat(name, &facts) == 0)
         cli_die(cli_code(SQZ_EOUTPUT), "%s: cannot write: it is no folder; name another", name);
-    while (n > 1 && name[n - 1] == '/') n--;
-    char *path = cli_allocate(NULL, n + sizeof "/file");
-    sprintf(path, "%.*s%s", (int)n, name, there || !makes ? "/file" : "");
-    cli_try_output(path, true);
-    free(path);
+    if (there && access(name, W_OK | X_OK) != 0) cannot_write(name, errno);
+    if (there) return;
+    if (reason != ENOENT && reason != ENOTDIR) cannot_write(name, reason);
+    if (!makes)
+        cli_die(cli_code(SQZ_EOUTPUT),
+                "%s: cannot write: there is no folder %s; make it, or name another place", name,
+                name);
+    try_parent(name);
 }
 
 cli_output *cli_open_output(const char *name)

@@ -87,7 +87,36 @@ inside="or is in, the folder of the run"
   refused "$inside" $build -o x.gguf --budget 1MB --card e/small.md --checkpoint e
 }
 rm link
-rmdir e
+
+# of a folder it is asked whether files can be made in it, whatever is there
+mkdir e/file
+ln -s nowhere dangling
+# shellcheck disable=SC2086
+{
+  for of in "$budget" "$front x.csv --minutes 1" "$build --budget 1MB" "$teach" "$tune"; do
+    [ "${of#*--pareto}" != "$of" ] || of="$of -o x.gguf"
+    refused "^squeezebert: dangling: .* it is no folder" $of --checkpoint dangling
+    wanted=2
+    refused "name of a folder is empty" $of --checkpoint ""
+    wanted=3
+    refused "no-such" $of --checkpoint e
+    wanted=1
+  done
+  wanted=2
+  refused "name of a folder is empty" $budget -o x.gguf --cache ""
+  refused "name of a folder is empty" $front x.csv --cache ""
+  wanted=1
+  refused "^squeezebert: none: .*$none" $front x.csv --cache none
+  if [ "$(id -u)" -ne 0 ]; then
+    mkdir -m 555 closed
+    refused "^squeezebert: closed: .*denied" $budget -o x.gguf --cache closed
+    refused "^squeezebert: closed: .*denied" $teach -o x.gguf --checkpoint closed
+    refused "^squeezebert: closed/x: .*denied" $tune -o x.gguf --checkpoint closed/x
+    rmdir closed
+  fi
+}
+rm dangling
+rmdir e/file e
 
 # nor do a result and a folder take each other's place
 # shellcheck disable=SC2086
