@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "finetune.h"
 #include "output.h"
@@ -91,8 +90,7 @@ const char *cli_training_folder(void)
 
 void cli_try_training_places(void)
 {
-    const char *log = cli_tuning.log_path;
     cli_try_output(cli_tuning.output_path, true);
     cli_try_folder(cli_training_folder(), true);
-    if (log && access(log, F_OK) != 0) cli_try_output(log, false); /* else it is written in place */
+    if (cli_tuning.log_path) cli_try_in_place(cli_tuning.log_path);
 }

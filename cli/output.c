@@ -141,6 +141,12 @@ void cli_not_inside(const char *folder, const char *const *names, uint32_t n)
     free(outer);
 }
 
+static _Noreturn void cannot_write(const char *name, int reason)
+{
+    cli_die(cli_code(sqz_status_of_errno(reason, 1)), "%s: cannot write: %s", name,
+            strerror(reason));
+}
+
 void cli_try_output(const char *name, bool whole)
 {
     sqz_error error = {0};
@@ -150,10 +156,16 @@ void cli_try_output(const char *name, bool whole)
     sqz_output_close(output);
 }
 
-static _Noreturn void cannot_write(const char *name, int reason)
+void cli_try_in_place(const char *name)
 {
-    cli_die(cli_code(sqz_status_of_errno(reason, 1)), "%s: cannot write: %s", name,
-            strerror(reason));
+    struct stat facts;
+    if (stat(name, &facts) != 0) {
+        cli_try_output(name, false);
+        return;
+    }
+    if (S_ISDIR(facts.st_mode))
+        cli_die(cli_code(SQZ_EOUTPUT), "%s: cannot write: it is a folder; name a file", name);
+    if (S_ISREG(facts.st_mode) && access(name, W_OK) != 0) cannot_write(name, errno);
 }
 
 /* Where a folder of this name is to be. */

@@ -55,6 +55,8 @@ void cli_not_inside(const char *folder, const char *const *outputs, uint32_t n);
 /* Die where the output cannot be written: a run of hours is not to end at its name. whole: it will
  * be put in place as a whole, as model files are, which devices and pipes cannot have. */
 void cli_try_output(const char *name, bool whole);
+/* The same of one that is written in place where it is there. */
+void cli_try_in_place(const char *name);
 /* The same of a folder that a run keeps files in, nothing in which is touched; makes: the run makes
  * the folder itself, where it is not there. */
 void cli_try_folder(const char *name, bool makes);

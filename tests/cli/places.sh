@@ -113,9 +113,27 @@ ln -s nowhere dangling
     refused "^squeezebert: closed: .*denied" $teach -o x.gguf --checkpoint closed
     refused "^squeezebert: closed/x: .*denied" $tune -o x.gguf --checkpoint closed/x
     rmdir closed
+    : >log
+    chmod 444 log
+    for train in "$teach" "$tune"; do
+      refused "^squeezebert: log: .*denied" $train -o x.gguf --log log
+    done
+    rm -f log
   fi
 }
 rm dangling
+
+# a log that is there is written in place
+mkfifo pipe
+: >log
+# shellcheck disable=SC2086
+for train in "$teach" "$tune"; do
+  refused "^squeezebert: e: .*it is a folder" $train -o x.gguf --log e
+  wanted=3
+  for log in log pipe /dev/null; do refused "no-such" $train -o x.gguf --log $log; done
+  wanted=1
+done
+rm log pipe
 rmdir e/file e
 
 # nor do a result and a folder take each other's place
