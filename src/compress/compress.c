@@ -203,33 +203,35 @@ static sqz_status find_budget(sqzi_compressor *c, sqz_error *error)
 static bool cannot_be_met(const sqzi_compressor *c, sqz_status status, const sqz_error *error)
 {
     const uint64_t budget = c->options.levers.budget;
-    return status == SQZ_EINVAL && budget && error && error->offset > budget;
+    return status == SQZ_EINVAL && budget && error->offset > budget;
 }
 
 static sqz_status run(sqzi_compressor *c, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
+    sqz_error why = {0}; /* cannot_be_met asks it, whether the caller does or not */
     bool done = false;
-    TRY(sqz_model_open(c->context, c->path, &c->base, error));
-    TRY(sqzi_teacher_check_type(c->base, c->options.teacher_type, error));
-    TRY(settle_length(c, error));
-    TRY(sqzi_compress_open_data(c, error));
-    TRY(sqzi_compress_open_scores(c, error));
+    TRY(sqz_model_open(c->context, c->path, &c->base, &why));
+    TRY(sqzi_teacher_check_type(c->base, c->options.teacher_type, &why));
+    TRY(settle_length(c, &why));
+    TRY(sqzi_compress_open_data(c, &why));
+    TRY(sqzi_compress_open_scores(c, &why));
     set_keys(c);
     set_history(c);
     set_key(c);
     settle_score(c);
-    if (c->out) TRY(sqzi_compress_open_folder(c, error));
-    TRY(find_budget(c, error));
-    TRY(run_attempts(c, error));
+    if (c->out) TRY(sqzi_compress_open_folder(c, &why));
+    TRY(find_budget(c, &why));
+    TRY(run_attempts(c, &why));
     done = true;
 fail:
     sqzi_run_folder_close(&c->folder, done ? !c->options.keep
-                                           : cannot_be_met(c, status, error) ||
+                                           : cannot_be_met(c, status, &why) ||
                                                  sqzi_run_is_refused(&c->folder, status));
     sqzi_compress_close_scores(c);
     sqzi_compress_close_data(c);
     sqz_model_close(c->base);
+    if (status != SQZ_OK && error) *error = why;
     return status;
 }
 
