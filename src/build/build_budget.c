@@ -286,6 +286,10 @@ static sqz_status compress(work *w, sqz_error *error)
                          "a budget of %llu bytes cannot be met: the least that can is %llu bytes; "
                          "with one that can, resuming takes up what was trained",
                          (unsigned long long)budget, (unsigned long long)(why.offset + more));
+    if (status == SQZ_EINVAL && o.levers.time > 0)
+        return sqzi_fail(error, status, why.offset,
+                         "%.400s; with another share, resuming takes up what was trained",
+                         why.text);
     if (status != SQZ_OK && error) *error = why;
     add_bytes(&b->compressed, more);
     b->result.compressed = &b->compressed;
