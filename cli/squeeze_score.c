@@ -164,6 +164,13 @@ void cli_score_check_front(void)
                 given_of_healing());
 }
 
+void cli_score_check_forecast(void)
+{
+    if (resume || folder)
+        cli_die(CLI_USAGE, "%s: --dry-run keeps nothing to go on with",
+                resume ? "--resume" : "--checkpoint");
+}
+
 bool cli_score_has_rows(void)
 {
     return data_path != NULL;

@@ -18,6 +18,8 @@ extern const cli_option cli_score_options[];
 bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input, const char *text);
 /* Dies with CLI_USAGE where an option does not go with --pareto. */
 void cli_score_check_front(void);
+/* The same of --dry-run, which keeps nothing. */
+void cli_score_check_forecast(void);
 /* Dies where the folder of a run that writes `output` cannot be made, or has in it what is to stay
  * (NULL: nothing). */
 void cli_score_try_folder(const char *output, const char *const *stay, uint32_t n);

@@ -292,6 +292,7 @@ static int run(char **arguments, uint32_t n)
     const char *column = cli_score_has_rows() ? NULL : texts_column;
     sqz_squeeze_options o = read_levers(arguments[0]);
     if (judged) check_judged(&o);
+    if (dry_run) cli_score_check_forecast();
     try_places(judged);
     if (output_path && texts_path) cli_not_over(output_path, texts_path);
     if (output_path && vocabulary_path) cli_not_over(output_path, vocabulary_path);

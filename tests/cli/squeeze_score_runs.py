@@ -198,6 +198,8 @@ class Refusals(unittest.TestCase):
                 ((*TEXTS, "--no-heal", "--minutes", "3"), "--no-heal leaves that out"),
                 ((*TEXTS, "--no-heal", "--teacher-type", "s8"), "--no-heal leaves that out"),
                 ((*TEXTS, "--no-heal", "--resume"), "nothing is kept"),
+                ((*TEXTS, "--dry-run", "--resume"), "--resume: --dry-run keeps nothing"),
+                ((*TEXTS, "--dry-run", "--checkpoint", "f"), "--checkpoint: --dry-run keeps"),
                 ((*TEXTS, "--minutes", "0"), "--minutes is above 0"),
                 ((*TEXTS, "--drop-impossible"), "the vocabulary"),
                 ((*TEXTS, "--figure", "f1"), "goes with --data"),
