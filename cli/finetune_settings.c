@@ -82,9 +82,8 @@ const char *cli_training_folder(void)
     const char *output = cli_tuning.output_path;
     if (cli_tuning.checkpoint || !output) return cli_tuning.checkpoint;
     if (own_folder) return own_folder;
-    own_folder = cli_allocate(NULL, strlen(output) + sizeof ".checkpoint");
+    own_folder = cli_checkpoint_of(output);
     cli_at_end(free_folder);
-    sprintf(own_folder, "%s.checkpoint", output);
     return own_folder;
 }
 

@@ -200,6 +200,13 @@ void cli_try_folder(const char *name, bool makes)
     try_parent(name);
 }
 
+char *cli_checkpoint_of(const char *output)
+{
+    char *folder = cli_allocate(NULL, strlen(output) + sizeof ".checkpoint");
+    sprintf(folder, "%s.checkpoint", output);
+    return folder;
+}
+
 cli_output *cli_open_output(const char *name)
 {
     sqz_error error = {0};

@@ -60,6 +60,8 @@ void cli_try_in_place(const char *name);
 /* The same of a folder that a run keeps files in, nothing in which is touched; makes: the run makes
  * the folder itself, where it is not there. */
 void cli_try_folder(const char *name, bool makes);
+/* The folder of a run that writes this, where none is named; to be freed. */
+char *cli_checkpoint_of(const char *output);
 /* The name must stay. Dies where it cannot be written. */
 cli_output *cli_open_output(const char *name);
 /* Whether a program can go back in it, and others see it only at the commit. */

@@ -231,8 +231,7 @@ static void show_note(void *user, const char *text)
 static const char *folder_of(const char *output)
 {
     if (folder || !output) return folder;
-    own_folder = cli_allocate(NULL, strlen(output) + sizeof ".checkpoint");
-    sprintf(own_folder, "%s.checkpoint", output);
+    own_folder = cli_checkpoint_of(output);
     return own_folder;
 }
 

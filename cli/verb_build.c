@@ -152,7 +152,7 @@ static void check_usage(const char *data)
     if (!predictions) predictions = with_end(out, ".predictions.tsv");
     if (cache) cli_try_output(cache, true);
     else if (!no_cache && !squeezes()) cache = with_end(data, ".features");
-    if (!checkpoint && !keep_head) checkpoint = with_end(out, ".checkpoint");
+    if (!checkpoint && !keep_head) checkpoint = cli_checkpoint_of(out);
     const char *const outputs[] = {out, card, predictions, cache};
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
         if (!outputs[i]) continue;
