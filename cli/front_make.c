@@ -20,6 +20,7 @@ static char temporary[512], file[PATH_BYTES], point_folder[PATH_BYTES - 8];
 static sqz_squeeze_result squeezed;
 static sqz_compress_result compressed;
 static sqz_compress_options options; /* of job->score */
+static bool was_there;               /* its folder, before the run */
 
 /* ---- compared alone ---- */
 
@@ -139,11 +140,21 @@ static void refuse_others(const char *folder)
     if (dir) closedir(dir);
 }
 
+static void remove_measured(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (is_measured(entry->d_name)) (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir) closedir(dir);
+}
+
 static void open_folder(const char *folder)
 {
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+    const bool made = mkdir(folder, 0777) == 0;
+    if (!made && errno != EEXIST)
         cli_die(cli_code(sqz_status_of_errno(errno, 1)), "%s: the folder cannot be made: %s",
                 folder, strerror(errno));
+    was_there = !made && !options.resume;
     refuse_others(folder);
     if (!options.resume && holds_points(folder))
         cli_die(CLI_USAGE,
@@ -226,7 +237,9 @@ sqz_model *cli_front_make(const cli_front_job *job, cli_front *front, uint64_t b
 
 void cli_front_give_up(const cli_front_job *job)
 {
-    if (job->score && !holds_points(options.folder)) sqz_compress_remove(options.folder);
+    if (!job->score || holds_points(options.folder)) return;
+    remove_measured(options.folder);
+    if (!was_there) (void)rmdir(options.folder);
 }
 
 sqz_input *cli_front_inputs(const cli_front_job *job, uint32_t *n)

@@ -56,7 +56,8 @@ extern "C" {
  *   folder      what the run makes on its way is kept here, made where it is missing and removed at
  *               the end, so neither `out` nor a cache is in it (SQZ_EOUTPUT); also removed where a
  *               run that began in it ends with SQZ_EINVAL or SQZ_EUNSUPPORTED, as it would again,
- *               and where the budget of one that was gone on with cannot be met
+ *               and where the budget of one that was gone on with cannot be met. A run that began
+ *               in a folder that was there and is refused leaves it, without what it made
  *   resume      1: go on in that folder; 0: SQZ_EINVAL where it holds a run that is not finished
  *   keep        1: the folder stays at the end, and a call with resume finds all in it; it goes
  *               by sqz_compress_remove

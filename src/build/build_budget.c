@@ -368,9 +368,8 @@ sqz_status sqzi_build_budget(sqz_build *b, sqz_error *error)
     TRY(open_folder(w, error));
     TRY(run(w, error));
 fail:
-    sqzi_run_folder_close(&w->folder,
-                          status == SQZ_OK ||
-                              (sqzi_run_is_refused(&w->folder, status) && !has_trained(w)));
+    sqzi_run_folder_close(&w->folder, status == SQZ_OK,
+                          sqzi_run_is_refused(&w->folder, status) && !has_trained(w));
     sqz_dataset_close(w->rows);
     sqzi_release(b->allocator, w, sizeof *w);
     return status;

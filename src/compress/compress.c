@@ -225,9 +225,9 @@ static sqz_status run(sqzi_compressor *c, sqz_error *error)
     TRY(run_attempts(c, &why));
     done = true;
 fail:
-    sqzi_run_folder_close(&c->folder, done ? !c->options.keep
-                                           : cannot_be_met(c, status, &why) ||
-                                                 sqzi_run_is_refused(&c->folder, status));
+    sqzi_run_folder_close(&c->folder, done && !c->options.keep,
+                          cannot_be_met(c, status, &why) ||
+                              sqzi_run_is_refused(&c->folder, status));
     sqzi_compress_close_scores(c);
     sqzi_compress_close_data(c);
     sqz_model_close(c->base);

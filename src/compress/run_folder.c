@@ -132,6 +132,7 @@ sqz_status sqzi_run_folder_open(sqzi_run_folder *f, sqz_error *error)
     f->lock = (sqzi_checkpoints){.folder = f->path, .lock = -1};
     FAIL_IF(strlen(f->path) + 96 > SQZI_OUTPUT_PATH, SQZ_EOUTPUT, 0,
             "%.80s..: the name is too long", f->path);
+    f->was_there = access(f->path, F_OK) == 0;
     TRY(sqzi_checkpoints_open(&f->lock, error));
     run_path(f->path, path);
     TRY(find_run(f, path, &found, error));
@@ -153,7 +154,7 @@ static void remove_one(const char *path)
 }
 
 /* The key goes last: until then a run that is resumed makes anew what is gone. */
-void sqzi_run_folder_remove(const char *folder)
+static void remove_made(const char *folder)
 {
     char path[SQZI_OUTPUT_PATH + 256];
     DIR *dir = opendir(folder);
@@ -164,6 +165,11 @@ void sqzi_run_folder_remove(const char *folder)
     if (dir) closedir(dir);
     run_path(folder, path);
     (void)unlink(path);
+}
+
+void sqzi_run_folder_remove(const char *folder)
+{
+    remove_made(folder);
     (void)rmdir(folder); /* unless somebody else has something in it */
 }
 
@@ -172,10 +178,11 @@ bool sqzi_run_is_refused(const sqzi_run_folder *f, sqz_status status)
     return f->is_new && (status == SQZ_EINVAL || status == SQZ_EUNSUPPORTED);
 }
 
-void sqzi_run_folder_close(sqzi_run_folder *f, bool done)
+void sqzi_run_folder_close(sqzi_run_folder *f, bool done, bool refused)
 {
     if (!f->lock.folder) return;
-    if (done) sqzi_run_folder_remove(f->path);
+    if (!done && refused && f->is_new && f->was_there) remove_made(f->path);
+    else if (done || refused) sqzi_run_folder_remove(f->path);
     sqzi_checkpoints_close(&f->lock);
 }
 

@@ -17,7 +17,7 @@ typedef struct sqzi_run_folder {
     const sqz_allocator *allocator;
     const char *path, *kind;
     char key[SQZI_SHA256_HEX];
-    bool resume, is_new;
+    bool resume, is_new, was_there;
     sqzi_checkpoints lock;
 } sqzi_run_folder;
 
@@ -32,8 +32,9 @@ SQZ_NODISCARD sqz_status sqzi_run_folder_open(sqzi_run_folder *folder, sqz_error
 /* A run that began, and ended so, would end so again: nothing in its folder is of use. One that was
  * gone on with may be another version's, which can. */
 bool sqzi_run_is_refused(const sqzi_run_folder *folder, sqz_status status);
-/* done: it is removed with all that a run makes in it. */
-void sqzi_run_folder_close(sqzi_run_folder *folder, bool done);
+/* done, refused: what a run makes in it is removed, and the folder, which a run that is refused
+ * leaves where it found it. */
+void sqzi_run_folder_close(sqzi_run_folder *folder, bool done, bool refused);
 /* What runs made in a folder, and it, if nothing else is in it. */
 void sqzi_run_folder_remove(const char *folder);
 

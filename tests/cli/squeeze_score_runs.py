@@ -107,6 +107,15 @@ class Texts(unittest.TestCase):
             self.assertIn(words, said)
             self.assertFalse(os.path.exists("never.gguf.checkpoint"))
 
+    def test_a_run_that_cannot_be_leaves_a_folder_that_was_there(self):
+        os.mkdir("there")
+        few = ("--texts", "texts.txt", "--minutes", "1", "--checkpoint", "there")
+        for more in (("-o", "never.gguf", "--budget", "1"),
+                     ("--pareto", "never.csv", "--budgets", "1")):
+            said = run("squeeze", "bare.gguf", *few, *more, code=2)
+            self.assertIn("the least that can is", said)
+            self.assertEqual(os.listdir("there"), [])
+
     def test_without_healing_levers_are_what_they_were(self):
         made = squeeze("bare.gguf", "plain.gguf", *TEXTS, "--no-heal")
         self.assertNotIn("score", made)

@@ -80,16 +80,30 @@ static void files_of_others_stay_and_where_names_are_its_own_no_run_begins(void 
     for (size_t i = 0; i < 3; i++) {
         put(own[i]);
         sqzt_assert_fails(open_run(&run, true, &error), SQZ_EINVAL, &error, own[i]);
-        sqzi_run_folder_close(&run, false);
+        sqzi_run_folder_close(&run, false, false);
         assert_int_equal(unlink(put(own[i])), 0);
     }
     for (size_t i = 0; i < 3; i++) put(others[i]);
     put("run.gguf.k3x9qa7m.tmp");
     sqzt_assert_ok(open_run(&run, false, &error), &error);
     for (size_t i = 0; i < 3; i++) put(own[i]);
-    sqzi_run_folder_close(&run, true);
+    sqzi_run_folder_close(&run, true, false);
     for (size_t i = 0; i < 3; i++) assert_int_equal(unlink(path_of(others[i])), 0);
     assert_int_equal(rmdir(folder), 0); /* so it was empty */
+}
+
+static void a_run_that_is_refused_leaves_a_folder_that_was_there(void **state)
+{
+    (void)state;
+    sqzi_run_folder run;
+    sqz_error error = {0};
+    for (int there = 0; there < 2; there++) {
+        if (there) assert_int_equal(mkdir(folder, 0777), 0);
+        sqzt_assert_ok(open_run(&run, false, &error), &error);
+        put("healed-1.gguf");
+        sqzi_run_folder_close(&run, false, true);
+        assert_int_equal(rmdir(folder), there ? 0 : -1); /* and it was empty */
+    }
 }
 
 int main(void)
@@ -98,6 +112,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_to_stay_is_not_in_it_there_or_not_by_links_or_not),
         cmocka_unit_test(files_of_others_stay_and_where_names_are_its_own_no_run_begins),
+        cmocka_unit_test(a_run_that_is_refused_leaves_a_folder_that_was_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
