@@ -8,15 +8,17 @@ moment and started again with the same command.
         [--judge embedder_eval.py] [--table]
 
 DATA holds glue/ and text/ with gutenberg_en and openstax_en. WORK/runs.jsonl has a line for each
-run that is finished by this program: those are not made again, and a run goes on from its
-checkpoint. Labels of dev are looked at once a run, by its figure; nothing is chosen by them.
+run that is finished by this program, whose files are in a folder of their own: those are not made
+again, and a run goes on from its checkpoint. Labels of dev are looked at once a run, by its figure;
+nothing is chosen by them. Minutes are CPU minutes of the last start of a run.
 
   heal   layers 0, 2, 3 and 5 healed on sentences of books, one mix of losses after the other, each
          number of pieces a run of its own (its rate falls to 0): STS-B dev, Spearman of cosines.
          Bar: 0.860 within 3 million pieces and 15 minutes
   sst2   MiniLM fine-tuned on SST-2 (three epochs, rate 5e-5) teaches its own layers 0, 2 and 5:
          logits and hidden states, a run a seed; then what each loss adds, seed 1 alone, --epochs
-         each. Bar: the mean of the seeds is 97.5 % of the teacher's dev accuracy
+         each; by labels alone a new head is trained, else the teacher's goes on. Bar: the mean of
+         the seeds is 97.5 % of the teacher's dev accuracy
   groups SqueezeBERT's shape, six blocks in 4 groups with a whole attn_output, of permuted blocks of
          MiniLM and of random ones, and a dense student of as many operations (three blocks of 672
          neurons: 22.5 squares of the width, both), taught alike; STS-B dev, and the time of MiniLM
@@ -37,12 +39,12 @@ import argparse
 import json
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import sys
-import time
 
-from squeeze_runs import Log, digest, time_ratio
+from squeeze_runs import Log, digest, run_json, time_ratio
 
 BOOKS = pathlib.Path(__file__).resolve().parents[2] / "models/recipes/books.py"
 MIXES = ("hidden:1,pooled:5", "pooled:1", "relations:1,pooled:5")
@@ -58,63 +60,68 @@ FOUR = ("--layers", "0,2,3,5", "--neurons", "50%", "--bits", "4", "--embedding",
         "--positions", "4", "--texts")
 
 
-def call(command):
-    """The JSON line of a command, and its minutes."""
-    print(" ".join(map(str, command)), flush=True)
-    began = time.time()
-    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
-    lines = done.stdout.strip().split("\n")
-    return (json.loads(lines[-1]) if lines[-1].startswith("{") else {},
-            (time.time() - began) / 60)
-
-
 class Figures:
     def __init__(self, o):
         self.o = o
+        program = digest(o.program)
+        self.files = o.work / f"{program}{'-short' if o.short else ''}"
         self.common = ["-t", o.threads, "--json", "--progress", "none"]
         self.run_options = [*self.common, "--resume", "--checkpoint-minutes", 5,
                             *(["--max-steps", o.short] if o.short else [])]
-        self.log = Log(o.work / "runs.jsonl", {"program": digest(o.program), "short": o.short})
+        self.log = Log(o.work / "runs.jsonl", {"program": program, "short": o.short})
+
+    def run(self, verb, *options):
+        """What a verb says, and its CPU minutes."""
+        said, seconds = run_json(self.o.program, verb, *options)
+        return said, round(seconds / 60, 1)
 
     def once(self, make, **key):
         """The line of a run that is finished, or of one that is made now."""
         line = self.log.get(**key)
         if not line and not self.o.table:
             minutes, figure = make()
-            self.log.add({**key, "minutes": round(minutes, 1), **figure})
+            self.log.add({**key, "minutes": minutes, **figure})
             line = self.log.get(**key)
         return line
 
-    def squeezed(self, model, layers):
-        out = self.o.work / f"{model.stem}-{layers.replace(',', '')}.gguf"
+    def made(self, name, *command):
+        """A file that a verb makes, if it is not there."""
+        out = self.files / f"{name}.gguf"
         if not out.exists():
-            call([self.o.program, "squeeze", model, "-o", out, "--layers", layers,
-                  "--keep-pooler"])
+            self.run(*command, "-o", out, "--json")
         return out
 
+    def trained(self, name, verb, *options):
+        """A file that is trained, unless it was, and the minutes that it took."""
+        out = self.files / f"{name}.gguf"
+        if not (out.exists() and self.log.get(file=out.name)):
+            _, minutes = self.run(verb, "-o", out, *options, *self.run_options)
+            self.log.add({"file": out.name, "minutes": minutes})
+        shutil.rmtree(f"{out}.checkpoint", ignore_errors=True)
+        return out, self.log.get(file=out.name)["minutes"]
+
+    def squeezed(self, model, layers):
+        return self.made(f"{self.key(model)}-{layers.replace(',', '')}", "squeeze", model,
+                         "--layers", layers, "--keep-pooler")
+
+    @staticmethod
+    def key(path):
+        """A model's name in the names of what is made of it."""
+        return f"{path.stem}-{digest(path)[:6]}"
+
     def eval(self, model, task, folder, *more):
-        report, _ = call([self.o.program, "eval", model, "--task", task, "--data",
-                          self.o.data / "glue" / folder, *more, "--json", "-t", self.o.threads])
+        report, _ = self.run("eval", model, "--task", task, "--data",
+                             self.o.data / "glue" / folder, *more, *self.common)
         return report["metrics"]
 
     def taught(self, teacher, student, name, *options):
-        out = self.o.work / f"{name}{'-short' if self.o.short else ''}.gguf"
-        made = self.log.get(file=out.name)
-        if made and out.exists():
-            return out, made["minutes"]
-        _, minutes = call([self.o.program, "distill", "--teacher", teacher, "--student", student,
-                           "--teacher-type", "s8", "-o", out, *options, "--measure-steps", 100000,
-                           *self.run_options])
-        self.log.add({"file": out.name, "minutes": round(minutes, 1)})
-        return out, minutes
+        return self.trained(name, "distill", "--teacher", teacher, "--student", student,
+                            "--teacher-type", "s8", *options, "--measure-steps", 100000)
 
     def tuned(self, student, name, *options):
         """The same student by labels alone: a new head, no dropout, the rate of distilling."""
-        out = self.o.work / f"{name}{'-short' if self.o.short else ''}.gguf"
-        _, minutes = call([self.o.program, "finetune", student, "-o", out, *options, "--pool",
-                           "pooler", "--lr", 3e-4, "--dropout", 0, "--warmup", 0.05,
-                           *self.run_options])
-        return out, minutes
+        return self.trained(name, "finetune", student, *options, "--pool", "pooler", "--lr", 3e-4,
+                            "--dropout", 0, "--warmup", 0.05)
 
     # ---- an embedder ----
 
@@ -132,9 +139,10 @@ class Figures:
         return self.once(make, run="heal", mix=mix, pieces=pieces)
 
     def heal_rows(self):
-        for model, name in ((self.o.model, "teacher"),
-                            (self.squeezed(self.o.model, "0,2,3,5"), "student, not healed")):
-            yield name, self.once(lambda m=model: (0, self.cosine(m)), run="as it is",
+        def student():
+            return self.squeezed(self.o.model, "0,2,3,5")
+        for name, model in (("teacher", lambda: self.o.model), ("student, not healed", student)):
+            yield name, self.once(lambda m=model: (0, self.cosine(m())), run="as it is",
                                   model=name), "sts"
         for mix in MIXES:
             for pieces in self.o.pieces:
@@ -151,34 +159,26 @@ class Figures:
 
     def stored(self, model, kind, *options):
         """The file of integers that is run."""
-        out = self.o.work / f"{model.stem}-{kind}.gguf"
-        if not out.exists():
-            call([self.o.program, "quantize", model, "-o", out, "--type", kind, *options])
-        return out
+        return self.made(f"{model.stem}-{kind}", "quantize", model, "--type", kind, *options)
 
     def cosine(self, model):
         return {"sts": self.eval(model, "stsb", "STS-B", "--cosine")["spearman"]}
 
     def base(self):
         """MINILM without word pieces that no text is ever cut into."""
-        out = self.o.work / "base.gguf"
-        if not out.exists():
-            call([self.o.program, "squeeze", self.o.model, "-o", out, "--drop-impossible"])
-        return out
+        return self.made("base", "squeeze", self.o.model, "--drop-impossible")
 
     def student(self, name, verb, teacher, *levers):
         """A student that is made with a sample of the books, where its levers ask for one."""
-        out, (_, sample) = self.o.work / name, self.books()
-        if not out.exists():
-            call([self.o.program, verb, teacher, "-o", out, *levers,
-                  *([sample] if levers[-1] == "--texts" else [])])
-        return out
+        _, sample = self.books()
+        return self.made(name, verb, teacher, *levers,
+                         *([sample] if levers[-1] == "--texts" else []))
 
     def groups(self, name, pieces):
         def make():
             texts, _ = self.books()
             verb, *levers = SHAPES[name]
-            student = self.student(name.replace(",", "").replace(" ", "-") + ".gguf", verb,
+            student = self.student(name.replace(",", "").replace(" ", "-"), verb,
                                    self.o.model, *levers)
             out, minutes = self.taught(self.o.model, student, f"{student.stem}-{pieces}",
                                        "--texts", texts, "--max-pieces", pieces, "--loss",
@@ -200,27 +200,29 @@ class Figures:
                 yield f"{name}, {pieces} pieces{said}", line, "sts"
 
     def bits_rows(self):
-        path, _ = self.sst2_teacher()
+        teacher, _ = self.sst2_teacher()
         for task, kinds in (("STS-B", ("s8", "s4")), ("SST-2", ("s8",))):
-            for rounding in (None, *kinds):
-                for kind in (rounding,) if rounding else kinds:
-                    yield (f"{task}, stored in {kind}, taught "
-                           f"{'through that rounding' if rounding else 'plainly'}",
-                           self.once(lambda t=task, r=rounding, k=kind: self.bits(path, t, r, k),
-                                     run="bits", task=task, rounding=rounding, kind=kind), "figure")
+            for rounding, kind in (*((None, kind) for kind in kinds), *zip(kinds, kinds)):
+                yield (f"{task}, stored in {kind}, taught "
+                       f"{'through that rounding' if rounding else 'plainly'}",
+                       teacher.exists() and self.bits(teacher, task, rounding, kind), "figure")
 
     def bits(self, teacher, task, rounding, kind):
-        """What a student has whose blocks are stored in integers, and the minutes of its teaching.
-        Its tables stay in f32: so does what is taught through a rounding, which is stored so."""
+        """What a student has whose blocks are stored in integers. Its tables stay in f32, as do
+        those of one that is taught through the rounding and is stored already."""
         through = ("--fake-quantise", rounding) if rounding else ()
 
         def integers(model):
             return model if rounding else self.stored(model, kind, "--keep", TABLES)
-        if task == "STS-B":
-            out, minutes = self.heal_file(MIXES[0], self.o.pieces[0], *through)
-            return minutes, {"figure": self.cosine(integers(out))["sts"]}
-        out, minutes = self.sst2_file(teacher, TAUGHT, 1, 3, *through)
-        return minutes, {"figure": self.eval(integers(out), "sst2", "SST-2")["accuracy"]}
+
+        def make():
+            if task == "STS-B":
+                out, minutes = self.heal_file(MIXES[0], self.o.pieces[0], *through)
+                return minutes, {"figure": self.cosine(integers(out))["sts"]}
+            out, minutes = self.sst2_file(teacher, TAUGHT, 1, 3, *through)
+            return minutes, {"figure": self.eval(integers(out), "sst2", "SST-2")["accuracy"]}
+        return self.once(make, run="bits", task=task, rounding=rounding, kind=kind,
+                         pieces=self.o.pieces[0], teacher=self.key(teacher))
 
     def judged(self, model):
         said = subprocess.run([sys.executable, self.o.judge, self.o.program, model, "--data",
@@ -230,7 +232,7 @@ class Figures:
     def int4(self, pieces):
         def make():
             texts, _ = self.books()
-            student = self.student("four.gguf", "squeeze", self.base(), *FOUR)
+            student = self.student("four", "squeeze", self.base(), *FOUR)
             if not pieces:
                 return 0, self.judged(student)
             out, minutes = self.taught(
@@ -248,24 +250,22 @@ class Figures:
     # ---- a classifier ----
 
     def sst2_teacher(self):
-        out = self.o.work / f"sst2{'-short' if self.o.short else ''}.gguf"
-        if self.o.sst2_teacher:
-            return self.o.sst2_teacher, self.once(
-                lambda: (0, {"accuracy": self.eval(self.o.sst2_teacher, "sst2",
-                                                   "SST-2")["accuracy"]}),
-                run="sst2 teacher", sha256=digest(self.o.sst2_teacher))
+        """The file, and its line; without the file nothing of it has run."""
+        path = self.o.sst2_teacher or self.files / "sst2.gguf"
 
         def make():
-            _, minutes = call([self.o.program, "finetune", self.o.model, "-o", out, "--task",
-                               "sst2", "--data", self.o.data / "glue/SST-2", "--epochs", 3,
-                               "--pool", "mean", *self.run_options])
-            return minutes, {"accuracy": self.eval(out, "sst2", "SST-2")["accuracy"]}
-        return out, self.once(make, run="sst2 teacher")
+            minutes = 0
+            if not self.o.sst2_teacher:
+                _, minutes = self.trained("sst2", "finetune", self.o.model, "--task", "sst2",
+                                          "--data", self.o.data / "glue/SST-2", "--epochs", 3,
+                                          "--pool", "mean")
+            return minutes, {"accuracy": self.eval(path, "sst2", "SST-2")["accuracy"]}
+        return path, self.once(make, run="sst2 teacher", model=str(path.resolve()))
 
     def sst2_file(self, teacher, losses, seed, epochs, *through):
         student = self.squeezed(teacher, "0,2,5")
-        name = "-".join(("sst2", losses.replace(":", "").replace(",", "-"), str(seed), str(epochs),
-                         *(f"through-{kind}" for kind in through[1:])))
+        name = "-".join((self.key(teacher), losses.replace(":", "").replace(",", "-"), str(seed),
+                         str(epochs), *(f"through-{kind}" for kind in through[1:])))
         rows = ["--task", "sst2", "--data", self.o.data / "glue/SST-2", "--seed", seed, "--epochs",
                 epochs]
         if losses == "labels":
@@ -276,7 +276,8 @@ class Figures:
         def make():
             out, minutes = self.sst2_file(teacher, losses, seed, epochs)
             return minutes, {"accuracy": self.eval(out, "sst2", "SST-2")["accuracy"]}
-        return self.once(make, run="sst2", losses=losses, seed=seed, epochs=epochs)
+        return teacher.exists() and self.once(make, run="sst2", losses=losses, seed=seed,
+                                              epochs=epochs, teacher=self.key(teacher))
 
     def sst2_rows(self):
         path, teacher = self.sst2_teacher()
@@ -309,12 +310,13 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--table", action="store_true", help="of what is there; run nothing")
     o = parser.parse_args()
-    if "int4" in o.only and not o.judge:
+    if "int4" in o.only and not o.judge and not o.table:
         parser.error("int4 needs --judge")
     o.work.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("SQZ_LIBRARY", str(o.program.resolve().parent / "libsqueezebert-full.so"))
-    os.nice(2)
     figures, rows = Figures(o), []
+    if not o.table:
+        figures.files.mkdir(exist_ok=True)
     for part in o.only:
         rows += [(part, *row) for row in getattr(figures, f"{part}_rows")()]
     if o.short:

@@ -48,7 +48,9 @@ def show_bars(lines):
             if not found:
                 continue
             ours, theirs = means(found, *keys)
-            complete, kept = len(found) >= all_of, ours >= bar * theirs
+            made = {(x["task"], x["seed"]) for x in found}
+            complete = made == {(task, seed) for task in tasks for seed in seeds}
+            kept = ours >= bar * theirs
             missed |= complete and not kept
             print(f"| {share} % | {len(found)} of {all_of} | {what} | {percent(theirs)} | "
                   f"{percent(ours)} | {ours / theirs:.1%} | {bar:.1%}: "

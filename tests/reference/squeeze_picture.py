@@ -191,7 +191,7 @@ class Picture:
         if self.o.short:
             print(f"A QUICK TRY: every healing ended after {self.o.short} steps, its rate far "
                   "from 0.\n")
-        best = next(x for x in lines if x["lever"] == "whole")["sts"]
+        best = next((x for x in lines if x["lever"] == "whole"), lines[0])["sts"]
         print("| lever | setting | healed | MB | ms | time | STS-B | kept | QNLI |\n" + "|---" * 9
               + "|")
         for x in lines:

@@ -27,8 +27,11 @@ class Log:
 
     def __init__(self, path, made_by):
         self.path, self.made_by, self.lines = pathlib.Path(path), made_by, []
-        if self.path.exists():
-            self.lines = [json.loads(line) for line in self.path.read_text().splitlines() if line]
+        for line in self.path.read_text().split("\n") if self.path.exists() else ():
+            try:
+                self.lines.append(json.loads(line))
+            except json.JSONDecodeError:
+                pass  # torn, where the program was killed: that run is made again
 
     def get(self, **key):
         """The newest line of this key that the same program made, or None."""
@@ -41,7 +44,8 @@ class Log:
         line = {**line, **self.made_by, "at": time.strftime("%Y-%m-%d %H:%M")}
         self.lines.append(line)
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write("\n" * bool(file.tell() and not self.path.read_bytes().endswith(b"\n"))
+                       + json.dumps(line) + "\n")
 
 
 def file_of(folder, *key):
