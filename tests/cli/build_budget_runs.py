@@ -184,11 +184,11 @@ class Budget(unittest.TestCase):
 
     def test_a_time_that_cannot_be_met_leaves_its_teacher_too(self):
         few = ("--minutes", "0")
-        said = run(*arguments("l.gguf", "--time", "0.1%", *few), code=2)
+        said = run(*arguments("unmet.gguf", "--time", "0.1%", *few), code=2)
         self.assertRegex(said, "the least that can is .*, resuming takes up what was trained")
-        teacher = os.stat("l.gguf.checkpoint/teacher.gguf").st_ino
-        run(*arguments("l.gguf", "--time", "0.2%", "--resume", *few), code=2)
-        self.assertEqual(teacher, os.stat("l.gguf.checkpoint/teacher.gguf").st_ino)
+        teacher = os.stat("unmet.gguf.checkpoint/teacher.gguf").st_ino
+        run(*arguments("unmet.gguf", "--time", "0.2%", "--resume", *few), code=2)
+        self.assertEqual(teacher, os.stat("unmet.gguf.checkpoint/teacher.gguf").st_ino)
 
     def test_a_share_of_the_time_is_foretold_and_measured(self):
         made = build("h.gguf", "--time", "60%", "--minutes", "0")["compressed"]
