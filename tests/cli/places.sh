@@ -12,17 +12,11 @@ cd "$work" || exit 1
 failed=0
 wanted=1 # the exit code
 
-# refused PATTERN ARGUMENTS...
-refused() {
-  local pattern=$1 out got
-  shift
-  out=$("$program" "$@" 2>&1 </dev/null)
-  got=$?
-  if [ "$got" -ne "$wanted" ] || ! grep -Eq -- "$pattern" <<<"$out"; then
-    echo "FAILED: squeezebert $*: exit $got ($wanted expected), output without '$pattern':"
-    sed 's/^/    /' <<<"$out" | head -3
-    failed=1
-  fi
+exec </dev/null
+. "$here/expect.bash"
+
+refused() { # PATTERN ARGUMENTS...
+  expect "$wanted" "$@"
 }
 
 "$program" import "$here/../golden/models/bert-sequence" -o m.gguf >said 2>&1 ||

@@ -16,19 +16,7 @@ cp "$1" "$work/prefix/bin/squeezebert"
 program=$work/prefix/bin/squeezebert
 cd "$work/here" || exit 1
 
-# expect CODE PATTERN ARGUMENTS...: stdout and stderr together must hold the pattern
-expect() {
-  local code=$1 pattern=$2 out got
-  shift 2
-  out=$("$program" "$@" 2>&1)
-  got=$?
-  if [ "$got" -ne "$code" ] || ! grep -Eq -- "$pattern" <<<"$out"; then
-    echo "FAILED: squeezebert $*"
-    echo "  exit $got ($code expected), output without '$pattern':"
-    sed 's/^/    /' <<<"$out" | head -5
-    failed=1
-  fi
-}
+. "$here/expect.bash"
 
 for pair in BertModel:embed BertForSequenceClassification:nli; do
   python3 "$here/make_folder.py" "$work/folder" "${pair%%:*}"

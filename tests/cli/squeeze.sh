@@ -12,18 +12,8 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 failed=0
 
-# expect CODE PATTERN ARGUMENTS...: stdout and stderr together must hold the pattern
-expect() {
-  local code=$1 pattern=$2 out got
-  shift 2
-  out=$("$program" "$@" 2>&1 </dev/null)
-  got=$?
-  if [ "$got" -ne "$code" ] || ! grep -Eq -- "$pattern" <<<"$out"; then
-    echo "FAILED: squeezebert $*: exit $got ($code expected), output without '$pattern':"
-    sed 's/^/    /' <<<"$out" | head -5
-    failed=1
-  fi
-}
+exec </dev/null
+. "$here/expect.bash"
 
 python3 "$here/make_folder.py" folder BertModel
 python3 "$here/make_folder.py" folder-nli BertForSequenceClassification

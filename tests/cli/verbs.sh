@@ -10,21 +10,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
 
-# expect CODE PATTERN ARGUMENTS...: stdin goes to the program; stdout and stderr together must hold
-# the pattern (an extended regular expression)
-expect() {
-  local code=$1 pattern=$2
-  shift 2
-  local out
-  out=$("$program" "$@" 2>&1)
-  local got=$?
-  if [ "$got" -ne "$code" ] || ! grep -Eq -- "$pattern" <<<"$out"; then
-    echo "FAILED: squeezebert $*"
-    echo "  exit $got ($code expected), output without '$pattern':"
-    sed 's/^/    /' <<<"$out" | head -5
-    failed=1
-  fi
-}
+. "$here/expect.bash"
 
 make() { python3 "$here/make_folder.py" "$work/folder-$2" "$1" ${3:+"$3"}; }
 
