@@ -219,6 +219,11 @@ class Picture:
             table = csv.DictWriter(file, COLUMNS, extrasaction="ignore", restval="")
             table.writeheader()
             table.writerows(self.lines())
+        made = {(x["lever"], x["setting"]) for x in self.lines()}
+        if ("bits", "8 bits") not in made or not made - {("whole", "f32"), ("bits", "8 bits")}:
+            print("not drawn: the whole model in 8 bits and a setting beside it are needed",
+                  file=sys.stderr)
+            return
         drawn = self.o.work / "drawn.jsonl"
         drawn.write_text("".join(json.dumps(x) + "\n" for x in self.lines()), encoding="utf-8")
         for measure in ("sts", "mrr"):
