@@ -39,7 +39,8 @@ typedef enum sqz_label_kind {
  *   AUTO   by the end of its name: .csv, .tsv, .jsonl and .ndjson, .conll and .bio, .json (CLINC)
  *   CSV, TSV, JSONL   as data.h reads them. An example's label is a cell or member: of MANY a JSON
  *          array of strings or numbers, or words with `separator` between them; of WORDS a JSON
- *          array beside an array `text` of as many words
+ *          array beside an array `text` of as many words. White space (Unicode's) at the ends of
+ *          the name of a class is no part of it: "up" and " up " are one
  *   CONLL  a word a line, in columns parted by blanks or TABs, the first the word and the last its
  *          class; a blank line, or one that begins with -DOCSTART-, ends an example. WORDS alone
  *   CLINC  one JSON object whose members ("train", "oos_val") are arrays of [text, class]; `split`
@@ -68,8 +69,10 @@ enum { SQZ_MOST_NEGATIVES = 62 }; /* of an example */
  *   id           a column that predictions carry along; NULL: none
  *   separator    of several classes in one cell; NULL = "|"
  *   split        CLINC; NULL = "train"
- *   classes      [n_classes] the classes in order, a label beside them an error; NULL: those that
- *                occur, sorted: by value where all are numbers, else by bytes
+ *   classes      [n_classes] the classes in order, a label beside them an error: names as they
+ *                stand, and a label is the class that is called just so before the one that it is
+ *                without white space at its ends. NULL: those that occur, sorted: by value where
+ *                all are numbers, else by bytes
  *   unlabelled   1: there are no labels, the label column is not looked at
  *
  * Strings need not outlive the call. Options of another format or kind are refused.

@@ -31,15 +31,17 @@ fail:
 
 /* ---- classes ---- */
 
-/* The data's class that an output answers with, by name; by number where nobody named outputs, as
- * `eval` has it. UINT32_MAX: the data has no such class. */
+/* The data's class that an output answers with, by name, white space at its ends left out as of
+ * the data's; by number where nobody named outputs, as `eval` has it. UINT32_MAX: the data has no
+ * such class. */
 static uint32_t class_of(const sqz_build *b, uint32_t output)
 {
     char number[12];
     const char *name = b->model->labels[output];
     snprintf(number, sizeof number, "%u", output);
     if (!b->model->info.labels_named) name = number;
-    return sqzi_text_table_find(&b->dataset->classes, (sqz_text){name, strlen(name)});
+    return sqzi_text_table_find(&b->dataset->classes,
+                                sqzi_label_trimmed((sqz_text){name, strlen(name)}));
 }
 
 static sqz_status lacks(const sqz_build *b, uint32_t k, sqz_error *error)

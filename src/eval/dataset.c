@@ -10,6 +10,7 @@
 #include "data/text_bytes.h"
 #include "eval/dataset_reader.h"
 #include "model/context.h"
+#include "text/unicode.h"
 
 /* ---- what readers share ---- */
 
@@ -83,8 +84,8 @@ static const char *list_classes(const sqz_dataset *dataset, char to[SQZI_NAMES_B
     return to;
 }
 
-sqz_status sqzi_dataset_class_of(sqz_dataset *dataset, sqz_text name, uint64_t line,
-                                 uint32_t *number, sqz_error *error)
+sqz_status sqzi_dataset_class_named(sqz_dataset *dataset, sqz_text name, uint64_t line,
+                                    uint32_t *number, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     char list[SQZI_NAMES_BYTES];
@@ -109,6 +110,32 @@ sqz_status sqzi_dataset_class_of(sqz_dataset *dataset, sqz_text name, uint64_t l
     TRY(sqzi_text_table_add(&dataset->classes, kept, number, error));
 fail:
     return status;
+}
+
+sqz_text sqzi_label_trimmed(sqz_text label)
+{
+    size_t begin = label.n_bytes, end = 0;
+    for (size_t at = 0, length; at < label.n_bytes; at += length) {
+        const uint32_t code = sqzi_utf8_next((const unsigned char *)label.bytes + at,
+                                             label.n_bytes - at, &length);
+        if (sqzi_unicode_property(code) & SQZI_UNICODE_SPACE) continue;
+        if (!end) begin = at;
+        end = at + length;
+    }
+    return (sqz_text){label.bytes + begin, end ? end - begin : 0};
+}
+
+/* A class that was given may have white space at its ends: what is called just so is it. */
+sqz_status sqzi_dataset_class_of(sqz_dataset *dataset, sqz_text label, uint64_t line,
+                                 uint32_t *number, sqz_error *error)
+{
+    const sqz_text name = sqzi_label_trimmed(label);
+    *number = sqzi_text_table_find(&dataset->classes, label);
+    if (*number != UINT32_MAX) return SQZ_OK;
+    if (!name.n_bytes)
+        return sqzi_fail(error, SQZ_EFORMAT, line, "%s: line %llu: the label is nothing but blanks",
+                         dataset->name, (unsigned long long)line);
+    return sqzi_dataset_class_named(dataset, name, line, number, error);
 }
 
 sqz_status sqzi_dataset_add(sqz_dataset *dataset, const sqz_example *example, sqz_error *error)

@@ -110,13 +110,6 @@ fail:
 
 /* ---- several classes in one cell ---- */
 
-static sqz_text trimmed(const char *bytes, size_t n)
-{
-    while (n && (bytes[n - 1] == ' ' || bytes[n - 1] == '\t')) n--;
-    while (n && (*bytes == ' ' || *bytes == '\t')) bytes++, n--;
-    return (sqz_text){bytes, n};
-}
-
 /* The end of the part that begins at `from`. */
 static size_t part_end(sqz_text text, size_t from, const char *separator, size_t width)
 {
@@ -139,8 +132,8 @@ static sqz_status classes_of_cell(const place *at, sqz_text cell, const char *se
     example->labels = labels;
     for (size_t from = 0, end; from < cell.n_bytes; from = end + width) {
         end = part_end(cell, from, separator, width);
-        const sqz_text part = trimmed(cell.bytes + from, end - from);
-        if (!part.n_bytes) continue;
+        const sqz_text part = {cell.bytes + from, end - from};
+        if (!sqzi_label_trimmed(part).n_bytes) continue;
         TRY(sqzi_dataset_class_of(at->dataset, part, at->line, &labels[example->n_labels], error));
         example->n_labels++;
     }
@@ -285,7 +278,7 @@ sqz_status sqzi_dataset_label(sqz_dataset *dataset, const sqz_field *field, cons
     if (status != SQZ_OK) return status;
     if (dataset->kind == SQZ_LABELS_MANY)
         return classes_of_cell(&at, text, separator, example, error);
-    if (!trimmed(text.bytes, text.n_bytes).n_bytes) return no_label(&at, error);
+    if (!sqzi_label_trimmed(text).n_bytes) return no_label(&at, error);
     if (dataset->kind == SQZ_LABELS_VALUE) return value_of(&at, text, example, error);
     return sqzi_dataset_class_of(dataset, text, at.line, &example->label, error);
 }

@@ -61,7 +61,7 @@ static sqz_status put_classes(sqz_dataset *dataset, const sqz_dataset_options *o
     sqz_status status = SQZ_OK;
     for (uint32_t k = 0, number; k < options->n_classes; k++) {
         const char *name = options->classes[k];
-        TRY(sqzi_dataset_class_of(dataset, (sqz_text){name, strlen(name)}, 0, &number, error));
+        TRY(sqzi_dataset_class_named(dataset, (sqz_text){name, strlen(name)}, 0, &number, error));
         FAIL_IF(number != k, SQZ_EINVAL, k, "the class '%.60s' is named twice", name);
     }
     dataset->closed = options->n_classes > 0;

@@ -57,9 +57,16 @@ SQZ_NODISCARD sqz_status sqzi_dataset_keep(sqz_dataset *dataset, sqz_text text, 
 /* Room for n items, as long as that. */
 SQZ_NODISCARD sqz_status sqzi_dataset_take(sqz_dataset *dataset, size_t n, size_t item_bytes,
                                            void **taken, sqz_error *error);
-/* The number of a class that a label of this line names. */
-SQZ_NODISCARD sqz_status sqzi_dataset_class_of(sqz_dataset *dataset, sqz_text name, uint64_t line,
+/* Without white space (Unicode's) at its ends. */
+sqz_text sqzi_label_trimmed(sqz_text label);
+/* The number of a class that a label of this line names: the one that is called just so, else, and
+ * where it is new, without white space at the ends. */
+SQZ_NODISCARD sqz_status sqzi_dataset_class_of(sqz_dataset *dataset, sqz_text label, uint64_t line,
                                                uint32_t *number, sqz_error *error);
+/* The number of the class of this name, as it stands. */
+SQZ_NODISCARD sqz_status sqzi_dataset_class_named(sqz_dataset *dataset, sqz_text name,
+                                                  uint64_t line, uint32_t *number,
+                                                  sqz_error *error);
 SQZ_NODISCARD sqz_status sqzi_dataset_add(sqz_dataset *dataset, const sqz_example *example,
                                           sqz_error *error);
 /* Sort the classes unless they were given, number labels by them, hash. */

@@ -76,6 +76,21 @@ static void classes_are_the_datas_then_those_of_the_model_alone(void **state)
     sqz_build_close(build);
 }
 
+static void classes_are_the_same_without_white_space_at_their_ends(void **state)
+{
+    (void)state;
+    static const char *const labels[] = {" odd", "even "};
+    sqz_error error = {0};
+    sqz_build *build;
+    write_base(labels, 2);
+    sqzt_assert_ok(sqz_build_run(context, base, dataset, out, &(sqz_build_options){.keep_head = 1},
+                                 &build, &error),
+                   &error);
+    assert_int_equal(sqz_build_get(build)->n_classes, 2);
+    assert_int_equal(sqz_build_get(build)->n_absent, 0);
+    sqz_build_close(build);
+}
+
 static void is_refused(const char *const *labels, uint32_t n, const sqz_build_options *o,
                        const char *why)
 {
@@ -106,8 +121,10 @@ static void what_a_kept_head_cannot_be_is_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(
-                                           classes_are_the_datas_then_those_of_the_model_alone),
-                                       cmocka_unit_test(what_a_kept_head_cannot_be_is_refused)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(classes_are_the_datas_then_those_of_the_model_alone),
+        cmocka_unit_test(classes_are_the_same_without_white_space_at_their_ends),
+        cmocka_unit_test(what_a_kept_head_cannot_be_is_refused),
+    };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

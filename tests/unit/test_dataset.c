@@ -182,6 +182,53 @@ static void several_labels_come_parted_or_as_an_array(void **state)
     sqz_dataset_close(d);
 }
 
+static void white_space_at_the_ends_of_a_label_is_no_part_of_it(void **state)
+{
+    (void)state;
+    size_t n;
+    sqz_dataset *d = opened("text,label\na,up\nb, up \nc,down\nd,\"up\n\"\ne,up\xC2\xA0\n"
+                            "f,\xE3\x80\x80go  up\n",
+                            OPTIONS(0));
+    const sqz_example *e = sqz_dataset_examples(d, &n);
+    assert_int_equal(n, 6);
+    assert_classes(d, (const char *const[]){"down", "go  up", "up", NULL});
+    for (size_t i = 0; i < n; i++) assert_int_equal(e[i].label, i == 2 ? 0 : i == 5 ? 1 : 2);
+    sqz_dataset_close(d);
+    d = opened("{\"text\":\"a\",\"label\":\" up\"}\n{\"text\":\"b\",\"label\":\"up\"}\n",
+               OPTIONS(.format = SQZ_DATA_JSONL));
+    assert_classes(d, (const char *const[]){"up", NULL});
+    sqz_dataset_close(d);
+    d = opened("{\"text\":\"a\",\"label\":[\" up\",\"up\"]}\n",
+               OPTIONS(.format = SQZ_DATA_JSONL, .kind = SQZ_LABELS_MANY));
+    assert_classes(d, (const char *const[]){"up", NULL});
+    assert_int_equal(sqz_dataset_examples(d, &n)[0].n_labels, 1);
+    sqz_dataset_close(d);
+    d = opened("{\"train\":[[\"a\",\"up\"],[\"b\",\"up\\t\"]]}", OPTIONS(.format = SQZ_DATA_CLINC));
+    assert_classes(d, (const char *const[]){"up", NULL});
+    sqz_dataset_close(d);
+    refused("text,label\na,\xC2\xA0\n", OPTIONS(0), SQZ_EFORMAT, "line 2: the row has no label");
+    refused("{\"train\":[[\"a\",\" \"]]}", OPTIONS(.format = SQZ_DATA_CLINC), SQZ_EFORMAT,
+            "line 1: the label is nothing but blanks");
+}
+
+static void classes_that_are_given_keep_their_white_space(void **state)
+{
+    (void)state;
+    size_t n;
+    const char *const given[] = {"up ", "up", " down"};
+    const sqz_dataset_options o = {.classes = given, .n_classes = 3};
+    sqz_dataset *d = opened("text,label\na,up\nb,up \nc, down\nd,  up\n", o);
+    const sqz_example *e = sqz_dataset_examples(d, &n);
+    assert_classes(d, (const char *const[]){"up ", "up", " down", NULL});
+    assert_int_equal(e[0].label, 1);
+    assert_int_equal(e[1].label, 0);
+    assert_int_equal(e[2].label, 2);
+    assert_int_equal(e[3].label, 1);
+    sqz_dataset_close(d);
+    refused("text,label\na,down\n", o, SQZ_EFORMAT,
+            "the label 'down' is none of the 3 classes 'up ', 'up', ' down'");
+}
+
 static void words_in_columns_are_sentences(void **state)
 {
     (void)state;
@@ -366,6 +413,8 @@ int main(void)
         cmocka_unit_test(faults_name_their_line),
         cmocka_unit_test(options_that_do_not_fit_are_refused),
         cmocka_unit_test(several_labels_come_parted_or_as_an_array),
+        cmocka_unit_test(white_space_at_the_ends_of_a_label_is_no_part_of_it),
+        cmocka_unit_test(classes_that_are_given_keep_their_white_space),
         cmocka_unit_test(words_in_columns_are_sentences),
         cmocka_unit_test(members_of_clincs_json_are_splits),
         cmocka_unit_test(json_that_would_take_too_much_memory_is_refused),
