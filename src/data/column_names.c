@@ -42,6 +42,19 @@ void sqzi_list_names(const sqz_text *names, size_t n, size_t stride, char to[SQZ
     to[used] = '\0';
 }
 
+const char *sqzi_header_hint(const sqz_text *names, size_t n, char separator)
+{
+    static const char *const by[] = {
+        "\t; cells seem to be parted by TABs: read it as tsv (--input tsv)",
+        ",; cells seem to be parted by ',': read it as csv (--input csv)",
+        ";; cells seem to be parted by ';', which is not read: save it with commas or TABs",
+        "|; cells seem to be parted by '|', which is not read: save it with commas or TABs"};
+    for (size_t i = 0; n == 1 && i < sizeof by / sizeof *by; i++)
+        if (by[i][0] != separator && memchr(names->bytes, by[i][0], names->n_bytes))
+            return by[i] + 1;
+    return "";
+}
+
 /* Does the path end so, whatever its case? */
 static bool ends_in(const char *path, const char *end)
 {

@@ -14,4 +14,8 @@ bool sqzi_text_is(sqz_text text, const char *word);
 enum { SQZI_NAMES_BYTES = 240 };
 void sqzi_list_names(const sqz_text *names, size_t n, size_t stride, char to[SQZI_NAMES_BYTES]);
 
+/* What a message adds that misses a column, where the header's names [n] look as if another layout
+ * had been meant than cells with `separator` between them in lines: "; ..."; else "". */
+const char *sqzi_header_hint(const sqz_text *names, size_t n, char separator);
+
 #endif

@@ -92,10 +92,19 @@ static sqz_status find_column(const sqz_rows *rows, const char *name, uint64_t l
     }
     sqzi_list_names(rows->names, rows->n_names, sizeof *rows->names, list);
     FAIL_IF(*at == SQZI_NO_COLUMN, SQZ_EFORMAT, 0,
-            "%s: line %llu: the header has no column '%.60s', it has %s", rows->source.name,
-            (unsigned long long)line, name, list);
+            "%s: line %llu: the header has no column '%.60s', it has %s%s", rows->source.name,
+            (unsigned long long)line, name, list,
+            sqzi_header_hint(rows->names, rows->n_names, sqzi_rows_separator(rows)));
 fail:
     return status;
+}
+
+/* A CR and something else than LF behind it: the whole of an old Mac's table is one line. */
+static bool has_lone_cr(const char *bytes, size_t n)
+{
+    for (size_t i = 0; i + 1 < n; i++)
+        if (bytes[i] == '\r' && bytes[i + 1] != '\n') return true;
+    return false;
 }
 
 /* The header's names are kept for good. */
@@ -108,6 +117,9 @@ static sqz_status keep_header(sqz_rows *rows, const sqzi_line *place, sqz_error 
     FAIL_IF(place->open, SQZ_EFORMAT, 0,
             "%s: line %llu: a quote that begins in the header is never closed", rows->source.name,
             line);
+    FAIL_IF(has_lone_cr(rows->lines.data + place->begin, place->n), SQZ_EFORMAT, 0,
+            "%s: line %llu: its lines end with CR alone: save it with LF or CR LF",
+            rows->source.name, line);
     char *bytes = sqzi_store_take(&rows->header, place->n);
     FAIL_IF(!bytes, SQZ_ENOMEM, 0, "%s: no memory for the header", rows->source.name);
     memcpy(bytes, rows->lines.data + place->begin, place->n);

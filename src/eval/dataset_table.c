@@ -30,6 +30,7 @@ static sqz_status find_columns(table *t, sqz_error *error)
     uint32_t n;
     char list[SQZI_NAMES_BYTES];
     const sqz_text *columns = sqz_rows_columns(t->rows, &n);
+    const char separator = sqz_rows_kind(t->rows) == SQZ_ROWS_TSV ? '\t' : ',';
     sqzi_list_names(columns, n, sizeof *columns, list);
     for (int r = 0; r < ROLES + SQZ_MOST_NEGATIVES; r++) {
         t->at[r] = NO_COLUMN;
@@ -41,8 +42,8 @@ static sqz_status find_columns(table *t, sqz_error *error)
             t->at[r] = c;
         }
         FAIL_IF(t->at[r] == NO_COLUMN, SQZ_EFORMAT, 0,
-                "%s: the header has no column '%.60s', it has %s", t->dataset->name, t->names[r],
-                list);
+                "%s: the header has no column '%.60s', it has %s%s", t->dataset->name, t->names[r],
+                list, sqzi_header_hint(columns, n, separator));
     }
 fail:
     return status;

@@ -66,7 +66,7 @@ class Hostile(unittest.TestCase):
         for name, text, said in (
             ("nul.csv", b"text,label\ngood,u\0p\n", "line 2: the label has a NUL byte"),
             ("bytes.csv", b"text,label\nx,\xff\xc0\n", "line 2: the label is not UTF-8 (iconv"),
-            ("cr.csv", "text,label\r" + ROWS.replace("\n", "\r"), "no column 'label', it has"),
+            ("cr.csv", "text,label\r" + ROWS.replace("\n", "\r"), "its lines end with CR alone"),
             ("utf16.csv", ("text,label\n" + ROWS).encode("utf-16"), "the mark of UTF-16"),
             ("dup.csv", "text,label,text\na,b,c\n", "two columns are named 'text'"),
             ("open.csv", 'text,label\n"good,up\n' + ROWS, "line 2: a quote that begins"),

@@ -229,6 +229,24 @@ static void classes_that_are_given_keep_their_white_space(void **state)
             "the label 'down' is none of the 3 classes 'up ', 'up', ' down'");
 }
 
+static void a_header_of_another_layout_says_which(void **state)
+{
+    (void)state;
+    refused("text;label\na;up\n", OPTIONS(0), SQZ_EFORMAT,
+            "it has 'text;label'; cells seem to be parted by ';', which is not read: save it with "
+            "commas or TABs");
+    refused("text|label\na|up\n", OPTIONS(0), SQZ_EFORMAT, "parted by '|', which is not read");
+    refused("text\tlabel\na\tup\n", OPTIONS(0), SQZ_EFORMAT,
+            "parted by TABs: read it as tsv (--input tsv)");
+    refused("text,label\na,up\n", OPTIONS(.format = SQZ_DATA_TSV), SQZ_EFORMAT,
+            "parted by ',': read it as csv (--input csv)");
+    refused("text,label\ra,up\rb,down\r", OPTIONS(0), SQZ_EFORMAT,
+            "line 1: its lines end with CR alone: save it with LF or CR LF");
+    refused("text,label,day\ra,up,1\rb,down,2\r", OPTIONS(0), SQZ_EFORMAT,
+            "line 1: its lines end with CR alone: save it with LF or CR LF");
+    refused("body;more,label\na,up\n", OPTIONS(0), SQZ_EFORMAT, "it has 'body;more', 'label'");
+}
+
 static void words_in_columns_are_sentences(void **state)
 {
     (void)state;
@@ -415,6 +433,7 @@ int main(void)
         cmocka_unit_test(several_labels_come_parted_or_as_an_array),
         cmocka_unit_test(white_space_at_the_ends_of_a_label_is_no_part_of_it),
         cmocka_unit_test(classes_that_are_given_keep_their_white_space),
+        cmocka_unit_test(a_header_of_another_layout_says_which),
         cmocka_unit_test(words_in_columns_are_sentences),
         cmocka_unit_test(members_of_clincs_json_are_splits),
         cmocka_unit_test(json_that_would_take_too_much_memory_is_refused),

@@ -246,6 +246,18 @@ static void missing_and_twin_columns_are_named(void **state)
            SQZ_EFORMAT, "no column 'other'");
 }
 
+static void a_header_of_another_layout_says_which(void **state)
+{
+    (void)state;
+    refuse("text;label\na;up\n", csv, SQZ_EFORMAT,
+           "it has 'text;label'; cells seem to be parted by ';', which is not read");
+    refuse("text\tlabel\na\tup\n", csv, SQZ_EFORMAT, "read it as tsv (--input tsv)");
+    refuse("text,label\na,up\n", tsv, SQZ_EFORMAT, "read it as csv (--input csv)");
+    refuse("text,label\ra,up\rb,down", csv, SQZ_EFORMAT,
+           "tape: line 1: its lines end with CR alone: save it with LF or CR LF");
+    expect("text,\"of a\r\nday\"\na,up\n", csv, "3 a of a\r\nday=up;");
+}
+
 static void json_is_passed_on_as_it_stands(void **state)
 {
     (void)state;
@@ -462,6 +474,7 @@ int main(void)
         cmocka_unit_test(a_tsv_cell_wholly_in_quotes_is_unquoted_and_a_lone_quote_is_text),
         cmocka_unit_test(what_quotes_mean_can_be_chosen),
         cmocka_unit_test(missing_and_twin_columns_are_named),
+        cmocka_unit_test(a_header_of_another_layout_says_which),
         cmocka_unit_test(json_is_passed_on_as_it_stands),
         cmocka_unit_test(json_strings_are_decoded),
         cmocka_unit_test(what_is_no_json_fails_with_its_byte),
