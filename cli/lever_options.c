@@ -30,18 +30,25 @@ static bool take_thousandths(const char **at, uint32_t *thousandths)
     return true;
 }
 
-double cli_read_share(const char *option, const char *text)
+/* "50%" as 0.5, above 0 and at most 1. */
+static bool take_share(const char *text, double *share)
 {
     uint32_t thousandths = 0;
     const char *at = text;
-    if (!text) return 0;
     const bool read = take_thousandths(&at, &thousandths) && strcmp(at, "%") == 0;
-    if (!read || thousandths == 0 || thousandths > 100000)
+    *share = thousandths / 100000.0;
+    return read && thousandths > 0 && thousandths <= 100000;
+}
+
+double cli_read_share(const char *option, const char *text)
+{
+    double share = 0;
+    if (text && !take_share(text, &share))
         cli_die(CLI_USAGE,
                 "--%s: '%s' is no share: say what stays in per cent, such as 50%%, above 0%% and "
                 "at most 100%%",
                 option, text);
-    return thousandths / 100000.0;
+    return share;
 }
 
 void cli_read_count(const char *option, const char *text, uint32_t *count, double *share)
@@ -167,15 +174,12 @@ void cli_read_min_score(const char *min_score, sqz_compress_options *o)
 {
     char *end;
     if (!min_score) return;
-    if (strchr(min_score, '%')) {
-        o->min_score = cli_read_share("min-score", min_score);
-        o->relative = 1;
-        return;
-    }
+    o->relative = strchr(min_score, '%') != NULL;
+    if (o->relative && take_share(min_score, &o->min_score)) return;
     o->min_score = strtod(min_score, &end);
     if (end == min_score || *end || !(o->min_score > 0) || !(o->min_score <= 1))
         cli_die(CLI_USAGE,
-                "--min-score: '%s' is neither a share of the whole model's score, such as 99%%, "
-                "nor a score above 0 and at most 1, such as 0.86",
+                "--min-score: '%s' is neither a share of the whole model's score, above 0%% and at "
+                "most 100%%, such as 99%%, nor a score above 0 and at most 1, such as 0.86",
                 min_score);
 }

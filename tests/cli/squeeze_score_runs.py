@@ -204,6 +204,8 @@ class Refusals(unittest.TestCase):
                 (("--min-score", "99%"), "--texts FILE or --data PATH is missing"),
                 ((*TEXTS, "--min-score", "much"), "neither a share"),
                 ((*TEXTS, "--min-score", "1.5"), "neither a share"),
+                ((*TEXTS, "--min-score", "101%"), "whole model's score, above 0% and at most 100%"),
+                ((*TEXTS, "--min-score", "0%"), "--min-score: '0%' is neither a share"),
                 ((*TEXTS, "--no-heal", "--minutes", "3"), "--no-heal leaves that out"),
                 ((*TEXTS, "--no-heal", "--teacher-type", "s8"), "--no-heal leaves that out"),
                 ((*TEXTS, "--no-heal", "--resume"), "nothing is kept"),
