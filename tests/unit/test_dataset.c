@@ -6,97 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/context.h"
-#include "support/test.h"
-
-static sqz_context context;
-
-static int set_allocator(void **state)
-{
-    (void)state;
-    context.allocator = sqzi_default_allocator;
-    return 0;
-}
-
-typedef struct memory {
-    const char *bytes;
-    size_t n, at;
-} memory;
-
-/* A few bytes a call, so that records are met in parts. */
-static ptrdiff_t read_memory(void *user, void *bytes, size_t n)
-{
-    memory *m = user;
-    size_t got = m->n - m->at < 7 ? m->n - m->at : 7;
-    if (got > n) got = n;
-    memcpy(bytes, m->bytes + m->at, got);
-    m->at += got;
-    return (ptrdiff_t)got;
-}
-
-static sqz_status open_text(const char *text, sqz_dataset_options options, sqz_dataset **dataset,
-                            sqz_error *error)
-{
-    memory m = {text, strlen(text), 0};
-    const sqz_rows_source source = {.name = "rows", .read = read_memory, .user = &m};
-    if (options.format == SQZ_DATA_AUTO) options.format = SQZ_DATA_CSV;
-    return sqz_dataset_open_source(&context, &source, &options, dataset, error);
-}
-
-static sqz_dataset *opened(const char *text, sqz_dataset_options options)
-{
-    sqz_dataset *dataset;
-    sqz_error error = {0};
-    sqzt_assert_ok(open_text(text, options, &dataset, &error), &error);
-    return dataset;
-}
-
-static void refused(const char *text, sqz_dataset_options options, sqz_status status,
-                    const char *part)
-{
-    sqz_dataset *dataset;
-    sqz_error error = {0};
-    sqzt_assert_fails(open_text(text, options, &dataset, &error), status, &error, part);
-    assert_null(dataset);
-}
-
-#define OPTIONS(...) ((sqz_dataset_options){__VA_ARGS__})
-
-static void assert_text(sqz_text text, const char *expected)
-{
-    assert_int_equal(text.n_bytes, strlen(expected));
-    assert_memory_equal(text.bytes, expected, text.n_bytes);
-}
-
-static void assert_classes(const sqz_dataset *dataset, const char *const *names)
-{
-    uint32_t k = 0;
-    for (; names[k]; k++) assert_string_equal(sqz_dataset_class(dataset, k), names[k]);
-    assert_int_equal(sqz_dataset_n_classes(dataset), k);
-    assert_null(sqz_dataset_class(dataset, k));
-}
-
-static void classes_are_sorted_numbers_by_their_value(void **state)
-{
-    (void)state;
-    size_t n;
-    sqz_dataset *d = opened("text,label\na,10\nb,9\nc,-1\nd,9\n", OPTIONS(0));
-    const sqz_example *e = sqz_dataset_examples(d, &n);
-    assert_classes(d, (const char *const[]){"-1", "9", "10", NULL});
-    assert_int_equal(n, 4);
-    assert_int_equal(e[0].label, 2);
-    assert_int_equal(e[3].label, 1);
-    assert_int_equal(e[3].line, 5);
-    sqz_dataset_close(d);
-    d = opened("text,label\na,10\nb,9\nc,ten\n", OPTIONS(0));
-    assert_classes(d, (const char *const[]){"10", "9", "ten", NULL});
-    sqz_dataset_close(d);
-    const char *const given[] = {"ten", "9", "10"};
-    d = opened("text,label\na,10\nb,9\n", OPTIONS(.classes = given, .n_classes = 3));
-    assert_classes(d, (const char *const[]){"ten", "9", "10", NULL});
-    assert_int_equal(sqz_dataset_examples(d, &n)[0].label, 2);
-    sqz_dataset_close(d);
-}
+#include "support/dataset_text.h"
 
 static void columns_are_those_that_are_named(void **state)
 {
@@ -160,73 +70,6 @@ static void options_that_do_not_fit_are_refused(void **state)
     refused("", OPTIONS(.split = "val"), SQZ_EINVAL, "split");
     refused("", OPTIONS(.classes = twice, .n_classes = 2), SQZ_EINVAL, "'a' is named twice");
     refused("", OPTIONS(.reserved = {1}), SQZ_EINVAL, "reserved");
-}
-
-static void several_labels_come_parted_or_as_an_array(void **state)
-{
-    (void)state;
-    size_t n;
-    const sqz_dataset_options many = {.kind = SQZ_LABELS_MANY};
-    sqz_dataset *d = opened("text,label\na,red | blue|red\nb,\nc,\"[\"\"blue\"\", 7]\"\n", many);
-    const sqz_example *e = sqz_dataset_examples(d, &n);
-    assert_classes(d, (const char *const[]){"7", "blue", "red", NULL});
-    assert_int_equal(e[0].n_labels, 2);
-    assert_int_equal(e[0].labels[0], 1);
-    assert_int_equal(e[0].labels[1], 2);
-    assert_int_equal(e[1].n_labels, 0);
-    assert_int_equal(e[2].n_labels, 2);
-    assert_int_equal(e[2].labels[0], 0);
-    sqz_dataset_close(d);
-    d = opened("text,label\na,x; y ;;z\n", OPTIONS(.kind = SQZ_LABELS_MANY, .separator = ";"));
-    assert_int_equal(sqz_dataset_examples(d, &n)[0].n_labels, 3);
-    sqz_dataset_close(d);
-}
-
-static void white_space_at_the_ends_of_a_label_is_no_part_of_it(void **state)
-{
-    (void)state;
-    size_t n;
-    sqz_dataset *d = opened("text,label\na,up\nb, up \nc,down\nd,\"up\n\"\ne,up\xC2\xA0\n"
-                            "f,\xE3\x80\x80go  up\n",
-                            OPTIONS(0));
-    const sqz_example *e = sqz_dataset_examples(d, &n);
-    assert_int_equal(n, 6);
-    assert_classes(d, (const char *const[]){"down", "go  up", "up", NULL});
-    for (size_t i = 0; i < n; i++) assert_int_equal(e[i].label, i == 2 ? 0 : i == 5 ? 1 : 2);
-    sqz_dataset_close(d);
-    d = opened("{\"text\":\"a\",\"label\":\" up\"}\n{\"text\":\"b\",\"label\":\"up\"}\n",
-               OPTIONS(.format = SQZ_DATA_JSONL));
-    assert_classes(d, (const char *const[]){"up", NULL});
-    sqz_dataset_close(d);
-    d = opened("{\"text\":\"a\",\"label\":[\" up\",\"up\"]}\n",
-               OPTIONS(.format = SQZ_DATA_JSONL, .kind = SQZ_LABELS_MANY));
-    assert_classes(d, (const char *const[]){"up", NULL});
-    assert_int_equal(sqz_dataset_examples(d, &n)[0].n_labels, 1);
-    sqz_dataset_close(d);
-    d = opened("{\"train\":[[\"a\",\"up\"],[\"b\",\"up\\t\"]]}", OPTIONS(.format = SQZ_DATA_CLINC));
-    assert_classes(d, (const char *const[]){"up", NULL});
-    sqz_dataset_close(d);
-    refused("text,label\na,\xC2\xA0\n", OPTIONS(0), SQZ_EFORMAT, "line 2: the row has no label");
-    refused("{\"train\":[[\"a\",\" \"]]}", OPTIONS(.format = SQZ_DATA_CLINC), SQZ_EFORMAT,
-            "line 1: the label is nothing but blanks");
-}
-
-static void classes_that_are_given_keep_their_white_space(void **state)
-{
-    (void)state;
-    size_t n;
-    const char *const given[] = {"up ", "up", " down"};
-    const sqz_dataset_options o = {.classes = given, .n_classes = 3};
-    sqz_dataset *d = opened("text,label\na,up\nb,up \nc, down\nd,  up\n", o);
-    const sqz_example *e = sqz_dataset_examples(d, &n);
-    assert_classes(d, (const char *const[]){"up ", "up", " down", NULL});
-    assert_int_equal(e[0].label, 1);
-    assert_int_equal(e[1].label, 0);
-    assert_int_equal(e[2].label, 2);
-    assert_int_equal(e[3].label, 1);
-    sqz_dataset_close(d);
-    refused("text,label\na,down\n", o, SQZ_EFORMAT,
-            "the label 'down' is none of the 3 classes 'up ', 'up', ' down'");
 }
 
 static void a_header_of_another_layout_says_which(void **state)
@@ -426,13 +269,9 @@ static void pairs_are_linked_by_either_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(classes_are_sorted_numbers_by_their_value),
         cmocka_unit_test(columns_are_those_that_are_named),
         cmocka_unit_test(faults_name_their_line),
         cmocka_unit_test(options_that_do_not_fit_are_refused),
-        cmocka_unit_test(several_labels_come_parted_or_as_an_array),
-        cmocka_unit_test(white_space_at_the_ends_of_a_label_is_no_part_of_it),
-        cmocka_unit_test(classes_that_are_given_keep_their_white_space),
         cmocka_unit_test(a_header_of_another_layout_says_which),
         cmocka_unit_test(words_in_columns_are_sentences),
         cmocka_unit_test(members_of_clincs_json_are_splits),
