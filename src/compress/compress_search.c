@@ -100,67 +100,84 @@ fail:
 
 /* ---- how many blocks ---- */
 
-/* Of a budget alone; each trial is healed for so short a time. */
+/* Of a budget that was given; each trial is healed for so short a time. */
 static bool may_choose_depth(const sqzi_compressor *c)
 {
     const sqz_squeeze_options *l = &c->options.levers;
-    return c->options.minutes >= SQZI_COMPRESS_LEAST_MINUTES && l->budget && !l->layers &&
-           !l->layers_first && !l->layers_every && !l->depth && c->base->info.n_layers > 1;
+    return c->options.minutes >= SQZI_COMPRESS_LEAST_MINUTES && l->budget && !c->searched &&
+           !l->layers && !l->layers_first && !l->layers_every && !l->depth &&
+           c->base->info.n_layers > 1;
 }
+
+typedef struct depths {
+    sqzi_compressor *c;
+    double minutes; /* of each */
+    sqzi_compress_attempt *best;
+    uint32_t n_healed;
+} depths;
 
 /* One that is better takes the place of the best; *better says so, false also of one that no file
  * can be. */
-static sqz_status try_depth(sqzi_compressor *c, uint32_t depth, double minutes,
-                            sqzi_compress_attempt *best, bool *better, sqz_error *error)
+static sqz_status try_depth(depths *d, uint32_t depth, bool *better, sqz_error *error)
 {
     sqz_error why = {0};
     sqzi_compress_attempt a = {0};
-    sqz_squeeze_options levers = c->options.levers;
+    sqz_squeeze_options levers = d->c->options.levers;
     levers.depth = depth;
     *better = false;
-    sqz_status status = sqzi_compress_try(c, &levers, minutes, &a, &why);
-    if (status == SQZ_OK && a.score > best->score) {
-        const sqzi_compress_attempt worse = *best;
-        *best = a;
+    sqz_status status = sqzi_compress_try(d->c, &levers, d->minutes, &a, &why);
+    d->n_healed += status == SQZ_OK;
+    if (status == SQZ_OK && a.score > d->best->score) {
+        const sqzi_compress_attempt worse = *d->best;
+        *d->best = a;
         a = worse;
         *better = true;
     }
     if (status == SQZ_EINVAL && why.offset > levers.budget) status = SQZ_OK;
     if (status != SQZ_OK && error) *error = why;
-    sqzi_compress_discard(c, &a);
+    sqzi_compress_discard(d->c, &a);
     return status;
 }
 
 /* From what the plan has, up or down as long as that is better. */
-static sqz_status walk(sqzi_compressor *c, int by, double minutes, sqzi_compress_attempt *best,
-                       bool *moved, sqz_error *error)
+static sqz_status walk(depths *d, int by, bool *moved, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     bool better = true;
     *moved = false;
-    while (better && c->result->n_trials < SQZI_COMPRESS_DEPTHS) {
-        const int depth = (int)best->n_layers + by;
-        if (depth < 1 || depth > (int)c->base->info.n_layers) break;
-        TRY(try_depth(c, (uint32_t)depth, minutes, best, &better, error));
+    while (better && d->n_healed < SQZI_COMPRESS_DEPTHS) {
+        const int depth = (int)d->best->n_layers + by;
+        if (depth < 1 || depth > (int)d->c->base->info.n_layers) break;
+        TRY(try_depth(d, (uint32_t)depth, &better, error));
         *moved = *moved || better;
     }
 fail:
     return status;
 }
 
-sqz_status sqzi_compress_choose(sqzi_compressor *c, sqzi_compress_attempt *best, sqz_error *error)
+/* What the trials leave of the minutes is the best one's. */
+static sqz_status choose_depth(sqzi_compressor *c, sqzi_compress_attempt *best, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    const bool chooses = may_choose_depth(c);
-    const double whole = c->options.minutes, some = whole / SQZI_COMPRESS_SHARE;
+    const double whole = c->options.minutes;
+    depths d = {.c = c, .minutes = whole / SQZI_COMPRESS_SHARE, .best = best};
     bool moved = false;
-    TRY(sqzi_compress_try(c, &c->options.levers, chooses ? some : whole, best, error));
-    if (!chooses) goto fail;
-    TRY(walk(c, -1, some, best, &moved, error));
-    if (!moved) TRY(walk(c, 1, some, best, &moved, error));
-    TRY(sqzi_compress_heal(c, whole - some * c->result->n_trials, best, error));
+    TRY(sqzi_compress_try(c, &c->options.levers, d.minutes, best, error));
+    d.n_healed = 1;
+    TRY(walk(&d, -1, &moved, error));
+    if (!moved) TRY(walk(&d, 1, &moved, error));
+    TRY(sqzi_compress_heal(c, whole - d.minutes * d.n_healed, best, error));
     record(c, best);
 fail:
+    return status;
+}
+
+sqz_status sqzi_compress_choose(sqzi_compressor *c, sqzi_compress_attempt *best, sqz_error *error)
+{
+    const sqz_status status = may_choose_depth(c)
+                                  ? choose_depth(c, best, error)
+                                  : sqzi_compress_try(c, &c->options.levers, c->options.minutes,
+                                                      best, error);
     if (status == SQZ_OK && c->result->n_trials)
         c->result->trials[c->result->n_trials - 1].chosen = 1;
     return status;

@@ -155,8 +155,8 @@ SQZ_NODISCARD sqz_status sqzi_compress_try(sqzi_compressor *c, const sqz_squeeze
  * then, of any, the largest. */
 SQZ_NODISCARD sqz_status sqzi_compress_search(sqzi_compressor *c, uint64_t above, uint64_t *budget,
                                               sqz_error *error);
-/* The plan of the options, of as many blocks as are best where minutes allow that, healed to the
- * end. Discard in any case. */
+/* The plan of the options, of as many blocks as are best where minutes and a budget that was given
+ * allow that, healed for all of the minutes. Discard in any case. */
 SQZ_NODISCARD sqz_status sqzi_compress_choose(sqzi_compressor *c, sqzi_compress_attempt *attempt,
                                               sqz_error *error);
 

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A compression between its bounds: what is tried beside the plan, what a search ends in, when
+ * there is one, and what a time binds a run to. */
+#include <squeezebert/compress.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "squeeze/dense_algebra.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/tiny_model.h"
+
+enum { TEXTS = 300, TEXT_BYTES = 32, BUDGET = 24000 };
+
+static sqz_text texts[TEXTS];
+static char source[400], out[400], folder[400];
+
+/* Words of six random letters, a piece for each letter. */
+static void make_texts(void)
+{
+    static char bytes[TEXTS][TEXT_BYTES];
+    sqzt_random random = sqzt_random_of(31);
+    for (uint32_t i = 0; i < TEXTS; i++) {
+        for (uint32_t j = 0; j < TEXT_BYTES; j++)
+            bytes[i][j] = j % 7 == i % 7 ? ' ' : (char)('a' + sqzt_below(&random, 26));
+        texts[i] = (sqz_text){bytes[i], TEXT_BYTES};
+    }
+}
+
+static sqz_context *context_of(uint32_t threads)
+{
+    sqz_error error = {0};
+    sqz_context *context = NULL;
+    sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = threads}, &context, &error),
+                   &error);
+    return context;
+}
+
+/* With one epoch many minutes are few steps. */
+static sqz_compress_options options_of(sqz_squeeze_options levers)
+{
+    levers.texts = texts;
+    levers.n_texts = TEXTS;
+    return (sqz_compress_options){
+        .levers = levers, .epochs = 1, .seed = 3, .minutes = 60, .folder = folder};
+}
+
+static sqz_status run(uint32_t threads, const sqz_compress_options *o, const char *to,
+                      sqz_compress_result *r, sqz_error *error)
+{
+    sqz_context *context = context_of(threads);
+    const sqz_status status = sqz_compress(context, source, to, o, r, error);
+    sqz_context_close(context);
+    return status;
+}
+
+static void a_search_ends_in_one_file_of_that_size_healed_in_full(void **state)
+{
+    (void)state;
+    if (!sqzi_dense_algebra_built()) skip();
+    sqz_error error = {0};
+    sqz_compress_result r;
+    sqz_compress_options o = options_of((sqz_squeeze_options){0});
+    o.min_score = 0.5;
+    sqzt_assert_ok(run(2, &o, out, &r, &error), &error);
+    assert_true(r.met && r.n_trials > 3);
+    const sqz_compress_trial *last = &r.trials[r.n_trials - 1];
+    uint32_t n = 0; /* of the search, and what is written */
+    for (uint32_t i = 0; i < r.n_trials; i++) n += r.trials[i].budget == last->budget;
+    assert_int_equal(n, 2);
+    assert_true(last->chosen && last->steps == r.steps);
+}
+
+int main(void)
+{
+    sqzt_tiny tiny = sqzt_tiny_forms[0].tiny;
+    make_texts();
+    tiny.ffn_width = 64; /* neurons leave in multiples of 32 */
+    tiny.head = NULL;
+    snprintf(source, sizeof source, "%s", sqzt_temporary("source.gguf"));
+    snprintf(out, sizeof out, "%s", sqzt_temporary("out.gguf"));
+    snprintf(folder, sizeof folder, "%s", sqzt_temporary("work"));
+    sqzt_tiny_write(&tiny, source);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_search_ends_in_one_file_of_that_size_healed_in_full),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
