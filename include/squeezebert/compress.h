@@ -127,8 +127,8 @@ enum { SQZ_COMPRESS_TRIALS = 24 };
  *   steps, n_steps   of healing that is in the file, 0: none; that were taken
  *   least            the score that was asked for, as it is compared: NaN where none was
  *   met              0: after's score is below that, nothing was written
- *   enough           bytes of the smallest file that was seen to hold it, where it was not met; 0:
- *                    none was found
+ *   enough           where it was not met: bytes of the smallest file, larger than the budget, that
+ *                    was seen to hold it; 0: none was found, or there was no budget
  */
 typedef struct sqz_compress_result {
     const char *name;

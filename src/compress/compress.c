@@ -169,13 +169,14 @@ static sqz_status run_attempts(sqzi_compressor *c, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqzi_compress_attempt attempt = {0};
+    const uint64_t budget = c->options.levers.budget;
     if (c->out) TRY(sqzi_compress_choose(c, &attempt, error));
     else TRY(sqzi_compress_squeeze(c, &c->options.levers, &attempt, error));
     sqzi_compress_tell(c, &attempt);
     if (!c->out) goto fail;
     TRY(sqzi_compress_write(c, &attempt, error));
-    if (!c->result->met && !c->searched)
-        TRY(sqzi_compress_search(c, c->options.levers.budget, &c->result->enough, error));
+    if (!c->result->met && budget && !c->searched)
+        TRY(sqzi_compress_search(c, budget, &c->result->enough, error));
 fail:
     sqzi_compress_discard(c, &attempt);
     return status;
@@ -190,13 +191,6 @@ static void settle_score(sqzi_compressor *c)
     if (!(o->min_score > 0)) return;
     r->least = o->relative ? o->min_score * r->base.score : o->min_score;
     c->least_to_choose = o->relative ? o->min_score * c->base_to_choose : o->min_score;
-}
-
-/* The smallest that holds the score, where nothing else says how large it may be. */
-static sqz_status find_budget(sqzi_compressor *c, sqz_error *error)
-{
-    c->searched = c->options.min_score > 0 && !sqzi_squeeze_has_lever(&c->options.levers);
-    return c->searched ? sqzi_compress_search(c, 0, &c->options.levers.budget, error) : SQZ_OK;
 }
 
 /* The budget: no file is so small. */
@@ -221,7 +215,7 @@ static sqz_status run(sqzi_compressor *c, sqz_error *error)
     set_key(c);
     settle_score(c);
     if (c->out) TRY(sqzi_compress_open_folder(c, &why));
-    TRY(find_budget(c, &why));
+    TRY(sqzi_compress_find_budget(c, &why));
     TRY(run_attempts(c, &why));
     done = true;
 fail:

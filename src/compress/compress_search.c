@@ -93,8 +93,17 @@ sqz_status sqzi_compress_search(sqzi_compressor *c, uint64_t above, uint64_t *bu
         if (yes) low = k + 1;
         else high = k - 1;
     }
-    if (!*budget && high < 0 && !above) *budget = size_of(c, 0); /* the best that there is */
 fail:
+    return status;
+}
+
+sqz_status sqzi_compress_find_budget(sqzi_compressor *c, sqz_error *error)
+{
+    uint64_t *budget = &c->options.levers.budget;
+    c->searched = c->options.min_score > 0 && !sqzi_squeeze_has_lever(&c->options.levers);
+    if (!c->searched) return SQZ_OK;
+    const sqz_status status = sqzi_compress_search(c, 0, budget, error);
+    if (status == SQZ_OK && !*budget) *budget = size_of(c, 0); /* the best that there is */
     return status;
 }
 

@@ -63,10 +63,10 @@ typedef struct sqzi_compressor {
     sqzi_compress_base of_base[SQZI_COMPRESS_PARTS];
     /* on the part to choose on, the base's score and what was asked for */
     double base_to_choose, least_to_choose;
-    bool searched;         /* for the smallest that holds it */
-    bool by_classes;       /* texts alone: the score is the share that keeps its class */
-    uint32_t figure;       /* of rows: the number of what counts */
-    uint32_t max_length;   /* of what is learned */
+    bool searched;       /* for the smallest that holds it */
+    bool by_classes;     /* texts alone: the score is the share that keeps its class */
+    uint32_t figure;     /* of rows: the number of what counts */
+    uint32_t max_length; /* of what is learned */
     sqzi_run_folder folder;
     char history[SQZI_COMPRESS_HISTORY];
     /* numbers that the file has of what was measured */
@@ -151,10 +151,12 @@ enum { SQZI_COMPRESS_LEAST_MINUTES = 5, SQZI_COMPRESS_DEPTHS = 4, SQZI_COMPRESS_
 SQZ_NODISCARD sqz_status sqzi_compress_try(sqzi_compressor *c, const sqz_squeeze_options *levers,
                                            double minutes, sqzi_compress_attempt *attempt,
                                            sqz_error *error);
-/* The least budget above one (0: any) that seems to hold the score, by bisection; 0: none does, and
- * then, of any, the largest. */
+/* The least budget above one (0: any) that seems to hold the score, by bisection; 0: none does. */
 SQZ_NODISCARD sqz_status sqzi_compress_search(sqzi_compressor *c, uint64_t above, uint64_t *budget,
                                               sqz_error *error);
+/* Where a score is asked for and nothing else says how large the file may be: that budget, or the
+ * largest where none holds it. Sets c->searched. */
+SQZ_NODISCARD sqz_status sqzi_compress_find_budget(sqzi_compressor *c, sqz_error *error);
 /* The plan of the options, of as many blocks as are best where minutes and a budget that was given
  * allow that, healed for all of the minutes. Discard in any case. */
 SQZ_NODISCARD sqz_status sqzi_compress_choose(sqzi_compressor *c, sqzi_compress_attempt *attempt,

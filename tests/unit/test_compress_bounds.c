@@ -74,6 +74,24 @@ static void a_search_ends_in_one_file_of_that_size_healed_in_full(void **state)
     assert_true(last->chosen && last->steps == r.steps);
 }
 
+static void without_a_budget_what_misses_the_score_starts_no_search(void **state)
+{
+    (void)state;
+    if (!sqzi_dense_algebra_built()) skip();
+    const sqz_squeeze_options levers[] = {{.bits = 4},
+                                          {.bits = 4, .plain = 1},
+                                          {.layers_first = 1}};
+    for (int i = 0; i < 3; i++) {
+        sqz_error error = {0};
+        sqz_compress_result r;
+        sqz_compress_options o = options_of(levers[i]);
+        o.min_score = 0.9999999;
+        o.minutes = -1;
+        sqzt_assert_ok(run(2, &o, out, &r, &error), &error);
+        assert_true(!r.met && r.n_trials == 1 && r.enough == 0);
+    }
+}
+
 int main(void)
 {
     sqzt_tiny tiny = sqzt_tiny_forms[0].tiny;
@@ -86,6 +104,7 @@ int main(void)
     sqzt_tiny_write(&tiny, source);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_search_ends_in_one_file_of_that_size_healed_in_full),
+        cmocka_unit_test(without_a_budget_what_misses_the_score_starts_no_search),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
