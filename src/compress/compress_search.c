@@ -71,7 +71,7 @@ static sqz_status holds(sqzi_compressor *c, uint64_t budget, double minutes, boo
     levers.budget = budget;
     sqz_status status = sqzi_compress_try(c, &levers, minutes, &a, &why);
     *yes = status == SQZ_OK && a.score - a.error >= c->least_to_choose;
-    if (status == SQZ_EINVAL && why.offset > budget) status = SQZ_OK; /* no file is so small */
+    if (a.unmet) status = SQZ_OK; /* no file is so small */
     if (status != SQZ_OK && error) *error = why;
     sqzi_compress_discard(c, &a);
     return status;
@@ -125,8 +125,8 @@ typedef struct depths {
     uint32_t n_healed;
 } depths;
 
-/* One that is better takes the place of the best; *better says so, false also of one that no file
- * can be. */
+/* One that is better takes the place of the best; *better says so, false also where no file of
+ * that depth is within the budget and the time. */
 static sqz_status try_depth(depths *d, uint32_t depth, bool *better, sqz_error *error)
 {
     sqz_error why = {0};
@@ -142,7 +142,7 @@ static sqz_status try_depth(depths *d, uint32_t depth, bool *better, sqz_error *
         a = worse;
         *better = true;
     }
-    if (status == SQZ_EINVAL && why.offset > levers.budget) status = SQZ_OK;
+    if (a.unmet) status = SQZ_OK;
     if (status != SQZ_OK && error) *error = why;
     sqzi_compress_discard(d->c, &a);
     return status;

@@ -154,7 +154,7 @@ static sqz_status make(sqzi_compressor *c, sqzi_compress_attempt *a, sqz_error *
     o.result = take_result;
     o.progress = watch;
     o.user = &t;
-    const sqzi_squeeze_then then = {c->history, &c->measured};
+    const sqzi_squeeze_then then = {c->history, &c->measured, &a->unmet};
     TRY(sqzi_squeeze_for(c->context, c->path, c->out ? a->squeezed : NULL, &o, &then, error));
     FAIL_IF(t.no_memory, SQZ_ENOMEM, 0, "no memory for a table of parts");
     if (c->out) TRY(save_parts(c, a, error));

@@ -82,6 +82,7 @@ typedef struct sqzi_compressor {
  *   rows [n_rows], layers [n_layers]   of the squeezed one: parts, and the base's blocks that stay
  *   score, error       on the part to choose on, of what is the better of both
  *   steps              of the healed one that is; heals: healed is the better
+ *   unmet              it failed: no file of it is within the budget and the time
  */
 typedef struct sqzi_compress_attempt {
     sqz_squeeze_options levers;
@@ -94,7 +95,7 @@ typedef struct sqzi_compress_attempt {
     sqz_squeeze_result told;
     double score, error;
     uint64_t steps, n_steps;
-    bool heals;
+    bool heals, unmet;
 } sqzi_compress_attempt;
 
 /* ---- compress_data.c ---- */

@@ -95,7 +95,8 @@ static sqz_status measure_and_choose(sqzi_squeezer *s, const uint32_t *blocks, u
                              .errors = &s->errors,
                              .weights = &s->weights,
                              .bytes_of = bytes_of,
-                             .user = s};
+                             .user = s,
+                             .unmet = s->then ? s->then->unmet : NULL};
     if (s->options.time > 0) TRY(sqzi_squeeze_time_make(&task, &s->plan, &s->time, error));
     const bool runs = s->options.rank == 0 && !s->options.ranks && s->options.groups < 2;
     if (runs)

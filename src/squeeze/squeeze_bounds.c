@@ -100,6 +100,7 @@ fail:
 static sqz_status say_least(const bounds_search *s, sqz_error *error)
 {
     const sqzi_budget_task *task = s->of->task;
+    if (task->unmet) *task->unmet = true;
     if (s->least_time < INFINITY) {
         char within[64] = "";
         const double scale = task->time_scale > 0 ? task->time_scale : 1,

@@ -79,6 +79,7 @@ static sqz_status settle(const chooser *c, sqzi_squeeze_plan *plan, sqzi_budget_
     choice now = {.chosen = tried + n}, fits = {.chosen = tried + 2 * n};
     uint64_t bytes = 0, fit_bytes;
     TRY(try_choice(c, 0, tried, &fits, plan, &fit_bytes, error));
+    if (fit_bytes > budget && c->of->task->unmet) *c->of->task->unmet = true;
     FAIL_IF(fit_bytes > budget, SQZ_EINVAL, fit_bytes,
             "a budget of %" PRIu64 " bytes cannot be met: the least that can is %" PRIu64 " bytes",
             budget, fit_bytes);

@@ -49,6 +49,7 @@ typedef struct sqzi_budget_task {
     sqz_status (*bytes_of)(void *user, const sqzi_squeeze_plan *plan, uint64_t *bytes,
                            sqz_error *error);
     void *user;
+    bool *unmet; /* set where bytes or time cannot be met; or NULL */
 } sqzi_budget_task;
 
 typedef struct sqzi_budget_outcome {
@@ -60,8 +61,8 @@ typedef struct sqzi_budget_outcome {
 
 /* Fill in a plan that was made by hand (squeeze_plan.h); its file does not pass the budget, nor its
  * time what is given. Without times the best sum there is; with them see bounded_choice.h, for each
- * number of blocks. SQZ_EINVAL: it cannot be met; the text has the least that can. SQZ_ENOMEM, and
- * what bytes_of returns. */
+ * number of blocks. SQZ_EINVAL, and task->unmet set: it cannot be met; the text has the least that
+ * can. SQZ_ENOMEM, and what bytes_of returns. */
 SQZ_NODISCARD sqz_status sqzi_squeeze_plan_by_budget(const sqzi_budget_task *task,
                                                      sqzi_squeeze_plan *plan,
                                                      sqzi_budget_outcome *outcome,

@@ -9,10 +9,12 @@
 #include "rewrite/rewrite.h"
 
 /* history: put behind the line of sqz.history. measured: keys in the place of fidelity's, whose
- * numbers are 0; nothing is measured. */
+ * numbers are 0; nothing is measured. unmet: set where it fails since a budget or a time cannot be
+ * met. */
 typedef struct sqzi_squeeze_then {
     const char *history;
     const sqzi_measured *measured;
+    bool *unmet;
 } sqzi_squeeze_then;
 
 /* ---- squeeze.c ---- */

@@ -92,6 +92,43 @@ static void without_a_budget_what_misses_the_score_starts_no_search(void **state
     }
 }
 
+/* The least share of the time that so many blocks can be brought to, as the error has it. */
+static double least_time(sqz_compress_options o, uint32_t depth)
+{
+    static const char words[] = "the least that can is ";
+    sqz_error error = {0};
+    sqz_compress_result r;
+    o.levers.depth = depth;
+    o.levers.time = 0.001;
+    o.folder = NULL;
+    sqzt_assert_fails(run(1, &o, NULL, &r, &error), SQZ_EINVAL, &error, words);
+    return strtod(strstr(error.text, words) + strlen(words), NULL) / 100;
+}
+
+static void a_depth_that_misses_the_time_is_no_better(void **state)
+{
+    (void)state;
+    if (!sqzi_dense_algebra_built()) skip();
+    char cache[400];
+    sqz_error error = {0};
+    sqz_compress_result r;
+    snprintf(cache, sizeof cache, "%s", sqzt_temporary("times"));
+    assert_int_equal(mkdir(cache, 0777), 0);
+    sqz_compress_options o = options_of(
+        (sqz_squeeze_options){.budget = BUDGET, .at_batch = 8, .at_length = 40, .cache = cache});
+    const double one = least_time(o, 1), two = least_time(o, 2);
+    assert_true(one < two);
+    o.levers.time = (one + two) / 2;
+    sqzt_assert_ok(run(1, &o, out, &r, &error), &error);
+    assert_true(r.met && r.after.bytes <= BUDGET);
+    assert_int_equal(r.trials[r.n_trials - 1].layers, 1);
+    assert_int_equal(access(out, F_OK), 0);
+    /* nor does a larger file that misses it end the search for one that holds a score */
+    o.min_score = 0.9999999;
+    sqzt_assert_ok(run(1, &o, out, &r, &error), &error);
+    assert_true(!r.met && r.enough == 0);
+}
+
 int main(void)
 {
     sqzt_tiny tiny = sqzt_tiny_forms[0].tiny;
@@ -105,6 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_search_ends_in_one_file_of_that_size_healed_in_full),
         cmocka_unit_test(without_a_budget_what_misses_the_score_starts_no_search),
+        cmocka_unit_test(a_depth_that_misses_the_time_is_no_better),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
