@@ -48,7 +48,8 @@ extern "C" {
  *               of the base's. Without budget and time, and no lever by hand, the smallest file
  *               that holds it is searched for
  *   minutes     [10; below 0: not healed] that healing may take, by the time of its first steps. A
- *               search takes as many once more
+ *               search takes as many once more. From 5 on a budget that leaves the depth open is
+ *               also tried with a block fewer or more, each healed for an eighth of them
  *   epochs      [3] at most, of all texts; lr [5e-4], falling to 0; batch [32]; seed
  *   teacher_type   [as its file is] in what the base, which teaches, is computed while it heals
  *               (distil.h); figures are always its file's
@@ -149,8 +150,9 @@ typedef struct sqz_compress_result {
  *
  *   path   a model of floats, as sqz_squeeze takes it
  *   out    the file to write; its metadata say what was done and how near it is (doc/format.md).
- *          NULL: a forecast: parts and squeezed alone, the bytes are exact, healed or not; nothing
- *          is judged
+ *          NULL: a forecast: parts and squeezed alone, nothing is judged. The bytes are those of
+ *          the file, healed or not, but where other depths are tried too (minutes), which a
+ *          note says: then they are the first plan's
  *
  * Killed, and called again with resume and the same arguments, it goes on: what was squeezed and
  * healed is not made again, training goes on from its last checkpoint (each five minutes), and the

@@ -171,7 +171,7 @@ static sqz_status run_attempts(sqzi_compressor *c, sqz_error *error)
     sqzi_compress_attempt attempt = {0};
     const uint64_t budget = c->options.levers.budget;
     if (c->out) TRY(sqzi_compress_choose(c, &attempt, error));
-    else TRY(sqzi_compress_squeeze(c, &c->options.levers, &attempt, error));
+    else TRY(sqzi_compress_foretell(c, &attempt, error));
     sqzi_compress_tell(c, &attempt);
     if (!c->out) goto fail;
     TRY(sqzi_compress_write(c, &attempt, error));

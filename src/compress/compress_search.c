@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/number.h"
 #include "compress/compressor.h"
 #include "model/context.h"
 #include "squeeze/squeeze_history.h"
@@ -116,6 +117,18 @@ static bool may_choose_depth(const sqzi_compressor *c)
     return c->options.minutes >= SQZI_COMPRESS_LEAST_MINUTES && l->budget && !c->searched &&
            !l->layers && !l->layers_first && !l->layers_every && !l->depth &&
            c->base->info.n_layers > 1;
+}
+
+sqz_status sqzi_compress_foretell(sqzi_compressor *c, sqzi_compress_attempt *a, sqz_error *error)
+{
+    const sqz_status status = sqzi_compress_squeeze(c, &c->options.levers, a, error);
+    if (status == SQZ_OK && may_choose_depth(c))
+        sqzi_compress_note(c,
+                           "this is the first plan: with %s minutes of healing a block fewer or "
+                           "more is tried too, and what comes out may have other parts and bytes, "
+                           "within the budget",
+                           SQZI_REAL(6, c->options.minutes));
+    return status;
 }
 
 typedef struct depths {

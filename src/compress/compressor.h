@@ -158,6 +158,10 @@ SQZ_NODISCARD sqz_status sqzi_compress_search(sqzi_compressor *c, uint64_t above
 /* Where a score is asked for and nothing else says how large the file may be: that budget, or the
  * largest where none holds it. Sets c->searched. */
 SQZ_NODISCARD sqz_status sqzi_compress_find_budget(sqzi_compressor *c, sqz_error *error);
+/* The plan that the options begin with, squeezed alone; a note says where others are tried too.
+ * Discard in any case. */
+SQZ_NODISCARD sqz_status sqzi_compress_foretell(sqzi_compressor *c, sqzi_compress_attempt *attempt,
+                                                sqz_error *error);
 /* The plan of the options, of as many blocks as are best where minutes and a budget that was given
  * allow that, healed for all of the minutes. Discard in any case. */
 SQZ_NODISCARD sqz_status sqzi_compress_choose(sqzi_compressor *c, sqzi_compress_attempt *attempt,

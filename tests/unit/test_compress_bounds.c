@@ -129,6 +129,37 @@ static void a_depth_that_misses_the_time_is_no_better(void **state)
     assert_true(!r.met && r.enough == 0);
 }
 
+static void note(void *user, const char *text)
+{
+    if (strstr(text, "a block fewer or more")) ++*(int *)user;
+}
+
+static void a_forecast_says_where_another_depth_is_tried_too(void **state)
+{
+    (void)state;
+    if (!sqzi_dense_algebra_built()) skip();
+    const struct {
+        sqz_squeeze_options levers;
+        double minutes;
+        int notes;
+    } cases[] = {{{.budget = BUDGET}, 5, 1},
+                 {{.budget = BUDGET}, 4.9, 0},
+                 {{.budget = BUDGET}, -1, 0},
+                 {{.budget = BUDGET, .depth = 2}, 5, 0},
+                 {{.bits = 4}, 5, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int notes = 0;
+        sqz_error error = {0};
+        sqz_compress_result r;
+        sqz_compress_options o = options_of(cases[i].levers);
+        o.minutes = cases[i].minutes;
+        o.note = note;
+        o.user = &notes;
+        sqzt_assert_ok(run(2, &o, NULL, &r, &error), &error);
+        if (notes != cases[i].notes) fail_msg("%zu: %d notes", i, notes);
+    }
+}
+
 int main(void)
 {
     sqzt_tiny tiny = sqzt_tiny_forms[0].tiny;
@@ -143,6 +174,7 @@ int main(void)
         cmocka_unit_test(a_search_ends_in_one_file_of_that_size_healed_in_full),
         cmocka_unit_test(without_a_budget_what_misses_the_score_starts_no_search),
         cmocka_unit_test(a_depth_that_misses_the_time_is_no_better),
+        cmocka_unit_test(a_forecast_says_where_another_depth_is_tried_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
