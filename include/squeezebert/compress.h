@@ -158,7 +158,8 @@ typedef struct sqz_compress_result {
  * healed is not made again, training goes on from its last checkpoint (each five minutes), and the
  * file has the bits of a run that was not stopped. Bits depend on the kernels' level, the data and
  * the options, not on threads; where minutes bound the healing, also on the clock, once: a run that
- * goes on keeps the steps that it began with.
+ * goes on keeps the steps that it began with. With a time they depend on the CPU and its threads
+ * too, and a run goes on with these alone (SQZ_EINVAL).
  *
  * Memory: that of sqz_squeeze, or of a trainer with its teacher, whichever is more.
  * SQZ_EINVAL: options out of range or that do not go together; fewer than 100 different texts

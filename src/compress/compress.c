@@ -11,6 +11,7 @@
 #include "kernel/kernel.h"
 #include "model/context.h"
 #include "squeeze/squeeze_history.h"
+#include "squeeze/time_key.h"
 #include "train/teacher.h"
 
 enum { MAX_PIECES = 128 };
@@ -158,6 +159,7 @@ static void set_key(sqzi_compressor *c)
     if (o->levers.ranks) sqzi_sha256_update(&hash, o->levers.ranks, strlen(o->levers.ranks) + 1);
     if (o->levers.n_layers)
         sqzi_sha256_update(&hash, o->levers.layers, o->levers.n_layers * sizeof *o->levers.layers);
+    if (o->levers.time > 0) sqzi_time_hash_machine(&hash, c->context);
     hash_texts(&hash, o->levers.vocabulary, o->levers.n_vocabulary);
     hash_texts(&hash, o->levers.texts, o->levers.n_texts);
     sqzi_sha256_final(&hash, c->folder.key);

@@ -42,10 +42,12 @@ static sqz_status find_run(const sqzi_run_folder *f, const char *path, bool *fou
             f->path);
     status = sqzi_keyed_open(f->allocator, path, f->kind, f->key, &tensor, 1, &file, &why);
     FAIL_IF(status == SQZ_ENOMEM, SQZ_ENOMEM, 0, "%s", why.text);
-    FAIL_IF(status != SQZ_OK, SQZ_EINVAL, 0,
-            "%s holds a run of another model, other data, options or kernels (%.100s): it cannot "
-            "be gone on with; remove the folder or name another one",
-            f->path, why.text);
+    FAIL_IF(
+        status != SQZ_OK, SQZ_EINVAL, 0,
+        "%s holds a run of another model, other data, options or kernels, or, under a time, of "
+        "another CPU or other threads (%.100s): it cannot be gone on with; remove the folder or "
+        "name another one",
+        f->path, why.text);
     *found = true;
 fail:
     sqzi_keyed_close(&file);

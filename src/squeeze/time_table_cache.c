@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/sha256.h"
 #include "rewrite/keyed_file.h"
+#include "squeeze/time_key.h"
 #include "squeeze/time_table.h"
 
 static const char kind[] = "times";
@@ -58,23 +59,25 @@ static void add_around(sqzi_sha256 *hash, const sqz_model *model)
     add_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
 }
 
+void sqzi_time_hash_machine(sqzi_sha256 *hash, const sqz_context *context)
+{
+    const uint32_t numbers[] = {FORM, sqzi_thread_pool_size(context->pool)};
+    add_text(hash, sqz_version_text());
+    add_text(hash, sqzi_cpu_brand());
+    add_text(hash, context->features_used);
+    add_text(hash, context->kernels.gemm_f32->name);
+    add_text(hash, context->kernels.gemm_s8 ? context->kernels.gemm_s8->name : "");
+    add_numbers(hash, numbers, sizeof numbers / sizeof *numbers);
+}
+
 static void make_key(const sqzi_time_table *t, char key[SQZI_SHA256_HEX])
 {
     const sqz_model *model = t->weights->model;
-    const sqz_context *context = model->context;
-    const uint32_t numbers[] = {FORM,
-                                sqzi_thread_pool_size(context->pool),
-                                t->options.integers,
-                                t->options.n_sequences,
-                                t->options.length,
+    const uint32_t numbers[] = {t->options.integers, t->options.n_sequences, t->options.length,
                                 t->n};
     sqzi_sha256 hash;
     sqzi_sha256_init(&hash);
-    add_text(&hash, sqz_version_text());
-    add_text(&hash, sqzi_cpu_brand());
-    add_text(&hash, context->features_used);
-    add_text(&hash, context->kernels.gemm_f32->name);
-    add_text(&hash, context->kernels.gemm_s8 ? context->kernels.gemm_s8->name : "");
+    sqzi_time_hash_machine(&hash, model->context);
     add_numbers(&hash, numbers, sizeof numbers / sizeof *numbers);
     add_around(&hash, model);
     for (uint32_t i = 0; i < t->n; i++) add_numbers(&hash, t->shapes[i].numbers, SQZI_BLOCK_SHAPE);

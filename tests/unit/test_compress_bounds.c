@@ -129,6 +129,35 @@ static void a_depth_that_misses_the_time_is_no_better(void **state)
     assert_true(!r.met && r.enough == 0);
 }
 
+/* Stops at this call. */
+static int watch(void *user, const char *what, size_t done, size_t total)
+{
+    uint32_t *left = user;
+    (void)what, (void)done, (void)total;
+    return *left && --*left == 0;
+}
+
+static void under_a_time_a_run_goes_on_with_its_threads_alone(void **state)
+{
+    (void)state;
+    if (!sqzi_dense_algebra_built()) skip();
+    for (int timed = 0; timed < 2; timed++) {
+        uint32_t left = 12;
+        sqz_error error = {0};
+        sqz_compress_result r;
+        sqz_compress_options o = options_of(
+            (sqz_squeeze_options){.budget = BUDGET, .time = timed ? 1 : 0});
+        o.progress = watch;
+        o.user = &left;
+        o.resume = 1;
+        assert_int_equal(run(1, &o, out, &r, &error), SQZ_ECANCELLED);
+        const sqz_status status = run(2, &o, out, &r, &error);
+        if (timed) sqzt_assert_fails(status, SQZ_EINVAL, &error, "threads");
+        else sqzt_assert_ok(status, &error);
+        if (timed) sqzt_assert_ok(run(1, &o, out, &r, &error), &error);
+    }
+}
+
 static void note(void *user, const char *text)
 {
     if (strstr(text, "a block fewer or more")) ++*(int *)user;
@@ -174,6 +203,7 @@ int main(void)
         cmocka_unit_test(a_search_ends_in_one_file_of_that_size_healed_in_full),
         cmocka_unit_test(without_a_budget_what_misses_the_score_starts_no_search),
         cmocka_unit_test(a_depth_that_misses_the_time_is_no_better),
+        cmocka_unit_test(under_a_time_a_run_goes_on_with_its_threads_alone),
         cmocka_unit_test(a_forecast_says_where_another_depth_is_tried_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
