@@ -77,8 +77,9 @@ extern "C" {
  *   card            [none] a file: what was found, for people, in Markdown
  *   checkpoint      [none] folder for full training, which goes on from there (train.h). With
  *                   compress one for all that is made on the way, removed at the end; a run that
- *                   was stopped goes on with compress->resume and the same arguments, one whose
- *                   levers were refused, such as a budget that cannot be met, also with others
+ *                   was stopped goes on with compress->resume and the same arguments. Where
+ *                   levers were refused, such as a budget that cannot be met, or min_score was
+ *                   not held, the teacher stays there, and resume takes it up with others
  *   progress        called with what is being done; a return other than 0 stops with
  *                   SQZ_ECANCELLED. May be NULL
  *   note            called with a line that a user should see. May be NULL

@@ -64,7 +64,8 @@ static void name_all(work *w)
 }
 
 /* Of the teacher's steps. What it is squeezed to, on which texts, and how is healed, the
- * compression's own folder knows: a budget that cannot be met is followed by one that can. */
+ * compression's own folder knows: a budget that cannot be met, or that does not hold a score, is
+ * followed by one that can. */
 static void set_key(work *w)
 {
     char base[SQZI_SHA256_HEX], text[2048];
@@ -333,6 +334,16 @@ fail:
     return status;
 }
 
+/* A score that was not held: the teacher stays, what it was squeezed to was of these options. */
+static void keep_teacher(const work *w)
+{
+    sqz_compress_remove(w->small_run);
+    sqzi_build_note(w->build,
+                    "%s keeps what was trained: with a larger budget, a lower score or more texts "
+                    "resuming takes it up",
+                    w->build->options.checkpoint);
+}
+
 /* ---- the whole ---- */
 
 static sqz_status run(work *w, sqz_error *error)
@@ -348,6 +359,7 @@ static sqz_status run(work *w, sqz_error *error)
                                  b->result.teacher_seconds;
     say_cut(w);
     if (b->compressed.met) TRY(calibrate(w, error));
+    else keep_teacher(w);
 fail:
     return status;
 }
@@ -368,7 +380,7 @@ sqz_status sqzi_build_budget(sqz_build *b, sqz_error *error)
     TRY(open_folder(w, error));
     TRY(run(w, error));
 fail:
-    sqzi_run_folder_close(&w->folder, status == SQZ_OK,
+    sqzi_run_folder_close(&w->folder, status == SQZ_OK && b->compressed.met,
                           sqzi_run_is_refused(&w->folder, status) && !has_trained(w));
     sqz_dataset_close(w->rows);
     sqzi_release(b->allocator, w, sizeof *w);

@@ -225,13 +225,23 @@ class Budget(unittest.TestCase):
         self.assertIn("minutes, over the", made["why"])
         self.assertRegex(got.stderr, r"there was time for \d+ steps of healing")
 
-    def test_below_the_score_nothing_is_written(self):
+    def test_below_the_score_nothing_is_written_and_the_teacher_stays(self):
         before = set(os.listdir("."))
-        said = run(*arguments("s.gguf", "--budget", "22kB", "--minutes", "0", "--min-score",
-                              "99.9%"), code=1)
+        few = ("--minutes", "0", "--min-score", "99.9%")
+        said = run(*arguments("s.gguf", "--budget", "22kB", *few), code=1)
         self.assertIn("below --min-score 99.9%", said)
         self.assertIn("nothing was written", said)
-        self.assertEqual(before, set(os.listdir(".")))
+        self.assertIn("s.gguf.checkpoint keeps what was trained", said)
+        self.assertEqual(before | {"s.gguf.checkpoint"}, set(os.listdir(".")))
+        self.assertFalse(os.path.exists("s.gguf.checkpoint/small.run"))
+        teacher = os.stat("s.gguf.checkpoint/teacher.gguf")
+        run(*arguments("s.gguf", "--budget", "22001", *few, "--resume"), code=1)
+        again = os.stat("s.gguf.checkpoint/teacher.gguf")
+        self.assertEqual((teacher.st_ino, teacher.st_mtime_ns), (again.st_ino, again.st_mtime_ns))
+        build("s.gguf", "--resume", *few[:2])
+        self.assertFalse(os.path.exists("s.gguf.checkpoint"))
+        build("again.gguf", *few[:2])
+        self.assertEqual(read("s.gguf"), read("again.gguf"))
 
 
 class Bases(unittest.TestCase):
