@@ -46,9 +46,8 @@ static const cli_option options[] = {
     {"texts", 0, CLI_TEXT, &texts_path, "FILE",
      "plain texts of the same kind, one a line or a table, to squeeze and heal on beside the rows"},
     {"resume", 0, CLI_FLAG, &resume, NULL,
-     "go on with a run that was stopped while it squeezed, or with the teacher of one whose "
-     "--budget "
-     "or --min-score was not met"},
+     "go on with a run that was stopped while it squeezed, or with the teacher of one that missed "
+     "its --budget, --time or --min-score"},
     {"false-refusals", 0, CLI_TEXT, &refusals, "SHARE",
      "of the texts that belong to a class, those that may get no answer: 5% (the default), 0.02, "
      "or 0: every text is answered"},
