@@ -65,6 +65,9 @@ expect 0 "position_embd .* removed" squeeze bare.gguf -o again.gguf --texts text
   --width 8
 expect 0 "dimensions +16" info static.gguf
 expect 0 "x16 F32 +.*x16 int4" squeeze static.gguf -o again.gguf --texts texts --embedding bits:4
+expect 3 "is I8 already" quantize again.gguf -o no.gguf
+expect 3 "is I8 already" squeeze again.gguf -o no.gguf --drop-impossible
+expect 0 "wrote" squeeze static.gguf -o again.gguf --texts texts --budget 1MB --no-heal
 expect 0 "wrote" quantize static.gguf -o again.gguf --type s8
 expect 0 '"ok":true' verify again.gguf --json
 expect 3 "static table" export static.gguf -o exported
