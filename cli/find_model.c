@@ -164,7 +164,8 @@ static _Noreturn void die_unknown(const char *name)
 
 bool cli_takes_models(const cli_verb *verb)
 {
-    static const char *const words[] = {"MODEL", "[MODEL]", "MODEL...", "BASE", "TEACHER"};
+    static const char *const words[] = {"MODEL", "[MODEL]", "MODEL...",
+                                        "BASE",  "TEACHER", "MODEL[:TASK[:A,B,...]]..."};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(verb->arguments, words[i]) == 0) return true;
     return false;

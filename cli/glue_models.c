@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "find_model.h"
 #include "glue.h"
 #include "task_figures.h"
 
@@ -33,7 +34,8 @@ static void read_task(cli_glue_model *model, char *text)
         cli_die(CLI_USAGE, "%s: class names are missing behind '%s:'", model->path, text);
 }
 
-/* A ':' may belong to the file's name: the longest beginning that is a file's name is that. */
+/* A ':' may belong to the file's name: the longest beginning that is a file's name is that; where
+ * none is, the shortest one may be the name of a model that ships. */
 static void read_argument(cli_glue_model *model, const char *argument)
 {
     const size_t n = strlen(argument);
@@ -48,7 +50,12 @@ static void read_argument(cli_glue_model *model, const char *argument)
         if (end <= model->copy) end = NULL;
         else *end = '\0';
     }
-    if (end && end < model->copy + n) read_task(model, end + 1);
+    if (!end && (end = strchr(model->copy, ':')) != NULL) {
+        *end = '\0';
+        model->path = cli_find_model(model->copy);
+        *end = model->path == model->copy ? ':' : '\0';
+    }
+    if (end && end < model->copy + n && !*end) read_task(model, end + 1);
 }
 
 sqz_eval_options cli_glue_asked(const cli_glue_model *model, const sqz_task_options *task)

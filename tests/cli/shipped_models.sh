@@ -68,6 +68,18 @@ expect 0 "wrote" quantize sentiment -o small.gguf
 expect 0 "Usage" build --base nothing --help
 expect 0 "A model is a file, or the name of one that ships" embed --help
 
+mkdir -p GLUE/MNLI
+for split in matched mismatched; do
+  printf 'sentence1\tsentence2\tgold_label\ngood film\tbad film\tcontradiction\n' \
+    >GLUE/MNLI/dev_$split.tsv
+done
+expect 0 '"model":"[^"]*/own/sentiment.gguf"' glue sentiment --data GLUE --json
+expect 0 '"model":"[^"]*/own/sentiment.gguf"' glue \
+  sentiment:mnli:contradiction,neutral,entailment --data GLUE --json
+expect 3 "nothing: there is no such file, and no model of that name" glue nothing --data GLUE
+expect 3 "nothing: there is no such file, and no model of that name" glue nothing:mnli --data GLUE
+expect 0 "A model is a file, or the name of one that ships" glue --help
+
 # build takes embed where no base is named
 expect 0 "wrote out.gguf" build t.csv -o out.gguf --progress none
 expect 0 '"scores":\[[0-9.]+,[0-9.]+\]' classify out.gguf --json <<<"good"
