@@ -33,11 +33,25 @@ static double read_counter(const char *folder, const char *name)
     return read ? (double)value : NAN;
 }
 
-/* Of each package; n 0: none can be read. */
+enum { PACKAGES = 64 };
+
+/* Of each package; n 0: there is none. */
 typedef struct energy {
-    double counter[16], range[16];
+    double counter[PACKAGES], range[PACKAGES];
     uint32_t n;
 } energy;
+
+/* "package-0", "package-0-die-1". Its parts are in other zones, and so is the whole platform, psys,
+ * which counts packages once more. */
+static bool is_package(const char *folder)
+{
+    char path[512], name[16] = "";
+    snprintf(path, sizeof path, "%s/name", folder);
+    FILE *file = fopen(path, "re");
+    const bool read = file && fgets(name, sizeof name, file);
+    if (file) (void)fclose(file);
+    return read && strncmp(name, "package-", strlen("package-")) == 0;
+}
 
 /* SQUEEZEBERT_POWERCAP names the folder where it is mounted elsewhere. */
 static energy read_energy(void)
@@ -49,18 +63,17 @@ static energy read_energy(void)
     snprintf(pattern, sizeof pattern, "%s/intel-rapl:[0-9]*",
              folder && *folder ? folder : "/sys/class/powercap");
     if (glob(pattern, 0, NULL, &found) != 0) return e;
-    for (size_t i = 0; i < found.gl_pathc && e.n < 16; i++) {
-        const char *name = strrchr(found.gl_pathv[i], '/');
-        if (strchr(strchr(name, ':') + 1, ':')) continue; /* a part of a package */
+    for (size_t i = 0; i < found.gl_pathc && e.n < PACKAGES; i++) {
+        if (!is_package(found.gl_pathv[i])) continue;
         e.counter[e.n] = read_counter(found.gl_pathv[i], "energy_uj");
-        e.range[e.n] = read_counter(found.gl_pathv[i], "max_energy_range_uj");
-        if (!isnan(e.counter[e.n])) e.n++;
+        e.range[e.n++] = read_counter(found.gl_pathv[i], "max_energy_range_uj");
     }
     globfree(&found);
     return e;
 }
 
-/* Counters begin anew behind their range. */
+/* Counters begin anew behind their range, after some minutes at the least: once between two
+ * readings. NAN where one cannot be read. */
 static double joules_between(const energy *from, const energy *to)
 {
     double sum = 0;

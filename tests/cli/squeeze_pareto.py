@@ -6,6 +6,7 @@ cannot be is refused before it takes long.
 
 squeeze_pareto.py PROGRAM
 """
+import contextlib
 import csv
 import json
 import os
@@ -14,6 +15,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 import xml.etree.ElementTree
@@ -217,15 +219,46 @@ class Pareto(unittest.TestCase):
     def test_joules_are_those_of_the_packages_or_not_available(self):
         pathlib.Path("no_cap").mkdir()
         budget = ("--budgets", str(os.path.getsize("bare.gguf") // 2), "--at", "1x16")
-        rows = front("bare.gguf", "energy.csv", *budget, SQUEEZEBERT_POWERCAP="no_cap")
-        self.assertEqual({row["joules per 1000 texts"] for row in rows}, {"not available"})
-        for zone in ("intel-rapl:0", "intel-rapl:0:0"):
-            folder = pathlib.Path("cap") / zone
+
+        def joules(cap):
+            rows = front("bare.gguf", "energy.csv", *budget, SQUEEZEBERT_POWERCAP=cap)
+            return [row["joules per 1000 texts"] for row in rows]
+
+        self.assertEqual(set(joules("no_cap")), {"not available"})
+        for zone, name, counter in (("0", "package-0", "123456"), ("0:0", "core", "broken"),
+                                    ("1", "psys", "1"), ("2", "package-1", "123456")):
+            folder = pathlib.Path(f"cap/intel-rapl:{zone}")
             folder.mkdir(parents=True)
-            (folder / "energy_uj").write_text("broken\n" if zone.count(":") == 2 else "123456\n")
+            (folder / "name").write_text(f"{name}\n")
+            (folder / "energy_uj").write_text(f"{counter}\n")
             (folder / "max_energy_range_uj").write_text("262143328850\n")
-        rows = front("bare.gguf", "energy.csv", *budget, SQUEEZEBERT_POWERCAP="cap")
-        self.assertEqual({row["joules per 1000 texts"] for row in rows}, {"0"})
+        with self.counting("cap/intel-rapl:1", 1):
+            self.assertEqual(set(joules("cap")), {"0"})
+        with self.counting("cap/intel-rapl:2", -1):  # as if it began anew before each reading
+            for value in joules("cap"):
+                self.assertGreater(float(value), 20000)  # of 262,143, by 12.8 thousand at most
+        os.remove("cap/intel-rapl:2/energy_uj")  # the sum of some is no sum
+        self.assertEqual(set(joules("cap")), {"not available"})
+
+    @staticmethod
+    @contextlib.contextmanager
+    def counting(zone, by):
+        """The counter of a zone goes up, or down, all the time."""
+        stop = threading.Event()
+
+        def count():
+            value = 10 ** 9
+            while not stop.is_set():
+                value += by
+                pathlib.Path("counter").write_text(f"{value}\n")
+                os.replace("counter", f"{zone}/energy_uj")
+        thread = threading.Thread(target=count)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
     def test_what_cannot_be_is_refused(self):
         texts = ("--texts", "texts")
