@@ -43,8 +43,10 @@ const cli_option cli_score_options[] = {
      "of --data: rows of equal cells are on one side of a part"},
     {"split", 0, CLI_TEXT, &split, "NAME", "of CLINC's JSON: train (the default), train+oos_train"},
     {"figure", 0, CLI_TEXT, &figure, "NAME",
-     "which figure of the rows is the score (default: accuracy; mcc of cola, micro_f1 of several "
-     "labels, spearman of scores, mrr of pairs, f1 of entities)"},
+     "which figure of the rows is the score: accuracy, macro_f1 or mcc; of several labels "
+     "accuracy, micro_f1 or macro_f1; pearson or spearman of scores; accuracy or mrr of pairs; "
+     "f1, precision, recall or accuracy of entities (default: accuracy; mcc of cola, micro_f1 of "
+     "several labels, spearman, mrr, f1)"},
     {"min-score", 0, CLI_TEXT, &min_score, "SCORE",
      "99% of the base's, or 0.86: nothing is written and the exit code is 1 where what comes out "
      "is below it on what was held out. Without a budget, a time or other levers the smallest file "

@@ -130,9 +130,7 @@ static void set_metric(cli_job *j)
     char names[120] = "";
     if (!cli_tuning.metric) return;
     for (uint32_t k = 0; (name = sqz_figure_name(j->kind, k)) != NULL; k++) {
-        if (strcmp(name, "ece") == 0 || strcmp(name, "mae") == 0 || strcmp(name, "mse") == 0 ||
-            strcmp(name, "loss") == 0)
-            continue; /* the smaller, the better */
+        if (sqz_figure_less_is_better(j->kind, k)) continue;
         j->watch.metric = k;
         if (strcmp(name, cli_tuning.metric) == 0) return;
         const size_t used = strlen(names);

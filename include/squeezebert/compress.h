@@ -43,7 +43,8 @@ extern "C" {
  *   report      [a part of dataset] rows of the same kind to report on, and nothing else
  *   holdout     [0.1] share of dataset that is reported on, where report is NULL, and of the rest
  *               that is chosen on, at most 2,000 rows
- *   figure      [accuracy; spearman of scores; mrr of pairs; f1 of words] its name in measure.h
+ *   figure      [accuracy; spearman of scores; mrr of pairs; f1 of words] its name in measure.h,
+ *               of one that is better the more
  *   min_score   [0: none] what the new model's score must be at least: with `relative` as a share
  *               of the base's. Without budget and time, and no lever by hand, the smallest file
  *               that holds it is searched for
@@ -163,7 +164,8 @@ typedef struct sqz_compress_result {
  *
  * Memory: that of sqz_squeeze, or of a trainer with its teacher, whichever is more.
  * SQZ_EINVAL: options out of range or that do not go together; fewer than 100 different texts
- * (those of the rows that are learned count), or fewer than 11 in a part; `figure` is none; the
+ * (those of the rows that are learned count), or fewer than 11 in a part; `figure` is none, or
+ * better the less (ece, mae, mse, loss); the
  * model's head is not of these rows. SQZ_EUNSUPPORTED: levers of the vocabulary, and healing. As
  * sqz_squeeze, sqz_dataset_split, sqz_predict, sqz_trainer_open, sqz_trainer_run; SQZ_EOUTPUT,
  * SQZ_ERESOURCE also for the folder. What was at `out` stays on any error, and where the score was

@@ -143,6 +143,8 @@ typedef struct sqz_measures {
 } sqz_measures;
 /* Name of figure k of a kind, as in the table; NULL from the last on. */
 SQZ_API const char *sqz_figure_name(sqz_label_kind kind, uint32_t k);
+/* 1: the less of figure k of a kind the better, as of ece, mae, mse and loss; else 0. */
+SQZ_API int sqz_figure_less_is_better(sqz_label_kind kind, uint32_t k);
 /* Cost: resamples times the examples. SQZ_EINVAL: confidence is not between 0 and 1. SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_measure(sqz_predictions *predictions,
                                              const sqz_measure_options *options,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scores: of rows a figure, of texts how near a model is to the base. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -25,13 +26,20 @@ static sqz_status find_figure(sqzi_compressor *c, sqz_error *error)
 {
     const sqz_label_kind kind = sqz_dataset_kind(c->options.dataset);
     const char *wanted = c->options.figure ? c->options.figure : usual_figure(kind), *name;
-    for (c->figure = 0; (name = sqz_figure_name(kind, c->figure)); c->figure++)
+    char names[80] = "";
+    for (c->figure = 0; (name = sqz_figure_name(kind, c->figure)); c->figure++) {
+        if (sqz_figure_less_is_better(kind, c->figure)) continue;
         if (strcmp(name, wanted) == 0) {
             c->result->name = name;
             return SQZ_OK;
         }
-    return sqzi_fail(error, SQZ_EINVAL, 0, "'%.60s' is no figure of these rows: %s is", wanted,
-                     usual_figure(kind));
+        const size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", name);
+    }
+    return sqzi_fail(error, SQZ_EINVAL, 0,
+                     "the figure '%.60s' is none of %s, by which these rows are judged: more of "
+                     "each is better",
+                     wanted, names);
 }
 
 static sqz_status settle(sqzi_compressor *c, sqz_error *error)

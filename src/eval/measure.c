@@ -99,6 +99,15 @@ const char *sqz_figure_name(sqz_label_kind kind, uint32_t k)
                                                                  : NULL;
 }
 
+int sqz_figure_less_is_better(sqz_label_kind kind, uint32_t k)
+{
+    static const char *const errors[] = {"ece", "mae", "mse", "loss"};
+    const char *name = sqz_figure_name(kind, k);
+    for (size_t i = 0; name && i < sizeof errors / sizeof *errors; i++)
+        if (strcmp(name, errors[i]) == 0) return 1;
+    return 0;
+}
+
 /* ---- each class ---- */
 
 static sqz_metric ratio(uint64_t part, uint64_t whole, const char *reason)

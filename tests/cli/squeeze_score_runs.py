@@ -187,6 +187,13 @@ class Rows(unittest.TestCase):
         self.assertAlmostEqual(made["after"]["score"], told["metrics"]["mcc"], 6)
         self.assertEqual(made["held_out"], 100)
 
+    def test_a_figure_that_is_better_the_less_is_refused_with_those_that_may_be_named(self):
+        for figure in ("ece", "exact"):
+            said = run("squeeze", "teacher.gguf", "-o", "no.gguf", *ROWS, "--figure", figure,
+                       "--progress", "none", code=2)
+            self.assertIn(f"'{figure}' is none of accuracy, macro_f1, mcc", said)
+            self.assertFalse(os.path.exists("no.gguf"))
+
     def test_below_the_score_nothing_is_written_and_what_would_do_is_said(self):
         said = run("squeeze", "bare.gguf", "-o", "no.gguf", "--texts", "texts.txt", "--budget",
                    "22kB", "--no-heal", "--min-score", "99%", *ALWAYS, code=1)
