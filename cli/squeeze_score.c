@@ -26,7 +26,7 @@ static char *own_folder;
 const cli_option cli_score_options[] = {
     {"task", 0, CLI_TEXT, &task_name, "NAME",
      "cola, sst2, mrpc, qqp, stsb, mnli, qnli, rte or wnli: --data is the folder of its files, dev "
-     "is what the score is reported on"},
+     "is what the score is reported on; classes are matched by their names, as in eval"},
     {"data", 0, CLI_TEXT, &data_path, "PATH",
      "labelled rows as the model answers them: their score counts, and healing is on their texts; "
      "--input and --text are of this file"},
@@ -180,13 +180,15 @@ bool cli_score_has_rows(void)
 
 /* ---- data ---- */
 
-static sqz_dataset *open_glue(const char *name)
+static sqz_dataset *open_glue(const cli_score_job *j, const char *name)
 {
     sqz_error error = {0};
     sqz_dataset *dataset;
     cli_check(sqz_dataset_open_glue(cli_context(), (sqz_glue_task)task, data_path, name, NULL,
                                     &dataset, &error),
               &error);
+    const sqz_status status = sqz_dataset_fit_glue(dataset, cli_model(j->model), &error);
+    if (status != SQZ_OK) cli_die(cli_code(status), "%s: %s", j->model, error.text);
     cli_say_left_out(dataset);
     return dataset;
 }
@@ -198,8 +200,8 @@ static void open_rows(const cli_score_job *j)
                                               SQZ_DATA_CLINC};
     if (!data_path) return;
     if (task >= 0) {
-        rows = open_glue("train");
-        report = open_glue(task == SQZ_GLUE_MNLI ? "dev_matched" : "dev");
+        rows = open_glue(j, "train");
+        report = open_glue(j, task == SQZ_GLUE_MNLI ? "dev_matched" : "dev");
         if (!figure && task == SQZ_GLUE_COLA) figure = "mcc";
         return;
     }

@@ -143,6 +143,13 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_open_glue(const sqz_context *contex
                                                        const char *split,
                                                        const sqz_glue_options *options,
                                                        sqz_dataset **dataset, sqz_error *error);
+/* Classes of such rows become those of a model that does the task (sqz_glue_fits), whatever it
+ * calls them and in its order: class k is what its output k says. The hash stays that of what was
+ * read; rows of a score, and parts that were made before, stay as they are.
+ * SQZ_EINVAL: rows of no task; the model cannot do it, or does not say which output is which class:
+ * the text says what it needs. SQZ_ENOMEM. */
+SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_fit_glue(sqz_dataset *dataset, const sqz_model *model,
+                                                      sqz_error *error);
 /* Plain texts as examples without labels, whole or cut into sentences (squeezebert/squeeze.h says
  * where); each is an example once, however often it stands there.
  *

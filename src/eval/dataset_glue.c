@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "eval/dataset_reader.h"
+#include "eval/glue_tasks.h"
 #include "model/context.h"
 
 static bool ends_in(const char *path, const char *end)
@@ -82,5 +83,49 @@ sqz_status sqz_dataset_open_glue(const sqz_context *context, sqz_glue_task task,
 fail:
     sqz_dataset_close(dataset);
     sqz_glue_close(glue);
+    return status;
+}
+
+/* ---- a model's classes ---- */
+
+/* The model's names in its order, and the number of each class of the task there. */
+static sqz_status rename_classes(sqz_dataset *dataset, const sqz_model *model, sqz_glue_task task,
+                                 const uint32_t *order, uint32_t *now, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_text_table classes = {.allocator = dataset->allocator};
+    for (uint32_t k = 0, number; k < dataset->classes.n; k++) {
+        const char *name = sqz_model_get_info(model)->labels_named ? sqz_model_label(model, k)
+                                                                   : sqz_glue_class(task, order[k]);
+        sqz_text kept;
+        TRY(sqzi_dataset_keep(dataset, (sqz_text){name, strlen(name)}, &kept, error));
+        TRY(sqzi_text_table_add(&classes, kept, &number, error));
+        now[order[k]] = k;
+    }
+    sqzi_text_table_free(&dataset->classes);
+    dataset->classes = classes;
+    return SQZ_OK;
+fail:
+    sqzi_text_table_free(&classes);
+    return status;
+}
+
+sqz_status sqz_dataset_fit_glue(sqz_dataset *dataset, const sqz_model *model, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    size_t n;
+    uint32_t order[SQZI_GLUE_CLASSES], now[SQZI_GLUE_CLASSES];
+    if (!dataset || !model)
+        return sqzi_fail(error, SQZ_EINVAL, 0, "sqz_dataset_fit_glue: an argument is NULL");
+    sqz_example *examples = sqzi_dataset_all(dataset, &n);
+    const int task = dataset->task ? sqz_glue_find(dataset->task) : -1;
+    FAIL_IF(task < 0, SQZ_EINVAL, 0, "%s: are rows of no task of GLUE", dataset->name);
+    const sqz_eval_options o = {.cosine = task == SQZ_GLUE_STSB &&
+                                          sqz_model_get_info(model)->head == SQZ_HEAD_NONE};
+    TRY(sqzi_glue_fit(model, (sqz_glue_task)task, &o, order, error));
+    if (!dataset->classes.n) return SQZ_OK;
+    TRY(rename_classes(dataset, model, (sqz_glue_task)task, order, now, error));
+    for (size_t i = 0; i < n; i++) examples[i].label = now[examples[i].label];
+fail:
     return status;
 }

@@ -194,6 +194,28 @@ class Rows(unittest.TestCase):
             self.assertIn(f"'{figure}' is none of accuracy, macro_f1, mcc", said)
             self.assertFalse(os.path.exists("no.gguf"))
 
+    def test_a_task_s_rows_have_the_classes_of_the_model_whatever_it_calls_them(self):
+        os.makedirs("SST-2")
+        for split, seed, n in (("train", 4, 300), ("dev", 5, 80)):
+            pathlib.Path(f"SST-2/{split}.tsv").write_text("sentence\tlabel\n" + "".join(
+                f"{line}\t{int(line.count('good') > line.count('bad'))}\n"
+                for line in sentences(seed, n)))
+        task = ("--task", "sst2", "--data", "SST-2")
+        for labels in ("negative,positive", "positive,negative", "LABEL_0,LABEL_1", "left,right"):
+            subprocess.run([sys.executable, "-B", HERE / "make_folder.py", labels,
+                            "BertForSequenceClassification", f"labels={labels}"], check=True)
+            run("import", labels, "-o", "named.gguf")
+            if labels == "left,right":
+                self.assertIn("named.gguf: which class of sst2 each output stands for is unknown: ",
+                              run("squeeze", "named.gguf", "-o", "no.gguf", *task, "--bits", "8",
+                                  code=2))
+                continue
+            made = squeeze("named.gguf", "task.gguf", *task, "--bits", "8", "--no-heal")
+            for model, told in (("named.gguf", "base"), ("task.gguf", "after")):
+                wanted = json.loads(run("eval", model, *task, "--json"))
+                self.assertEqual(made[told]["score"], wanted["metrics"]["accuracy"])
+            self.assertEqual((made["score"], made["held_out"]), ("accuracy", 80))
+
     def test_below_the_score_nothing_is_written_and_what_would_do_is_said(self):
         said = run("squeeze", "bare.gguf", "-o", "no.gguf", "--texts", "texts.txt", "--budget",
                    "22kB", "--no-heal", "--min-score", "99%", *ALWAYS, code=1)
