@@ -143,4 +143,6 @@ void cli_squeeze_front(const cli_front_job *job)
     cli_say("wrote %s and %s: %u files, %s; the score is %s of %u %s held out", job->table, picture,
             front.n, front.minutes > 0 ? "healed" : "not healed, which --minutes M does",
             front.score_name, front.n_held_out, front.held_out);
+    const char *condition = job->score ? cli_score_condition(job->model) : NULL;
+    if (condition) cli_say("the scores are true if %s", condition);
 }

@@ -36,7 +36,8 @@ const cli_option cli_score_options[] = {
     {"separator", 0, CLI_TEXT, &cli_columns.separator, "TEXT",
      "of --data: between several labels in one cell (default: |)"},
     {"dev", 0, CLI_TEXT, &dev_path, "FILE",
-     "rows to report the score on, laid out as --data (default: a part of --data)"},
+     "rows to report the score on, laid out as --data, without which it is then taken (default: a "
+     "part of --data)"},
     {"holdout", 0, CLI_REAL, &holdout, "SHARE",
      "of --data: reported on; of the rest as much is chosen on (default: 0.1)"},
     {"source", 0, CLI_TEXT, &source, "COLUMN",
@@ -296,7 +297,24 @@ void cli_score_run(cli_score_job *j)
                                            &o, &j->result, &error);
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
     cli_check(status, &error);
+    j->condition = cli_score_condition(j->model);
     if (!j->dry_run && j->result.met) cli_score_time(j, report ? report : rows);
+}
+
+const char *cli_score_condition(const char *model)
+{
+    static char text[400];
+    char held[200];
+    if (!data_path) return NULL;
+    if (task >= 0) snprintf(held, sizeof held, "dev of %s", task_name);
+    else if (dev_path) snprintf(held, sizeof held, "--dev %s", dev_path);
+    else
+        snprintf(held, sizeof held, "--holdout %g --seed %u", isnan(holdout) ? 0.1 : holdout, seed);
+    snprintf(text, sizeof text,
+             "%s was trained without the rows that are held out here (%s), which only who trained "
+             "it can know",
+             model, held);
+    return text;
 }
 
 void cli_say_unmet(const sqz_compress_result *r, const char *wanted)

@@ -28,9 +28,10 @@ bool cli_score_has_rows(void);
 
 /*   levers         their part is called
  *   input, text    of CLI_SCORE_INPUT; the column of --data
+ *   condition      cli_score_condition, once it has run
  *   milliseconds   of base and new model, for a text alone */
 typedef struct cli_score_job {
-    const char *model, *output;
+    const char *model, *output, *condition;
     const sqz_squeeze_options *levers;
     const cli_lever_texts *texts;
     uint32_t input;
@@ -41,6 +42,8 @@ typedef struct cli_score_job {
 } cli_score_job;
 
 void cli_score_run(cli_score_job *job);
+/* Of rows: what the scores are true by, until the next call; NULL: of texts. */
+const char *cli_score_condition(const char *model);
 /* The options of such a run, for who calls the library: rows are open until cli_score_close, the
  * folder is the output's; minutes 0: none were said. */
 void cli_score_open(const cli_score_job *job, sqz_compress_options *options);

@@ -75,8 +75,8 @@ void cli_score_show(const cli_score_job *j)
     const bool rows = r->base.n_figures > 0, healed = r->steps > 0;
     if (j->dry_run) return;
     show_trials(r);
-    printf("%s of %zu %s that nothing was learned or chosen on, with intervals of 95%%; a text "
-           "alone takes ms:\n",
+    printf("%s of %zu %s that nothing here was learned or chosen on, with intervals of 95%%; a "
+           "text alone takes ms:\n",
            r->name, r->n_report, rows ? "rows" : "texts");
     printf("%-10s %-28s", "", r->name);
     if (!rows) printf(" %10s", "neighbours");
@@ -88,6 +88,13 @@ void cli_score_show(const cli_score_job *j)
         printf("%llu steps of healing made it no better on other %s: they are left out\n",
                (unsigned long long)r->n_steps, rows ? "rows" : "texts");
     show_difference(r);
+    if (rows) printf("the scores are true if %s\n", j->condition);
+    if (r->n_rows_left_out)
+        printf("%zu of the rows are those that the score is reported on: they are left out\n",
+               r->n_rows_left_out);
+    if (r->n_left_out)
+        printf("%zu of the texts are those of rows to choose or report on: they are left out\n",
+               r->n_left_out);
 }
 
 /* ---- JSON ---- */
@@ -129,11 +136,15 @@ static void show_trial_json(const sqz_compress_trial *t)
 void cli_score_show_json(const cli_score_job *j)
 {
     const sqz_compress_result *r = &j->result;
+    const bool rows = r->base.n_figures > 0;
     if (j->dry_run) return;
     cli_json_key_string("score", r->name);
     cli_json_key_number("learned", r->n_learn);
     cli_json_key_number("chosen_on", r->n_choose);
     cli_json_key_number("held_out", r->n_report);
+    if (rows) cli_json_key_string("true_if", j->condition);
+    if (rows) cli_json_key_number("rows_left_out", r->n_rows_left_out);
+    if (j->texts->read.n && rows) cli_json_key_number("texts_left_out", r->n_left_out);
     cli_json_key_number("steps", r->steps);
     show_model_json("base", &r->base, j->milliseconds[0]);
     show_model_json("squeezed", &r->before, 0);

@@ -34,13 +34,15 @@ extern "C" {
 /* Zero-initialise; levers, a folder, and rows or texts are needed.
  *
  *   levers      as of sqz_squeeze: budget, time, and what is named by hand; with healing no
- *               vocabulary, which leaves no pieces to learn in common. texts: plain ones, beside
- *               rows or alone. part, progress, result, user, cache and no_fidelity stay 0: below is
- *               what takes their place
+ *               vocabulary, which leaves no pieces to learn in common. texts: plain ones, alone
+ *               or beside rows; of the latter none is learned that is a text of a row to choose
+ *               or report on, compared as repeats are (dataset.h). part, progress, result, user,
+ *               cache and no_fidelity stay 0: below is what takes their place
  *   dataset     [none] rows as the model answers them (sqz_predict): classes in the order of its
  *               logits; scores of pairs, or pairs, for a model of embeddings. Not changed, but
  *               tokenised anew; outlives the call
- *   report      [a part of dataset] rows of the same kind to report on, and nothing else
+ *   report      [a part of dataset] rows of the same kind to report on, and nothing else: those of
+ *               dataset with the same texts are left out
  *   holdout     [0.1] share of dataset that is reported on, where report is NULL, and of the rest
  *               that is chosen on, at most 2,000 rows
  *   figure      [accuracy; spearman of scores; mrr of pairs; f1 of words] its name in measure.h,
@@ -124,6 +126,8 @@ enum { SQZ_COMPRESS_TRIALS = 24 };
 /*   name             what the score is: "accuracy", "cosine", "classes"; static storage
  *   squeezed         as sqz_squeeze told it, but for fidelity
  *   n_learn, n_choose, n_report   rows, or texts where there are none
+ *   n_left_out       texts beside rows that are a text of one that is chosen or reported on
+ *   n_rows_left_out  rows of dataset that are rows of report as well
  *   base, before, after   before: squeezed, not healed; the same as after where that was kept
  *   comparison       of rows: after less base, paired
  *   steps, n_steps   of healing that is in the file, 0: none; that were taken
@@ -144,7 +148,8 @@ typedef struct sqz_compress_result {
     uint64_t enough;
     uint32_t n_trials;
     sqz_compress_trial trials[SQZ_COMPRESS_TRIALS];
-    uint64_t reserved[8];
+    size_t n_left_out, n_rows_left_out;
+    uint64_t reserved[6];
 } sqz_compress_result;
 
 /* Read a model file, write a smaller one.
@@ -164,8 +169,8 @@ typedef struct sqz_compress_result {
  *
  * Memory: that of sqz_squeeze, or of a trainer with its teacher, whichever is more.
  * SQZ_EINVAL: options out of range or that do not go together; fewer than 100 different texts
- * (those of the rows that are learned count), or fewer than 11 in a part; `figure` is none, or
- * better the less (ece, mae, mse, loss); the
+ * (those of the rows that are learned count), or fewer than 11 in a part, or
+ * no row that is not reported on; `figure` is none, or better the less (ece, mae, mse, loss); the
  * model's head is not of these rows. SQZ_EUNSUPPORTED: levers of the vocabulary, and healing. As
  * sqz_squeeze, sqz_dataset_split, sqz_predict, sqz_trainer_open, sqz_trainer_run; SQZ_EOUTPUT,
  * SQZ_ERESOURCE also for the folder. What was at `out` stays on any error, and where the score was

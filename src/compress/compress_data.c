@@ -6,18 +6,12 @@
 #include "compress/compress_rows.h"
 #include "compress/compressor.h"
 #include "eval/dataset_reader.h"
-#include "model/context.h"
 
 enum {
     CHOOSE_ROWS = 2000,
     LEAST_ROWS = 11,  /* of a part */
     LEAST_TEXTS = 200 /* different ones: 50 each to report, to choose, and for squeezing */
 };
-
-static bool embeds(const sqzi_compressor *c)
-{
-    return c->base->info.head == SQZ_HEAD_NONE;
-}
 
 /* ---- rows ---- */
 
@@ -78,7 +72,7 @@ static sqz_status check_classes(const sqzi_compressor *c, const sqz_dataset *row
     const uint32_t n = sqz_dataset_n_classes(rows);
     FAIL_IF(!sqz_dataset_labelled(rows), SQZ_EINVAL, 0, "%s: its rows have no labels",
             sqz_dataset_name(rows));
-    if (!n || embeds(c)) return SQZ_OK;
+    if (!n || sqzi_compress_embeds(c)) return SQZ_OK;
     FAIL_IF(n != info->n_labels, SQZ_EINVAL, 0, "%s has %u classes, %s answers with %u",
             sqz_dataset_name(rows), n, c->path, info->n_labels);
     for (uint32_t k = 0; info->labels_named && k < n; k++)
@@ -86,6 +80,35 @@ static sqz_status check_classes(const sqzi_compressor *c, const sqz_dataset *row
                 "output %u of %s is '%s', class %u of %s '%s'", k, c->path, c->base->labels[k], k,
                 sqz_dataset_name(rows), sqz_dataset_class(rows, k));
 fail:
+    return status;
+}
+
+/* Rows to learn and to choose on, without those that are reported on as well. */
+static sqz_status leave_out_reported(sqzi_compressor *c, sqz_dataset **rest, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    const sqz_dataset *report = c->options.report;
+    uint32_t *rows = NULL;
+    bool *held = NULL;
+    size_t n, n_kept = 0;
+    (void)sqz_dataset_examples(*rest, &n);
+    rows = sqzi_allocate(c->allocator, n * sizeof *rows);
+    held = sqzi_allocate_zeroed(c->allocator, n, sizeof *held);
+    FAIL_IF(!rows || !held, SQZ_ENOMEM, 0, "no memory to deal out %zu rows", n);
+    TRY(sqzi_dataset_find_rows(report, *rest, held, error));
+    for (uint32_t i = 0; i < n; i++)
+        if (!held[i]) rows[n_kept++] = i;
+    c->result->n_rows_left_out = n - n_kept;
+    if (n_kept == n) goto fail;
+    FAIL_IF(
+        !n_kept, SQZ_EINVAL, 0,
+        "%s: each of its %zu rows is one of %s, which are reported on: nothing is left to learn",
+        sqz_dataset_name(*rest), n, sqz_dataset_name(report));
+    TRY(sqz_dataset_part(*rest, rows, n_kept, &c->data.rest, error));
+    *rest = c->data.rest;
+fail:
+    sqzi_release(c->allocator, held, n * sizeof *held);
+    sqzi_release(c->allocator, rows, n * sizeof *rows);
     return status;
 }
 
@@ -98,8 +121,10 @@ static sqz_status deal_out_rows(sqzi_compressor *c, sqz_error *error)
     size_t n;
     TRY(check_classes(c, rest, error));
     d->rows[SQZI_COMPRESS_REPORT] = o->report;
-    if (o->report) TRY(check_classes(c, o->report, error));
-    if (!o->report) {
+    if (o->report) {
+        TRY(check_classes(c, o->report, error));
+        TRY(leave_out_reported(c, &rest, error));
+    } else {
         TRY(part(c, rest, o->holdout, &d->rest, &d->own[SQZI_COMPRESS_REPORT], error));
         d->rows[SQZI_COMPRESS_REPORT] = d->own[SQZI_COMPRESS_REPORT];
         rest = d->rest;
@@ -142,63 +167,15 @@ fail:
     return status;
 }
 
-static void add(sqzi_compress_data *d, sqz_text text)
-{
-    if (text.n_bytes) d->calibrate[d->n_calibrate++] = text;
-}
-
-/* Texts of the rows, then the others. */
-static sqz_status gather(sqzi_compressor *c, sqz_error *error)
-{
-    sqzi_compress_data *d = &c->data;
-    size_t n = 0;
-    const sqz_example *rows = d->learn ? sqz_dataset_examples(d->learn, &n) : NULL;
-    d->calibrate_made = 2 * n + d->n_plain;
-    d->calibrate = sqzi_allocate(c->allocator, d->calibrate_made * sizeof *d->calibrate);
-    if (!d->calibrate)
-        return sqzi_fail(error, SQZ_ENOMEM, 0, "no memory for a list of %zu texts",
-                         d->calibrate_made);
-    for (size_t i = 0; i < n; i++) {
-        add(d, rows[i].input.text);
-        if (rows[i].input.pair) add(d, rows[i].input.second);
-    }
-    for (size_t i = 0; i < d->n_plain; i++) add(d, d->plain[i]);
-    return SQZ_OK;
-}
-
-/* ---- pieces ---- */
-
-/* What is learned without labels: sentences of plain texts; of a model of embeddings the texts of
- * the rows as well. */
-static sqz_status open_sentences(sqzi_compressor *c, sqz_error *error)
-{
-    sqz_status status = SQZ_OK;
-    sqzi_compress_data *d = &c->data;
-    const bool all = !d->learn || embeds(c);
-    const sqz_texts_options o = {.whole = d->learn && !d->n_plain};
-    if (!all && !d->n_plain) return SQZ_OK;
-    TRY(sqz_dataset_open_texts(c->context, "texts", all ? d->calibrate : d->plain,
-                               all ? d->n_calibrate : d->n_plain, &o, &d->sentences, error));
-    TRY(sqz_dataset_tokenize(d->sentences, sqz_model_embed_tokenizer(c->base), c->max_length,
-                             error));
-fail:
-    return status;
-}
-
 sqz_status sqzi_compress_open_data(sqzi_compressor *c, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    const sqz_squeeze_options *levers = &c->options.levers;
     FAIL_IF(!sqz_model_embed_tokenizer(c->base), SQZ_EINVAL, 0,
             "%s: it has no tokenizer to read texts with", c->path);
-    if (c->options.dataset) {
-        TRY(deal_out_rows(c, error));
-        c->data.plain = levers->texts;
-        c->data.n_plain = levers->n_texts;
-    } else TRY(deal_out_texts(c, error));
-    TRY(gather(c, error));
-    TRY(open_sentences(c, error));
-    if (c->data.learn && !embeds(c))
+    if (c->options.dataset) TRY(deal_out_rows(c, error));
+    else TRY(deal_out_texts(c, error));
+    TRY(sqzi_compress_open_texts(c, error));
+    if (c->data.learn && !sqzi_compress_embeds(c))
         TRY(sqz_dataset_tokenize(c->data.learn, sqz_model_tokenizer(c->base), c->max_length,
                                  error));
     c->result->n_choose = c->data.n[SQZI_COMPRESS_CHOOSE];
@@ -210,12 +187,11 @@ fail:
 void sqzi_compress_close_data(sqzi_compressor *c)
 {
     sqzi_compress_data *d = &c->data;
-    sqz_dataset_close(d->sentences);
+    sqzi_compress_close_texts(c);
     sqz_dataset_close(d->own[SQZI_COMPRESS_CHOOSE]);
     sqz_dataset_close(d->learn);
     sqz_dataset_close(d->own[SQZI_COMPRESS_REPORT]);
     sqz_dataset_close(d->rest);
-    sqzi_release(c->allocator, d->calibrate, d->calibrate_made * sizeof *d->calibrate);
     sqzi_text_split_discard(&d->chosen);
     sqzi_text_split_discard(&d->reported);
 }

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "compress/run_folder.h"
+#include "model/context.h"
 #include "squeeze/fidelity.h"
 #include "squeeze/squeeze_then.h"
 
@@ -21,9 +22,9 @@ enum { SQZI_COMPRESS_PARTS = 2 };
  *   learn          rows to learn; NULL: none
  *   rows[]         of the parts; NULL: texts alone
  *   texts[]        of the parts, of texts alone
- *   plain          [n_plain] texts to learn, beside rows or alone
- *   calibrate      [n_calibrate] all texts that are learned
- *   sentences      what is learned of those without labels, NULL: nothing; tokenised
+ *   plain          [n_plain] texts to learn, beside rows or alone; apart: a list of those beside
+ * rows calibrate      [n_calibrate] all texts that are learned sentences      what is learned of
+ * those without labels, NULL: nothing; tokenised
  */
 typedef struct sqzi_compress_data {
     sqz_dataset *rest, *learn, *own[SQZI_COMPRESS_PARTS], *sentences;
@@ -32,7 +33,7 @@ typedef struct sqzi_compress_data {
     size_t n[SQZI_COMPRESS_PARTS];
     const sqz_text *plain;
     size_t n_plain;
-    sqz_text *calibrate;
+    sqz_text *apart, *calibrate;
     size_t n_calibrate, calibrate_made;
     sqzi_text_split reported, chosen;
 } sqzi_compress_data;
@@ -102,6 +103,19 @@ typedef struct sqzi_compress_attempt {
 
 SQZ_NODISCARD sqz_status sqzi_compress_open_data(sqzi_compressor *c, sqz_error *error);
 void sqzi_compress_close_data(sqzi_compressor *c);
+
+/* The base makes vectors alone. */
+static inline bool sqzi_compress_embeds(const sqzi_compressor *c)
+{
+    return c->base->info.head == SQZ_HEAD_NONE;
+}
+
+/* ---- compress_texts.c ---- */
+
+/* Once rows or texts are dealt out: what is learned of texts. Texts beside rows are left out that
+ * are a text of a row to choose or report on. Close in any case. */
+SQZ_NODISCARD sqz_status sqzi_compress_open_texts(sqzi_compressor *c, sqz_error *error);
+void sqzi_compress_close_texts(sqzi_compressor *c);
 
 /* ---- compress_score.c ---- */
 

@@ -117,6 +117,14 @@ uint32_t sqzi_dataset_count_texts(const sqz_dataset *dataset);
  * have it (dataset_sources.c). SQZ_ENOMEM. */
 SQZ_NODISCARD sqz_status sqzi_dataset_number_texts(const sqz_dataset *dataset, uint32_t *numbers,
                                                    uint32_t *n_distinct, sqz_error *error);
+/* Which of texts [n] are a text of an example, as repeats have it; found [n] is set for those, else
+ * left as it is (dataset_sources.c). SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_dataset_find_texts(const sqz_dataset *dataset, const sqz_text *texts,
+                                                 size_t n, bool *found, sqz_error *error);
+/* Which examples `of` [n] have the texts of an example of the data set (dataset_sources.c).
+ * SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_dataset_find_rows(const sqz_dataset *dataset, const sqz_dataset *of,
+                                                bool *found, sqz_error *error);
 /* The source of each example [n], as sqz_dataset_split has them: the number of its first one
  * (dataset_sources.c). SQZ_ENOMEM. */
 SQZ_NODISCARD sqz_status sqzi_dataset_find_sources(const sqz_dataset *dataset, uint32_t *sources,

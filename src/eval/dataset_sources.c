@@ -113,22 +113,75 @@ fail:
     return status;
 }
 
-sqz_status sqzi_dataset_number_texts(const sqz_dataset *dataset, uint32_t *numbers,
-                                     uint32_t *n_distinct, sqz_error *error)
+/* The texts of all examples, as they are compared; numbers [n, texts] of them, or NULL. */
+static sqz_status list_texts(const sqz_dataset *dataset, sqzi_text_store *store,
+                             sqzi_text_table *table, uint32_t *numbers, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
-    sqzi_text_store store = {.allocator = dataset->allocator};
-    sqzi_text_table table = {.allocator = dataset->allocator};
     size_t n;
     const sqz_example *examples = sqzi_dataset_all(dataset, &n);
     const uint32_t texts = sqzi_dataset_count_texts(dataset);
     for (size_t i = 0; i < n * texts; i++) {
         const sqz_example *e = &examples[i / texts];
         sqz_text text;
-        TRY(normalised(&store, sqzi_dataset_text(e, (uint32_t)(i % texts)), &text, error));
-        TRY(sqzi_text_table_add(&table, text, &numbers[i], error));
+        uint32_t number;
+        TRY(normalised(store, sqzi_dataset_text(e, (uint32_t)(i % texts)), &text, error));
+        TRY(sqzi_text_table_add(table, text, &number, error));
+        if (numbers) numbers[i] = number;
     }
+fail:
+    return status;
+}
+
+sqz_status sqzi_dataset_number_texts(const sqz_dataset *dataset, uint32_t *numbers,
+                                     uint32_t *n_distinct, sqz_error *error)
+{
+    sqzi_text_store store = {.allocator = dataset->allocator};
+    sqzi_text_table table = {.allocator = dataset->allocator};
+    const sqz_status status = list_texts(dataset, &store, &table, numbers, error);
     *n_distinct = table.n;
+    sqzi_text_table_free(&table);
+    sqzi_store_free(&store);
+    return status;
+}
+
+sqz_status sqzi_dataset_find_texts(const sqz_dataset *dataset, const sqz_text *texts, size_t n,
+                                   bool *found, sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    sqzi_text_store store = {.allocator = dataset->allocator}, one = store;
+    sqzi_text_table table = {.allocator = dataset->allocator};
+    TRY(list_texts(dataset, &store, &table, NULL, error));
+    for (size_t i = 0; i < n; i++) {
+        sqz_text text;
+        TRY(normalised(&one, texts[i], &text, error));
+        if (sqzi_text_table_find(&table, text) != UINT32_MAX) found[i] = true;
+        sqzi_store_forget(&one);
+    }
+fail:
+    sqzi_text_table_free(&table);
+    sqzi_store_free(&store);
+    sqzi_store_free(&one);
+    return status;
+}
+
+sqz_status sqzi_dataset_find_rows(const sqz_dataset *dataset, const sqz_dataset *of, bool *found,
+                                  sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    size_t n[2];
+    const sqz_example *const examples[] = {sqzi_dataset_all(dataset, &n[0]),
+                                           sqzi_dataset_all(of, &n[1])};
+    sqzi_text_store store = {.allocator = dataset->allocator};
+    sqzi_text_table table = {.allocator = dataset->allocator};
+    for (int s = 0; s < 2; s++)
+        for (size_t i = 0; i < n[s]; i++) {
+            sqz_text both;
+            uint32_t number;
+            TRY(both_texts(&store, &examples[s][i], &both, error));
+            if (s) found[i] = sqzi_text_table_find(&table, both) != UINT32_MAX;
+            else TRY(sqzi_text_table_add(&table, both, &number, error));
+        }
 fail:
     sqzi_text_table_free(&table);
     sqzi_store_free(&store);

@@ -141,6 +141,8 @@ static sqz_status use(const sqzt_subject *subject, sqz_error *error)
     size_t n, n_train;
     sqz_status status = open_data(subject->context, &data, error);
     const sqz_tokenizer *tokenizer = sqz_model_tokenizer(s.model);
+    if (status == SQZ_OK && s.layout == &glue)
+        status = sqz_dataset_fit_glue(data, s.model, error);
     if (status == SQZ_OK) status = sqz_dataset_repeats(data, &repeats, &n, error);
     if (status == SQZ_OK) status = sqz_dataset_split(data, 0.2, 1, rows, &n_train, error);
     if (status == SQZ_OK) status = sqz_dataset_part(data, rows, n_train, &part, error);

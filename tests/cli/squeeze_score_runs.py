@@ -187,6 +187,46 @@ class Rows(unittest.TestCase):
         self.assertAlmostEqual(made["after"]["score"], told["metrics"]["mcc"], 6)
         self.assertEqual(made["held_out"], 100)
 
+    def test_texts_that_are_rows_to_choose_or_report_on_are_not_learned(self):
+        rows, others = sentences(2, 400), sentences(6, 150)
+        otherwise = [f"  {row.upper().replace(' ', '   ')} ." for row in rows]
+        pathlib.Path("beside.txt").write_text("\n".join(otherwise + others))
+        made = squeeze("teacher.gguf", "beside.gguf", *ROWS, "--texts", "beside.txt", "--epochs",
+                       "1")
+        held = made["chosen_on"] + made["held_out"]
+        self.assertEqual((made["learned"] + held, made["texts_left_out"]), (400, held))
+        self.assertIn(f"learned {400 - held + 400 - held + 150} texts", run("info", "beside.gguf"))
+        said = run("squeeze", "teacher.gguf", "-o", "beside.gguf", *ROWS, "--texts", "beside.txt",
+                   "--no-heal", "--progress", "none")
+        self.assertIn(f"{held} of the texts are those of rows to choose or report on", said)
+
+    def test_scores_are_those_that_finetune_had_if_it_was_trained_without_the_rows(self):
+        trained = json.loads(run("finetune", "bare.gguf", "-o", "apart.gguf", "--data", "t.csv",
+                                 "--holdout", "0.2", "--seed", "3", "--epochs", "2", "--lr", "5e-3",
+                                 "--json", "--progress", "none"))
+        apart = ("--data", "t.csv", "--bits", "8", "--no-heal", "--holdout", "0.2", "--seed", "3")
+        made = squeeze("apart.gguf", "judged.gguf", *apart)
+        self.assertEqual(made["base"]["metrics"], trained["metrics"])
+        condition = ("apart.gguf was trained without the rows that are held out here (--holdout "
+                     "0.2 --seed 3), which only who trained it can know")
+        self.assertEqual(made["true_if"], condition)
+        self.assertIn(f"the scores are true if {condition}\n", run(
+            "squeeze", "apart.gguf", "-o", "judged.gguf", *apart, "--progress", "none"))
+        made = squeeze("apart.gguf", "judged.gguf", "--data", "t.csv", "--bits", "8", "--no-heal")
+        self.assertIn("(--holdout 0.1 --seed 1)", made["true_if"])
+
+    def test_rows_that_are_reported_on_are_neither_learned_nor_chosen_on(self):
+        lines = read("t.csv").decode().splitlines()
+        pathlib.Path("twice.csv").write_text("\n".join(
+            lines[:1] + [f"  {line.upper()}" for line in lines[1:31]]).replace("UP", "up").replace(
+                "DOWN", "down") + "\n")
+        made = squeeze("teacher.gguf", "judged.gguf", *ROWS, "--no-heal", "--dev", "twice.csv")
+        self.assertEqual((made["rows_left_out"], made["held_out"]), (30, 30))
+        self.assertEqual(made["learned"] + made["chosen_on"], 370)
+        self.assertIn("(--dev twice.csv)", made["true_if"])
+        self.assertIn("nothing is left to learn", run(
+            "squeeze", "teacher.gguf", "-o", "no.gguf", *ROWS, "--dev", "t.csv", *ALWAYS, code=2))
+
     def test_a_figure_that_is_better_the_less_is_refused_with_those_that_may_be_named(self):
         for figure in ("ece", "exact"):
             said = run("squeeze", "teacher.gguf", "-o", "no.gguf", *ROWS, "--figure", figure,

@@ -325,6 +325,9 @@ static void ranks_are_those_of_cosines_in_the_batch(void **state)
     assert_true(fabs(m.figures[2].metric.value - loss / N) < 1e-5);
     assert_true(m.figures[1].has_interval && m.figures[1].low < m.figures[1].high);
     assert_null(sqz_figure_name(SQZ_LABELS_NONE, 3));
+    assert_int_equal(sqz_figure_less_is_better(SQZ_LABELS_NONE, 1), 0);
+    assert_int_equal(sqz_figure_less_is_better(SQZ_LABELS_NONE, 2), 1);
+    assert_int_equal(sqz_figure_less_is_better(SQZ_LABELS_NONE, 3), 0);
     sqz_predictions_close(p);
     sqz_dataset_close(data);
 }
