@@ -39,7 +39,9 @@ extern "C" {
  *               or report on, compared as repeats are (dataset.h). part, progress, result, user,
  *               cache and no_fidelity stay 0: below is what takes their place
  *   dataset     [none] rows as the model answers them (sqz_predict): classes in the order of its
- *               logits; scores of pairs, or pairs, for a model of embeddings. Not changed, but
+ *               logits; scores of pairs, or pairs, for a model of embeddings. It reads pairs
+ *               (SQZ_LABELS_NONE) behind its prompts of a search (sqz_model_role_prompt) and all
+ *               other texts behind its default one, to learn and to be judged. Not changed, but
  *               tokenised anew; outlives the call
  *   report      [a part of dataset] rows of the same kind to report on, and nothing else: those of
  *               dataset with the same texts are left out

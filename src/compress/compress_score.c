@@ -67,7 +67,11 @@ static int watch(void *user, size_t done, size_t total)
 static sqz_status predict(const sqzi_compressor *c, const sqz_model *model, sqzi_compress_part part,
                           sqz_predictions **answers, sqz_error *error)
 {
-    const sqz_predict_options o = {.progress = watch, .user = (void *)(uintptr_t)&c->options};
+    sqz_predict_options o = {.progress = watch, .user = (void *)(uintptr_t)&c->options};
+    if (sqz_dataset_kind(c->data.rows[part]) == SQZ_LABELS_NONE) { /* a search */
+        o.prompt = sqz_model_role_prompt(model, SQZ_ROLE_QUERY);
+        o.second_prompt = sqz_model_role_prompt(model, SQZ_ROLE_PASSAGE);
+    }
     return sqz_predict(model, c->data.rows[part], &o, answers, error);
 }
 

@@ -242,6 +242,37 @@ fail:
     return status;
 }
 
+static bool begins_with(sqz_text text, sqz_text begin)
+{
+    return begin.n_bytes && text.n_bytes >= begin.n_bytes &&
+           memcmp(text.bytes, begin.bytes, begin.n_bytes) == 0;
+}
+
+sqz_status sqzi_dataset_skip_prompts(sqz_dataset *dataset, const sqz_model *model,
+                                     const char *const *prompts, uint32_t n, uint32_t max_length,
+                                     sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    size_t n_examples;
+    const sqz_example *examples = sqzi_dataset_all(dataset, &n_examples);
+    sqzi_piece_range *ranges = (void *)dataset->pieces.ranges.data;
+    reading r = {.dataset = dataset,
+                 .tokenizer = sqz_model_embed_tokenizer(model),
+                 .options = {.max_length = max_length}};
+    const bool counts = sqz_model_get_info(model)->include_prompt != 0;
+    TRY(sqz_encoding_open(dataset->context, &r.encoding, error));
+    for (uint32_t p = 0; p < n; p++) {
+        const prefix *before = &r.prefixes[0];
+        TRY(measure(&r, prompts[p], counts, &r.prefixes[0], error));
+        for (size_t i = 0; i < n_examples; i++)
+            if (begins_with(examples[i].input.text, before->text) && ranges[i].skip < before->skip)
+                ranges[i].skip = before->skip;
+    }
+fail:
+    sqz_encoding_close(r.encoding);
+    return status;
+}
+
 uint32_t sqz_dataset_texts(const sqz_dataset *dataset)
 {
     return dataset->texts;

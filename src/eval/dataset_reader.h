@@ -76,6 +76,13 @@ SQZ_NODISCARD sqz_status sqzi_dataset_finish(sqz_dataset *dataset, sqz_error *er
 SQZ_NODISCARD sqz_status sqzi_dataset_add_classes(sqz_dataset *dataset, const char *const *names,
                                                   uint32_t n, sqz_error *error);
 
+/* Of a tokenised data set of texts some of which begin with one of these prompts [n]: the pieces
+ * that pooling leaves out then, where the model does so (dataset_pieces.c). SQZ_ETOOLONG: a prompt
+ * alone fills max_length pieces. SQZ_ENOMEM. */
+SQZ_NODISCARD sqz_status sqzi_dataset_skip_prompts(sqz_dataset *dataset, const sqz_model *model,
+                                                   const char *const *prompts, uint32_t n,
+                                                   uint32_t max_length, sqz_error *error);
+
 /* ---- one a layout; format is not AUTO ---- */
 SQZ_NODISCARD sqz_status sqzi_dataset_read_table(sqz_dataset *dataset,
                                                  const sqz_rows_source *source,

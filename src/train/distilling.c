@@ -276,7 +276,8 @@ static void order_classes(const sqzi_distilling *d, const sqzi_batch *batch)
     }
 }
 
-static sqz_status run_teacher(sqzi_distilling *d, const sqzi_taught *taught, sqz_error *error)
+static sqz_status run_teacher(sqzi_distilling *d, const sqzi_taught *taught, const uint32_t *skip,
+                              sqz_error *error)
 {
     sqzi_batch same = d->apart ? read_apart(d, taught) : *taught->batch;
     const bool kept = d->cache.allocator;
@@ -284,7 +285,8 @@ static sqz_status run_teacher(sqzi_distilling *d, const sqzi_taught *taught, sqz
                  : d->apart                            ? d->read.types
                                                        : taught->types;
     if (!kept || !sqzi_teacher_cache_get(&d->cache, taught->examples, &same, &d->teacher)) {
-        const sqz_status status = sqzi_teacher_run(&d->teacher, &same, error);
+        const sqz_status status = sqzi_teacher_run(&d->teacher, &same, d->apart ? NULL : skip,
+                                                   error);
         if (status != SQZ_OK) return status;
         if (kept) sqzi_teacher_cache_put(&d->cache, taught->examples, &same, &d->teacher);
     }
@@ -296,7 +298,7 @@ sqz_status sqzi_distilling_add(sqzi_distilling *d, sqzi_batch_gradient *student,
                                const sqzi_taught *taught, double values[SQZ_DISTIL_LOSSES],
                                sqz_error *error)
 {
-    const sqz_status status = run_teacher(d, taught, error);
+    const sqz_status status = run_teacher(d, taught, student->skip, error);
     if (status != SQZ_OK) return status;
     sqzi_distil_add(&d->distil, taught->batch, &student->outputs, &d->teacher.outputs,
                     &student->grads, taught->counts, student->model.pool, values);

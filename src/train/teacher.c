@@ -155,11 +155,12 @@ static void classify(sqzi_teacher *t, job *j)
     run(t, run_head, j);
 }
 
-static void embed(sqzi_teacher *t, job *j)
+static void embed(sqzi_teacher *t, job *j, const uint32_t *skip)
 {
     const sqz_model_info *info = &t->model->info;
     j->run = sqzi_head_embed;
     j->head.pooling = info->pooling;
+    j->head.skip = skip;
     j->head.n = j->batch->n_sequences;
     j->head.out = t->embeddings;
     j->head.ldo = j->head.dimensions = info->dimensions;
@@ -167,7 +168,8 @@ static void embed(sqzi_teacher *t, job *j)
     run(t, run_head, j);
 }
 
-sqz_status sqzi_teacher_run(sqzi_teacher *t, const sqzi_batch *batch, sqz_error *error)
+sqz_status sqzi_teacher_run(sqzi_teacher *t, const sqzi_batch *batch, const uint32_t *skip,
+                            sqz_error *error)
 {
     job j = {.teacher = t,
              .batch = batch,
@@ -180,7 +182,7 @@ sqz_status sqzi_teacher_run(sqzi_teacher *t, const sqzi_batch *batch, sqz_error 
     t->workspace.numeric_error = t->head.numeric_error = false;
     run(t, encode, &j);
     if (t->needs & SQZI_NEEDS_LOGITS) classify(t, &j);
-    if (t->needs & SQZI_NEEDS_EMBEDDINGS) embed(t, &j);
+    if (t->needs & SQZI_NEEDS_EMBEDDINGS) embed(t, &j, skip);
     t->outputs = (sqzi_outputs){
         .logits = t->logits, .embeddings = t->embeddings, .hidden = t->hidden, .blocks = t->blocks};
     if (t->workspace.numeric_error || t->head.numeric_error)

@@ -34,8 +34,9 @@ void sqzi_teacher_close(sqzi_teacher *teacher);
 void sqzi_teacher_layout(sqzi_teacher *teacher, const sqzi_distil_plan *plan,
                          const sqzi_distil_sizes *sizes, sqzi_arena *arena);
 
-/* SQZ_ENUMERIC: an int8 layer met a NaN or an infinity. */
+/* skip [n_sequences]: pieces at the beginning that its pooling leaves out; NULL: none.
+ * SQZ_ENUMERIC: an int8 layer met a NaN or an infinity. */
 SQZ_NODISCARD sqz_status sqzi_teacher_run(sqzi_teacher *teacher, const sqzi_batch *batch,
-                                          sqz_error *error);
+                                          const uint32_t *skip, sqz_error *error);
 
 #endif

@@ -41,7 +41,7 @@ static void make_key(const sqz_context *context, const sqzi_teacher_keep *keep,
     for (uint32_t i = 0; i < c->n; i++) {
         const sqz_train_example *own = &keep->data->examples[i],
                                 *e = own->teachers ? own->teachers : own;
-        const uint32_t head[] = {e->n_tokens, e->types != NULL};
+        const uint32_t head[] = {e->n_tokens, e->types != NULL, e->skip};
         sqzi_sha256_update(&hash, head, sizeof head);
         sqzi_sha256_update(&hash, e->ids, e->n_tokens * sizeof *e->ids);
         if (e->types) sqzi_sha256_update(&hash, e->types, e->n_tokens);

@@ -51,7 +51,7 @@ static void hash_text(look *l, const sqz_train_example *e)
     hash_number(l, e->types != NULL);
     sqzi_sha256_update(&l->hash, e->ids, e->n_tokens * sizeof *e->ids);
     if (e->types) sqzi_sha256_update(&l->hash, e->types, e->n_tokens);
-    if (l->recipe->loss) hash_number(l, e->skip);
+    if (l->recipe->loss || e->skip) hash_number(l, e->skip);
 }
 
 static void hash_label(look *l, const sqz_train_example *e)

@@ -132,6 +132,9 @@ static sqzt_subject open_subject(void)
     tiny.labels = labels;
     sqzt_tiny_write(&tiny, classifier);
     tiny.head = NULL;
+    tiny.prompts[0] = tiny.default_prompt = "usual";
+    tiny.prompts[1] = "a b ";
+    tiny.exclude_prompt = true;
     sqzt_tiny_write(&tiny, source);
     return s;
 }
