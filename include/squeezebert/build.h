@@ -79,7 +79,9 @@ extern "C" {
  *                   compress one for all that is made on the way, removed at the end; a run that
  *                   was stopped goes on with compress->resume and the same arguments. Where
  *                   levers were refused, such as a budget that cannot be met, or min_score was
- *                   not held, the teacher stays there, and resume takes it up with others
+ *                   not held, the teacher stays there, and resume takes it up with others. A
+ *                   budget below the base's tables and one block at their smallest is refused
+ *                   (SQZ_EINVAL) before anything is trained
  *   progress        called with what is being done; a return other than 0 stops with
  *                   SQZ_ECANCELLED. May be NULL
  *   note            called with a line that a user should see. May be NULL

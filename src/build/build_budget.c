@@ -26,6 +26,7 @@
 #include "rewrite/keyed_file.h"
 #include "squeeze/quantized_model.h"
 #include "squeeze/sequences.h"
+#include "squeeze/squeeze_then.h"
 
 /* Of the minutes: the teacher's, those of healing. The rest is for squeezing. */
 static const double of_teacher = 1.0 / 3, of_healing = 1.0 / 2, usual_minutes = 10;
@@ -159,6 +160,7 @@ static sqz_status look(work *w, sqz_error *error)
     TRY(sqz_dataset_part(b->dataset, b->rows, b->result.n_train, &w->rows, error));
     TRY(sqzi_compress_check_rows(b->allocator, w->rows, b->held_out, SQZI_COMPRESS_HOLDOUT,
                                  b->options.seed, error));
+    TRY(sqzi_squeeze_check_budget(b->context, b->base, &b->options.compress->levers, NULL, error));
     set_teacher_key(w);
 fail:
     sqz_model_close(b->model);

@@ -211,9 +211,11 @@ static sqz_status run(sqzi_compressor *c, sqz_error *error)
     TRY(sqzi_teacher_check_type(c->base, c->options.teacher_type, &why));
     TRY(settle_length(c, &why));
     TRY(sqzi_compress_open_data(c, &why));
-    TRY(sqzi_compress_open_scores(c, &why));
+    TRY(sqzi_compress_settle_score(c, &why));
     set_keys(c);
     set_history(c);
+    TRY(sqzi_compress_check_budget(c, &why));
+    TRY(sqzi_compress_open_scores(c, &why));
     set_key(c);
     settle_score(c);
     if (c->out) TRY(sqzi_compress_open_folder(c, &why));

@@ -42,7 +42,7 @@ static sqz_status find_figure(sqzi_compressor *c, sqz_error *error)
                      wanted, names);
 }
 
-static sqz_status settle(sqzi_compressor *c, sqz_error *error)
+sqz_status sqzi_compress_settle_score(sqzi_compressor *c, sqz_error *error)
 {
     const sqz_model_info *info = &c->base->info;
     if (c->options.dataset) return find_figure(c, error);
@@ -177,7 +177,6 @@ sqz_status sqzi_compress_open_scores(sqzi_compressor *c, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqz_compress_score *score = &c->result->base;
-    TRY(settle(c, error));
     *score = (sqz_compress_score){
         .bytes = c->base->info.file_bytes, .score = 1, .low = NAN, .high = NAN};
     if (!c->out) goto fail;

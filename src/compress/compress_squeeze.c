@@ -141,14 +141,27 @@ static void name_attempt(const sqzi_compressor *c, sqzi_compress_attempt *a)
     sqzi_compress_name(c, "squeezed", a->key, ".gguf", a->squeezed);
 }
 
+static sqz_squeeze_options with_texts(const sqzi_compressor *c, const sqz_squeeze_options *levers)
+{
+    sqz_squeeze_options o = *levers;
+    o.texts = c->data.calibrate;
+    o.n_texts = c->data.n_calibrate;
+    o.no_fidelity = 1;
+    return o;
+}
+
+sqz_status sqzi_compress_check_budget(const sqzi_compressor *c, sqz_error *error)
+{
+    const sqz_squeeze_options o = with_texts(c, &c->options.levers);
+    const sqzi_squeeze_then then = {c->history, &c->measured, NULL};
+    return sqzi_squeeze_check_budget(c->context, c->path, &o, &then, error);
+}
+
 static sqz_status make(sqzi_compressor *c, sqzi_compress_attempt *a, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     told t = {.c = c, .attempt = a};
-    sqz_squeeze_options o = a->levers;
-    o.texts = c->data.calibrate;
-    o.n_texts = c->data.n_calibrate;
-    o.no_fidelity = 1;
+    sqz_squeeze_options o = with_texts(c, &a->levers);
     if (!o.cache && c->out) o.cache = c->options.folder;
     o.part = take_part;
     o.result = take_result;

@@ -119,7 +119,9 @@ void sqzi_compress_close_texts(sqzi_compressor *c);
 
 /* ---- compress_score.c ---- */
 
-/* What counts, and what the base makes of both parts. */
+/* What counts: result->name, figure, by_classes. SQZ_EINVAL. */
+SQZ_NODISCARD sqz_status sqzi_compress_settle_score(sqzi_compressor *c, sqz_error *error);
+/* Then what the base makes of both parts. */
 SQZ_NODISCARD sqz_status sqzi_compress_open_scores(sqzi_compressor *c, sqz_error *error);
 void sqzi_compress_close_scores(sqzi_compressor *c);
 /* A model on a part. comparison NULL, or of rows: less the base. */
@@ -141,6 +143,9 @@ void sqzi_compress_name(const sqzi_compressor *c, const char *name, const char *
 bool sqzi_compress_is_there(const sqzi_compressor *c, const char *path);
 
 /* ---- compress_squeeze.c ---- */
+
+/* As sqzi_squeeze_check_budget, of files that say what is measured. */
+SQZ_NODISCARD sqz_status sqzi_compress_check_budget(const sqzi_compressor *c, sqz_error *error);
 
 /* The plan's file, and what it says of itself; a forecast alone where there is no folder. Discard
  * in any case. */

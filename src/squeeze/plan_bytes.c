@@ -151,7 +151,8 @@ sqz_status sqzi_plan_bytes(const sqzi_weights *weights, const sqzi_squeeze_plan 
     w.n_blocks = s.n;
     shape_tables(&s, plan, &w);
     shape_others(&s, plan, &w);
-    status = sqzi_weights_write(&w, step, NULL, bytes, error);
+    if (step) status = sqzi_weights_write(&w, step, NULL, bytes, error);
+    else *bytes = sqzi_weights_bytes(&w);
 fail:
     sqzi_release(allocator, s.blocks, block_bytes);
     sqzi_release(allocator, s.numbers.order, order_bytes);

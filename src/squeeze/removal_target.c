@@ -44,9 +44,8 @@ static double damping_of(const sqzi_input_statistics *input)
     return sum > 0 ? SQZI_REMOVAL_DAMPING * sum / input->n : 1;
 }
 
-sqz_status sqzi_removal_find(const sqzi_weights *weights, uint32_t i, sqzi_removed what,
-                             const sqzi_input_statistics *input, sqzi_removal_target *t,
-                             sqz_error *error)
+sqz_status sqzi_removal_shape(const sqzi_weights *weights, uint32_t i, sqzi_removed what,
+                              sqzi_removal_target *t, sqz_error *error)
 {
     static const uint32_t makers[][SQZI_MOST_MAKERS] = {{SQZI_FFN_UP},
                                                         {SQZI_ATTN_Q, SQZI_ATTN_K, SQZI_ATTN_V}},
@@ -61,8 +60,7 @@ sqz_status sqzi_removal_find(const sqzi_weights *weights, uint32_t i, sqzi_remov
                                .reader = &block->linears[readers[what]],
                                .n_makers = heads ? 3 : 1,
                                .n_units = heads ? block->heads : block->ffn_width,
-                               .unit = heads ? block->head_width : 1,
-                               .input = input};
+                               .unit = heads ? block->head_width : 1};
     TRY(check_linear(t, i, readers[what], error));
     const sqzi_weight_matrix *b = &t->reader->terms[0].b;
     t->groups = t->multiple = b->groups;
@@ -76,9 +74,21 @@ sqz_status sqzi_removal_find(const sqzi_weights *weights, uint32_t i, sqzi_remov
     FAIL_IF(t->n_units % t->multiple, SQZ_EUNSUPPORTED, 0,
             "block %u: %u %s do not share evenly among %u groups: none can be removed", i,
             t->n_units, t->units, t->multiple);
+fail:
+    return status;
+}
+
+sqz_status sqzi_removal_find(const sqzi_weights *weights, uint32_t i, sqzi_removed what,
+                             const sqzi_input_statistics *input, sqzi_removal_target *t,
+                             sqz_error *error)
+{
+    sqz_status status = SQZ_OK;
+    TRY(sqzi_removal_shape(weights, i, what, t, error));
     FAIL_IF(input->n != t->reader->n_in, SQZ_EINVAL, 0,
             "block %u: statistics of %u inputs, %s reads %u", i, input->n,
-            sqzi_block_linear_name(readers[what]), t->reader->n_in);
+            sqzi_block_linear_name(what == SQZI_REMOVE_HEADS ? SQZI_ATTN_OUTPUT : SQZI_FFN_DOWN),
+            t->reader->n_in);
+    t->input = input;
     t->damping = damping_of(input);
 fail:
     return status;

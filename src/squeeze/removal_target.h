@@ -20,6 +20,10 @@ typedef struct sqzi_removal_target {
     double damping; /* what is added to the diagonal */
 } sqzi_removal_target;
 
+/* Without statistics: everything but input and damping. SQZ_EUNSUPPORTED. */
+SQZ_NODISCARD sqz_status sqzi_removal_shape(const sqzi_weights *weights, uint32_t block,
+                                            sqzi_removed what, sqzi_removal_target *target,
+                                            sqz_error *error);
 /* SQZ_EUNSUPPORTED, SQZ_EINVAL (statistics of another shape). */
 SQZ_NODISCARD sqz_status sqzi_removal_find(const sqzi_weights *weights, uint32_t block,
                                            sqzi_removed what, const sqzi_input_statistics *input,

@@ -190,22 +190,31 @@ fail:
     return status;
 }
 
+uint32_t sqzi_product_sizes(const sqzi_weights *weights, uint32_t sizes[SQZI_MOST_PRODUCTS])
+{
+    static const uint32_t parts[] = {96, 64, 48, 32, 24, 16, 12};
+    uint32_t n = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const uint32_t fit = sqzi_squeeze_product_parts(weights, parts[i]);
+        if (!n || fit < sizes[n - 1]) sizes[n++] = fit;
+    }
+    return n;
+}
+
 /* Drafts of the table in codes, each tried. */
 static sqz_status gather_products(gathering *g, sqz_error *error)
 {
-    static const uint32_t parts[] = {96, 64, 48, 32, 24, 16, 12};
     sqz_status status = SQZ_OK;
+    uint32_t sizes[SQZI_MOST_PRODUCTS];
     sqzi_setting_errors *out = g->out;
     const sqz_allocator *allocator = &g->model->context->allocator;
     const sqzi_weight_matrix *word = &g->weights.word;
     const size_t bytes = (size_t)word->rows * word->columns * sizeof(float);
     float *values = sqzi_allocate(allocator, bytes);
     FAIL_IF(!values, SQZ_ENOMEM, 0, "no memory for a table");
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        const uint32_t fit = sqzi_squeeze_product_parts(&g->weights, parts[i]);
-        if (out->n_products && fit >= out->products[out->n_products - 1].draft.parts) continue;
-        sqzi_product_error *product = &out->products[out->n_products];
-        TRY(sqzi_squeeze_product_draft(&g->weights, g->statistics->word_counts, fit,
+    for (uint32_t i = 0, n = sqzi_product_sizes(&g->weights, sizes); i < n; i++) {
+        sqzi_product_error *product = &out->products[i];
+        TRY(sqzi_squeeze_product_draft(&g->weights, g->statistics->word_counts, sizes[i],
                                        &product->draft, error));
         out->n_products++;
         sqzi_weight_product_values(&product->draft, word->rows, word->columns, values);

@@ -45,6 +45,9 @@ typedef struct sqzi_setting_errors {
     double *without;  /* [n_order] */
 } sqzi_setting_errors;
 
+/* Parts that a table of words in codes may have, descending; how many. */
+uint32_t sqzi_product_sizes(const sqzi_weights *weights, uint32_t sizes[SQZI_MOST_PRODUCTS]);
+
 /* What is fixed anyway needs no errors. */
 typedef struct sqzi_setting_errors_options {
     bool no_bits, no_tables, no_products, no_neurons, no_heads, no_layers;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Squeezing as a whole: texts, what layers read, levers, the new file, how near it is. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "io/checksum.h"
+#include "squeeze/budget_floor.h"
 #include "squeeze/plan_bytes.h"
 #include "squeeze/squeeze_choice.h"
 #include "squeeze/squeeze_history.h"
@@ -79,6 +81,49 @@ static sqz_status bytes_of(void *user, const sqzi_squeeze_plan *plan, uint64_t *
     return sqzi_plan_bytes(&s->weights, plan, &step, bytes, error);
 }
 
+/* As the file has them. */
+static uint64_t piece_bytes(const sqzi_weights *weights)
+{
+    const sqzi_gguf_value *pieces = sqzi_gguf_find(weights->model->gguf, "tokenizer.ggml.tokens");
+    uint64_t bytes = 0;
+    if (weights->kept_words || !pieces || pieces->type != SQZI_GGUF_STRING) return 0;
+    const unsigned char *at = pieces->data;
+    for (uint64_t i = 0; i < pieces->n; i++)
+        bytes += sizeof(uint64_t) + sqzi_gguf_next_string(&at).n;
+    return bytes;
+}
+
+/* Of a model that gets another head and other metadata: what is the same in each. */
+static sqz_status least_bytes_of(void *user, const sqzi_squeeze_plan *plan, uint64_t *bytes,
+                                 sqz_error *error)
+{
+    const sqzi_squeezer *s = user;
+    sqzi_weights weights = s->weights;
+    weights.n_others = 0;
+    const sqz_status status = sqzi_plan_bytes(&weights, plan, NULL, bytes, error);
+    if (status == SQZ_OK) *bytes += piece_bytes(&weights);
+    return status;
+}
+
+/* Before anything is measured. */
+static sqz_status check_budget(sqzi_squeezer *s)
+{
+    uint64_t least = 0;
+    const sqzi_budget_task task = {.budget = s->options.budget,
+                                   .options = &s->options,
+                                   .weights = &s->weights,
+                                   .bytes_of = s->ends_with == SQZI_ENDS_LEAST ? least_bytes_of
+                                                                               : bytes_of,
+                                   .user = s};
+    const sqz_status status = sqzi_budget_floor(&task, &s->plan, &least, s->error);
+    if (status != SQZ_OK || least <= task.budget) return status;
+    if (s->then && s->then->unmet) *s->then->unmet = true;
+    return sqzi_fail(s->error, SQZ_EINVAL, least,
+                     "a budget of %" PRIu64 " bytes cannot be met: the least that can is %s%" PRIu64
+                     " bytes",
+                     task.budget, s->ends_with == SQZI_ENDS_LEAST ? "above " : "", least);
+}
+
 static sqz_status measure_and_choose(sqzi_squeezer *s, const uint32_t *blocks, uint32_t n,
                                      const sqzi_sequences *texts, sqzi_budget_outcome *outcome)
 {
@@ -139,7 +184,7 @@ fail:
     return status;
 }
 
-static sqz_status run_levers(sqzi_squeezer *s)
+static sqz_status take_weights(sqzi_squeezer *s)
 {
     sqz_status status = SQZ_OK;
     sqz_error *error = s->error;
@@ -147,6 +192,14 @@ static sqz_status run_levers(sqzi_squeezer *s)
     s->weights.new_logits = s->student || sqzi_squeeze_changes_numbers(&s->options);
     TRY(sqzi_squeeze_report_make(&s->weights, &s->report, error));
     TRY(squeeze_vocabulary(s));
+fail:
+    return status;
+}
+
+static sqz_status run_levers(sqzi_squeezer *s)
+{
+    sqz_status status = SQZ_OK;
+    sqz_error *error = s->error;
     if (s->plan.static_width)
         TRY(sqzi_squeeze_static(&s->weights, s->out ? s->path : NULL, s->out, &s->sequences,
                                 s->plan.static_width, sqzi_squeezer_advance, s, error));
@@ -221,7 +274,11 @@ static sqz_status squeeze(sqzi_squeezer *s)
     s->total = 2 * (size_t)s->plan.n_blocks + 3;
     if (s->plan.static_width) s->total = SQZI_STATIC_SLICES + SQZI_STATIC_EPOCHS + 1;
     if (sqzi_squeezer_chooses(s)) s->total += 2 * (size_t)s->plan.n_blocks + SQZI_PLANS_TRIED;
-    TRY(sqzi_squeezer_split(s));
+    if (s->ends_with != SQZI_ENDS_LEAST) TRY(sqzi_squeezer_split(s));
+    TRY(sqzi_squeezer_collect(s));
+    TRY(take_weights(s));
+    if (s->options.budget) TRY(check_budget(s));
+    if (s->ends_with) return SQZ_OK;
     TRY(sqzi_squeezer_read(s));
     TRY(run_levers(s));
 fail:
@@ -237,10 +294,11 @@ static sqz_status run(sqzi_squeezer *s)
         status = squeeze(s);
         if (status != SQZ_OK) sqzi_error_prefix(s->error, s->path);
     }
-    if (status == SQZ_OK && options->part)
+    const bool goes_on = !s->ends_with;
+    if (status == SQZ_OK && goes_on && options->part)
         sqzi_squeeze_report_tell(&s->report, options->part, options->user);
-    if (status == SQZ_OK) status = write_file(s);
-    if (status == SQZ_OK && options->result) options->result(options->user, &s->result);
+    if (status == SQZ_OK && goes_on) status = write_file(s);
+    if (status == SQZ_OK && goes_on && options->result) options->result(options->user, &s->result);
     if (status == SQZ_OK && s->student) sqzi_student_tell(s->student, &s->plan, &s->weights);
     discard(s);
     return status;
@@ -271,6 +329,19 @@ sqz_status sqzi_squeeze_for(sqz_context *context, const char *path, const char *
                                 .out = out,
                                 .then = then,
                                 .options = *options,
+                                .error = error});
+}
+
+sqz_status sqzi_squeeze_check_budget(sqz_context *context, const char *path,
+                                     const sqz_squeeze_options *options,
+                                     const sqzi_squeeze_then *then, sqz_error *error)
+{
+    if (!options->budget) return SQZ_OK;
+    return run(&(sqzi_squeezer){.context = context,
+                                .path = path,
+                                .then = then,
+                                .options = *options,
+                                .ends_with = then ? SQZI_ENDS_BUDGET : SQZI_ENDS_LEAST,
                                 .error = error});
 }
 

@@ -23,5 +23,12 @@ typedef struct sqzi_squeeze_then {
 SQZ_NODISCARD sqz_status sqzi_squeeze_for(sqz_context *context, const char *path, const char *out,
                                           const sqz_squeeze_options *options,
                                           const sqzi_squeeze_then *then, sqz_error *error);
+/* Where it would fail since no file is so small, before anything is measured: SQZ_EINVAL,
+ * error->offset and then->unmet as there. then NULL: of a model that gets another head and other
+ * metadata first, tables and blocks alone are counted, texts are not looked at. Without a budget
+ * nothing. Cost: the weights as f32, texts cut into pieces. Other errors as sqz_squeeze. */
+SQZ_NODISCARD sqz_status sqzi_squeeze_check_budget(sqz_context *context, const char *path,
+                                                   const sqz_squeeze_options *options,
+                                                   const sqzi_squeeze_then *then, sqz_error *error);
 
 #endif

@@ -46,21 +46,26 @@ sqz_status sqzi_squeezer_split(sqzi_squeezer *s)
     return sqzi_text_split_make(&s->context->allocator, o->texts, o->n_texts, &s->split, s->error);
 }
 
-static sqz_status collect_sequences(sqzi_squeezer *s)
+sqz_status sqzi_squeezer_collect(sqzi_squeezer *s)
 {
+    sqz_status status = SQZ_OK;
+    sqz_error *error = s->error;
     const sqzi_text_split *split = &s->split;
     const sqzi_sentences *sentences = &s->sentences;
     const bool whole = s->options.whole_texts;
-    if (s->sequences.n) return SQZ_OK;
-    if (!whole) {
-        const sqz_status status = sqzi_sentences_make(&s->context->allocator, split->learn,
-                                                      split->n_learn, &s->sentences, s->error);
-        if (status != SQZ_OK) return status;
-    }
-    return sqzi_sequences_up_to(s->model, whole ? split->learn : sentences->all,
-                                whole ? split->n_learn : sentences->n,
-                                s->plan.static_width ? SQZI_STATIC_MOST : SQZI_STATISTICS_MOST,
-                                &s->sequences, s->error);
+    if (!split->n_learn || !reads(s)) return SQZ_OK;
+    if (!whole)
+        TRY(sqzi_sentences_make(&s->context->allocator, split->learn, split->n_learn, &s->sentences,
+                                error));
+    TRY(sqzi_sequences_up_to(s->model, whole ? split->learn : sentences->all,
+                             whole ? split->n_learn : sentences->n,
+                             s->plan.static_width ? SQZI_STATIC_MOST : SQZI_STATISTICS_MOST,
+                             &s->sequences, error));
+    s->result.n_texts = s->sequences.n;
+    s->result.n_cut = s->sequences.n_cut;
+    s->result.n_pieces = sqzi_sequences_tokens(&s->sequences);
+fail:
+    return status;
 }
 
 sqz_status sqzi_squeezer_read(sqzi_squeezer *s)
@@ -72,10 +77,6 @@ sqz_status sqzi_squeezer_read(sqzi_squeezer *s)
     bool found, useless;
     sqz_error *error = s->error;
     if (!s->options.texts || !reads(s)) return SQZ_OK;
-    TRY(collect_sequences(s));
-    s->result.n_texts = s->sequences.n;
-    s->result.n_cut = s->sequences.n_cut;
-    s->result.n_pieces = sqzi_sequences_tokens(&s->sequences);
     if (plan->static_width)
         return sqzi_statistics_count(s->model, &s->sequences, &s->statistics, error);
     blocks = sqzi_allocate(&s->context->allocator, bytes);

@@ -11,9 +11,17 @@
 #include "squeeze/student.h"
 #include "squeeze/text_split.h"
 
+/* After which step nothing more is done. */
+typedef enum sqzi_squeezer_end {
+    SQZI_ENDS_NOWHERE,
+    SQZI_ENDS_BUDGET, /* what the budget cannot be below */
+    SQZI_ENDS_LEAST   /* that of tables and blocks alone */
+} sqzi_squeezer_end;
+
 typedef struct sqzi_squeezer {
     sqz_context *context;
     sqz_squeeze_options options;
+    sqzi_squeezer_end ends_with;
     sqzi_student *student;         /* or NULL */
     const sqzi_squeeze_then *then; /* or NULL */
     const char *path, *out;
@@ -44,7 +52,10 @@ bool sqzi_squeezer_chooses(const sqzi_squeezer *s);
 
 /* What is held out of the texts. SQZ_EINVAL: levers need texts, or these a tokenizer. */
 SQZ_NODISCARD sqz_status sqzi_squeezer_split(sqzi_squeezer *s);
-/* What layers read of the rest, of the model with the blocks that stay; nothing where no lever
+/* The rest cut into pieces, as result tells it; nothing where no lever asks. SQZ_ENOMEM, and what a
+ * text fails with. */
+SQZ_NODISCARD sqz_status sqzi_squeezer_collect(sqzi_squeezer *s);
+/* What layers read of these, of the model with the blocks that stay; nothing where no lever
  * asks. As sqzi_statistics_find. */
 SQZ_NODISCARD sqz_status sqzi_squeezer_read(sqzi_squeezer *s);
 

@@ -104,6 +104,12 @@ class Budget(unittest.TestCase):
         self.assertIn(f"| {size} |", card)
         self.assertIn("Difference of accuracy in paired resamples", card)
 
+    def test_a_budget_that_no_classifier_of_the_base_can_meet_trains_nothing(self):
+        said = run(*arguments("z.gguf", "--budget", "1kB"), code=2)
+        self.assertIn("a budget of 1000 bytes cannot be met: the least that can is above ", said)
+        self.assertFalse(os.path.exists("z.gguf.checkpoint"))
+        self.assertFalse(os.path.exists("t.csv.features"))
+
     def test_the_least_that_is_said_of_a_budget_that_cannot_be_met_is_met(self):
         said = run(*arguments("b.gguf", "--budget", "9000"), code=2)
         least = int(said.split("the least that can is ")[1].split()[0])

@@ -133,6 +133,32 @@ static int watch(void *user, const char *what, size_t done, size_t total)
     return *left && --*left == 0;
 }
 
+/* The first step of anything would stop it. */
+static void a_budget_that_cannot_be_met_is_refused_before_anything_is_measured(void **state)
+{
+    (void)state;
+    if (!sqzi_dense_algebra_built()) skip();
+    uint32_t left = 1;
+    sqz_error error = {0};
+    sqz_compress_result r;
+    sqz_compress_options o = options_of((sqz_squeeze_options){.budget = 100});
+    o.progress = watch;
+    o.user = &left;
+    sqzt_assert_fails(run(1, &o, out, &r, &error), SQZ_EINVAL, &error,
+                      "a budget of 100 bytes cannot be met: the least that can is ");
+    assert_int_equal(left, 1);
+    assert_int_not_equal(access(folder, F_OK), 0);
+    const uint64_t least = error.offset;
+    o.levers.budget = least - 1;
+    assert_int_equal(run(1, &o, out, &r, &error), SQZ_EINVAL);
+    assert_int_equal(left, 1);
+    o.levers.budget = least;
+    assert_int_equal(run(1, &o, out, &r, &error), SQZ_ECANCELLED);
+    o.resume = 1;
+    sqzt_assert_ok(run(1, &o, out, &r, &error), &error);
+    assert_true(r.after.bytes <= least);
+}
+
 static void under_a_time_a_run_goes_on_with_its_threads_alone(void **state)
 {
     (void)state;
@@ -199,6 +225,7 @@ int main(void)
         cmocka_unit_test(a_search_ends_in_one_file_of_that_size_healed_in_full),
         cmocka_unit_test(without_a_budget_what_misses_the_score_starts_no_search),
         cmocka_unit_test(a_depth_that_misses_the_time_is_no_better),
+        cmocka_unit_test(a_budget_that_cannot_be_met_is_refused_before_anything_is_measured),
         cmocka_unit_test(under_a_time_a_run_goes_on_with_its_threads_alone),
         cmocka_unit_test(a_forecast_says_where_another_depth_is_tried_too),
     };

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "squeeze/budget_floor.h"
 #include "squeeze/budget_items.h"
 #include "squeeze/dense_algebra.h"
 #include "squeeze/plan_bytes.h"
@@ -289,12 +290,49 @@ static void a_time_too_short_says_what_would_do_and_that_does(void **state)
     close_budgeted(&b);
 }
 
+static void the_floor_without_errors_is_the_least_that_errors_end_with(void **state)
+{
+    (void)state;
+    if (!sqzi_dense_algebra_built()) skip();
+    budgeted b;
+    const sqz_squeeze_options options[] = {
+        {.budget = 1},
+        {.budget = 1, .depth = 2},
+        {.budget = 1, .bits = 4, .neurons = 0.5},
+        {.budget = 1, .heads = 0.5, .position_bits = 8},
+        {.budget = 1, .embedding = SQZ_EMBEDDING_WIDTH, .embedding_size = 8},
+        {.budget = 1, .embedding = SQZ_EMBEDDING_PRODUCT, .embedding_size = 12}};
+    open_budgeted(&b);
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        uint64_t bytes = 0;
+        sqz_error error = {0};
+        sqzi_squeeze_plan plan;
+        sqzi_budget_outcome outcome = {0};
+        sqzi_budget_task task = task_of(&b, &options[i], 1);
+        sqzt_assert_fails(plan_within(&b, &task, &plan, &outcome, &error), SQZ_EINVAL, &error,
+                          "cannot be met");
+        const uint64_t least = error.offset;
+        sqzi_squeeze_plan_discard(&plan);
+        task.errors = NULL;
+        sqzt_assert_ok(sqzi_squeeze_plan_make(b.opened.model, &plan, &error), &error);
+        sqzt_assert_ok(sqzi_squeeze_plan_by_hand(b.opened.model, &options[i], &plan, &error),
+                       &error);
+        sqzt_assert_ok(sqzi_budget_floor(&task, &plan, &bytes, &error), &error);
+        if (bytes != least)
+            fail_msg("options %zu: %llu bytes, %llu", i, (unsigned long long)bytes,
+                     (unsigned long long)least);
+        sqzi_squeeze_plan_discard(&plan);
+    }
+    close_budgeted(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_are_within_their_budgets_and_change_less_as_these_grow),
         cmocka_unit_test(what_is_named_by_hand_stays_and_a_budget_too_small_says_what_would_do),
         cmocka_unit_test(plans_are_within_bytes_and_time_and_change_less_as_time_grows),
+        cmocka_unit_test(the_floor_without_errors_is_the_least_that_errors_end_with),
         cmocka_unit_test(time_alone_leaves_numbers_as_they_are),
         cmocka_unit_test(a_time_too_short_says_what_would_do_and_that_does)};
     return cmocka_run_group_tests(tests, NULL, NULL);
