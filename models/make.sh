@@ -24,13 +24,26 @@ base=$work/base.gguf
 books=$work/books.txt
 sample=$books.sample # named as what is made with it
 
-# Whether OUTPUT is what this command made of its inputs: OUTPUT.command holds the command and was
+# The command, and sums of the data and scripts that it names. PROGRAM is not among them: a new one
+# makes nothing again, for hours, until WORK is removed.
+sign() { # COMMAND...
+  printf '%s\n' "$*"
+  for word; do
+    case $word in
+      "$program" | "$work"/*) ;;
+      /*) [ ! -e "$word" ] || find "$word" -type f -exec cksum {} + | LC_ALL=C sort ;;
+    esac
+  done
+}
+
+# Whether OUTPUT is what this command made of its inputs: OUTPUT.command holds its sign and was
 # written when it began, so a file in WORK that is newer than that is another input.
 is_done() { # OUTPUT COMMAND...
   output=$1
   shift
   fresh=yes
-  [ "$(cat "$output.command" 2>/dev/null)" = "$*" ] || fresh=no
+  signed=$(sign "$@")
+  [ "$(cat "$output.command" 2>/dev/null)" = "$signed" ] || fresh=no
   for word; do
     case $word in
       "$output"*) ;;
@@ -40,7 +53,7 @@ is_done() { # OUTPUT COMMAND...
   if [ $fresh = no ]; then
     rm -rf "$output" "$output.checkpoint"
     mkdir -p "$(dirname "$output")"
-    printf '%s\n' "$*" >"$output.command"
+    printf '%s\n' "$signed" >"$output.command"
   fi
   [ -e "$output" ]
 }
