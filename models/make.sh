@@ -23,6 +23,7 @@ minilm=$work/minilm.gguf
 base=$work/base.gguf
 books=$work/books.txt
 sample=$books.sample # named as what is made with it
+noted_to=
 
 # The command, and sums of the data and scripts that it names. PROGRAM is not among them: a new one
 # makes nothing again, for hours, until WORK is removed.
@@ -60,8 +61,14 @@ is_done() { # OUTPUT COMMAND...
 
 # What the card says was done: the commands, without the paths of this machine.
 note() { # COMMAND...
-  printf '%s\n' "$*" | sed "s|$program|squeezebert|g; s|$work/||g; s|$data|DATA|g; s|$top/||g" \
+  for word; do
+    case $word in
+      *[!A-Za-z0-9_/.,:=%+@-]*) printf "'%s' " "$word" ;;
+      *) printf '%s ' "$word" ;;
+    esac
+  done | sed "s|$program|squeezebert|g; s|$work/||g; s|$data|DATA|g; s|$top/||g; s| \$||" \
     >>"$work/$name.recipe"
+  printf '%s\n' "${noted_to:+ > ${noted_to#"$work"/}}" >>"$work/$name.recipe"
 }
 
 # A step of a recipe that makes OUTPUT, which appears when it is whole; not made again.
@@ -74,9 +81,16 @@ step() { # OUTPUT COMMAND...
   "$@"
 }
 
-# The same of a command that prints what OUTPUT holds. What only measures is not in the card's
+# The same of a command that prints what OUTPUT holds; what only measures is not in the card's
 # recipe.
 save() { # OUTPUT COMMAND...
+  noted_to=$1
+  shift
+  note "$@"
+  measure "$noted_to" "$@"
+  noted_to=
+}
+measure() { # OUTPUT COMMAND...
   if is_done "$@"; then return; fi
   saved=$1
   shift
@@ -103,7 +117,7 @@ get_books() {
 
 # Milliseconds on this machine, the card, and both to where they ship.
 finish() { # NAME=FILE.json of each measurement that the card's template reads
-  save "$work/$name.bench" "$program" bench "$work/$name.gguf" -t 1 -l 16,128 --json
+  measure "$work/$name.bench" "$program" bench "$work/$name.gguf" -t 1 -l 16,128 --json
   python3 -B "$recipes/write_card.py" "$recipes/$name.card" "$name" "$work/$name.gguf" \
     "$program" "$work/$name.recipe" bench="$work/$name.bench" "$@" >"$work/$name.md"
   for end in gguf md; do

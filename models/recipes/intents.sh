@@ -24,11 +24,11 @@ step "$healed" "$program" distill --teacher "$teacher" --teacher-type s8 --stude
 step "$work/intents.gguf" "$program" build "$clinc" --base "$healed" --keep-head \
   -o "$work/intents.gguf" --holdout 0.1 --seed 1 --no-cache --card "$work/intents.gguf.build.md"
 
-save "$work/intents.test" "$program" eval "$work/intents.gguf" --data "$clinc" --split test \
+measure "$work/intents.test" "$program" eval "$work/intents.gguf" --data "$clinc" --split test \
   --against "$teacher" --json
-save "$work/intents.refused" python3 -B "$recipes/refusals.py" "$program" "$work/intents.gguf" \
+measure "$work/intents.refused" python3 -B "$recipes/refusals.py" "$program" "$work/intents.gguf" \
   "$clinc"
-save "$work/intents.teacher-refused" python3 -B "$recipes/refusals.py" "$program" "$teacher" \
+measure "$work/intents.teacher-refused" python3 -B "$recipes/refusals.py" "$program" "$teacher" \
   "$clinc"
 finish test="$work/intents.test" refused="$work/intents.refused" \
   teacher="$work/intents.teacher-refused"

@@ -40,7 +40,7 @@ step "$work/sentiment.gguf" "$program" distill --teacher "$pruned" --teacher-typ
 # GLUE's own dev sentences, and those held out of train; what the difference from the teacher is
 for part in dev held; do
   # shellcheck disable=SC2086
-  save "$work/sentiment.$part" "$program" eval "$work/sentiment.gguf" \
+  measure "$work/sentiment.$part" "$program" eval "$work/sentiment.gguf" \
     --data "$work/sst2-$part.tsv" $rows --against "$teacher" --json
 done
 finish dev="$work/sentiment.dev" held="$work/sentiment.held"

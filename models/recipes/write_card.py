@@ -13,9 +13,9 @@ two measures: of an eval with --against the other model's, {base[dev][accuracy]}
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
-import textwrap
 
 
 def read(path):
@@ -48,8 +48,12 @@ def describe(program, path):
 
 
 def fold(command):
-    """A command as a block of Markdown, its long lines cut with backslashes."""
-    lines = textwrap.wrap(command, 100, break_long_words=False, break_on_hyphens=False)
+    """A command as a block of Markdown, its long lines cut with backslashes, no word in quotes."""
+    lines = [""]
+    for word in re.findall(r"(?:'[^']*'|[^\s'])+", command):
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > 100:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
     return " \\\n        ".join(lines)
 
 
