@@ -130,6 +130,7 @@ static void open_labelled(cli_distill_job *j)
 {
     size_t n;
     cli_tuning.max_length = length_of(j);
+    if (sqz_model_get_info(j->teacher)->labels_named) j->base.named = j->teacher;
     cli_job_open_data(&j->base, cli_teaching.student_path);
     check_classes(j);
     tokenize_teacher(j, j->base.train, sqz_model_tokenizer(j->teacher));

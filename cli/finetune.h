@@ -91,6 +91,7 @@ void cli_try_training_places(void);
  */
 typedef struct cli_job {
     int task;
+    const sqz_model *named; /* whose classes a task's rows have; NULL: the task's own */
     const sqz_dataset *texts; /* learned beside the rows, without labels; NULL: none */
     uint64_t most_pieces;     /* of these */
     sqz_label_kind kind;

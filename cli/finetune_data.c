@@ -29,6 +29,7 @@ static sqz_dataset *open_glue(const cli_job *j, const char *name)
     cli_check(sqz_dataset_open_glue(cli_context(), (sqz_glue_task)j->task, cli_tuning.data_path,
                                     name, &o, &dataset, &error),
               &error);
+    if (j->named) cli_check(sqz_dataset_fit_glue(dataset, j->named, &error), &error);
     cli_say_left_out(dataset);
     return dataset;
 }

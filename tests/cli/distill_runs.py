@@ -165,6 +165,23 @@ class Distill(unittest.TestCase):
         for name in ("labels", "logits", "hidden"):
             self.assertLess(steps[-1][name], steps[0][name])
 
+    def test_a_task_s_rows_have_the_classes_of_the_teacher_whatever_it_calls_them(self):
+        pathlib.Path("named.csv").write_text(
+            read("t.csv").decode().replace(",up", ",positive").replace(",down", ",negative"))
+        run("finetune", "bare.gguf", "-o", "named.gguf", "--data", "named.csv", "--epochs", "10",
+            "--lr", "5e-3", "--batch", "8", "--progress", "none", "-t", "1")
+        os.makedirs("SST-2")
+        for split, seed, n in (("train", 4, 200), ("dev", 5, 80)):
+            pathlib.Path(f"SST-2/{split}.tsv").write_text("sentence\tlabel\n" + "".join(
+                f"{line}\t{int(line.count('good') > line.count('bad'))}\n"
+                for line in sentences(seed, n)))
+        report = distill("task.gguf", "--task", "sst2", "--data", "SST-2", "--epochs", "8", "--lr",
+                         "5e-3", teacher="named.gguf")
+        for model, told in (("named.gguf", "teacher"), ("task.gguf", "student")):
+            wanted = json.loads(run("eval", model, "--task", "sst2", "--data", "SST-2", "--json"))
+            self.assertEqual(report[told]["metrics"]["accuracy"], wanted["metrics"]["accuracy"])
+            self.assertGreater(wanted["metrics"]["accuracy"], 0.7)
+
     def test_logits_need_no_labels(self):
         distill("plain.gguf", *TEXTS, "--loss", "logits", "--log", "plain.log",
                 teacher="teacher.gguf")
