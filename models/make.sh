@@ -8,7 +8,7 @@
 # DATA holds glue/SST-2, glue/STS-B, glue/QNLI, intent/clinc150 and text/ (CONTRIBUTING.md); WORK
 # is a folder for everything on the way, some gigabytes. MODEL is the name of a recipe, such as
 # sentiment (default: all of them). PROGRAM in the environment is the program that makes them
-# (build/squeezebert), OUT the folder that they go into (models/).
+# (build/squeezebert), OUT the folder that they go into (models/), SEED another seed of sentiment.
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 [ $# -ge 2 ] || { sed -n '/usage/s/^#  *//p' "$0" >&2; exit 2; }

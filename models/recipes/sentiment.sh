@@ -26,7 +26,7 @@ save "$texts.sample" awk 'NR % 40 == 0' "$texts"
 
 # shellcheck disable=SC2086
 step "$teacher" "$program" finetune "$minilm" -o "$teacher" --data "$work/sst2-train.tsv" \
-  --dev "$work/sst2-held.tsv" $rows --pool pooler --epochs 3 --seed 1 --resume
+  --dev "$work/sst2-held.tsv" $rows --pool pooler --epochs 3 --seed "${SEED:-1}" --resume
 step "$pruned" "$program" squeeze "$teacher" -o "$pruned" --vocabulary "$texts"
 step "$student" "$program" squeeze "$pruned" -o "$student" --texts "$texts.sample" \
   --budget 4MB --time 36% --no-heal -t 1
@@ -34,8 +34,8 @@ step "$student" "$program" squeeze "$pruned" -o "$student" --texts "$texts.sampl
 step "$work/sentiment.gguf" "$program" distill --teacher "$pruned" --teacher-type s8 \
   --student "$student" -o "$work/sentiment.gguf" --data "$work/sst2-train.tsv" \
   --dev "$work/sst2-held.tsv" $rows --texts "$books" --max-pieces 2500000 \
-  --loss logits:1,hidden:1 --temperature 2 --epochs 3 --lr 5e-4 --fake-quantise stored --seed 1 \
-  --resume
+  --loss logits:1,hidden:1 --temperature 2 --epochs 3 --lr 5e-4 --fake-quantise stored \
+  --seed "${SEED:-1}" --resume
 
 # GLUE's own dev sentences, and those held out of train; what the difference from the teacher is
 for part in dev held; do
