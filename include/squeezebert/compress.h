@@ -64,7 +64,9 @@ extern "C" {
  *               run that began in it ends with SQZ_EINVAL or SQZ_EUNSUPPORTED, as it would again,
  *               and where the budget of one that was gone on with cannot be met. A run that began
  *               in a folder that was there and is refused leaves it, without what it made
- *   resume      1: go on in that folder; 0: SQZ_EINVAL where it holds a run that is not finished
+ *   resume      1: go on in that folder, SQZ_EINVAL where it holds a run of something else, named
+ *               in the text, SQZ_EFORMAT where its run.gguf is damaged; 0: SQZ_EINVAL where it
+ *               holds a run that is not finished
  *   keep        1: the folder stays at the end, and a call with resume finds all in it; it goes
  *               by sqz_compress_remove
  *   part        as in sqz_squeeze_options, of what was chosen, before it is healed

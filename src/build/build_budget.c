@@ -21,7 +21,6 @@
 #include "build/builder.h"
 #include "compress/compress_rows.h"
 #include "compress/run_folder.h"
-#include "kernel/kernel.h"
 #include "model/context.h"
 #include "rewrite/keyed_file.h"
 #include "squeeze/quantized_model.h"
@@ -69,18 +68,16 @@ static void name_all(work *w)
  * followed by one that can. */
 static void set_key(work *w)
 {
-    char base[SQZI_SHA256_HEX], text[2048];
-    sqzi_sha256 hash;
+    char text[256];
     const sqz_build *b = w->build;
-    const sqzk_table *k = &b->context->kernels;
-    sqzi_run_hash_model(b->model, base);
-    snprintf(text, sizeof text, "2 %s %s | %s %s %llu | %s %s %s", base,
-             sqz_dataset_sha256(b->dataset), SQZI_REAL(17, b->options.minutes),
-             SQZI_REAL(17, b->options.holdout), (unsigned long long)b->options.seed,
-             k->gemm_f32->name, k->gemm_s8 ? k->gemm_s8->name : "", k->rows_level);
-    sqzi_sha256_init(&hash);
-    sqzi_sha256_update(&hash, text, strlen(text));
-    sqzi_sha256_final(&hash, w->folder.key);
+    sqzi_run_folder *f = &w->folder;
+    snprintf(text, sizeof text, "2 %s %s %llu", SQZI_REAL(17, b->options.minutes),
+             SQZI_REAL(17, b->options.holdout), (unsigned long long)b->options.seed);
+    sqzi_run_hash_model(b->model, f->parts[SQZI_RUN_MODEL]);
+    sqzi_run_hash_text(sqz_dataset_sha256(b->dataset), f->parts[SQZI_RUN_DATA]);
+    sqzi_run_hash_text(text, f->parts[SQZI_RUN_OPTIONS]);
+    sqzi_run_hash_kernels(b->context, f->parts[SQZI_RUN_KERNELS]);
+    sqzi_run_folder_set_key(f);
 }
 
 /* Which rows are held out depends on sources too, which the data's hash does not know. */

@@ -8,7 +8,6 @@
 #include "base/number.h"
 #include "compress/compress_rows.h"
 #include "compress/compressor.h"
-#include "kernel/kernel.h"
 #include "model/context.h"
 #include "squeeze/squeeze_history.h"
 #include "squeeze/time_key.h"
@@ -136,33 +135,52 @@ static void set_history(sqzi_compressor *c)
 
 /* ---- what a run is ---- */
 
-static void set_key(sqzi_compressor *c)
+static void hash_data(const sqzi_compressor *c, char *hex)
 {
-    char text[4096], base[SQZI_SHA256_HEX], levers[SQZI_HISTORY_TEXT];
     sqzi_sha256 hash;
+    char text[2 * SQZI_SHA256_HEX];
     const sqz_compress_options *o = &c->options;
-    const sqzk_table *k = &c->context->kernels;
-    sqzi_run_hash_model(c->base, base);
-    sqzi_squeeze_history("squeeze", &o->levers, 0, 0, levers);
-    snprintf(text, sizeof text,
-             "1 %s %s %s %s | %s | %s %u %u | %s %s %d | %s %s %u %u %u %llu | %s %s %s", base,
-             o->dataset ? sqz_dataset_sha256(o->dataset) : "",
-             o->report ? sqz_dataset_sha256(o->report) : "", c->history, levers,
-             SQZI_REAL(17, o->levers.time), o->levers.at_batch, o->levers.at_length,
-             c->result->name, SQZI_REAL(17, o->min_score), o->relative, SQZI_REAL(17, o->holdout),
-             SQZI_REAL(17, o->minutes), o->epochs, o->batch, c->max_length,
-             (unsigned long long)o->seed, k->gemm_f32->name, k->gemm_s8 ? k->gemm_s8->name : "",
-             k->rows_level);
+    snprintf(text, sizeof text, "%s %s", o->dataset ? sqz_dataset_sha256(o->dataset) : "",
+             o->report ? sqz_dataset_sha256(o->report) : "");
     sqzi_sha256_init(&hash);
-    sqzi_sha256_update(&hash, text, strlen(text));
-    /* the line of history has as much of a list as fits */
-    if (o->levers.ranks) sqzi_sha256_update(&hash, o->levers.ranks, strlen(o->levers.ranks) + 1);
-    if (o->levers.n_layers)
-        sqzi_sha256_update(&hash, o->levers.layers, o->levers.n_layers * sizeof *o->levers.layers);
-    if (o->levers.time > 0) sqzi_time_hash_machine(&hash, c->context);
+    sqzi_sha256_update(&hash, text, strlen(text) + 1);
     hash_texts(&hash, o->levers.vocabulary, o->levers.n_vocabulary);
     hash_texts(&hash, o->levers.texts, o->levers.n_texts);
-    sqzi_sha256_final(&hash, c->folder.key);
+    sqzi_sha256_final(&hash, hex);
+}
+
+/* The line of history has as much of a list as fits. */
+static void hash_options(const sqzi_compressor *c, char *hex)
+{
+    char text[4096], levers[SQZI_HISTORY_TEXT];
+    sqzi_sha256 hash;
+    const sqz_compress_options *o = &c->options;
+    const sqz_squeeze_options *l = &o->levers;
+    sqzi_squeeze_history("squeeze", l, 0, 0, levers);
+    snprintf(text, sizeof text, "1 %s | %s | %s %u %u | %s %s %d | %s %s %u %u %u %llu", c->history,
+             levers, SQZI_REAL(17, l->time), l->at_batch, l->at_length, c->result->name,
+             SQZI_REAL(17, o->min_score), o->relative, SQZI_REAL(17, o->holdout),
+             SQZI_REAL(17, o->minutes), o->epochs, o->batch, c->max_length,
+             (unsigned long long)o->seed);
+    sqzi_sha256_init(&hash);
+    sqzi_sha256_update(&hash, text, strlen(text));
+    if (l->ranks) sqzi_sha256_update(&hash, l->ranks, strlen(l->ranks) + 1);
+    if (l->n_layers) sqzi_sha256_update(&hash, l->layers, l->n_layers * sizeof *l->layers);
+    sqzi_sha256_final(&hash, hex);
+}
+
+static void set_key(sqzi_compressor *c)
+{
+    sqzi_run_folder *f = &c->folder;
+    sqzi_sha256 machine;
+    sqzi_run_hash_model(c->base, f->parts[SQZI_RUN_MODEL]);
+    hash_data(c, f->parts[SQZI_RUN_DATA]);
+    hash_options(c, f->parts[SQZI_RUN_OPTIONS]);
+    sqzi_run_hash_kernels(c->context, f->parts[SQZI_RUN_KERNELS]);
+    sqzi_sha256_init(&machine);
+    if (c->options.levers.time > 0) sqzi_time_hash_machine(&machine, c->context);
+    sqzi_sha256_final(&machine, f->parts[SQZI_RUN_MACHINE]);
+    sqzi_run_folder_set_key(f);
 }
 
 /* ---- the run ---- */

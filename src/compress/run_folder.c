@@ -12,6 +12,8 @@
 #include <squeezebert/compress.h>
 
 #include "base/error.h"
+#include "kernel/kernel.h"
+#include "model/context.h"
 #include "rewrite/keyed_file.h"
 #include "train/checkpoint_file.h"
 
@@ -20,35 +22,64 @@ static void run_path(const char *folder, char path[SQZI_OUTPUT_PATH])
     snprintf(path, SQZI_OUTPUT_PATH, "%.4000s/run.gguf", folder);
 }
 
-static sqz_status save_run(const sqzi_run_folder *f, const char *path, sqz_error *error)
+/* What makes run.gguf another version's. */
+static const char version[] = "2";
+
+static sqzi_keyed_tensor parts_of(const sqzi_run_folder *f)
 {
-    const int32_t version = 1;
-    const sqzi_keyed_tensor tensor = {"version", SQZI_I32, 1, 1, &version};
-    return sqzi_keyed_save(f->allocator, path, f->kind, f->key, &tensor, 1, error);
+    return (sqzi_keyed_tensor){"parts", SQZI_I32, SQZI_RUN_PARTS, SQZI_RUN_HASH / 4, f->parts};
 }
 
-/* Whether a run of this key is there; one of another is an error. */
+static sqz_status save_run(const sqzi_run_folder *f, const char *path, sqz_error *error)
+{
+    const sqzi_keyed_tensor tensor = parts_of(f);
+    return sqzi_keyed_save(f->allocator, path, f->kind, version, &tensor, 1, error);
+}
+
+static sqz_status compare(const sqzi_run_folder *f, const char *found, sqz_error *error)
+{
+    static const char *const names[SQZI_RUN_PARTS] = {
+        "another model", "other data", "other options", "other kernels (--cpu chooses them)",
+        "another CPU or other threads, on which a plan under a time depends"};
+    for (int p = 0; p < SQZI_RUN_PARTS; p++)
+        if (memcmp(found + p * SQZI_RUN_HASH, f->parts[p], SQZI_RUN_HASH) != 0)
+            return sqzi_fail(error, SQZ_EINVAL, 0,
+                             "%.300s holds a run of %s: it cannot be gone on with; remove the "
+                             "folder or name another one",
+                             f->path, names[p]);
+    return SQZ_OK;
+}
+
+/* The reader's reason begins with the path, or not. */
+static sqz_status say_damaged(const char *path, const sqz_error *why, sqz_error *error)
+{
+    const size_t n = strlen(path);
+    const bool named = strncmp(why->text, path, n) == 0 && strncmp(why->text + n, ": ", 2) == 0;
+    return sqzi_fail(error, SQZ_EFORMAT, why->offset,
+                     "%.160s is damaged, or another version's (%.200s): remove the folder", path,
+                     why->text + (named ? n + 2 : 0));
+}
+
+/* Whether this run is there; another one is an error. */
 static sqz_status find_run(const sqzi_run_folder *f, const char *path, bool *found,
                            sqz_error *error)
 {
     sqz_status status = SQZ_OK;
     sqz_error why = {0};
-    sqzi_keyed_tensor tensor = {"version", SQZI_I32, 1, 1, NULL};
+    sqzi_keyed_tensor tensor = parts_of(f);
     sqzi_keyed_file file = {0};
     *found = false;
     if (access(path, F_OK) != 0) return SQZ_OK;
     FAIL_IF(!f->resume, SQZ_EINVAL, 0,
             "%s holds a run that is not finished: resume it, remove the folder or name another one",
             f->path);
-    status = sqzi_keyed_open(f->allocator, path, f->kind, f->key, &tensor, 1, &file, &why);
-    FAIL_IF(status == SQZ_ENOMEM, SQZ_ENOMEM, 0, "%s", why.text);
-    FAIL_IF(
-        status != SQZ_OK, SQZ_EINVAL, 0,
-        "%s holds a run of another model, other data, options or kernels, or, under a time, of "
-        "another CPU or other threads (%.100s): it cannot be gone on with; remove the folder or "
-        "name another one",
-        f->path, why.text);
-    *found = true;
+    status = sqzi_keyed_open(f->allocator, path, f->kind, version, &tensor, 1, &file, &why);
+    FAIL_IF(status == SQZ_EOUTPUT, SQZ_EINVAL, 0,
+            "%s holds something else than a run of this kind: name another folder", f->path);
+    if (status == SQZ_EFORMAT) status = say_damaged(path, &why, error);
+    else FAIL_IF(status != SQZ_OK, status, why.offset, "%s", why.text);
+    if (status == SQZ_OK) TRY(compare(f, tensor.data, error));
+    *found = status == SQZ_OK;
 fail:
     sqzi_keyed_close(&file);
     return status;
@@ -198,7 +229,7 @@ bool sqzi_run_file_is_there(sqz_context *context, const char *path)
            check.has_checksum;
 }
 
-void sqzi_run_hash_model(const sqz_model *model, char hex[SQZI_SHA256_HEX])
+void sqzi_run_hash_model(const sqz_model *model, char *hex)
 {
     enum { PIECE = 16 << 20 };
     sqzi_sha256 hash;
@@ -208,4 +239,29 @@ void sqzi_run_hash_model(const sqz_model *model, char hex[SQZI_SHA256_HEX])
         sqzi_sha256_update(&hash, model->map.data + at, n);
     }
     sqzi_sha256_final(&hash, hex);
+}
+
+void sqzi_run_hash_text(const char *text, char *hex)
+{
+    sqzi_sha256 hash;
+    sqzi_sha256_init(&hash);
+    sqzi_sha256_update(&hash, text, strlen(text));
+    sqzi_sha256_final(&hash, hex);
+}
+
+void sqzi_run_hash_kernels(const sqz_context *context, char *hex)
+{
+    char names[200];
+    const sqzk_table *k = &context->kernels;
+    snprintf(names, sizeof names, "%s %s %s", k->gemm_f32->name, k->gemm_s8 ? k->gemm_s8->name : "",
+             k->rows_level);
+    sqzi_run_hash_text(names, hex);
+}
+
+void sqzi_run_folder_set_key(sqzi_run_folder *f)
+{
+    sqzi_sha256 hash;
+    sqzi_sha256_init(&hash);
+    sqzi_sha256_update(&hash, f->parts, sizeof f->parts);
+    sqzi_sha256_final(&hash, f->key);
 }

@@ -127,7 +127,7 @@ class Budget(unittest.TestCase):
         build("o.gguf", "--checkpoint", "b.other", budget=least)
         self.assertEqual(read("b.gguf"), read("o.gguf"))
         for more in (("--seed", "2"), ("--minutes", "3"), ("--holdout", "0.2")):
-            self.assertIn("of another model", run(*arguments(
+            self.assertIn("a run of other options: ", run(*arguments(
                 "c.gguf", "--budget", str(least), "--resume", *more), code=2))
 
     def test_a_small_table_asks_for_plain_texts_before_anything_is_trained(self):

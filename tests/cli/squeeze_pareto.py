@@ -170,7 +170,7 @@ class Pareto(unittest.TestCase):
         self.assertTrue(any(path.name.startswith("healed-") for path in made))
         first = {path: path.stat() for path in made}
         self.assertIn("--resume goes on with it", run(*command, code=2))
-        self.assertIn("other data, options", run(*command, "--resume", "--lr", "1e-3", code=2))
+        self.assertIn("a run of other options: ", run(*command, "--resume", "--lr", "1e-3", code=2))
         found = {}
         with subprocess.Popen([PROGRAM, *command, "--resume"],
                               stderr=subprocess.DEVNULL) as process:

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <squeezebert/compress.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "model/loader.h"
@@ -183,72 +182,6 @@ static void a_run_that_was_stopped_goes_on_to_the_same_bits(void **state)
     sqz_context_close(context);
 }
 
-/* Files of others, empty. */
-static void put(const char *path)
-{
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_int_equal(fclose(file), 0);
-}
-
-static void what_a_run_keeps_is_removed_and_nothing_else(void **state)
-{
-    (void)state;
-    if (!sqzi_dense_algebra_built()) skip();
-    char out[400], whole[400], folder[440], mine[440];
-    stop s = {0};
-    sqz_compress_result r;
-    snprintf(out, sizeof out, "%s", sqzt_temporary("out.gguf"));
-    snprintf(whole, sizeof whole, "%s", sqzt_temporary("several"));
-    snprintf(folder, sizeof folder, "%s/small.1", whole);
-    snprintf(mine, sizeof mine, "%s/mine", whole);
-    assert_int_equal(mkdir(whole, 0777), 0);
-    put(mine);
-    sqz_compress_options o = options_of(folder, &s);
-    o.levers.cache = whole;
-    o.minutes = -1;
-    o.keep = 1;
-    run(1, out, &o, &r);
-    assert_int_equal(access(folder, F_OK), 0);
-    sqz_compress_remove(NULL);
-    sqz_compress_remove(whole);
-    assert_int_equal(access(mine, F_OK), 0);
-    assert_int_not_equal(access(folder, F_OK), 0);
-    assert_int_equal(unlink(mine), 0);
-    assert_int_equal(rmdir(whole), 0); /* so it was empty */
-}
-
-static void an_unfinished_run_is_not_thrown_away(void **state)
-{
-    (void)state;
-    if (!sqzi_dense_algebra_built()) skip();
-    char out[400], folder[400];
-    stop s = {.after = 8};
-    sqz_compress_result r;
-    sqz_error error = {0};
-    sqz_context *context = context_of(1);
-    snprintf(out, sizeof out, "%s", sqzt_temporary("out.gguf"));
-    snprintf(folder, sizeof folder, "%s", sqzt_temporary("work"));
-    (void)remove(out);
-    sqz_compress_options o = options_of(folder, &s);
-    assert_int_equal(sqz_compress(context, source, out, &o, &r, &error), SQZ_ECANCELLED);
-    s = (stop){0};
-    assert_int_equal(sqz_compress(context, source, out, &o, &r, &error), SQZ_EINVAL);
-    assert_non_null(strstr(error.text, "not finished"));
-    o.resume = 1;
-    o.seed = 4;
-    assert_int_equal(sqz_compress(context, source, out, &o, &r, &error), SQZ_EINVAL);
-    assert_non_null(strstr(error.text, "another model, other data, options"));
-    o.seed = 3;
-    o.teacher_type = SQZ_TEACHER_S8;
-    assert_int_equal(sqz_compress(context, source, out, &o, &r, &error), SQZ_EINVAL);
-    assert_non_null(strstr(error.text, "another model, other data, options"));
-    assert_int_not_equal(access(out, F_OK), 0);
-    o.teacher_type = SQZ_TEACHER_AS_IS;
-    sqzt_assert_ok(sqz_compress(context, source, out, &o, &r, &error), &error);
-    sqz_context_close(context);
-}
-
 static void rows_are_judged_by_their_figure_and_below_the_score_nothing_is_written(void **state)
 {
     (void)state;
@@ -379,8 +312,6 @@ int main(void)
         cmocka_unit_test(a_file_is_within_its_budget_as_foretold_healed_and_judged),
         cmocka_unit_test(threads_change_no_byte),
         cmocka_unit_test(a_run_that_was_stopped_goes_on_to_the_same_bits),
-        cmocka_unit_test(what_a_run_keeps_is_removed_and_nothing_else),
-        cmocka_unit_test(an_unfinished_run_is_not_thrown_away),
         cmocka_unit_test(rows_are_judged_by_their_figure_and_below_the_score_nothing_is_written),
         cmocka_unit_test(the_smallest_file_that_holds_a_score_is_found),
         cmocka_unit_test(what_cannot_be_is_refused),
