@@ -63,7 +63,7 @@ static void hold_out(cli_distill_job *j)
     cli_check(sqz_dataset_split(j->texts, share, 0, j->rows, &j->n_learn, &error), &error);
     j->watch.n_texts = j->n - j->n_learn;
     if (j->watch.n_texts < LEAST_TEXTS)
-        cli_die(CLI_USAGE, "%s: %zu texts are held out of %zu, at least %d are needed",
+        cli_die(CLI_BAD_FILE, "%s: %zu texts are held out of %zu, at least %d are needed",
                 cli_teaching.texts_path, j->watch.n_texts, j->n, LEAST_TEXTS);
     j->watch.texts = cli_allocate(NULL, j->watch.n_texts * sizeof *j->watch.texts);
     for (size_t i = 0; i < j->watch.n_texts; i++)

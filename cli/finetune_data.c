@@ -111,7 +111,7 @@ static void open_data(cli_job *j)
     const bool one = (j->kind == SQZ_LABELS_ONE || j->kind == SQZ_LABELS_WORDS) &&
                      sqz_dataset_n_classes(j->all) == 1;
     if (one)
-        cli_die(CLI_USAGE, "%s: every label is '%.60s': two classes or more are needed",
+        cli_die(CLI_BAD_FILE, "%s: every label is '%.60s': two classes or more are needed",
                 cli_tuning.data_path, sqz_dataset_class(j->all, 0));
 }
 

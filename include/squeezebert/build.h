@@ -203,10 +203,11 @@ typedef struct sqz_build sqz_build;
  * feature, 11 a row and class, 600 a weight of the head, and what the encoder takes: 190 MB in all
  * for 15,000 short texts, 150 classes and a model of 23 MB and width 384.
  *
- * SQZ_EINVAL: no labels of this kind; fewer than two classes (error.text says what there is); an
- * option out of range; keep_head with minutes or checkpoint, with a base of another head, or
- * without a class that the data has (the text names it); compress with keep_head, or as
- * sqz_compress; texts that are all the same; as sqz_dataset_split. SQZ_ECANCELLED.
+ * SQZ_EINVAL: no labels of this kind; an option out of range; keep_head with minutes or checkpoint,
+ * with a base of another head, or without a class that the data has (the text names it); compress
+ * with keep_head, or as sqz_compress. SQZ_EFORMAT: fewer than two classes (error.text says what
+ * there is); texts that are all the same, as sqz_dataset_split; too few, as sqz_compress.
+ * SQZ_ECANCELLED.
  * SQZ_ENUMERIC: a state of the encoder, or the head's loss, is not finite. As sqz_model_open,
  * sqz_quantize, sqz_dataset_tokenize, sqz_trainer_open; SQZ_EOUTPUT, SQZ_ERESOURCE
  * (squeezebert/output.h), SQZ_EOUTPUT too where `cache` holds something else than features. What

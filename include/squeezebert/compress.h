@@ -61,9 +61,10 @@ extern "C" {
  *   max_length  [128, or what the model takes] pieces of a text that is learned
  *   folder      what the run makes on its way is kept here, made where it is missing and removed at
  *               the end, so neither `out` nor a cache is in it (SQZ_EOUTPUT); also removed where a
- *               run that began in it ends with SQZ_EINVAL or SQZ_EUNSUPPORTED, as it would again,
- *               and where the budget of one that was gone on with cannot be met. A run that began
- *               in a folder that was there and is refused leaves it, without what it made
+ *               run that began in it ends with SQZ_EINVAL, SQZ_EFORMAT or SQZ_EUNSUPPORTED, as
+ *               it would again, and where the budget of one that was gone on with cannot be met. A
+ *               run that began in a folder that was there and is refused leaves it, without what
+ *               it made
  *   resume      1: go on in that folder, SQZ_EINVAL where it holds a run of something else, named
  *               in the text, SQZ_EFORMAT where its run.gguf is damaged; 0: SQZ_EINVAL where it
  *               holds a run that is not finished
@@ -172,13 +173,13 @@ typedef struct sqz_compress_result {
  * too, and a run goes on with these alone (SQZ_EINVAL).
  *
  * Memory: that of sqz_squeeze, or of a trainer with its teacher, whichever is more.
- * SQZ_EINVAL: options out of range or that do not go together; fewer than 100 different texts
- * (those of the rows that are learned count), or fewer than 11 in a part, or
- * no row that is not reported on; `figure` is none, or better the less (ece, mae, mse, loss); the
- * model's head is not of these rows. SQZ_EUNSUPPORTED: levers of the vocabulary, and healing. As
- * sqz_squeeze, sqz_dataset_split, sqz_predict, sqz_trainer_open, sqz_trainer_run; SQZ_EOUTPUT,
- * SQZ_ERESOURCE also for the folder. What was at `out` stays on any error, and where the score was
- * not met. */
+ * SQZ_EINVAL: options out of range or that do not go together; `figure` is none, or better the
+ * less (ece, mae, mse, loss); the model's head is not of these rows; no row that is not reported
+ * on. SQZ_EFORMAT: fewer than 100 different texts (those of the rows that are learned count), 200
+ * without rows, or fewer than 11 in a part. SQZ_EUNSUPPORTED: levers of the vocabulary, and
+ * healing. As sqz_squeeze, sqz_dataset_split, sqz_predict, sqz_trainer_open, sqz_trainer_run;
+ * SQZ_EOUTPUT, SQZ_ERESOURCE also for the folder. What was at `out` stays on any error, and where
+ * the score was not met. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_compress(sqz_context *context, const char *path,
                                               const char *out, const sqz_compress_options *options,
                                               sqz_compress_result *result, sqz_error *error);

@@ -227,8 +227,8 @@ SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_repeats(sqz_dataset *dataset,
  *          those held out
  *
  * Classes are held out in their shares as far as sources allow, and every class that occurs keeps
- * an example to train on. SQZ_EINVAL: share; nothing can be held out, as all examples are one
- * source or the only ones of their class. SQZ_ENOMEM. */
+ * an example to train on. SQZ_EINVAL: share. SQZ_EFORMAT: nothing can be held out, as all examples
+ * are one source or the only ones of their class. SQZ_ENOMEM. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_dataset_split(sqz_dataset *dataset, double share,
                                                    uint64_t seed, uint32_t *rows, size_t *n_train,
                                                    sqz_error *error);

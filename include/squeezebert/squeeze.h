@@ -119,12 +119,12 @@ typedef struct sqz_quantize_options {
  * integers. The regular expression and a sort take theirs from the C library, all else comes from
  * the context's allocator.
  *
- * SQZ_EINVAL: `type` is none of the five, the texts have fewer than 2,048 pieces in all (empty
- * ones left out) or stand beside another type or no_bias_correction, `keep` is no regular
- * expression or matches no tensor that would change, or there is nothing to change.
- * SQZ_EUNSUPPORTED: the source holds weights of integers already. SQZ_ENUMERIC: a weight is NaN,
- * infinite or too large for the type; the text names tensor and index. SQZ_EFORMAT also: the source
- * is not what its checksums say. SQZ_EOUTPUT, SQZ_ERESOURCE: `out` cannot be written
+ * SQZ_EINVAL: `type` is none of the five, texts stand beside another type or no_bias_correction,
+ * `keep` is no regular expression or matches no tensor that would change, or there is nothing to
+ * change. SQZ_EUNSUPPORTED: the source holds weights of integers already. SQZ_ENUMERIC: a weight is
+ * NaN, infinite or too large for the type; the text names tensor and index. SQZ_EFORMAT also: the
+ * texts have fewer than 2,048 pieces in all (empty ones left out), or the source is not what its
+ * checksums say. SQZ_EOUTPUT, SQZ_ERESOURCE: `out` cannot be written
  * (squeezebert/output.h). SQZ_EIO, SQZ_ELIMIT, SQZ_ENOMEM as sqz_model_open.
  * Maths: doc/model.md; measured in doc/results.md and doc/notebook/results.md.
  */
@@ -337,12 +337,13 @@ typedef struct sqz_squeeze_options {
  *
  * SQZ_EINVAL: no lever, one that does not fit the model or another, or that there is nothing for
  * (of blocks where none stays, dense_output without groups, whole_texts that nothing reads); texts
- * are missing or too few, a budget or time cannot be met: the text has the number that would do, of
- * a budget alone also error.offset. A budget below what every part at its smallest takes is refused
- * before the model runs. SQZ_EUNSUPPORTED: the source has int8 weights or
- * product-quantised embeddings; a lever needs LAPACK, and this build is without it or its shared
- * libraries (loaded then, for the rest of the process) cannot be loaded: the text says which and
- * what to install. SQZ_ENUMERIC: a weight or an input is not finite.
+ * are missing, a budget or time cannot be met: the text has the number that would do, of a budget
+ * alone also error.offset; a budget below what every part at its smallest takes is refused before
+ * the model runs. SQZ_EFORMAT also: texts are too few, the text has how many would do.
+ * SQZ_EUNSUPPORTED: the source has int8 weights or product-quantised embeddings; a lever needs
+ * LAPACK, and this build is without it or its shared libraries (loaded then, for the rest of the
+ * process) cannot be loaded: the text says which and what to install. SQZ_ENUMERIC: a weight or an
+ * input is not finite.
  * SQZ_ECANCELLED, and else as sqz_quantize.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_squeeze(sqz_context *context, const char *path,

@@ -137,7 +137,7 @@ static sqz_status check_pieces(const work *w, sqz_error *error)
         pieces += sqz_dataset_pieces(b->dataset, b->rows[i]).n;
     if (b->options.compress->levers.n_texts || pieces >= SQZI_CALIBRATION_LEAST) return SQZ_OK;
     return sqzi_fail(
-        error, SQZ_EINVAL, 0,
+        error, SQZ_EFORMAT, 0,
         "%s: the %zu rows that are not held out have %llu pieces, at least %d are needed "
         "to squeeze by: give more rows, or plain texts of their kind (--texts)",
         sqz_dataset_name(b->dataset), b->result.n_train, (unsigned long long)pieces,

@@ -16,7 +16,7 @@ sqz_status sqzi_build_check(const sqz_build *b, sqz_error *error)
     const char *name = sqz_dataset_name(b->dataset);
     FAIL_IF(sqz_dataset_kind(b->dataset) != SQZ_LABELS_ONE || !sqz_dataset_labelled(b->dataset),
             SQZ_EINVAL, 0, "%s: build is for labels of one class a row", name);
-    FAIL_IF(b->result.n_classes < 2, SQZ_EINVAL, 0,
+    FAIL_IF(b->result.n_classes < 2, SQZ_EFORMAT, 0,
             "%s: all %zu rows have the label '%.100s': a classifier needs two classes or more",
             name, b->result.n, sqz_dataset_class(b->dataset, 0));
 fail:

@@ -25,7 +25,7 @@ static double to_choose(double holdout, size_t n)
 static sqz_status check_enough(const sqz_dataset *rows, size_t n, bool choose, sqz_error *error)
 {
     if (n >= LEAST_ROWS) return SQZ_OK;
-    return sqzi_fail(error, SQZ_EINVAL, 0,
+    return sqzi_fail(error, SQZ_EFORMAT, 0,
                      "%s: %zu rows to %s on, %d are needed: give more rows, or hold out more",
                      sqz_dataset_name(rows), n, choose ? "choose" : "report", LEAST_ROWS);
 }
@@ -152,7 +152,7 @@ static sqz_status deal_out_texts(sqzi_compressor *c, sqz_error *error)
     sqzi_text_split *reported = &d->reported, *chosen = &d->chosen;
     TRY(sqzi_text_split_make(c->allocator, o->texts, o->n_texts, reported, error));
     const size_t n = reported->n_learn + reported->n_held_out;
-    FAIL_IF(n < LEAST_TEXTS, SQZ_EINVAL, 0,
+    FAIL_IF(n < LEAST_TEXTS, SQZ_EFORMAT, 0,
             "%zu different texts, at least %d are needed: some are learned, some chosen on, and "
             "the result is judged on others",
             n, LEAST_TEXTS);

@@ -10,7 +10,7 @@
 /* Of rows, where nothing else is said: what is reported on, and of the rest what is chosen on. */
 #define SQZI_COMPRESS_HOLDOUT 0.1
 
-/* SQZ_EINVAL: rows to report on are too few, or those that would be chosen on of the ones to
+/* SQZ_EFORMAT: rows to report on are too few, or those that would be chosen on of the ones to
  * learn. */
 SQZ_NODISCARD sqz_status sqzi_compress_check_rows(const sqz_allocator *allocator,
                                                   sqz_dataset *learn, const sqz_dataset *report,

@@ -208,7 +208,8 @@ void sqzi_run_folder_remove(const char *folder)
 
 bool sqzi_run_is_refused(const sqzi_run_folder *f, sqz_status status)
 {
-    return f->is_new && (status == SQZ_EINVAL || status == SQZ_EUNSUPPORTED);
+    return f->is_new &&
+           (status == SQZ_EINVAL || status == SQZ_EFORMAT || status == SQZ_EUNSUPPORTED);
 }
 
 void sqzi_run_folder_close(sqzi_run_folder *f, bool done, bool refused)

@@ -339,7 +339,7 @@ static sqz_status divide(division *d, double share, uint64_t seed, sqz_error *er
     sqzi_permute(d->source, d->n_sources, seed, SQZI_CHANCE_SOURCES, 0);
     if (d->n_classes) hold_out(d, share, true);
     hold_out(d, share, false);
-    FAIL_IF(!d->n_held, SQZ_EINVAL, 0,
+    FAIL_IF(!d->n_held, SQZ_EFORMAT, 0,
             "%s: nothing can be held out of %u examples from %u sources: each source is more than "
             "the share, or the only one of a class; a larger share, or a file of its own to "
             "measure on",

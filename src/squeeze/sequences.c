@@ -91,7 +91,7 @@ sqz_status sqzi_sequences_up_to(const sqz_model *model, const sqz_text *texts, s
         TRY(add_sequence(s, sqz_encoding_ids(encoding), pieces, error));
         s->n_cut += sqz_encoding_cut(encoding) > 0;
     }
-    FAIL_IF(sqzi_sequences_tokens(s) < SQZI_CALIBRATION_LEAST, SQZ_EINVAL, 0,
+    FAIL_IF(sqzi_sequences_tokens(s) < SQZI_CALIBRATION_LEAST, SQZ_EFORMAT, 0,
             "%u texts to calibrate on have %u pieces in all, at least %d are needed: give more "
             "texts, of the kind that the model will read",
             s->n, sqzi_sequences_tokens(s), SQZI_CALIBRATION_LEAST);
@@ -114,7 +114,7 @@ sqz_status sqzi_sequences_behind(const sqz_model *model, const sqz_text *texts, 
     sqz_error too_few = {0};
     const sqz_status status = sqzi_sequences_up_to(model, texts + used, n - used, most, sequences,
                                                    &too_few);
-    if (status == SQZ_EINVAL) {
+    if (status == SQZ_EFORMAT) {
         sqzi_sequences_discard(sequences);
         return sqzi_sequences_up_to(model, texts, n, most, sequences, error);
     }

@@ -29,7 +29,7 @@ typedef struct sqzi_sequences {
 SQZ_NODISCARD sqz_status sqzi_sequences_random(const sqz_model *model, sqzi_sequences *sequences,
                                                sqz_error *error);
 
-/* Texts without a piece of their own are left out. SQZ_EINVAL where the others have too few;
+/* Texts without a piece of their own are left out. SQZ_EFORMAT where the others have too few;
  * SQZ_ENOMEM. Discard in any case. */
 SQZ_NODISCARD sqz_status sqzi_sequences_of_texts(const sqz_model *model, const sqz_text *texts,
                                                  size_t n, sqzi_sequences *sequences,

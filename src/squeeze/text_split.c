@@ -112,7 +112,7 @@ sqz_status sqzi_text_split_make(const sqz_allocator *allocator, const sqz_text *
     arena = sqzi_arena_over(split->block, split->bytes);
     find_different(texts, n, lay_out(split, n, slots, &arena), slots, split);
     if (split->n_learn < 2 * SQZI_HELD_OUT_LEAST)
-        return sqzi_fail(error, SQZ_EINVAL, 0,
+        return sqzi_fail(error, SQZ_EFORMAT, 0,
                          "%zu different texts, at least %d are needed: the result is judged on "
                          "texts that are held out, %d or more",
                          split->n_learn, 2 * SQZI_HELD_OUT_LEAST, SQZI_HELD_OUT_LEAST);

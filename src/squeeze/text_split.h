@@ -24,7 +24,7 @@ typedef struct sqzi_text_split {
     size_t bytes;
 } sqzi_text_split;
 
-/* SQZ_EINVAL: there are fewer than 2 SQZI_HELD_OUT_LEAST different texts; the text has both
+/* SQZ_EFORMAT: there are fewer than 2 SQZI_HELD_OUT_LEAST different texts; the text has both
  * numbers. SQZ_ENOMEM. Discard in any case. */
 SQZ_NODISCARD sqz_status sqzi_text_split_make(const sqz_allocator *allocator, const sqz_text *texts,
                                               size_t n, sqzi_text_split *split, sqz_error *error);

@@ -133,7 +133,7 @@ class Budget(unittest.TestCase):
     def test_a_small_table_asks_for_plain_texts_before_anything_is_trained(self):
         lines = read("t.csv").decode().splitlines()
         pathlib.Path("small.csv").write_text("\n".join(lines[:161]) + "\n")
-        said = run(*arguments("p.gguf", "--budget", str(BUDGET), data="small.csv"), code=2)
+        said = run(*arguments("p.gguf", "--budget", str(BUDGET), data="small.csv"), code=3)
         self.assertIn("at least 2048 are needed", said)
         self.assertFalse(os.path.exists("p.gguf.checkpoint"))
         pathlib.Path("plain.txt").write_text("".join(x.split(",")[0] + "\n" for x in lines[161:]))
@@ -145,10 +145,10 @@ class Budget(unittest.TestCase):
         pathlib.Path("few.csv").write_text("\n".join(lines[:121]) + "\n")
         pathlib.Path("others.txt").write_text("".join(x.split(",")[0] + "\n" for x in lines[121:]))
         command = ("--budget", str(BUDGET), "--texts", "others.txt")
-        said = run(*arguments("w.gguf", *command, data="few.csv"), code=2)
+        said = run(*arguments("w.gguf", *command, data="few.csv"), code=3)
         self.assertIn("rows to choose on, 11 are needed", said)
         self.assertFalse(os.path.exists("w.gguf.checkpoint"))
-        said = run(*arguments("x.gguf", *command, "--holdout", "0.05", data="few.csv"), code=2)
+        said = run(*arguments("x.gguf", *command, "--holdout", "0.05", data="few.csv"), code=3)
         self.assertIn("6 rows to report on", said)
 
     def test_more_bytes_than_the_model_has_are_said_to_be_that(self):

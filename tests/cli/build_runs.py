@@ -171,9 +171,9 @@ class Build(unittest.TestCase):
     def test_data_that_make_no_classifier_are_refused_by_name(self):
         pathlib.Path("kept.gguf").write_text("old")
         write("one.csv", [("good", "up"), ("bad", "up")])
-        self.assertIn("needs two classes", build("kept.gguf", data="one.csv", code=2))
+        self.assertIn("needs two classes", build("kept.gguf", data="one.csv", code=3))
         write("same.csv", [("good", "up"), ("good", "down")] * 5)
-        self.assertIn("from 1 sources", build("kept.gguf", data="same.csv", code=2))
+        self.assertIn("from 1 sources", build("kept.gguf", data="same.csv", code=3))
         self.assertIn("team", build("kept.gguf", "--label", "team", code=3))
         for trains in ((), ("--minutes", "0")):
             self.assertIn("--checkpoint is where training of every weight goes on from",

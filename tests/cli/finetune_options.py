@@ -177,7 +177,7 @@ class Options(unittest.TestCase):
         report = train("--text", "own", "--holdout", "0.5", "--source", "half")
         self.assertEqual((report["examples"], report["dev_examples"]), (48, 48))
         said = run("finetune", "bare.gguf", "-o", "never", "--data", "t.csv", "--text", "own",
-                   "--holdout", "0.1", "--source", "label", "--label", "even", code=2)
+                   "--holdout", "0.1", "--source", "label", "--label", "even", code=3)
         self.assertIn("from 2 sources", said)
 
     def test_the_seed_draws_what_is_held_out(self):

@@ -86,7 +86,7 @@ class Hostile(unittest.TestCase):
                 self.refused(3, said, "build", name, *BUILD[2:])
             self.refused(3, said, *DISTILL[:7], "--data", name, "--holdout", "0.2")
         write("one.csv", "text,label\ngood,up\nbad,up\n")
-        self.refused(2, "one.csv: every label is 'up': two classes or more", *FINETUNE, "--data",
+        self.refused(3, "one.csv: every label is 'up': two classes or more", *FINETUNE, "--data",
                      "one.csv")
 
     def test_numbers_that_no_float_holds_are_refused_by_line(self):
@@ -97,7 +97,7 @@ class Hostile(unittest.TestCase):
 
     def test_a_message_does_not_steer_the_terminal(self):
         write("steer.csv", "text,label\ngood,\x1b[2J\x9b\x7f\n")
-        self.refused(2, "steer.csv: every label is '?[2J???'", *FINETUNE, "--data", "steer.csv")
+        self.refused(3, "steer.csv: every label is '?[2J???'", *FINETUNE, "--data", "steer.csv")
 
     def test_rows_that_a_task_leaves_out_are_told(self):
         os.mkdir("qqp")

@@ -128,9 +128,13 @@ refused() { # CODE PATTERN OPTIONS...
   expect "$code" "$pattern" squeeze bare.gguf -o never.gguf "$@"
 }
 head -n 60 texts >few
+seq 250 >short
 refused 2 "no lever" --texts texts
 refused 2 "texts are missing" --bits 4
-refused 2 "100" --texts few --bits 4
+refused 3 "100" --texts few --bits 4
+refused 3 "2048" --texts short --bits 4
+refused 3 "2048" --texts short --budget 30kB --minutes 1
+[ ! -e never.gguf.checkpoint ] || { echo "FAILED: too few texts left a folder"; failed=1; }
 refused 3 "no-such: cannot open" --texts no-such --bits 4
 refused 2 "32\|8\|4\|3" --texts texts --bits 5
 refused 2 "'half' is no share" --texts texts --neurons half

@@ -89,7 +89,7 @@ expect 0 'biases are corrected' quantize "$work/squeeze.gguf" --dry-run --calibr
   --progress none </dev/null
 head -n 20 "$work/texts" >"$work/few"
 : >"$work/empty"
-expect 2 "20 texts to calibrate on have [0-9]+ pieces in all, at least 2048 are needed" \
+expect 3 "20 texts to calibrate on have [0-9]+ pieces in all, at least 2048 are needed" \
   quantize "$work/squeeze.gguf" -o "$work/never.gguf" --calibrate "$work/few" </dev/null
 expect 3 "empty: holds no text" quantize "$work/squeeze.gguf" -o "$work/never.gguf" \
   --calibrate "$work/empty" </dev/null
@@ -98,7 +98,7 @@ expect 3 "no-such-file: cannot open" quantize "$work/squeeze.gguf" -o "$work/nev
 expect 3 "$work: cannot read" quantize "$work/squeeze.gguf" -o "$work/never.gguf" \
   --calibrate "$work" </dev/null
 head -c 17000000 /dev/zero | tr '\0' a >"$work/long"
-expect 2 "1 texts to calibrate on have 3 pieces" quantize "$work/squeeze.gguf" \
+expect 3 "1 texts to calibrate on have 3 pieces" quantize "$work/squeeze.gguf" \
   -o "$work/never.gguf" --calibrate "$work/long" </dev/null
 expect 2 "calibrate is for --type s8" quantize "$work/squeeze.gguf" -o "$work/never.gguf" \
   --type bf16 --calibrate "$work/texts" </dev/null

@@ -170,11 +170,11 @@ static void what_texts_cannot_do_is_said(void **state)
     make_texts(1);
     sqzt_assert_ok(sqz_context_open(&(sqz_context_options){.n_threads = 1}, &context, &error),
                    &error);
-    assert_int_equal(quantize(context, path, out, 10, &error), SQZ_EINVAL);
+    assert_int_equal(quantize(context, path, out, 10, &error), SQZ_EFORMAT);
     assert_non_null(strstr(error.text, "10 texts"));
     for (size_t i = 0; i < TEXTS; i++) texts[i].n_bytes = i % 2; /* empty, or blank */
     for (size_t i = 0; i < TEXTS; i++) bytes[i][0] = ' ';
-    assert_int_equal(quantize(context, path, out, TEXTS, &error), SQZ_EINVAL);
+    assert_int_equal(quantize(context, path, out, TEXTS, &error), SQZ_EFORMAT);
     assert_non_null(strstr(error.text, "0 texts"));
     make_texts(1);
     const sqz_quantize_options wrong[] = {

@@ -245,7 +245,7 @@ static void sources_stay_together(void **state)
         assert_memory_not_equal(rows, again, sizeof rows);
         sqzt_assert_fails(sqz_dataset_split(d, 1, 5, rows, &n_train, &error), SQZ_EINVAL, &error,
                           "below 1");
-        sqzt_assert_fails(sqz_dataset_split(d, 0.001, 5, rows, &n_train, &error), SQZ_EINVAL,
+        sqzt_assert_fails(sqz_dataset_split(d, 0.001, 5, rows, &n_train, &error), SQZ_EFORMAT,
                           &error, "a larger share");
         sqz_dataset_close(d);
     }

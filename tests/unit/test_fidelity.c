@@ -83,7 +83,7 @@ static void equal_texts_are_in_one_part_once(void **state)
     sqzi_text_split_discard(&split);
     const sqz_text alike[] = {{"a b", 3}, {"ab", 2}, {" a  b ", 6}, {"a", 1}};
     assert_int_equal(sqzi_text_split_make(&sqzi_default_allocator, alike, 4, &split, &error),
-                     SQZ_EINVAL);
+                     SQZ_EFORMAT);
     assert_non_null(strstr(error.text, "3 different texts"));
     sqzi_text_split_discard(&split);
 }
@@ -94,7 +94,7 @@ static void too_few_texts_are_refused_with_the_number_that_would_do(void **state
     sqz_error error = {0};
     sqzi_text_split split;
     sqzt_assert_fails(sqzi_text_split_make(&sqzi_default_allocator, texts, 99, &split, &error),
-                      SQZ_EINVAL, &error, "99 different texts, at least 100 are needed");
+                      SQZ_EFORMAT, &error, "99 different texts, at least 100 are needed");
     sqzi_text_split_discard(&split);
 }
 
