@@ -59,7 +59,7 @@ extern "C" {
     X(SQZ_EINVAL, 1, "the caller passed an invalid argument")                  \
     X(SQZ_ENOMEM, 2, "out of memory")                                          \
     X(SQZ_EIO, 3, "reading a file failed")                                     \
-    X(SQZ_EFORMAT, 4, "what a file or data hold is not what is demanded")       \
+    X(SQZ_EFORMAT, 4, "what a file or data hold is not what is demanded")      \
     X(SQZ_EUNSUPPORTED, 5, "valid, but this version cannot do it")             \
     X(SQZ_ELIMIT, 6, "a limit was exceeded")                                   \
     X(SQZ_ETOKEN, 7, "a token id is not in the vocabulary")                    \

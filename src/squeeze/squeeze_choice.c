@@ -27,11 +27,17 @@ typedef struct walk {
 
 static sqz_status try_plan(walk *w, const sqzi_budget_task *task, bool *better, sqz_error *error)
 {
-    sqz_status status = SQZ_OK;
+    sqz_error why = {0};
     sqzi_budget_outcome outcome;
+    sqzi_budget_task within = *task;
+    bool unmet = false;
+    within.unmet = &unmet;
     *better = false;
     sqzi_squeeze_plan_copy(w->by_hand, &w->tried);
-    TRY(sqzi_squeeze_plan_by_budget(task, &w->tried, &outcome, error));
+    sqz_status status = sqzi_squeeze_plan_by_budget(&within, &w->tried, &outcome, &why);
+    if (unmet && w->n_tried) return SQZ_OK; /* of this sum alone: its rounds came to nothing */
+    if (unmet && task->unmet) *task->unmet = true;
+    FAIL_IF(status != SQZ_OK, status, why.offset, "%s", why.text);
     if (w->n_tried && sqzi_squeeze_plan_is(&w->tried, w->best)) return SQZ_OK;
     if (w->trial) TRY(sqzi_plan_trial_run(w->trial, &w->tried, &outcome.change, error));
     if (w->n_tried++ == 0 || outcome.change < w->outcome->change) {

@@ -20,6 +20,7 @@ typedef struct subject {
     sqzi_plan_trial trial;
     sqz_squeeze_options options;
     uint32_t steps, last;
+    uint32_t files, last_file; /* asked for the bytes of; behind the last one all are too large */
 } subject;
 
 static void open_subject(subject *s)
@@ -29,7 +30,7 @@ static void open_subject(subject *s)
     tiny.positions = SQZI_CALIBRATION_LENGTH;
     tiny.head = NULL;
     tiny.ffn_width = 256;
-    *s = (subject){.last = UINT32_MAX};
+    *s = (subject){.last = UINT32_MAX, .last_file = UINT32_MAX};
     s->opened = sqzt_open_tiny(&tiny, 1,
                                &(sqz_session_options){.max_tokens = 1, .max_sequences = 1});
     const sqz_model *model = s->opened.model;
@@ -59,7 +60,9 @@ static void close_subject(subject *s)
 static sqz_status bytes_of(void *user, const sqzi_squeeze_plan *plan, uint64_t *bytes,
                            sqz_error *error)
 {
-    const subject *s = user;
+    subject *s = user;
+    *bytes = BUDGET + 1;
+    if (++s->files > s->last_file) return SQZ_OK;
     return sqzi_plan_bytes(&s->weights, plan, &(sqzi_step){.history = "h", .suffix = "-s"}, bytes,
                            error);
 }
@@ -101,6 +104,35 @@ static void what_is_taken_is_measured_and_no_worse_than_the_least_sum(void **sta
     assert_true(change > 0 && outcome.change == change && change <= change_of_first);
     assert_true(outcome.bytes <= BUDGET);
     assert_int_equal(s.steps, SQZI_PLANS_TRIED - 1);
+    sqzi_squeeze_plan_discard(&chosen);
+    sqzi_squeeze_plan_discard(&first);
+    close_subject(&s);
+}
+
+static void a_later_sum_within_nothing_leaves_the_first_plan(void **state)
+{
+    (void)state;
+    if (!sqzi_dense_algebra_built()) skip();
+    subject s;
+    bool unmet = false;
+    sqz_error error = {0};
+    sqzi_squeeze_plan first, chosen;
+    sqzi_budget_outcome outcome;
+    open_subject(&s);
+    sqzi_budget_task task = task_of(&s);
+    task.unmet = &unmet;
+    sqzt_assert_ok(sqzi_squeeze_plan_make(s.opened.model, &first, &error), &error);
+    sqzt_assert_ok(sqzi_squeeze_plan_make(s.opened.model, &chosen, &error), &error);
+    sqzt_assert_ok(sqzi_squeeze_plan_by_budget(&task, &first, &outcome, &error), &error);
+    s.last_file = s.files;
+    s.files = 0;
+    sqzt_assert_ok(sqzi_squeeze_choose(&task, &s.trial, NULL, NULL, &chosen, &outcome, &error),
+                   &error);
+    assert_true(s.files > s.last_file && sqzi_squeeze_plan_is(&chosen, &first) && !unmet);
+    s.files = s.last_file;
+    sqzt_assert_fails(sqzi_squeeze_choose(&task, &s.trial, NULL, NULL, &chosen, &outcome, &error),
+                      SQZ_EINVAL, &error, "cannot be met");
+    assert_true(unmet);
     sqzi_squeeze_plan_discard(&chosen);
     sqzi_squeeze_plan_discard(&first);
     close_subject(&s);
@@ -172,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_taken_is_measured_and_no_worse_than_the_least_sum),
+        cmocka_unit_test(a_later_sum_within_nothing_leaves_the_first_plan),
         cmocka_unit_test(without_trials_the_least_sum_is_taken),
         cmocka_unit_test(a_step_stops_the_choice),
         cmocka_unit_test(trials_run_the_plan_they_are_given),
