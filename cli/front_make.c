@@ -93,7 +93,7 @@ static sqz_status squeeze(const cli_front_job *job, cli_front *front, uint64_t b
     return SQZ_OK;
 }
 
-/* No file is so small: the error has the least that is. */
+/* No file is so small, or none of it within the time (squeeze.h). */
 static bool is_refused(sqz_status status, uint64_t budget, const sqz_error *error)
 {
     return status == SQZ_EINVAL && error->offset > budget;

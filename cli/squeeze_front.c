@@ -78,7 +78,7 @@ static void make_all(const cli_front_job *job, cli_front *front, sqz_model **mod
         } else if (job->budgets || !--n_left) {
             cli_front_give_up(job);
             cli_check(SQZ_EINVAL, &error);
-        }
+        } else cli_say("%s; it is left out", error.text);
     }
     turn_round(front, models);
 }

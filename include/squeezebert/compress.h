@@ -62,9 +62,9 @@ extern "C" {
  *   folder      what the run makes on its way is kept here, made where it is missing and removed at
  *               the end, so neither `out` nor a cache is in it (SQZ_EOUTPUT); also removed where a
  *               run that began in it ends with SQZ_EINVAL, SQZ_EFORMAT or SQZ_EUNSUPPORTED, as
- *               it would again, and where the budget of one that was gone on with cannot be met. A
- *               run that began in a folder that was there and is refused leaves it, without what
- *               it made
+ *               it would again, and where the budget of one that was gone on with cannot be met,
+ *               or not within the time. A run that began in a folder that was there and is refused
+ *               leaves it, without what it made
  *   resume      1: go on in that folder, SQZ_EINVAL where it holds a run of something else, named
  *               in the text, SQZ_EFORMAT where its run.gguf is damaged; 0: SQZ_EINVAL where it
  *               holds a run that is not finished

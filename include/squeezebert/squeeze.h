@@ -337,9 +337,10 @@ typedef struct sqz_squeeze_options {
  *
  * SQZ_EINVAL: no lever, one that does not fit the model or another, or that there is nothing for
  * (of blocks where none stays, dense_output without groups, whole_texts that nothing reads); texts
- * are missing, a budget or time cannot be met: the text has the number that would do, of a budget
- * alone also error.offset; a budget below what every part at its smallest takes is refused before
- * the model runs. SQZ_EFORMAT also: texts are too few, the text has how many would do.
+ * are missing, a budget or time cannot be met: the text has the number that would do, error.offset
+ * the bytes, or UINT64_MAX where it is the time that no plan meets; a budget below what every part
+ * at its smallest takes is refused before the model runs. SQZ_EFORMAT also: texts are too few, the
+ * text has how many would do.
  * SQZ_EUNSUPPORTED: the source has int8 weights or product-quantised embeddings; a lever needs
  * LAPACK, and this build is without it or its shared libraries (loaded then, for the rest of the
  * process) cannot be loaded: the text says which and what to install. SQZ_ENUMERIC: a weight or an

@@ -281,7 +281,8 @@ static sqz_status compress(work *w, sqz_error *error)
     if (budget) o.levers.budget = budget > more ? budget - more : 1;
     const sqz_status status = sqz_compress(b->context, w->teacher, w->small, &o, &b->compressed,
                                            &why);
-    if (status == SQZ_EINVAL && budget && why.offset > o.levers.budget)
+    if (status == SQZ_EINVAL && budget && why.offset > o.levers.budget &&
+        why.offset != UINT64_MAX /* the time */)
         return sqzi_fail(error, SQZ_EINVAL, why.offset + more,
                          "a budget of %llu bytes cannot be met: the least that can is %llu bytes; "
                          "with one that can, resuming takes up what was trained",

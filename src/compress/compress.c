@@ -213,7 +213,7 @@ static void settle_score(sqzi_compressor *c)
     c->least_to_choose = o->relative ? o->min_score * c->base_to_choose : o->min_score;
 }
 
-/* The budget: no file is so small. */
+/* The budget: no file is so small, or none of it within the time. */
 static bool cannot_be_met(const sqzi_compressor *c, sqz_status status, const sqz_error *error)
 {
     const uint64_t budget = c->options.levers.budget;

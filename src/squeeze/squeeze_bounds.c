@@ -107,7 +107,7 @@ static sqz_status say_least(const bounds_search *s, sqz_error *error)
                      per_cent = 100 * scale / task->base_time;
         if (task->budget)
             snprintf(within, sizeof within, " within %" PRIu64 " bytes", task->budget);
-        return sqzi_fail(error, SQZ_EINVAL, 0,
+        return sqzi_fail(error, SQZ_EINVAL, UINT64_MAX,
                          "time: %s %% of the base's cannot be met%s: the least that can is %s %%",
                          SQZI_REAL(4, task->time * per_cent), within,
                          SQZI_REAL(4, ceil(s->least_time * per_cent * 10) / 10));
