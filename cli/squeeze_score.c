@@ -317,20 +317,39 @@ const char *cli_score_condition(const char *model)
     return text;
 }
 
-void cli_say_unmet(const sqz_compress_result *r, const char *wanted)
+/* Of what was not healed no minutes are the reason; pieces that left cannot be healed; and levers
+ * by hand leave nothing to search. */
+static const char *what_may_hold(const cli_score_job *j)
+{
+    const sqz_squeeze_options *l = j->levers;
+    const sqz_compress_result *r = &j->result;
+    const bool by_hand = r->n_trials && !r->trials[0].budget;
+    const char *other = l->time > 0 ? "a larger --time" : "levers that take less away";
+    static char text[160];
+    if (r->n_steps)
+        snprintf(text, sizeof text, "more --minutes%s%s or more texts", by_hand ? ", " : "",
+                 by_hand ? other : "");
+    else if (l->n_vocabulary || l->drop_impossible) snprintf(text, sizeof text, "%s", other);
+    else
+        snprintf(text, sizeof text, "healing, which --no-heal leaves out,%s%s",
+                 by_hand ? " or " : "", by_hand ? other : "");
+    return text;
+}
+
+void cli_say_unmet(const sqz_compress_result *r, const char *wanted, const char *may_hold)
 {
     cli_say("the %s is %.4f on what was held out, below --min-score %s (%.4f): nothing was written",
             r->name, r->after.score, wanted, r->least);
     if (r->enough)
         cli_say("about %llu bytes seem to hold it: --budget %llu", (unsigned long long)r->enough,
                 (unsigned long long)r->enough);
-    else cli_say("no file that was tried holds it: more --minutes or more texts may");
+    else cli_say("no file that was tried holds it: %s may", may_hold);
 }
 
 int cli_score_end(const cli_score_job *j)
 {
     cli_score_close();
     if (j->result.met) return CLI_DONE;
-    cli_say_unmet(&j->result, min_score);
+    cli_say_unmet(&j->result, min_score, what_may_hold(j));
     return CLI_FAILED;
 }

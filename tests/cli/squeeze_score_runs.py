@@ -99,6 +99,16 @@ class Texts(unittest.TestCase):
             code=3))
         self.assertFalse(os.path.exists("no.gguf.checkpoint"))
 
+    def test_what_is_advised_where_a_score_is_missed_can_help(self):
+        for more, words in ((("--no-heal",), "healing, which --no-heal leaves out, or levers"),
+                            (("--minutes", "1", "--epochs", "1"),
+                             "more --minutes, levers that take less away or more texts may")):
+            said = run("squeeze", "bare.gguf", "-o", "below.gguf", "--texts", "texts.txt", "--bits",
+                       "3", "--heads", "50%", "--min-score", "0.999999", *more, *ALWAYS, code=1)
+            self.assertIn(words, said)
+            self.assertEqual("--minutes" in said, "--minutes" in more)
+            self.assertFalse(os.path.exists("below.gguf"))
+
     def test_a_run_that_cannot_be_leaves_no_folder(self):
         for more, words in ((("--budget", "1"), "the least that can is"),
                             (("--neurons", "50%", "--ranks", "up=3"), "is not LINEAR=RANK")):
