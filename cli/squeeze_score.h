@@ -57,8 +57,7 @@ int cli_score_end(const cli_score_job *job);
 void cli_score_show(const cli_score_job *job);
 void cli_score_show_json(const cli_score_job *job);
 /* What comes out does not hold the score that was wanted. */
-void cli_say_unmet(const sqz_compress_result *result, const char *wanted,
-                   const char *may_hold);
+void cli_say_unmet(const sqz_compress_result *result, const char *wanted, const char *may_hold);
 /* On the first of the rows, or of the texts. */
 void cli_score_time(cli_score_job *job, const sqz_dataset *rows);
 

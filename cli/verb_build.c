@@ -226,7 +226,8 @@ static int run(char **arguments, uint32_t n)
     if (written) write_answers(build, answers);
     if (cli.json) cli_built_show_json(&built);
     else cli_built_show(&built);
-    if (!written) cli_say_unmet(built.result->compressed, min_score,
+    if (!written)
+        cli_say_unmet(built.result->compressed, min_score,
                       built.result->compressed->n_steps ? "more --minutes or more texts"
                                                         : "--minutes above 0, which heal it,");
     sqz_build_close(build);

@@ -340,12 +340,10 @@ typedef struct sqz_squeeze_options {
  * are missing, a budget or time cannot be met: the text has the number that would do, error.offset
  * the bytes, or UINT64_MAX where it is the time that no plan meets; a budget below what every part
  * at its smallest takes is refused before the model runs. SQZ_EFORMAT also: texts are too few, the
- * text has how many would do.
- * SQZ_EUNSUPPORTED: the source has int8 weights or product-quantised embeddings; a lever needs
- * LAPACK, and this build is without it or its shared libraries (loaded then, for the rest of the
- * process) cannot be loaded: the text says which and what to install. SQZ_ENUMERIC: a weight or an
- * input is not finite.
- * SQZ_ECANCELLED, and else as sqz_quantize.
+ * text has how many would do. SQZ_EUNSUPPORTED: the source has int8 weights or product-quantised
+ * embeddings; a lever needs LAPACK, and this build is without it or its shared libraries (loaded
+ * then, for the rest of the process) cannot be loaded: the text says which and what to install.
+ * SQZ_ENUMERIC: a weight or an input is not finite. SQZ_ECANCELLED, and else as sqz_quantize.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_squeeze(sqz_context *context, const char *path,
                                              const char *out, const sqz_squeeze_options *options,

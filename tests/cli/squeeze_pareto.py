@@ -192,8 +192,8 @@ class Pareto(unittest.TestCase):
         self.assertEqual({row["at"] for row in rows}, {"1x40"})
 
     def test_usual_budgets_that_miss_the_time_are_left_out(self):
-        said = run("squeeze", "wide.gguf", "--pareto", "late.csv", "--texts", "texts", "--time", "1%",
-                   "--at", "1x16", "--cache", ".", "-t", "1", "--progress", "none", code=2)
+        said = run("squeeze", "wide.gguf", "--pareto", "late.csv", "--texts", "texts", "--time",
+                   "1%", "--at", "1x16", "--cache", ".", "-t", "1", "--progress", "none", code=2)
         left_out = [line for line in said.splitlines() if line.endswith("; it is left out")]
         self.assertGreater(sum("time: 1 % of the base's" in line for line in left_out), 1, said)
         self.assertFalse(os.path.exists("late.csv"))
