@@ -99,11 +99,15 @@ fail:
     return status;
 }
 
-/* A CR and something else than LF behind it: the whole of an old Mac's table is one line. */
+/* A CR and something else than LF behind it, not in quotes: the whole of an old Mac's table is one
+ * line. */
 static bool has_lone_cr(const char *bytes, size_t n)
 {
-    for (size_t i = 0; i + 1 < n; i++)
-        if (bytes[i] == '\r' && bytes[i + 1] != '\n') return true;
+    bool quoted = false;
+    for (size_t i = 0; i + 1 < n; i++) {
+        if (bytes[i] == '"') quoted = !quoted;
+        if (!quoted && bytes[i] == '\r' && bytes[i + 1] != '\n') return true;
+    }
     return false;
 }
 

@@ -256,6 +256,7 @@ static void a_header_of_another_layout_says_which(void **state)
     refuse("text,label\ra,up\rb,down", csv, SQZ_EFORMAT,
            "tape: line 1: its lines end with CR alone: save it with LF or CR LF");
     expect("text,\"of a\r\nday\"\na,up\n", csv, "3 a of a\r\nday=up;");
+    expect("text,\"of a\rday\"\na,up\n", csv, "2 a of a\rday=up;");
 }
 
 static void json_is_passed_on_as_it_stands(void **state)
