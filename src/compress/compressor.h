@@ -22,9 +22,10 @@ enum { SQZI_COMPRESS_PARTS = 2 };
  *   learn          rows to learn; NULL: none
  *   rows[]         of the parts; NULL: texts alone
  *   texts[]        of the parts, of texts alone
- *   plain          [n_plain] texts to learn, beside rows or alone; apart: a list of those beside
- * rows calibrate      [n_calibrate] all texts that are learned sentences      what is learned of
- * those without labels, NULL: nothing; tokenised
+ *   plain          [n_plain] texts to learn, beside rows or alone
+ *   apart          the list of those beside rows
+ *   calibrate      [n_calibrate] all texts that are learned
+ *   sentences      what is learned of those without labels, NULL: nothing; tokenised
  */
 typedef struct sqzi_compress_data {
     sqz_dataset *rest, *learn, *own[SQZI_COMPRESS_PARTS], *sentences;
