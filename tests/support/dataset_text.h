@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "model/context.h"
+#include "support/bytes_source.h"
 #include "support/test.h"
 
 static sqz_context context;
@@ -18,26 +19,16 @@ static inline int set_allocator(void **state)
     return 0;
 }
 
-typedef struct memory {
-    const char *bytes;
-    size_t n, at;
-} memory;
-
-static inline ptrdiff_t read_memory(void *user, void *bytes, size_t n)
+static inline ptrdiff_t read_few(void *user, void *bytes, size_t n)
 {
-    memory *m = user;
-    size_t got = m->n - m->at < 7 ? m->n - m->at : 7;
-    if (got > n) got = n;
-    memcpy(bytes, m->bytes + m->at, got);
-    m->at += got;
-    return (ptrdiff_t)got;
+    return sqzt_read_bytes(user, bytes, n < 7 ? n : 7);
 }
 
 static inline sqz_status open_text(const char *text, sqz_dataset_options options,
                                    sqz_dataset **dataset, sqz_error *error)
 {
-    memory m = {text, strlen(text), 0};
-    const sqz_rows_source source = {.name = "rows", .read = read_memory, .user = &m};
+    sqzt_bytes bytes = {text, strlen(text), 0};
+    const sqz_rows_source source = {.name = "rows", .read = read_few, .user = &bytes};
     if (options.format == SQZ_DATA_AUTO) options.format = SQZ_DATA_CSV;
     return sqz_dataset_open_source(&context, &source, &options, dataset, error);
 }
