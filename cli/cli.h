@@ -114,6 +114,10 @@ void cli_end(void);
 /* malloc and realloc that die with CLI_NO_RESOURCE. */
 void *cli_allocate(void *old, size_t bytes);
 
+/* Names between commas, without the blanks around each; NULL and 0 of NULL. One allocation, to be
+ * freed. Dies with CLI_USAGE where one is empty. */
+const char **cli_read_names(const char *option, const char *text, uint32_t *n);
+
 /* ---- objects.c: the context, model and task of the run, opened once and closed at its end ---- */
 sqz_context *cli_context(void);
 sqz_model *cli_model(const char *path);

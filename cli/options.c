@@ -73,6 +73,27 @@ static uint32_t read_choice(const cli_verb *verb, const cli_option *option, cons
     misuse(verb, what, text);
 }
 
+const char **cli_read_names(const char *option, const char *text, uint32_t *n)
+{
+    *n = 0;
+    if (!text) return NULL;
+    uint32_t room = 1;
+    for (const char *at = text; *at; at++) room += *at == ',';
+    const char **names = cli_allocate(NULL, room * sizeof *names + strlen(text) + 1);
+    char *at = (char *)(names + room);
+    strcpy(at, text);
+    for (char *next; at; at = next) {
+        next = strchr(at, ',');
+        if (next) *next++ = '\0';
+        at += strspn(at, " ");
+        char *end = at + strlen(at);
+        while (end > at && end[-1] == ' ') *--end = '\0';
+        if (!*at) cli_die(CLI_USAGE, "--%s %s: name %u is empty", option, text, *n + 1);
+        names[(*n)++] = at;
+    }
+    return names;
+}
+
 static void store(const cli_verb *verb, const cli_option *option, const char *text)
 {
     switch (option->kind) {

@@ -118,26 +118,15 @@ static void show_candidates_text(const sqz_input *input, const void *result)
     cli_print_text(input->text.bytes, input->text.n_bytes);
 }
 
-static void split_labels(void)
-{
-    for (const char *at = labels_text; at; n_candidates++) {
-        const char *comma = strchr(at, ',');
-        size_t n = comma ? (size_t)(comma - at) : strlen(at);
-        for (; n && at[0] == ' '; n--) at++;
-        while (n && at[n - 1] == ' ') n--;
-        if (n == 0) cli_die(CLI_USAGE, "--labels holds an empty label");
-        candidates = cli_allocate(candidates, (n_candidates + 1) * sizeof *candidates);
-        candidates[n_candidates] = (sqz_text){at, n};
-        at = comma ? comma + 1 : NULL;
-    }
-}
-
 static int run_zero_shot(char **arguments, uint32_t n)
 {
     (void)n;
     path = arguments[0];
     if (!labels_text) cli_die(CLI_USAGE, "--labels A,B,... is missing: which labels are there?");
-    split_labels();
+    const char **labels = cli_read_names("labels", labels_text, &n_candidates);
+    candidates = cli_allocate(NULL, n_candidates * sizeof *candidates);
+    for (uint32_t k = 0; k < n_candidates; k++)
+        candidates[k] = (sqz_text){labels[k], strlen(labels[k])};
     const cli_stream stream = {.model = path,
                                .reading = {.column = "text"},
                                .result_bytes = sizeof(sqz_zero_shot_result),
@@ -147,6 +136,7 @@ static int run_zero_shot(char **arguments, uint32_t n)
                                .show_text = show_candidates_text};
     const int code = cli_run_stream(&stream);
     free(candidates);
+    free(labels);
     return code;
 }
 

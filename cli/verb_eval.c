@@ -219,8 +219,7 @@ static const char *prompt_of(const sqz_model *model, sqz_role role)
 static int run(char **arguments, uint32_t n)
 {
     (void)n;
-    const char *classes[64];
-    uint32_t n_classes = 0;
+    uint32_t n_classes;
     sqz_eval_report report;
     check_least();
     if (!task_name) return run_own(arguments[0]);
@@ -235,17 +234,14 @@ static int run(char **arguments, uint32_t n)
         cli_die(CLI_USAGE, "there is no task '%s'; `squeezebert eval --help` lists them",
                 task_name);
     check_has_accuracy();
-    char *copy = cli_allocate(NULL, classes_text ? strlen(classes_text) + 1 : 1);
-    strcpy(copy, classes_text ? classes_text : "");
-    for (char *word = strtok(copy, ","); word && n_classes < 64; word = strtok(NULL, ","))
-        classes[n_classes++] = word;
+    const char **classes = cli_read_names("classes", classes_text, &n_classes);
     const sqz_task_options task_options = cli_task_options();
     const sqz_model *model = cli_model(arguments[0]);
     const sqz_eval_options o = {.split = split,
                                 .cosine = cosine,
                                 .prompt = prompt_of(model, SQZ_ROLE_QUERY),
                                 .second_prompt = prompt_of(model, SQZ_ROLE_PASSAGE),
-                                .classes = n_classes ? classes : NULL,
+                                .classes = classes,
                                 .n_classes = n_classes,
                                 .task = &task_options,
                                 .progress = cli_show_share,
@@ -254,7 +250,7 @@ static int run(char **arguments, uint32_t n)
                                 .prediction = predictions ? write_prediction : NULL};
     open_predictions(arguments[0]);
     cli_evaluate_task(model, (sqz_glue_task)task, folder, &o, &report);
-    free(copy);
+    free(classes);
     if (answers) cli_commit_output(answers);
     say_counts(&report);
     if (cli.json) {
