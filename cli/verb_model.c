@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Model files from Hugging Face folders and back; and doctor, about this machine. */
+#include <stdlib.h>
+
 #include <squeezebert/export.h>
 #include <squeezebert/import.h>
 
@@ -7,7 +9,7 @@
 #include "verbs.h"
 
 static const char *output_path, *tokenizer_path;
-static const char *model_type, *name;
+static const char *model_type, *name, *labels_text;
 static uint32_t dtype, head;
 static bool dense, strict;
 
@@ -24,6 +26,8 @@ static const cli_option import_options[] = {
     {"name", 0, CLI_TEXT, &name, "NAME",
      "the model's name (default: its repository in a cache of the Hub, else README.md's title, "
      "else the folder's name)"},
+    {"labels", 0, CLI_TEXT, &labels_text, "A,B,...",
+     "what a classifier's outputs are called, in their order (default: as config.json says)"},
     {"strict", 0, CLI_FLAG, &strict, NULL,
      "refuse weights with tensors that the model does not use"},
     {0},
@@ -46,16 +50,21 @@ static int run_import(char **arguments, uint32_t n)
 {
     (void)n;
     sqz_error error = {0};
+    uint32_t n_labels;
     if (!output_path) cli_die(CLI_USAGE, "-o FILE is missing: where should the model file go?");
+    const char **labels = cli_read_names("labels", labels_text, &n_labels);
     const sqz_import_options options = {.type = (sqz_import_type)dtype,
                                         .head = (sqz_import_head)head,
                                         .model_type = model_type,
                                         .name = name,
                                         .strict = strict,
                                         .note = note,
-                                         .tokenizer = tokenizer_path};
+                                        .labels = labels,
+                                        .n_labels = n_labels,
+                                        .tokenizer = tokenizer_path};
     const sqz_status status = sqz_import(cli_context(), arguments[0], output_path, &options,
                                          &error);
+    free(labels);
     if (status == SQZ_ENUMERIC) cli_die(CLI_BAD_FILE, "%s", error.text);
     cli_check(status, &error);
     cli_say("wrote %s", output_path);

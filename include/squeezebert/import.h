@@ -36,6 +36,8 @@ typedef enum sqz_import_head {
  *   note(user, text)  called for what the user should know: tensors that the model does not use,
  *                     keys of config.json that nobody reads, defaults and guesses in the place of
  *                     what the files do not say
+ *   labels            [n_labels] what a classifier's outputs are called, in their order, in the
+ *                     place of what config.json names; n_labels 0: config.json's
  *   tokenizer         where the tokenizer's files are, if not in the model's folder: another
  *                     folder, whose settings count then, or a vocab.txt or tokenizer.json alone
  */
@@ -47,7 +49,9 @@ typedef struct sqz_import_options {
     void (*note)(void *user, const char *text);
     void *user;
     const char *tokenizer;
-    uint64_t reserved[4];
+    const char *const *labels;
+    size_t n_labels;
+    uint64_t reserved[2];
 } sqz_import_options;
 
 /* Read a folder with config.json, weights and tokenizer, and write one model file.
@@ -79,9 +83,10 @@ typedef struct sqz_import_options {
  * is damaged, or a tensor is missing, has another shape or, where strict, belongs to no part of the
  * model; the text names file and tensor. SQZ_EUNSUPPORTED: a model type, activation, module,
  * setting or tokenizer that this version cannot do, by name; what was named is no folder of a
- * model. SQZ_EINVAL: an option is none that is known. SQZ_ENUMERIC: a weight is NaN or infinite.
- * SQZ_EOUTPUT, SQZ_ERESOURCE: `path` cannot be written (squeezebert/output.h), or is a
- * file of the folder. SQZ_ENOMEM.
+ * model. SQZ_EINVAL: an option is none that is known; there are labels and no classes, not one for
+ * each, or one twice, empty or no UTF-8. SQZ_ENUMERIC: a weight is NaN or infinite. SQZ_EOUTPUT,
+ * SQZ_ERESOURCE: `path` cannot be written (squeezebert/output.h), or is a file of the folder.
+ * SQZ_ENOMEM.
  */
 SQZ_API SQZ_NODISCARD sqz_status sqz_import(sqz_context *context, const char *folder,
                                             const char *path, const sqz_import_options *options,

@@ -72,8 +72,8 @@ static sqz_status match_classes(const outputs *o, const sqzi_glue_facts *facts,
     list_names(o, n, names, sizeof names);
     FAIL_IF(true, SQZ_EINVAL, 0,
             "which class of %s each output stands for is unknown: %s are %s, the task's are %s; "
-            "name them in the order of the model's outputs (in the program `eval --classes "
-            "A,B,...` and `glue MODEL:%s:A,B,...`)",
+            "name them in the order of the model's outputs (in the program `import --labels "
+            "A,B,...`, or for once `eval --classes A,B,...` and `glue MODEL:%s:A,B,...`)",
             facts->name, o->options->classes ? "the given names" : "the model's names", names,
             classes, facts->name);
 fail:

@@ -37,6 +37,7 @@ static sqz_status read_folder(sqzi_importer *m)
     TRY(sqzi_import_head(m));
     TRY(sqzi_import_tell_unused(m));
     TRY(sqzi_import_texts(m));
+    TRY(sqzi_import_check_labels(m));
     TRY(sqzi_import_tokenizer(m));
     TRY(sqzi_import_provenance(m));
     put_features(m);

@@ -40,6 +40,7 @@ typedef struct sqzi_importer {
     sqz_head_kind head;
     /* false: the class only suggests the head, and without its tensors the encoder is read alone */
     bool head_required;
+    bool has_labels; /* the head that was read names its outputs */
     uint32_t vocabulary, positions, token_types, blocks, heads, width, ffn_width, embedding_width,
         classes;
     uint32_t groups[SQZI_BLOCK_LINEARS];
@@ -87,6 +88,9 @@ SQZ_NODISCARD sqz_status sqzi_import_classes(sqzi_importer *importer);
 /* Licence, languages, base models and the name, from README.md and the path; sqz.source.sha256
  * (provenance.c). */
 SQZ_NODISCARD sqz_status sqzi_import_provenance(sqzi_importer *importer);
+
+/* May it stand in a model file: UTF-8 without control characters, not empty (provenance.c)? */
+bool sqzi_import_is_text(sqzi_span text);
 
 /* SQZ_EOUTPUT: a model file of this path would take the place of a file of the folder
  * (own_files.c). */
@@ -137,6 +141,8 @@ const char *sqzi_listed(sqzi_name_list *list);
 
 /* Labels of the classes, config.json's id2label or label2id (labels.c). */
 SQZ_NODISCARD sqz_status sqzi_import_labels(sqzi_importer *importer);
+/* Labels that the caller gave are those of some head. */
+SQZ_NODISCARD sqz_status sqzi_import_check_labels(const sqzi_importer *importer);
 /* Keys of config.json that nothing reads, in one note (config_keys.c). */
 void sqzi_import_tell_keys(const sqzi_importer *importer);
 /* SQZ_EUNSUPPORTED: a key of config.json asks for what would change a number and is not done. */

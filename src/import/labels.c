@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of the classes: id2label, or label2id the other way round. */
+/* Names of the classes: the caller's, else id2label, or label2id the other way round. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,12 +68,34 @@ static void place_all(labels *l)
     }
 }
 
+/* The caller's, one for each class. */
+static sqz_status place_given(labels *l)
+{
+    sqz_status status = SQZ_OK;
+    sqz_error *error = l->importer->error;
+    const sqz_import_options *o = &l->importer->options;
+    FAIL_IF(o->n_labels != l->importer->classes, SQZ_EINVAL, 0,
+            "%zu labels are given, the classifier has %u classes", o->n_labels,
+            l->importer->classes);
+    for (size_t k = 0; k < o->n_labels; k++) {
+        FAIL_IF(!o->labels || !o->labels[k] || !sqzi_import_is_text(sqzi_span_of(o->labels[k])),
+                SQZ_EINVAL, k, "label %zu is empty, or no UTF-8 without control characters", k);
+        for (size_t i = 0; i < k; i++)
+            FAIL_IF(strcmp(o->labels[i], o->labels[k]) == 0, SQZ_EINVAL, k,
+                    "labels %zu and %zu are both '%s'", i, k, o->labels[k]);
+        l->of_class[k] = sqzi_span_of(o->labels[k]);
+    }
+    l->n = l->importer->classes;
+fail:
+    return status;
+}
+
 static void tell_labels(const sqzi_importer *m, uint32_t named)
 {
     if (!named)
         sqzi_import_note(m,
                          "%s names no labels: LABEL_0 to LABEL_%u stand in, and what they mean is "
-                         "not known",
+                         "not known (in the program `import --labels A,B,...` names them)",
                          m->config_file, m->classes - 1);
     else if (named < m->classes)
         sqzi_import_note(m,
@@ -90,7 +112,8 @@ sqz_status sqzi_import_labels(sqzi_importer *m)
     l.of_class = sqzi_allocate_zeroed(m->source.allocator, m->classes, sizeof *l.of_class);
     l.made = sqzi_allocate_zeroed(m->source.allocator, m->classes, sizeof *l.made);
     FAIL_IF(!l.of_class || !l.made, SQZ_ENOMEM, 0, "no memory for %u labels", m->classes);
-    place_all(&l);
+    if (m->options.n_labels) TRY(place_given(&l));
+    else place_all(&l);
     FAIL_IF(l.last >= (json_int_t)m->classes, SQZ_EFORMAT, 0,
             "%s names a label for class %lld, and the classifier has %u classes: they do not "
             "belong together",
@@ -103,8 +126,16 @@ sqz_status sqzi_import_labels(sqzi_importer *m)
     tell_labels(m, l.n);
     sqzi_gguf_put_strings(m->writer, "sqz.head.labels", l.of_class, m->classes);
     sqzi_gguf_put_bool(m->writer, "sqz.head.labels_named", l.n > 0);
+    m->has_labels = true;
 fail:
     sqzi_release(m->source.allocator, l.of_class, m->classes * sizeof *l.of_class);
     sqzi_release(m->source.allocator, l.made, m->classes * sizeof *l.made);
     return status;
+}
+
+sqz_status sqzi_import_check_labels(const sqzi_importer *m)
+{
+    if (!m->options.n_labels || m->has_labels) return SQZ_OK;
+    return sqzi_fail(m->error, SQZ_EINVAL, 0,
+                     "%s: labels are given, and the head that is read has no classes", m->given);
 }

@@ -20,8 +20,7 @@ enum { NAME = 256, MOST = 128 };
 #define PATH_MAX 4096
 #endif
 
-/* May it stand in a model file: UTF-8 without control characters, not empty? */
-static bool is_text(sqzi_span s)
+bool sqzi_import_is_text(sqzi_span s)
 {
     size_t length = 1;
     for (size_t i = 0; i < s.n; i += length) {
@@ -75,7 +74,7 @@ static bool name_of_card(sqzi_span rest, char name[NAME])
         title.bytes++;
         title.n -= 2;
     }
-    if (title.n >= NAME || is_usual_title(title) || !is_text(title)) return false;
+    if (title.n >= NAME || is_usual_title(title) || !sqzi_import_is_text(title)) return false;
     snprintf(name, NAME, "%.*s", (int)title.n, title.bytes);
     return name[0] != '\0';
 }
@@ -92,7 +91,7 @@ static sqz_status put_name(const sqzi_importer *m, sqzi_span rest)
     char path[PATH_MAX], name[NAME] = "";
     const bool real = realpath(m->folder, path) != NULL;
     if (m->options.name) {
-        if (!is_text(sqzi_span_of(m->options.name)))
+        if (!sqzi_import_is_text(sqzi_span_of(m->options.name)))
             return sqzi_fail(m->error, SQZ_EINVAL, 0,
                              "sqz_import: the name is empty, or no UTF-8 without control "
                              "characters");
@@ -102,7 +101,7 @@ static sqz_status put_name(const sqzi_importer *m, sqzi_span rest)
     if (!name_of_cache(m->folder, name) && !(real && name_of_cache(path, name)) &&
         !name_of_card(rest, name))
         name_of_folder(real ? path : m->folder, name);
-    if (!is_text(sqzi_span_of(name))) snprintf(name, sizeof name, "model");
+    if (!sqzi_import_is_text(sqzi_span_of(name))) snprintf(name, sizeof name, "model");
     sqzi_gguf_put_string(m->writer, "general.name", name);
     return SQZ_OK;
 }
@@ -112,7 +111,7 @@ static sqz_status put_name(const sqzi_importer *m, sqzi_span rest)
 static void put_one(const sqzi_importer *m, sqzi_span matter, const char *theirs, const char *ours)
 {
     sqzi_span value;
-    if (sqzi_front_values(matter, theirs, &value, 1) && is_text(value))
+    if (sqzi_front_values(matter, theirs, &value, 1) && sqzi_import_is_text(value))
         sqzi_gguf_put_span(m->writer, ours, value);
 }
 
@@ -122,7 +121,7 @@ static void put_all(const sqzi_importer *m, sqzi_span matter, const char *theirs
     const size_t given = sqzi_front_values(matter, theirs, values, MOST);
     size_t n = 0;
     for (size_t i = 0; i < given; i++)
-        if (is_text(values[i])) values[n++] = values[i];
+        if (sqzi_import_is_text(values[i])) values[n++] = values[i];
     if (n) sqzi_gguf_put_strings(m->writer, ours, values, n);
 }
 
@@ -137,7 +136,8 @@ static void put_base_models(const sqzi_importer *m, sqzi_span matter)
         const char *slash = memchr(models[i].bytes, '/', models[i].n);
         const size_t before = slash ? (size_t)(slash - models[i].bytes) : 0,
                      skipped = slash ? before + 1 : 0;
-        if (models[i].n > NAME - 32 || models[i].n == skipped || !is_text(models[i])) continue;
+        if (models[i].n > NAME - 32 || models[i].n == skipped || !sqzi_import_is_text(models[i]))
+            continue;
         snprintf(key, sizeof key, "general.base_model.%u.name", (unsigned)n);
         sqzi_gguf_put_span(m->writer, key,
                            (sqzi_span){models[i].bytes + skipped, models[i].n - skipped});

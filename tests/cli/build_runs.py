@@ -116,6 +116,9 @@ class Build(unittest.TestCase):
         self.assertIn("not written: the temperature", got.stderr)
         self.assertIn("not written: the threshold", got.stderr)
         run("import", "folder", "-o", "back.gguf")
+        names = [f"{name} too" for name in json.loads(run("info", "x.gguf", "--json"))["labels"]]
+        run("import", "folder", "-o", "named.gguf", "--labels", ",".join(names))
+        self.assertEqual(json.loads(run("info", "named.gguf", "--json"))["labels"], names)
         texts = "".join(f"{t}\n" for t, _ in rows())
         answers = [[json.loads(x) for x in run("classify", name, "--json", "--logits",
                                                stdin=texts).splitlines()]

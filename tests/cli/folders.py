@@ -444,6 +444,24 @@ def labels_come_in_every_form():
 
 
 @claims.append
+def given_labels_stand_in_the_place_of_those_of_the_config():
+    path = folder(SEQUENCE)
+    values = imported(path, "--labels", "low, middle ,high")[0]
+    equal(values["sqz.head.labels"], [b"low", b"middle", b"high"])
+    equal(values["sqz.head.labels_named"], True)
+    change_config(path, lambda c: {k: v for k, v in c.items() if "label" not in k})
+    equal(quiet(path, "--labels", "a,b,c")[0]["sqz.head.labels"], [b"a", b"b", b"c"])
+    for labels, words in (
+        ("a,b", "2 labels are given, the classifier has 3 classes"),
+        ("a,b,a", "labels 0 and 2 are both 'a'"),
+        ("a,,b", "name 2 is empty"),
+        ("a,b,\n", "label 2 is empty, or no UTF-8"),
+    ):
+        refused(path, words, options=("--labels", labels), code=2)
+    refused(plain("BertModel"), "has no classes", options=("--labels", "a,b,c"), code=2)
+
+
+@claims.append
 def activations_go_by_all_their_names():
     path = folder(SEQUENCE)
     for name, ours in (
