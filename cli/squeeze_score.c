@@ -11,6 +11,7 @@
 #include "lever_options.h"
 #include "output.h"
 #include "stream.h"
+#include "task_figures.h"
 
 enum { INPUT_LINES = 1, INPUT_JSONL = 4 /* of CLI_SCORE_INPUT */, USUAL_SEED = 1 };
 
@@ -240,6 +241,12 @@ static const char *folder_of(const char *output)
     return own_folder;
 }
 
+void cli_score_not_over(const char *output)
+{
+    if (data_path) cli_not_over_task(output, data_path, NULL);
+    if (dev_path) cli_not_over(output, dev_path);
+}
+
 void cli_score_try_folder(const char *output, const char *const *stay, uint32_t n)
 {
     const char *of_run = folder_of(output);
@@ -252,8 +259,6 @@ void cli_score_try_folder(const char *output, const char *const *stay, uint32_t 
 void cli_score_open(const cli_score_job *j, sqz_compress_options *o)
 {
     const bool writes = j->output && !j->dry_run;
-    if (writes && data_path && task < 0) cli_not_over(j->output, data_path);
-    if (writes && dev_path) cli_not_over(j->output, dev_path);
     open_rows(j);
     *o = (sqz_compress_options){.levers = *j->levers,
                                 .dataset = rows,

@@ -20,6 +20,8 @@ bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input, con
 void cli_score_check_front(void);
 /* The same of --dry-run, which keeps nothing. */
 void cli_score_check_forecast(void);
+/* Dies where `output` would take the place of --data, of a file of its task, or of --dev. */
+void cli_score_not_over(const char *output);
 /* Dies where the folder of a run that writes `output` cannot be made, or has in it what is to stay
  * (NULL: nothing). */
 void cli_score_try_folder(const char *output, const char *const *stay, uint32_t n);

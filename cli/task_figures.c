@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "output.h"
+
 bool cli_has_split(const char *folder, const char *split)
 {
     static const char *const ends[] = {"tsv", "csv", "jsonl"};
@@ -19,6 +21,32 @@ bool cli_has_split(const char *folder, const char *split)
             if (stat(path, &facts) == 0) return true;
         }
     return false;
+}
+
+void cli_not_over_task(const char *output, const char *folder, const char *split)
+{
+    static const char *const splits[] = {"train",
+                                         "dev",
+                                         "dev_matched",
+                                         "dev_mismatched",
+                                         "validation",
+                                         "validation_matched",
+                                         "validation_mismatched",
+                                         "test",
+                                         "test_matched",
+                                         "test_mismatched",
+                                         "AX"};
+    static const char *const ends[] = {"tsv", "csv", "jsonl"};
+    enum { N_SPLITS = sizeof splits / sizeof *splits };
+    char path[4096];
+    cli_not_over(output, folder);
+    for (size_t e = 0; e < sizeof ends / sizeof *ends; e++)
+        for (size_t s = 0; s <= N_SPLITS; s++) {
+            const char *name = s < N_SPLITS ? splits[s] : split;
+            if (!name) continue;
+            snprintf(path, sizeof path, "%s/%s.%s", folder, name, ends[e]);
+            cli_not_over(output, path);
+        }
 }
 
 void cli_evaluate_task(const sqz_model *model, sqz_glue_task task, const char *folder,

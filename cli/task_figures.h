@@ -10,6 +10,10 @@
 /* Does the folder hold a file that sqz_glue_open would read as this split? */
 bool cli_has_split(const char *folder, const char *split);
 
+/* As cli_not_over, of every file of a task that its folder may hold, and of this split's; NULL: no
+ * other. */
+void cli_not_over_task(const char *output, const char *folder, const char *split);
+
 /* As sqz_evaluate; dies where that fails. MNLI has two dev files: where no split is named and the
  * folder has both, the figure of dev_mismatched follows as accuracy_mismatched, counts are of both;
  * predictions are of dev_matched alone, which is said. */

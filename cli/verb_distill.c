@@ -7,6 +7,7 @@
 
 #include "distill.h"
 #include "output.h"
+#include "task_figures.h"
 #include "verbs.h"
 
 enum { COMPARISONS = 10, /* of a run */ CHECKPOINT_MINUTES = 10, DRY_STEPS = 3 };
@@ -167,7 +168,7 @@ static void check_usage(cli_distill_job *j)
             cli_not_over(outputs[i],
                          cli_teaching.student_path); /* the model may replace its base */
         cli_not_over(outputs[i], cli_teaching.teacher_path);
-        if (j->labelled) cli_not_over(outputs[i], cli_tuning.data_path);
+        if (j->labelled) cli_not_over_task(outputs[i], cli_tuning.data_path, NULL);
         if (cli_teaching.texts_path) cli_not_over(outputs[i], cli_teaching.texts_path);
         if (cli_tuning.dev_path) cli_not_over(outputs[i], cli_tuning.dev_path);
     }

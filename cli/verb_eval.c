@@ -114,29 +114,11 @@ static void write_prediction(void *user, const sqz_prediction *p)
     putc('\n', cli_out());
 }
 
-/* Not over the model, nor over a file of the task. */
-static void check_predictions(const char *model)
-{
-    static const char *const splits[] = {
-        "dev",        "dev_matched",        "dev_mismatched",       "AX",
-        "validation", "validation_matched", "validation_mismatched"};
-    static const char *const ends[] = {".tsv", ".csv", ".jsonl"};
-    enum { N_SPLITS = sizeof splits / sizeof *splits };
-    cli_not_over(predictions, model);
-    cli_not_over(predictions, folder);
-    for (size_t e = 0; e < sizeof ends / sizeof *ends; e++)
-        for (size_t s = 0; s <= N_SPLITS; s++) {
-            char path[4096];
-            const char *name = s < N_SPLITS ? splits[s] : split ? split : "dev";
-            snprintf(path, sizeof path, "%s/%s%s", folder, name, ends[e]);
-            cli_not_over(predictions, path);
-        }
-}
-
 static void open_predictions(const char *model)
 {
     if (!predictions) return;
-    check_predictions(model);
+    cli_not_over(predictions, model);
+    cli_not_over_task(predictions, folder, split);
     as_json = sqz_rows_format_of(predictions) == SQZ_ROWS_JSONL;
     answers = cli_open_output(predictions);
     cli_write_to(answers);

@@ -146,7 +146,7 @@ static void check_outputs(const char *base)
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
         if (!outputs[i]) continue;
         if (i) cli_not_over(outputs[i], base); /* the model may replace its base */
-        cli_not_over(outputs[i], cli_tuning.data_path);
+        cli_not_over_task(outputs[i], cli_tuning.data_path, NULL);
         if (cli_tuning.dev_path) cli_not_over(outputs[i], cli_tuning.dev_path);
         if (cli_tuning.replay) cli_not_over(outputs[i], cli_tuning.replay);
     }

@@ -4,6 +4,7 @@
 #include "glue.h"
 #include "output.h"
 #include "stream.h"
+#include "task_figures.h"
 #include "verbs.h"
 
 static cli_glue glue;
@@ -65,6 +66,8 @@ static int run(char **arguments, uint32_t n)
     check_anything();
     for (uint32_t m = 0; glue.submission && m < glue.n_models; m++)
         cli_not_over(glue.submission, glue.models[m].path);
+    for (int t = 0; glue.submission && t < CLI_GLUE_TASKS; t++)
+        if (glue.folders[t]) cli_not_over_task(glue.submission, glue.folders[t], NULL);
     if (glue.submission) cli_try_output(glue.submission, false);
     for (uint32_t m = 0; m < glue.n_models; m++) run_model(&glue.models[m]);
     if (glue.submission) cli_glue_write_submission(&glue);

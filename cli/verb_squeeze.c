@@ -213,7 +213,6 @@ static void check_pareto(void)
     if (!texts_path && !cli_score_has_rows())
         cli_die(CLI_USAGE, "--texts FILE or --data PATH is missing: --pareto chooses and measures "
                            "on it");
-    if (texts_path) cli_not_over(pareto, texts_path);
 }
 
 static void check_usage(void)
@@ -252,6 +251,12 @@ static void try_places(bool judged)
                                    : output_path,
                *picture = pareto ? cli_front_picture(pareto) : NULL;
     const char *const stay[] = {output, picture, cache};
+    for (int i = 0; i < 2; i++) {
+        if (!stay[i]) continue;
+        if (texts_path) cli_not_over(stay[i], texts_path);
+        if (vocabulary_path) cli_not_over(stay[i], vocabulary_path);
+        cli_score_not_over(stay[i]);
+    }
     if (output) cli_try_output(output, !pareto);
     if (picture) cli_try_output(picture, false);
     if (cache) cli_try_folder(cache, false);
@@ -294,8 +299,6 @@ static int run(char **arguments, uint32_t n)
     if (judged) check_judged(&o);
     if (dry_run) cli_score_check_forecast();
     try_places(judged);
-    if (output_path && texts_path) cli_not_over(output_path, texts_path);
-    if (output_path && vocabulary_path) cli_not_over(output_path, vocabulary_path);
     cli_lever_texts texts = cli_read_lever_texts(texts_path, format, column, CLI_CALIBRATION_BYTES),
                     vocabulary = cli_read_lever_texts(vocabulary_path, format, column,
                                                       VOCABULARY_BYTES);

@@ -372,6 +372,11 @@ class Glue(unittest.TestCase):
         self.assertIn("is no folder", run("glue", "sst2.gguf", "--data", "sst2.gguf", code=3))
         self.assertIn("it is what is read here", run("glue", "sst2.gguf", "--data", "GLUE",
                                                      "--submission", "sst2.gguf", code=1))
+        for name in ("SST-2/dev.tsv", "SST-2/test.tsv", "RTE/train.tsv"):
+            before = pathlib.Path("GLUE", name).read_bytes()
+            self.assertIn("it is what is read here", run(
+                "glue", "sst2.gguf", "--data", "GLUE", "--submission", f"GLUE/{name}", code=1))
+            self.assertEqual(pathlib.Path("GLUE", name).read_bytes(), before)
         os.mkdir("GLUE/sst2")
         try:
             self.assertIn("both are folders of the same task",

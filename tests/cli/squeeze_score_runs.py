@@ -265,6 +265,16 @@ class Rows(unittest.TestCase):
                 wanted = json.loads(run("eval", model, *task, "--json"))
                 self.assertEqual(made[told]["score"], wanted["metrics"]["accuracy"])
             self.assertEqual((made["score"], made["held_out"]), ("accuracy", 80))
+        for file in ("train.tsv", "dev.tsv"):
+            before = pathlib.Path("SST-2", file).read_bytes()
+            os.link(f"SST-2/{file}", "front.csv")
+            for output in ("-o", "--pareto"):
+                place = f"SST-2/{file}" if output == "-o" else "front.csv"
+                self.assertIn("it is what is read here", run(
+                    "squeeze", "named.gguf", output, place, *task, "--no-heal",
+                    *(("--bits", "4") if output == "-o" else ()), code=1))
+            os.remove("front.csv")
+            self.assertEqual(pathlib.Path("SST-2", file).read_bytes(), before)
 
     def test_below_the_score_nothing_is_written_and_what_would_do_is_said(self):
         said = run("squeeze", "bare.gguf", "-o", "no.gguf", "--texts", "texts.txt", "--budget",
