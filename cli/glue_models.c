@@ -12,7 +12,7 @@
 static bool is_file(const char *path)
 {
     struct stat facts;
-    return stat(path, &facts) == 0;
+    return stat(path, &facts) == 0 && !S_ISDIR(facts.st_mode);
 }
 
 /* TASK or TASK:A,B,... behind a model's name. */
@@ -73,6 +73,8 @@ const char *cli_glue_rows_of(const cli_glue_part *part, const char *split)
     return text;
 }
 
+enum { LABEL_ROOM = 48 }; /* of a label of 30 bytes, or of dots */
+
 static void list_labels(const sqz_model *model, char *to, size_t room)
 {
     const sqz_model_info *info = sqz_model_get_info(model);
@@ -82,9 +84,14 @@ static void list_labels(const sqz_model *model, char *to, size_t room)
         return;
     }
     used = (size_t)snprintf(to, room, "its classes are ");
-    for (uint32_t k = 0; k < info->n_labels && used < room; k++)
+    for (uint32_t k = 0; k < info->n_labels; k++) {
+        if (room - used < LABEL_ROOM) {
+            snprintf(to + used, room - used, ", ...");
+            return;
+        }
         used += (size_t)snprintf(to + used, room - used, "%s'%.30s'", k ? ", " : "",
                                  sqz_model_label(model, k));
+    }
 }
 
 /* Which task, and can it be done? Before anything takes long. */
@@ -92,12 +99,13 @@ static void look_at(cli_glue_model *model)
 {
     sqz_error error = {0};
     sqz_model *opened;
-    char labels[200];
+    char labels[300];
     cli_refuse_folder(model->path);
     cli_check(sqz_model_open(cli_context(), model->path, &opened, &error), &error);
     const sqz_model_info *info = sqz_model_get_info(opened);
     list_labels(opened, labels, sizeof labels);
     if (model->task < 0) model->task = sqz_glue_task_of(opened);
+    if (model->task < 0 && info->head == SQZ_HEAD_NONE) model->task = SQZ_GLUE_STSB;
     if (model->task < 0)
         cli_die(CLI_USAGE,
                 "%s: does not say which task of GLUE it has learned (%s): name it, as in %s:sst2",
@@ -107,6 +115,7 @@ static void look_at(cli_glue_model *model)
     const sqz_eval_options asked = cli_glue_asked(model, NULL);
     const sqz_status status = sqz_glue_fits(opened, (sqz_glue_task)model->task, &asked, &error);
     if (status != SQZ_OK) cli_die(cli_code(status), "%s: %s", model->path, error.text);
+    cli_say_reordered(opened, model->path, model->classes, model->n_classes);
     sqz_model_close(opened);
 }
 

@@ -49,6 +49,19 @@ void cli_not_over_task(const char *output, const char *folder, const char *split
         }
 }
 
+void cli_say_reordered(const sqz_model *model, const char *path, const char *const *names,
+                       uint32_t n)
+{
+    const sqz_model_info *info = sqz_model_get_info(model);
+    for (uint32_t k = 0; info->labels_named && k < n; k++)
+        for (uint32_t j = 0; j < info->n_labels; j++) {
+            if (j == k || strcmp(names[k], sqz_model_label(model, j)) != 0) continue;
+            cli_say("%s: output %u is taken as '%s', as was said; the file calls output %u so",
+                    path, k, names[k], j);
+            return;
+        }
+}
+
 void cli_evaluate_task(const sqz_model *model, sqz_glue_task task, const char *folder,
                        const sqz_eval_options *options, sqz_eval_report *report)
 {

@@ -14,6 +14,11 @@ bool cli_has_split(const char *folder, const char *split);
  * other. */
 void cli_not_over_task(const char *output, const char *folder, const char *split);
 
+/* Say where a name that was given for an output is the model's own for another one: the given order
+ * counts, and is likely wrong. */
+void cli_say_reordered(const sqz_model *model, const char *path, const char *const *names,
+                       uint32_t n);
+
 /* As sqz_evaluate; dies where that fails. MNLI has two dev files: where no split is named and the
  * folder has both, the figure of dev_mismatched follows as accuracy_mismatched, counts are of both;
  * predictions are of dev_matched alone, which is said. */

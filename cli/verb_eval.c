@@ -219,6 +219,7 @@ static int run(char **arguments, uint32_t n)
     const char **classes = cli_read_names("classes", classes_text, &n_classes);
     const sqz_task_options task_options = cli_task_options();
     const sqz_model *model = cli_model(arguments[0]);
+    cli_say_reordered(model, arguments[0], classes, n_classes);
     const sqz_eval_options o = {.split = split,
                                 .cosine = cosine,
                                 .prompt = prompt_of(model, SQZ_ROLE_QUERY),

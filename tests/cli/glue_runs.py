@@ -341,7 +341,9 @@ class Glue(unittest.TestCase):
         self.assertEqual([e["part"] for e in glue("logits.gguf")["parts"]], ["SST-2"])
 
     def test_embeddings_do_sts_b_by_their_cosine(self):
-        entry, = glue("bare.gguf:stsb")["parts"]
+        entry, = glue("bare.gguf")["parts"]
+        self.assertEqual(entry["part"], "STS-B")
+        self.assertEqual(entry, glue("bare.gguf:stsb")["parts"][0])
         expected = json.loads(run("eval", "bare.gguf", "--task", "stsb", "--cosine", "--data",
                                   "GLUE/STS-B", "--json"))
         self.assertEqual(entry["metrics"], expected["metrics"])
@@ -351,6 +353,12 @@ class Glue(unittest.TestCase):
         self.assertEqual(glue("a:b:sst2")["parts"][0]["part"], "SST-2")
         self.assertEqual(glue("a:b:sst2:sst2")["parts"][0]["part"], "SST-2")
 
+    def test_given_names_in_another_order_than_the_files_own_are_said(self):
+        for names, said in (("0,1", False), ("1,0", True)):
+            text = subprocess.run([PROGRAM, "glue", f"sst2.gguf:sst2:{names}", "--data", "GLUE"],
+                                  capture_output=True, text=True, check=True).stderr
+            self.assertEqual("the file calls output 1 so" in text, said)
+
     def test_what_is_not_known_is_refused_with_what_to_say(self):
         for code, pattern, arguments in (
             (2, "LABEL_0.gguf: does not say which task of GLUE it has learned (its classes are "
@@ -358,8 +366,6 @@ class Glue(unittest.TestCase):
              ("LABEL_0.gguf",)),
             (2, "name them in the order of the model's outputs", ("LABEL_0.gguf:mnli",)),
             (2, "sst2 has 2 classes, the model has 3", ("LABEL_0.gguf:sst2",)),
-            (2, "bare.gguf: does not say which task of GLUE it has learned (its head is none)",
-             ("bare.gguf",)),
             (2, "sst2.gguf:sst3: there is no task 'sst3'", ("sst2.gguf:sst3",)),
             (2, "sst2.gguf and cola.gguf: both are for sst2", ("sst2.gguf", "cola.gguf:sst2")),
             (2, "class names are missing", ("sst2.gguf:sst2:",)),
