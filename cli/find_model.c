@@ -11,12 +11,12 @@
 
 #include "find_model.h"
 
-enum { MOST_FOLDERS = 3, MOST_FOUND = 64 };
+enum { MOST_FOLDERS = 3 };
 
 static char *folders[MOST_FOLDERS];
 static uint32_t n_folders;
-static cli_shipped found[MOST_FOUND];
-static uint32_t n_found;
+static cli_shipped *found;
+static uint32_t n_found, room;
 static bool searched;
 
 /* ---- texts that live until the program ends ---- */
@@ -36,6 +36,9 @@ static void forget(void)
         free(found[--n_found].name);
         free(found[n_found].path);
     }
+    free(found);
+    found = NULL;
+    room = 0;
     searched = false;
 }
 
@@ -83,10 +86,14 @@ static void read_folder(const char *folder)
 {
     DIR *directory = opendir(folder);
     if (!directory) return;
-    for (const struct dirent *e; n_found < MOST_FOUND && (e = readdir(directory));) {
+    for (const struct dirent *e; (e = readdir(directory));) {
         const size_t n = strlen(e->d_name), end = strlen(".gguf");
         if (n <= end || strcmp(e->d_name + n - end, ".gguf") != 0) continue;
         if (!is_plain(e->d_name, n - end) || find_name(e->d_name, n - end)) continue;
+        if (n_found == room) {
+            room = room ? 2 * room : 16;
+            found = cli_allocate(found, room * sizeof *found);
+        }
         cli_shipped *m = &found[n_found++];
         m->path = join(folder, "/", e->d_name, "");
         m->name = join("", "", e->d_name, "");
@@ -107,7 +114,7 @@ const cli_shipped *cli_shipped_models(uint32_t *n)
         cli_at_end(forget);
         find_folders();
         for (uint32_t i = 0; i < n_folders; i++) read_folder(folders[i]);
-        qsort(found, n_found, sizeof *found, by_name);
+        if (n_found) qsort(found, n_found, sizeof *found, by_name);
     }
     *n = n_found;
     return found;
@@ -171,10 +178,23 @@ bool cli_takes_models(const cli_verb *verb)
     return false;
 }
 
+/* A folder that holds no model, such as one of data, is in no model's way. */
+static bool is_other_folder(const char *path)
+{
+    struct stat facts;
+    if (stat(path, &facts) != 0 || !S_ISDIR(facts.st_mode)) return false;
+    char *config = join(path, "/", "config.json", "");
+    const bool holds_model = stat(config, &facts) == 0;
+    free(config);
+    return !holds_model;
+}
+
 const char *cli_find_model(const char *text)
 {
     struct stat facts;
-    if (!is_plain(text, strlen(text)) || lstat(text, &facts) == 0 || errno != ENOENT) return text;
+    if (!is_plain(text, strlen(text))) return text;
+    if (is_other_folder(text) && cli_shipped_model(text)) return cli_shipped_model(text);
+    if (lstat(text, &facts) == 0 || errno != ENOENT) return text;
     const char *path = cli_shipped_model(text);
     if (!path) die_unknown(text);
     return path;

@@ -19,8 +19,9 @@ const char *cli_shipped_model(const char *name);
  * there is none. */
 char *cli_shipped_names(void);
 char *cli_shipped_folders(void);
-/* What an argument that names a model stands for: itself where there is a file of that name or
- * where it is no plain name, else the path of the model that has this name. Dies where none has. */
+/* What an argument that names a model stands for: itself where there is a file of that name or a
+ * folder of a model, or where it is no plain name, else the path of the model that has this name.
+ * Dies where none has. */
 const char *cli_find_model(const char *text);
 /* Whether the arguments of a verb are such. */
 bool cli_takes_models(const cli_verb *verb);

@@ -84,15 +84,23 @@ expect 0 "A model is a file, or the name of one that ships" glue --help
 expect 0 "wrote out.gguf" build t.csv -o out.gguf --progress none
 expect 0 '"scores":\[[0-9.]+,[0-9.]+\]' classify out.gguf --json <<<"good"
 
-# a file wins, whatever it is, and so do a folder and a link to nothing; a path is no name
+# a file wins, whatever it is, and so do a model's folder and a link to nothing, but no other
+# folder; a path is no name
 echo 'no model' >sentiment
 expect 3 "sentiment: .*not a model file" classify sentiment <<<"x"
 rm sentiment && mkdir sentiment
+expect 0 '"label":' classify sentiment --json <<<"x"
+echo '{}' >sentiment/config.json
 expect 3 "squeezebert import sentiment" classify sentiment <<<"x"
-rmdir sentiment && ln -s nowhere sentiment
+rm -r sentiment && ln -s nowhere sentiment
 expect 3 "sentiment: cannot open" classify sentiment <<<"x"
 rm sentiment
 expect 3 "sentiment.gguf: cannot open" classify sentiment.gguf <<<"x"
 expect 3 "\./sentiment: cannot open" classify ./sentiment <<<"x"
+
+# a hundred models more hide none
+mkdir "$work/many"
+for i in $(seq 100); do ln -s nowhere "$work/many/model-$i.gguf"; done
+SQUEEZEBERT_MODELS=$work/many expect 0 '"label":' classify sentiment --json <<<"x"
 [ ! -e never.gguf ] || { echo "FAILED: a refused run left a file"; failed=1; }
 exit $failed
