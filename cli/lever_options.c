@@ -7,15 +7,22 @@
 
 #include "cli.h"
 
-/* Digits at *at, moved behind them; false where there are none or too many. */
-static bool take_number(const char **at, uint32_t *number)
+/* Digits at *at, moved behind them; false where there are none or they say more than `most`. */
+static bool take_digits(const char **at, uint64_t most, uint64_t *number)
 {
     const char *begin = *at;
-    uint64_t value = 0;
-    for (; **at >= '0' && **at <= '9' && value <= UINT32_MAX; (*at)++)
-        value = value * 10 + (uint64_t)(**at - '0');
+    *number = 0;
+    for (; **at >= '0' && **at <= '9' && *number <= most; (*at)++)
+        *number = *number * 10 + (uint64_t)(**at - '0');
+    return *at > begin && *number <= most;
+}
+
+static bool take_number(const char **at, uint32_t *number)
+{
+    uint64_t value;
+    const bool taken = take_digits(at, UINT32_MAX, &value);
     *number = (uint32_t)value;
-    return *at > begin && value <= UINT32_MAX;
+    return taken;
 }
 
 /* A whole number and what stands behind its point, as thousandths. */
@@ -149,18 +156,21 @@ uint64_t cli_read_bytes(const char *option, const char *text)
     } units[] = {{"", 1},          {"B", 1},         {"KB", 1000},
                  {"kB", 1000},     {"MB", 1000000},  {"GB", 1000000000},
                  {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
-    uint32_t whole = 0, tenths = 0, parts = 1;
+    enum { MOST_GIB = 1 << 20 };
+    uint64_t whole;
+    uint32_t tenths = 0, parts = 1;
     const char *at = text;
     size_t i = 0;
     if (!text) return 0;
-    bool read = take_number(&at, &whole);
+    bool read = take_digits(&at, (uint64_t)MOST_GIB << 30, &whole);
     if (read && *at == '.') {
         for (at++; *at >= '0' && *at <= '9' && parts < 1000000; at++, parts *= 10)
             tenths = tenths * 10 + (uint32_t)(*at - '0');
         read = parts > 1;
     }
     while (i < sizeof units / sizeof *units && strcmp(at, units[i].name) != 0) i++;
-    const bool known = i < sizeof units / sizeof *units;
+    const bool known = i < sizeof units / sizeof *units &&
+                       whole <= ((uint64_t)MOST_GIB << 30) / units[i].bytes;
     const uint64_t bytes = known ? whole * units[i].bytes + tenths * units[i].bytes / parts : 0;
     if (!read || bytes == 0 || (parts > 1 && units[i].bytes == 1))
         cli_die(CLI_USAGE,

@@ -33,7 +33,10 @@ static uint32_t read_budgets(const char *text, uint64_t budgets[CLI_FRONT_POINTS
     free(copy);
     if (!n) cli_die(CLI_USAGE, "--budgets is a list such as 9MB,7MB,5MB");
     qsort(budgets, n, sizeof *budgets, rising);
-    return n;
+    uint32_t n_apart = 1;
+    for (uint32_t i = 1; i < n; i++)
+        if (budgets[i] != budgets[i - 1]) budgets[n_apart++] = budgets[i];
+    return n_apart;
 }
 
 /* Up to a quarter of the model, which int8 takes, each three quarters of the one above. */

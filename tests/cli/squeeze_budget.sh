@@ -81,7 +81,9 @@ done <<<"$neurons"
 # units, and what is none
 squeeze --dry-run --budget 0.5MiB --json && grep -q '"next_bytes"' "$work/out" ||
   fail "0.5MiB: $(cat "$work/out")"
-for wrong in 0 MB 3.MB 1.5 -1 5TB 1e6; do
+squeeze --dry-run --budget 5000000000 --json && grep -q '"next_bytes"\|"budget"' "$work/out" ||
+  fail "5000000000: $(cat "$work/out")"
+for wrong in 0 MB 3.MB 1.5 -1 5TB 1e6 99999999999999999999 2000000GiB; do
   squeeze --dry-run --budget "$wrong"
   [ $? = 2 ] && grep -q "is no number of bytes" "$work/out" || fail "$wrong: $(cat "$work/out")"
 done

@@ -100,7 +100,8 @@ class Pareto(unittest.TestCase):
         for model, score in (("bare.gguf", "cosine"), ("head.gguf", "classes")):
             whole = os.path.getsize(model)
             budgets = [round(whole * share) for share in (0.6, 0.8)]
-            rows = front(model, "two.csv", "--budgets", ",".join(map(str, budgets)), "--at", "2x9")
+            asked = ",".join(map(str, [*budgets, budgets[0]]))  # one of them twice
+            rows = front(model, "two.csv", "--budgets", asked, "--at", "2x9")
             self.check(model, rows, score)
             self.assertEqual([int(row["budget"]) for row in rows[1:]], budgets[::-1])
             self.assertEqual({row["at"] for row in rows}, {"2x9"})
