@@ -35,7 +35,7 @@ import subprocess
 import sys
 
 import finetune_figures
-from glue_rows import ASKED, TASKS, Rows
+from glue_rows import AMOUNTS, ASKED, TASKS, Rows
 from glue_table import show
 from squeeze_runs import (Log, blocks_of, digest, file_of, map_of, run_json, run_nice,
                           time_ratio)
@@ -112,7 +112,7 @@ class Runs:
         return (pruned, *self.made(squeeze, run="squeezed", share=share, **key))
 
     def taught(self, name, share, seed, teacher, key):
-        rows, amount = self.rows[name], self.amount(name, seed)
+        rows, amount = self.rows[name], self.amount(share, name, seed)
         pruned, student, line = self.squeezed(name, share, teacher, key)
         loss = (["logits_mse:1,hidden:1"] if rows.problem() else
                 ["logits:1,hidden:1", "--temperature", 2])
@@ -129,9 +129,10 @@ class Runs:
         out, made = self.made(make, run="taught", share=share, **key, **amount)
         return out, {"blocks": line["blocks"], "cpu_seconds": made["cpu_seconds"]}
 
-    def amount(self, name, seed):
-        return {"seed": seed, "epochs": self.o.epochs or TASKS[name].epochs,
-                "pieces": self.o.pieces or TASKS[name].pieces}
+    def amount(self, share, name, seed):
+        epochs, pieces = AMOUNTS.get((share, name), TASKS[name][-2:])
+        return {"seed": seed, "epochs": self.o.epochs or epochs,
+                "pieces": self.o.pieces or pieces}
 
     # ---- figures ----
 
@@ -157,7 +158,7 @@ class Runs:
         if set(facts["weight_bytes"]) != {"F32"}:
             raise SystemExit(f"{teacher}: not in f32, whose bytes the shares are of")
         key, rows = {"task": name, "teacher": digest(teacher)}, self.rows[name]
-        asked = {"run": "student", "share": share, **key, **self.amount(name, seed)}
+        asked = {"run": "student", "share": share, **key, **self.amount(share, name, seed)}
         if self.log.get(**asked):
             return
         out, line = self.taught(name, share, seed, teacher, key)
@@ -178,7 +179,8 @@ class Runs:
                 if name in ASKED[share][0] for seed in self.o.seed or ASKED[share][1]]
 
     def lines(self):
-        found = [self.log.get(run="student", share=share, task=name, **self.amount(name, seed))
+        found = [self.log.get(run="student", share=share, task=name,
+                              **self.amount(share, name, seed))
                  for share, name, seed in self.jobs()]
         return [line for line in found if line]
 
