@@ -115,6 +115,9 @@ void cli_job_open_data(cli_job *job, const char *base);
 /* The batches, after the data; the recipe and weights, after the batches. */
 void cli_job_open_batches(cli_job *job);
 void cli_check_parts(void); /* of a batch */
+/* Sets job->task; dies with CLI_USAGE where there is none of that name, where a task, which has its
+ * own, is given other data, or where --dev, --holdout and --source do not go together. */
+void cli_check_training_data(cli_job *job);
 sqz_train_recipe cli_job_recipe(cli_job *job);
 
 /* ---- finetune_report.c ---- */

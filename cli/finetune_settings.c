@@ -69,6 +69,26 @@ const cli_option cli_training_run[] = {
     {0},
 };
 
+void cli_check_training_data(cli_job *j)
+{
+    const bool held_out = !isnan(cli_tuning.holdout);
+    j->task = cli_tuning.task_name ? sqz_glue_find(cli_tuning.task_name) : -1;
+    if (cli_tuning.task_name && (j->task < 0 || j->task == SQZ_GLUE_AX))
+        cli_die(CLI_USAGE,
+                "there is no task '%s' to train on; `squeezebert finetune --help` lists them",
+                cli_tuning.task_name);
+    if (cli_tuning.task_name) {
+        cli_refuse_columns("--task, whose files are known");
+        if (cli_tuning.dev_path || held_out || cli_tuning.source || cli_tuning.split ||
+            cli_tuning.problem)
+            cli_die(CLI_USAGE, "--dev, --holdout, --source, --split and --problem do not go with "
+                               "--task, which has its own");
+    }
+    if (cli_tuning.dev_path && held_out)
+        cli_die(CLI_USAGE, "--dev and --holdout: what is measured on is one or the other");
+    if (cli_tuning.source && !held_out) cli_die(CLI_USAGE, "--source is for --holdout");
+}
+
 static char *own_folder;
 
 static void free_folder(void)

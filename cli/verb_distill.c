@@ -104,26 +104,10 @@ static void check_texts(void)
 
 static void check_labelled(cli_distill_job *j)
 {
-    j->base.task = cli_tuning.task_name ? sqz_glue_find(cli_tuning.task_name) : -1;
-    if (cli_tuning.task_name && (j->base.task < 0 || j->base.task == SQZ_GLUE_AX))
-        cli_die(CLI_USAGE,
-                "there is no task '%s' to learn; `squeezebert finetune --help` lists "
-                "them",
-                cli_tuning.task_name);
-    if (cli_tuning.task_name) {
-        cli_refuse_columns("--task, whose files are known");
-        if (cli_tuning.dev_path || !isnan(cli_tuning.holdout) || cli_tuning.source ||
-            cli_tuning.split || cli_tuning.problem)
-            cli_die(CLI_USAGE, "--dev, --holdout, --source, --split and --problem do not go with "
-                               "--task, which has its own");
-    }
-    if (cli_tuning.dev_path && !isnan(cli_tuning.holdout))
-        cli_die(CLI_USAGE, "--dev and --holdout: what is measured on is one or the other");
+    cli_check_training_data(&j->base);
     if (!cli_tuning.task_name && !cli_tuning.dev_path && isnan(cli_tuning.holdout))
         cli_die(CLI_USAGE, "teacher and student are compared on --dev FILE or --holdout SHARE: one "
                            "is needed");
-    if (cli_tuning.source && isnan(cli_tuning.holdout))
-        cli_die(CLI_USAGE, "--source is for --holdout");
     if (!cli_teaching.texts_path &&
         (cli_teaching.max_pieces || cli_teaching.whole_texts || cli_teaching.windows))
         cli_die(CLI_USAGE, "--max-pieces, --whole-texts and --windows go with --texts");

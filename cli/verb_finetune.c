@@ -85,23 +85,7 @@ static void check_usage(cli_job *j)
     if (!cli_tuning.data_path) cli_die(CLI_USAGE, "--data PATH is needed: what to train on");
     if (!cli_tuning.output_path && !cli_tuning.dry_run)
         cli_die(CLI_USAGE, "-o FILE is needed: the model to write");
-    j->task = cli_tuning.task_name ? sqz_glue_find(cli_tuning.task_name) : -1;
-    if (cli_tuning.task_name && (j->task < 0 || j->task == SQZ_GLUE_AX))
-        cli_die(CLI_USAGE,
-                "there is no task '%s' to train on; `squeezebert finetune --help` lists "
-                "them",
-                cli_tuning.task_name);
-    if (cli_tuning.task_name) {
-        cli_refuse_columns("--task, whose files are known");
-        if (cli_tuning.dev_path || !isnan(cli_tuning.holdout) || cli_tuning.source ||
-            cli_tuning.split || cli_tuning.problem)
-            cli_die(CLI_USAGE, "--dev, --holdout, --source, --split and --problem do not go with "
-                               "--task, which has its own");
-    }
-    if (cli_tuning.dev_path && !isnan(cli_tuning.holdout))
-        cli_die(CLI_USAGE, "--dev and --holdout: what is measured on is one or the other");
-    if (cli_tuning.source && isnan(cli_tuning.holdout))
-        cli_die(CLI_USAGE, "--source is for --holdout");
+    cli_check_training_data(j);
     if (cli_tuning.replay && !isnan(cli_tuning.holdout))
         cli_die(CLI_USAGE, "--replay names rows of the whole data: it does not go with --holdout");
     if (cli_tuning.metric && !cli_tuning.task_name && !cli_tuning.dev_path &&
