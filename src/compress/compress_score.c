@@ -173,6 +173,21 @@ static sqz_status read_base(sqzi_compressor *c, sqzi_compress_part part, sqz_err
                                   error);
 }
 
+/* What the base has no figure of on a part, nothing can be held to there. */
+static sqz_status measure_base(const sqzi_compressor *c, sqzi_compress_part part,
+                               sqz_compress_score *score, sqz_error *error)
+{
+    const sqz_status status = measure(c, c->of_base[part].answers, score, error);
+    if (status != SQZ_OK || !isnan(score->score)) return status;
+    return sqzi_fail(error, SQZ_EINVAL, 0,
+                     "%s has no %s on the %zu rows of %s to %s on, since %s: give more rows, hold "
+                     "out more of them (holdout), or take another figure",
+                     c->path, c->result->name, c->data.n[part],
+                     sqz_dataset_name(c->data.rows[part]),
+                     part == SQZI_COMPRESS_CHOOSE ? "choose" : "report",
+                     score->figures[c->figure].metric.reason);
+}
+
 sqz_status sqzi_compress_open_scores(sqzi_compressor *c, sqz_error *error)
 {
     sqz_status status = SQZ_OK;
@@ -183,16 +198,13 @@ sqz_status sqzi_compress_open_scores(sqzi_compressor *c, sqz_error *error)
     for (int p = 0; p < SQZI_COMPRESS_PARTS; p++) TRY(read_base(c, (sqzi_compress_part)p, error));
     c->base_to_choose = 1;
     if (c->options.dataset) {
-        TRY(measure(c, c->of_base[SQZI_COMPRESS_CHOOSE].answers, score, error));
+        TRY(measure_base(c, SQZI_COMPRESS_CHOOSE, score, error));
         c->base_to_choose = score->score;
-        TRY(measure(c, c->of_base[SQZI_COMPRESS_REPORT].answers, score, error));
+        TRY(measure_base(c, SQZI_COMPRESS_REPORT, score, error));
     } else {
         const uint32_t n = (uint32_t)c->data.n[SQZI_COMPRESS_REPORT];
         score->likeness = (sqz_likeness){n, 1, 1, c->by_classes ? 1 : (double)NAN, 0, 0};
     }
-    FAIL_IF(isnan(score->score), SQZ_EINVAL, 0, "%s has no %s on %s: %s", c->path, c->result->name,
-            sqz_dataset_name(c->data.rows[SQZI_COMPRESS_REPORT]),
-            score->figures[c->figure].metric.reason);
 fail:
     return status;
 }

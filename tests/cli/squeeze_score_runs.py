@@ -244,6 +244,25 @@ class Rows(unittest.TestCase):
             self.assertIn(f"'{figure}' is none of accuracy, macro_f1, mcc", said)
             self.assertFalse(os.path.exists("no.gguf"))
 
+    def test_a_figure_that_rows_to_choose_on_leave_undefined_ends_the_run(self):
+        up, down = [], []
+        for line in sentences(9, 1000):
+            (up if line.count("good") > line.count("bad") else down).append(line)
+        for name, n_up, n_down in (("one", 1, 400), ("other", 150, 150), ("down", 0, 60)):
+            rows = [f"{line},up\n" for line in up[:n_up]]
+            rows += [f"{line},down\n" for line in down[-n_down:]]
+            pathlib.Path(f"{name}.csv").write_text("text,label\n" + "".join(rows))
+        for data, more, part in (
+                ("one.csv", ("--dev", "other.csv"), r"the \d+ rows of one.csv to choose on"),
+                ("one.csv", ("--holdout", "0.2"), r"the \d+ rows of one.csv to choose on"),
+                ("other.csv", ("--dev", "down.csv"), r"the \d+ rows of down.csv to report on")):
+            said = run("squeeze", "teacher.gguf", "-o", "no.gguf", "--data", data, *more,
+                       "--min-score", "50%", "--figure", "mcc", "--no-heal", *ALWAYS, code=2)
+            self.assertRegex(said, f"teacher.gguf has no mcc on {part}, since one class alone "
+                             "(occurs|is predicted): give more rows, hold out more")
+            self.assertFalse(os.path.exists("no.gguf"))
+            self.assertFalse(os.path.exists("no.gguf.checkpoint"))
+
     def test_a_task_s_rows_have_the_classes_of_the_model_whatever_it_calls_them(self):
         os.makedirs("SST-2")
         for split, seed, n in (("train", 4, 300), ("dev", 5, 80)):
