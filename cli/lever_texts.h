@@ -10,12 +10,16 @@ typedef struct cli_lever_texts {
     cli_texts read;
 } cli_lever_texts;
 
-enum { CLI_CALIBRATION_BYTES = 64 << 20 }; /* of a file of texts that are read at most */
+/* What help says of how much of a file is read; 2^20 bytes are 1.05 MB. */
+#define CLI_LEVER_TEXTS_READ "the first 67 MB are read"
+#define CLI_VOCABULARY_MOST  "536 MB"
 
-/* The texts of a file until they have `most` bytes; path NULL: none. `format` and `column` as
- * --input and --text say them. Dies with CLI_USAGE or CLI_BAD_FILE. */
-cli_lever_texts cli_read_lever_texts(const char *path, uint32_t format, const char *column,
-                                     size_t most);
+/* The texts of a file until they have 64 MiB, which it says where more follow; path NULL: none.
+ * `format` and `column` as --input and --text say them. Dies with CLI_USAGE or CLI_BAD_FILE. */
+cli_lever_texts cli_read_lever_texts(const char *path, uint32_t format, const char *column);
+/* The same, all of them: with CLI_BAD_FILE where they have more than 512 MiB, as pieces that the
+ * others need would leave. */
+cli_lever_texts cli_read_vocabulary(const char *path, uint32_t format, const char *column);
 void cli_free_lever_texts(cli_lever_texts *texts);
 
 #endif

@@ -151,8 +151,8 @@ cli_texts cli_read_texts(sqz_rows *rows, size_t most)
     const sqz_row *row;
     cli_texts texts = {0};
     size_t room = 0;
-    for (uint32_t n; texts.n_bytes < most && (n = cli_next_rows(rows, &row)) > 0;)
-        for (uint32_t r = 0; r < n && texts.n_bytes < most; r++) {
+    for (uint32_t n; !texts.more && (n = cli_next_rows(rows, &row)) > 0;)
+        for (uint32_t r = 0; r < n && !(texts.more = texts.n_bytes >= most); r++) {
             if (row[r].status != SQZ_OK)
                 cli_die(CLI_BAD_FILE, "%s: line %llu: %s", sqz_rows_name(rows),
                         (unsigned long long)row[r].line, row[r].fault);
@@ -160,4 +160,11 @@ cli_texts cli_read_texts(sqz_rows *rows, size_t most)
         }
     if (!texts.n) cli_die(CLI_BAD_FILE, "%s: holds no text", sqz_rows_name(rows));
     return texts;
+}
+
+void cli_say_more(const sqz_rows *rows, const cli_texts *texts)
+{
+    if (texts->more)
+        cli_say("%s: the first %zu texts, %.0f MB, are read, those behind them are not",
+                sqz_rows_name(rows), texts->n, 1e-6 * (double)texts->n_bytes);
 }

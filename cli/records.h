@@ -44,13 +44,16 @@ void cli_say_lines(const sqz_rows *rows);
 void cli_say_ill_formed(uint64_t n, const char *of);
 
 /* The texts of a file, from its beginning until they have `most` bytes: text i is
- * bytes[i ? ends[i - 1] + 1 : 0 .. ends[i]), a blank behind each. Dies with CLI_BAD_FILE on a
- * record that cannot be read, and where there is no text. */
+ * bytes[i ? ends[i - 1] + 1 : 0 .. ends[i]), a blank behind each. more: others follow. Dies with
+ * CLI_BAD_FILE on a record that cannot be read, and where there is no text. */
 typedef struct cli_texts {
     char *bytes;
     size_t *ends;
     size_t n, n_bytes;
+    bool more;
 } cli_texts;
 cli_texts cli_read_texts(sqz_rows *rows, size_t most);
+/* Says of `rows` how many texts were read, where more follow. */
+void cli_say_more(const sqz_rows *rows, const cli_texts *texts);
 
 #endif

@@ -44,7 +44,8 @@ static const cli_option options[] = {
      "searched for, which may take half of --minutes once more, as healing does; so may the search "
      "for one that is enough where SCORE is missed"},
     {"texts", 0, CLI_TEXT, &texts_path, "FILE",
-     "plain texts of the same kind, one a line or a table, to squeeze and heal on beside the rows"},
+     "plain texts of the same kind, one a line or a table, to squeeze and heal on beside the "
+     "rows; " CLI_LEVER_TEXTS_READ},
     {"resume", 0, CLI_FLAG, &resume, NULL,
      "go on with a run that was stopped while it squeezed, or with the teacher of one that missed "
      "its --budget, --time or --min-score"},
@@ -204,7 +205,7 @@ static int run(char **arguments, uint32_t n)
     check_usage(arguments[0]);
     const cli_data data = {.path = arguments[0], .source = source, .split = split};
     sqz_dataset *dataset = cli_open_data(&data);
-    cli_lever_texts texts = cli_read_lever_texts(texts_path, 0, NULL, CLI_CALIBRATION_BYTES);
+    cli_lever_texts texts = cli_read_lever_texts(texts_path, 0, NULL);
     const sqz_compress_options compress = read_compress(&texts);
     const sqz_build_options o = {.minutes = isnan(minutes)               ? 0
                                             : squeezes() && minutes == 0 ? -1

@@ -46,7 +46,7 @@ static const cli_option options[] = {
     {"seed", 0, CLI_NUMBER, &seed, "N", "of random numbers (default: 0)"},
     {"texts", 0, CLI_TEXT, &texts_path, "FILE",
      "texts of the kind that the model will read, one a line or a table: levers ask what layers "
-     "read on them"},
+     "read on them; " CLI_LEVER_TEXTS_READ},
     {"input", 0, CLI_CHOICE, &texts_format, "auto|lines|csv|tsv|jsonl",
      "what that file holds (auto: as its name ends)"},
     {"text", 0, CLI_TEXT, &texts_column, "COLUMN",
@@ -206,8 +206,7 @@ static int run(char **arguments, uint32_t n)
     cli_try_output(output_path, true);
     cli_not_over(output_path, arguments[0]);
     if (texts_path) cli_not_over(output_path, texts_path);
-    cli_lever_texts texts = cli_read_lever_texts(texts_path, texts_format, texts_column,
-                                                 CLI_CALIBRATION_BYTES);
+    cli_lever_texts texts = cli_read_lever_texts(texts_path, texts_format, texts_column);
     o.levers.texts = texts.texts;
     o.levers.n_texts = texts.read.n;
     const sqz_status status = sqz_init_student(cli_context(), arguments[0], output_path, &o,

@@ -25,7 +25,7 @@ static const cli_option options[] = {
      "tensors whose name holds a match stay as they are (extended regular expression)"},
     {"calibrate", 0, CLI_TEXT, &calibrate, "FILE",
      "s8, s4, s3: choose the integers so that their errors cancel on the inputs that these texts "
-     "bring, one text a line or a table (.csv, .tsv, .jsonl)"},
+     "bring, one text a line or a table (.csv, .tsv, .jsonl); the first 17 MB are read"},
     {"calibrate-input", 0, CLI_CHOICE, &calibrate_format, "auto|lines|csv|tsv|jsonl",
      "what that file holds (auto: as its name ends)"},
     {"calibrate-text", 0, CLI_TEXT, &calibrate_column, "COLUMN",
@@ -154,6 +154,7 @@ static sqz_text *read_texts(cli_texts *read)
         cli_die(CLI_USAGE,
                 "--calibrate-text names a column: say --calibrate-input csv, tsv or jsonl");
     *read = cli_read_texts(file, CALIBRATION_BYTES);
+    cli_say_more(file, read);
     cli_say_lines(file);
     sqz_rows_close(file);
     sqz_text *texts = cli_allocate(NULL, read->n * sizeof *texts);

@@ -15,7 +15,7 @@
 #include "stream.h"
 #include "verbs.h"
 
-enum { VOCABULARY_BYTES = 512 << 20, STATIC_WIDTH = 256 };
+enum { STATIC_WIDTH = 256 };
 
 static const char *output_path, *texts_path, *texts_column, *vocabulary_path, *layers, *heads,
     *neurons, *rank, *ranks, *embedding, *cache, *budget, *time_share, *at, *pareto, *budgets;
@@ -27,7 +27,8 @@ static const cli_option options[] = {
     {"output", 'o', CLI_TEXT, &output_path, "FILE", "the model file to write; may be MODEL itself"},
     {"texts", 0, CLI_TEXT, &texts_path, "FILE",
      "texts of the kind that the model will read, one a line or a table (.csv, .tsv, .jsonl): "
-     "levers ask what layers read on them, a tenth is held out to say how near the result is"},
+     "levers ask what layers read on them, a tenth is held out to say how near the result "
+     "is; " CLI_LEVER_TEXTS_READ},
     {"input", 0, CLI_CHOICE, &texts_format, CLI_SCORE_INPUT,
      "what that file, and that of --vocabulary, holds; with --data what that holds (auto: as the "
      "name ends)"},
@@ -79,7 +80,8 @@ static const cli_option options[] = {
     {"dense-output", 0, CLI_FLAG, &dense_output, NULL,
      "leave attn_output whole with --groups, as SqueezeBERT has it"},
     {"vocabulary", 0, CLI_TEXT, &vocabulary_path, "FILE",
-     "drop pieces that these texts do not need; others are spelt by shorter ones"},
+     "drop pieces that these texts, " CLI_VOCABULARY_MOST " of them at most, do not need; others "
+     "are spelt by shorter ones"},
     {"drop-impossible", 0, CLI_FLAG, &drop_impossible, NULL,
      "drop pieces that no text is ever cut into"},
     {"keep-pooler", 0, CLI_FLAG, &keep_pooler, NULL,
@@ -299,9 +301,8 @@ static int run(char **arguments, uint32_t n)
     if (judged) check_judged(&o);
     if (dry_run) cli_score_check_forecast();
     try_places(judged);
-    cli_lever_texts texts = cli_read_lever_texts(texts_path, format, column, CLI_CALIBRATION_BYTES),
-                    vocabulary = cli_read_lever_texts(vocabulary_path, format, column,
-                                                      VOCABULARY_BYTES);
+    cli_lever_texts texts = cli_read_lever_texts(texts_path, format, column),
+                    vocabulary = cli_read_vocabulary(vocabulary_path, format, column);
     o.texts = texts.texts;
     o.n_texts = texts.read.n;
     o.vocabulary = vocabulary.texts;

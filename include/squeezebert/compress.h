@@ -175,11 +175,11 @@ typedef struct sqz_compress_result {
  * Memory: that of sqz_squeeze, or of a trainer with its teacher, whichever is more.
  * SQZ_EINVAL: options out of range or that do not go together; `figure` is none, or better the
  * less (ece, mae, mse, loss), or undefined for the model on a part (mcc of one class); the model's
- * head is not of these rows; no row that is not reported on. SQZ_EFORMAT: fewer than 100 different texts (those of the rows that are learned count), 200
- * without rows, or fewer than 11 in a part. SQZ_EUNSUPPORTED: levers of the vocabulary, and
- * healing. As sqz_squeeze, sqz_dataset_split, sqz_predict, sqz_trainer_open, sqz_trainer_run;
- * SQZ_EOUTPUT, SQZ_ERESOURCE also for the folder. What was at `out` stays on any error, and where
- * the score was not met. */
+ * head is not of these rows; no row that is not reported on. SQZ_EFORMAT: fewer than 100 different
+ * texts (those of the rows that are learned count), 200 without rows, or fewer than 11 in a part.
+ * SQZ_EUNSUPPORTED: levers of the vocabulary, and healing. As sqz_squeeze, sqz_dataset_split,
+ * sqz_predict, sqz_trainer_open, sqz_trainer_run; SQZ_EOUTPUT, SQZ_ERESOURCE also for the folder.
+ * What was at `out` stays on any error, and where the score was not met. */
 SQZ_API SQZ_NODISCARD sqz_status sqz_compress(sqz_context *context, const char *path,
                                               const char *out, const sqz_compress_options *options,
                                               sqz_compress_result *result, sqz_error *error);
