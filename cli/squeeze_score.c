@@ -168,11 +168,20 @@ void cli_score_check_front(void)
                 given_of_healing());
 }
 
+/* Epochs, rate, minutes and seed stand in the file, or say which rows are learned, and a figure in
+ * the names of its numbers: bytes depend on them. */
 void cli_score_check_forecast(void)
 {
     if (resume || folder)
         cli_die(CLI_USAGE, "%s: --dry-run keeps nothing to go on with",
                 resume ? "--resume" : "--checkpoint");
+    if (min_score)
+        cli_die(CLI_USAGE, "--min-score: --dry-run makes no file that could hold a score");
+    if (batch || max_length)
+        cli_die(CLI_USAGE,
+                "%s is of healing alone: --dry-run heals nothing, and its plan and "
+                "bytes are the same without it",
+                batch ? "--batch" : "--max-length");
 }
 
 bool cli_score_has_rows(void)

@@ -18,7 +18,7 @@ extern const cli_option cli_score_options[];
 bool cli_score_is_asked(bool budget, const char *texts_path, uint32_t input, const char *text);
 /* Dies with CLI_USAGE where an option does not go with --pareto. */
 void cli_score_check_front(void);
-/* The same of --dry-run, which keeps nothing. */
+/* The same of --dry-run, which keeps nothing: of what changes neither plan nor bytes. */
 void cli_score_check_forecast(void);
 /* Dies where `output` would take the place of --data, of a file of its task, or of --dev. */
 void cli_score_not_over(const char *output);

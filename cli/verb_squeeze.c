@@ -97,7 +97,8 @@ static const cli_option options[] = {
     {"no-fidelity", 0, CLI_NO_FLAG, &fidelity, NULL, "do not measure how near the result is"},
     {"progress", 0, CLI_CHOICE, &cli.progress, "auto|none", "progress on stderr"},
     {"dry-run", 0, CLI_FLAG, &dry_run, NULL,
-     "print the table and the bytes of the file, write nothing"},
+     "print the table and the bytes of the file, write nothing: no score is measured, nothing is "
+     "healed"},
     {0},
 };
 
