@@ -318,7 +318,7 @@ static int run(char **arguments, uint32_t n)
 static const cli_option *const tables[] = {options, cli_score_options, cli_model_options, NULL};
 const cli_verb cli_verb_squeeze = {
     "squeeze",
-    "make a model file smaller and faster, without training",
+    "make a model file smaller and faster; within a budget, heal it by training",
     "MODEL",
     "Prints what became of each linear and table, how far its outputs are off, its bytes, and how "
     "near the new model's vectors are to the old one's on texts that were held out. Levers are "

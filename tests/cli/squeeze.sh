@@ -29,6 +29,8 @@ done >texts
 "$program" squeeze bare.gguf --dry-run --texts texts --rank 50% >dry 2>said ||
   { cat said; grep -q "build has no LAPACK" said && exit 77; exit 1; }
 
+expect 0 "within a budget, heal it by training" squeeze --help
+
 # levers: the table, the bytes that were foretold, a file that verifies and embeds
 source=bare.gguf
 lever() { # PATTERN OPTIONS...
