@@ -77,6 +77,15 @@ void cli_read_at(const char *text, uint32_t *batch, uint32_t *length)
         cli_die(CLI_USAGE, "--at: '%s' is not BATCHxLENGTH, such as 1x128", text);
 }
 
+uint32_t cli_read_groups(const char *text)
+{
+    uint32_t groups = 0;
+    const char *at = text;
+    if (text && (!take_number(&at, &groups) || *at || groups < 2))
+        cli_die(CLI_USAGE, "--groups: '%s' is no number of groups: 2 or more, such as 4", text);
+    return groups;
+}
+
 static uint32_t *layers;
 
 static void free_layers(void)
@@ -126,18 +135,21 @@ void cli_read_embedding(const char *text, sqz_squeeze_options *options)
     } words[] = {{"bits:", SQZ_EMBEDDING_KEEP},
                  {"width:", SQZ_EMBEDDING_WIDTH},
                  {"pq:", SQZ_EMBEDDING_PRODUCT}};
+    bool has_bits = false;
     for (const char *at = text; at; at = *at == ',' ? at + 1 : NULL) {
         size_t i = 0;
         while (i < 3 && strncmp(at, words[i].word, strlen(words[i].word)) != 0) i++;
         uint32_t number = 0;
         if (i < 3) at += strlen(words[i].word);
-        if (i == 3 || !take_number(&at, &number) || (*at && *at != ','))
+        if (i == 3 || !take_number(&at, &number) || !number || (*at && *at != ','))
             cli_die(
                 CLI_USAGE,
                 "--embedding: '%s' is none of width:96, pq:48, bits:3 and width:96,bits:4 (with "
                 "the model's numbers)",
                 text);
         if (words[i].form == SQZ_EMBEDDING_KEEP) {
+            if (has_bits) cli_die(CLI_USAGE, "--embedding: '%s': bits are said once", text);
+            has_bits = true;
             options->embedding_bits = number;
             continue;
         }

@@ -10,6 +10,8 @@
 double cli_read_share(const char *option, const char *text);
 /* "6", or "50%" as a share of what there is. */
 void cli_read_count(const char *option, const char *text, uint32_t *count, double *share);
+/* "4", from 2 on; text NULL: 0. */
+uint32_t cli_read_groups(const char *text);
 /* "0,2,3,5", "none", "first:3", "every:2". The list is kept until the program ends. */
 void cli_read_layers(const char *text, sqz_squeeze_options *options);
 /* "width:96", "pq:48", "bits:3", "width:96,bits:4". */

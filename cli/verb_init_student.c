@@ -13,9 +13,9 @@
 #include "stream.h"
 #include "verbs.h"
 
-static const char *output_path, *texts_path, *texts_column, *layers, *heads, *neurons, *rank,
-    *ranks, *embedding, *random_parts;
-static uint32_t texts_format, groups, width, seed;
+static const char *output_path, *texts_path, *texts_column, *layers, *heads, *neurons, *groups,
+    *rank, *ranks, *embedding, *random_parts;
+static uint32_t texts_format, width, seed;
 static bool keep_pooler, plain, dense_output;
 
 static const cli_option options[] = {
@@ -26,10 +26,9 @@ static const cli_option options[] = {
     {"heads", 0, CLI_TEXT, &heads, "N", "attention heads of each block, or a share, such as 50%"},
     {"neurons", 0, CLI_TEXT, &neurons, "N",
      "feed-forward neurons of each block, or a share, such as 50%"},
-    {"groups", 0, CLI_NUMBER, &groups, "N",
-     "linears are block diagonal in so many groups: the teacher's permuted to fit, random ones "
-     "side "
-     "by side"},
+    {"groups", 0, CLI_TEXT, &groups, "N",
+     "linears are block diagonal in so many groups, 2 or more: the teacher's permuted to fit, "
+     "random ones side by side"},
     {"dense-output", 0, CLI_FLAG, &dense_output, NULL,
      "leave attn_output whole with --groups, as SqueezeBERT has it"},
     {"rank", 0, CLI_TEXT, &rank, "SHARE",
@@ -177,7 +176,7 @@ static sqz_student_options read_options(void)
 {
     sqz_student_options o = {.levers = {.rank = cli_read_share("rank", rank),
                                         .ranks = ranks,
-                                        .groups = groups,
+                                        .groups = cli_read_groups(groups),
                                         .dense_output = dense_output,
                                         .keep_pooler = keep_pooler,
                                         .plain = plain,

@@ -18,8 +18,9 @@
 enum { STATIC_WIDTH = 256 };
 
 static const char *output_path, *texts_path, *texts_column, *vocabulary_path, *layers, *heads,
-    *neurons, *rank, *ranks, *embedding, *cache, *budget, *time_share, *at, *pareto, *budgets;
-static uint32_t texts_format, bits, depth, position_bits, groups, width;
+    *neurons, *groups, *rank, *ranks, *embedding, *cache, *budget, *time_share, *at, *pareto,
+    *budgets;
+static uint32_t texts_format, bits, depth, position_bits, width;
 static bool keep_pooler, plain, whole_texts, dense_output, drop_impossible, dry_run,
     fidelity = true;
 
@@ -75,8 +76,9 @@ static const cli_option options[] = {
      "these leave"},
     {"ranks", 0, CLI_TEXT, &ranks, "LIST",
      "ranks by hand: ffn_up=96,2.ffn_down=64, 0 leaves one whole"},
-    {"groups", 0, CLI_NUMBER, &groups, "N",
-     "make each linear block diagonal in so many groups, inputs and outputs permuted to fit"},
+    {"groups", 0, CLI_TEXT, &groups, "N",
+     "make each linear block diagonal in so many groups, 2 or more, inputs and outputs permuted to "
+     "fit"},
     {"dense-output", 0, CLI_FLAG, &dense_output, NULL,
      "leave attn_output whole with --groups, as SqueezeBERT has it"},
     {"vocabulary", 0, CLI_TEXT, &vocabulary_path, "FILE",
@@ -133,7 +135,7 @@ static sqz_squeeze_options read_levers(const char *path)
                              .neurons = cli_read_share("neurons", neurons),
                              .rank = cli_read_share("rank", rank),
                              .ranks = ranks,
-                             .groups = groups,
+                             .groups = cli_read_groups(groups),
                              .dense_output = dense_output,
                              .bits = bits_of[bits],
                              .position_bits = position_bits_of[position_bits],

@@ -36,8 +36,9 @@ extern "C" {
  *   levers      as of sqz_squeeze: budget, time, and what is named by hand; with healing no
  *               vocabulary, which leaves no pieces to learn in common. texts: plain ones, alone
  *               or beside rows; of the latter none is learned that is a text of a row to choose
- *               or report on, compared as repeats are (dataset.h). part, progress, result, user,
- *               cache and no_fidelity stay 0: below is what takes their place
+ *               or report on, compared as repeats are (dataset.h). cache: NULL, or as there;
+ *               part, progress, result, user and no_fidelity stay 0: below is what takes their
+ *               place
  *   dataset     [none] rows as the model answers them (sqz_predict): classes in the order of its
  *               logits; scores of pairs, or pairs, for a model of embeddings. It reads pairs
  *               (SQZ_LABELS_NONE) behind its prompts of a search (sqz_model_role_prompt) and all

@@ -285,7 +285,8 @@ typedef struct sqz_squeeze_result {
  *   cache           NULL, or a folder that is there: what layers read is kept in a file in it, and
  *                   found again for the same model, texts, layers and kernels; one that is damaged
  *                   or of something else is made anew. So are times, for the same CPU, kernels,
- *                   threads, shapes, type, batch and length
+ *                   threads, shapes, type, batch and length. Not with levers that ask nothing of
+ *                   what layers read
  *   no_fidelity     do not measure it
  *
  *   part            called for each linear and table once all is chosen, in the order of the model

@@ -153,7 +153,7 @@ static sqz_squeeze_options with_texts(const sqzi_compressor *c, const sqz_squeez
 sqz_status sqzi_compress_check_budget(const sqzi_compressor *c, sqz_error *error)
 {
     const sqz_squeeze_options o = with_texts(c, &c->options.levers);
-    const sqzi_squeeze_then then = {c->history, &c->measured, NULL};
+    const sqzi_squeeze_then then = {.history = c->history, .measured = &c->measured};
     return sqzi_squeeze_check_budget(c->context, c->path, &o, &then, error);
 }
 
@@ -162,12 +162,14 @@ static sqz_status make(sqzi_compressor *c, sqzi_compress_attempt *a, sqz_error *
     sqz_status status = SQZ_OK;
     told t = {.c = c, .attempt = a};
     sqz_squeeze_options o = with_texts(c, &a->levers);
-    if (!o.cache && c->out) o.cache = c->options.folder;
     o.part = take_part;
     o.result = take_result;
     o.progress = watch;
     o.user = &t;
-    const sqzi_squeeze_then then = {c->history, &c->measured, &a->unmet};
+    const sqzi_squeeze_then then = {.history = c->history,
+                                    .cache = c->out ? c->options.folder : NULL,
+                                    .measured = &c->measured,
+                                    .unmet = &a->unmet};
     TRY(sqzi_squeeze_for(c->context, c->path, c->out ? a->squeezed : NULL, &o, &then, error));
     FAIL_IF(t.no_memory, SQZ_ENOMEM, 0, "no memory for a table of parts");
     if (c->out) TRY(save_parts(c, a, error));

@@ -8,11 +8,12 @@
 
 #include "rewrite/rewrite.h"
 
-/* history: put behind the line of sqz.history. measured: keys in the place of fidelity's, whose
+/* history: put behind the line of sqz.history. cache: in the place of one that the options lack;
+ * NULL, and where nothing is read: none. measured: keys in the place of fidelity's, whose
  * numbers are 0; nothing is measured. unmet: set where it fails since a budget or a time cannot be
  * met. */
 typedef struct sqzi_squeeze_then {
-    const char *history;
+    const char *history, *cache;
     const sqzi_measured *measured;
     bool *unmet;
 } sqzi_squeeze_then;

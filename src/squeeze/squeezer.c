@@ -37,9 +37,11 @@ sqz_status sqzi_squeezer_split(sqzi_squeezer *s)
                          "texts are missing: these levers ask what each layer reads; some thousand "
                          "lines of the kind that the model will read do%s",
                          s->plan.plain ? "" : ", or the plain form of the levers, which is worse");
-    if (o->whole_texts && !reads(s))
+    if ((o->whole_texts || o->cache) && !reads(s))
         return sqzi_fail(s->error, SQZ_EINVAL, 0,
-                         "whole_texts: these levers ask nothing of what layers read");
+                         "%s: these levers ask nothing of what layers read",
+                         o->cache ? "cache" : "whole_texts");
+    if (!o->cache && s->then) s->options.cache = s->then->cache;
     if (!o->texts) return SQZ_OK;
     if (!sqz_model_embed_tokenizer(s->model))
         return sqzi_fail(s->error, SQZ_EINVAL, 0, "texts: the model has no tokenizer to read them");

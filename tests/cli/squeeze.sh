@@ -158,9 +158,20 @@ expect 2 "rank 3 are no smaller than 6 x 6 numbers; at most 2 is" squeeze groupe
 refused 2 "block 9 is none" --texts texts --ranks 9.ffn_up=3
 refused 2 "texts FILE is missing" --bits 4 --cache cache
 refused 2 "there are none" --texts texts --bits 8 --dense-output
-refused 2 "there are none" --texts texts --bits 8 --dense-output --groups 1
+for groups in 0 1 two 4,; do
+  refused 2 "'$groups' is no number of groups: 2 or more" --texts texts --groups $groups
+  expect 2 "'$groups' is no number of groups: 2 or more" init-student bare.gguf -o never.gguf \
+    --groups $groups --random all
+done
+refused 2 "bits are said once" --texts texts --embedding bits:4,bits:3
+refused 2 "bits are said once" --texts texts --embedding bits:4,width:8,bits:4
+refused 2 "none of width:96" --texts texts --embedding bits:0
 refused 2 "whole-texts says how" --plain --bits 8 --whole-texts
-refused 2 "nothing of what layers read" --texts texts --layers 0 --whole-texts
+refused 2 "whole_texts: .* nothing of what layers read" --texts texts --layers 0 --whole-texts
+for nothing in "--plain --bits 4" "--layers 0" "--embedding bits:4" "--drop-impossible"; do
+  # shellcheck disable=SC2086
+  refused 2 "cache: .* nothing of what layers read" --texts texts --cache cache $nothing
+done
 refused 2 "there is neither" --texts texts --bits 8 --seed 2
 refused 2 "there is neither" --texts texts --budget 30kB --no-heal --seed 2
 for block in "--neurons 50%" "--heads 50%" "--rank 50%" "--ranks ffn_up=3" "--groups 2"; do
