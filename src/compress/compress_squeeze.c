@@ -74,7 +74,18 @@ static sqz_status save_parts(const sqzi_compressor *c, const sqzi_compress_attem
     return sqzi_keyed_save(c->allocator, path, kind, a->key, tensors, 2, error);
 }
 
-/* What was squeezed before, file and table. */
+/* Names that end within their room, as they are read as strings. */
+static bool is_table(const sqzi_compress_row *rows, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++)
+        if (!memchr(rows[i].name, '\0', sizeof rows[i].name) ||
+            !memchr(rows[i].from, '\0', sizeof rows[i].from) ||
+            !memchr(rows[i].to, '\0', sizeof rows[i].to))
+            return false;
+    return n > 0;
+}
+
+/* What was squeezed before, file and table; a table that is damaged is as none. */
 static sqz_status find(const sqzi_compressor *c, sqzi_compress_attempt *a, bool *found,
                        sqz_error *error)
 {
@@ -86,7 +97,9 @@ static sqz_status find(const sqzi_compressor *c, sqzi_compress_attempt *a, bool 
     sqz_status status = SQZ_OK;
     sqzi_compress_name(c, "squeezed", a->key, ".parts", path);
     *found = sqzi_compress_is_there(c, a->squeezed) &&
-             sqzi_keyed_open(c->allocator, path, kind, a->key, tensors, 2, &file, &none) == SQZ_OK;
+             sqzi_keyed_open(c->allocator, path, kind, a->key, tensors, 2, &file, &none) ==
+                 SQZ_OK &&
+             is_table(tensors[0].data, tensors[0].rows);
     if (!*found) goto fail;
     a->rows_made = a->n_rows = (size_t)tensors[0].rows;
     a->rows = sqzi_allocate(c->allocator, a->rows_made * sizeof *a->rows);
