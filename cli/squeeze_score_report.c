@@ -33,8 +33,7 @@ static void put_interval(char *to, size_t room, const sqz_compress_score *s)
     else snprintf(to, room, "%.4f (%.4f to %.4f)", s->score, s->low, s->high);
 }
 
-static void show_line(const cli_score_job *j, const char *name, const sqz_compress_score *s,
-                      double milliseconds)
+static void show_line(const char *name, const sqz_compress_score *s, double milliseconds)
 {
     char score[48], ms[16] = "";
     put_interval(score, sizeof score, s);
@@ -42,7 +41,6 @@ static void show_line(const cli_score_job *j, const char *name, const sqz_compre
     printf("%-10s %-28s", name, score);
     if (!s->n_figures) printf(" %10.4f", s->likeness.neighbours);
     printf(" %12llu %8s\n", (unsigned long long)s->bytes, ms);
-    (void)j;
 }
 
 static void show_difference(const sqz_compress_result *r)
@@ -81,9 +79,9 @@ void cli_score_show(const cli_score_job *j)
     printf("%-10s %-28s", "", r->name);
     if (!rows) printf(" %10s", "neighbours");
     printf(" %12s %8s\n", "bytes", "ms");
-    show_line(j, "base", &r->base, j->milliseconds[0]);
-    show_line(j, "squeezed", &r->before, healed ? 0 : j->milliseconds[1]);
-    if (healed) show_line(j, "healed", &r->after, j->milliseconds[1]);
+    show_line("base", &r->base, j->milliseconds[0]);
+    show_line("squeezed", &r->before, healed ? 0 : j->milliseconds[1]);
+    if (healed) show_line("healed", &r->after, j->milliseconds[1]);
     else if (r->n_steps)
         printf("%llu steps of healing made it no better on other %s: they are left out\n",
                (unsigned long long)r->n_steps, rows ? "rows" : "texts");
