@@ -382,6 +382,12 @@ class Glue(unittest.TestCase):
             before = pathlib.Path("GLUE", name).read_bytes()
             self.assertIn("it is what is read here", run(
                 "glue", "sst2.gguf", "--data", "GLUE", "--submission", f"GLUE/{name}", code=1))
+            task = ("-o", f"GLUE/{name}", "--task", "sst2", "--data", f"GLUE/{name.split('/')[0]}")
+            self.assertIn("it is what is read here",
+                          run("finetune", "bare.gguf", *task, code=1))
+            self.assertIn("it is what is read here",
+                          run("distill", "--teacher", "sst2.gguf", "--student", "bare.gguf", *task,
+                              code=1))
             self.assertEqual(pathlib.Path("GLUE", name).read_bytes(), before)
         os.mkdir("GLUE/sst2")
         try:
