@@ -163,8 +163,9 @@ static void *work(void *argument)
     sqzi_thread_pool *pool = me->pool;
     for (uint32_t seen = 0;;) {
         counter_wait(&pool->jobs, seen + 1, pool->spin_ns);
-        if (atomic_load(&pool->stop)) return NULL;
+        /* before the look at stop: who counts the job of the close must see that it is the last */
         seen = atomic_load(&pool->jobs.value);
+        if (atomic_load(&pool->stop)) return NULL;
         enter(pool, me->member);
     }
 }
